@@ -1,0 +1,1 @@
+//! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
