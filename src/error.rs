@@ -1,0 +1,125 @@
+//! The one error of the domain.
+//!
+//! An error has two faces. The outer message goes to the client: it says what went wrong
+//! and with what, and never holds a secret, a path or a backend's words. The inner cause
+//! goes to the log. What HTTP makes of a [`Kind`] is the business of the doors.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// What kind of failure it is; a door translates this into its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is not well formed or contradicts itself.
+    Invalid,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or the caller may not know that there is.
+    NotFound,
+    /// It does not fit the state the image is in.
+    Conflict,
+    /// The store takes no data.
+    StoreReadOnly,
+    /// The image was deleted while its data were arriving.
+    DeletedMeanwhile,
+    /// A limit was passed, or the store is full.
+    TooLarge,
+    /// The sender made no progress for too long.
+    Timeout,
+    /// The sender went away.
+    Disconnected,
+    /// Somebody else changed the record first; the caller decides what that means.
+    Stale,
+    /// It may work later.
+    Unavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// A fault of this node.
+    Internal,
+}
+
+/// An error of the domain: a kind, words for the client, a cause for the log.
+pub struct Error {
+    kind: Kind,
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A result with the domain's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of this kind with words for the client.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    /// A fault of this node: the client learns no more than that there is one.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(
+            Kind::Internal,
+            "The server has either erred or is incapable of performing the requested operation.",
+        )
+        .because(cause)
+    }
+
+    /// Adds the cause for the log.
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The words for the client.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The cause for the log, with its own causes, in one line.
+    pub fn cause(&self) -> Option<String> {
+        let mut next: Option<&dyn StdError> = Some(self.cause.as_deref()?);
+        let mut line = String::new();
+        while let Some(error) = next {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&error.to_string());
+            next = error.source();
+        }
+        Some(line)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.message)?;
+        match self.cause() {
+            Some(cause) => write!(f, " ({cause})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause
+            .as_deref()
+            .map(|cause| cause as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,89 @@
+//! MD5 checksums as Glance keeps them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The MD5 digest of an image's bytes, 16 bytes (RFC 1321).
+pub type Md5Digest = [u8; 16];
+
+/// Longest checksum text, the 32 hexadecimal digits of an MD5.
+const MAX_LEN: usize = 32;
+
+/// A checksum as the record shows it: what a client stated, or what was computed.
+///
+/// Glance compares checksums as text, and takes any stated text of at most 32 characters;
+/// one that is no MD5 simply never matches.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checksum(Box<str>);
+
+impl Checksum {
+    /// A stated checksum; `None` when it is longer than 32 characters.
+    pub fn stated(text: &str) -> Option<Self> {
+        (text.chars().count() <= MAX_LEN).then(|| Self(text.into()))
+    }
+
+    /// The text of a computed digest: lower-case hexadecimal.
+    pub fn of(digest: &Md5Digest) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(MAX_LEN);
+        for byte in digest {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The digest the text stands for, when it is one.
+    pub fn digest(&self) -> Option<Md5Digest> {
+        let text = self.0.as_bytes();
+        if text.len() != MAX_LEN {
+            return None;
+        }
+        let mut digest = [0; 16];
+        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high * 16 + low) as u8;
+        }
+        Some(digest)
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_and_text_agree() {
+        let digest: Md5Digest = std::array::from_fn(|i| (i * 17) as u8);
+        let sum = Checksum::of(&digest);
+        assert_eq!(sum.as_str(), "00112233445566778899aabbccddeeff");
+        assert_eq!(sum.digest(), Some(digest));
+    }
+
+    #[test]
+    fn stated_text_is_limited_not_judged() {
+        assert!(Checksum::stated("not an md5").is_some_and(|sum| sum.digest().is_none()));
+        assert!(Checksum::stated(&"a".repeat(32)).is_some());
+        assert!(Checksum::stated(&"a".repeat(33)).is_none());
+    }
+}

@@ -1,0 +1,30 @@
+//! The nouns of the Image service, pure: no I/O, no clock, no async.
+//!
+//! Every other room speaks in these types. A value that exists is valid: identifiers,
+//! formats and timestamps are parsed once, at the border, and never checked again.
+
+mod access;
+mod caller;
+mod checksum;
+mod fields;
+mod format;
+mod id;
+mod location;
+mod member;
+mod query;
+mod record;
+mod status;
+mod timestamp;
+
+pub use access::{Refusal, may_modify, may_see};
+pub use caller::Caller;
+pub use checksum::{Checksum, Md5Digest};
+pub use fields::{Change, Fields};
+pub use format::{FormatError, FormatRules};
+pub use id::{ImageId, InvalidImageId};
+pub use location::{Location, LocationError};
+pub use member::Member;
+pub use query::{Filter, Query, SortDirection, SortKey, Visibility};
+pub use record::{Image, ImageData, Properties, Upload};
+pub use status::Status;
+pub use timestamp::Timestamp;

@@ -1,0 +1,268 @@
+//! Which images a list shows, and in which order.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Image, ImageId, Status, Timestamp};
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Whose images are looked at.
+    pub visibility: Visibility,
+    /// Conditions; all must hold.
+    pub filters: Vec<Filter>,
+    /// Only images changed after this moment, among them deleted and killed ones. Without
+    /// it neither are shown.
+    pub changes_since: Option<Timestamp>,
+    /// What to sort by; ties by creation time, then identifier.
+    pub sort_key: SortKey,
+    /// The direction, for the ties too.
+    pub sort_direction: SortDirection,
+    /// The last image of the page before: the page begins behind it.
+    pub marker: Option<ImageId>,
+    /// Most images on the page.
+    pub limit: usize,
+}
+
+/// Whose images a list shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Visibility {
+    /// Public images, and those of this tenant or shared with it.
+    Tenant(Option<String>),
+    /// Every image that is not public, whoever owns it: administrators only.
+    NotPublic,
+    /// Every image: administrators only.
+    All,
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Filter {
+    /// The identifier is one of these.
+    Id(Vec<String>),
+    /// The name is one of these, with case.
+    Name(Vec<String>),
+    /// The status is one of these words.
+    Status(Vec<String>),
+    /// The disk format is one of these.
+    DiskFormat(Vec<String>),
+    /// The container format is one of these.
+    ContainerFormat(Vec<String>),
+    /// Exactly this many GB.
+    MinDisk(u64),
+    /// Exactly this many MB.
+    MinRam(u64),
+    /// At least this many bytes.
+    SizeMin(u64),
+    /// At most this many bytes.
+    SizeMax(u64),
+    /// Protected or not.
+    Protected(bool),
+    /// The property has this value.
+    Property(String, String),
+    /// Shared with this tenant.
+    Member(String),
+}
+
+/// The field a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortKey {
+    Name,
+    Status,
+    ContainerFormat,
+    DiskFormat,
+    Size,
+    Id,
+    CreatedAt,
+    UpdatedAt,
+}
+
+/// The direction of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortDirection {
+    Ascending,
+    Descending,
+}
+
+impl Query {
+    /// Whether the image belongs into the list, on whatever page.
+    pub fn matches(&self, image: &Image) -> bool {
+        self.admits_age(image)
+            && self.visibility.admits(image)
+            && self.filters.iter().all(|filter| filter.admits(image))
+    }
+
+    fn admits_age(&self, image: &Image) -> bool {
+        match self.changes_since {
+            Some(since) => image.updated_at > since,
+            None => !image.status.is_gone() && image.status != Status::Killed,
+        }
+    }
+
+    /// The order of the list.
+    pub fn order(&self, a: &Image, b: &Image) -> Ordering {
+        let ascending = self
+            .sort_key
+            .order(a, b)
+            .then_with(|| a.created_at.cmp(&b.created_at))
+            .then_with(|| a.id.cmp(&b.id));
+        match self.sort_direction {
+            SortDirection::Ascending => ascending,
+            SortDirection::Descending => ascending.reverse(),
+        }
+    }
+}
+
+impl Visibility {
+    /// Whether the image is among those looked at.
+    pub fn admits(&self, image: &Image) -> bool {
+        match self {
+            Visibility::All => true,
+            Visibility::NotPublic => !image.is_public,
+            Visibility::Tenant(_) if image.is_public => true,
+            Visibility::Tenant(None) => false,
+            Visibility::Tenant(Some(tenant)) => {
+                image.owner.as_ref() == Some(tenant)
+                    || image.members.iter().any(|member| member.id == *tenant)
+            }
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the image fulfils the condition.
+    pub fn admits(&self, image: &Image) -> bool {
+        let one_of = |words: &[String], value: Option<&str>| {
+            value.is_some_and(|value| words.iter().any(|word| word == value))
+        };
+        match self {
+            Filter::Id(words) => one_of(words, Some(image.id.as_str())),
+            Filter::Name(words) => one_of(words, image.name.as_deref()),
+            Filter::Status(words) => one_of(words, Some(image.status.as_str())),
+            Filter::DiskFormat(words) => one_of(words, image.disk_format.as_deref()),
+            Filter::ContainerFormat(words) => one_of(words, image.container_format.as_deref()),
+            Filter::MinDisk(gb) => u64::from(image.min_disk_gb) == *gb,
+            Filter::MinRam(mb) => u64::from(image.min_ram_mb) == *mb,
+            Filter::SizeMin(bytes) => image.size_bytes >= *bytes,
+            Filter::SizeMax(bytes) => image.size_bytes <= *bytes,
+            Filter::Protected(protected) => image.protected == *protected,
+            Filter::Property(key, value) => image
+                .properties
+                .get(key)
+                .is_some_and(|held| held.as_ref() == Some(value)),
+            Filter::Member(tenant) => image.members.iter().any(|member| member.id == *tenant),
+        }
+    }
+}
+
+impl SortKey {
+    /// The key of a word clients use, compared with case.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "name" => SortKey::Name,
+            "status" => SortKey::Status,
+            "container_format" => SortKey::ContainerFormat,
+            "disk_format" => SortKey::DiskFormat,
+            "size" => SortKey::Size,
+            "id" => SortKey::Id,
+            "created_at" => SortKey::CreatedAt,
+            "updated_at" => SortKey::UpdatedAt,
+            _ => return None,
+        })
+    }
+
+    /// Compares by this key alone; what is absent comes before everything.
+    fn order(self, a: &Image, b: &Image) -> Ordering {
+        match self {
+            SortKey::Name => a.name.cmp(&b.name),
+            SortKey::Status => a.status.as_str().cmp(b.status.as_str()),
+            SortKey::ContainerFormat => a.container_format.cmp(&b.container_format),
+            SortKey::DiskFormat => a.disk_format.cmp(&b.disk_format),
+            SortKey::Size => a.size_bytes.cmp(&b.size_bytes),
+            SortKey::Id => a.id.cmp(&b.id),
+            SortKey::CreatedAt => a.created_at.cmp(&b.created_at),
+            SortKey::UpdatedAt => a.updated_at.cmp(&b.updated_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Member;
+    use super::*;
+
+    fn image(name: &str, created_micros: i64) -> Image {
+        let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(created_micros));
+        image.name = Some(name.to_owned());
+        image.is_public = true;
+        image
+    }
+
+    fn query(filters: Vec<Filter>) -> Query {
+        Query {
+            visibility: Visibility::Tenant(None),
+            filters,
+            changes_since: None,
+            sort_key: SortKey::CreatedAt,
+            sort_direction: SortDirection::Descending,
+            marker: None,
+            limit: 25,
+        }
+    }
+
+    #[test]
+    fn gone_and_killed_images_show_only_as_changes() {
+        let mut image = image("a", 5);
+        for status in [Status::Deleted, Status::PendingDelete, Status::Killed] {
+            image.status = status;
+            assert!(!query(vec![]).matches(&image));
+            let mut changes = query(vec![]);
+            changes.changes_since = Some(Timestamp::from_micros(4));
+            assert!(changes.matches(&image));
+            changes.changes_since = Some(Timestamp::from_micros(5));
+            assert!(!changes.matches(&image), "strictly later");
+        }
+    }
+
+    #[test]
+    fn visibility_follows_owner_members_and_publicity() {
+        let mut image = image("a", 1);
+        image.is_public = false;
+        let b = Visibility::Tenant(Some("b".to_owned()));
+        assert!(!b.admits(&image) && !Visibility::Tenant(None).admits(&image));
+        assert!(Visibility::NotPublic.admits(&image) && Visibility::All.admits(&image));
+        image.members.push(Member {
+            id: "b".to_owned(),
+            can_share: false,
+        });
+        assert!(b.admits(&image));
+    }
+
+    #[test]
+    fn filters_are_exact_and_anded() {
+        let mut image = image("Ubuntu", 1);
+        image.size_bytes = 10;
+        image.properties.insert("os".into(), Some("linux".into()));
+        image.properties.insert("empty".into(), None);
+        let name = |name: &str| Filter::Name(vec!["x".into(), name.into()]);
+        assert!(query(vec![name("Ubuntu"), Filter::SizeMin(10)]).matches(&image));
+        assert!(!query(vec![name("ubuntu")]).matches(&image));
+        assert!(!query(vec![name("Ubuntu"), Filter::SizeMax(9)]).matches(&image));
+        assert!(query(vec![Filter::Property("os".into(), "linux".into())]).matches(&image));
+        assert!(!query(vec![Filter::Property("empty".into(), String::new())]).matches(&image));
+    }
+
+    #[test]
+    fn ties_break_by_age_then_id_in_the_same_direction() {
+        let (older, newer) = (image("same", 1), image("same", 2));
+        let mut by_name = query(vec![]);
+        by_name.sort_key = SortKey::Name;
+        assert_eq!(by_name.order(&newer, &older), Ordering::Less);
+        by_name.sort_direction = SortDirection::Ascending;
+        assert_eq!(by_name.order(&newer, &older), Ordering::Greater);
+    }
+}
