@@ -1,3 +1,4 @@
 //! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
 pub mod error;
 pub mod image;
+pub mod wire;

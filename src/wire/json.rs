@@ -1,0 +1,262 @@
+//! Images as JSON: lists, details and the answers to POST and PUT.
+//!
+//! The server's side writes straight into the answer's buffer, field by field, without an
+//! intermediate value; the client's side is serde.
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Image, Properties};
+
+/// An image as a client of the API sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageMeta {
+    /// The identifier; text, since other servers may have other grammars.
+    pub id: String,
+    /// The image's own address, where the server gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    pub name: Option<String>,
+    pub status: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Bytes.
+    pub virtual_size: Option<u64>,
+    pub disk_format: Option<String>,
+    pub container_format: Option<String>,
+    /// MD5, 32 lower-case hexadecimal digits.
+    pub checksum: Option<String>,
+    pub owner: Option<String>,
+    pub is_public: bool,
+    pub protected: bool,
+    /// GB.
+    pub min_disk: Option<u64>,
+    /// MB.
+    pub min_ram: Option<u64>,
+    pub created_at: Option<String>,
+    pub updated_at: Option<String>,
+    pub deleted_at: Option<String>,
+    pub deleted: bool,
+    pub properties: Properties,
+}
+
+/// A list as a client reads it: `{"images": [...]}`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Listing {
+    /// The images, in the order of the list.
+    pub images: Vec<ImageMeta>,
+}
+
+/// Writes `{"images":[...]}`. `uri_base` is what comes before the identifier in each
+/// entry's `uri`; without it the entries have none.
+pub fn write_listing<'a>(
+    images: impl Iterator<Item = &'a Image>,
+    detailed: bool,
+    uri_base: Option<&str>,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 * 1024);
+    out.extend_from_slice(b"{\"images\":[");
+    for (position, image) in images.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        if detailed {
+            write_detail(&mut out, image, uri_base);
+        } else {
+            write_index_entry(&mut out, image, uri_base);
+        }
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// Writes `{"image":{...}}`, the answer to POST and PUT.
+pub fn write_image(image: &Image, uri_base: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(b"{\"image\":");
+    write_detail(&mut out, image, uri_base);
+    out.push(b'}');
+    out
+}
+
+/// Writes all the fields that clients may see. A location is not among them: it may hold
+/// credentials (CVE-2013-1840).
+pub fn write_detail(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
+    write_common(out, image, uri_base);
+    text_field(out, "status", Some(image.status.as_str()));
+    number_field(out, "virtual_size", image.virtual_size_bytes);
+    text_field(out, "owner", image.owner.as_deref());
+    bool_field(out, "is_public", image.is_public);
+    bool_field(out, "protected", image.protected);
+    number_field(out, "min_disk", Some(image.min_disk_gb.into()));
+    number_field(out, "min_ram", Some(image.min_ram_mb.into()));
+    text_field(out, "created_at", Some(image.created_at.format().as_str()));
+    text_field(out, "updated_at", Some(image.updated_at.format().as_str()));
+    let deleted_at = image.deleted_at.map(|time| time.format());
+    text_field(
+        out,
+        "deleted_at",
+        deleted_at.as_ref().map(|text| text.as_str()),
+    );
+    bool_field(out, "deleted", image.status.is_gone());
+    write_properties(out, image);
+    out.push(b'}');
+}
+
+fn write_index_entry(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
+    write_common(out, image, uri_base);
+    out.push(b'}');
+}
+
+/// The fields of an index entry, which a detail has too; the object stays open.
+fn write_common(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
+    out.extend_from_slice(b"{\"id\":");
+    text(out, image.id.as_str());
+    if let Some(base) = uri_base {
+        text_field(out, "uri", Some(&format!("{base}{}", image.id)));
+    }
+    text_field(out, "name", image.name.as_deref());
+    number_field(out, "size", Some(image.size_bytes));
+    text_field(out, "disk_format", image.disk_format.as_deref());
+    text_field(out, "container_format", image.container_format.as_deref());
+    text_field(
+        out,
+        "checksum",
+        image.checksum.as_ref().map(|sum| sum.as_str()),
+    );
+}
+
+fn write_properties(out: &mut Vec<u8>, image: &Image) {
+    out.extend_from_slice(b",\"properties\":{");
+    for (position, (key, value)) in image.properties.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        text(out, key);
+        out.push(b':');
+        optional_text(out, value.as_deref());
+    }
+    out.push(b'}');
+}
+
+fn key(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn text_field(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    key(out, name);
+    optional_text(out, value);
+}
+
+fn number_field(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
+    key(out, name);
+    match value {
+        Some(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn bool_field(out: &mut Vec<u8>, name: &str, value: bool) {
+    key(out, name);
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+fn optional_text(out: &mut Vec<u8>, value: Option<&str>) {
+    match value {
+        Some(value) => text(out, value),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A JSON string. Text without anything to escape, which is nearly all of it, is copied.
+pub(super) fn text(out: &mut Vec<u8>, value: &str) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if value.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing into a vector cannot fail, and neither can serializing a string.
+        let _ = serde_json::to_writer(&mut *out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Checksum, ImageId, Status, Timestamp};
+
+    fn image() -> Image {
+        let id: ImageId = "71c675ab-d94f-49cd-a114-e12490b328d9".parse().unwrap();
+        let mut image = Image::queued(id, Timestamp::from_micros(1_265_189_641_000_042));
+        image.name = Some("a \"quoted\" \\ name\nü".to_owned());
+        image.status = Status::Active;
+        image.size_bytes = 42;
+        image.checksum = Some(Checksum::of(&[0xab; 16]));
+        image.properties.insert("os".into(), Some("linux".into()));
+        image.properties.insert("none".into(), None);
+        image
+    }
+
+    #[test]
+    fn a_detail_is_read_back_whole() {
+        let image = image();
+        let json = write_listing([&image].into_iter(), true, Some("http://h/images/"));
+        let listing: Listing = serde_json::from_slice(&json).unwrap();
+        let meta = &listing.images[0];
+        assert_eq!(meta.name, image.name);
+        assert_eq!(meta.size, Some(42));
+        assert_eq!(
+            meta.uri.as_deref(),
+            Some("http://h/images/71c675ab-d94f-49cd-a114-e12490b328d9")
+        );
+        assert_eq!(
+            meta.created_at.as_deref(),
+            Some("2010-02-03T09:34:01.000042")
+        );
+        assert_eq!(meta.properties, image.properties);
+        assert_eq!(meta.checksum.as_deref(), Some("ab".repeat(16).as_str()));
+    }
+
+    #[test]
+    fn a_detail_has_exactly_the_fields_of_v1() {
+        let json = write_image(&image(), None);
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let mut names: Vec<&String> = value["image"].as_object().unwrap().keys().collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "checksum",
+                "container_format",
+                "created_at",
+                "deleted",
+                "deleted_at",
+                "disk_format",
+                "id",
+                "is_public",
+                "min_disk",
+                "min_ram",
+                "name",
+                "owner",
+                "properties",
+                "protected",
+                "size",
+                "status",
+                "updated_at",
+                "virtual_size"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_index_entry_has_six_fields() {
+        let json = write_listing([&image()].into_iter(), false, None);
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let entry = value["images"][0].as_object().unwrap();
+        assert_eq!(entry.len(), 6);
+        assert!(entry.contains_key("container_format"));
+    }
+}

@@ -1,0 +1,230 @@
+//! `x-image-meta-*` in answers: the metadata of one image as headers.
+
+use std::fmt::Write;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::json::ImageMeta;
+use crate::image::Image;
+
+const PROPERTY_PREFIX: &str = "x-image-meta-property-";
+
+/// How the field names of an answer are spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// `x-image-meta-disk_format`, as Glance's code always did.
+    Underscores,
+    /// Beside that `x-image-meta-disk-format`, as the first documents have it.
+    UnderscoresAndDashes,
+}
+
+/// The headers of one field: the underscored name, and the dashed one where it differs.
+struct FieldName {
+    underscored: HeaderName,
+    dashed: Option<HeaderName>,
+}
+
+macro_rules! field_names {
+    ($($constant:ident $underscored:literal $($dashed:literal)?;)*) => {
+        $(static $constant: FieldName = FieldName {
+            underscored: HeaderName::from_static($underscored),
+            dashed: field_names!(@dashed $($dashed)?),
+        };)*
+    };
+    (@dashed) => { None };
+    (@dashed $dashed:literal) => { Some(HeaderName::from_static($dashed)) };
+}
+
+field_names! {
+    ID "x-image-meta-id";
+    NAME "x-image-meta-name";
+    STATUS "x-image-meta-status";
+    SIZE "x-image-meta-size";
+    VIRTUAL_SIZE "x-image-meta-virtual_size" "x-image-meta-virtual-size";
+    DISK_FORMAT "x-image-meta-disk_format" "x-image-meta-disk-format";
+    CONTAINER_FORMAT "x-image-meta-container_format" "x-image-meta-container-format";
+    CHECKSUM "x-image-meta-checksum";
+    OWNER "x-image-meta-owner";
+    IS_PUBLIC "x-image-meta-is_public" "x-image-meta-is-public";
+    PROTECTED "x-image-meta-protected";
+    MIN_DISK "x-image-meta-min_disk" "x-image-meta-min-disk";
+    MIN_RAM "x-image-meta-min_ram" "x-image-meta-min-ram";
+    CREATED_AT "x-image-meta-created_at" "x-image-meta-created-at";
+    UPDATED_AT "x-image-meta-updated_at" "x-image-meta-updated-at";
+    DELETED_AT "x-image-meta-deleted_at" "x-image-meta-deleted-at";
+    DELETED "x-image-meta-deleted";
+    URI "x-image-meta-uri";
+}
+
+/// Values are written one behind the other into one buffer and shared from there, so that
+/// an answer costs one allocation and not one a field.
+struct Writer<'a> {
+    headers: &'a mut HeaderMap,
+    values: BytesMut,
+    spelling: Spelling,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, name: &FieldName, value: Option<impl std::fmt::Display>) {
+        let Some(value) = value else { return };
+        // Writing into a buffer that grows cannot fail.
+        let _ = write!(self.values, "{value}");
+        let Some(value) = header_value(self.values.split().freeze()) else {
+            return;
+        };
+        if let (Spelling::UnderscoresAndDashes, Some(dashed)) = (self.spelling, &name.dashed) {
+            self.headers.insert(dashed.clone(), value.clone());
+        }
+        self.headers.insert(name.underscored.clone(), value);
+    }
+
+    fn put_property(&mut self, key: &str, value: &str) {
+        let name = HeaderName::from_bytes(format!("{PROPERTY_PREFIX}{key}").as_bytes());
+        self.values.extend_from_slice(value.as_bytes());
+        // A property that came in by another door than a header may not fit into one; JSON
+        // shows it.
+        if let (Ok(name), Some(value)) = (name, header_value(self.values.split().freeze())) {
+            self.headers.insert(name, value);
+        }
+    }
+}
+
+fn header_value(bytes: Bytes) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(bytes).ok()
+}
+
+/// Writes every field of the image that is not null into the headers of an answer.
+/// `uri` is the image's own address, for answers that carry it.
+pub fn write_meta(image: &Image, spelling: Spelling, uri: Option<&str>, headers: &mut HeaderMap) {
+    headers.reserve(24 + image.properties.len());
+    let mut writer = Writer {
+        headers,
+        values: BytesMut::with_capacity(512),
+        spelling,
+    };
+    let bool_word = |value| if value { "True" } else { "False" };
+    writer.put(&ID, Some(image.id));
+    writer.put(&URI, uri);
+    writer.put(&NAME, image.name.as_deref());
+    writer.put(&STATUS, Some(image.status.as_str()));
+    writer.put(&SIZE, Some(image.size_bytes));
+    writer.put(&VIRTUAL_SIZE, image.virtual_size_bytes);
+    writer.put(&DISK_FORMAT, image.disk_format.as_deref());
+    writer.put(&CONTAINER_FORMAT, image.container_format.as_deref());
+    writer.put(&CHECKSUM, image.checksum.as_ref());
+    writer.put(&OWNER, image.owner.as_deref());
+    writer.put(&IS_PUBLIC, Some(bool_word(image.is_public)));
+    writer.put(&PROTECTED, Some(bool_word(image.protected)));
+    writer.put(&MIN_DISK, Some(image.min_disk_gb));
+    writer.put(&MIN_RAM, Some(image.min_ram_mb));
+    writer.put(&CREATED_AT, Some(image.created_at));
+    writer.put(&UPDATED_AT, Some(image.updated_at));
+    writer.put(&DELETED_AT, image.deleted_at);
+    writer.put(&DELETED, Some(bool_word(image.status.is_gone())));
+    for (key, value) in &image.properties {
+        if let Some(value) = value {
+            writer.put_property(key, value);
+        }
+    }
+}
+
+/// Reads the metadata of an answer: the client's side of [`write_meta`]. Unknown fields and
+/// unreadable values are passed over, since servers of fifteen years differ in them.
+pub fn read_meta(headers: &HeaderMap) -> ImageMeta {
+    let mut meta = ImageMeta::default();
+    for (name, value) in headers {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        if let Some(property) = name.as_str().strip_prefix(PROPERTY_PREFIX) {
+            meta.properties.insert(property.to_owned(), Some(text));
+        } else if let Some(field) = name.as_str().strip_prefix("x-image-meta-") {
+            read_field(&mut meta, &field.replace('-', "_"), text);
+        }
+    }
+    meta
+}
+
+fn read_field(meta: &mut ImageMeta, field: &str, value: String) {
+    let is_true = value.eq_ignore_ascii_case("true");
+    let number = || value.parse().ok();
+    match field {
+        "id" => meta.id = value,
+        "uri" => meta.uri = Some(value),
+        "name" => meta.name = Some(value),
+        "status" => meta.status = Some(value),
+        "size" => meta.size = number(),
+        "virtual_size" => meta.virtual_size = number(),
+        "disk_format" => meta.disk_format = Some(value),
+        "container_format" => meta.container_format = Some(value),
+        "checksum" => meta.checksum = Some(value),
+        "owner" => meta.owner = Some(value),
+        "is_public" => meta.is_public = is_true,
+        "protected" => meta.protected = is_true,
+        "min_disk" => meta.min_disk = number(),
+        "min_ram" => meta.min_ram = number(),
+        "created_at" => meta.created_at = Some(value),
+        "updated_at" => meta.updated_at = Some(value),
+        "deleted_at" => meta.deleted_at = Some(value),
+        "deleted" => meta.deleted = is_true,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ImageId, Timestamp};
+
+    fn image() -> Image {
+        let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
+        image.name = Some("München".to_owned());
+        image.disk_format = Some("raw".to_owned());
+        image.is_public = true;
+        image.min_ram_mb = 512;
+        image
+            .properties
+            .insert("os_version".into(), Some("10.04 LTS".into()));
+        image.properties.insert("empty".into(), None);
+        image
+    }
+
+    #[test]
+    fn nulls_are_left_out_and_words_are_pythons() {
+        let mut headers = HeaderMap::new();
+        write_meta(&image(), Spelling::Underscores, None, &mut headers);
+        assert_eq!(headers["x-image-meta-is_public"], "True");
+        assert_eq!(headers["x-image-meta-deleted"], "False");
+        assert_eq!(headers["x-image-meta-property-os_version"], "10.04 LTS");
+        for absent in [
+            "x-image-meta-checksum",
+            "x-image-meta-property-empty",
+            "x-image-meta-disk-format",
+            "x-image-meta-location",
+        ] {
+            assert!(!headers.contains_key(absent), "{absent}");
+        }
+    }
+
+    #[test]
+    fn both_spellings_on_request() {
+        let mut headers = HeaderMap::new();
+        let uri = Some("http://h/images/1");
+        write_meta(&image(), Spelling::UnderscoresAndDashes, uri, &mut headers);
+        assert_eq!(headers["x-image-meta-disk_format"], "raw");
+        assert_eq!(headers["x-image-meta-disk-format"], "raw");
+        assert_eq!(headers["x-image-meta-uri"], "http://h/images/1");
+    }
+
+    #[test]
+    fn a_client_reads_what_was_written() {
+        let image = image();
+        let mut headers = HeaderMap::new();
+        write_meta(&image, Spelling::Underscores, None, &mut headers);
+        let meta = read_meta(&headers);
+        assert_eq!(meta.name, image.name);
+        assert_eq!(meta.id, image.id.as_str());
+        assert_eq!(meta.min_ram, Some(512));
+        assert!(meta.is_public);
+        assert_eq!(meta.properties["os_version"].as_deref(), Some("10.04 LTS"));
+    }
+}

@@ -1,0 +1,17 @@
+//! The messages of the v1 API, both directions of each in one file, so that server and
+//! client cannot disagree.
+
+mod escapes;
+mod json;
+mod members;
+mod meta_fields;
+mod meta_headers;
+
+pub use escapes::decode_escapes;
+pub use json::{ImageMeta, Listing, write_detail, write_image, write_listing};
+pub use members::{
+    check_member_id, parse_member, parse_memberships, write_member, write_members,
+    write_shared_images,
+};
+pub use meta_fields::{MetaReader, is_true_word, write_fields};
+pub use meta_headers::{Spelling, read_meta, write_meta};
