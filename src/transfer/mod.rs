@@ -1,0 +1,11 @@
+//! Bytes in motion: buffers, disks, hashes and bodies.
+
+mod block;
+mod blocking;
+pub mod disk;
+pub mod page_cache;
+mod payload;
+
+pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
+pub use blocking::{Blocking, BlockingThreads};
+pub use payload::{FileSlice, Payload};

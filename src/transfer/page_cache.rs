@@ -1,0 +1,150 @@
+//! Keeping a worker from waiting for a disk.
+//!
+//! sendfile(2) blocks when the pages it wants are not in memory, and with it every other
+//! connection of the worker. So before a window of a file is sent, the kernel is asked
+//! whether the window is in memory; if not, another thread reads it in first.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+/// Bytes that are asked for, and read ahead, at a time: long enough for a disk to stream,
+/// short enough that nothing waits long for its first byte.
+pub const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+
+/// cachestat(2), Linux 6.5; the same number on every architecture.
+const SYS_CACHESTAT: libc::c_long = 451;
+
+const PAGE_BYTES: u64 = 4096;
+
+#[repr(C)]
+struct CachestatRange {
+    offset: u64,
+    len: u64,
+}
+
+#[repr(C)]
+struct Cachestat {
+    cached: u64,
+    dirty: u64,
+    writeback: u64,
+    evicted: u64,
+    recently_evicted: u64,
+}
+
+/// Whether the bytes from `offset` on are in the page cache, as far as the kernel tells.
+/// Never waits for the disk.
+pub fn is_resident(file: &File, offset: u64, len: u64) -> bool {
+    match cached_pages(file, offset, len) {
+        Some(cached) => {
+            let first = offset / PAGE_BYTES;
+            let last = (offset + len).div_ceil(PAGE_BYTES);
+            cached >= last - first
+        }
+        None => {
+            let last = offset + len.saturating_sub(1);
+            can_read_now(file, offset) && can_read_now(file, last)
+        }
+    }
+}
+
+/// Pages of the range in the cache; `None` where the kernel cannot say.
+fn cached_pages(file: &File, offset: u64, len: u64) -> Option<u64> {
+    let range = CachestatRange { offset, len };
+    let mut stat = MaybeUninit::<Cachestat>::uninit();
+    // SAFETY: both structs have the kernel's layout and live through the call.
+    let result = unsafe {
+        libc::syscall(
+            SYS_CACHESTAT,
+            file.as_raw_fd(),
+            &raw const range,
+            stat.as_mut_ptr(),
+            0,
+        )
+    };
+    // SAFETY: the kernel filled the struct in when it returned zero.
+    (result == 0).then(|| unsafe { stat.assume_init() }.cached)
+}
+
+/// Reads one byte if that needs no waiting: the way of older kernels.
+fn can_read_now(file: &File, offset: u64) -> bool {
+    let mut byte = 0u8;
+    let part = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let Ok(offset) = libc::off_t::try_from(offset) else {
+        return false;
+    };
+    // SAFETY: one valid iovec of one byte, which outlives the call.
+    let result = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const part,
+            1,
+            offset,
+            libc::RWF_NOWAIT,
+        )
+    };
+    // A file system that does not know RWF_NOWAIT cannot be asked; then it is not resident
+    // until somebody has read it.
+    result >= 0
+}
+
+/// Reads the range into the page cache and asks for the window behind it. Blocks.
+///
+/// # Errors
+/// Those of pread(2); a file that ends early is no error here.
+pub fn read_in(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    advise_needed(file, offset, len.saturating_add(WINDOW_BYTES));
+    let mut scratch = vec![0; 256 * 1024];
+    let end = offset.saturating_add(len);
+    let mut position = offset;
+    while position < end {
+        let wanted =
+            usize::try_from(end - position).map_or(scratch.len(), |n| n.min(scratch.len()));
+        match file.read_at(&mut scratch[..wanted], position)? {
+            0 => break,
+            read => position += read as u64,
+        }
+    }
+    Ok(())
+}
+
+fn advise_needed(file: &File, offset: u64, len: u64) {
+    let (Ok(offset), Ok(len)) = (libc::off_t::try_from(offset), libc::off_t::try_from(len)) else {
+        return;
+    };
+    // SAFETY: plain integers. The advice may be ignored; reading comes next in any case.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, len, libc::POSIX_FADV_WILLNEED) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn what_was_just_written_is_resident() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        assert!(is_resident(&file, 0, 1 << 20));
+        assert!(is_resident(&file, 4097, 5));
+        read_in(&file, 0, 1 << 21).unwrap();
+    }
+
+    #[test]
+    fn what_was_dropped_is_not() {
+        let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        let fd = file.as_raw_fd();
+        // SAFETY: plain integers.
+        unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
+        assert!(!is_resident(&file, 0, 1 << 20));
+        read_in(&file, 0, 1 << 20).unwrap();
+        assert!(is_resident(&file, 0, 1 << 20));
+    }
+}

@@ -1,0 +1,45 @@
+//! The one body type, in whatever form the bytes are at hand.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Bytes that are to be sent: what they are, not only what they yield, so that the road
+/// below can be the shortest for each. A file stays a file until a socket asks.
+#[derive(Debug)]
+pub enum Payload {
+    /// Nothing.
+    Empty,
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A part of an open file.
+    File(FileSlice),
+}
+
+/// A part of an open file.
+#[derive(Debug, Clone)]
+pub struct FileSlice {
+    /// The file.
+    pub file: Arc<File>,
+    /// Where the part begins, in bytes.
+    pub offset: u64,
+    /// How long it is, in bytes.
+    pub len: u64,
+}
+
+impl Payload {
+    /// Bytes that will be sent.
+    pub fn len(&self) -> u64 {
+        match self {
+            Payload::Empty => 0,
+            Payload::Bytes(bytes) => bytes.len() as u64,
+            Payload::File(slice) => slice.len,
+        }
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
