@@ -1,5 +1,6 @@
 //! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
 pub mod error;
 pub mod image;
+pub mod net;
 pub mod transfer;
 pub mod wire;

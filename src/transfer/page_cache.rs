@@ -34,20 +34,38 @@ struct Cachestat {
     recently_evicted: u64,
 }
 
-/// Whether the bytes from `offset` on are in the page cache, as far as the kernel tells.
-/// Never waits for the disk.
+/// Distance of the points at which a window is tried, in bytes. Pages that are still being
+/// read count as cached; reads come in from front to back, so a few points find them.
+const PROBE_STEP_BYTES: usize = 256 * 1024;
+
+/// What a trial read says.
+#[derive(PartialEq, Eq)]
+enum Trial {
+    Ready,
+    WouldWait,
+    CannotSay,
+}
+
+/// Whether the bytes from `offset` on can be sent without waiting for the disk, as far as
+/// the kernel tells. Never waits itself.
 pub fn is_resident(file: &File, offset: u64, len: u64) -> bool {
-    match cached_pages(file, offset, len) {
-        Some(cached) => {
-            let first = offset / PAGE_BYTES;
-            let last = (offset + len).div_ceil(PAGE_BYTES);
-            cached >= last - first
-        }
-        None => {
-            let last = offset + len.saturating_sub(1);
-            can_read_now(file, offset) && can_read_now(file, last)
+    if len == 0 {
+        return true;
+    }
+    let cached = cached_pages(file, offset, len);
+    let pages = (offset + len).div_ceil(PAGE_BYTES) - offset / PAGE_BYTES;
+    if cached.is_some_and(|cached| cached < pages) {
+        return false;
+    }
+    let end = offset + len;
+    for point in (offset..end).step_by(PROBE_STEP_BYTES).chain([end - 1]) {
+        match try_read(file, point) {
+            Trial::Ready => {}
+            Trial::WouldWait => return false,
+            Trial::CannotSay => return cached.is_some(),
         }
     }
+    true
 }
 
 /// Pages of the range in the cache; `None` where the kernel cannot say.
@@ -68,15 +86,15 @@ fn cached_pages(file: &File, offset: u64, len: u64) -> Option<u64> {
     (result == 0).then(|| unsafe { stat.assume_init() }.cached)
 }
 
-/// Reads one byte if that needs no waiting: the way of older kernels.
-fn can_read_now(file: &File, offset: u64) -> bool {
+/// Reads one byte if that needs no waiting.
+fn try_read(file: &File, offset: u64) -> Trial {
     let mut byte = 0u8;
     let part = libc::iovec {
         iov_base: (&raw mut byte).cast(),
         iov_len: 1,
     };
     let Ok(offset) = libc::off_t::try_from(offset) else {
-        return false;
+        return Trial::CannotSay;
     };
     // SAFETY: one valid iovec of one byte, which outlives the call.
     let result = unsafe {
@@ -88,9 +106,13 @@ fn can_read_now(file: &File, offset: u64) -> bool {
             libc::RWF_NOWAIT,
         )
     };
-    // A file system that does not know RWF_NOWAIT cannot be asked; then it is not resident
-    // until somebody has read it.
-    result >= 0
+    if result >= 0 {
+        return Trial::Ready;
+    }
+    match io::Error::last_os_error().kind() {
+        io::ErrorKind::WouldBlock => Trial::WouldWait,
+        _ => Trial::CannotSay,
+    }
 }
 
 /// Reads the range into the page cache and asks for the window behind it. Blocks.

@@ -1,0 +1,113 @@
+//! The body of an answer.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::segment::{Outbox, Piece};
+use crate::transfer::Payload;
+
+/// Told once when a body is done with: how many bytes were sent, and whether all were.
+pub struct Completion(Box<dyn FnOnce(u64, bool)>);
+
+impl Completion {
+    /// Something to be told.
+    pub fn new(told: impl FnOnce(u64, bool) + 'static) -> Self {
+        Self(Box::new(told))
+    }
+
+    pub(super) fn run(self, sent_bytes: u64, complete: bool) {
+        (self.0)(sent_bytes, complete);
+    }
+}
+
+/// The body of an answer, in the form the connection sends best.
+pub struct ResponseBody {
+    payload: Payload,
+    outbox: Rc<Outbox>,
+    completion: Option<Completion>,
+    /// Bytes in memory that were handed over.
+    handed_bytes: u64,
+    len: u64,
+}
+
+impl ResponseBody {
+    pub(super) fn new(payload: Payload, outbox: Rc<Outbox>) -> Self {
+        let len = payload.len();
+        Self {
+            payload,
+            outbox,
+            completion: None,
+            handed_bytes: 0,
+            len,
+        }
+    }
+
+    /// Asks to be told when the body is done with, sent or not.
+    pub fn on_completion(mut self, completion: Completion) -> Self {
+        self.completion = Some(completion);
+        self
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the body has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn next_piece(&mut self) -> Option<Piece> {
+        match std::mem::replace(&mut self.payload, Payload::Empty) {
+            Payload::Empty => None,
+            Payload::Bytes(bytes) => {
+                self.handed_bytes = bytes.len() as u64;
+                Some(Piece::Memory(bytes))
+            }
+            Payload::File(slice) => Some(self.outbox.push(slice, self.completion.take())),
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            Payload::Empty
+        } else {
+            Payload::Bytes(bytes)
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Piece;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+        Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.payload.len())
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(done) = self.completion.take() {
+            done.run(self.handed_bytes, self.handed_bytes == self.len);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One client's connection: HTTP/1 by hyper over our transport.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::body::ResponseBody;
+use super::head_guard::Violation;
+use super::timer::TokioTimer;
+use super::transport::{Patience, Shared, Transport};
+use crate::transfer::{Blocking, Payload};
+
+/// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
+/// the processor time. Heads are limited by an option of their own.
+const READ_BUFFER_BYTES: usize = 512 * 1024;
+
+/// Headers of a request: Glance's own quota of 128 properties has to fit in beside the rest.
+const MAX_HEADERS: usize = 256;
+
+/// Limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionSettings {
+    /// Longest time without progress: for a whole head to come in, for a reader that takes
+    /// nothing; `None` waits for ever.
+    pub stall: Option<Duration>,
+    /// Longest time spent on reading away what a refused client still sends.
+    pub linger: Duration,
+    /// Whether a connection serves more than one request.
+    pub keep_alive: bool,
+    /// Largest head of a request, in bytes.
+    pub max_head_bytes: usize,
+}
+
+/// A connection as a handler sees it. Cheap to clone; clones are the same connection.
+#[derive(Clone)]
+pub struct Connection {
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Bytes received so far, heads included.
+    pub fn received_bytes(&self) -> u64 {
+        self.shared.received_bytes.get()
+    }
+
+    /// A body for an answer on this connection, and no other.
+    pub fn body(&self, payload: impl Into<Payload>) -> ResponseBody {
+        ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
+    }
+
+    /// What is wrong with the framing of the request that has just come in.
+    fn check_framing(&self) -> Result<(), Violation> {
+        match self.shared.next_finding() {
+            Some(None) => Ok(()),
+            Some(Some(violation)) => Err(violation),
+            // hyper saw the end of a head where the guard saw none.
+            None => Err(Violation::BareLineFeed),
+        }
+    }
+}
+
+/// What answers requests.
+pub trait Handler: 'static {
+    /// Answers one request. `framing` says what must be refused before the request is
+    /// looked at; such an answer must close the connection.
+    fn handle(
+        self: Rc<Self>,
+        connection: Connection,
+        request: Request<Incoming>,
+        framing: Result<(), Violation>,
+    ) -> impl Future<Output = Response<ResponseBody>>;
+}
+
+/// Serves a connection to its end. When `drain` turns true, the request in flight is
+/// finished and the connection closed.
+///
+/// # Errors
+/// hyper's: the client went away, sent no HTTP, or stalled.
+pub async fn serve<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: &ConnectionSettings,
+    handler: Rc<H>,
+    blocking: Blocking,
+    mut drain: watch::Receiver<bool>,
+) -> hyper::Result<()> {
+    let connection = Connection {
+        peer,
+        shared: Rc::default(),
+    };
+    let patience = Patience {
+        write_stall: settings.stall,
+        linger: settings.linger,
+    };
+    let transport = Transport::new(stream, Rc::clone(&connection.shared), patience, blocking);
+    let service = service_fn(move |request| {
+        let framing = connection.check_framing();
+        let answer = Rc::clone(&handler).handle(connection.clone(), request, framing);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut http = pin!(builder(settings).serve_connection(transport, service));
+    tokio::select! {
+        biased;
+        result = http.as_mut() => return result,
+        _ = drain.wait_for(|drain| *drain) => http.as_mut().graceful_shutdown(),
+    }
+    http.await
+}
+
+fn builder(settings: &ConnectionSettings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer)
+        .header_read_timeout(settings.stall)
+        .keep_alive(settings.keep_alive)
+        .max_headers(MAX_HEADERS)
+        .max_header_size(settings.max_head_bytes)
+        .max_buf_size(READ_BUFFER_BYTES.max(settings.max_head_bytes))
+        .writev(true);
+    builder
+}

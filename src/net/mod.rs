@@ -1,0 +1,15 @@
+//! Sockets: listeners, one HTTP/1 connection, and bodies that never pass through user space.
+
+mod body;
+mod connection;
+mod head_guard;
+mod listener;
+mod prefetch;
+mod segment;
+mod timer;
+mod transport;
+
+pub use body::{Completion, ResponseBody};
+pub use connection::{Connection, ConnectionSettings, Handler, serve};
+pub use head_guard::Violation;
+pub use listener::{ListenError, ListenOptions, bind};

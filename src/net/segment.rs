@@ -1,0 +1,215 @@
+//! Bytes of a file, as hyper sees them and as the socket moves them.
+//!
+//! hyper knows bodies of memory only. A [`Piece`] of a file therefore shows hyper a slice
+//! of one shared block of zeros, of the right length; the transport below hyper recognises
+//! that block by its address and moves as many bytes of the file with sendfile(2) instead.
+//! hyper keeps the framing, the order and the back-pressure.
+//!
+//! Should hyper ever copy those zeros instead of passing them on, they would go out as
+//! image data. So both sides count: what hyper took off a piece and what the transport
+//! moved for it must be equal after every step, and a connection on which they are not
+//! is broken off before another byte leaves.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use super::body::Completion;
+use crate::transfer::FileSlice;
+
+/// The most that one step moves: long enough to be worth its system call, short enough to
+/// be fair to other connections.
+const PLACEHOLDER_BYTES: usize = 1024 * 1024;
+
+/// What hyper sees in place of a file's bytes. Never read, so it costs address space only.
+static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];
+
+/// Whether a slice that hyper hands down stands for bytes of a file.
+pub(super) fn is_placeholder(slice: &[u8]) -> bool {
+    PLACEHOLDER.as_ptr_range().contains(&slice.as_ptr())
+}
+
+/// A part of a file on its way out through one connection.
+pub(super) struct Segment {
+    slice: FileSlice,
+    /// Bytes the transport moved.
+    moved: Cell<u64>,
+    /// Bytes hyper took off the piece.
+    taken: Cell<u64>,
+    completion: RefCell<Option<Completion>>,
+}
+
+impl Segment {
+    /// The file.
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.slice.file
+    }
+
+    /// Where in the file the next byte is.
+    pub(super) fn position(&self) -> u64 {
+        self.slice.offset + self.moved.get()
+    }
+
+    /// Bytes still to be moved.
+    pub(super) fn left(&self) -> u64 {
+        self.slice.len - self.moved.get()
+    }
+
+    /// Whether nothing of it was moved yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.moved.get() == 0
+    }
+
+    /// Counts bytes that the transport moved.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.moved.set(self.moved.get() + bytes);
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if let Some(done) = self.completion.take() {
+            done.run(self.moved.get(), self.left() == 0);
+        }
+    }
+}
+
+/// The file segments of one connection, in the order in which hyper will ask for them.
+#[derive(Default)]
+pub(super) struct Outbox {
+    segments: RefCell<VecDeque<Rc<Segment>>>,
+    miscounted: Cell<bool>,
+}
+
+impl Outbox {
+    /// Puts a part of a file at the end; the piece is for hyper.
+    pub(super) fn push(self: &Rc<Self>, slice: FileSlice, completion: Option<Completion>) -> Piece {
+        let segment = Rc::new(Segment {
+            slice,
+            moved: Cell::new(0),
+            taken: Cell::new(0),
+            completion: RefCell::new(completion),
+        });
+        self.segments.borrow_mut().push_back(Rc::clone(&segment));
+        Piece::File(FilePiece {
+            segment,
+            outbox: Rc::clone(self),
+        })
+    }
+
+    /// The segment whose bytes are next, if a file's bytes are.
+    pub(super) fn front(&self) -> Option<Rc<Segment>> {
+        let mut segments = self.segments.borrow_mut();
+        while segments.front().is_some_and(|segment| segment.left() == 0) {
+            segments.pop_front();
+        }
+        segments.front().cloned()
+    }
+
+    /// Whether hyper took bytes of a file that were never moved.
+    pub(super) fn is_miscounted(&self) -> bool {
+        self.miscounted.get()
+    }
+}
+
+/// A piece of an answer's body in hyper's hands.
+pub enum Piece {
+    /// Bytes in memory.
+    Memory(Bytes),
+    /// Bytes of a file.
+    File(FilePiece),
+}
+
+/// Bytes of a file in hyper's hands.
+pub struct FilePiece {
+    segment: Rc<Segment>,
+    outbox: Rc<Outbox>,
+}
+
+impl FilePiece {
+    fn remaining(&self) -> usize {
+        let left = self.segment.slice.len - self.segment.taken.get();
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    fn advance(&self, bytes: usize) {
+        let taken = self.segment.taken.get() + bytes as u64;
+        self.segment.taken.set(taken);
+        if taken != self.segment.moved.get() {
+            self.outbox.miscounted.set(true);
+        }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        match self {
+            Piece::Memory(bytes) => bytes.len(),
+            Piece::File(piece) => piece.remaining(),
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self {
+            Piece::Memory(bytes) => bytes,
+            Piece::File(piece) => &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)],
+        }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        match self {
+            Piece::Memory(memory) => memory.advance(bytes),
+            Piece::File(piece) => piece.advance(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(len: u64) -> (Rc<Outbox>, Piece) {
+        let outbox = Rc::<Outbox>::default();
+        let slice = FileSlice {
+            file: Arc::new(tempfile::tempfile().unwrap()),
+            offset: 10,
+            len,
+        };
+        let piece = outbox.push(slice, None);
+        (outbox, piece)
+    }
+
+    #[test]
+    fn a_piece_shows_placeholders_of_its_length() {
+        let (outbox, mut piece) = piece(PLACEHOLDER_BYTES as u64 + 5);
+        assert_eq!(piece.chunk().len(), PLACEHOLDER_BYTES);
+        assert!(is_placeholder(piece.chunk()));
+        assert!(!is_placeholder(b"plain"));
+        let segment = outbox.front().unwrap();
+        segment.moved(PLACEHOLDER_BYTES as u64);
+        piece.advance(PLACEHOLDER_BYTES);
+        assert_eq!(piece.chunk().len(), 5);
+        assert!(is_placeholder(piece.chunk()));
+        assert_eq!(segment.position(), 10 + PLACEHOLDER_BYTES as u64);
+        assert!(!outbox.is_miscounted());
+    }
+
+    #[test]
+    fn a_copied_placeholder_is_noticed() {
+        let (outbox, mut piece) = piece(100);
+        let copied = piece.copy_to_bytes(7);
+        assert_eq!(copied.len(), 7);
+        assert!(outbox.is_miscounted());
+    }
+
+    #[test]
+    fn moved_segments_leave_the_queue() {
+        let (outbox, _piece) = piece(100);
+        outbox.front().unwrap().moved(100);
+        assert!(outbox.front().is_none());
+    }
+}

@@ -1,0 +1,330 @@
+//! The socket under hyper: plain bytes by sendmsg, bytes of files by sendfile.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::head_guard::{HeadGuard, Violation};
+use super::prefetch::Prefetch;
+use super::segment::{Outbox, Segment, is_placeholder};
+use crate::transfer::Blocking;
+
+/// Bytes sent before other connections of the worker get their turn.
+const TURN_BYTES: usize = 1024 * 1024;
+
+/// Most plain slices that go out in one call.
+const MAX_SLICES: usize = 16;
+
+/// What a connection's transport and its handler both know.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) outbox: Rc<Outbox>,
+    /// What the guard found, a request a place.
+    findings: RefCell<VecDeque<Option<Violation>>>,
+    pub(super) received_bytes: Cell<u64>,
+}
+
+impl Shared {
+    /// What the guard found in the next request's head; `None` when it has not seen the end
+    /// of that head, which means that it and hyper disagree.
+    pub(super) fn next_finding(&self) -> Option<Option<Violation>> {
+        self.findings.borrow_mut().pop_front()
+    }
+}
+
+/// Time limits of a transport.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Longest time in which a reader takes nothing; `None` waits for ever.
+    pub(super) write_stall: Option<Duration>,
+    /// Longest time spent on reading away what a refused client still sends.
+    pub(super) linger: Duration,
+}
+
+/// A client's socket, as hyper reads and writes it.
+pub(super) struct Transport {
+    stream: TcpStream,
+    shared: Rc<Shared>,
+    guard: HeadGuard,
+    prefetch: Prefetch,
+    patience: Patience,
+    /// Bytes sent in this turn.
+    turn_bytes: usize,
+    /// Runs while the socket takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs from the end of our side until the client's side ends.
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+impl Transport {
+    pub(super) fn new(
+        stream: TcpStream,
+        shared: Rc<Shared>,
+        patience: Patience,
+        blocking: Blocking,
+    ) -> Self {
+        Self {
+            stream,
+            shared,
+            guard: HeadGuard::new(),
+            prefetch: Prefetch::new(blocking),
+            patience,
+            turn_bytes: 0,
+            stalled: None,
+            lingering: None,
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.shared.outbox.is_miscounted() {
+            return Poll::Ready(Err(io::Error::other(
+                "bytes of a file were copied as placeholders; the connection is broken off",
+            )));
+        }
+        if self.turn_bytes >= TURN_BYTES {
+            self.turn_bytes = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let plain = slices
+            .iter()
+            .take(MAX_SLICES)
+            .take_while(|slice| !is_placeholder(slice))
+            .count();
+        if plain > 0 {
+            let more_follows = plain < slices.len();
+            return self.send_plain(cx, &slices[..plain], more_follows);
+        }
+        match (slices.first(), self.shared.outbox.front()) {
+            (None, _) => Poll::Ready(Ok(0)),
+            (Some(slice), Some(segment)) => self.send_file(cx, &segment, slice.len()),
+            (Some(_), None) => Poll::Ready(Err(io::Error::other(
+                "a placeholder without a file behind it",
+            ))),
+        }
+    }
+
+    fn send_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        more_follows: bool,
+    ) -> Poll<io::Result<usize>> {
+        let fd = self.stream.as_raw_fd();
+        self.when_writable(cx, || {
+            let sent = send_slices(fd, slices, more_follows)?;
+            let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+            Ok((sent, sent < wanted))
+        })
+    }
+
+    fn send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+        shown: usize,
+    ) -> Poll<io::Result<usize>> {
+        let left = usize::try_from(segment.left()).unwrap_or(usize::MAX);
+        let wanted = shown.min(left).min(TURN_BYTES - self.turn_bytes);
+        let ready_bytes = ready!(self.prefetch.poll_ready(cx, segment))?;
+        let wanted = usize::try_from(ready_bytes).map_or(wanted, |ready| wanted.min(ready));
+        let (out, file, position) = (
+            self.stream.as_raw_fd(),
+            segment.file().as_raw_fd(),
+            segment.position(),
+        );
+        let sent = ready!(self.when_writable(cx, || {
+            let sent = send_file(out, file, position, wanted)?;
+            Ok((sent, sent < wanted))
+        }))?;
+        segment.moved(sent as u64);
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Runs a call that sends, once the socket takes data. The call says how much it sent
+    /// and whether the socket is full now.
+    fn when_writable(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut() -> io::Result<(usize, bool)>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.stream.poll_write_ready(cx)?.is_pending() {
+                return self.poll_stalled(cx);
+            }
+            let mut sent = 0;
+            let result = self.stream.try_io(Interest::WRITABLE, || {
+                let (bytes, full) = call()?;
+                sent = bytes;
+                // Saying so clears the readiness, which spares a call that would fail.
+                if full {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
+            });
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && sent == 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                _ => {
+                    self.turn_bytes += sent;
+                    self.stalled = None;
+                    return Poll::Ready(Ok(sent));
+                }
+            }
+        }
+    }
+
+    /// The socket takes nothing: waits, but not for ever.
+    fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        // What was sent before belongs to a turn that is over.
+        self.turn_bytes = 0;
+        let Some(limit) = self.patience.write_stall else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client takes no data",
+        )))
+    }
+
+    /// Reads away what the client still sends, so that closing does not reset the
+    /// connection before the client has read the answer (RFC 9112, 9.6).
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let limit = self.patience.linger;
+        let timer = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut waste = [0; 16 * 1024];
+        for _ in 0..16 {
+            let mut buffer = ReadBuf::new(&mut waste);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl hyper::rt::Read for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // SAFETY: tokio's buffer writes only initialised bytes into the slice and never
+        // makes initialised bytes uninitialised, which is what the cursor asks for.
+        let mut buffer = ReadBuf::uninit(unsafe { cursor.as_mut() });
+        ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer))?;
+        let filled = buffer.filled();
+        let received = filled.len();
+        let findings = &this.shared.findings;
+        this.guard.observe(filled, |violation| {
+            findings.borrow_mut().push_back(violation)
+        });
+        let total = &this.shared.received_bytes;
+        total.set(total.get() + received as u64);
+        // SAFETY: tokio filled this many bytes at the front of the slice.
+        unsafe { cursor.advance(received) };
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().send(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().send(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            match socket2::SockRef::from(&this.stream).shutdown(Shutdown::Write) {
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                    return Poll::Ready(Ok(()));
+                }
+                result => result?,
+            }
+            if !this.guard.is_inside_body() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.poll_linger(cx)
+    }
+}
+
+/// Sends slices; with `more_follows` the kernel waits for more before it sends a packet
+/// that is not full.
+fn send_slices(fd: RawFd, slices: &[IoSlice<'_>], more_follows: bool) -> io::Result<usize> {
+    // SAFETY: all-zero bytes are a valid msghdr: no name, no control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // IoSlice is guaranteed to have the layout of iovec; sendmsg does not write to it.
+    message.msg_iov = slices.as_ptr().cast_mut().cast();
+    message.msg_iovlen = slices.len();
+    let more = if more_follows { libc::MSG_MORE } else { 0 };
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more;
+    // SAFETY: the message points to slices that outlive the call.
+    let sent = unsafe { libc::sendmsg(fd, &raw const message, flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Moves bytes of a file to the socket without their passing through user space.
+fn send_file(out: RawFd, file: RawFd, position: u64, wanted: usize) -> io::Result<usize> {
+    let mut offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
+    // SAFETY: two descriptors and a valid pointer to an offset.
+    let sent = unsafe { libc::sendfile(out, file, &raw mut offset, wanted) };
+    match usize::try_from(sent) {
+        Ok(0) if wanted > 0 => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the file is shorter than it was when it was opened",
+        )),
+        Ok(sent) => Ok(sent),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
