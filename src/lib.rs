@@ -2,5 +2,6 @@
 pub mod error;
 pub mod image;
 pub mod net;
+pub mod registry;
 pub mod transfer;
 pub mod wire;

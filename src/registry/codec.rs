@@ -1,0 +1,135 @@
+//! Records as bytes.
+//!
+//! `format (1) | CRC-32C of the payload (4, little endian) | payload length (4, little
+//! endian) | payload`. The payload of format 1 is JSON: fields that a later version adds
+//! have defaults, so records need no migration by hand.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Record, Version};
+use crate::image::Image;
+
+/// Largest record. Beyond it sled would keep the value in a file of its own, which it never
+/// syncs.
+pub const MAX_RECORD_BYTES: usize = 64 * 1024;
+
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 9;
+
+/// Why a record cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    #[error("the record has {0} bytes, more than {MAX_RECORD_BYTES}")]
+    TooLarge(usize),
+    #[error("the record has format {0}, which this version does not know")]
+    UnknownFormat(u8),
+    #[error("the record is cut short")]
+    Truncated,
+    #[error("the record's checksum does not match its bytes")]
+    ChecksumMismatch,
+    #[error("the record is not what it should be")]
+    Malformed(#[from] serde_json::Error),
+}
+
+#[derive(Serialize)]
+struct PayloadRef<'a> {
+    version: Version,
+    image: &'a Image,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    version: Version,
+    image: Image,
+}
+
+pub(super) fn encode(record: &Record) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let payload = PayloadRef {
+        version: record.version,
+        image: &record.image,
+    };
+    serde_json::to_writer(&mut bytes, &payload)?;
+    if bytes.len() > MAX_RECORD_BYTES {
+        return Err(CodecError::TooLarge(bytes.len()));
+    }
+    let crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
+    let length = (bytes.len() - HEADER_BYTES) as u32;
+    bytes[0] = FORMAT;
+    bytes[1..5].copy_from_slice(&crc.to_le_bytes());
+    bytes[5..9].copy_from_slice(&length.to_le_bytes());
+    Ok(bytes)
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
+    let (header, payload) = bytes
+        .split_first_chunk::<HEADER_BYTES>()
+        .ok_or(CodecError::Truncated)?;
+    let [format, c0, c1, c2, c3, l0, l1, l2, l3] = *header;
+    if format != FORMAT {
+        return Err(CodecError::UnknownFormat(format));
+    }
+    if payload.len() != u32::from_le_bytes([l0, l1, l2, l3]) as usize {
+        return Err(CodecError::Truncated);
+    }
+    if crc32c::crc32c(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Err(CodecError::ChecksumMismatch);
+    }
+    let Payload { version, image } = serde_json::from_slice(payload)?;
+    Ok(Record { image, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ImageData, ImageId, Location, Member, Status, Timestamp, Upload};
+
+    fn record() -> Record {
+        let now = Timestamp::from_micros(1_700_000_000_000_001);
+        let mut image = Image::queued(ImageId::random(), now);
+        image.name = Some("ü \" \\".to_owned());
+        image.status = Status::PendingDelete;
+        image.properties.insert("a".into(), None);
+        image.members.push(Member {
+            id: "tenant".into(),
+            can_share: true,
+        });
+        image.data = Some(ImageData {
+            location: Location::parse("file:///x").unwrap(),
+            size_bytes: u64::MAX,
+            checksum: None,
+        });
+        image.upload = Some(Upload {
+            id: uuid::Uuid::new_v4(),
+            store: "file".into(),
+            started_at: now,
+        });
+        Record { image, version: 7 }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let record = record();
+        assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = encode(&record()).unwrap();
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 1;
+            assert!(decode(&damaged).is_err(), "bit of byte {position}");
+        }
+        assert!(decode(&bytes[..bytes.len() - 1]).is_err());
+        assert!(decode(&[]).is_err());
+    }
+
+    #[test]
+    fn too_much_metadata_is_refused() {
+        let mut record = record();
+        let value = "x".repeat(MAX_RECORD_BYTES);
+        record.image.properties.insert("b".into(), Some(value));
+        assert!(matches!(encode(&record), Err(CodecError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,70 @@
+//! Image metadata: what the node knows of each image, kept safe.
+//!
+//! A registry stores records and answers questions about them; the rules about what may
+//! become of an image live in `service/`. Its only write is compare-and-swap, so that a
+//! racing upload and delete, or two servers on one registry, are decided in one place.
+
+mod codec;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod index;
+mod sled;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::image::{Image, ImageId, Query};
+
+pub use self::codec::{CodecError, MAX_RECORD_BYTES};
+pub use self::sled::{OpenError, SledOptions, SledRegistry};
+
+/// Counts the writes to one record, from 1.
+pub type Version = u64;
+
+/// An image as it was after one particular write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What is known of it.
+    pub image: Image,
+    /// Which write this was.
+    pub version: Version,
+}
+
+/// A registry. What it has acknowledged survives a power cut.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The record of an image, also of a deleted one; `None` when the identifier was never
+    /// taken.
+    ///
+    /// # Errors
+    /// `Internal` when the record is there but damaged; `Unavailable` when the registry
+    /// cannot be asked.
+    async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>>;
+
+    /// Adds an image whose identifier was never taken.
+    ///
+    /// # Errors
+    /// `Conflict` when it was; `TooLarge` for more metadata than a record holds;
+    /// `Unavailable` when nothing can be written.
+    async fn insert(&self, image: Image) -> Result<Arc<Record>>;
+
+    /// Puts a new state in the place of the one that was seen.
+    ///
+    /// # Errors
+    /// `Stale` when the record has changed since; otherwise as [`Registry::insert`].
+    async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>>;
+
+    /// One page of images in the query's order.
+    ///
+    /// # Errors
+    /// `Invalid` when the marker names no image.
+    async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>>;
+
+    /// Whether records can be read and written.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason when they cannot.
+    async fn check(&self) -> Result<()>;
+}

@@ -1,0 +1,192 @@
+//! The embedded registry: records in sled, answers from memory.
+//!
+//! sled 0.34 keeps the bytes, but its flush does not make them durable on Linux: it starts
+//! write-back and does not wait for the device. So every write goes through one commit
+//! thread, which applies what is waiting, flushes, syncs sled's file itself, and only then
+//! publishes and answers. See [`commit`].
+
+mod commit;
+mod open;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use self::commit::{Committer, Health, Request, Write};
+pub use self::open::OpenError;
+use super::index::Index;
+use super::{Record, Registry, Version};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Image, ImageId, Query};
+
+/// Where the embedded registry is, and what it may use.
+#[derive(Debug, Clone)]
+pub struct SledOptions {
+    /// Its folder; made when it is not there.
+    pub folder: PathBuf,
+    /// Memory for sled's own cache, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// A registry in this process, on this disk.
+pub struct SledRegistry {
+    index: Arc<Index>,
+    health: Arc<Health>,
+    writes: Option<mpsc::UnboundedSender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    damaged: Arc<[ImageId]>,
+    image_count: usize,
+}
+
+impl SledRegistry {
+    /// Opens the folder, reads every record, and starts the commit thread.
+    ///
+    /// # Errors
+    /// [`OpenError`]: in use by another process, not readable, damaged, of a later version.
+    pub fn open(options: &SledOptions) -> std::result::Result<Self, OpenError> {
+        let opened = open::open(options)?;
+        let index = Arc::new(Index::new(opened.snapshot.clone()));
+        let health = Arc::new(Health::default());
+        let damaged: Arc<[ImageId]> = opened.damaged.clone().into();
+        let image_count = opened.image_count;
+        let (writes, waiting) = mpsc::unbounded_channel();
+        let committer = Committer::new(opened, Arc::clone(&index), Arc::clone(&health));
+        let thread = std::thread::Builder::new()
+            .name("registry".to_owned())
+            .spawn(move || committer.run(waiting))
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            index,
+            health,
+            writes: Some(writes),
+            thread: Some(thread),
+            damaged,
+            image_count,
+        })
+    }
+
+    /// How many images there were when the registry was opened, deleted ones included.
+    pub fn image_count_at_open(&self) -> usize {
+        self.image_count
+    }
+
+    async fn write(&self, write: Write) -> Result<Arc<Record>> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request { write, answer };
+        let writes = self.writes.as_ref();
+        if !writes.is_some_and(|writes| writes.send(request).is_ok()) {
+            return Err(self.health.refusal());
+        }
+        match answered.await {
+            Ok(result) => result,
+            Err(_) => Err(self.health.refusal()),
+        }
+    }
+
+    fn check_undamaged(&self, id: &ImageId) -> Result<()> {
+        if self.damaged.contains(id) {
+            let cause = io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the record of image {id} is damaged"),
+            );
+            return Err(Error::internal(cause));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for SledRegistry {
+    async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
+        self.check_undamaged(id)?;
+        Ok(self.index.get(id))
+    }
+
+    async fn insert(&self, image: Image) -> Result<Arc<Record>> {
+        self.check_undamaged(&image.id)?;
+        self.write(Write::Insert(image)).await
+    }
+
+    async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
+        self.write(Write::Replace(image, seen)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
+        self.index
+            .list(query)
+            .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.health.check()
+    }
+}
+
+impl Drop for SledRegistry {
+    /// Waits until what was being written is on disk.
+    fn drop(&mut self) {
+        drop(self.writes.take());
+        if let Some(thread) = self.thread.take() {
+            // A commit thread that panicked has nothing left to finish.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    fn open(folder: &std::path::Path) -> SledRegistry {
+        SledRegistry::open(&SledOptions {
+            folder: folder.to_owned(),
+            cache_bytes: 8 << 20,
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = open(folder.path());
+        conformance::all(&registry).await;
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("blobs"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+
+    #[tokio::test]
+    async fn remembers_across_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = conformance::image("kept");
+        let registry = open(folder.path());
+        let first = registry.insert(image.clone()).await.unwrap();
+        let mut changed = image.clone();
+        changed.name = Some("changed".to_owned());
+        registry.replace(changed, first.version).await.unwrap();
+        drop(registry);
+        let registry = open(folder.path());
+        let record = registry.get(&image.id).await.unwrap().unwrap();
+        assert_eq!(record.version, 2);
+        assert_eq!(record.image.name.as_deref(), Some("changed"));
+    }
+
+    #[tokio::test]
+    async fn a_second_process_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let _registry = open(folder.path());
+        let second = SledRegistry::open(&SledOptions {
+            folder: folder.path().to_owned(),
+            cache_bytes: 8 << 20,
+        });
+        assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
+    }
+}
