@@ -3,5 +3,6 @@ pub mod error;
 pub mod image;
 pub mod net;
 pub mod registry;
+pub mod store;
 pub mod transfer;
 pub mod wire;

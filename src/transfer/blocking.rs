@@ -53,6 +53,18 @@ impl Blocking {
             Err(error) => Err(io::Error::other(error)),
         }
     }
+
+    /// Starts a call that nobody waits for; a failure is logged.
+    pub fn start<F>(&self, call: F)
+    where
+        F: FnOnce() -> io::Result<()> + Send + 'static,
+    {
+        self.handle.spawn_blocking(move || {
+            if let Err(error) = call() {
+                tracing::error!(%error, "work in the background failed");
+            }
+        });
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl SledRegistry {
         let (answer, answered) = oneshot::channel();
         let request = Request { write, answer };
         let writes = self.writes.as_ref();
-        if !writes.is_some_and(|writes| writes.send(request).is_ok()) {
+        if writes.is_none_or(|writes| writes.send(request).is_err()) {
             return Err(self.health.refusal());
         }
         match answered.await {

@@ -1,0 +1,141 @@
+//! What every store that takes data must do: plain functions over the trait.
+
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{Store, Wanted};
+use crate::error::Kind;
+use crate::image::{ImageId, Location, Timestamp, Upload};
+use crate::transfer::{BlockPool, Payload};
+
+/// Every behaviour.
+pub(crate) async fn all(store: &dyn Store) {
+    what_is_committed_is_there(store).await;
+    ranges_are_exact(store).await;
+    nothing_remains_of_an_abort(store).await;
+    nothing_remains_of_a_drop(store).await;
+    discard_removes_both_ends(store).await;
+    deleting_twice_is_fine(store).await;
+    a_wrong_size_is_no_image(store).await;
+}
+
+fn upload(store: &dyn Store) -> (ImageId, Upload) {
+    let upload = Upload {
+        id: Uuid::new_v4(),
+        store: store.schemes()[0].to_owned(),
+        started_at: Timestamp::from_micros(0),
+    };
+    (ImageId::random(), upload)
+}
+
+/// Bytes that tell when they are out of order.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|position| (position / 7 % 251) as u8)
+        .collect()
+}
+
+async fn put(store: &dyn Store, data: &[u8]) -> Location {
+    let (image, upload) = upload(store);
+    let hint = Some(data.len() as u64);
+    let mut writer = store.create(&image, &upload, hint).await.unwrap();
+    let pool = BlockPool::new(2);
+    let mut rest = data;
+    while !rest.is_empty() {
+        let mut block = pool.take();
+        rest = block.fill(rest);
+        writer.write(block.freeze()).await.unwrap();
+    }
+    writer.commit().await.unwrap()
+}
+
+fn whole(len: usize) -> Wanted {
+    Wanted {
+        offset: 0,
+        len: len as u64,
+        object_bytes: len as u64,
+    }
+}
+
+async fn read(store: &dyn Store, location: &Location, wanted: Wanted) -> Vec<u8> {
+    match store.open(location, wanted).await.unwrap() {
+        Payload::Empty => Vec::new(),
+        Payload::Bytes(bytes) => bytes.to_vec(),
+        Payload::File(slice) => {
+            let mut bytes = vec![0; slice.len as usize];
+            slice.file.read_exact_at(&mut bytes, slice.offset).unwrap();
+            bytes
+        }
+    }
+}
+
+async fn what_is_committed_is_there(store: &dyn Store) {
+    for len in [0, 1, 4095, 4096, 16_385, 300_000, 9 << 20, (9 << 20) + 1] {
+        let data = pattern(len);
+        let location = put(store, &data).await;
+        assert!(read(store, &location, whole(len)).await == data, "{len}");
+        store.delete(&location).await.unwrap();
+    }
+}
+
+async fn ranges_are_exact(store: &dyn Store) {
+    let data = pattern(1_000_000);
+    let location = put(store, &data).await;
+    for (offset, len) in [(0, 1), (1, 5000), (999_999, 1), (123_456, 700_000)] {
+        let wanted = Wanted {
+            offset,
+            len,
+            object_bytes: 1_000_000,
+        };
+        let part = &data[offset as usize..(offset + len) as usize];
+        assert!(read(store, &location, wanted).await == part);
+    }
+    store.delete(&location).await.unwrap();
+}
+
+async fn nothing_remains_of_an_abort(store: &dyn Store) {
+    let (image, upload) = upload(store);
+    let mut writer = store.create(&image, &upload, None).await.unwrap();
+    writer.write(Bytes::from_static(b"abc")).await.unwrap();
+    writer.abort().await;
+    // The same upload could begin again, which it could not if anything were left.
+    let writer = store.create(&image, &upload, None).await.unwrap();
+    writer.abort().await;
+}
+
+async fn nothing_remains_of_a_drop(store: &dyn Store) {
+    let (image, upload) = upload(store);
+    let mut writer = store.create(&image, &upload, None).await.unwrap();
+    writer.write(Bytes::from_static(b"abc")).await.unwrap();
+    drop(writer);
+    store.discard(&image, &upload).await.unwrap();
+}
+
+async fn discard_removes_both_ends(store: &dyn Store) {
+    let (image, upload) = upload(store);
+    let mut writer = store.create(&image, &upload, None).await.unwrap();
+    writer.write(Bytes::from_static(b"abc")).await.unwrap();
+    let location = writer.commit().await.unwrap();
+    store.discard(&image, &upload).await.unwrap();
+    let gone = store.open(&location, whole(3)).await;
+    assert_eq!(gone.err().map(|error| error.kind()), Some(Kind::NotFound));
+}
+
+async fn deleting_twice_is_fine(store: &dyn Store) {
+    let location = put(store, b"abc").await;
+    store.delete(&location).await.unwrap();
+    store.delete(&location).await.unwrap();
+    let gone = store.open(&location, whole(3)).await;
+    assert_eq!(gone.err().map(|error| error.kind()), Some(Kind::NotFound));
+}
+
+async fn a_wrong_size_is_no_image(store: &dyn Store) {
+    let location = put(store, b"abc").await;
+    for len in [2, 4] {
+        let wrong = store.open(&location, whole(len)).await;
+        assert_eq!(wrong.err().map(|error| error.kind()), Some(Kind::Internal));
+    }
+    store.delete(&location).await.unwrap();
+}

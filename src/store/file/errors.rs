@@ -1,0 +1,38 @@
+//! What clients learn of files that fail.
+
+use std::io;
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+
+/// When it is worth trying again: an operator has to make room or mend permissions first.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// What a client learns of a file that cannot be read.
+pub(super) fn open_error(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::new(Kind::NotFound, "The image's data are not in the store.").because(error)
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// What a client learns of a file that cannot be written.
+pub(super) fn write_error(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Error::new(
+                Kind::TooLarge,
+                "There is not enough disk space on the image storage media.",
+            )
+        }
+        _ => Error::new(
+            Kind::Unavailable {
+                retry_after: RETRY_AFTER,
+            },
+            "The image storage media cannot be written.",
+        ),
+    }
+    .because(error)
+}

@@ -1,0 +1,182 @@
+//! The file store: one file an image, named by the image's identifier.
+//!
+//! An upload is written to `.staging/<upload>` and renamed when it is whole and synced, so
+//! that a file under an image's name is always complete.
+
+mod errors;
+mod folder;
+mod options;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::errors::{open_error, write_error};
+use self::folder::Folder;
+pub use self::options::{FileIo, FileStoreOptions};
+use self::writer::FileWriter;
+use super::{Store, Wanted, Writer};
+use crate::error::{Error, Result};
+use crate::image::{ImageId, Location, Upload};
+use crate::transfer::disk::Disk;
+use crate::transfer::{FileSlice, Payload};
+
+/// Files up to this are read at once: cheaper than preparing sendfile for them.
+const READ_WHOLE_BYTES: u64 = 16 * 1024;
+
+/// The file store cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the image folder {} cannot be used: {cause}", folder.display())]
+pub struct FileStoreError {
+    folder: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+/// Images as files in a folder.
+pub struct FileStore {
+    folder: Arc<Folder>,
+    disk: Disk,
+    options: FileStoreOptions,
+}
+
+impl FileStore {
+    /// Opens the folder, makes it if need be, and tries whether it can be written in the
+    /// way the options ask for.
+    ///
+    /// # Errors
+    /// [`FileStoreError`] with the folder and what the system said.
+    pub fn open(
+        options: FileStoreOptions,
+        disk: Disk,
+    ) -> std::result::Result<Self, FileStoreError> {
+        let failed = |cause| FileStoreError {
+            folder: options.folder.clone(),
+            cause,
+        };
+        let folder = Folder::open(&options.folder).map_err(failed)?;
+        if options.io == FileIo::Direct && !folder.takes_direct_writes().map_err(failed)? {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
+            )));
+        }
+        Ok(Self {
+            folder: Arc::new(folder),
+            disk,
+            options,
+        })
+    }
+
+    async fn open_file(&self, name: &str) -> io::Result<File> {
+        match self.folder.open_cached(name) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let (folder, name) = (Arc::clone(&self.folder), name.to_owned());
+                let open = move || folder.open_image(&name);
+                self.disk.blocking().run(open).await
+            }
+            result => result,
+        }
+    }
+
+    /// The name in the folder that a location stands for.
+    fn name_of(&self, location: &Location) -> Result<String> {
+        let name = self.folder.name_of(location.expose_rest());
+        name.map(str::to_owned).ok_or_else(|| {
+            Error::internal(format!(
+                "a {location:?} location is not in the folder {}",
+                self.options.folder.display()
+            ))
+        })
+    }
+
+    async fn remove(
+        &self,
+        remove: impl FnOnce(&Folder) -> io::Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let folder = Arc::clone(&self.folder);
+        let removed = self.disk.blocking().run(move || remove(&folder)).await;
+        removed.map_err(write_error)
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for FileStore {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["file", "filesystem"]
+    }
+
+    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+        let file = self.open_file(&self.name_of(location)?).await;
+        let file = Arc::new(file.map_err(open_error)?);
+        let metadata = file.metadata().map_err(open_error)?;
+        if !metadata.is_file() || metadata.len() != wanted.object_bytes {
+            return Err(Error::internal(format!(
+                "the image's file has {} bytes where the registry has {}",
+                metadata.len(),
+                wanted.object_bytes
+            )));
+        }
+        let slice = FileSlice {
+            file,
+            offset: wanted.offset,
+            len: wanted.len,
+        };
+        if slice.len <= READ_WHOLE_BYTES {
+            return self.read_whole(slice).await;
+        }
+        Ok(Payload::File(slice))
+    }
+
+    async fn create(
+        &self,
+        image: &ImageId,
+        upload: &Upload,
+        size_hint_bytes: Option<u64>,
+    ) -> Result<Box<dyn Writer>> {
+        let writer = FileWriter::begin(
+            Arc::clone(&self.folder),
+            self.disk.clone(),
+            &self.options,
+            *image,
+            upload.id,
+            size_hint_bytes,
+        );
+        Ok(Box::new(writer.await.map_err(write_error)?))
+    }
+
+    async fn delete(&self, location: &Location) -> Result<()> {
+        let name = self.name_of(location)?;
+        self.remove(move |folder| folder.remove_image(&name)).await
+    }
+
+    async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
+        let (image, upload) = (*image, upload.id);
+        let remove = move |folder: &Folder| {
+            folder.remove_staged(upload)?;
+            folder.remove_image(image.as_str())
+        };
+        self.remove(remove).await
+    }
+}
+
+impl FileStore {
+    async fn read_whole(&self, slice: FileSlice) -> Result<Payload> {
+        let read = move || {
+            let mut bytes = vec![0; slice.len as usize];
+            slice.file.read_exact_at(&mut bytes, slice.offset)?;
+            Ok(Bytes::from(bytes))
+        };
+        let bytes = self.disk.blocking().run(read).await.map_err(open_error)?;
+        Ok(Payload::Bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests;

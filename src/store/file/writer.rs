@@ -1,0 +1,251 @@
+//! Writing one image's file.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::errors::write_error;
+use super::folder::Folder;
+use super::options::{FileIo, FileStoreOptions};
+use crate::error::{Error, Result};
+use crate::image::{ImageId, Location};
+use crate::store::Writer;
+use crate::transfer::disk::{Disk, DiskFile};
+use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES};
+
+/// Written bytes after which the kernel is asked to start writing them back, so that the
+/// fsync at the end finds little left to do.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// An upload on its way into its file. Several writes are under way at once, in any order.
+pub(super) struct FileWriter {
+    folder: Arc<Folder>,
+    disk: Disk,
+    image: ImageId,
+    upload: Uuid,
+    /// Through the page cache: for everything, or for what cannot go past it.
+    buffered: DiskFile,
+    /// Past the page cache.
+    direct: Option<DiskFile>,
+    /// The buffered file once more, for starting write-back.
+    raw: Arc<File>,
+    offset: u64,
+    written_back: u64,
+    writes: JoinSet<io::Result<()>>,
+    most_writes: usize,
+    finished: bool,
+}
+
+impl FileWriter {
+    pub(super) async fn begin(
+        folder: Arc<Folder>,
+        disk: Disk,
+        options: &FileStoreOptions,
+        image: ImageId,
+        upload: Uuid,
+        size_hint_bytes: Option<u64>,
+    ) -> io::Result<Self> {
+        let (mode, io) = (options.file_mode, options.io);
+        let opening = {
+            let folder = Arc::clone(&folder);
+            move || open_staged(&folder, upload, mode, io, size_hint_bytes)
+        };
+        let (buffered, direct) = disk.blocking().run(opening).await?;
+        Ok(Self {
+            image,
+            upload,
+            raw: Arc::new(buffered.try_clone()?),
+            buffered: disk.file(buffered),
+            direct: direct.map(|file| disk.file(file)),
+            folder,
+            disk,
+            offset: 0,
+            written_back: 0,
+            writes: JoinSet::new(),
+            most_writes: (options.window_bytes / BLOCK_BYTES).max(1),
+            finished: false,
+        })
+    }
+
+    /// The file that takes these bytes: the tail of an image, and bytes that are not in an
+    /// aligned block, cannot go past the page cache.
+    fn file_for(&self, bytes: &Bytes) -> (DiskFile, bool) {
+        let aligned = |number: usize| number.is_multiple_of(BLOCK_ALIGNMENT);
+        let fits = aligned(bytes.as_ptr() as usize)
+            && aligned(bytes.len())
+            && self.offset.is_multiple_of(BLOCK_ALIGNMENT as u64);
+        match &self.direct {
+            Some(direct) if fits => (direct.clone(), true),
+            _ => (self.buffered.clone(), false),
+        }
+    }
+
+    async fn finish_one(&mut self) -> io::Result<()> {
+        match self.writes.join_next().await {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(io::Error::other(error)),
+        }
+    }
+
+    async fn finish_all(&mut self) -> io::Result<()> {
+        while !self.writes.is_empty() {
+            self.finish_one().await?;
+        }
+        Ok(())
+    }
+
+    /// Has the kernel start on what went through the page cache so far.
+    fn start_write_back(&mut self) {
+        if self.offset - self.written_back < WRITE_BACK_BYTES {
+            return;
+        }
+        let (from, to) = (self.written_back, self.offset);
+        self.written_back = to;
+        let (file, blocking) = (Arc::clone(&self.raw), self.disk.blocking().clone());
+        self.writes.spawn_local(async move {
+            let start = move || {
+                start_write_back(&file, from, to - from);
+                Ok(())
+            };
+            blocking.run(start).await
+        });
+    }
+
+    async fn publish(&mut self) -> io::Result<()> {
+        self.finish_all().await?;
+        if let Some(direct) = &self.direct {
+            direct.sync().await?;
+        }
+        self.buffered.sync().await?;
+        let (folder, upload, image) = (Arc::clone(&self.folder), self.upload, self.image);
+        let publish = move || folder.publish(upload, image.as_str());
+        self.disk.blocking().run(publish).await
+    }
+
+    async fn remove(&mut self) {
+        self.finished = true;
+        // A write still under way would only fill a file without a name.
+        self.writes.detach_all();
+        let (folder, upload) = (Arc::clone(&self.folder), self.upload);
+        let removed = self
+            .disk
+            .blocking()
+            .run(move || folder.remove_staged(upload))
+            .await;
+        if let Err(error) = removed {
+            tracing::error!(image_id = %self.image, %error, "an aborted upload could not be removed");
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Writer for FileWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        while self.writes.len() >= self.most_writes {
+            self.finish_one().await.map_err(write_error)?;
+        }
+        let (file, is_direct) = self.file_for(&bytes);
+        let offset = self.offset;
+        self.offset += bytes.len() as u64;
+        self.writes
+            .spawn_local(async move { file.write_all_at(bytes, offset).await });
+        if is_direct {
+            self.written_back = self.offset;
+        } else {
+            self.start_write_back();
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Location> {
+        if let Err(error) = self.publish().await {
+            self.remove().await;
+            return Err(write_error(error));
+        }
+        self.finished = true;
+        let uri = self.folder.uri_of(self.image.as_str());
+        Location::parse(&uri).map_err(Error::internal)
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        self.remove().await;
+    }
+}
+
+impl Drop for FileWriter {
+    /// An upload that nobody finished leaves nothing.
+    fn drop(&mut self) {
+        self.writes.detach_all();
+        if !self.finished {
+            let (folder, upload) = (Arc::clone(&self.folder), self.upload);
+            self.disk
+                .blocking()
+                .start(move || folder.remove_staged(upload));
+        }
+    }
+}
+
+/// Makes the upload's file and reserves its room. Blocks.
+fn open_staged(
+    folder: &Folder,
+    upload: Uuid,
+    mode: u32,
+    io: FileIo,
+    size_hint_bytes: Option<u64>,
+) -> io::Result<(File, Option<File>)> {
+    let buffered = folder.create_staged(upload, mode)?;
+    let opened = size_hint_bytes
+        .map_or(Ok(()), |bytes| reserve(&buffered, bytes))
+        .and_then(|()| match io {
+            FileIo::Buffered => Ok(None),
+            FileIo::Direct => folder.open_staged_direct(upload).map(Some),
+            FileIo::Auto => Ok(folder.open_staged_direct(upload).ok()),
+        });
+    match opened {
+        Ok(direct) => Ok((buffered, direct)),
+        Err(error) => {
+            folder.remove_staged(upload)?;
+            Err(error)
+        }
+    }
+}
+
+/// Reserves room, so that a full disk is known before the bytes have crossed the network.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    let Ok(length) = libc::off_t::try_from(bytes) else {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    };
+    if length == 0 {
+        return Ok(());
+    }
+    // SAFETY: a valid descriptor and plain integers.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length) };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // This file system reserves nothing; then writing will tell.
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINTR) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Starts write-back without waiting for it. What fails here fails again in the fsync.
+fn start_write_back(file: &File, offset: u64, len: u64) {
+    let (Ok(offset), Ok(len)) = (
+        libc::off64_t::try_from(offset),
+        libc::off64_t::try_from(len),
+    ) else {
+        return;
+    };
+    // SAFETY: a valid descriptor and plain integers.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+}

@@ -1,0 +1,91 @@
+//! Where image bytes are kept: one small trait, one folder or file a backend.
+
+#[cfg(test)]
+pub(crate) mod conformance;
+mod file;
+mod stores;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::image::{ImageId, Location, Upload};
+use crate::transfer::Payload;
+
+pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
+pub use stores::Stores;
+
+/// The part of an object that is wanted, and what the registry knows of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// Bytes the whole object must have.
+    pub object_bytes: u64,
+}
+
+/// A backend.
+///
+/// Futures stay on the worker that made them, since files may be in the hands of that
+/// worker's ring.
+#[async_trait(?Send)]
+pub trait Store: Send + Sync {
+    /// The schemes of the locations it understands; the first is its name.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// The wanted bytes of an object.
+    ///
+    /// # Errors
+    /// `NotFound` when the object is not there; `Internal` when it is not what the registry
+    /// says; `Unavailable` when the backend cannot be asked.
+    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload>;
+
+    /// Begins to write an image's data. The upload must be in the registry already: should
+    /// the process end here, [`Store::discard`] removes what is left of it.
+    ///
+    /// # Errors
+    /// `TooLarge` when `size_hint_bytes` does not fit; `Unavailable` when nothing can be
+    /// written; `StoreReadOnly` when this backend never takes data.
+    async fn create(
+        &self,
+        image: &ImageId,
+        upload: &Upload,
+        size_hint_bytes: Option<u64>,
+    ) -> Result<Box<dyn Writer>>;
+
+    /// Removes an object; one that is not there is as good as removed.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is still there.
+    async fn delete(&self, location: &Location) -> Result<()>;
+
+    /// Removes whatever an upload that never completed has left.
+    ///
+    /// # Errors
+    /// `Unavailable` when something is still there.
+    async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()>;
+}
+
+/// An object being written: pushed piece by piece, visible only after `commit`. Dropped
+/// without it, nothing remains.
+#[async_trait(?Send)]
+pub trait Writer {
+    /// Takes the next bytes. Returns when there is room for more, which may be before
+    /// these are written.
+    ///
+    /// # Errors
+    /// `TooLarge` when the store is full; otherwise `Unavailable`. After an error only
+    /// `abort` makes sense.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Makes the object visible, and returns when it would survive a power cut.
+    ///
+    /// # Errors
+    /// As [`Writer::write`]; then nothing remains.
+    async fn commit(self: Box<Self>) -> Result<Location>;
+
+    /// Removes what was written.
+    async fn abort(self: Box<Self>);
+}

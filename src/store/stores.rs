@@ -1,0 +1,65 @@
+//! The configured stores, by scheme.
+
+use std::sync::Arc;
+
+use super::Store;
+use crate::error::{Error, Kind, Result};
+use crate::image::Location;
+
+/// Every configured store, and which takes new images.
+#[derive(Clone)]
+pub struct Stores {
+    stores: Vec<Arc<dyn Store>>,
+    default: String,
+}
+
+impl Stores {
+    /// The stores; `default_scheme` names the one for images that ask for none. `None` when
+    /// no store has that scheme.
+    pub fn new(stores: Vec<Arc<dyn Store>>, default_scheme: &str) -> Option<Self> {
+        let stores = Self {
+            stores,
+            default: default_scheme.to_owned(),
+        };
+        stores.find(default_scheme)?;
+        Some(stores)
+    }
+
+    /// The store that a client asked for by scheme, or the default one.
+    ///
+    /// # Errors
+    /// `Invalid` when no store has the scheme.
+    pub fn choose(&self, scheme: Option<&str>) -> Result<Arc<dyn Store>> {
+        let scheme = scheme.unwrap_or(&self.default);
+        self.find(scheme).cloned().ok_or_else(|| {
+            Error::new(
+                Kind::Invalid,
+                format!("Required store {scheme} is invalid: it is not configured."),
+            )
+        })
+    }
+
+    /// The store that a location belongs to.
+    ///
+    /// # Errors
+    /// `Unavailable` when its scheme is not configured any more.
+    pub fn of(&self, location: &Location) -> Result<Arc<dyn Store>> {
+        self.find(location.scheme()).cloned().ok_or_else(|| {
+            Error::new(
+                Kind::Unavailable {
+                    retry_after: std::time::Duration::from_secs(60),
+                },
+                "The store that holds the image's data is not configured.",
+            )
+            .because(format!("no store has the scheme of {location:?}"))
+        })
+    }
+
+    fn find(&self, scheme: &str) -> Option<&Arc<dyn Store>> {
+        let has_scheme = |store: &&Arc<dyn Store>| {
+            let schemes = store.schemes().iter();
+            schemes.copied().any(|own| own.eq_ignore_ascii_case(scheme))
+        };
+        self.stores.iter().find(has_scheme)
+    }
+}
