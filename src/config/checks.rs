@@ -1,0 +1,152 @@
+//! Rules between options, and options that are sound but may surprise.
+
+use crate::config::declare::{Group, Key};
+use crate::config::error::{ConfigError, Warning};
+use crate::config::ini::DEFAULT;
+use crate::config::values::Values;
+use crate::config::{Config, STORES};
+
+/// Checks what no single option can check for itself.
+///
+/// # Errors
+/// [`ConfigError::BadValue`] at the option that does not fit the others.
+pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    let listen = &config.listen;
+    if let Some(admin) = listen.admin_address() {
+        let same_host = admin.ip() == listen.bind_host
+            || admin.ip().is_unspecified()
+            || listen.bind_host.is_unspecified();
+        if same_host && admin.port() == listen.bind_port {
+            let wanted = "another port than bind_port";
+            return Err(misfit(
+                values,
+                (DEFAULT, "admin_bind_port"),
+                admin.port(),
+                wanted,
+            ));
+        }
+    }
+    let http = &config.http;
+    if http.max_header_line > http.max_header_size {
+        let wanted = format!("at most max_header_size, {}", http.max_header_size);
+        return Err(misfit(
+            values,
+            (DEFAULT, "max_header_line"),
+            http.max_header_line,
+            &wanted,
+        ));
+    }
+    let store = &config.store;
+    if !store
+        .stores
+        .iter()
+        .any(|name| STORES.contains(&name.as_str()))
+    {
+        let wanted = format!("a list with {} in it", store.default_store);
+        return Err(misfit(
+            values,
+            ("glance_store", "stores"),
+            store.stores.join(","),
+            &wanted,
+        ));
+    }
+    Ok(())
+}
+
+/// Warnings about values that are sound.
+pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |section, name, message: String| {
+        let place = values.place(line_of(values, section, name));
+        warnings.push(Warning { place, message });
+    };
+    let host = config.listen.bind_host;
+    if !host.is_loopback() {
+        warn(
+            DEFAULT,
+            "bind_host",
+            format!(
+                "every caller that reaches {host} may read, change and delete every image: this release checks no identity"
+            ),
+        );
+    }
+    let admin = config.listen.admin_bind_host;
+    if !admin.is_loopback() && config.listen.admin_bind_port != 0 {
+        warn(
+            DEFAULT,
+            "admin_bind_host",
+            format!("/metrics is open to everybody who reaches {admin}"),
+        );
+    }
+    for name in config
+        .store
+        .stores
+        .iter()
+        .filter(|name| !STORES.contains(&name.as_str()))
+    {
+        warn(
+            "glance_store",
+            "stores",
+            format!("there is no store {name} in this release"),
+        );
+    }
+    if !config.images.enable_v1_api {
+        warn(
+            DEFAULT,
+            "enable_v1_api",
+            "no API is left to serve: this release has v1 only".into(),
+        );
+    }
+    warnings
+}
+
+/// A warning for each value that is passed over because another spelling of the option is set as well.
+pub(crate) fn warn_twice(values: &Values<'_>, groups: &[Group]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for key in groups
+        .iter()
+        .flat_map(|group| &group.options)
+        .map(|option| option.key)
+    {
+        let mut set = key
+            .places()
+            .filter_map(|(section, name)| values.entry(section, name));
+        let Some(used) = set.next() else { continue };
+        for unused in set {
+            let message = format!(
+                "[{}] {} is passed over: [{}] {} in line {} is the same option",
+                unused.section, unused.key, used.section, used.key, used.line
+            );
+            warnings.push(Warning {
+                place: values.place(unused.line),
+                message,
+            });
+        }
+    }
+    warnings
+}
+
+fn misfit(
+    values: &Values<'_>,
+    (section, name): (&'static str, &'static str),
+    given: impl ToString,
+    wanted: &str,
+) -> ConfigError {
+    ConfigError::BadValue {
+        place: values.place(line_of(values, section, name)),
+        option: format!("[{section}] {name}"),
+        given: given.to_string(),
+        wanted: wanted.to_owned(),
+    }
+}
+
+/// The line an option is set in; 0 when it has its default.
+fn line_of(values: &Values<'_>, section: &'static str, name: &'static str) -> usize {
+    let key = values.declared(section, name).unwrap_or(Key {
+        section,
+        name,
+        aliases: &[],
+        default: "",
+    });
+    values.find(&key).map_or(0, |entry| entry.line)
+}

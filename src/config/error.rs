@@ -1,0 +1,104 @@
+//! What can be wrong with a configuration, and where.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// The configuration is sound.
+pub const EXIT_OK: u8 = 0;
+/// There is no configuration, or the server cannot start.
+pub const EXIT_FAILURE: u8 = 1;
+/// The command line is wrong (`EX_USAGE` of sysexits).
+pub const EXIT_USAGE: u8 = 64;
+/// The configuration is wrong (`EX_CONFIG` of sysexits).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// A line of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it was named.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Something that works but not as its writer may think. The caller logs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it stands.
+    pub place: Place,
+    /// What is so, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Why there is no configuration to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No file was named and none was found; the words are those of the first Glance.
+    #[error("ERROR: Unable to locate any configuration file. Cannot load application {program}")]
+    NotFound {
+        /// The program that looked.
+        program: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is no INI.
+    #[error("{place}: this line {problem}")]
+    Syntax {
+        /// Where it stands.
+        place: Place,
+        /// The rest of the sentence "this line ...".
+        problem: &'static str,
+    },
+    /// A value is not what its option wants.
+    #[error("{place}: {option} = {given:?}: wanted {wanted}")]
+    BadValue {
+        /// Where it stands.
+        place: Place,
+        /// The option, as `[section] key`.
+        option: String,
+        /// The value, after substitution.
+        given: String,
+        /// What would have been taken.
+        wanted: String,
+    },
+    /// An option that this release cannot honour and must not pass over in silence.
+    /// The value is not shown: it may hold a password.
+    #[error("{place}: {option}: {why}")]
+    Refused {
+        /// Where it stands.
+        place: Place,
+        /// The option, as `[section] key`.
+        option: String,
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    /// The exit code a program ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } | Self::Unreadable { .. } => EXIT_FAILURE,
+            Self::Syntax { .. } | Self::BadValue { .. } | Self::Refused { .. } => EXIT_CONFIG,
+        }
+    }
+}

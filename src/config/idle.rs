@@ -1,0 +1,112 @@
+//! Options of Glance that do nothing here and may be passed over, and keys that nobody knows.
+
+use std::collections::HashSet;
+
+use crate::config::error::Warning;
+use crate::config::ini::{DEFAULT, Entry, Ini};
+use crate::config::refused;
+use crate::config::values::Values;
+
+/// Options of `[DEFAULT]` that Glance operators have in their files and that do nothing here.
+const NO_EFFECT: &str = "\
+    admin_password admin_role admin_tenant_name admin_user allow_additional_image_properties \
+    allow_anonymous_access allowed_rpc_exception_modules api_paste_config auth_region \
+    auth_strategy auth_url client_retries conn_pool_min_size conn_pool_ttl control_exchange \
+    default_log_levels default_notification_exchange default_notification_level \
+    default_publisher_id default_swift_reference delayed_delete_scrub digest_algorithm \
+    disabled_notifications enable_v1_registry enable_v2_api enable_v2_registry enable_v3_api \
+    enabled_import_methods eventlet_executor_pool_size executor_thread_pool_size \
+    fatal_deprecations hashing_algorithm image_cache_dir image_cache_driver image_cache_max_size \
+    image_cache_sqlite_db image_cache_stall_time image_location_quota image_tag_quota \
+    instance_format instance_uuid_format location_strategy lock_path log_rotate_interval \
+    log_rotate_interval_type log_rotation_type logging_context_format_string \
+    logging_debug_format_suffix logging_default_format_string logging_exception_prefix \
+    logging_user_identity_format max_logfile_count max_logfile_size_mb max_request_id_length \
+    metadata_encryption_key metadata_source_path node_staging_uri notification_driver \
+    notification_topics notifier_strategy owner_is_tenant policy_default_rule policy_dirs \
+    property_protection_rule_format publish_errors pydev_worker_debug_host \
+    pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
+    registry_client_ca_file registry_client_cert_file registry_client_insecure \
+    registry_client_key_file registry_client_protocol registry_client_timeout registry_port \
+    restore rpc_backend rpc_response_timeout scrub_pool_size scrub_time scrubber_datadir \
+    secure_proxy_ssl_header send_identity_headers show_image_direct_url show_multiple_locations \
+    sql_idle_timeout sql_max_retries sql_retry_interval syslog_log_facility transport_url \
+    use_journal use_json use_syslog use_syslog_rfc_format use_user_token \
+    wakeup_time watch_log_file worker_self_reference_url \
+    filesystem_store_metadata_file paste.app_factory use";
+
+/// Options of `[glance_store]`, and in old files of `[DEFAULT]`, that do nothing here.
+const NO_EFFECT_STORE: &str = "\
+    cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
+    filesystem_thin_provisioning http_proxy_information https_ca_certificates_file \
+    https_insecure rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
+    store_capabilities_update_min_interval swift_ default_swift_reference vmware_";
+
+/// Sections, by their start, of which nothing is acted on here.
+const NO_EFFECT_SECTIONS: &str = "\
+    app: barbican cache cinder composite: cors database filter: glance. healthcheck \
+    image_conversion image_format import_filtering_opts inject_metadata_properties key_manager \
+    keystone_authtoken os_glance_ oslo_ paste_deploy pipeline: profiler property_protection \
+    service_user ssl store_type_location_strategy task taskflow_executor vault wsgi";
+
+/// A warning for each option that nothing reads, or for each section of which nothing is read.
+pub(crate) fn warn_unread(values: &Values<'_>) -> Vec<Warning> {
+    let mut told: HashSet<&str> = HashSet::new();
+    let mut warnings = Vec::new();
+    for entry in &values.ini().entries {
+        if values.declared(&entry.section, &entry.key).is_some() || asks_nothing(entry) {
+            continue;
+        }
+        let (line, message) = if has_no_effect(entry) {
+            (entry.line, format!("{entry} has no effect in this release"))
+        } else if starts_with_any(&entry.section, NO_EFFECT_SECTIONS) {
+            if !told.insert(&entry.section) {
+                continue;
+            }
+            section_warning(values.ini(), entry)
+        } else {
+            (
+                entry.line,
+                format!("{entry} is no option of this program; it is ignored"),
+            )
+        };
+        warnings.push(Warning {
+            place: values.place(line),
+            message,
+        });
+    }
+    warnings
+}
+
+/// One warning stands for all options of a section, at the line of its header.
+fn section_warning(ini: &Ini, entry: &Entry) -> (usize, String) {
+    let Entry {
+        section, key, line, ..
+    } = entry;
+    let header = ini.sections.iter().find(|(name, _)| name == section);
+    let line = header.map_or(*line, |(_, line)| *line);
+    (
+        line,
+        format!("[{section}] has options without effect in this release, {key} among them"),
+    )
+}
+
+/// An option that would stop the start if it asked for something, and is empty.
+fn asks_nothing(entry: &Entry) -> bool {
+    entry.value.is_empty() && refused::judges(&entry.section, &entry.key)
+}
+
+fn has_no_effect(entry: &Entry) -> bool {
+    let (section, key) = (entry.section.as_str(), entry.key.as_str());
+    let in_default = section == DEFAULT;
+    let of_store = in_default || section == "glance_store";
+    refused::judges(section, key)
+        || (in_default && NO_EFFECT.split_whitespace().any(|name| name == key))
+        || (of_store && starts_with_any(key, NO_EFFECT_STORE))
+}
+
+fn starts_with_any(name: &str, starts: &str) -> bool {
+    starts
+        .split_whitespace()
+        .any(|start| name.starts_with(start))
+}

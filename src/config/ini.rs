@@ -1,0 +1,219 @@
+//! The oslo dialect of INI, with the line of every value.
+//!
+//! No crate fits: the INI crates at hand drop line numbers, merge repeated keys and know nothing of oslo's
+//! continuation lines. The rules below are those of `oslo_config.iniparser`; the same file also reads Python's
+//! logging configuration, which is close enough for what this program supports of it.
+//!
+//! # Format
+//! * `[section]` opens a section; a key before the first one is an error.
+//! * `key = value` or `key: value`, split at whichever sign comes first. One pair of quotes round a value goes.
+//! * `#` or `;` in the first column starts a comment. There are no comments behind a value: `#` may be data.
+//! * A line that starts with white space continues the value above; a blank line ends it.
+
+use std::fmt;
+
+/// The name of the section that other sections fall back to.
+pub(crate) const DEFAULT: &str = "DEFAULT";
+
+/// One `key = value`, with the line it starts on (from 1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub section: String,
+    pub key: String,
+    /// Continuation lines are joined by a line feed, as oslo does.
+    pub value: String,
+    pub line: usize,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}", self.section, self.key)
+    }
+}
+
+/// A file as it was written: sections and entries in their order, nothing merged.
+#[derive(Debug, Default)]
+pub(crate) struct Ini {
+    /// Name and line of each header; a section opened twice is here twice.
+    pub sections: Vec<(String, usize)>,
+    pub entries: Vec<Entry>,
+}
+
+impl Ini {
+    /// The last value of a key: the last one wins.
+    pub fn last(&self, section: &str, key: &str) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.section == section && entry.key == key)
+    }
+}
+
+/// A line that is no INI.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadLine {
+    pub line: usize,
+    pub problem: &'static str,
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// The first line that is neither a section, nor an assignment, nor a continuation of one.
+pub(crate) fn parse(text: &str) -> Result<Ini, BadLine> {
+    let mut ini = Ini::default();
+    let mut open = false;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let line = line.trim_end();
+        let bad = |problem| BadLine {
+            line: number,
+            problem,
+        };
+        if line.is_empty() {
+            open = false;
+        } else if line.starts_with([' ', '\t']) {
+            let entry = ini.entries.last_mut().filter(|_| open);
+            let entry = entry.ok_or(bad("starts with white space but continues no value"))?;
+            entry.value.push('\n');
+            entry.value.push_str(line.trim_start());
+        } else if line.starts_with(['#', ';']) {
+            open = false;
+        } else if line.starts_with('[') {
+            let name = section_name(line).map_err(bad)?;
+            ini.sections.push((name.to_owned(), number));
+            open = false;
+        } else {
+            let (section, _) = ini
+                .sections
+                .last()
+                .ok_or(bad("comes before the first [section]"))?;
+            let (key, value) = assignment(line).map_err(bad)?;
+            ini.entries.push(Entry {
+                section: section.clone(),
+                key: key.to_owned(),
+                value: value.to_owned(),
+                line: number,
+            });
+            open = true;
+        }
+    }
+    Ok(ini)
+}
+
+fn section_name(line: &str) -> Result<&str, &'static str> {
+    let name = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .ok_or("opens a section but has no ] at its end")?
+        .trim();
+    if name.is_empty() {
+        return Err("opens a section without a name");
+    }
+    Ok(name)
+}
+
+fn assignment(line: &str) -> Result<(&str, &str), &'static str> {
+    let (key, value) = line
+        .split_once(['=', ':'])
+        .ok_or("is neither a [section] nor key = value")?;
+    let key = key.trim();
+    if key.is_empty() {
+        return Err("has no key before its value");
+    }
+    Ok((key, unquote(value.trim())))
+}
+
+/// Takes one pair of equal quotes away.
+fn unquote(value: &str) -> &str {
+    ['"', '\'']
+        .iter()
+        .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Vec<(String, String, String, usize)> {
+        let ini = parse(text).expect("the text is INI");
+        ini.entries
+            .into_iter()
+            .map(|e| (e.section, e.key, e.value, e.line))
+            .collect()
+    }
+
+    fn row(section: &str, key: &str, value: &str, line: usize) -> (String, String, String, usize) {
+        (section.into(), key.into(), value.into(), line)
+    }
+
+    #[test]
+    fn both_signs_and_the_line() {
+        let text =
+            "# head\n[DEFAULT]\na = 1\nb: 2\r\n\n; note\n[x:y]\nurl = http://h:1/?a=b\nc:d=e\n";
+        assert_eq!(
+            values(text),
+            [
+                row("DEFAULT", "a", "1", 3),
+                row("DEFAULT", "b", "2", 4),
+                row("x:y", "url", "http://h:1/?a=b", 8),
+                row("x:y", "c", "d=e", 9),
+            ]
+        );
+    }
+
+    #[test]
+    fn continuation_lines_end_at_a_blank_line() {
+        let text = "[s]\nlist = a,\n  b,\n\tc\nnext = 1\n";
+        assert_eq!(
+            values(text),
+            [row("s", "list", "a,\nb,\nc", 2), row("s", "next", "1", 5)]
+        );
+        let lost = parse("[s]\na = 1\n\n  b\n").expect_err("b continues nothing");
+        assert_eq!(lost.line, 4);
+    }
+
+    #[test]
+    fn quotes_and_signs_inside_values() {
+        let text = "[s]\na = \"x # y\"\nb = 'it''\nc = \"\nd = a#b;c\ne =\n";
+        let got: Vec<_> = values(text).into_iter().map(|row| row.2).collect();
+        assert_eq!(got, ["x # y", "it'", "\"", "a#b;c", ""]);
+    }
+
+    #[test]
+    fn the_last_value_wins() {
+        let ini = parse("[s]\na = 1\n[t]\na = 2\n[s]\na = 3\n").expect("INI");
+        let last = ini.last("s", "a").expect("there are two");
+        assert_eq!((last.value.as_str(), last.line), ("3", 6));
+        assert!(ini.last("s", "b").is_none());
+    }
+
+    #[test]
+    fn bad_lines_name_their_number() {
+        for (text, line) in [
+            ("a = 1\n", 1),
+            ("[s\n", 1),
+            ("[]\n", 1),
+            ("[s]\n\nnonsense\n", 3),
+            ("[s]\n= 1\n", 2),
+            ("[s]\n  a = 1\n", 2),
+            ("[s]\na = 1\n# note\n  more\n", 4),
+        ] {
+            assert_eq!(
+                parse(text).expect_err("this is no INI").line,
+                line,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        assert_eq!(
+            values("\u{feff}[DEFAULT]\na=1"),
+            [row("DEFAULT", "a", "1", 2)]
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! The kinds of value an option can have: each says what it wants in words and reads it from text.
+//!
+//! The words stand in the sample file and in the error of a bad value, so the two cannot differ.
+
+#[cfg(test)]
+mod tests;
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the text of one option becomes a value.
+pub(crate) trait Kind {
+    /// What the field of the section's struct holds.
+    type Value;
+    /// What may stand in the file, to finish the sentence "wanted ...".
+    fn wanted(&self) -> String;
+    /// Reads the text; `None` when it is not what was wanted.
+    fn parse(&self, text: &str) -> Option<Self::Value>;
+}
+
+/// `true` or `false`, in oslo's spellings.
+pub(crate) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn wanted(&self) -> String {
+        "true or false".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<bool> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Some(true),
+            "false" | "0" | "off" | "no" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// A whole number within limits, in a unit.
+pub(crate) struct Int<T> {
+    min: u64,
+    max: u64,
+    unit: &'static str,
+    value: PhantomData<T>,
+}
+
+impl<T> Int<T> {
+    /// From `min` to `max`, both allowed; `unit` may be empty.
+    pub fn new(min: u64, max: u64, unit: &'static str) -> Self {
+        Self {
+            min,
+            max,
+            unit,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T: TryFrom<u64>> Kind for Int<T> {
+    type Value = T;
+
+    fn wanted(&self) -> String {
+        let of = if self.unit.is_empty() { "" } else { " of " };
+        format!(
+            "a whole number{of}{} from {} to {}",
+            self.unit, self.min, self.max
+        )
+    }
+
+    fn parse(&self, text: &str) -> Option<T> {
+        // `from_str` would take a plus sign.
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let number: u64 = text.parse().ok()?;
+        let in_range = (self.min..=self.max).contains(&number);
+        in_range.then_some(number)?.try_into().ok()
+    }
+}
+
+/// A time in whole seconds.
+pub(crate) struct Seconds {
+    pub min: u64,
+    pub max: u64,
+}
+
+impl Kind for Seconds {
+    type Value = Duration;
+
+    fn wanted(&self) -> String {
+        Int::<u64>::new(self.min, self.max, "seconds").wanted()
+    }
+
+    fn parse(&self, text: &str) -> Option<Duration> {
+        let seconds = Int::new(self.min, self.max, "seconds").parse(text)?;
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+/// A time in whole seconds where 0 means none.
+pub(crate) struct SecondsOrOff {
+    pub max: u64,
+}
+
+impl Kind for SecondsOrOff {
+    type Value = Option<Duration>;
+
+    fn wanted(&self) -> String {
+        format!("a whole number of seconds up to {}, 0 = none", self.max)
+    }
+
+    fn parse(&self, text: &str) -> Option<Option<Duration>> {
+        let max = self.max;
+        let time = Seconds { min: 0, max }.parse(text)?;
+        Some(Some(time).filter(|time| !time.is_zero()))
+    }
+}
+
+/// An IP address, version 6 with or without brackets.
+pub(crate) struct Address;
+
+impl Kind for Address {
+    type Value = IpAddr;
+
+    fn wanted(&self) -> String {
+        "an IP address such as 127.0.0.1 or ::1".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<IpAddr> {
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        bare.unwrap_or(text).parse().ok()
+    }
+}
+
+/// A file or folder.
+pub(crate) struct FilePath;
+
+impl Kind for FilePath {
+    type Value = PathBuf;
+
+    fn wanted(&self) -> String {
+        "a path".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<PathBuf> {
+        let sound = !text.is_empty() && !text.contains(['\0', '\n']);
+        sound.then(|| PathBuf::from(text))
+    }
+}
+
+/// Any text.
+pub(crate) struct Text;
+
+impl Kind for Text {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "text".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+}
+
+/// Another kind, or nothing: an empty value is `None`.
+pub(crate) struct Maybe<K>(pub K);
+
+impl<K: Kind> Kind for Maybe<K> {
+    type Value = Option<K::Value>;
+
+    fn wanted(&self) -> String {
+        format!("{}, or nothing", self.0.wanted())
+    }
+
+    fn parse(&self, text: &str) -> Option<Option<K::Value>> {
+        if text.is_empty() {
+            return Some(None);
+        }
+        self.0.parse(text).map(Some)
+    }
+}
+
+/// A list of words with commas between; at least one, repeated ones count once.
+pub(crate) struct Words;
+
+impl Kind for Words {
+    type Value = Vec<String>;
+
+    fn wanted(&self) -> String {
+        "a list of words with commas between".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Vec<String>> {
+        let mut words: Vec<String> = Vec::new();
+        for word in text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+        {
+            if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return None;
+            }
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
+        (!words.is_empty()).then_some(words)
+    }
+}
+
+/// One of a closed set of words.
+pub(crate) struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
+
+impl<T: Copy> Kind for Choice<T> {
+    type Value = T;
+
+    fn wanted(&self) -> String {
+        let words: Vec<_> = self.0.iter().map(|(word, _)| *word).collect();
+        match words.as_slice() {
+            [only] => (*only).to_owned(),
+            _ => format!("one of {}", words.join(", ")),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Option<T> {
+        let found = self.0.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Permissions of a file in octal digits; 0 leaves them to the umask.
+pub(crate) struct Mode;
+
+impl Kind for Mode {
+    type Value = Option<u32>;
+
+    fn wanted(&self) -> String {
+        "octal digits from 0400 to 0777 that let the owner read, or 0 = as the umask says".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Option<u32>> {
+        const OWNER_READS: u32 = 0o400;
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let mode = u32::from_str_radix(digits, 8).ok()?;
+        match mode {
+            0 => Some(None),
+            _ => (mode <= 0o777 && mode & OWNER_READS != 0).then_some(Some(mode)),
+        }
+    }
+}
+
+/// How many there may be at most; -1 (any negative number in Glance) means as many as one likes.
+pub(crate) struct Limit;
+
+impl Kind for Limit {
+    type Value = Option<u64>;
+
+    fn wanted(&self) -> String {
+        "a whole number, or -1 = no limit".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Option<u64>> {
+        match text.strip_prefix('-') {
+            Some(digits) => {
+                let below_zero = Int::<u64>::new(1, u64::MAX, "").parse(digits).is_some();
+                below_zero.then_some(None)
+            }
+            None => Int::new(0, u64::MAX, "").parse(text).map(Some),
+        }
+    }
+}
+
+/// The start of a URL, without a slash at its end.
+pub(crate) struct Endpoint;
+
+impl Kind for Endpoint {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "a URL such as https://images.example.org:9292, without user, query or fragment".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        let uri: http::Uri = text.parse().ok()?;
+        let web = matches!(uri.scheme_str(), Some("http" | "https"));
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        let bare = !text.contains(['@', '?', '#']);
+        (web && host && bare).then(|| text.trim_end_matches('/').to_owned())
+    }
+}

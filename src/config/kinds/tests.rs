@@ -1,0 +1,119 @@
+use super::*;
+
+#[test]
+fn flags_in_oslo_spellings() {
+    for (text, value) in [("True", true), ("1", true), ("OFF", false), ("no", false)] {
+        assert_eq!(Flag.parse(text), Some(value), "{text}");
+    }
+    for bad in ["", "2", "maybe", "tru e"] {
+        assert_eq!(Flag.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn numbers_keep_their_limits() {
+    let port = Int::<u16>::new(1, 65_535, "");
+    assert_eq!(port.parse("9292"), Some(9292));
+    for bad in ["0", "65536", "-1", "+1", "1.0", "0x10", "", " 1", "1e3"] {
+        assert_eq!(port.parse(bad), None, "{bad:?}");
+    }
+    assert_eq!(
+        Int::<u64>::new(0, u64::MAX, "").parse("18446744073709551616"),
+        None
+    );
+    assert_eq!(
+        Int::<u64>::new(1, 9, "bytes").wanted(),
+        "a whole number of bytes from 1 to 9"
+    );
+}
+
+#[test]
+fn zero_seconds_mean_none() {
+    let kind = SecondsOrOff { max: 100 };
+    assert_eq!(kind.parse("0"), Some(None));
+    assert_eq!(kind.parse("60"), Some(Some(Duration::from_secs(60))));
+    assert_eq!(kind.parse("101"), None);
+    assert_eq!(Seconds { min: 1, max: 5 }.parse("0"), None);
+}
+
+#[test]
+fn addresses_are_numeric() {
+    assert_eq!(
+        Address.parse("[::1]"),
+        Some("::1".parse().expect("an address"))
+    );
+    assert_eq!(
+        Address.parse("0.0.0.0"),
+        Some("0.0.0.0".parse().expect("an address"))
+    );
+    for bad in ["localhost", "127.1", "127.0.0.1:80", ""] {
+        assert_eq!(Address.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn paths_and_nothing() {
+    assert_eq!(FilePath.parse("a/b"), Some("a/b".into()));
+    assert_eq!(FilePath.parse(""), None);
+    assert_eq!(FilePath.parse("a\0b"), None);
+    assert_eq!(Maybe(FilePath).parse(""), Some(None));
+    assert_eq!(Maybe(FilePath).parse("a"), Some(Some("a".into())));
+    assert_eq!(Maybe(Flag).parse("a"), None);
+}
+
+#[test]
+fn lists_of_words() {
+    assert_eq!(
+        Words.parse(" raw,qcow2,\nraw ,"),
+        Some(vec!["raw".into(), "qcow2".into()])
+    );
+    assert_eq!(Words.parse(" , "), None);
+    assert_eq!(Words.parse("a b"), None);
+}
+
+#[test]
+fn permissions_are_octal() {
+    assert_eq!(Mode.parse("0640"), Some(Some(0o640)));
+    assert_eq!(Mode.parse("0o600"), Some(Some(0o600)));
+    assert_eq!(Mode.parse("0"), Some(None));
+    for bad in ["0999", "1777", "0040", "", "rw", "-1"] {
+        assert_eq!(Mode.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn limits_may_be_none() {
+    assert_eq!(Limit.parse("128"), Some(Some(128)));
+    assert_eq!(Limit.parse("0"), Some(Some(0)));
+    assert_eq!(Limit.parse("-1"), Some(None));
+    for bad in ["-", "--1", "-0", "none", ""] {
+        assert_eq!(Limit.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn endpoints_are_plain_urls() {
+    assert_eq!(
+        Endpoint.parse("https://h:9292/image/"),
+        Some("https://h:9292/image".into())
+    );
+    for bad in [
+        "ftp://h/",
+        "h:9292",
+        "http://u:p@h/",
+        "http://h/?a",
+        "http://h/#a",
+        "",
+        "http://",
+    ] {
+        assert_eq!(Endpoint.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn choices_are_words() {
+    let kind = Choice(&[("a", 1), ("b", 2)]);
+    assert_eq!(kind.parse("b"), Some(2));
+    assert_eq!(kind.parse("B"), None);
+    assert_eq!(kind.wanted(), "one of a, b");
+}

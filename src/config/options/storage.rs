@@ -1,0 +1,88 @@
+//! Where data lives and how it is written.
+
+use std::path::PathBuf;
+
+use crate::config::declare::options;
+use crate::config::kinds::{Choice, FilePath, Int, Mode, Words};
+
+/// What reads and writes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoBackend {
+    /// `io_uring` where the kernel allows it, else threads.
+    Auto,
+    /// `io_uring`; no start without it.
+    Uring,
+    /// A pool of threads.
+    Threads,
+}
+
+/// How an upload reaches the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreIo {
+    /// Past the page cache where the file system can, else through it.
+    Auto,
+    /// Past the page cache; no start where the file system cannot.
+    Direct,
+    /// Through the page cache.
+    Buffered,
+}
+
+options! {
+    /// The data folder and the engine that moves bytes.
+    pub struct DataConfig, "DEFAULT", "Data";
+
+    /// Folder under which the registry and the images live, unless an option of their own says otherwise.
+    /// It is created. A relative path starts at the folder that the server is started in.
+    data_dir: PathBuf = "/var/lib/glance", FilePath;
+    /// What reads and writes files: uring (io_uring; no start without it), threads (works everywhere), or auto
+    /// (io_uring where the kernel allows it, else threads).
+    io_backend: IoBackend = "auto", Choice(&[
+        ("auto", IoBackend::Auto),
+        ("uring", IoBackend::Uring),
+        ("threads", IoBackend::Threads),
+    ]);
+    /// Bytes of one upload that may be in memory on their way to the disk. It bounds memory to this times the
+    /// uploads at a time.
+    upload_window_size: usize = "2097152", Int::<usize>::new(262_144, 1 << 30, "bytes");
+    /// Threads for file operations that may block, in the whole process.
+    blocking_threads: usize = "8", Int::<usize>::new(1, 512, "");
+    /// Threads that compute checksums of uploads. 0 = one for each core.
+    hash_threads: usize = "0", Int::<usize>::new(0, 1_024, "");
+}
+
+options! {
+    /// The embedded registry of image records.
+    pub struct RegistryConfig, "DEFAULT", "Registry";
+
+    /// Folder of the embedded registry. One server at a time can have it open.
+    registry_dir: PathBuf = "$data_dir/registry", FilePath;
+    /// Memory that the embedded registry may use as a cache.
+    registry_cache_size: u64 = "67108864", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
+}
+
+options! {
+    /// The store of image data.
+    pub struct StoreConfig, "glance_store", "Image store";
+
+    /// Store that new images go to. Of Glance's stores this release has file.
+    default_store: &'static str = "file", Choice(&[("file", "file"), ("filesystem", "file")]), also [
+        ("DEFAULT", "default_store"),
+    ];
+    /// Stores that are in use. The default store must be among them.
+    stores: Vec<String> = "file", Words, also [("DEFAULT", "known_stores")];
+    /// Folder that image data is kept in, one file an image. It is created. Uploads are written to a hidden
+    /// folder inside it and renamed when they are complete, so it must be one file system.
+    filesystem_store_datadir: PathBuf = "$data_dir/images", FilePath, also [
+        ("DEFAULT", "filesystem_store_datadir"),
+    ];
+    /// Permissions of an image's file, exactly these whatever the umask. Glance's default is 0. Here other users
+    /// of the machine cannot read images unless told otherwise.
+    filesystem_store_file_perm: Option<u32> = "0640", Mode;
+    /// How uploads reach the disk: direct (past the page cache; no start where the file system cannot), buffered
+    /// (through it), or auto (direct where the file system can).
+    filesystem_store_io: StoreIo = "auto", Choice(&[
+        ("auto", StoreIo::Auto),
+        ("direct", StoreIo::Direct),
+        ("buffered", StoreIo::Buffered),
+    ]);
+}

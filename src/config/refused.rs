@@ -1,0 +1,140 @@
+//! Options of Glance that this release cannot honour and must not pass over in silence.
+
+use crate::config::error::ConfigError;
+use crate::config::ini::DEFAULT;
+use crate::config::values::Values;
+
+/// An option whose neglect would open a door or put data where nobody expects it.
+struct Refusal {
+    /// (section, key)
+    option: (&'static str, &'static str),
+    /// Whether a value, never empty, asks for what is not there.
+    asks: fn(&str) -> bool,
+    /// Why, and what to do.
+    why: &'static str,
+}
+
+const NO_TLS: &str = "this release serves no TLS. End TLS in a proxy in front (HAProxy, nginx) and remove the option";
+const NO_IDENTITY: &str = "this release checks no identity: every caller may do everything. Remove it, and keep \
+    bind_host where only trusted callers are";
+const NO_REMOTE_REGISTRY: &str = "this release keeps its registry itself, in registry_dir, and reads no other. \
+    Remove the option; images known elsewhere have to be uploaded again";
+const ONE_FOLDER: &str =
+    "this release keeps images in one folder. Name it with [glance_store] filesystem_store_datadir";
+const ONE_STORE: &str = "this release has one store. Use [glance_store] default_store and \
+    filesystem_store_datadir in place of named backends";
+const NO_QUOTA: &str =
+    "this release has no storage quota. Set it to 0, and bound images by image_size_cap";
+const NO_POLICY: &str =
+    "this release enforces no policy file: every caller may do everything. Remove the option";
+const NO_PROTECTION: &str =
+    "this release protects no properties: every caller may change them. Remove the option";
+
+const REFUSALS: &[Refusal] = &[
+    refuse(DEFAULT, "cert_file", always, NO_TLS),
+    refuse(DEFAULT, "key_file", always, NO_TLS),
+    refuse(DEFAULT, "ca_file", always, NO_TLS),
+    refuse("paste_deploy", "flavor", names_identity, NO_IDENTITY),
+    refuse(
+        "pipeline:glance-api",
+        "pipeline",
+        names_identity,
+        NO_IDENTITY,
+    ),
+    refuse(DEFAULT, "registry_host", always, NO_REMOTE_REGISTRY),
+    refuse(
+        DEFAULT,
+        "data_api",
+        |api| api.contains("registry"),
+        NO_REMOTE_REGISTRY,
+    ),
+    refuse(DEFAULT, "sql_connection", always, NO_REMOTE_REGISTRY),
+    refuse("database", "connection", always, NO_REMOTE_REGISTRY),
+    refuse(DEFAULT, "filesystem_store_datadirs", always, ONE_FOLDER),
+    refuse(
+        "glance_store",
+        "filesystem_store_datadirs",
+        always,
+        ONE_FOLDER,
+    ),
+    refuse(DEFAULT, "enabled_backends", always, ONE_STORE),
+    refuse("glance_store", "default_backend", always, ONE_STORE),
+    refuse(DEFAULT, "user_storage_quota", is_not_zero, NO_QUOTA),
+    refuse(DEFAULT, "use_keystone_limits", is_true, NO_QUOTA),
+    refuse(DEFAULT, "policy_file", always, NO_POLICY),
+    refuse("oslo_policy", "policy_file", always, NO_POLICY),
+    refuse(DEFAULT, "property_protection_file", always, NO_PROTECTION),
+];
+
+const fn refuse(
+    section: &'static str,
+    key: &'static str,
+    asks: fn(&str) -> bool,
+    why: &'static str,
+) -> Refusal {
+    Refusal {
+        option: (section, key),
+        asks,
+        why,
+    }
+}
+
+fn always(_: &str) -> bool {
+    true
+}
+
+/// Whether a pipeline has a part that would ask who is calling.
+fn names_identity(pipeline: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "keystone",
+        "trusted-auth",
+        "trustedauth",
+        "authtoken",
+        "auth-context",
+    ];
+    let mut parts = pipeline.split(['+', ',']).flat_map(str::split_whitespace);
+    parts.any(|part| PARTS.contains(&part))
+}
+
+fn is_not_zero(quota: &str) -> bool {
+    quota
+        .trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ')
+        .parse()
+        != Ok(0_u64)
+}
+
+fn is_true(flag: &str) -> bool {
+    matches!(
+        flag.to_ascii_lowercase().as_str(),
+        "true" | "1" | "on" | "yes"
+    )
+}
+
+/// Stops at what must not be passed over.
+///
+/// # Errors
+/// [`ConfigError::Refused`] for the first such option.
+pub(crate) fn refuse_dangerous(values: &Values<'_>) -> Result<(), ConfigError> {
+    for refusal in REFUSALS {
+        let (section, key) = refusal.option;
+        let Some(entry) = values.entry(section, key) else {
+            continue;
+        };
+        let value = entry.value.trim();
+        if !value.is_empty() && (refusal.asks)(value) {
+            return Err(ConfigError::Refused {
+                place: values.place(entry.line),
+                option: entry.to_string(),
+                why: refusal.why.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an option is one of those that are judged here, so that nobody calls it unknown.
+pub(crate) fn judges(section: &str, key: &str) -> bool {
+    REFUSALS
+        .iter()
+        .any(|refusal| refusal.option == (section, key))
+}

@@ -1,0 +1,327 @@
+use super::*;
+use std::time::Duration;
+
+fn sound(text: &str) -> (Config, Vec<String>) {
+    let (config, warnings) = Config::from_text("g.conf", text).expect("a sound configuration");
+    (config, warnings.iter().map(ToString::to_string).collect())
+}
+
+fn wrong(text: &str) -> String {
+    let error = Config::from_text("g.conf", text).expect_err("a wrong configuration");
+    assert_eq!(error.exit_code(), 78, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let (config, warnings) = sound("");
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.listen.api_address().to_string(), "127.0.0.1:9292");
+    let admin = config.listen.admin_address().expect("on");
+    assert_eq!(admin.to_string(), "127.0.0.1:9293");
+    assert_eq!(
+        config.http.client_socket_timeout,
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(config.images.image_size_cap, 1 << 40);
+    assert_eq!(config.images.disk_formats.len(), 11);
+    assert_eq!(
+        config.registry.registry_dir,
+        Path::new("/var/lib/glance/registry")
+    );
+    assert_eq!(
+        config.store.filesystem_store_datadir,
+        Path::new("/var/lib/glance/images")
+    );
+    assert_eq!(config.store.filesystem_store_file_perm, Some(0o640));
+    assert_eq!(config.healthcheck.disable_by_file_path, None);
+}
+
+#[test]
+fn values_come_from_the_file() {
+    let (config, warnings) = sound(
+        "[DEFAULT]\nbind_port = 9000\nadmin_bind_port: 0\ndata_dir = /srv/g\nio_backend = threads\n\
+         image_property_quota = -1\ndisk_formats = raw,\n  qcow2\nhttp_keepalive = False\n\
+         [glance_store]\nfilesystem_store_file_perm = 0\n[healthcheck]\ndisable_by_file_path = /run/off\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.listen.bind_port, 9000);
+    assert_eq!(config.listen.admin_address(), None);
+    assert_eq!(config.data.io_backend, IoBackend::Threads);
+    assert_eq!(config.images.image_property_quota, None);
+    assert_eq!(config.images.disk_formats, ["raw", "qcow2"]);
+    assert!(!config.http.http_keepalive);
+    assert_eq!(
+        config.store.filesystem_store_datadir,
+        Path::new("/srv/g/images")
+    );
+    assert_eq!(config.store.filesystem_store_file_perm, None);
+    assert_eq!(
+        config.healthcheck.disable_by_file_path,
+        Some("/run/off".into())
+    );
+}
+
+#[test]
+fn old_places_of_an_option_are_read() {
+    let (config, warnings) = sound(
+        "[DEFAULT]\ndefault_store = file\nfilesystem_store_datadir = /old\ndisable_by_file = /off\n\
+         [image_format]\ndisk_formats = raw\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.store.filesystem_store_datadir, Path::new("/old"));
+    assert_eq!(config.healthcheck.disable_by_file_path, Some("/off".into()));
+    assert_eq!(config.images.disk_formats, ["raw"]);
+
+    let (config, warnings) = sound(
+        "[glance_store]\nfilesystem_store_datadir = /new\n[DEFAULT]\nfilesystem_store_datadir = /old\n",
+    );
+    assert_eq!(config.store.filesystem_store_datadir, Path::new("/new"));
+    assert_eq!(
+        warnings,
+        [
+            "g.conf:4: [DEFAULT] filesystem_store_datadir is passed over: [glance_store] \
+          filesystem_store_datadir in line 2 is the same option"
+        ]
+    );
+}
+
+#[test]
+fn the_seeds_section_is_default_and_wins() {
+    let (config, warnings) = sound(
+        "[app:glance-api]\npaste.app_factory = glance.server:app_factory\nbind_port = 9001\n\
+         [DEFAULT]\nbind_port = 9000\ndebug = True\n[app:glance-registry]\nbind_port = 9191\n",
+    );
+    assert_eq!(config.listen.bind_port, 9001);
+    assert!(config.log.debug);
+    assert_eq!(
+        warnings,
+        [
+            "g.conf:2: [DEFAULT] paste.app_factory has no effect in this release",
+            "g.conf:7: [app:glance-registry] has options without effect in this release, bind_port among them",
+        ]
+    );
+}
+
+#[test]
+fn dollars_stand_for_other_options() {
+    let (config, _) = sound(
+        "[DEFAULT]\nstate = /srv\ndata_dir = $state/g\nlog_dir = ${glance_store.filesystem_store_datadir}/l\n\
+         log_format = $$5 \\$6 %(message)s\n[glance_store]\nfilesystem_store_datadir = ${data_dir}-img\n",
+    );
+    assert_eq!(config.data.data_dir, Path::new("/srv/g"));
+    assert_eq!(config.registry.registry_dir, Path::new("/srv/g/registry"));
+    assert_eq!(
+        config.store.filesystem_store_datadir,
+        Path::new("/srv/g-img")
+    );
+    assert_eq!(config.log.log_dir, Some("/srv/g-img/l".into()));
+    assert_eq!(config.log.log_format, "$5 $6 %(message)s");
+}
+
+#[test]
+fn dollars_that_lead_nowhere_or_in_a_circle_stop_the_start() {
+    let nowhere = wrong("[DEFAULT]\ndata_dir = $nowhere/g\n");
+    assert!(
+        nowhere.starts_with("g.conf:2: [DEFAULT] data_dir = \"$nowhere/g\": wanted"),
+        "{nowhere}"
+    );
+    assert!(wrong("[DEFAULT]\ndata_dir = a$\n").contains("a plain dollar sign is $$"));
+    assert!(wrong("[DEFAULT]\ndata_dir = ${data_dir\n").contains("a plain dollar sign is $$"));
+    let circle = wrong("[DEFAULT]\ndata_dir = $registry_dir\nregistry_dir = $data_dir\n");
+    assert!(circle.contains("refers to itself"), "{circle}");
+}
+
+#[test]
+fn a_bad_value_names_file_line_key_and_what_was_wanted() {
+    assert_eq!(
+        wrong("[DEFAULT]\n\nbind_port = http\n"),
+        "g.conf:3: [DEFAULT] bind_port = \"http\": wanted a whole number from 1 to 65535"
+    );
+    assert_eq!(
+        wrong("[DEFAULT]\ndefault_store = swift\n"),
+        "g.conf:2: [DEFAULT] default_store = \"swift\": wanted one of file, filesystem"
+    );
+    assert_eq!(
+        wrong("[DEFAULT]\ndebug = x\x1b[2J\n"),
+        "g.conf:2: [DEFAULT] debug = \"x\\u{1b}[2J\": wanted true or false"
+    );
+}
+
+#[test]
+fn the_last_value_counts_and_only_that_is_judged() {
+    let (config, _) = sound("[DEFAULT]\nbind_port = x\nbind_port = 9000\n");
+    assert_eq!(config.listen.bind_port, 9000);
+    assert!(wrong("[DEFAULT]\nbind_port = 9000\nbind_port = x\n").starts_with("g.conf:3:"));
+}
+
+#[test]
+fn options_that_do_not_fit_together() {
+    let same = wrong("[DEFAULT]\nadmin_bind_port = 9292\n");
+    assert_eq!(
+        same,
+        "g.conf:2: [DEFAULT] admin_bind_port = \"9292\": wanted another port than bind_port"
+    );
+    let line = wrong("[DEFAULT]\nmax_header_size = 8192\nmax_header_line = 9000\n");
+    assert!(
+        line.starts_with("g.conf:3: [DEFAULT] max_header_line"),
+        "{line}"
+    );
+    let stores = wrong("[glance_store]\nstores = s3,swift\n");
+    assert!(
+        stores.starts_with("g.conf:2: [glance_store] stores"),
+        "{stores}"
+    );
+}
+
+#[test]
+fn what_may_surprise_is_a_warning() {
+    let (_, warnings) = sound(
+        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,http\n",
+    );
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("g.conf:2: every caller"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].starts_with("g.conf:3: no API"), "{warnings:?}");
+    assert!(
+        warnings[2].starts_with("g.conf:5: there is no store http"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn unknown_and_idle_keys_are_told_apart() {
+    let (_, warnings) = sound(
+        "[DEFAULT]\nbind_prot = 9292\nscrub_time = 5\nswift_store_auth_address = x\n[mine]\na = 1\n\
+         [keystone_authtoken]\nauth_url = x\npassword = secret\n[DEFAULT]\n",
+    );
+    assert_eq!(
+        warnings,
+        [
+            "g.conf:2: [DEFAULT] bind_prot is no option of this program; it is ignored",
+            "g.conf:3: [DEFAULT] scrub_time has no effect in this release",
+            "g.conf:4: [DEFAULT] swift_store_auth_address has no effect in this release",
+            "g.conf:6: [mine] a is no option of this program; it is ignored",
+            "g.conf:7: [keystone_authtoken] has options without effect in this release, auth_url among them",
+        ]
+    );
+}
+
+/// The names that operators' files hold and that the issue of this release lists as known.
+#[test]
+fn names_operators_know_are_never_unknown() {
+    const NAMES: &str = "bind_host bind_port backlog workers tcp_keepidle client_socket_timeout http_keepalive \
+        public_endpoint log_file log_dir debug registry_port data_api enable_v1_api enable_v2_api api_limit_max \
+        limit_param_default image_size_cap user_storage_quota image_property_quota image_member_quota \
+        image_tag_quota image_location_quota delayed_delete scrub_time scrub_pool_size wakeup_time \
+        image_cache_dir image_cache_max_size image_cache_stall_time image_cache_driver show_image_direct_url \
+        show_multiple_locations container_formats disk_formats hashing_algorithm node_staging_uri \
+        enabled_import_methods worker_self_reference_url default_store use_stderr use_syslog transport_url \
+        filesystem_store_datadir sql_idle_timeout log_config log_format log_date_format verbose";
+    const STORE_NAMES: &str = "default_store stores filesystem_store_datadir filesystem_store_file_perm \
+        filesystem_store_chunk_size filesystem_thin_provisioning s3_store_host s3_store_access_key \
+        s3_store_secret_key s3_store_bucket s3_store_region_name s3_store_create_bucket_on_put \
+        s3_store_bucket_url_format s3_store_large_object_size s3_store_large_object_chunk_size \
+        s3_store_thread_pools s3_store_cacert swift_store_user swift_store_key https_ca_certificates_file \
+        http_proxy_information";
+    let known = |section: &str, names: &str| {
+        for name in names.split_whitespace() {
+            // Empty values: whatever the option does, its name is judged alone.
+            match Config::from_text("g.conf", &format!("[{section}]\n{name} =\n")) {
+                Ok((_, warnings)) => {
+                    assert!(
+                        !warnings.iter().any(|w| w.message.contains("no option")),
+                        "{name}: {warnings:?}"
+                    );
+                }
+                Err(ConfigError::BadValue { option, .. }) => {
+                    assert_eq!(option, format!("[{section}] {name}"));
+                }
+                Err(other) => panic!("{name}: {other}"),
+            }
+        }
+    };
+    known("DEFAULT", NAMES);
+    known("glance_store", STORE_NAMES);
+    known(
+        "import_filtering_opts",
+        "allowed_schemes disallowed_hosts allowed_ports",
+    );
+}
+
+#[test]
+fn what_must_not_be_passed_over_stops_the_start() {
+    for (section, line) in [
+        ("DEFAULT", "cert_file = /c.pem"),
+        ("DEFAULT", "key-file = /k.pem"),
+        ("app:glance-api", "ca_file = /ca.pem"),
+        ("paste_deploy", "flavor = keystone+caching"),
+        ("paste_deploy", "flavor = trusted-auth+cachemanagement"),
+        (
+            "pipeline:glance-api",
+            "pipeline = versionnegotiation authtoken auth-context apiv1app",
+        ),
+        ("DEFAULT", "user_storage_quota = 10GB"),
+        ("DEFAULT", "registry_host = 10.0.0.1"),
+        ("DEFAULT", "data_api = glance.db.registry.api"),
+        (
+            "DEFAULT",
+            "sql_connection = mysql://glance:s3cret@db/glance",
+        ),
+        ("database", "connection = mysql://glance:s3cret@db/glance"),
+        ("glance_store", "filesystem_store_datadirs = /a:1"),
+        ("DEFAULT", "enabled_backends = fast:file"),
+        ("DEFAULT", "property_protection_file = /p.conf"),
+        ("oslo_policy", "policy_file = policy.yaml"),
+        ("DEFAULT", "use_keystone_limits = True"),
+    ] {
+        let message = wrong(&format!("[{section}]\n{line}\n"));
+        assert!(message.starts_with("g.conf:2: ["), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+}
+
+#[test]
+fn harmless_values_of_the_same_options_start() {
+    for (section, line) in [
+        ("DEFAULT", "cert_file ="),
+        ("paste_deploy", "flavor = cachemanagement"),
+        (
+            "pipeline:glance-api",
+            "pipeline = versionnegotiation unauthenticated-context rootapp",
+        ),
+        ("DEFAULT", "user_storage_quota = 0"),
+        ("DEFAULT", "user_storage_quota = 0 GB"),
+        ("DEFAULT", "data_api = glance.db.sqlalchemy.api"),
+        ("DEFAULT", "use_keystone_limits = false"),
+    ] {
+        let (_, warnings) = sound(&format!("[{section}]\n{line}\n"));
+        let idle = |warning: &String| warning.contains("effect in this release");
+        assert!(warnings.iter().all(idle), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_ini_is_named() {
+    assert_eq!(
+        wrong("[DEFAULT]\nnonsense\n"),
+        "g.conf:2: this line is neither a [section] nor key = value"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = Config::load(&folder.path().join("none.conf")).expect_err("missing");
+    assert_eq!(missing.exit_code(), 1);
+    assert!(missing.to_string().contains("none.conf"), "{missing}");
+    Config::load(folder.path()).expect_err("a folder is no file");
+
+    let binary = folder.path().join("binary.conf");
+    std::fs::write(&binary, [0xff, 0xfe, 0]).expect("written");
+    Config::load(&binary).expect_err("no UTF-8");
+    let endless = Config::load(Path::new("/dev/zero")).expect_err("endless");
+    assert!(endless.to_string().contains("more than"), "{endless}");
+}
