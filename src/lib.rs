@@ -2,6 +2,7 @@
 pub mod config;
 pub mod error;
 pub mod image;
+pub mod log;
 pub mod net;
 pub mod registry;
 pub mod store;

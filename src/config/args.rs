@@ -25,6 +25,10 @@ Exit codes:
 #[derive(Clone, Debug, Default, Parser)]
 #[command(version, about = "OpenStack Image service (Glance)", after_help = AFTER_HELP, max_term_width = 100)]
 pub struct ServerArgs {
+    /// The program that was called; names its configuration and its log.
+    #[arg(skip)]
+    pub program: &'static str,
+
     /// Configuration file
     #[arg(value_name = "CONFIG", conflicts_with = "config_file")]
     config: Option<PathBuf>,
@@ -98,7 +102,8 @@ impl ServerArgs {
         W: Into<OsString> + Clone,
     {
         let command = Self::command().name(program).bin_name(program);
-        Self::from_arg_matches(&command.try_get_matches_from(words)?)
+        let args = Self::from_arg_matches(&command.try_get_matches_from(words)?)?;
+        Ok(Self { program, ..args })
     }
 
     /// The configuration file that was named, in either way.

@@ -18,13 +18,16 @@ pub const EXIT_CONFIG: u8 = 78;
 pub struct Place {
     /// The file as it was named.
     pub file: String,
-    /// From 1.
+    /// From 1; 0 is the file as a whole.
     pub line: usize,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::declare::options;
-use crate::config::kinds::{FilePath, Flag, Maybe, Text};
+use crate::config::kinds::{FilePath, Flag, Int, Maybe, Text};
 
 options! {
     /// What is logged, in which form, and where to. The command line has the same options and wins.
@@ -27,6 +27,9 @@ options! {
     log_format: String = "%(asctime)s %(levelname)8s [%(name)s] %(message)s", Text;
     /// Form of the time (asctime), as strftime writes it, in local time.
     log_date_format: String = "%Y-%m-%d %H:%M:%S", Text;
+    /// Memory for lines that wait to be written. When the log cannot keep up and it is full, lines are dropped and
+    /// counted rather than requests held up.
+    log_queue_size: usize = "4194304", Int::<usize>::new(65_536, 1 << 30, "bytes");
     /// File in the form of Python's logging configuration; it wins over all other options of this group.
     log_config_append: Option<PathBuf> = "", Maybe(FilePath), also [("DEFAULT", "log_config")];
 }

@@ -1,0 +1,134 @@
+//! Keeps one event on one line: whatever a client sends, it cannot start a line of its own, move the cursor of a
+//! terminal, or turn the direction of what is read.
+
+use std::fmt::{self, Write};
+
+/// A writer that escapes what passes through it, in Python's spelling (`\n`, `\x1b`, `\u202e`).
+pub(super) struct Escaping<'a>(pub &'a mut String);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, sign)) = rest.char_indices().find(|(_, sign)| is_unsafe(*sign)) {
+            self.0.push_str(&rest[..at]);
+            escape(self.0, sign)?;
+            rest = &rest[at + sign.len_utf8()..];
+        }
+        self.0.push_str(rest);
+        Ok(())
+    }
+}
+
+/// Appends a value behind `key=`: in quotes where it would otherwise look like more than one value.
+pub(super) fn push_value(out: &mut String, value: &str) {
+    let plain = |sign: char| !sign.is_whitespace() && !matches!(sign, '"' | '=' | '\\');
+    // Writing to a String cannot fail.
+    if !value.is_empty() && value.chars().all(plain) {
+        let _ = Escaping(out).write_str(value);
+        return;
+    }
+    out.push('"');
+    for piece in value.split_inclusive(['"', '\\']) {
+        let end = piece.strip_suffix(['"', '\\']).unwrap_or(piece);
+        let _ = Escaping(out).write_str(end);
+        if end.len() < piece.len() {
+            out.push('\\');
+            out.push_str(&piece[end.len()..]);
+        }
+    }
+    out.push('"');
+}
+
+fn escape(out: &mut String, sign: char) -> fmt::Result {
+    match sign {
+        '\n' => write!(out, "\\n"),
+        '\r' => write!(out, "\\r"),
+        '\t' => write!(out, "\\t"),
+        _ => match u32::from(sign) {
+            code @ ..0x100 => write!(out, "\\x{code:02x}"),
+            code @ ..0x1_0000 => write!(out, "\\u{code:04x}"),
+            code => write!(out, "\\U{code:08x}"),
+        },
+    }
+}
+
+/// Control characters, line and paragraph separators, and the invisible characters of Unicode's category Cf
+/// (direction marks, zero widths, tags).
+fn is_unsafe(sign: char) -> bool {
+    if sign.is_ascii() {
+        return sign.is_ascii_control();
+    }
+    matches!(
+        sign,
+        '\u{80}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0001}'
+            | '\u{e0020}'..='\u{e007f}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(text: &str) -> String {
+        let mut out = String::new();
+        Escaping(&mut out)
+            .write_str(text)
+            .expect("a String takes all");
+        out
+    }
+
+    fn value(text: &str) -> String {
+        let mut out = String::new();
+        push_value(&mut out, text);
+        out
+    }
+
+    #[test]
+    fn what_could_forge_a_line_is_escaped() {
+        assert_eq!(
+            escaped("a\nb\r\tc\u{0}\u{1b}[2J\u{7f}\u{85}"),
+            "a\\nb\\r\\tc\\x00\\x1b[2J\\x7f\\x85"
+        );
+        assert_eq!(
+            escaped("x\u{202e}y\u{2028}\u{feff}"),
+            "x\\u202ey\\u2028\\ufeff"
+        );
+        assert_eq!(escaped("\u{e0041}"), "\\U000e0041");
+    }
+
+    #[test]
+    fn text_of_any_language_stays() {
+        for text in ["", "naïve café", "образ", "イメージ", "🐧 \\ \"q\""] {
+            assert_eq!(escaped(text), text);
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_look_like_two() {
+        assert_eq!(value("plain/1.0"), "plain/1.0");
+        assert_eq!(value(""), "\"\"");
+        assert_eq!(value("x status=200"), "\"x status=200\"");
+        assert_eq!(value("a\" b\\"), "\"a\\\" b\\\\\"");
+        assert_eq!(value("a\nb"), "\"a\\nb\"");
+        assert_eq!(value("a\u{1b}b"), "a\\x1bb");
+    }
+}

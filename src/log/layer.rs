@@ -1,0 +1,85 @@
+//! The bridge from `tracing` to the routes.
+
+use tracing::metadata::LevelFilter;
+use tracing::span::{Attributes, Id};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::clock::Clock;
+use super::record::{Fields, Record};
+use super::routes::Routes;
+
+/// Writes every event that the routes want.
+pub(super) struct LogLayer {
+    pub routes: Routes,
+    pub clock: Clock,
+}
+
+/// The fields of a span, as they stand behind the message of each event in it.
+struct SpanPairs(String);
+
+impl<S> Layer<S> for LogLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // The routes never change, so the answer is asked for once and costs nothing afterwards.
+        match self.routes.wants(metadata) {
+            true => Interest::always(),
+            false => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.routes.wants(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.routes.max_level())
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanPairs(fields.pairs));
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &tracing::span::Record<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        values.record(&mut fields);
+        if let Some(span) = context.span(id)
+            && let Some(pairs) = span.extensions_mut().get_mut::<SpanPairs>()
+        {
+            pairs.0.push_str(&fields.pairs);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut of_spans = String::new();
+        let mut function = "-";
+        for span in context.event_scope(event).into_iter().flatten() {
+            if function == "-" {
+                function = span.name();
+            }
+            if let Some(pairs) = span.extensions().get::<SpanPairs>() {
+                of_spans.push_str(&pairs.0);
+            }
+        }
+        let metadata = event.metadata();
+        self.routes.log(&Record {
+            time: self.clock.now(),
+            level: *metadata.level(),
+            target: metadata.target(),
+            file: metadata.file().unwrap_or("-"),
+            line: metadata.line().unwrap_or(0),
+            function,
+            message: &fields.into_line(&of_spans),
+        });
+    }
+}

@@ -1,0 +1,192 @@
+//! Logging as Glance operators know it, over `tracing`.
+//!
+//! Lines have the form of Python's logging, go to standard output or to a file that may be rotated at any time, and
+//! never hold a request up: they are written by a thread of their own, through a queue that drops and counts when
+//! it is full. One event is one line whatever is in it; fields of the event and of the spans around it follow the
+//! message as ` key=value`.
+//!
+//! Without `debug` and `verbose` only warnings and errors are logged, but the targets [`STARTUP`] and [`ACCESS`] are
+//! logged from INFO on, the latter unless `access_log` is off.
+//!
+//! # Layout
+//! * `settings` what the operator asked for; `pylogging` the same from a file of Python's logging
+//! * `layer` the bridge from `tracing`; `routes` which event goes where; `record` what it holds, `escape` made safe
+//! * `template` and `clock` the form of a line; `queue` and `output` its way out
+
+mod clock;
+mod escape;
+mod layer;
+mod output;
+mod pyargs;
+mod pylogging;
+mod queue;
+mod record;
+mod routes;
+mod settings;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::metadata::LevelFilter;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::config::{EXIT_CONFIG, EXIT_FAILURE, Place};
+use clock::Clock;
+use layer::LogLayer;
+use output::Output;
+use queue::{Queue, Writer};
+use routes::{Form, Handler, LINE_OPTION, Routes};
+use settings::{HandlerPlan, Plan};
+
+pub use output::Destination;
+pub use settings::LogSettings;
+
+/// Target of what a process says of its start and its end.
+pub const STARTUP: &str = "glance::startup";
+/// Target of the line for each request.
+pub const ACCESS: &str = "glance::access";
+
+/// Why logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A form of lines or of times is wrong.
+    #[error("{option} = {format:?}: {problem}")]
+    Format {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        format: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The file of Python's logging configuration is wrong or asks for what is not there.
+    #[error("{place}: {problem}")]
+    Config {
+        /// Where it stands.
+        place: Place,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The file of Python's logging configuration cannot be read.
+    #[error("cannot read the logging configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A log file cannot be opened.
+    #[error("cannot log to {path}: {source}; check log_file and log_dir and who may write there")]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gives no thread to write the log with.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(io::Error),
+    /// Logging was started before in this process.
+    #[error("logging was started twice in one process")]
+    Twice,
+}
+
+impl LogError {
+    /// The exit code a program ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Format { .. } | Self::Config { .. } => EXIT_CONFIG,
+            Self::Unreadable { .. } | Self::Open { .. } | Self::Thread(_) | Self::Twice => {
+                EXIT_FAILURE
+            }
+        }
+    }
+}
+
+/// Keeps the log going. Dropped at the end of the process, it waits until what was logged is written, for a few
+/// seconds at most; nothing is logged afterwards.
+#[must_use = "dropped, it ends the log"]
+pub struct LogGuard {
+    _writers: Vec<Writer>,
+}
+
+impl fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogGuard").finish_non_exhaustive()
+    }
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// [`LogError`] when a form is wrong, a file cannot be opened, or logging was started before.
+pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
+    let plan = match &settings.config_file {
+        Some(path) => pylogging::load(path)?,
+        None => Plan::of(settings),
+    };
+    let (layer, guard) = open(&plan, settings.queue_size_bytes)?;
+    let subscriber = Registry::default().with(layer);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(guard)
+}
+
+/// Opens every output of a plan and starts the threads that write to them.
+fn open(plan: &Plan, queue_size_bytes: usize) -> Result<(LogLayer, LogGuard), LogError> {
+    let clock = Clock::of_system();
+    let mut handlers = Vec::new();
+    let mut writers = Vec::new();
+    for handler in &plan.handlers {
+        let form = form(handler)?;
+        let output = Output::open(&handler.destination).map_err(|source| LogError::Open {
+            path: handler.destination.to_string(),
+            source,
+        })?;
+        let queue = Arc::new(Queue::new(queue_size_bytes));
+        let (own_form, own_clock) = (form.clone(), clock.clone());
+        let notice = move |message: &str| own_form.notice(&own_clock, message);
+        writers.push(Writer::start(queue.clone(), output, notice).map_err(LogError::Thread)?);
+        handlers.push(Handler {
+            level: handler.level,
+            form,
+            queue,
+        });
+    }
+    let routes = Routes::new(plan.loggers.clone(), handlers);
+    Ok((LogLayer { routes, clock }, LogGuard { _writers: writers }))
+}
+
+fn form(handler: &HandlerPlan) -> Result<Form, LogError> {
+    let dates = handler.date_format.as_deref();
+    Form::parse(&handler.format, dates).map_err(|(option, problem)| LogError::Format {
+        option,
+        format: match option {
+            LINE_OPTION => handler.format.clone(),
+            _ => dates.unwrap_or_default().to_owned(),
+        },
+        problem,
+    })
+}
+
+/// The level of a name in Python's logging.
+fn python_level(name: &str) -> Option<LevelFilter> {
+    match name {
+        "NOTSET" => Some(LevelFilter::TRACE),
+        "DEBUG" => Some(LevelFilter::DEBUG),
+        "INFO" => Some(LevelFilter::INFO),
+        "WARN" | "WARNING" => Some(LevelFilter::WARN),
+        "ERROR" => Some(LevelFilter::ERROR),
+        // Nothing here is logged above ERROR.
+        "CRITICAL" | "FATAL" => Some(LevelFilter::OFF),
+        _ => None,
+    }
+}

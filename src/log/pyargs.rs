@@ -1,0 +1,86 @@
+//! The arguments of a handler as Python's logging configuration writes them: `('/var/log/g.log', 'a')`.
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Arg {
+    /// Text in quotes.
+    Text(String),
+    /// A bare word or number: `sys.stdout`, `1024`, `None`.
+    Word(String),
+}
+
+/// Reads a tuple of plain arguments; `None` for anything that Python would have to compute.
+pub(super) fn parse(text: &str) -> Option<Vec<Arg>> {
+    let mut rest = text.trim().strip_prefix('(')?.strip_suffix(')')?.trim();
+    let mut args = Vec::new();
+    while !rest.is_empty() {
+        let (arg, after) = argument(rest)?;
+        args.push(arg);
+        let after = after.trim_start();
+        rest = match after.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if after.is_empty() => after,
+            None => return None,
+        };
+    }
+    Some(args)
+}
+
+fn argument(text: &str) -> Option<(Arg, &str)> {
+    for quote in ['\'', '"'] {
+        if let Some(quoted) = text.strip_prefix(quote) {
+            let (inside, after) = quoted.split_once(quote)?;
+            // A backslash would stand for something else in Python.
+            let plain = !inside.contains('\\');
+            return plain.then(|| (Arg::Text(inside.to_owned()), after));
+        }
+    }
+    let is_word = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '.' | '_');
+    let end = text.find(|sign| !is_word(sign)).unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    (!word.is_empty()).then(|| (Arg::Word(word.to_owned()), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Arg {
+        Arg::Text(text.into())
+    }
+
+    fn word(word: &str) -> Arg {
+        Arg::Word(word.into())
+    }
+
+    #[test]
+    fn tuples_of_plain_arguments() {
+        assert_eq!(parse("()"), Some(vec![]));
+        assert_eq!(parse("(sys.stdout,)"), Some(vec![word("sys.stdout")]));
+        assert_eq!(
+            parse(" ( '/a, b.log' , \"a\",1024, None ) "),
+            Some(vec![
+                text("/a, b.log"),
+                text("a"),
+                word("1024"),
+                word("None")
+            ])
+        );
+    }
+
+    #[test]
+    fn what_python_would_compute_is_refused() {
+        for bad in [
+            "",
+            "sys.stdout",
+            "('a' 'b')",
+            "('a\\n',)",
+            "(os.path.join('a'),)",
+            "('a)",
+            "(,)",
+            "(a+b)",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

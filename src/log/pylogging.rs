@@ -1,0 +1,305 @@
+//! The configuration file of Python's logging (`logging.config.fileConfig`), as far as it makes sense here.
+//!
+//! Loggers with level, qualname, propagate and handlers; StreamHandler to standard output or error; FileHandler,
+//! WatchedFileHandler and RotatingFileHandler (all of which follow a file that is moved, and none of which rotates);
+//! formatters with format and datefmt. Anything else stops the start with its line.
+//!
+//! Source: Python's "Configuration file format" of `logging.config`.
+
+use std::fs;
+use std::path::Path;
+
+use tracing::metadata::LevelFilter;
+
+use super::output::Destination;
+use super::pyargs::{self, Arg};
+use super::routes::Logger;
+use super::settings::{HandlerPlan, Plan};
+use super::{Form, LogError, python_level};
+use crate::config::ini::{self, Entry, Ini};
+use crate::config::{Place, Warning};
+
+/// What Python's formatter writes when it is given no format.
+const PLAIN_FORMAT: &str = "%(message)s";
+
+/// Reads a file.
+///
+/// # Errors
+/// [`LogError::Unreadable`], or [`LogError::Config`] with the line of what is wrong.
+pub(super) fn load(path: &Path) -> Result<Plan, LogError> {
+    let text = fs::read_to_string(path).map_err(|source| LogError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    from_text(&path.display().to_string(), &text)
+}
+
+/// Reads text as if it were the file `name`.
+pub(super) fn from_text(name: &str, text: &str) -> Result<Plan, LogError> {
+    let ini = ini::parse(text).map_err(|bad| LogError::Config {
+        place: Place {
+            file: name.to_owned(),
+            line: bad.line,
+        },
+        problem: format!("this line {}", bad.problem),
+    })?;
+    Reader {
+        name,
+        ini: &ini,
+        warnings: Vec::new(),
+    }
+    .read()
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    ini: &'a Ini,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(mut self) -> Result<Plan, LogError> {
+        let names = self.names("handlers")?;
+        let handlers = names
+            .iter()
+            .map(|name| self.handler(name))
+            .collect::<Result<_, _>>()?;
+        let loggers: Vec<_> = self.names("loggers")?;
+        if !loggers.contains(&"root") {
+            return Err(self.missing("loggers", "keys must name root"));
+        }
+        let loggers = loggers
+            .iter()
+            .map(|name| self.logger(name, &names))
+            .collect::<Result<_, _>>()?;
+        Ok(Plan {
+            loggers,
+            handlers,
+            warnings: self.warnings,
+        })
+    }
+
+    /// The `keys` of one of the three lists.
+    fn names(&self, section: &str) -> Result<Vec<&'a str>, LogError> {
+        let keys = self
+            .entry(section, "keys")
+            .ok_or_else(|| self.missing(section, "keys are missing"))?;
+        Ok(words(&keys.value))
+    }
+
+    fn logger(&self, name: &str, handler_names: &[&str]) -> Result<Logger, LogError> {
+        let section = format!("logger_{name}");
+        self.check_keys(&section, &["level", "handlers", "qualname", "propagate"])?;
+        let handlers = self
+            .value(&section, "handlers")
+            .map_or(Ok(Vec::new()), |entry| {
+                let index = |word: &&str| {
+                    let position = handler_names.iter().position(|known| known == word);
+                    position.ok_or_else(|| {
+                        self.wrong(entry, format!("there is no handler {word} in [handlers]"))
+                    })
+                };
+                words(&entry.value).iter().map(index).collect()
+            })?;
+        let level = self.level(&section)?;
+        if name == "root" {
+            let level = Some(level.unwrap_or(LevelFilter::WARN));
+            return Ok(Logger {
+                target: String::new(),
+                level,
+                propagate: true,
+                handlers,
+            });
+        }
+        let qualname = self
+            .value(&section, "qualname")
+            .ok_or_else(|| self.missing(&section, "qualname is missing"))?;
+        Ok(Logger {
+            target: qualname.value.replace('.', "::"),
+            // NOTSET asks the logger above.
+            level: level.filter(|level| *level != LevelFilter::TRACE),
+            propagate: self
+                .value(&section, "propagate")
+                .is_none_or(|entry| entry.value != "0"),
+            handlers,
+        })
+    }
+
+    fn handler(&mut self, name: &str) -> Result<HandlerPlan, LogError> {
+        let section = format!("handler_{name}");
+        self.check_keys(&section, &["class", "level", "formatter", "args"])?;
+        let (format, date_format) = match self.value(&section, "formatter") {
+            Some(entry) => self.formatter(&entry.value)?,
+            None => (PLAIN_FORMAT.to_owned(), None),
+        };
+        Ok(HandlerPlan {
+            level: self.level(&section)?.unwrap_or(LevelFilter::TRACE),
+            destination: self.destination(&section)?,
+            format,
+            date_format,
+        })
+    }
+
+    fn formatter(&self, name: &str) -> Result<(String, Option<String>), LogError> {
+        let section = format!("formatter_{name}");
+        self.check_keys(&section, &["format", "datefmt", "class", "style"])?;
+        if let Some(class) = self.value(&section, "class")
+            && class.value != "logging.Formatter"
+        {
+            return Err(self.wrong(
+                class,
+                "there is no formatter class but logging.Formatter".into(),
+            ));
+        }
+        if let Some(style) = self
+            .value(&section, "style")
+            .filter(|style| style.value != "%")
+        {
+            return Err(self.wrong(style, "there is no style but %".into()));
+        }
+        let text = |key| self.value(&section, key).map(|entry| entry.value.clone());
+        let (format, date_format) = (
+            text("format").unwrap_or(PLAIN_FORMAT.into()),
+            text("datefmt"),
+        );
+        self.try_form(&section, &format, date_format.as_deref())?;
+        Ok((format, date_format))
+    }
+
+    /// Tries a form here, where the line of a mistake is known.
+    fn try_form(&self, section: &str, format: &str, dates: Option<&str>) -> Result<(), LogError> {
+        let at = |key, problem| match self.value(section, key) {
+            Some(entry) => self.wrong(entry, problem),
+            None => self.missing(section, &problem),
+        };
+        Form::parse(format, None).map_err(|(_, problem)| at("format", problem))?;
+        Form::parse(PLAIN_FORMAT, dates).map_err(|(_, problem)| at("datefmt", problem))?;
+        Ok(())
+    }
+
+    fn destination(&mut self, section: &str) -> Result<Destination, LogError> {
+        let class = self
+            .value(section, "class")
+            .ok_or_else(|| self.missing(section, "class is missing"))?;
+        let name = class.value.rsplit('.').next().unwrap_or_default();
+        let args = match self.value(section, "args") {
+            Some(entry) => pyargs::parse(&entry.value).ok_or_else(|| {
+                self.wrong(
+                    entry,
+                    "only plain texts, numbers, sys.stdout and sys.stderr can be arguments".into(),
+                )
+            })?,
+            None => Vec::new(),
+        };
+        match name {
+            "StreamHandler" => self.stream(section, class, &args),
+            "FileHandler" | "WatchedFileHandler" => self.file(section, class, &args),
+            "RotatingFileHandler" | "TimedRotatingFileHandler" => {
+                let message = format!("{name} does not rotate here; let logrotate do it, the file is followed");
+                self.warnings.push(Warning { place: self.place(class.line), message });
+                self.file(section, class, &args)
+            }
+            _ => Err(self.wrong(
+                class,
+                format!("there is no handler {name} here; log to standard output or to a file and forward it"),
+            )),
+        }
+    }
+
+    fn stream(&self, section: &str, class: &Entry, args: &[Arg]) -> Result<Destination, LogError> {
+        match args {
+            [] => Ok(Destination::Stderr),
+            [Arg::Word(word)] if word == "sys.stderr" => Ok(Destination::Stderr),
+            [Arg::Word(word)] if word == "sys.stdout" => Ok(Destination::Stdout),
+            _ => Err(self.bad_args(section, class, "wanted (sys.stdout,) or (sys.stderr,)")),
+        }
+    }
+
+    fn file(&self, section: &str, class: &Entry, args: &[Arg]) -> Result<Destination, LogError> {
+        let append = Arg::Text("a".into());
+        let rotates = class.value.contains("Rotating");
+        match args {
+            [Arg::Text(path), mode, ..] if !path.is_empty() && (rotates || *mode == append) => {
+                Ok(Destination::File(path.into()))
+            }
+            [Arg::Text(path)] if !path.is_empty() => Ok(Destination::File(path.into())),
+            _ => Err(self.bad_args(
+                section,
+                class,
+                "wanted ('/path/of/file',) or ('/path/of/file', 'a')",
+            )),
+        }
+    }
+
+    fn level(&self, section: &str) -> Result<Option<LevelFilter>, LogError> {
+        let Some(entry) = self.value(section, "level") else {
+            return Ok(None);
+        };
+        let wanted = "wanted DEBUG, INFO, WARNING, ERROR, CRITICAL or NOTSET";
+        python_level(&entry.value)
+            .map(Some)
+            .ok_or_else(|| self.wrong(entry, wanted.into()))
+    }
+
+    /// Stops at keys that would change what is logged and are not understood.
+    fn check_keys(&self, section: &str, known: &[&str]) -> Result<(), LogError> {
+        let mut entries = self.ini.entries.iter();
+        match entries.find(|entry| entry.section == section && !known.contains(&entry.key.as_str()))
+        {
+            Some(entry) => Err(self.wrong(
+                entry,
+                format!("there is nothing for it; there are {}", known.join(", ")),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn entry(&self, section: &str, key: &str) -> Option<&'a Entry> {
+        self.ini.last(section, key)
+    }
+
+    /// An entry that is not empty.
+    fn value(&self, section: &str, key: &str) -> Option<&'a Entry> {
+        self.entry(section, key)
+            .filter(|entry| !entry.value.is_empty())
+    }
+
+    fn place(&self, line: usize) -> Place {
+        Place {
+            file: self.name.to_owned(),
+            line,
+        }
+    }
+
+    fn wrong(&self, entry: &Entry, problem: String) -> LogError {
+        let problem = format!("{entry} = {:?}: {problem}", entry.value);
+        LogError::Config {
+            place: self.place(entry.line),
+            problem,
+        }
+    }
+
+    fn bad_args(&self, section: &str, class: &Entry, wanted: &str) -> LogError {
+        self.wrong(
+            self.entry(section, "args").unwrap_or(class),
+            wanted.to_owned(),
+        )
+    }
+
+    /// Something is wrong with a section as a whole, or the section is not there (line 0).
+    fn missing(&self, section: &str, problem: &str) -> LogError {
+        let header = self.ini.sections.iter().find(|(name, _)| name == section);
+        let line = header.map_or(0, |(_, line)| *line);
+        LogError::Config {
+            place: self.place(line),
+            problem: format!("[{section}]: {problem}"),
+        }
+    }
+}
+
+fn words(list: &str) -> Vec<&str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect()
+}

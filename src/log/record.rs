@@ -1,0 +1,118 @@
+//! One event as the log writes it: message and fields as one safe line.
+
+use std::cell::Cell;
+use std::fmt::{self, Debug, Write};
+
+use jiff::Zoned;
+use tracing::Level;
+use tracing::field::{Field, Visit};
+
+use super::escape::{Escaping, push_value};
+
+/// The longest message with its fields; what is longer is cut and says so.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+const CUT: &str = "... (cut)";
+
+/// What a form of a line can show.
+pub(super) struct Record<'a> {
+    pub time: Zoned,
+    pub level: Level,
+    /// Path of the module, or what the event calls itself.
+    pub target: &'a str,
+    pub file: &'a str,
+    pub line: u32,
+    /// The innermost span: Rust's events do not know their function.
+    pub function: &'a str,
+    /// Without control characters.
+    pub message: &'a str,
+}
+
+/// Collects the fields of an event or a span.
+#[derive(Default)]
+pub(super) struct Fields {
+    /// The text of the event.
+    pub message: String,
+    /// ` key=value` for each other field.
+    pub pairs: String,
+}
+
+impl Fields {
+    /// The message and all pairs, those of the spans around it behind its own.
+    pub fn into_line(self, of_spans: &str) -> String {
+        let mut line = self.message;
+        line.push_str(&self.pairs);
+        line.push_str(of_spans);
+        if line.len() > MAX_MESSAGE_BYTES {
+            line.truncate(line.floor_char_boundary(MAX_MESSAGE_BYTES));
+            line.push_str(CUT);
+        }
+        line
+    }
+
+    fn push_key(&mut self, field: &Field) {
+        self.pairs.push(' ');
+        self.pairs.push_str(field.name());
+        self.pairs.push('=');
+    }
+
+    fn push_plain(&mut self, field: &Field, value: impl fmt::Display) {
+        self.push_key(field);
+        // Writing to a String cannot fail.
+        let _ = write!(self.pairs, "{value}");
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            // A value whose Debug fails leaves what it wrote so far.
+            let _ = write!(Escaping(&mut self.message), "{value:?}");
+            return;
+        }
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            let _ = Escaping(&mut self.message).write_str(value);
+            return;
+        }
+        self.push_key(field);
+        push_value(&mut self.pairs, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.push_plain(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push_plain(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.push_plain(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.push_plain(field, value);
+    }
+}
+
+/// The kernel's number of this thread, as `ps -L` shows it; 0 where it cannot be known.
+pub(super) fn thread_id() -> u64 {
+    thread_local! {
+        static ID: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+    ID.with(|id| {
+        let known = id.get().unwrap_or_else(read_thread_id);
+        id.set(Some(known));
+        known
+    })
+}
+
+/// Reads `/proc/thread-self`, which points to `<process>/task/<thread>`: `gettid` without unsafe code.
+fn read_thread_id() -> u64 {
+    let link = std::fs::read_link("/proc/thread-self").ok();
+    link.and_then(|path| path.file_name()?.to_str()?.parse().ok())
+        .unwrap_or(0)
+}

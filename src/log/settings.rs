@@ -1,0 +1,199 @@
+//! What an operator asked of the log, and what that means in loggers and handlers.
+
+use std::path::PathBuf;
+
+use tracing::metadata::LevelFilter;
+
+use super::output::Destination;
+use super::routes::Logger;
+use super::{ACCESS, STARTUP};
+use crate::config::{Config, ServerArgs, Warning};
+
+/// How a process logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Everything is logged.
+    pub debug: bool,
+    /// What happens is logged, not only what goes wrong.
+    pub verbose: bool,
+    /// Each request is logged.
+    pub access_log: bool,
+    /// Where lines go.
+    pub destination: Destination,
+    /// Form of a line, in Python's language.
+    pub format: String,
+    /// Form of the time, as strftime writes it.
+    pub date_format: String,
+    /// Memory for lines that wait to be written, in bytes.
+    pub queue_size_bytes: usize,
+    /// A file in the form of Python's logging configuration; it wins over all of the above but the queue's size.
+    pub config_file: Option<PathBuf>,
+}
+
+impl LogSettings {
+    /// The command line over the file.
+    pub fn from(args: &ServerArgs, config: &Config) -> Self {
+        let file = &config.log;
+        let first =
+            |arg: &Option<PathBuf>, option: &Option<PathBuf>| arg.clone().or(option.clone());
+        let log_file = first(&args.log_file, &file.log_file);
+        let log_dir = first(&args.log_dir, &file.log_dir);
+        let fallback = if file.use_stderr {
+            Destination::Stderr
+        } else {
+            Destination::Stdout
+        };
+        Self {
+            debug: args.debug || file.debug,
+            verbose: args.verbose || file.verbose,
+            access_log: file.access_log,
+            destination: log_path(args.program, log_file, log_dir)
+                .map_or(fallback, Destination::File),
+            format: args.log_format.clone().unwrap_or(file.log_format.clone()),
+            date_format: args
+                .log_date_format
+                .clone()
+                .unwrap_or(file.log_date_format.clone()),
+            queue_size_bytes: file.log_queue_size,
+            config_file: first(&args.log_config, &file.log_config_append),
+        }
+    }
+
+    /// The level of this program's events.
+    fn level(&self) -> LevelFilter {
+        match (self.debug, self.verbose) {
+            (true, _) => LevelFilter::DEBUG,
+            (false, true) => LevelFilter::INFO,
+            (false, false) => LevelFilter::WARN,
+        }
+    }
+}
+
+/// A folder without a file holds `<program>.log`, as in oslo.
+fn log_path(program: &str, file: Option<PathBuf>, dir: Option<PathBuf>) -> Option<PathBuf> {
+    match (file, dir) {
+        (Some(file), Some(dir)) => Some(dir.join(file)),
+        (Some(file), None) => Some(file),
+        (None, Some(dir)) => Some(dir.join(format!("{program}.log"))),
+        (None, None) => None,
+    }
+}
+
+/// A handler that is not open yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HandlerPlan {
+    pub level: LevelFilter,
+    pub destination: Destination,
+    pub format: String,
+    /// `None` is the form that Python uses when none is given.
+    pub date_format: Option<String>,
+}
+
+/// Loggers and handlers that are not open yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub loggers: Vec<Logger>,
+    pub handlers: Vec<HandlerPlan>,
+    pub warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// One handler. Start and access lines are for a newcomer's eyes as well, so no level hides them.
+    pub fn of(settings: &LogSettings) -> Self {
+        let logger = |target: &str, level, handlers| Logger {
+            target: target.into(),
+            level: Some(level),
+            propagate: true,
+            handlers,
+        };
+        let level = settings.level();
+        let access = match settings.access_log {
+            true => level.max(LevelFilter::INFO),
+            false => LevelFilter::OFF,
+        };
+        Self {
+            loggers: vec![
+                // The libraries' own stories are of use to nobody who operates a server.
+                logger("", level.min(LevelFilter::INFO), vec![0]),
+                logger("glance", level, vec![]),
+                logger(STARTUP, level.max(LevelFilter::INFO), vec![]),
+                logger(ACCESS, access, vec![]),
+            ],
+            handlers: vec![HandlerPlan {
+                level: LevelFilter::TRACE,
+                destination: settings.destination.clone(),
+                format: settings.format.clone(),
+                date_format: Some(settings.date_format.clone()),
+            }],
+            warnings: vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(words: &[&str], text: &str) -> LogSettings {
+        let words = std::iter::once(&"glance-api").chain(words);
+        let args = ServerArgs::from_words("glance-api", words).expect("a sound command line");
+        let (config, _) = Config::from_text("g.conf", text).expect("a sound file");
+        LogSettings::from(&args, &config)
+    }
+
+    #[test]
+    fn the_command_line_wins() {
+        let file =
+            "[DEFAULT]\nlog_file = a.log\nlog_dir = /var/log\nlog_format = %(name)s\nverbose = 1\n";
+        let from_file = settings(&[], file);
+        assert_eq!(
+            from_file.destination,
+            Destination::File("/var/log/a.log".into())
+        );
+        assert_eq!(from_file.format, "%(name)s");
+        assert!(from_file.verbose && !from_file.debug);
+
+        let words = [
+            "--log-file=b.log",
+            "--log-dir=/tmp",
+            "--log-format=%(message)s",
+            "-d",
+        ];
+        let both = settings(&words, file);
+        assert_eq!(both.destination, Destination::File("/tmp/b.log".into()));
+        assert_eq!(both.format, "%(message)s");
+        assert!(both.verbose && both.debug);
+    }
+
+    #[test]
+    fn where_lines_go() {
+        let of = |text: &str| settings(&[], &format!("[DEFAULT]\n{text}\n")).destination;
+        assert_eq!(of(""), Destination::Stdout);
+        assert_eq!(of("use_stderr = true"), Destination::Stderr);
+        assert_eq!(
+            of("log_dir = /l"),
+            Destination::File("/l/glance-api.log".into())
+        );
+        assert_eq!(
+            of("log_dir = /l\nlog_file = /x/y"),
+            Destination::File("/x/y".into())
+        );
+    }
+
+    #[test]
+    fn start_and_access_are_seen_at_every_level() {
+        let levels = |text: &str| -> Vec<_> {
+            let plan = Plan::of(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
+            plan.loggers
+                .iter()
+                .filter_map(|logger| logger.level)
+                .collect()
+        };
+        let (debug, info) = (LevelFilter::DEBUG, LevelFilter::INFO);
+        let (warn, off) = (LevelFilter::WARN, LevelFilter::OFF);
+        assert_eq!(levels(""), [warn, warn, info, info]);
+        assert_eq!(levels("verbose = 1"), [info, info, info, info]);
+        assert_eq!(levels("debug = 1"), [info, debug, debug, debug]);
+        assert_eq!(levels("access_log = no"), [warn, warn, info, off]);
+    }
+}

@@ -1,0 +1,388 @@
+//! Forms of a log line in the language of Python's `%` operator: `%(levelname)8s`.
+//!
+//! Source: Python's "printf-style String Formatting" and "LogRecord attributes".
+
+use std::fmt::Write;
+
+use tracing::Level;
+
+use super::clock::DateFormat;
+use super::record::Record;
+
+/// The widest a field may be asked to be; wider is a slip of the pen.
+const MAX_WIDTH: usize = 255;
+
+/// A field of a record, in Python's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    AscTime,
+    Created,
+    FileName,
+    FuncName,
+    LevelName,
+    LevelNo,
+    LineNo,
+    Message,
+    Module,
+    Msecs,
+    Name,
+    PathName,
+    Process,
+    Thread,
+    ThreadName,
+}
+
+const FIELDS: &[(&str, Field)] = &[
+    ("asctime", Field::AscTime),
+    ("created", Field::Created),
+    ("filename", Field::FileName),
+    ("funcName", Field::FuncName),
+    ("levelname", Field::LevelName),
+    ("levelno", Field::LevelNo),
+    ("lineno", Field::LineNo),
+    ("message", Field::Message),
+    ("module", Field::Module),
+    ("msecs", Field::Msecs),
+    ("name", Field::Name),
+    ("pathname", Field::PathName),
+    ("process", Field::Process),
+    ("thread", Field::Thread),
+    ("threadName", Field::ThreadName),
+];
+
+/// What a field holds in one record.
+enum Value {
+    Text(String),
+    Int(u64),
+    Float(f64),
+}
+
+impl Field {
+    fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Created
+                | Self::LevelNo
+                | Self::LineNo
+                | Self::Msecs
+                | Self::Process
+                | Self::Thread
+        )
+    }
+
+    fn of(self, record: &Record<'_>, dates: &DateFormat) -> Value {
+        let path = || std::path::Path::new(record.file);
+        let lossy = |part: Option<&std::ffi::OsStr>| {
+            Value::Text(part.unwrap_or_default().to_string_lossy().into_owned())
+        };
+        match self {
+            Self::AscTime => Value::Text(dates.render(&record.time)),
+            Self::Created => Value::Float(record.time.timestamp().as_duration().as_secs_f64()),
+            Self::FileName => lossy(path().file_name()),
+            Self::FuncName => Value::Text(record.function.into()),
+            Self::LevelName => Value::Text(python_level(record.level).0.into()),
+            Self::LevelNo => Value::Int(python_level(record.level).1),
+            Self::LineNo => Value::Int(record.line.into()),
+            Self::Message => Value::Text(record.message.into()),
+            Self::Module => lossy(path().file_stem()),
+            Self::Msecs => Value::Float(f64::from(record.time.millisecond())),
+            Self::Name => Value::Text(record.target.replace("::", ".")),
+            Self::PathName => Value::Text(record.file.into()),
+            Self::Process => Value::Int(std::process::id().into()),
+            Self::Thread => Value::Int(super::record::thread_id()),
+            Self::ThreadName => {
+                Value::Text(std::thread::current().name().unwrap_or("unnamed").into())
+            }
+        }
+    }
+}
+
+/// Name and number of a level in Python.
+fn python_level(level: Level) -> (&'static str, u64) {
+    match level {
+        Level::ERROR => ("ERROR", 40),
+        Level::WARN => ("WARNING", 30),
+        Level::INFO => ("INFO", 20),
+        Level::DEBUG => ("DEBUG", 10),
+        Level::TRACE => ("TRACE", 5),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conversion {
+    Text,
+    Int,
+    Float,
+}
+
+/// How one field is written.
+#[derive(Clone, Debug)]
+struct Spec {
+    field: Field,
+    left: bool,
+    zeros: bool,
+    /// Stands before a number, none of which is negative.
+    sign: &'static str,
+    width: usize,
+    precision: Option<usize>,
+    conversion: Conversion,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(String),
+    Field(Spec),
+}
+
+/// A form of a line, read once.
+#[derive(Clone, Debug)]
+pub(super) struct Template(Vec<Part>);
+
+impl Template {
+    /// Reads a format. The error says what is wrong with it, and where.
+    pub fn parse(format: &str) -> Result<Self, String> {
+        if format.contains(char::is_control) {
+            return Err("it has a control character; one event is one line".into());
+        }
+        let mut parts = Vec::new();
+        let mut rest = format;
+        while let Some((literal, after)) = rest.split_once('%') {
+            parts.push(Part::Literal(literal.to_owned()));
+            if let Some(after) = after.strip_prefix('%') {
+                parts.push(Part::Literal("%".to_owned()));
+                rest = after;
+                continue;
+            }
+            let (spec, after) = Spec::parse(after)?;
+            parts.push(Part::Field(spec));
+            rest = after;
+        }
+        parts.push(Part::Literal(rest.to_owned()));
+        Ok(Self(parts))
+    }
+
+    /// Appends the line of a record, without a line feed.
+    pub fn render(&self, record: &Record<'_>, dates: &DateFormat, out: &mut String) {
+        for part in &self.0 {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                // The longest part by far; spare it a copy.
+                Part::Field(spec) if spec.is_bare(Field::Message) => out.push_str(record.message),
+                Part::Field(spec) => spec.render(&spec.field.of(record, dates), out),
+            }
+        }
+    }
+}
+
+impl Spec {
+    /// Reads what stands behind a percent sign; gives the rest as well.
+    fn parse(text: &str) -> Result<(Self, &str), String> {
+        let (name, after) = text
+            .strip_prefix('(')
+            .and_then(|text| text.split_once(')'))
+            .ok_or("a % is followed by neither (name) nor another %")?;
+        let known = FIELDS.iter().find(|(known, _)| *known == name);
+        let field = known
+            .map(|(_, field)| *field)
+            .ok_or_else(|| unknown_field(name))?;
+
+        let is_flag = |sign: char| matches!(sign, '-' | '0' | '+' | ' ' | '#');
+        let (flags, after) = split_while(after, is_flag);
+        let (width, after) = split_while(after, |sign| sign.is_ascii_digit());
+        let (precision, after) = match after.strip_prefix('.') {
+            Some(after) => {
+                let (digits, after) = split_while(after, |sign| sign.is_ascii_digit());
+                (Some(digits), after)
+            }
+            None => (None, after),
+        };
+        let mut signs = after.chars();
+        let conversion = conversion(name, field, signs.next())?;
+        let spec = Self {
+            field,
+            left: flags.contains('-'),
+            zeros: flags.contains('0'),
+            sign: match flags {
+                _ if flags.contains('+') => "+",
+                _ if flags.contains(' ') => " ",
+                _ => "",
+            },
+            width: number(name, width)?,
+            precision: precision.map(|digits| number(name, digits)).transpose()?,
+            conversion,
+        };
+        Ok((spec, signs.as_str()))
+    }
+
+    fn is_bare(&self, field: Field) -> bool {
+        self.field == field && self.width == 0 && self.precision.is_none()
+    }
+
+    fn render(&self, value: &Value, out: &mut String) {
+        let text = self.bare_text(value);
+        let is_number = self.conversion != Conversion::Text;
+        let sign = if is_number { self.sign } else { "" };
+        let width = self.width;
+        // Writing to a String cannot fail.
+        let _ = if self.left {
+            write!(out, "{:<width$}", format!("{sign}{text}"))
+        } else if self.zeros && is_number {
+            write!(
+                out,
+                "{sign}{text:0>digits$}",
+                digits = width.saturating_sub(sign.len())
+            )
+        } else {
+            write!(out, "{:>width$}", format!("{sign}{text}"))
+        };
+    }
+
+    /// The value without sign and padding.
+    fn bare_text(&self, value: &Value) -> String {
+        let decimals = self.precision.unwrap_or(6);
+        let digits = self.precision.unwrap_or(0);
+        match (self.conversion, value) {
+            (Conversion::Text, Value::Int(number)) => number.to_string(),
+            (Conversion::Text, Value::Float(number)) => format!("{number:?}"),
+            // Python cuts the fraction off.
+            (Conversion::Int, Value::Float(number)) => format!("{:0>digits$}", number.trunc()),
+            (Conversion::Int, Value::Int(number)) => format!("{number:0>digits$}"),
+            (Conversion::Float, Value::Float(number)) => format!("{number:.decimals$}"),
+            (Conversion::Float, Value::Int(number)) => format!("{:.decimals$}", *number as f64),
+            // `conversion` lets text be written as text only.
+            (_, Value::Text(text)) => {
+                let length = self.precision.unwrap_or(usize::MAX);
+                text.chars().take(length).collect()
+            }
+        }
+    }
+}
+
+fn conversion(name: &str, field: Field, sign: Option<char>) -> Result<Conversion, String> {
+    match sign {
+        Some('s') => Ok(Conversion::Text),
+        Some('d' | 'i' | 'u') if field.is_number() => Ok(Conversion::Int),
+        Some('f' | 'F') if field.is_number() => Ok(Conversion::Float),
+        Some(sign @ ('d' | 'i' | 'u' | 'f' | 'F')) => {
+            Err(format!("%({name}){sign}: {name} is text, write %({name})s"))
+        }
+        Some(sign) => Err(format!("%({name}) ends in {sign:?}; there are s, d and f")),
+        None => Err(format!(
+            "%({name}) has no letter behind it; write %({name})s"
+        )),
+    }
+}
+
+fn unknown_field(name: &str) -> String {
+    let names: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+    format!("%({name}) is no field; there are {}", names.join(", "))
+}
+
+fn number(name: &str, digits: &str) -> Result<usize, String> {
+    if digits.is_empty() {
+        return Ok(0);
+    }
+    let number = digits.parse().ok().filter(|number| *number <= MAX_WIDTH);
+    number.ok_or_else(|| format!("%({name}): {digits} is wider than {MAX_WIDTH}"))
+}
+
+fn split_while(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|sign| !keep(sign)).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(format: &str) -> String {
+        let record = Record {
+            time: "2026-01-02T03:04:05.006789+00:00[UTC]"
+                .parse()
+                .expect("a time"),
+            level: Level::WARN,
+            target: "glance::store::file",
+            file: "src/store/file.rs",
+            line: 42,
+            function: "open",
+            message: "disk is full",
+        };
+        let mut out = String::new();
+        let template = Template::parse(format).unwrap_or_else(|problem| panic!("{problem}"));
+        template.render(&record, &DateFormat::Python, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_form_of_the_seeds() {
+        assert_eq!(
+            render("%(asctime)s %(levelname)8s [%(name)s] %(message)s"),
+            "2026-01-02 03:04:05,006  WARNING [glance.store.file] disk is full"
+        );
+    }
+
+    /// Each line as Python writes it: `format % {"name": value}`.
+    #[test]
+    fn flags_widths_and_letters_as_in_python() {
+        for (format, wanted) in [
+            ("%(levelname)-10s|", "WARNING   |"),
+            ("%(levelname).4s|%(levelname)6.1s", "WARN|     W"),
+            ("%(msecs)03d", "006"),
+            ("%(msecs)d|%(msecs)5d|%(msecs)-5d|", "6|    6|6    |"),
+            (
+                "%(lineno)+d %(lineno)+05d %(lineno) d %(lineno)+5d",
+                "+42 +0042  42   +42",
+            ),
+            (
+                "%(lineno).4d %(msecs).3d %(levelname)+s",
+                "0042 006 WARNING",
+            ),
+            ("%(msecs)s %(msecs).1f %(msecs)f", "6.0 6.0 6.000000"),
+            ("%(lineno)05d %(lineno)s %(lineno).2f", "00042 42 42.00"),
+            (
+                "%(created)f %(created).3f",
+                "1767323045.006789 1767323045.007",
+            ),
+            ("%(levelno)d%% %%(x)", "30% %(x)"),
+            (
+                "%(pathname)s %(filename)s %(module)s %(funcName)s",
+                "src/store/file.rs file.rs file open",
+            ),
+            ("%(levelname)020s", "             WARNING"),
+            ("", ""),
+        ] {
+            assert_eq!(render(format), wanted, "{format}");
+        }
+    }
+
+    #[test]
+    fn process_and_thread_are_this_ones() {
+        assert_eq!(render("%(process)d"), std::process::id().to_string());
+        assert_ne!(render("%(thread)d"), "0");
+        let name = std::thread::current()
+            .name()
+            .unwrap_or("unnamed")
+            .to_owned();
+        assert_eq!(render("%(threadName)s"), name);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_format_is_named() {
+        for (format, part) in [
+            (
+                "%(user)s",
+                "%(user) is no field; there are asctime, created",
+            ),
+            ("%(message)d", "message is text"),
+            ("%(message)", "has no letter"),
+            ("%(message)r", "ends in 'r'"),
+            ("%s", "neither (name) nor another %"),
+            ("100%", "neither (name) nor another %"),
+            ("%(message", "neither (name) nor another %"),
+            ("%(message)9999s", "wider than 255"),
+            ("a\nb", "control character"),
+        ] {
+            let problem = Template::parse(format).expect_err(format);
+            assert!(problem.contains(part), "{format}: {problem}");
+        }
+    }
+}
