@@ -9,8 +9,8 @@ use crate::config::error::{EXIT_OK, EXIT_USAGE};
 
 const AFTER_HELP: &str = "\
 Configuration file:
-  The one named here, else the first found of ./, ~/.glance/, ~/, /etc/glance/ and /etc/, looking for
-  <program>.conf, then glance.conf, in each. The command line wins over the file.
+  The one named here, else the first that is found in ./, ~/.glance/, ~/, /etc/glance/, /etc/:
+  in each <program>.conf is looked for, then glance.conf. The command line wins over the file.
 
 Signals:
   TERM, INT  accept no more, let transfers in flight end (drain_timeout), exit

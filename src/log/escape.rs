@@ -8,6 +8,11 @@ pub(super) struct Escaping<'a>(pub &'a mut String);
 
 impl Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Most of what is logged needs no look at its characters.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         let mut rest = text;
         while let Some((at, sign)) = rest.char_indices().find(|(_, sign)| is_unsafe(*sign)) {
             self.0.push_str(&rest[..at]);
@@ -21,9 +26,9 @@ impl Write for Escaping<'_> {
 
 /// Appends a value behind `key=`: in quotes where it would otherwise look like more than one value.
 pub(super) fn push_value(out: &mut String, value: &str) {
-    let plain = |sign: char| !sign.is_whitespace() && !matches!(sign, '"' | '=' | '\\');
+    let splits = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\');
     // Writing to a String cannot fail.
-    if !value.is_empty() && value.chars().all(plain) {
+    if !value.is_empty() && !value.contains(splits) {
         let _ = Escaping(out).write_str(value);
         return;
     }

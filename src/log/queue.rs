@@ -12,6 +12,10 @@ use super::output::Output;
 /// How long the end of a process waits for the log to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the writer lets lines gather after it has written some. A line that finds it asleep is written at once;
+/// under load this spares the threads that log a system call for each line.
+const GATHER_TIME: Duration = Duration::from_millis(5);
+
 /// Lines that wait to be written.
 pub(super) struct Queue {
     // A lock of std, not of tokio: it is held for a copy of one line and never while waiting.
@@ -26,6 +30,8 @@ struct Waiting {
     lines: String,
     dropped: u64,
     closed: bool,
+    /// The writer sleeps until it is woken.
+    asleep: bool,
 }
 
 impl Queue {
@@ -47,11 +53,11 @@ impl Queue {
             waiting.dropped += 1;
             return;
         }
-        let was_empty = waiting.lines.is_empty();
         waiting.lines.push_str(line);
         waiting.lines.push('\n');
+        let wake = std::mem::take(&mut waiting.asleep);
         drop(waiting);
-        if was_empty {
+        if wake {
             self.changed.notify_one();
         }
     }
@@ -65,9 +71,12 @@ impl Queue {
     /// Waits for lines and swaps them with `lines`, which must be empty. Gives how many were dropped since the last
     /// time, or `None` when the queue is closed and empty.
     fn take(&self, lines: &mut String) -> Option<u64> {
-        let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
-        let waiting = self.changed.wait_while(self.lock(), idle);
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        while waiting.lines.is_empty() && !waiting.closed {
+            waiting.asleep = true;
+            let woken = self.changed.wait(waiting);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner);
+        }
         if waiting.lines.is_empty() {
             return None;
         }
@@ -141,6 +150,7 @@ fn write_all(queue: &Queue, mut output: Output, notice: impl Fn(&str) -> String)
             }
         }
         lines.clear();
+        thread::sleep(GATHER_TIME);
     }
 }
 

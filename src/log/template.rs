@@ -168,7 +168,7 @@ impl Template {
                 Part::Literal(text) => out.push_str(text),
                 // The longest part by far; spare it a copy.
                 Part::Field(spec) if spec.is_bare(Field::Message) => out.push_str(record.message),
-                Part::Field(spec) => spec.render(&spec.field.of(record, dates), out),
+                Part::Field(spec) => spec.render(spec.field.of(record, dates), out),
             }
         }
     }
@@ -218,11 +218,16 @@ impl Spec {
         self.field == field && self.width == 0 && self.precision.is_none()
     }
 
-    fn render(&self, value: &Value, out: &mut String) {
+    fn render(&self, value: Value, out: &mut String) {
         let text = self.bare_text(value);
         let is_number = self.conversion != Conversion::Text;
         let sign = if is_number { self.sign } else { "" };
         let width = self.width;
+        if width == 0 {
+            out.push_str(sign);
+            out.push_str(&text);
+            return;
+        }
         // Writing to a String cannot fail.
         let _ = if self.left {
             write!(out, "{:<width$}", format!("{sign}{text}"))
@@ -238,7 +243,7 @@ impl Spec {
     }
 
     /// The value without sign and padding.
-    fn bare_text(&self, value: &Value) -> String {
+    fn bare_text(&self, value: Value) -> String {
         let decimals = self.precision.unwrap_or(6);
         let digits = self.precision.unwrap_or(0);
         match (self.conversion, value) {
@@ -248,12 +253,12 @@ impl Spec {
             (Conversion::Int, Value::Float(number)) => format!("{:0>digits$}", number.trunc()),
             (Conversion::Int, Value::Int(number)) => format!("{number:0>digits$}"),
             (Conversion::Float, Value::Float(number)) => format!("{number:.decimals$}"),
-            (Conversion::Float, Value::Int(number)) => format!("{:.decimals$}", *number as f64),
+            (Conversion::Float, Value::Int(number)) => format!("{:.decimals$}", number as f64),
             // `conversion` lets text be written as text only.
-            (_, Value::Text(text)) => {
-                let length = self.precision.unwrap_or(usize::MAX);
-                text.chars().take(length).collect()
-            }
+            (_, Value::Text(text)) => match self.precision {
+                Some(length) => text.chars().take(length).collect(),
+                None => text,
+            },
         }
     }
 }
