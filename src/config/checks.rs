@@ -3,8 +3,11 @@
 use crate::config::declare::{Group, Key};
 use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::DEFAULT;
+use crate::config::options::Config;
 use crate::config::values::Values;
-use crate::config::{Config, STORES};
+
+/// The stores this release has, in both spellings of Glance.
+const STORES: &[&str] = &["file", "filesystem"];
 
 /// Checks what no single option can check for itself.
 ///

@@ -91,7 +91,7 @@ macro_rules! options {
 
             pub(crate) fn read(
                 values: &$crate::config::values::Values<'_>,
-            ) -> Result<Self, $crate::config::ConfigError> {
+            ) -> Result<Self, $crate::config::error::ConfigError> {
                 Ok(Self {
                     $(
                         $field: values.read(

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use std::time::Duration;
 
@@ -324,4 +326,14 @@ fn files_that_cannot_be_read() {
     Config::load(&binary).expect_err("no UTF-8");
     let endless = Config::load(Path::new("/dev/zero")).expect_err("endless");
     assert!(endless.to_string().contains("more than"), "{endless}");
+}
+
+proptest::proptest! {
+    /// Whatever a file holds, it is read or refused; it never brings the program down.
+    #[test]
+    fn no_text_brings_the_reader_down(
+        text in "(\\[(DEFAULT|glance_store|x)\\]\n)?((data_dir|log_format|workers|é)[ =:]{1,3}[\\PC$\\\\{}.\n \t]{0,20}\n){0,6}",
+    ) {
+        let _ = Config::from_text("g.conf", &text);
+    }
 }

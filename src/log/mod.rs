@@ -14,6 +14,7 @@
 //! * `template` and `clock` the form of a line; `queue` and `output` its way out
 
 mod clock;
+mod error;
 mod escape;
 mod layer;
 mod output;
@@ -28,15 +29,11 @@ mod template;
 mod tests;
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use tracing::metadata::LevelFilter;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::config::{EXIT_CONFIG, EXIT_FAILURE, Place};
 use clock::Clock;
 use layer::LogLayer;
 use output::Output;
@@ -44,70 +41,9 @@ use queue::{Queue, Writer};
 use routes::{Form, Handler, LINE_OPTION, Routes};
 use settings::{HandlerPlan, Plan};
 
+pub use error::LogError;
 pub use output::Destination;
-pub use settings::LogSettings;
-
-/// Target of what a process says of its start and its end.
-pub const STARTUP: &str = "glance::startup";
-/// Target of the line for each request.
-pub const ACCESS: &str = "glance::access";
-
-/// Why logging cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// A form of lines or of times is wrong.
-    #[error("{option} = {format:?}: {problem}")]
-    Format {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        format: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The file of Python's logging configuration is wrong or asks for what is not there.
-    #[error("{place}: {problem}")]
-    Config {
-        /// Where it stands.
-        place: Place,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
-    /// The file of Python's logging configuration cannot be read.
-    #[error("cannot read the logging configuration {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A log file cannot be opened.
-    #[error("cannot log to {path}: {source}; check log_file and log_dir and who may write there")]
-    Open {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system gives no thread to write the log with.
-    #[error("cannot start the thread that writes the log: {0}")]
-    Thread(io::Error),
-    /// Logging was started before in this process.
-    #[error("logging was started twice in one process")]
-    Twice,
-}
-
-impl LogError {
-    /// The exit code a program ends with.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Format { .. } | Self::Config { .. } => EXIT_CONFIG,
-            Self::Unreadable { .. } | Self::Open { .. } | Self::Thread(_) | Self::Twice => {
-                EXIT_FAILURE
-            }
-        }
-    }
-}
+pub use settings::{ACCESS, LogSettings, STARTUP};
 
 /// Keeps the log going. Dropped at the end of the process, it waits until what was logged is written, for a few
 /// seconds at most; nothing is logged afterwards.
@@ -175,18 +111,4 @@ fn form(handler: &HandlerPlan) -> Result<Form, LogError> {
         },
         problem,
     })
-}
-
-/// The level of a name in Python's logging.
-fn python_level(name: &str) -> Option<LevelFilter> {
-    match name {
-        "NOTSET" => Some(LevelFilter::TRACE),
-        "DEBUG" => Some(LevelFilter::DEBUG),
-        "INFO" => Some(LevelFilter::INFO),
-        "WARN" | "WARNING" => Some(LevelFilter::WARN),
-        "ERROR" => Some(LevelFilter::ERROR),
-        // Nothing here is logged above ERROR.
-        "CRITICAL" | "FATAL" => Some(LevelFilter::OFF),
-        _ => None,
-    }
 }

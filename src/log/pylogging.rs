@@ -11,11 +11,11 @@ use std::path::Path;
 
 use tracing::metadata::LevelFilter;
 
+use super::error::LogError;
 use super::output::Destination;
 use super::pyargs::{self, Arg};
-use super::routes::Logger;
+use super::routes::{Form, Logger};
 use super::settings::{HandlerPlan, Plan};
-use super::{Form, LogError, python_level};
 use crate::config::ini::{self, Entry, Ini};
 use crate::config::{Place, Warning};
 
@@ -302,4 +302,18 @@ fn words(list: &str) -> Vec<&str> {
         .map(str::trim)
         .filter(|word| !word.is_empty())
         .collect()
+}
+
+/// The level of a name in Python's logging.
+fn python_level(name: &str) -> Option<LevelFilter> {
+    match name {
+        "NOTSET" => Some(LevelFilter::TRACE),
+        "DEBUG" => Some(LevelFilter::DEBUG),
+        "INFO" => Some(LevelFilter::INFO),
+        "WARN" | "WARNING" => Some(LevelFilter::WARN),
+        "ERROR" => Some(LevelFilter::ERROR),
+        // Nothing here is logged above ERROR.
+        "CRITICAL" | "FATAL" => Some(LevelFilter::OFF),
+        _ => None,
+    }
 }

@@ -3,6 +3,7 @@
 //! A request must not wait for a slow disk or a reader that fell asleep, so lines pass through a queue of bounded
 //! size. When it is full lines are dropped and counted, and the count is logged as soon as there is room.
 
+use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -105,7 +106,7 @@ impl Writer {
         queue: Arc<Queue>,
         output: Output,
         notice: impl Fn(&str) -> String + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let lines = queue.clone();
         thread::Builder::new().name("log".into()).spawn(move || {
@@ -144,7 +145,11 @@ fn write_all(queue: &Queue, mut output: Output, notice: impl Fn(&str) -> String)
             Err(error) => {
                 if lost == dropped {
                     // Once for each row of failures, not for each line.
-                    eprintln!("cannot write the log: {error}; lines are lost");
+                    // When standard error is gone too there is nobody left to tell.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "cannot write the log: {error}; lines are lost"
+                    );
                 }
                 lost += count;
             }

@@ -64,12 +64,14 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // A value whose Debug fails leaves what it wrote so far, here and below.
         if field.name() == "message" {
-            // A value whose Debug fails leaves what it wrote so far.
             let _ = write!(Escaping(&mut self.message), "{value:?}");
             return;
         }
-        self.record_str(field, &format!("{value:?}"));
+        let mut text = String::new();
+        let _ = write!(text, "{value:?}");
+        self.record_str(field, &text);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

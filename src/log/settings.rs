@@ -6,8 +6,12 @@ use tracing::metadata::LevelFilter;
 
 use super::output::Destination;
 use super::routes::Logger;
-use super::{ACCESS, STARTUP};
 use crate::config::{Config, ServerArgs, Warning};
+
+/// Target of what a process says of its start and its end.
+pub const STARTUP: &str = "glance::startup";
+/// Target of the line for each request.
+pub const ACCESS: &str = "glance::access";
 
 /// How a process logs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -302,3 +302,19 @@ fn a_process_starts_its_log_once() {
         "{text}"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_a_second_line(text in "\\PC{0,20}[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,4}.{0,20}") {
+        use proptest::{prop_assert, prop_assert_eq};
+        let line = with_settings(settings(false, false), || warn!(name = %text, "{text}"));
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        let hidden = |sign: char| sign.is_control() && sign != '\n';
+        prop_assert!(!line.contains(hidden), "{:?}", line);
+    }
+
+    #[test]
+    fn no_format_brings_the_reader_down(format in "(%|%\\((message|msecs|x)\\)|[-+ 0-9.sdf\\PC]){0,12}") {
+        let _ = routes::Form::parse(&format, Some(&format));
+    }
+}

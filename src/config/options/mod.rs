@@ -14,6 +14,45 @@ pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
 
 use crate::config::declare::Group;
+use crate::config::error::ConfigError;
+use crate::config::values::Values;
+
+/// Everything an operator can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the servers listen and how they begin and end.
+    pub listen: ListenConfig,
+    /// Limits of one connection.
+    pub http: HttpConfig,
+    /// The data folder and the engine that moves bytes.
+    pub data: DataConfig,
+    /// Limits and formats of images and lists.
+    pub images: ImagesConfig,
+    /// The embedded registry.
+    pub registry: RegistryConfig,
+    /// What is logged, and where to.
+    pub log: LogConfig,
+    /// The store of image data.
+    pub store: StoreConfig,
+    /// What `/healthcheck` looks at.
+    pub healthcheck: HealthcheckConfig,
+}
+
+impl Config {
+    /// Takes every option from the values of a file, else its default.
+    pub(crate) fn read(values: &Values<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            listen: ListenConfig::read(values)?,
+            http: HttpConfig::read(values)?,
+            data: DataConfig::read(values)?,
+            images: ImagesConfig::read(values)?,
+            registry: RegistryConfig::read(values)?,
+            log: LogConfig::read(values)?,
+            store: StoreConfig::read(values)?,
+            healthcheck: HealthcheckConfig::read(values)?,
+        })
+    }
+}
 
 /// All options in the order of the sample.
 pub(crate) fn groups() -> Vec<Group> {

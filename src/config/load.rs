@@ -1,0 +1,106 @@
+//! From a file to a [`Config`].
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::config::declare::Group;
+use crate::config::error::{ConfigError, Place, Warning};
+use crate::config::ini::{self, DEFAULT, Ini};
+use crate::config::options::{self, Config};
+use crate::config::values::Values;
+use crate::config::{checks, idle, refused, sample};
+
+/// The largest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// The section in which the first Glance kept the options of this program.
+const SEED_SECTION: &str = "app:glance-api";
+
+impl Config {
+    /// Reads a file. Relative paths in it start at the current folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read, is no INI, or has a value that does not fit.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let text = read_text(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_text(&path.display().to_string(), &text)
+    }
+
+    /// Reads text as if it were the file `name`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the text is no INI or has a value that does not fit.
+    pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let ini = ini::parse(text).map_err(|bad| ConfigError::Syntax {
+            place: Place {
+                file: name.to_owned(),
+                line: bad.line,
+            },
+            problem: bad.problem,
+        })?;
+        let ini = in_house_spelling(ini);
+        let groups = options::groups();
+        let values = Values::new(name, &ini, &groups);
+        refused::refuse_dangerous(&values)?;
+        let config = Self::read(&values)?;
+        checks::check(&config, &values)?;
+        let warnings = all_warnings(&config, &values, &groups);
+        Ok((config, warnings))
+    }
+
+    /// The sample file: every option with its help, what it wants and its default.
+    pub fn sample() -> String {
+        sample::render(&options::groups())
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("it has more than {MAX_FILE_BYTES} bytes; is it a configuration?");
+        return Err(io::Error::other(problem));
+    }
+    Ok(text)
+}
+
+/// One spelling for each section and key: sections in lower case but DEFAULT, keys with underscores. The section of
+/// the seeds counts as DEFAULT and wins over it wherever it stands.
+fn in_house_spelling(mut ini: Ini) -> Ini {
+    for entry in &mut ini.entries {
+        entry.section = section_name(&entry.section);
+        entry.key = entry.key.replace('-', "_");
+    }
+    for (name, _) in &mut ini.sections {
+        *name = section_name(name);
+    }
+    // Stable, so that within a section the last one still wins.
+    ini.entries
+        .sort_by_key(|entry| entry.section == SEED_SECTION);
+    for entry in &mut ini.entries {
+        if entry.section == SEED_SECTION {
+            entry.section = DEFAULT.to_owned();
+        }
+    }
+    ini
+}
+
+fn section_name(name: &str) -> String {
+    if name.eq_ignore_ascii_case(DEFAULT) {
+        return DEFAULT.to_owned();
+    }
+    name.to_ascii_lowercase()
+}
+
+fn all_warnings(config: &Config, values: &Values<'_>, groups: &[Group]) -> Vec<Warning> {
+    let mut warnings = idle::warn_unread(values);
+    warnings.extend(checks::warn_twice(values, groups));
+    warnings.extend(checks::warn_surprising(config, values));
+    warnings.sort_by_key(|warning| warning.place.line);
+    warnings
+}
