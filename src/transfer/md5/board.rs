@@ -237,11 +237,12 @@ impl Hand<'_> {
         let free = width.saturating_sub(self.lanes.len());
         let mut turns = crew.ready.len().saturating_sub(free);
         for lane in &mut self.lanes {
-            if turns > 0 && lane.is_at_border() {
-                if let Some(next) = crew.ready.pop_front() {
-                    crew.ready.push_back(std::mem::replace(lane, next));
-                    turns -= 1;
-                }
+            if turns == 0 || !lane.is_at_border() {
+                continue;
+            }
+            if let Some(next) = crew.ready.pop_front() {
+                crew.ready.push_back(std::mem::replace(lane, next));
+                turns -= 1;
             }
         }
         let count = crew.ready.len().min(free);

@@ -70,6 +70,12 @@ impl HashEngine {
         Ok(engine)
     }
 
+    /// Lives as long as the threads do.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> std::sync::Weak<Board> {
+        Arc::downgrade(&self.threads.board)
+    }
+
     /// The kernels in use, for a line in the log: `avx512x16+portable` has
     /// sixteen lanes for many streams, and the portable compressor for one.
     pub fn kernels(&self) -> &'static str {

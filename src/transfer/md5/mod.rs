@@ -6,11 +6,15 @@ mod engine;
 mod feed;
 mod lane;
 mod lanes;
+#[doc(hidden)]
+pub mod measure;
 #[cfg(target_arch = "x86_64")]
 mod registers;
 mod rounds;
 mod single;
 mod state;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
 
