@@ -3,6 +3,7 @@
 mod block;
 mod blocking;
 pub mod disk;
+pub mod md5;
 pub mod page_cache;
 mod payload;
 

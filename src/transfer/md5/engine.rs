@@ -1,0 +1,162 @@
+//! The hash engine: threads that hash what all uploads, fills and checks bring.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+
+use super::board::Board;
+use super::cpu::Kernels;
+use super::feed::{Feed, Finish, Offer};
+use super::state::DIGEST_BYTES;
+
+/// How much a stream may queue before a push waits, unless said otherwise.
+pub const DEFAULT_WINDOW_BYTES: usize = 2 * 1024 * 1024;
+
+/// The digest is lost: a hash thread panicked while it had the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the MD5 of this stream is lost: a hash thread failed; send the data again")]
+pub struct DigestLost;
+
+/// A handle to the hash threads. Clones share them.
+///
+/// The threads end when the last handle and the last stream are dropped.
+#[derive(Clone, Debug)]
+pub struct HashEngine {
+    threads: Arc<Threads>,
+}
+
+/// Stops the threads when dropped.
+#[derive(Debug)]
+struct Threads {
+    board: Arc<Board>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.board.stop();
+    }
+}
+
+impl HashEngine {
+    /// Starts as many threads (at least one), named `md5-0` and so on.
+    ///
+    /// One thread hashes sixteen streams at once where there is AVX-512, eight
+    /// with AVX2, and one otherwise. More threads than cores are of no use.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn start(threads: usize) -> io::Result<Self> {
+        Self::start_with(threads, Kernels::chosen())
+    }
+
+    /// As [`start`](Self::start), with kernels chosen by the caller.
+    pub(super) fn start_with(threads: usize, kernels: &'static Kernels) -> io::Result<Self> {
+        let board = Arc::new(Board::new(kernels));
+        // Stops those that have started, should one not start.
+        let engine = Self {
+            threads: Arc::new(Threads {
+                board: Arc::clone(&board),
+            }),
+        };
+        for number in 0..threads.max(1) {
+            let board = Arc::clone(&board);
+            thread::Builder::new()
+                .name(format!("md5-{number}"))
+                .spawn(move || run(&board))?;
+        }
+        Ok(engine)
+    }
+
+    /// Lives as long as the threads do.
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> std::sync::Weak<Board> {
+        Arc::downgrade(&self.threads.board)
+    }
+
+    /// The kernels in use, for a line in the log: `avx512x16+portable` has
+    /// sixteen lanes for many streams, and the portable compressor for one.
+    pub fn kernels(&self) -> &'static str {
+        &self.threads.board.kernels.name
+    }
+
+    /// Begins a message with the default window.
+    pub fn stream(&self) -> Md5Stream {
+        self.stream_with_window(DEFAULT_WINDOW_BYTES)
+    }
+
+    /// Begins a message of which about `window_bytes` are queued at most.
+    pub fn stream_with_window(&self, window_bytes: usize) -> Md5Stream {
+        self.threads.board.opened();
+        Md5Stream {
+            feed: Arc::new(Feed::new(window_bytes)),
+            threads: Arc::clone(&self.threads),
+        }
+    }
+}
+
+/// A hash thread. A panic loses the streams the thread had, and nothing else.
+fn run(board: &Board) {
+    while catch_unwind(AssertUnwindSafe(|| board.serve())).is_err() {
+        tracing::error!("a hash thread panicked; the uploads it had fail, it goes on");
+    }
+}
+
+/// One message on its way through the [`HashEngine`].
+///
+/// Dropped unfinished, it lets go of all queued pieces.
+#[derive(Debug)]
+pub struct Md5Stream {
+    feed: Arc<Feed>,
+    threads: Arc<Threads>,
+}
+
+impl Md5Stream {
+    /// Hands over the next piece of the message; the pieces are hashed in order.
+    /// Pieces of 64 KiB to 1 MiB cost least.
+    ///
+    /// Waits only while a whole window of bytes is queued, and until half of it
+    /// is done. Not cancel safe: if the wait is given up, the piece is lost, and
+    /// the stream must be dropped.
+    pub async fn push(&mut self, piece: Bytes) {
+        let mut next = piece;
+        loop {
+            match self.feed.offer(next) {
+                Offer::Taken => return,
+                Offer::Pressing => return self.threads.board.urge(),
+                Offer::Begun(lane) => return self.threads.board.schedule(lane),
+                Offer::Full(piece) => next = piece,
+            }
+            self.feed.room().await;
+        }
+    }
+
+    /// Bytes handed over and not hashed yet. A piece counts until its end.
+    pub fn queued_bytes(&self) -> usize {
+        self.feed.queued_bytes()
+    }
+
+    /// Waits for the rest of the queue and gives the digest of the message.
+    ///
+    /// # Errors
+    /// [`DigestLost`] when a hash thread panicked over this stream.
+    pub async fn finish(self) -> Result<[u8; DIGEST_BYTES], DigestLost> {
+        match self.feed.finish() {
+            Finish::Digest(digest) => Ok(digest),
+            Finish::Lost => Err(DigestLost),
+            Finish::Later(digest) => {
+                self.threads.board.urge();
+                digest.await.map_err(|_| DigestLost)
+            }
+        }
+    }
+}
+
+impl Drop for Md5Stream {
+    fn drop(&mut self) {
+        self.feed.abandon();
+        self.threads.board.closed();
+    }
+}
