@@ -99,10 +99,10 @@ async fn nothing_remains_of_an_abort(store: &dyn Store) {
     let (image, upload) = upload(store);
     let mut writer = store.create(&image, &upload, None).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
-    writer.abort().await;
+    writer.abort().await.unwrap();
     // The same upload could begin again, which it could not if anything were left.
     let writer = store.create(&image, &upload, None).await.unwrap();
-    writer.abort().await;
+    writer.abort().await.unwrap();
 }
 
 async fn nothing_remains_of_a_drop(store: &dyn Store) {

@@ -83,9 +83,12 @@ pub trait Writer {
     /// Makes the object visible, and returns when it would survive a power cut.
     ///
     /// # Errors
-    /// As [`Writer::write`]; then nothing remains.
+    /// As [`Writer::write`]; what was written is then for [`Store::discard`] to remove.
     async fn commit(self: Box<Self>) -> Result<Location>;
 
     /// Removes what was written.
-    async fn abort(self: Box<Self>);
+    ///
+    /// # Errors
+    /// `Unavailable` when something is still there; [`Store::discard`] removes it later.
+    async fn abort(self: Box<Self>) -> Result<()>;
 }

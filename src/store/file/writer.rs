@@ -129,19 +129,13 @@ impl FileWriter {
         self.disk.blocking().run(publish).await
     }
 
-    async fn remove(&mut self) {
+    async fn remove(&mut self) -> io::Result<()> {
         self.finished = true;
         // A write still under way would only fill a file without a name.
         self.writes.detach_all();
         let (folder, upload) = (Arc::clone(&self.folder), self.upload);
-        let removed = self
-            .disk
-            .blocking()
-            .run(move || folder.remove_staged(upload))
-            .await;
-        if let Err(error) = removed {
-            tracing::error!(image_id = %self.image, %error, "an aborted upload could not be removed");
-        }
+        let remove = move || folder.remove_staged(upload);
+        self.disk.blocking().run(remove).await
     }
 }
 
@@ -165,17 +159,14 @@ impl Writer for FileWriter {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {
-        if let Err(error) = self.publish().await {
-            self.remove().await;
-            return Err(write_error(error));
-        }
+        self.publish().await.map_err(write_error)?;
         self.finished = true;
         let uri = self.folder.uri_of(self.image.as_str());
         Location::parse(&uri).map_err(Error::internal)
     }
 
-    async fn abort(mut self: Box<Self>) {
-        self.remove().await;
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        self.remove().await.map_err(write_error)
     }
 }
 

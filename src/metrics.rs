@@ -1,0 +1,344 @@
+//! Every metric of the node, in one table.
+//!
+//! Labels come from closed sets only: routes, methods, status classes, stores. An image, a
+//! tenant or a path as a label would let clients fill the memory (one series each).
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::error::Kind;
+
+/// What a metric is.
+enum Shape {
+    Counter,
+    Gauge,
+    /// With upper bounds of buckets.
+    Histogram(&'static [f64]),
+}
+
+struct Metric {
+    name: &'static str,
+    shape: Shape,
+    unit: Unit,
+    help: &'static str,
+}
+
+/// From a list answered out of memory to a download that takes minutes.
+const REQUEST_SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+const REQUESTS: &str = "glance_http_requests_total";
+const REQUEST_DURATION: &str = "glance_http_request_duration_seconds";
+const REQUESTS_IN_FLIGHT: &str = "glance_http_requests_in_flight";
+const CONNECTIONS: &str = "glance_http_connections";
+const TRANSFER_BYTES: &str = "glance_image_transfer_bytes_total";
+const TRANSFERS_IN_FLIGHT: &str = "glance_image_transfers_in_flight";
+const FIRST_BYTE: &str = "glance_image_time_to_first_byte_seconds";
+const STORE_DURATION: &str = "glance_store_request_duration_seconds";
+const UPLOAD_FAILURES: &str = "glance_upload_failures_total";
+const CHECKSUM_MISMATCH: &str = "glance_checksum_mismatch_total";
+const QUOTA_REJECTIONS: &str = "glance_quota_rejections_total";
+const IMAGES: &str = "glance_images";
+const IO_BACKEND: &str = "glance_io_backend";
+const BUILD_INFO: &str = "glance_build_info";
+
+const TABLE: &[Metric] = &[
+    Metric {
+        name: REQUESTS,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Requests answered, by route, method and status class.",
+    },
+    Metric {
+        name: REQUEST_DURATION,
+        shape: Shape::Histogram(REQUEST_SECONDS),
+        unit: Unit::Seconds,
+        help: "Time from a request's head to the last byte of its answer.",
+    },
+    Metric {
+        name: REQUESTS_IN_FLIGHT,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "Requests being answered.",
+    },
+    Metric {
+        name: CONNECTIONS,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "Open connections of clients.",
+    },
+    Metric {
+        name: TRANSFER_BYTES,
+        shape: Shape::Counter,
+        unit: Unit::Bytes,
+        help: "Bytes of image data moved, by direction, store and source.",
+    },
+    Metric {
+        name: TRANSFERS_IN_FLIGHT,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "Image data transfers under way, by direction.",
+    },
+    Metric {
+        name: FIRST_BYTE,
+        shape: Shape::Histogram(REQUEST_SECONDS),
+        unit: Unit::Seconds,
+        help: "Time until a download's data are at hand.",
+    },
+    Metric {
+        name: STORE_DURATION,
+        shape: Shape::Histogram(REQUEST_SECONDS),
+        unit: Unit::Seconds,
+        help: "Time of a store's operations, by store, operation and result.",
+    },
+    Metric {
+        name: UPLOAD_FAILURES,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Uploads that did not make their image active, by reason.",
+    },
+    Metric {
+        name: CHECKSUM_MISMATCH,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Data whose MD5 was not the stated one.",
+    },
+    Metric {
+        name: QUOTA_REJECTIONS,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Requests refused for a size or a quota.",
+    },
+    Metric {
+        name: IMAGES,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "Images in the registry, by status.",
+    },
+    Metric {
+        name: IO_BACKEND,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "1 for the I/O engine that runs.",
+    },
+    Metric {
+        name: BUILD_INFO,
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "1, with the version as label.",
+    },
+];
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Sets the recorder up, once a process. Without it metrics cost next to nothing and go
+/// nowhere.
+///
+/// # Errors
+/// When a recorder is there already.
+pub fn install() -> Result<(), BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in TABLE {
+        if let Shape::Histogram(buckets) = metric.shape {
+            let matcher = Matcher::Full(metric.name.to_owned());
+            builder = builder.set_buckets_for_metric(matcher, buckets)?;
+        }
+    }
+    let handle = builder.install_recorder()?;
+    for Metric {
+        name,
+        shape,
+        unit,
+        help,
+    } in TABLE
+    {
+        match shape {
+            Shape::Counter => describe_counter!(*name, *unit, *help),
+            Shape::Gauge => describe_gauge!(*name, *unit, *help),
+            Shape::Histogram(_) => describe_histogram!(*name, *unit, *help),
+        }
+    }
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // A second process-wide recorder was refused above.
+    let _ = HANDLE.set(handle);
+    Ok(())
+}
+
+/// The metrics as Prometheus reads them.
+pub fn render() -> String {
+    HANDLE
+        .get()
+        .map(PrometheusHandle::render)
+        .unwrap_or_default()
+}
+
+/// What has to be done every few seconds, or histograms grow while nobody scrapes.
+pub fn upkeep() {
+    if let Some(handle) = HANDLE.get() {
+        handle.run_upkeep();
+    }
+}
+
+/// One request being answered, from its head to the last byte of its answer.
+pub struct RequestInFlight(());
+
+/// A request has come in.
+pub fn request_begins() -> RequestInFlight {
+    gauge!(REQUESTS_IN_FLIGHT).increment(1.0);
+    RequestInFlight(())
+}
+
+impl RequestInFlight {
+    /// The answer is sent, or given up.
+    pub fn ends(self, route: &'static str, method: &'static str, status: u16, took: Duration) {
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        counter!(REQUESTS, "route" => route, "method" => method, "code" => class).increment(1);
+        histogram!(REQUEST_DURATION, "route" => route, "method" => method).record(took);
+    }
+}
+
+impl Drop for RequestInFlight {
+    fn drop(&mut self) {
+        gauge!(REQUESTS_IN_FLIGHT).decrement(1.0);
+    }
+}
+
+/// One client connection; dropped when it ends.
+pub struct OpenConnection(());
+
+/// A connection was accepted.
+pub fn connection_opens() -> OpenConnection {
+    gauge!(CONNECTIONS).increment(1.0);
+    OpenConnection(())
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!(CONNECTIONS).decrement(1.0);
+    }
+}
+
+/// Which way image data move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From a client.
+    Upload,
+    /// To a client.
+    Download,
+}
+
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Direction::Upload => "upload",
+            Direction::Download => "download",
+        }
+    }
+}
+
+/// A transfer of image data under way; dropped when it ends.
+pub struct Transfer {
+    direction: Direction,
+    store: &'static str,
+}
+
+/// A transfer begins.
+pub fn transfer_begins(direction: Direction, store: &'static str) -> Transfer {
+    gauge!(TRANSFERS_IN_FLIGHT, "direction" => direction.as_str()).increment(1.0);
+    Transfer { direction, store }
+}
+
+impl Transfer {
+    /// Bytes that have moved.
+    pub fn moved(&self, bytes: u64) {
+        counter!(
+            TRANSFER_BYTES,
+            "direction" => self.direction.as_str(), "store" => self.store, "source" => "store"
+        )
+        .increment(bytes);
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        gauge!(TRANSFERS_IN_FLIGHT, "direction" => self.direction.as_str()).decrement(1.0);
+    }
+}
+
+/// A download's data are at hand.
+pub fn first_byte(took: Duration) {
+    histogram!(FIRST_BYTE).record(took);
+}
+
+/// A store's operation is done.
+pub fn store_operation(store: &'static str, operation: &'static str, ok: bool, took: Duration) {
+    let result = if ok { "ok" } else { "error" };
+    histogram!(STORE_DURATION, "store" => store, "op" => operation, "result" => result)
+        .record(took);
+}
+
+/// An upload did not make its image active.
+pub fn upload_failed(kind: Kind) {
+    let reason = match kind {
+        Kind::Invalid => "mismatch",
+        Kind::Timeout => "timeout",
+        Kind::Disconnected => "disconnected",
+        Kind::DeletedMeanwhile => "deleted",
+        Kind::TooLarge => "too_large",
+        Kind::StoreReadOnly | Kind::Unavailable { .. } => "store",
+        _ => "internal",
+    };
+    counter!(UPLOAD_FAILURES, "reason" => reason).increment(1);
+}
+
+/// Data did not have the MD5 they should have.
+pub fn checksum_mismatch() {
+    counter!(CHECKSUM_MISMATCH).increment(1);
+}
+
+/// A request passed a size or a quota.
+pub fn quota_rejection() {
+    counter!(QUOTA_REJECTIONS).increment(1);
+}
+
+/// How many images have a status.
+pub fn images(status: &'static str, count: usize) {
+    gauge!(IMAGES, "status" => status).set(count as f64);
+}
+
+/// Which I/O engine runs.
+pub fn io_backend(kind: &'static str) {
+    gauge!(IO_BACKEND, "kind" => kind).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in TABLE {
+            assert!(metric.name.starts_with("glance_"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            let suffix = metric.name.rsplit('_').next().unwrap_or_default();
+            match metric.shape {
+                Shape::Counter => assert_eq!(suffix, "total", "{}", metric.name),
+                Shape::Histogram(_) => assert_eq!(suffix, "seconds", "{}", metric.name),
+                Shape::Gauge => assert_ne!(suffix, "total", "{}", metric.name),
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a request's fields make of a record.
+
+use super::{Limits, invalid};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Caller, Fields, Image, Properties};
+
+/// Checks what can be judged without looking at the image, and completes the formats.
+pub(super) fn check_fields(limits: &Limits, fields: &mut Fields, len: Option<u64>) -> Result<()> {
+    let formats = limits.formats.complete(fields);
+    formats.map_err(|error| invalid(error.to_string()))?;
+    let cap = limits.image_size_cap_bytes;
+    if len.is_some_and(|len| len > cap) {
+        return Err(over_cap(cap));
+    }
+    if fields.size_bytes.is_some_and(|size| size > cap) {
+        return Err(invalid(format!(
+            "Image size larger than the maximum of {cap} bytes."
+        )));
+    }
+    Ok(())
+}
+
+/// The data passed the largest size there is.
+pub(super) fn over_cap(cap: u64) -> Error {
+    Error::new(
+        Kind::TooLarge,
+        format!("Image exceeds the maximum size of {cap} bytes (image_size_cap)."),
+    )
+}
+
+/// Refuses sources: no configured store reads from elsewhere.
+pub(super) fn check_sources(fields: &Fields) -> Result<()> {
+    match fields.location.as_ref().or(fields.copy_from.as_ref()) {
+        None => Ok(()),
+        Some(source) if source.is_empty() => {
+            Err(invalid("The source of an image cannot be empty."))
+        }
+        Some(_) => Err(invalid(
+            "External source is not supported: no configured store reads it.",
+        )),
+    }
+}
+
+/// What happens to properties that an update does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purge {
+    /// They go.
+    Unnamed,
+    /// They stay.
+    Nothing,
+}
+
+/// Writes the fields of a request into an image.
+pub(super) fn apply(caller: &Caller, fields: Fields, purge: Purge, image: &mut Image) {
+    fields.name.apply(&mut image.name);
+    fields.disk_format.apply(&mut image.disk_format);
+    fields.container_format.apply(&mut image.container_format);
+    fields.checksum.apply(&mut image.checksum);
+    fields
+        .virtual_size_bytes
+        .apply(&mut image.virtual_size_bytes);
+    if caller.is_admin {
+        fields.owner.apply(&mut image.owner);
+    }
+    set(fields.size_bytes, &mut image.size_bytes);
+    set(fields.is_public, &mut image.is_public);
+    set(fields.protected, &mut image.protected);
+    set(fields.min_disk_gb, &mut image.min_disk_gb);
+    set(fields.min_ram_mb, &mut image.min_ram_mb);
+    if purge == Purge::Unnamed {
+        image.properties.clear();
+    }
+    image.properties.extend(fields.properties);
+}
+
+fn set<T>(value: Option<T>, field: &mut T) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Refuses more properties than an image may have, each counted once.
+pub(super) fn check_property_quota(limits: &Limits, properties: &Properties) -> Result<()> {
+    let quota = limits.property_quota;
+    if properties.len() <= quota {
+        return Ok(());
+    }
+    let attempted = properties.len();
+    Err(Error::new(
+        Kind::TooLarge,
+        format!(
+            "The limit has been exceeded on the number of allowed image properties. \
+             Attempted: {attempted}, Maximum: {quota}"
+        ),
+    ))
+}

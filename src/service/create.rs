@@ -1,0 +1,63 @@
+//! Registering an image, with its data or without.
+
+use std::sync::Arc;
+
+use super::apply::{Purge, apply, check_fields, check_property_quota, check_sources};
+use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
+use super::{Service, now};
+use crate::error::Result;
+use crate::image::{Caller, Fields, Image, ImageId, Status};
+use crate::registry::Record;
+
+impl Service {
+    /// Registers an image; with data, takes them in and returns when they are safe.
+    ///
+    /// A failure after the image is registered leaves a record that tells so: `queued` when
+    /// the formats are missing, `killed` when the data were not what was promised.
+    ///
+    /// # Errors
+    /// `Invalid`, `Conflict` for an identifier that is taken, `TooLarge` past a quota, and
+    /// those of an upload.
+    pub async fn create<S: Source>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        mut fields: Fields,
+        data: Option<Data<S>>,
+    ) -> Result<Arc<Record>> {
+        let len = data.as_ref().and_then(|data| data.len_bytes);
+        check_fields(&self.limits, &mut fields, len)?;
+        check_property_quota(&self.limits, &fields.properties)?;
+        check_sources(&fields)?;
+        let store = self.stores.choose(fields.store.as_deref())?;
+        // An image that is stated to be empty has all its data already.
+        let is_empty = fields.size_bytes == Some(0);
+        let mut image = self.new_image(caller, fields);
+        let Some(data) = data else {
+            if is_empty {
+                image.status = Status::Active;
+            }
+            return self.registry.insert(image).await;
+        };
+        if let Some(missing) = missing_format(&image) {
+            self.registry.insert(image).await?;
+            return Err(missing);
+        }
+        if !data.is_octets {
+            image.status = Status::Killed;
+            self.registry.insert(image).await?;
+            return Err(wrong_content_type());
+        }
+        // Reserved and saving in one durable write, before the first byte is taken.
+        let begun = Begun::new(&self.in_flight, store, &mut image);
+        self.registry.insert(image).await?;
+        self.upload(begun, data).await
+    }
+
+    fn new_image(&self, caller: &Caller, fields: Fields) -> Image {
+        let id = fields.id.unwrap_or_else(ImageId::random);
+        let mut image = Image::queued(id, now());
+        image.owner = caller.tenant.clone();
+        apply(caller, fields, Purge::Nothing, &mut image);
+        image
+    }
+}

@@ -1,0 +1,64 @@
+//! Deleting an image.
+
+use super::{MOST_RETRIES, Service, forbidden, not_found, now_after, too_busy};
+use crate::error::{Kind, Result};
+use crate::image::{Caller, Image, ImageId, Status};
+
+impl Service {
+    /// Deletes an image. The registry says so first; its data are removed after that, by
+    /// the housekeeper, until it succeeds (CVE-2012-4573).
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` for a protected image, one that waits for the scrubber, and
+    /// one that is somebody else's.
+    pub async fn delete(&self, caller: &Caller, id: &ImageId) -> Result<()> {
+        for _ in 0..MOST_RETRIES {
+            let record = self.modifiable(caller, id).await?;
+            let image = self.deleted(&record.image)?;
+            match self.registry.replace(image, record.version).await {
+                Err(error) if error.kind() == Kind::Stale => {}
+                Err(error) => return Err(error),
+                Ok(record) => {
+                    self.remove_remains(&record.image);
+                    return Ok(());
+                }
+            }
+        }
+        let record = self.show(caller, id).await?;
+        Err(too_busy(&record.image))
+    }
+
+    /// The image as a deletion leaves it.
+    fn deleted(&self, current: &Image) -> Result<Image> {
+        match current.status {
+            Status::Deleted => return Err(not_found(current.id)),
+            _ if current.protected => return Err(forbidden("Image is protected")),
+            Status::PendingDelete => {
+                let message = format!("Forbidden to delete a pending_delete image: {}", current.id);
+                return Err(forbidden(message));
+            }
+            _ => {}
+        }
+        let mut image = current.clone();
+        let waits = self.limits.delayed_delete && current.data.is_some();
+        image.status = if waits {
+            Status::PendingDelete
+        } else {
+            Status::Deleted
+        };
+        image.updated_at = now_after(current.updated_at);
+        image.deleted_at = Some(image.updated_at);
+        image.properties.clear();
+        image.members.clear();
+        Ok(image)
+    }
+
+    /// An upload under way removes what it wrote itself, once it is told to stop.
+    fn remove_remains(&self, image: &Image) {
+        let upload = image.upload.as_ref();
+        let stopped = upload.is_some_and(|upload| self.in_flight.stop(&upload.id));
+        if image.has_remains() && !stopped {
+            self.housekeeper.clean(image.id);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Lists of images.
+
+use std::sync::Arc;
+
+use super::{Service, invalid};
+use crate::error::Result;
+use crate::image::{
+    Caller, Filter, ImageId, Query, SortDirection, SortKey, Timestamp, Visibility, may_see,
+};
+use crate::registry::Record;
+
+/// A list as a client asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Conditions; all must hold.
+    pub filters: Vec<Filter>,
+    /// What is said about publicity: public ones, all others, or (`Some(None)`) both.
+    pub is_public: Option<Option<bool>>,
+    /// Only what changed after this moment, deleted images included.
+    pub changes_since: Option<Timestamp>,
+    /// What to sort by.
+    pub sort_key: SortKey,
+    /// In which direction.
+    pub sort_direction: SortDirection,
+    /// The last image of the page before.
+    pub marker: Option<ImageId>,
+    /// Images wanted on the page.
+    pub limit: Option<usize>,
+}
+
+impl Service {
+    /// One page of the images that the caller may see in lists.
+    ///
+    /// # Errors
+    /// `Invalid` when the marker is no image the caller may see.
+    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<Arc<Record>>> {
+        if let Some(marker) = &request.marker {
+            let record = self.registry.get(marker).await?;
+            if !record.is_some_and(|record| may_see(caller, &record.image)) {
+                return Err(invalid("Invalid marker. Image could not be found."));
+            }
+        }
+        let limit = request.limit.unwrap_or(self.limits.default_page);
+        let query = Query {
+            visibility: visibility(caller, request.is_public),
+            filters: request.filters,
+            changes_since: request.changes_since,
+            sort_key: request.sort_key,
+            sort_direction: request.sort_direction,
+            marker: request.marker,
+            limit: limit.min(self.limits.largest_page),
+        };
+        self.registry.list(&query).await
+    }
+}
+
+/// Only administrators can look past what is public, theirs or shared with them.
+fn visibility(caller: &Caller, is_public: Option<Option<bool>>) -> Visibility {
+    match is_public {
+        Some(None) if caller.is_admin => Visibility::All,
+        Some(Some(false)) if caller.is_admin => Visibility::NotPublic,
+        _ => Visibility::Tenant(caller.tenant.clone()),
+    }
+}

@@ -1,0 +1,150 @@
+//! The verbs of the Image service, one a file, and the rules of Glance behind them.
+//!
+//! No header and no status code is known here: every door, of whatever API version, calls
+//! the same verbs and gets the same answers.
+
+mod apply;
+mod cleanup;
+mod create;
+mod delete;
+mod download;
+mod housekeeper;
+mod in_flight;
+mod list;
+mod members;
+mod show;
+mod update;
+mod upload;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Kind, Result};
+use crate::image::{Caller, FormatRules, Image, ImageId, Refusal, Timestamp, may_modify};
+use crate::registry::{Record, Registry};
+use crate::store::Stores;
+use crate::transfer::BlockPool;
+use crate::transfer::md5::HashEngine;
+
+pub use apply::Purge;
+pub use cleanup::Recovered;
+pub use housekeeper::{Housekeeper, HousekeeperError, Orders};
+pub use in_flight::InFlight;
+pub use list::ListRequest;
+pub use upload::{Data, Source};
+
+/// How often a change is tried again because somebody else changed the record first. Each
+/// time another request has succeeded, so this many in a row mean something is wrong.
+const MOST_RETRIES: usize = 64;
+
+/// What an operator allows.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest image, in bytes.
+    pub image_size_cap_bytes: u64,
+    /// Most properties of an image.
+    pub property_quota: usize,
+    /// Most tenants an image is shared with.
+    pub member_quota: usize,
+    /// Images on a page when nobody asks for a number.
+    pub default_page: usize,
+    /// Most images on a page.
+    pub largest_page: usize,
+    /// Whether the data of a deleted image wait for the scrubber.
+    pub delayed_delete: bool,
+    /// Bytes of an upload that may wait for hash and store.
+    pub upload_window_bytes: usize,
+    /// Which formats there are.
+    pub formats: FormatRules,
+}
+
+/// Everything the verbs need. Shared by all workers.
+pub struct Service {
+    registry: Arc<dyn Registry>,
+    stores: Stores,
+    hashes: HashEngine,
+    blocks: BlockPool,
+    limits: Limits,
+    in_flight: InFlight,
+    housekeeper: Housekeeper,
+}
+
+impl Service {
+    /// The service over its parts.
+    pub fn new(
+        registry: Arc<dyn Registry>,
+        stores: Stores,
+        hashes: HashEngine,
+        blocks: BlockPool,
+        limits: Limits,
+        housekeeper: Housekeeper,
+    ) -> Self {
+        Self {
+            registry,
+            stores,
+            hashes,
+            blocks,
+            limits,
+            in_flight: InFlight::default(),
+            housekeeper,
+        }
+    }
+
+    /// What an operator allows.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The uploads under way.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Whether images can be read and written.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason when they cannot.
+    pub async fn check(&self) -> Result<()> {
+        self.registry.check().await
+    }
+
+    /// The record of an image that the caller may change.
+    async fn modifiable(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
+        let record = self.show(caller, id).await?;
+        match may_modify(caller, &record.image) {
+            Ok(()) => Ok(record),
+            Err(Refusal::Hidden) => Err(not_found(id)),
+            Err(Refusal::Forbidden) => Err(forbidden("You do not own this image.")),
+        }
+    }
+}
+
+/// The time now, and later than `before`: a change is always seen as one.
+fn now_after(before: Timestamp) -> Timestamp {
+    now().max(Timestamp::from_micros(before.as_micros() + 1))
+}
+
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn not_found(id: impl std::fmt::Display) -> Error {
+    let message = format!("Image with identifier {id} not found");
+    Error::new(Kind::NotFound, message)
+}
+
+fn forbidden(message: impl Into<String>) -> Error {
+    Error::new(Kind::Forbidden, message)
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Kind::Invalid, message)
+}
+
+fn too_busy(image: &Image) -> Error {
+    let message = format!("Image {} is being changed by too many requests.", image.id);
+    Error::new(Kind::Conflict, message)
+}

@@ -1,0 +1,21 @@
+//! One image's metadata.
+
+use std::sync::Arc;
+
+use super::{Service, not_found};
+use crate::error::Result;
+use crate::image::{Caller, ImageId, may_see};
+use crate::registry::Record;
+
+impl Service {
+    /// The record of an image that the caller may see.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, with the same words as when it is not for the caller.
+    pub async fn show(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
+        match self.registry.get(id).await? {
+            Some(record) if may_see(caller, &record.image) => Ok(record),
+            _ => Err(not_found(id)),
+        }
+    }
+}

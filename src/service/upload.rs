@@ -1,0 +1,297 @@
+//! Taking in an image's data.
+//!
+//! The image is `saving` in the registry, with the place its bytes go to, before the first
+//! byte is written; it becomes `active` after the last is safe. Whatever happens between
+//! leaves a record that says what there is to remove.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::apply::over_cap;
+use super::in_flight::{InFlight, Underway};
+use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
+use crate::metrics;
+use crate::registry::Record;
+use crate::store::{Store, Writer};
+use crate::transfer::md5::Md5Stream;
+
+/// Where an upload's bytes come from.
+pub trait Source: 'static {
+    /// The next bytes, `None` after the last.
+    ///
+    /// # Errors
+    /// `Timeout` and `Disconnected`; `Invalid` when what comes is not what was announced.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>>>;
+}
+
+/// Data that come with a request.
+pub struct Data<S> {
+    /// The bytes.
+    pub source: S,
+    /// How many there will be, when that is known.
+    pub len_bytes: Option<u64>,
+    /// Whether the sender says that they are just bytes; anything else is refused.
+    pub is_octets: bool,
+}
+
+/// An upload that is being entered into its image's record.
+pub(super) struct Begun {
+    image: ImageId,
+    upload: Upload,
+    store: Arc<dyn Store>,
+    underway: Underway,
+}
+
+/// What came in.
+struct Received {
+    size_bytes: u64,
+    checksum: Checksum,
+}
+
+impl Begun {
+    /// Makes the image `saving`. Known as under way before the record is written, so that
+    /// whoever deletes the image finds somebody to stop.
+    pub(super) fn new(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
+        let upload = Upload {
+            id: Uuid::new_v4(),
+            store: store.schemes()[0].to_owned(),
+            started_at: now(),
+        };
+        image.status = Status::Saving;
+        image.upload = Some(upload.clone());
+        Self {
+            image: image.id,
+            underway: in_flight.begin(upload.id),
+            upload,
+            store,
+        }
+    }
+}
+
+impl Service {
+    /// Takes in the data of an image that the registry has as `saving`. Goes on to its end,
+    /// good or bad, also when nobody waits for it any more.
+    pub(super) async fn upload<S: Source>(
+        self: &Arc<Self>,
+        begun: Begun,
+        data: Data<S>,
+    ) -> Result<Arc<Record>> {
+        let (image, upload) = (begun.image, begun.upload.id);
+        let service = Arc::clone(self);
+        let task = tokio::task::spawn_local(async move { service.take_in(begun, data).await });
+        match task.await {
+            Ok(result) => result,
+            Err(panicked) => {
+                self.give_up(&image, upload, false).await?;
+                Err(Error::internal(panicked))
+            }
+        }
+    }
+
+    async fn take_in<S: Source>(&self, begun: Begun, data: Data<S>) -> Result<Arc<Record>> {
+        let (image, upload) = (begun.image, begun.upload.id);
+        let mut removed = false;
+        let failure = match self.store_data(&begun, data, &mut removed).await {
+            Ok((location, received)) => match self.activate(&begun, location, received).await {
+                Ok(record) => return Ok(record),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        metrics::upload_failed(failure.kind());
+        // From here on nobody needs to be stopped: the housekeeper may remove what is left.
+        drop(begun.underway);
+        match self.give_up(&image, upload, removed).await? {
+            Status::Killed => Err(failure),
+            _ => Err(deleted_meanwhile(&image)),
+        }
+    }
+
+    /// Writes and hashes everything, and compares it with what was promised.
+    async fn store_data<S: Source>(
+        &self,
+        begun: &Begun,
+        data: Data<S>,
+        removed: &mut bool,
+    ) -> Result<(Location, Received)> {
+        let mut writer = begun
+            .store
+            .create(&begun.image, &begun.upload, data.len_bytes)
+            .await?;
+        let received = tokio::select! {
+            biased;
+            () = begun.underway.stopped() => Err(deleted_meanwhile(&begun.image)),
+            received = self.receive(&mut *writer, data.source) => received,
+        };
+        let received = match received {
+            Ok(received) => self.compare(begun, received).await,
+            Err(error) => Err(error),
+        };
+        match received {
+            Ok(received) => Ok((writer.commit().await?, received)),
+            Err(error) => {
+                *removed = writer.abort().await.is_ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// The copy loop: whole blocks go to the hash and to the store at the same time.
+    async fn receive(&self, writer: &mut dyn Writer, mut source: impl Source) -> Result<Received> {
+        let cap = self.limits.image_size_cap_bytes;
+        let mut hash = self
+            .hashes
+            .stream_with_window(self.limits.upload_window_bytes);
+        let mut block = self.blocks.take();
+        let mut size_bytes = 0;
+        while let Some(bytes) = source.next().await? {
+            size_bytes += bytes.len() as u64;
+            if size_bytes > cap {
+                return Err(over_cap(cap));
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                rest = block.fill(rest);
+                if block.is_full() {
+                    let full = std::mem::replace(&mut block, self.blocks.take());
+                    pass_on(full.freeze(), writer, &mut hash).await?;
+                }
+            }
+        }
+        if !block.is_empty() {
+            pass_on(block.freeze(), writer, &mut hash).await?;
+        }
+        let digest = hash.finish().await.map_err(Error::internal)?;
+        Ok(Received {
+            size_bytes,
+            checksum: Checksum::of(&digest),
+        })
+    }
+
+    /// Compares what came with what was stated, at reservation or with the data. A stated
+    /// size of zero says nothing; checksums are compared as text.
+    async fn compare(&self, begun: &Begun, received: Received) -> Result<Received> {
+        let record = self.current(begun).await?;
+        let stated_bytes = record.image.size_bytes;
+        if stated_bytes != 0 && stated_bytes != received.size_bytes {
+            return Err(invalid(format!(
+                "Supplied size ({stated_bytes}) and size of the uploaded data ({}) did not \
+                 match. Setting image status to 'killed'.",
+                received.size_bytes
+            )));
+        }
+        match &record.image.checksum {
+            Some(stated) if *stated != received.checksum => {
+                metrics::checksum_mismatch();
+                Err(invalid(format!(
+                    "Supplied checksum ({stated}) and checksum of the uploaded data ({}) did \
+                     not match. Setting image status to 'killed'.",
+                    received.checksum
+                )))
+            }
+            _ => Ok(received),
+        }
+    }
+
+    /// The record, as long as this upload is the one that fills it.
+    async fn current(&self, begun: &Begun) -> Result<Arc<Record>> {
+        let record = self.registry.get(&begun.image).await?;
+        record
+            .filter(|record| is_current(&record.image, begun.upload.id))
+            .ok_or_else(|| deleted_meanwhile(&begun.image))
+    }
+
+    /// Makes the image active. Its metadata may have changed while its data came in.
+    async fn activate(
+        &self,
+        begun: &Begun,
+        location: Location,
+        received: Received,
+    ) -> Result<Arc<Record>> {
+        for _ in 0..MOST_RETRIES {
+            let record = self.current(begun).await?;
+            let mut image = record.image.clone();
+            image.status = Status::Active;
+            image.size_bytes = received.size_bytes;
+            image.checksum = Some(received.checksum.clone());
+            image.updated_at = now_after(image.updated_at);
+            image.upload = None;
+            image.data = Some(ImageData {
+                location: location.clone(),
+                size_bytes: received.size_bytes,
+                checksum: Some(received.checksum.clone()),
+            });
+            match self.registry.replace(image, record.version).await {
+                Err(error) if error.kind() == Kind::Stale => {}
+                result => return result,
+            }
+        }
+        Err(deleted_meanwhile(&begun.image))
+    }
+
+    /// Makes the image killed, unless it was deleted meanwhile, and has the housekeeper
+    /// remove what is left. Returns the status the image has now.
+    async fn give_up(&self, id: &ImageId, upload: Uuid, removed: bool) -> Result<Status> {
+        for _ in 0..MOST_RETRIES {
+            let Some(record) = self.registry.get(id).await? else {
+                return Ok(Status::Deleted);
+            };
+            if !is_current(&record.image, upload) {
+                self.housekeeper.clean(*id);
+                return Ok(record.image.status);
+            }
+            let mut image = record.image.clone();
+            image.status = Status::Killed;
+            image.updated_at = now_after(image.updated_at);
+            if removed {
+                image.upload = None;
+            }
+            match self.registry.replace(image, record.version).await {
+                Err(error) if error.kind() == Kind::Stale => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    if !removed {
+                        self.housekeeper.clean(*id);
+                    }
+                    return Ok(Status::Killed);
+                }
+            }
+        }
+        let record = self.registry.get(id).await?;
+        Err(record.map_or_else(|| deleted_meanwhile(id), |record| too_busy(&record.image)))
+    }
+}
+
+async fn pass_on(block: Bytes, writer: &mut dyn Writer, hash: &mut Md5Stream) -> Result<()> {
+    writer.write(block.clone()).await?;
+    hash.push(block).await;
+    Ok(())
+}
+
+fn is_current(image: &Image, upload: Uuid) -> bool {
+    image.status == Status::Saving && image.upload.as_ref().is_some_and(|own| own.id == upload)
+}
+
+fn deleted_meanwhile(id: &ImageId) -> Error {
+    let message = format!("Image {id} was deleted while its data were arriving.");
+    Error::new(Kind::DeletedMeanwhile, message)
+}
+
+/// Data need both formats, from the request or from the record.
+pub(super) fn missing_format(image: &Image) -> Option<Error> {
+    if image.disk_format.is_none() {
+        return Some(invalid("Disk format is not specified."));
+    }
+    if image.container_format.is_none() {
+        return Some(invalid("Container format is not specified."));
+    }
+    None
+}
+
+pub(super) fn wrong_content_type() -> Error {
+    invalid("Content-Type must be application/octet-stream")
+}
