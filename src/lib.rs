@@ -1,4 +1,5 @@
 //! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
+pub mod api;
 pub mod config;
 pub mod error;
 pub mod image;

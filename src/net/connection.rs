@@ -54,9 +54,9 @@ impl Connection {
         self.peer
     }
 
-    /// Bytes received so far, heads included.
-    pub fn received_bytes(&self) -> u64 {
-        self.shared.received_bytes.get()
+    /// Bytes received since this was last asked, heads included.
+    pub fn take_received_bytes(&self) -> u64 {
+        self.shared.received_bytes.take()
     }
 
     /// A body for an answer on this connection, and no other.
@@ -65,25 +65,24 @@ impl Connection {
     }
 
     /// What is wrong with the framing of the request that has just come in.
-    fn check_framing(&self) -> Result<(), Violation> {
-        match self.shared.next_finding() {
-            Some(None) => Ok(()),
-            Some(Some(violation)) => Err(violation),
-            // hyper saw the end of a head where the guard saw none.
-            None => Err(Violation::BareLineFeed),
-        }
+    fn violation(&self) -> Option<Violation> {
+        // Where hyper saw the end of a head and the guard saw none, they disagree about
+        // what ends a line.
+        self.shared
+            .next_finding()
+            .unwrap_or(Some(Violation::BareLineFeed))
     }
 }
 
 /// What answers requests.
 pub trait Handler: 'static {
-    /// Answers one request. `framing` says what must be refused before the request is
-    /// looked at; such an answer must close the connection.
+    /// Answers one request. A `violation` of the framing must be refused before the request
+    /// is looked at, and that answer must close the connection.
     fn handle(
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        framing: Result<(), Violation>,
+        violation: Option<Violation>,
     ) -> impl Future<Output = Response<ResponseBody>>;
 }
 
@@ -110,8 +109,8 @@ pub async fn serve<H: Handler>(
     };
     let transport = Transport::new(stream, Rc::clone(&connection.shared), patience, blocking);
     let service = service_fn(move |request| {
-        let framing = connection.check_framing();
-        let answer = Rc::clone(&handler).handle(connection.clone(), request, framing);
+        let violation = connection.violation();
+        let answer = Rc::clone(&handler).handle(connection.clone(), request, violation);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = pin!(builder(settings).serve_connection(transport, service));

@@ -23,7 +23,7 @@ pub(crate) async fn all(registry: &dyn Registry) {
     one_of_many_racers_wins(registry).await;
     lists_come_in_pages(registry).await;
     too_much_metadata_is_refused(registry).await;
-    registry.check().await.unwrap();
+    everything_is_counted(registry).await;
 }
 
 async fn what_is_inserted_is_there(registry: &dyn Registry) {
@@ -121,4 +121,23 @@ async fn too_much_metadata_is_refused(registry: &dyn Registry) {
     let refused = registry.insert(image.clone()).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::TooLarge);
     assert!(registry.get(&image.id).await.unwrap().is_none());
+}
+
+async fn everything_is_counted(registry: &dyn Registry) {
+    let count = |census: super::Census, wanted| {
+        let mut counts = census.by_status();
+        counts.find_map(|(status, count)| (status == wanted).then_some(count))
+    };
+    let before = registry.check().await.unwrap();
+    let mut image = image("counted");
+    let version = registry.insert(image.clone()).await.unwrap().version;
+    image.status = Status::Killed;
+    registry.replace(image, version).await.unwrap();
+    let after = registry.check().await.unwrap();
+    let (queued, killed) = (Status::Queued, Status::Killed);
+    assert_eq!(count(after, queued), count(before, queued));
+    assert_eq!(
+        count(after, killed),
+        count(before, killed).map(|count| count + 1)
+    );
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::image::{Image, ImageId, Query};
+use crate::image::{Image, ImageId, Query, Status};
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
 pub use self::sled::{OpenError, SledOptions, SledRegistry};
@@ -62,9 +62,37 @@ pub trait Registry: Send + Sync {
     /// `Invalid` when the marker names no image.
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>>;
 
-    /// Whether records can be read and written.
+    /// Whether records can be read and written, and how many there are.
     ///
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
-    async fn check(&self) -> Result<()>;
+    async fn check(&self) -> Result<Census>;
+}
+
+/// How many images there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    counts: [usize; Status::ALL.len()],
+}
+
+impl Census {
+    /// How many images have each status.
+    pub fn by_status(&self) -> impl Iterator<Item = (Status, usize)> {
+        Status::ALL.into_iter().zip(self.counts)
+    }
+
+    fn count_in(&mut self, status: Status) {
+        self.of(status, |count| count + 1);
+    }
+
+    fn count_out(&mut self, status: Status) {
+        self.of(status, |count| count.saturating_sub(1));
+    }
+
+    fn of(&mut self, status: Status, change: impl FnOnce(usize) -> usize) {
+        let place = Status::ALL.iter().position(|other| *other == status);
+        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+            *count = change(*count);
+        }
+    }
 }

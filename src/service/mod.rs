@@ -21,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, FormatRules, Image, ImageId, Refusal, Timestamp, may_modify};
-use crate::registry::{Record, Registry};
+use crate::registry::{Census, Record, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 use crate::transfer::md5::HashEngine;
@@ -100,11 +100,11 @@ impl Service {
         &self.in_flight
     }
 
-    /// Whether images can be read and written.
+    /// Whether images can be read and written, and how many there are.
     ///
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
-    pub async fn check(&self) -> Result<()> {
+    pub async fn check(&self) -> Result<Census> {
         self.registry.check().await
     }
 

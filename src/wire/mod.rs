@@ -1,12 +1,14 @@
 //! The messages of the v1 API, both directions of each in one file, so that server and
 //! client cannot disagree.
 
+mod conditions;
 mod escapes;
 mod json;
 mod members;
 mod meta_fields;
 mod meta_headers;
 
+pub use conditions::{Selection, select};
 pub use escapes::decode_escapes;
 pub use json::{ImageMeta, Listing, write_detail, write_image, write_listing};
 pub use members::{

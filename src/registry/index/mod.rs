@@ -14,7 +14,7 @@ use imbl::{HashMap, OrdMap};
 
 use self::order::{ORDERS, OrderKey};
 use self::signature::{Row, Sieve};
-use super::Record;
+use super::{Census, Record};
 use crate::image::{ImageId, Query, SortDirection};
 
 /// All records at one moment. Cloning is cheap.
@@ -22,6 +22,7 @@ use crate::image::{ImageId, Query, SortDirection};
 pub(super) struct Snapshot {
     by_id: HashMap<ImageId, Arc<Record>>,
     orders: [OrdMap<OrderKey, Row>; ORDERS.len()],
+    census: Census,
 }
 
 /// The marker of a list names nothing that the list could show.
@@ -36,6 +37,7 @@ impl Snapshot {
     /// Adds a record, or puts it in the place of an earlier version.
     pub(super) fn put(&mut self, record: Arc<Record>) {
         let row = Row::new(&record);
+        self.census.count_in(record.image.status);
         if let Some(old) = self.by_id.insert(record.image.id, Arc::clone(&record)) {
             self.forget(&old, &record);
         }
@@ -44,8 +46,9 @@ impl Snapshot {
         }
     }
 
-    /// Takes the old version out of the orders in which the new one stands elsewhere.
+    /// Takes the old version out of the count, and out of the orders in which the new one stands elsewhere.
     fn forget(&mut self, old: &Record, new: &Record) {
+        self.census.count_out(old.image.status);
         for (order, key) in self.orders.iter_mut().zip(ORDERS) {
             let old_key = OrderKey::new(key, &old.image);
             if old_key != OrderKey::new(key, &new.image) {
@@ -109,6 +112,10 @@ impl Index {
 
     pub(super) fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>, UnknownMarker> {
         self.current.load().list(query)
+    }
+
+    pub(super) fn census(&self) -> Census {
+        self.current.load().census
     }
 
     /// Makes a snapshot the current one. There is one writer.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::commit::{Committer, Health, Request, Write};
 pub use self::open::OpenError;
 use super::index::Index;
-use super::{Record, Registry, Version};
+use super::{Census, Record, Registry, Version};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query};
 
@@ -121,8 +121,8 @@ impl Registry for SledRegistry {
             .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
     }
 
-    async fn check(&self) -> Result<()> {
-        self.health.check()
+    async fn check(&self) -> Result<Census> {
+        self.health.check().map(|()| self.index.census())
     }
 }
 

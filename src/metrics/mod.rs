@@ -3,6 +3,8 @@
 //! Labels come from closed sets only: routes, methods, status classes, stores. An image, a
 //! tenant or a path as a label would let clients fill the memory (one series each).
 
+mod process;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -317,6 +319,17 @@ pub fn quota_rejection() {
 /// How many images have a status.
 pub fn images(status: &'static str, count: usize) {
     gauge!(IMAGES, "status" => status).set(count as f64);
+}
+
+/// Reads what the kernel counts for this process (`process_*`, as Prometheus' own clients
+/// name them).
+pub fn process() {
+    let Some(usage) = process::read() else { return };
+    gauge!("process_resident_memory_bytes").set(usage.resident_bytes as f64);
+    gauge!("process_cpu_seconds_total").set(usage.cpu_seconds);
+    gauge!("process_open_fds").set(usage.open_fds as f64);
+    gauge!("process_max_fds").set(usage.max_fds as f64);
+    gauge!("process_start_time_seconds").set(usage.start_time_seconds);
 }
 
 /// Which I/O engine runs.

@@ -1,0 +1,75 @@
+//! The operator's door: metrics and health, on a listener that tenants cannot reach.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode};
+
+use super::answer::{Answer, TEXT};
+use super::errors::{method_not_allowed, status_page};
+use super::exchange::Exchange;
+use super::frame::Door;
+use super::health::NodeHealth;
+use crate::error::Result;
+use crate::metrics;
+use crate::service::Service;
+
+/// What Prometheus wants to read (text format 0.0.4).
+const EXPOSITION: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// `/metrics` and `/healthcheck`.
+pub struct AdminDoor {
+    service: Arc<Service>,
+    health: Arc<NodeHealth>,
+    disable_by_file: Option<PathBuf>,
+}
+
+impl AdminDoor {
+    /// The door to a node.
+    pub fn new(
+        service: Arc<Service>,
+        health: Arc<NodeHealth>,
+        disable_by_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            service,
+            health,
+            disable_by_file,
+        }
+    }
+
+    async fn metrics(&self) -> Answer {
+        if let Ok(census) = self.service.check().await {
+            for (status, count) in census.by_status() {
+                metrics::images(status.as_str(), count);
+            }
+        }
+        metrics::process();
+        Answer::of(StatusCode::OK, EXPOSITION, metrics::render())
+    }
+
+    async fn healthcheck(&self) -> Answer {
+        let disable_by_file = self.disable_by_file.as_deref();
+        match self.health.problem(&self.service, disable_by_file).await {
+            None => Answer::of(StatusCode::OK, TEXT, "OK"),
+            Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
+        }
+    }
+}
+
+impl Door for AdminDoor {
+    async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
+        let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
+        let answer = match exchange.head.uri.path() {
+            "/metrics" | "/healthcheck" if !is_read => {
+                method_not_allowed("GET, HEAD", exchange.headers())
+            }
+            "/metrics" => self.metrics().await,
+            "/healthcheck" => self.healthcheck().await,
+            _ => status_page(StatusCode::NOT_FOUND, "", exchange.headers()),
+        };
+        ("admin", Ok(answer))
+    }
+}

@@ -1,0 +1,71 @@
+//! Answers, before they become bytes.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::metrics::Transfer;
+use crate::net::{Connection, ResponseBody};
+use crate::transfer::Payload;
+
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
+pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
+
+/// An answer.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, without what the frame adds.
+    pub headers: HeaderMap,
+    /// The body.
+    pub payload: Payload,
+    /// Whether the connection ends with it.
+    pub close: bool,
+    /// Image data in the body, to be counted as they leave.
+    pub transfer: Option<Transfer>,
+}
+
+impl Answer {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            close: false,
+            transfer: None,
+        }
+    }
+
+    /// An answer with a body in memory.
+    pub fn of(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        let mut answer = Self::empty(status);
+        answer.payload = body.into().into();
+        answer.headers.insert(CONTENT_TYPE, content_type);
+        answer
+    }
+
+    /// Adds a header, if its value can be one.
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Ends the connection with this answer.
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The answer as the connection sends it.
+    pub(super) fn into_response(self, connection: &Connection) -> Response<ResponseBody> {
+        let mut response = Response::new(connection.body(self.payload));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}

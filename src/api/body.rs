@@ -1,0 +1,134 @@
+//! Reading a request's body: with patience for slow senders, but not without end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use crate::error::{Error, Kind, Result};
+use crate::service::Source;
+
+/// Largest JSON body; the longest list of members is far below it.
+const MAX_JSON_BYTES: usize = 1024 * 1024;
+
+/// Time over which a sender's rate is judged.
+const RATE_WINDOW: Duration = Duration::from_secs(30);
+
+/// What a sender may take its time for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Longest time without a byte; `None` waits for ever.
+    pub stall: Option<Duration>,
+    /// Least bytes a second while we wait for the sender; zero for any.
+    pub min_rate_bytes: u64,
+}
+
+/// A body as a source of image data. Time in which we are the slow ones does not count.
+pub(super) struct BodySource {
+    body: Incoming,
+    patience: Patience,
+    waited: Duration,
+    received_bytes: u64,
+    counted: crate::metrics::Transfer,
+}
+
+impl BodySource {
+    pub(super) fn new(
+        body: Incoming,
+        patience: Patience,
+        counted: crate::metrics::Transfer,
+    ) -> Self {
+        Self {
+            body,
+            patience,
+            waited: Duration::ZERO,
+            received_bytes: 0,
+            counted,
+        }
+    }
+
+    /// Judges the rate each time a whole window has been waited for.
+    fn check_rate(&mut self, waited: Duration, bytes: usize) -> Result<()> {
+        self.waited += waited;
+        self.received_bytes += bytes as u64;
+        if self.waited < RATE_WINDOW {
+            return Ok(());
+        }
+        let wanted = self.patience.min_rate_bytes * self.waited.as_secs();
+        if self.received_bytes < wanted {
+            return Err(too_slow());
+        }
+        self.waited = Duration::ZERO;
+        self.received_bytes = 0;
+        Ok(())
+    }
+}
+
+impl Source for BodySource {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let began = Instant::now();
+        let Some(bytes) = next_data(&mut self.body, self.patience.stall).await? else {
+            return Ok(None);
+        };
+        self.check_rate(began.elapsed(), bytes.len())?;
+        self.counted.moved(bytes.len() as u64);
+        Ok(Some(bytes))
+    }
+}
+
+async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Option<Bytes>> {
+    loop {
+        let frame = match stall {
+            None => body.frame().await,
+            Some(stall) => tokio::time::timeout(stall, body.frame())
+                .await
+                .map_err(|_| too_slow())?,
+        };
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(broken(error)),
+            // Trailers say nothing that anybody asked for.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a body that must be small, whole.
+pub(super) async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {
+    let too_large = || {
+        let message = format!("The body may have at most {MAX_JSON_BYTES} bytes.");
+        Error::new(Kind::TooLarge, message)
+    };
+    if body.size_hint().lower() > MAX_JSON_BYTES as u64 {
+        return Err(too_large());
+    }
+    let mut whole = Vec::new();
+    while let Some(bytes) = next_data(&mut body, patience.stall).await? {
+        if whole.len() + bytes.len() > MAX_JSON_BYTES {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole)
+}
+
+fn too_slow() -> Error {
+    Error::new(Kind::Timeout, "The body of the request came too slowly.")
+}
+
+fn broken(error: hyper::Error) -> Error {
+    let (kind, message) = if error.is_parse() {
+        (Kind::Invalid, "The body of the request is malformed.")
+    } else {
+        (
+            Kind::Disconnected,
+            "The client disconnected before sending all its data.",
+        )
+    };
+    Error::new(kind, message).because(error)
+}

@@ -1,0 +1,176 @@
+//! Errors in the form the client reads: JSON, HTML or plain text.
+
+use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use http::{HeaderName, StatusCode};
+
+use super::answer::{Answer, HTML, JSON, TEXT};
+use crate::error::{Error, Kind};
+
+/// What HTTP makes of a kind of error.
+fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid | Kind::Disconnected => StatusCode::BAD_REQUEST,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict | Kind::Stale => StatusCode::CONFLICT,
+        Kind::StoreReadOnly => StatusCode::GONE,
+        Kind::DeletedMeanwhile => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
+        Kind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a request that failed.
+pub(super) fn answer(error: &Error, request: &HeaderMap) -> Answer {
+    let status = status_of(error.kind());
+    let mut answer = status_page(status, error.message(), request);
+    if let Kind::Unavailable { retry_after } = error.kind() {
+        answer = answer.with(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
+    }
+    // What is left of the request on the wire is of no use to anybody.
+    answer.close = matches!(error.kind(), Kind::Timeout | Kind::Disconnected);
+    answer
+}
+
+/// An answer that says a status in words.
+pub(super) fn status_page(status: StatusCode, detail: &str, request: &HeaderMap) -> Answer {
+    let (content_type, body) = match form(request) {
+        Form::Json => (JSON, json(status, detail)),
+        Form::Html => (HTML, html(status, detail)),
+        Form::Text => (TEXT, text(status, detail)),
+    };
+    Answer::of(status, content_type, body)
+}
+
+/// `405` with the methods that are served.
+pub(super) fn method_not_allowed(allowed: &str, request: &HeaderMap) -> Answer {
+    let detail = "The method is not allowed for this resource.";
+    let answer = status_page(StatusCode::METHOD_NOT_ALLOWED, detail, request);
+    answer.with(HeaderName::from_static("allow"), allowed)
+}
+
+enum Form {
+    Json,
+    Html,
+    Text,
+}
+
+/// JSON before HTML before text, as Glance's clients were written against.
+fn form(request: &HeaderMap) -> Form {
+    let mut form = Form::Text;
+    for value in request.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let media_type = range.split(';').next().unwrap_or_default().trim();
+            match media_type.to_ascii_lowercase().as_str() {
+                "application/json" => return Form::Json,
+                "text/html" | "*/*" => form = Form::Html,
+                _ => {}
+            }
+        }
+    }
+    form
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+/// The standing sentence of a status.
+fn explanation(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        300 => "The resource has several versions; choose one.",
+        302 => "The resource was found elsewhere.",
+        400 => {
+            "The server could not comply with the request since it is either malformed or otherwise incorrect."
+        }
+        403 => "Access was denied to this resource.",
+        404 => "The resource could not be found.",
+        405 => "The method is not allowed for this resource.",
+        408 => "The server has waited too long for the request to be sent by the client.",
+        409 => "There was a conflict when trying to complete your request.",
+        410 => "This resource is no longer available.",
+        412 => "Request precondition failed.",
+        413 => "The body of your request was too large for this server.",
+        416 => "The Range requested is not available.",
+        500 => "The server has either erred or is incapable of performing the requested operation.",
+        501 => "The server does not support this method.",
+        503 => "The server is currently unavailable. Please try again at a later time.",
+        _ => "",
+    }
+}
+
+fn json(status: StatusCode, detail: &str) -> String {
+    serde_json::json!({
+        "message": format!("{}<br /><br />\n{}\n\n\n", explanation(status), detail),
+        "code": format!("{} {}", status.as_u16(), reason(status)),
+        "title": reason(status),
+    })
+    .to_string()
+}
+
+fn html(status: StatusCode, detail: &str) -> String {
+    let title = format!("{} {}", status.as_u16(), reason(status));
+    format!(
+        "<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n  \
+         {}<br /><br />\n{}\n\n\n </body>\n</html>",
+        explanation(status),
+        escape(detail)
+    )
+}
+
+fn text(status: StatusCode, detail: &str) -> String {
+    let (code, reason) = (status.as_u16(), reason(status));
+    format!("{code} {reason}\n\n{}\n\n {detail}\n", explanation(status))
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
+
+    fn page(accept: Option<&'static str>) -> (String, String) {
+        let mut request = HeaderMap::new();
+        if let Some(accept) = accept {
+            request.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        let answer = status_page(StatusCode::NOT_FOUND, "no <b>", &request);
+        let content_type = answer.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let crate::transfer::Payload::Bytes(body) = answer.payload else {
+            panic!("a page has a body");
+        };
+        (content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_form_follows_accept() {
+        let (content_type, body) = page(Some("text/html, application/json;q=0.5"));
+        assert_eq!(content_type, "application/json");
+        assert!(body.contains("\"code\":\"404 Not Found\""));
+        let (content_type, body) = page(Some("*/*"));
+        assert!(content_type.starts_with("text/html"));
+        assert!(body.contains("no &lt;b&gt;"), "{body}");
+        for accept in [None, Some("image/png")] {
+            let (content_type, body) = page(accept);
+            assert!(content_type.starts_with("text/plain"));
+            assert!(body.starts_with("404 Not Found\n\n"));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether the node is fit to serve.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::service::Service;
+
+/// What is known beside what the service says of itself.
+#[derive(Debug, Default)]
+pub struct NodeHealth {
+    draining: AtomicBool,
+}
+
+impl NodeHealth {
+    /// From now on the node wants no new clients.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why a balancer should send nobody here, in words for its log.
+    pub async fn problem(
+        &self,
+        service: &Service,
+        disable_by_file: Option<&Path>,
+    ) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("DRAINING");
+        }
+        if disable_by_file.is_some_and(Path::exists) {
+            return Some("DISABLED BY FILE");
+        }
+        match service.check().await {
+            Ok(_) => None,
+            Err(_) => Some("REGISTRY UNAVAILABLE"),
+        }
+    }
+}

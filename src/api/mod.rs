@@ -1,0 +1,21 @@
+//! The doors: each parses a request into a typed endpoint, calls a verb of the service and
+//! renders the answer, and nothing else.
+//!
+//! `frame` does once what every request needs: refusing what must not be looked at, request
+//! ids, errors in the form the client reads, counting, the access log. `v1` is the image
+//! API's own door; `admin` is the operator's.
+
+mod admin;
+mod answer;
+mod body;
+mod errors;
+mod exchange;
+mod frame;
+mod health;
+mod v1;
+
+pub use admin::AdminDoor;
+pub use body::Patience;
+pub use frame::{Door, Frame, FrameSettings};
+pub use health::NodeHealth;
+pub use v1::{V1Door, V1Settings};

@@ -1,0 +1,137 @@
+//! Images: lists, metadata, uploads, deletion.
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
+use http::{HeaderValue, StatusCode};
+use hyper::body::Body;
+
+use super::endpoint::Style;
+use super::{Context, image_id, list_query};
+use crate::api::answer::{Answer, HTML, JSON};
+use crate::api::body::BodySource;
+use crate::api::exchange::Exchange;
+use crate::error::Result;
+use crate::image::{Fields, Image};
+use crate::metrics::{self, Direction};
+use crate::service::{Data, Purge};
+use crate::wire::{self, MetaReader, Spelling, is_true_word};
+
+const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
+
+pub(super) async fn list(
+    context: &Context<'_>,
+    exchange: &Exchange,
+    detailed: bool,
+) -> Result<Answer> {
+    let request = list_query::parse(exchange.head.uri.query().unwrap_or_default())?;
+    let page = context.service.list(&context.caller, request).await?;
+    let images = page.iter().map(|record| &record.image);
+    let body = wire::write_listing(images, detailed, context.uri_base().as_deref());
+    Ok(Answer::of(StatusCode::OK, JSON, body))
+}
+
+pub(super) async fn show(context: &Context<'_>, id: &str) -> Result<Answer> {
+    let record = context
+        .service
+        .show(&context.caller, &image_id(id)?)
+        .await?;
+    let mut answer = Answer::empty(StatusCode::OK);
+    write_meta(context, &record.image, &mut answer);
+    answer.headers.insert(CONTENT_TYPE, HTML);
+    answer
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    Ok(answer)
+}
+
+/// The metadata and the entity tag of an image.
+pub(super) fn write_meta(context: &Context<'_>, image: &Image, answer: &mut Answer) {
+    let (spelling, uri) = match context.style {
+        Style::Versioned => (Spelling::Underscores, None),
+        Style::Unversioned => {
+            let uri = format!("{}{}", context.images_base(), image.id);
+            (Spelling::UnderscoresAndDashes, Some(uri))
+        }
+    };
+    wire::write_meta(image, spelling, uri.as_deref(), &mut answer.headers);
+    add_etag(image, answer);
+}
+
+fn add_etag(image: &Image, answer: &mut Answer) {
+    let checksum = image.checksum.as_ref().map(|sum| sum.as_str());
+    if let Some(Ok(etag)) = checksum.map(HeaderValue::from_str) {
+        answer.headers.insert(ETAG, etag);
+    }
+}
+
+pub(super) async fn create(context: &Context<'_>, mut exchange: Exchange) -> Result<Answer> {
+    let fields = read_fields(&exchange)?;
+    let data = take_data(context, &mut exchange);
+    let record = context
+        .service
+        .create(&context.caller, fields, data)
+        .await?;
+    let answer = image_answer(context, StatusCode::CREATED, &record.image);
+    let address = format!("{}{}", context.images_base(), record.image.id);
+    Ok(answer.with(LOCATION, &address))
+}
+
+pub(super) async fn update(
+    context: &Context<'_>,
+    mut exchange: Exchange,
+    id: &str,
+) -> Result<Answer> {
+    // What is wrong with the request itself comes before whether there is such an image.
+    let fields = read_fields(&exchange)?;
+    let id = image_id(id)?;
+    let purge = match exchange.header(PURGE_PROPERTIES) {
+        Some(word) if !is_true_word(word) => Purge::Nothing,
+        _ => Purge::Unnamed,
+    };
+    let data = take_data(context, &mut exchange);
+    let updated = context
+        .service
+        .update(&context.caller, &id, fields, purge, data);
+    Ok(image_answer(context, StatusCode::OK, &updated.await?.image))
+}
+
+pub(super) async fn delete(context: &Context<'_>, id: &str) -> Result<Answer> {
+    context
+        .service
+        .delete(&context.caller, &image_id(id)?)
+        .await?;
+    let mut answer = Answer::empty(StatusCode::OK);
+    answer.headers.insert(CONTENT_TYPE, HTML);
+    Ok(answer)
+}
+
+/// The answer to POST and PUT.
+fn image_answer(context: &Context<'_>, status: StatusCode, image: &Image) -> Answer {
+    let body = wire::write_image(image, context.uri_base().as_deref());
+    let mut answer = Answer::of(status, JSON, body);
+    add_etag(image, &mut answer);
+    answer
+}
+
+fn read_fields(exchange: &Exchange) -> Result<Fields> {
+    // This client escapes whatever its user typed; no other does.
+    let agent = exchange.header(USER_AGENT).unwrap_or_default();
+    let escaped = agent.starts_with("python-glanceclient");
+    MetaReader { escaped }.read(exchange.headers())
+}
+
+/// The data of a request, if it has any: a body of a stated length above zero, or one that
+/// comes in chunks, however few.
+fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Option<Data<BodySource>> {
+    let body = exchange.body.take().filter(|body| !body.is_end_stream())?;
+    let content_type = exchange.header(CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
+    let len_bytes = body.size_hint().exact();
+    let counted = metrics::transfer_begins(Direction::Upload, "file");
+    let source = BodySource::new(body, context.settings.patience, counted);
+    Some(Data {
+        source,
+        len_bytes,
+        is_octets,
+    })
+}

@@ -1,0 +1,75 @@
+//! Members of an image, and the images shared with a tenant.
+
+use http::StatusCode;
+
+use super::{Context, image_id};
+use crate::api::answer::{Answer, JSON};
+use crate::api::body::read_small;
+use crate::api::exchange::Exchange;
+use crate::error::Result;
+use crate::wire;
+
+pub(super) async fn list(context: &Context<'_>, id: &str) -> Result<Answer> {
+    let members = context
+        .service
+        .members(&context.caller, &image_id(id)?)
+        .await?;
+    let body = wire::write_members(members.iter());
+    Ok(Answer::of(StatusCode::OK, JSON, body))
+}
+
+pub(super) async fn add(
+    context: &Context<'_>,
+    mut exchange: Exchange,
+    id: &str,
+    member: &str,
+) -> Result<Answer> {
+    let can_share = wire::parse_member(&body(context, &mut exchange).await?)?;
+    wire::check_member_id(member)?;
+    let id = image_id(id)?;
+    let added = context
+        .service
+        .add_member(&context.caller, &id, member, can_share);
+    added.await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn replace(
+    context: &Context<'_>,
+    mut exchange: Exchange,
+    id: &str,
+) -> Result<Answer> {
+    let wanted = wire::parse_memberships(&body(context, &mut exchange).await?)?;
+    let id = image_id(id)?;
+    context
+        .service
+        .replace_members(&context.caller, &id, &wanted)
+        .await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn remove(context: &Context<'_>, id: &str, member: &str) -> Result<Answer> {
+    let id = image_id(id)?;
+    context
+        .service
+        .remove_member(&context.caller, &id, member)
+        .await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn shared_images(context: &Context<'_>, member: &str) -> Result<Answer> {
+    let shared = context
+        .service
+        .shared_images(&context.caller, member)
+        .await?;
+    let images = shared.iter().map(|record| &record.image);
+    let body = wire::write_shared_images(images, member);
+    Ok(Answer::of(StatusCode::OK, JSON, body))
+}
+
+async fn body(context: &Context<'_>, exchange: &mut Exchange) -> Result<Vec<u8>> {
+    match exchange.body.take() {
+        None => Ok(Vec::new()),
+        Some(body) => read_small(body, context.settings.patience).await,
+    }
+}

@@ -1,0 +1,171 @@
+//! The door of the v1 API.
+
+mod download;
+mod endpoint;
+mod images;
+mod list_query;
+mod members;
+mod versions;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{HOST, LOCATION};
+
+use self::endpoint::{Accepted, Endpoint, Style, route};
+use super::answer::{Answer, TEXT};
+use super::body::Patience;
+use super::errors::{method_not_allowed, status_page};
+use super::exchange::Exchange;
+use super::frame::Door;
+use super::health::NodeHealth;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Caller, ImageId};
+use crate::service::Service;
+
+/// What an operator says about this door.
+#[derive(Debug, Clone)]
+pub struct V1Settings {
+    /// What senders may take their time for.
+    pub patience: Patience,
+    /// Start of the URLs in answers; without it, what the client asked for.
+    pub public_endpoint: Option<String>,
+    /// While this file is there, `/healthcheck` says that the node is out of service.
+    pub disable_by_file: Option<PathBuf>,
+}
+
+/// The v1 API over the service.
+pub struct V1Door {
+    service: Arc<Service>,
+    settings: V1Settings,
+    health: Arc<NodeHealth>,
+}
+
+/// What a verb's handler needs beside the request itself.
+struct Context<'a> {
+    service: &'a Arc<Service>,
+    settings: &'a V1Settings,
+    caller: Caller,
+    style: Style,
+    base: String,
+}
+
+impl Context<'_> {
+    /// What comes before an image's identifier in its `uri`, for answers that have one.
+    fn uri_base(&self) -> Option<String> {
+        match self.style {
+            Style::Versioned => None,
+            Style::Unversioned => Some(self.images_base()),
+        }
+    }
+
+    /// What comes before an image's identifier in its address.
+    fn images_base(&self) -> String {
+        let version = match self.style {
+            Style::Versioned => "/v1",
+            Style::Unversioned => "",
+        };
+        format!("{}{version}/images/", self.base)
+    }
+}
+
+/// The identifier in a path. What cannot be one is the identifier of no image.
+fn image_id(text: &str) -> Result<ImageId> {
+    text.parse().map_err(|_| {
+        let message = format!("Image with identifier {text} not found");
+        Error::new(Kind::NotFound, message)
+    })
+}
+
+impl V1Door {
+    /// The door to a service.
+    pub fn new(service: Arc<Service>, settings: V1Settings, health: Arc<NodeHealth>) -> Self {
+        Self {
+            service,
+            settings,
+            health,
+        }
+    }
+
+    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
+    fn base(&self, exchange: &Exchange) -> String {
+        if let Some(endpoint) = &self.settings.public_endpoint {
+            return endpoint.trim_end_matches('/').to_owned();
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let host = exchange.header(HOST).unwrap_or_default();
+        let host = if host.bytes().all(plain) { host } else { "" };
+        format!("http://{host}")
+    }
+
+    async fn dispatch(
+        &self,
+        endpoint: Endpoint,
+        style: Style,
+        exchange: Exchange,
+    ) -> Result<Answer> {
+        let context = Context {
+            service: &self.service,
+            settings: &self.settings,
+            caller: Caller::administrator(),
+            style,
+            base: self.base(&exchange),
+        };
+        match endpoint {
+            Endpoint::Versions { choice } => Ok(versions::answer(choice, &context.base)),
+            Endpoint::RedirectToV1 => {
+                let page = status_page(StatusCode::FOUND, "", exchange.headers());
+                Ok(page.with(LOCATION, &format!("{}/v1/", context.base)))
+            }
+            Endpoint::Healthcheck => Ok(self.healthcheck().await),
+            Endpoint::Options => Ok(Answer::empty(StatusCode::OK)),
+            Endpoint::Index => images::list(&context, &exchange, false).await,
+            Endpoint::Detail => images::list(&context, &exchange, true).await,
+            Endpoint::Create => images::create(&context, exchange).await,
+            Endpoint::Download { id } => download::get(&context, &exchange, &id).await,
+            Endpoint::Show { id } => images::show(&context, &id).await,
+            Endpoint::Update { id } => images::update(&context, exchange, &id).await,
+            Endpoint::Delete { id } => images::delete(&context, &id).await,
+            Endpoint::Members { id } => members::list(&context, &id).await,
+            Endpoint::ReplaceMembers { id } => members::replace(&context, exchange, &id).await,
+            Endpoint::AddMember { id, member } => {
+                members::add(&context, exchange, &id, &member).await
+            }
+            Endpoint::RemoveMember { id, member } => members::remove(&context, &id, &member).await,
+            Endpoint::SharedImages { member } => members::shared_images(&context, &member).await,
+            Endpoint::NotFound => Ok(status_page(StatusCode::NOT_FOUND, "", exchange.headers())),
+            Endpoint::NotImplemented => Ok(status_page(
+                StatusCode::NOT_IMPLEMENTED,
+                "",
+                exchange.headers(),
+            )),
+            Endpoint::MethodNotAllowed(allowed) => {
+                Ok(method_not_allowed(allowed, exchange.headers()))
+            }
+        }
+    }
+
+    async fn healthcheck(&self) -> Answer {
+        match self
+            .health
+            .problem(&self.service, self.settings.disable_by_file.as_deref())
+            .await
+        {
+            None => Answer::of(StatusCode::OK, TEXT, "OK"),
+            Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
+        }
+    }
+}
+
+impl Door for V1Door {
+    async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
+        let accepted = Accepted::parse(exchange.header(http::header::ACCEPT));
+        let (endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);
+        (
+            endpoint.route(),
+            self.dispatch(endpoint, style, exchange).await,
+        )
+    }
+}

@@ -1,0 +1,23 @@
+//! Which versions there are.
+
+use http::StatusCode;
+
+use crate::api::answer::{Answer, JSON};
+
+/// The versions, newest first, as `/` and `/versions` show them.
+pub(super) fn answer(choice: bool, base: &str) -> Answer {
+    let status = if choice {
+        StatusCode::MULTIPLE_CHOICES
+    } else {
+        StatusCode::OK
+    };
+    let entry = |id: &str| {
+        serde_json::json!({
+            "id": id,
+            "status": "DEPRECATED",
+            "links": [{"rel": "self", "href": format!("{base}/v1/")}],
+        })
+    };
+    let body = serde_json::json!({"versions": [entry("v1.1"), entry("v1.0")]});
+    Answer::of(status, JSON, body.to_string())
+}

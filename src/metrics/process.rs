@@ -1,0 +1,62 @@
+//! What the kernel counts for this process.
+
+use std::fs;
+
+/// Usage of this process.
+pub(super) struct Usage {
+    pub(super) resident_bytes: u64,
+    pub(super) cpu_seconds: f64,
+    pub(super) open_fds: usize,
+    pub(super) max_fds: u64,
+    pub(super) start_time_seconds: f64,
+}
+
+/// Reads /proc; `None` where there is none.
+pub(super) fn read() -> Option<Usage> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, in parentheses, may hold blanks: count from behind it.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    let ticks_per_second = sysconf(libc::_SC_CLK_TCK)?;
+    let page_bytes = sysconf(libc::_SC_PAGESIZE)?;
+    // Fields 14, 15, 22 and 24 of proc(5), counted from the third.
+    let (user, system, started, resident) = (number(11)?, number(12)?, number(19)?, number(21)?);
+    Some(Usage {
+        resident_bytes: resident * page_bytes as u64,
+        cpu_seconds: (user + system) as f64 / ticks_per_second,
+        open_fds: fs::read_dir("/proc/self/fd").ok()?.count(),
+        max_fds: max_fds()?,
+        start_time_seconds: boot_time_seconds()? + started as f64 / ticks_per_second,
+    })
+}
+
+fn sysconf(name: libc::c_int) -> Option<f64> {
+    // SAFETY: takes an integer and returns one.
+    let value = unsafe { libc::sysconf(name) };
+    (value > 0).then_some(value as f64)
+}
+
+fn max_fds() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+fn boot_time_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn this_process_uses_something() {
+        let usage = super::read().unwrap();
+        assert!(usage.resident_bytes > 1 << 20);
+        assert!(usage.open_fds > 2);
+        assert!(usage.start_time_seconds > 1.6e9);
+    }
+}
