@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::board::Board;
 use super::cpu::Kernels;
 use super::feed::{Feed, Finish, Offer};
+use super::lane::Lane;
 use super::state::DIGEST_BYTES;
 
 /// How much a stream may queue before a push waits, unless said otherwise.
@@ -126,7 +127,10 @@ impl Md5Stream {
             match self.feed.offer(next) {
                 Offer::Taken => return,
                 Offer::Pressing => return self.threads.board.urge(),
-                Offer::Begun(lane) => return self.threads.board.schedule(lane),
+                Offer::Begun(md5, piece) => {
+                    let lane = Lane::new(Arc::clone(&self.feed), md5, piece);
+                    return self.threads.board.schedule(lane);
+                }
                 Offer::Full(piece) => next = piece,
             }
             self.feed.room().await;
