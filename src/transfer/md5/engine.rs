@@ -116,7 +116,8 @@ pub struct Md5Stream {
 
 impl Md5Stream {
     /// Hands over the next piece of the message; the pieces are hashed in order.
-    /// Pieces of 64 KiB to 1 MiB cost least.
+    /// Pieces of 64 KiB to 1 MiB cost least; they should be well below half the
+    /// window. A piece of 4 KiB or less may be hashed on the spot.
     ///
     /// Waits only while a whole window of bytes is queued, and until half of it
     /// is done. Not cancel safe: if the wait is given up, the piece is lost, and
