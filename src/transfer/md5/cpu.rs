@@ -54,10 +54,12 @@ impl Kernels {
 
 /// All compressors for one stream that run on this CPU.
 pub(super) fn singles() -> Vec<Single> {
-    let mut singles = vec![Single::portable()];
+    let portable = [Single::portable()].into_iter();
     #[cfg(target_arch = "x86_64")]
-    singles.extend(Single::avx512vl());
-    singles
+    let singles = portable.chain(Single::avx512vl());
+    #[cfg(not(target_arch = "x86_64"))]
+    let singles = portable;
+    singles.collect()
 }
 
 /// The best family of lane kernels that runs on this CPU.

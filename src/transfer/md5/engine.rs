@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::board::Board;
 use super::cpu::Kernels;
 use super::feed::{Feed, Finish, Offer};
+use super::lane::Lane;
 use super::state::DIGEST_BYTES;
 
 /// How much a stream may queue before a push waits, unless said otherwise.
@@ -115,7 +116,8 @@ pub struct Md5Stream {
 
 impl Md5Stream {
     /// Hands over the next piece of the message; the pieces are hashed in order.
-    /// Pieces of 64 KiB to 1 MiB cost least.
+    /// Pieces of 64 KiB to 1 MiB cost least; they should be well below half the
+    /// window. A piece of 4 KiB or less may be hashed on the spot.
     ///
     /// Waits only while a whole window of bytes is queued, and until half of it
     /// is done. Not cancel safe: if the wait is given up, the piece is lost, and
@@ -126,7 +128,10 @@ impl Md5Stream {
             match self.feed.offer(next) {
                 Offer::Taken => return,
                 Offer::Pressing => return self.threads.board.urge(),
-                Offer::Begun(lane) => return self.threads.board.schedule(lane),
+                Offer::Begun(md5, piece) => {
+                    let lane = Lane::new(Arc::clone(&self.feed), md5, piece);
+                    return self.threads.board.schedule(lane);
+                }
                 Offer::Full(piece) => next = piece,
             }
             self.feed.room().await;

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use super::lane::Lane;
 use super::state::{DIGEST_BYTES, Md5};
 
 /// A piece up to this size is hashed by who brings it, if the stream is at
@@ -16,8 +15,8 @@ const INLINE_BYTES: usize = 4 * 1024;
 
 /// One stream's queue and, while nothing is queued, its MD5 state.
 ///
-/// Either the state is at rest here and the queue is empty, or a [`Lane`] has
-/// the state; there is never more than one.
+/// Either the state is at rest here and the queue is empty, or a lane has the
+/// state; a stream has one lane at most.
 #[derive(Debug)]
 pub(super) struct Feed {
     inner: Mutex<Inner>,
@@ -56,8 +55,8 @@ pub(super) enum Offer {
     Taken,
     /// As taken, and the stream has just become urgent.
     Pressing,
-    /// It begins a new lane, which a hash thread must get.
-    Begun(Lane),
+    /// The stream was at rest: the state and the piece must go into a lane.
+    Begun(Md5, Bytes),
     /// The window is full: wait for [`Feed::room`], then offer it again.
     Full(Bytes),
 }
@@ -86,7 +85,7 @@ impl Feed {
     }
 
     /// Queues a piece, unless the window is full already.
-    pub(super) fn offer(self: &Arc<Self>, piece: Bytes) -> Offer {
+    pub(super) fn offer(&self, piece: Bytes) -> Offer {
         let mut guard = self.lock();
         let inner = &mut *guard;
         match &mut inner.state {
@@ -99,8 +98,7 @@ impl Feed {
                 let md5 = md5.clone();
                 inner.state = State::InLane;
                 inner.queued_bytes = piece.len();
-                drop(guard);
-                Offer::Begun(Lane::new(Arc::clone(self), md5, piece))
+                Offer::Begun(md5, piece)
             }
             State::InLane if inner.queued_bytes >= self.window_bytes => {
                 inner.push_waits = true;

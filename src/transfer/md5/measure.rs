@@ -3,13 +3,15 @@
 use super::cpu::{lane_families, singles};
 use super::rounds::{BLOCK_BYTES, Chain, INITIAL};
 
+type Run = dyn Fn(&mut [Chain], &[&[u8]]);
+
 /// A kernel that this CPU can run.
 pub struct Measurable {
     /// Instruction set and lanes.
     pub name: &'static str,
     /// The most streams it takes.
     pub width: usize,
-    run: Box<dyn Fn(&mut [Chain], &[&[u8]])>,
+    run: Box<Run>,
 }
 
 impl Measurable {

@@ -6,7 +6,7 @@
 //! (Intel), and five where it takes two (AMD Zen 4).
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_mm_cvtsi32_si128, _mm_cvtsi128_si32};
+use std::arch::x86_64::{_mm_cvtsi32_si128, _mm_cvtsi128_si32, _mm_loadu_si32};
 
 use super::rounds::{BLOCK_BYTES, Chain, Word, block, sines};
 #[cfg(target_arch = "x86_64")]
@@ -68,7 +68,10 @@ fn avx512vl(chain: &mut Chain, blocks: &[[u8; BLOCK_BYTES]]) {
     let sines = sines();
     let mut vector = chain.map(|word| Vl4(_mm_cvtsi32_si128(word.cast_signed())));
     for data in blocks {
-        let words = words(data).map(|word| Vl4(_mm_cvtsi32_si128(word.cast_signed())));
+        let (words, _) = data.as_chunks::<4>();
+        // SAFETY: each load reads the four bytes of its array. Through `u32`
+        // the compiler would load more at once and take it apart: a third slower.
+        let words = std::array::from_fn(|at| Vl4(unsafe { _mm_loadu_si32(words[at].as_ptr()) }));
         // SAFETY: this function is compiled for the features `Vl4` needs.
         vector = unsafe { block(vector, &words, sines) };
     }

@@ -251,6 +251,20 @@ fn more_streams_than_lanes_take_turns() {
 }
 
 #[test]
+fn a_thread_is_called_up_when_lanes_run_out() {
+    for kernels in kernel_sets() {
+        let engine = HashEngine::start_with(2, kernels).unwrap();
+        let mut stuck = engine.stream();
+        let (first, is_reached, _go_on) = stopper();
+        block_on(stuck.push(first));
+        is_reached.recv().unwrap();
+        // One thread stands still with one lane; here is one stream too many for it.
+        let streams = vec![vec![20_000]; kernels.width()];
+        assert_eq!(block_on(hash_all(&engine, &streams)), Vec::<usize>::new());
+    }
+}
+
+#[test]
 fn streams_outlive_the_engine_handle() {
     let data = Bytes::from(noise(9, 300_000));
     let digest = block_on(async {
