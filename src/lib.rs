@@ -7,6 +7,7 @@ pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod registry;
+pub mod server;
 pub mod service;
 pub mod store;
 pub mod transfer;

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::answer::{Answer, TEXT};
+use super::answer::Answer;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
-use super::health::NodeHealth;
+use super::health::{NodeHealth, health_answer};
 use crate::error::Result;
 use crate::metrics;
 use crate::service::Service;
@@ -21,7 +21,7 @@ const EXPOSITION: HeaderValue =
 
 /// `/metrics` and `/healthcheck`.
 pub struct AdminDoor {
-    service: Arc<Service>,
+    service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ pub struct AdminDoor {
 impl AdminDoor {
     /// The door to a node.
     pub fn new(
-        service: Arc<Service>,
+        service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
     ) -> Self {
@@ -41,7 +41,9 @@ impl AdminDoor {
     }
 
     async fn metrics(&self) -> Answer {
-        if let Ok(census) = self.service.check().await {
+        if let Some(service) = self.service.upgrade()
+            && let Ok(census) = service.check().await
+        {
             for (status, count) in census.by_status() {
                 metrics::images(status.as_str(), count);
             }
@@ -51,11 +53,14 @@ impl AdminDoor {
     }
 
     async fn healthcheck(&self) -> Answer {
-        let disable_by_file = self.disable_by_file.as_deref();
-        match self.health.problem(&self.service, disable_by_file).await {
-            None => Answer::of(StatusCode::OK, TEXT, "OK"),
-            Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
-        }
+        let problem = match self.service.upgrade() {
+            Some(service) => {
+                let disable_by_file = self.disable_by_file.as_deref();
+                self.health.problem(&service, disable_by_file).await
+            }
+            None => Some("ENDING"),
+        };
+        health_answer(problem)
     }
 }
 

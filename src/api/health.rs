@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::StatusCode;
+
+use super::answer::{Answer, TEXT};
 use crate::service::Service;
 
 /// What is known beside what the service says of itself.
@@ -33,5 +36,13 @@ impl NodeHealth {
             Ok(_) => None,
             Err(_) => Some("REGISTRY UNAVAILABLE"),
         }
+    }
+}
+
+/// What `/healthcheck` answers.
+pub(super) fn health_answer(problem: Option<&'static str>) -> Answer {
+    match problem {
+        None => Answer::of(StatusCode::OK, TEXT, "OK"),
+        Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
     }
 }

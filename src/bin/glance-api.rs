@@ -1,1 +1,7 @@
-fn main() {}
+//! The API server of the Image service.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    glance::server::api_main()
+}

@@ -35,6 +35,20 @@ pub fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket, Liste
     listen(address, options).map_err(|cause| ListenError { address, cause })
 }
 
+/// Whether nobody listens there yet. Sockets that share an address would share it with those
+/// of another process too, and each would get half of the other's clients.
+///
+/// # Errors
+/// [`ListenError`] when the address is in use, not ours, or not allowed.
+pub fn check_free(address: SocketAddr) -> Result<(), ListenError> {
+    let claim = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(address))
+    };
+    claim().map_err(|cause| ListenError { address, cause })
+}
+
 fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),

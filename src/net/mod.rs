@@ -12,4 +12,4 @@ mod transport;
 pub use body::{Completion, ResponseBody};
 pub use connection::{Connection, ConnectionSettings, Handler, serve};
 pub use head_guard::Violation;
-pub use listener::{ListenError, ListenOptions, bind};
+pub use listener::{ListenError, ListenOptions, bind, check_free};

@@ -15,12 +15,12 @@ use http::StatusCode;
 use http::header::{HOST, LOCATION};
 
 use self::endpoint::{Accepted, Endpoint, Style, route};
-use super::answer::{Answer, TEXT};
+use super::answer::Answer;
 use super::body::Patience;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
-use super::health::NodeHealth;
+use super::health::{NodeHealth, health_answer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, ImageId};
 use crate::service::Service;
@@ -148,14 +148,8 @@ impl V1Door {
     }
 
     async fn healthcheck(&self) -> Answer {
-        match self
-            .health
-            .problem(&self.service, self.settings.disable_by_file.as_deref())
-            .await
-        {
-            None => Answer::of(StatusCode::OK, TEXT, "OK"),
-            Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
-        }
+        let disable_by_file = self.settings.disable_by_file.as_deref();
+        health_answer(self.health.problem(&self.service, disable_by_file).await)
     }
 }
 

@@ -4,11 +4,11 @@
 //! followed when it is a symbolic link: nothing a name says leads out of the folder.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl Folder {
     /// Whether files here can be written past the page cache.
     pub(super) fn takes_direct_writes(&self) -> io::Result<bool> {
         let probe = Uuid::new_v4();
-        let file = self.create_staged(probe, 0o600)?;
+        let file = self.create_staged(probe, None)?;
         let direct = self.open_staged_direct(probe);
         drop(file);
         self.remove_staged(probe)?;
@@ -104,9 +104,18 @@ impl Folder {
     }
 
     /// Makes the file of an upload.
-    pub(super) fn create_staged(&self, upload: Uuid, mode: u32) -> io::Result<File> {
+    pub(super) fn create_staged(&self, upload: Uuid, mode: Option<u32>) -> io::Result<File> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        open_at(&self.staging, &upload.to_string(), flags, mode)
+        let file = open_at(
+            &self.staging,
+            &upload.to_string(),
+            flags,
+            mode.unwrap_or(0o666),
+        )?;
+        if let Some(mode) = mode {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(file)
     }
 
     /// Opens the file of an upload once more, to be written past the page cache.

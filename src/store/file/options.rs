@@ -18,8 +18,8 @@ pub enum FileIo {
 pub struct FileStoreOptions {
     /// The folder of the images; made when it is not there.
     pub folder: PathBuf,
-    /// Permission bits of new files.
-    pub file_mode: u32,
+    /// Permission bits of new files, exactly; without, what the umask leaves of 0666.
+    pub file_mode: Option<u32>,
     /// How files are written.
     pub io: FileIo,
     /// Most bytes of one upload that wait for the disk.

@@ -12,7 +12,7 @@ use crate::transfer::disk::{Disk, IoBackend, probe_uring};
 fn options(folder: &Path, io: FileIo) -> FileStoreOptions {
     FileStoreOptions {
         folder: folder.to_owned(),
-        file_mode: 0o640,
+        file_mode: Some(0o640),
         io,
         window_bytes: 1 << 20,
     }

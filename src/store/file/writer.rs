@@ -187,7 +187,7 @@ impl Drop for FileWriter {
 fn open_staged(
     folder: &Folder,
     upload: Uuid,
-    mode: u32,
+    mode: Option<u32>,
     io: FileIo,
     size_hint_bytes: Option<u64>,
 ) -> io::Result<(File, Option<File>)> {

@@ -1,0 +1,62 @@
+//! The operator's listener, on a thread of its own: load cannot starve it.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use socket2::Socket;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::build::{App, StartError};
+use crate::api::{AdminDoor, Frame, FrameSettings};
+use crate::net::{self, ConnectionSettings};
+use crate::transfer::Blocking;
+
+/// Serves the operator's door until the process ends.
+pub(super) fn start(
+    app: &App,
+    listener: Socket,
+    settings: ConnectionSettings,
+    frame: FrameSettings,
+    drain: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
+    let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
+    let blocking = app.blocking();
+    let run = move || {
+        let handler = Frame::new(AdminDoor::new(service, health, disable_by_file), frame);
+        let serve = serve(listener, Rc::new(handler), settings, blocking, drain);
+        if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
+            tracing::error!(%error, "the operator's listener ended");
+        }
+    };
+    let thread = std::thread::Builder::new().name("admin".to_owned());
+    thread.spawn(run).map_err(StartError::Threads)?;
+    Ok(())
+}
+
+async fn serve(
+    listener: Socket,
+    handler: Rc<Frame<AdminDoor>>,
+    settings: ConnectionSettings,
+    blocking: Blocking,
+    drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener.into())?;
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let (handler, blocking, drain) = (Rc::clone(&handler), blocking.clone(), drain.clone());
+        tokio::task::spawn_local(async move {
+            let served = net::serve(stream, peer, &settings, handler, blocking, drain).await;
+            if let Err(error) = served {
+                tracing::debug!(%peer, %error, "the operator's connection broke");
+            }
+        });
+    }
+}

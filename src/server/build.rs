@@ -1,0 +1,204 @@
+//! From the configuration to the parts of a running node.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::{JoinHandle, available_parallelism};
+
+use crate::api::NodeHealth;
+use crate::config::{self, Config};
+use crate::error::Error;
+use crate::image::FormatRules;
+use crate::registry::{OpenError, SledOptions, SledRegistry};
+use crate::service::{Housekeeper, HousekeeperError, Limits, Service};
+use crate::store::{FileIo, FileStore, FileStoreError, FileStoreOptions, Stores};
+use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
+use crate::transfer::md5::HashEngine;
+use crate::transfer::{BlockPool, Blocking, BlockingThreads};
+use crate::{log, metrics};
+
+/// Unused upload buffers that are kept, in blocks: 16 MiB.
+const MOST_IDLE_BLOCKS: usize = 64;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Registry(#[from] OpenError),
+    #[error(transparent)]
+    FileStore(#[from] FileStoreError),
+    #[error("default_store = {0}: there is no such store")]
+    DefaultStore(String),
+    #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
+    NoUring(#[from] NoUring),
+    #[error(transparent)]
+    Housekeeper(#[from] HousekeeperError),
+    #[error("the registry cannot be brought to rest: {0}")]
+    Recovery(Error),
+    #[error("threads cannot be started: {0}")]
+    Threads(#[source] io::Error),
+    #[error(transparent)]
+    Listen(#[from] crate::net::ListenError),
+    #[error("metrics cannot be set up: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// The parts of a running node.
+pub struct App {
+    /// The configuration they were made from.
+    pub config: Config,
+    /// The verbs.
+    pub service: Arc<Service>,
+    /// What `/healthcheck` asks.
+    pub health: Arc<NodeHealth>,
+    /// The I/O engine of the workers.
+    pub io_backend: IoBackend,
+    /// Workers to start.
+    pub workers: usize,
+    blocking: BlockingThreads,
+    housekeeper: JoinHandle<()>,
+}
+
+impl App {
+    /// The threads for calls that may block.
+    pub fn blocking(&self) -> Blocking {
+        self.blocking.handle()
+    }
+
+    /// Ends what the workers no longer need, once they are gone.
+    pub fn close(self) {
+        let Self {
+            service,
+            housekeeper,
+            ..
+        } = self;
+        drop(service);
+        // What it did not finish is found at the next start.
+        let _ = housekeeper.join();
+    }
+}
+
+/// Makes every part, and brings the registry to rest after a process that ended somehow.
+///
+/// # Errors
+/// [`StartError`], which says what is to be done.
+pub fn build(config: Config) -> Result<App, StartError> {
+    metrics::install()?;
+    let blocking = BlockingThreads::start(config.data.blocking_threads);
+    let blocking = blocking.map_err(StartError::Threads)?;
+    let io_backend = choose_backend(config.data.io_backend)?;
+    let disk = Disk::new(io_backend, blocking.handle());
+    let registry = SledRegistry::open(&SledOptions {
+        folder: config.registry.registry_dir.clone(),
+        cache_bytes: config.registry.registry_cache_size,
+    })?;
+    let store = FileStore::open(file_store_options(&config), disk)?;
+    let default_store = config.store.default_store;
+    let stores = Stores::new(vec![Arc::new(store)], default_store)
+        .ok_or_else(|| StartError::DefaultStore(default_store.to_owned()))?;
+    let hash_threads = or_cores(config.data.hash_threads);
+    let hashes = HashEngine::start(hash_threads).map_err(StartError::Threads)?;
+    let image_count = registry.image_count_at_open();
+    tracing::info!(target: log::STARTUP, images = image_count, folder = %config.registry.registry_dir.display(), "registry open");
+    tracing::info!(target: log::STARTUP, engine = io_backend.as_str(), hash = hashes.kernels(), hash_threads, "data plane ready");
+    let (housekeeper, orders) = Housekeeper::new();
+    let service = Arc::new(Service::new(
+        Arc::new(registry),
+        stores,
+        hashes,
+        BlockPool::new(MOST_IDLE_BLOCKS),
+        limits(&config),
+        housekeeper,
+    ));
+    recover(&service)?;
+    let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
+    Ok(App {
+        workers: or_cores(config.listen.workers),
+        health: Arc::default(),
+        config,
+        service,
+        io_backend,
+        blocking,
+        housekeeper,
+    })
+}
+
+fn recover(service: &Service) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(StartError::Threads)?;
+    let recovered = runtime
+        .block_on(service.recover())
+        .map_err(StartError::Recovery)?;
+    if recovered != Default::default() {
+        tracing::info!(
+            target: log::STARTUP,
+            interrupted_uploads = recovered.interrupted_uploads,
+            images_with_remains = recovered.images_with_remains,
+            "cleaning up after the process before"
+        );
+    }
+    Ok(())
+}
+
+fn choose_backend(wanted: config::IoBackend) -> Result<IoBackend, StartError> {
+    let chosen = match wanted {
+        config::IoBackend::Threads => IoBackend::Threads,
+        config::IoBackend::Uring => {
+            probe_uring()?;
+            IoBackend::Uring
+        }
+        config::IoBackend::Auto => match probe_uring() {
+            Ok(()) => IoBackend::Uring,
+            Err(NoUring(cause)) => {
+                tracing::warn!(%cause, "this system refuses io_uring; files are written by threads");
+                IoBackend::Threads
+            }
+        },
+    };
+    metrics::io_backend(chosen.as_str());
+    Ok(chosen)
+}
+
+/// An option where zero means one for each core.
+fn or_cores(option: usize) -> usize {
+    match option {
+        0 => available_parallelism().map_or(1, NonZero::get),
+        number => number,
+    }
+}
+
+fn file_store_options(config: &Config) -> FileStoreOptions {
+    FileStoreOptions {
+        folder: config.store.filesystem_store_datadir.clone(),
+        file_mode: config.store.filesystem_store_file_perm,
+        io: match config.store.filesystem_store_io {
+            config::StoreIo::Auto => FileIo::Auto,
+            config::StoreIo::Direct => FileIo::Direct,
+            config::StoreIo::Buffered => FileIo::Buffered,
+        },
+        window_bytes: config.data.upload_window_size,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let quota = |quota: Option<u64>| {
+        quota.map_or(usize::MAX, |quota| {
+            usize::try_from(quota).unwrap_or(usize::MAX)
+        })
+    };
+    let images = &config.images;
+    Limits {
+        image_size_cap_bytes: images.image_size_cap,
+        property_quota: quota(images.image_property_quota),
+        member_quota: quota(images.image_member_quota),
+        default_page: images.limit_param_default,
+        largest_page: images.api_limit_max,
+        delayed_delete: images.delayed_delete,
+        upload_window_bytes: config.data.upload_window_size,
+        formats: FormatRules {
+            disk_formats: images.disk_formats.clone(),
+            container_formats: images.container_formats.clone(),
+        },
+    }
+}

@@ -1,0 +1,60 @@
+//! The end of a process: what is in flight ends first.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval, sleep_until};
+
+use super::balance::Balance;
+use crate::log;
+use crate::service::InFlight;
+
+/// How often a drain says what it waits for.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// Returns when the process is told to end: the name of the signal.
+pub(super) async fn told_to_end() -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok("SIGTERM"),
+            _ = interrupt.recv() => return Ok("SIGINT"),
+            _ = hang_up.recv() => tracing::warn!(
+                "SIGHUP changes nothing: log files that were moved are opened anew by themselves, \
+                 and a new configuration needs a restart"
+            ),
+        }
+    }
+}
+
+/// Waits until every connection and every upload has ended, but not longer than `limit`.
+/// Says what it waits for. Whether all ended.
+pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    let mut report = interval(REPORT_EVERY);
+    // The first tick is at once, before anything had a chance to end.
+    report.tick().await;
+    let ended = async {
+        balance.all_ended().await;
+        uploads.all_ended().await;
+    };
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut ended => return true,
+            () = sleep_until(deadline) => {
+                say(balance, uploads, "the time to drain is over; what is in flight is cut");
+                return false;
+            }
+            _ = report.tick() => say(balance, uploads, "waiting for what is in flight"),
+        }
+    }
+}
+
+fn say(balance: &Balance, uploads: &InFlight, message: &str) {
+    let (connections, uploads) = (balance.connections(), uploads.count());
+    tracing::info!(target: log::STARTUP, connections, uploads, "{message}");
+}

@@ -1,0 +1,15 @@
+//! The life of a server process: configuration, parts, workers, drain.
+//!
+//! `build` makes the parts an [`App`] has, in one straight line; `run` binds, starts a
+//! thread a worker, says so, and waits for the signal to end.
+
+mod admin;
+mod balance;
+mod build;
+mod drain;
+mod limits;
+mod run;
+mod worker;
+
+pub use build::{App, StartError, build};
+pub use run::api_main;
