@@ -40,7 +40,6 @@ pub(super) struct Segment {
     moved: Cell<u64>,
     /// Bytes hyper took off the piece.
     taken: Cell<u64>,
-    completion: RefCell<Option<Completion>>,
 }
 
 impl Segment {
@@ -70,14 +69,6 @@ impl Segment {
     }
 }
 
-impl Drop for Segment {
-    fn drop(&mut self) {
-        if let Some(done) = self.completion.take() {
-            done.run(self.moved.get(), self.left() == 0);
-        }
-    }
-}
-
 /// The file segments of one connection, in the order in which hyper will ask for them.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -92,22 +83,24 @@ impl Outbox {
             slice,
             moved: Cell::new(0),
             taken: Cell::new(0),
-            completion: RefCell::new(completion),
         });
         self.segments.borrow_mut().push_back(Rc::clone(&segment));
         Piece::File(FilePiece {
             segment,
             outbox: Rc::clone(self),
+            completion,
         })
     }
 
     /// The segment whose bytes are next, if a file's bytes are.
     pub(super) fn front(&self) -> Option<Rc<Segment>> {
+        self.segments.borrow().front().cloned()
+    }
+
+    /// Lets go of a segment that hyper is done with, and with it of its file.
+    fn remove(&self, done: &Rc<Segment>) {
         let mut segments = self.segments.borrow_mut();
-        while segments.front().is_some_and(|segment| segment.left() == 0) {
-            segments.pop_front();
-        }
-        segments.front().cloned()
+        segments.retain(|segment| !Rc::ptr_eq(segment, done));
     }
 
     /// Whether hyper took bytes of a file that were never moved.
@@ -128,6 +121,7 @@ pub enum Piece {
 pub struct FilePiece {
     segment: Rc<Segment>,
     outbox: Rc<Outbox>,
+    completion: Option<Completion>,
 }
 
 impl FilePiece {
@@ -141,6 +135,15 @@ impl FilePiece {
         self.segment.taken.set(taken);
         if taken != self.segment.moved.get() {
             self.outbox.miscounted.set(true);
+        }
+    }
+}
+
+impl Drop for FilePiece {
+    fn drop(&mut self) {
+        self.outbox.remove(&self.segment);
+        if let Some(done) = self.completion.take() {
+            done.run(self.segment.moved.get(), self.segment.left() == 0);
         }
     }
 }
@@ -207,9 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn moved_segments_leave_the_queue() {
-        let (outbox, _piece) = piece(100);
-        outbox.front().unwrap().moved(100);
+    fn a_segment_leaves_with_its_piece() {
+        let (outbox, piece) = piece(100);
+        assert!(outbox.front().is_some());
+        drop(piece);
         assert!(outbox.front().is_none());
     }
 }
