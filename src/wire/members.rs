@@ -1,6 +1,6 @@
 //! Memberships as JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::text;
@@ -125,6 +125,39 @@ pub fn write_shared_images<'a>(
 /// Writes the body of `PUT …/members/{member}`: the client's side of [`parse_member`].
 pub fn write_member(can_share: bool) -> Vec<u8> {
     format!("{{\"member\":{{\"can_share\":{can_share}}}}}").into_bytes()
+}
+
+/// Writes the body of `PUT …/members`: the client's side of [`parse_memberships`].
+pub fn write_memberships(members: &[Member]) -> Vec<u8> {
+    let rows = members.iter();
+    write_rows(
+        "memberships",
+        "member_id",
+        rows.map(|member| (member.id.as_str(), member.can_share)),
+    )
+}
+
+/// The members of an image as a client reads them: what [`write_members`] writes.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct MemberListing {
+    /// The tenants the image is shared with.
+    pub members: Vec<Member>,
+}
+
+/// The images of a tenant as a client reads them: what [`write_shared_images`] writes.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SharedImageListing {
+    /// The images that are shared with the tenant.
+    pub shared_images: Vec<SharedImage>,
+}
+
+/// An image that is shared with a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedImage {
+    /// The image.
+    pub image_id: String,
+    /// Whether the tenant may share the image further.
+    pub can_share: bool,
 }
 
 fn write_rows<'a>(list: &str, key: &str, rows: impl Iterator<Item = (&'a str, bool)>) -> Vec<u8> {

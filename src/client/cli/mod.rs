@@ -1,0 +1,1 @@
+//! The `glance` command line.
