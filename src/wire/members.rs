@@ -236,4 +236,21 @@ mod tests {
             r#"{"members":[{"member_id":"a\"b","can_share":true}]}"#
         );
     }
+
+    #[test]
+    fn both_sides_agree_on_lists() {
+        let members = vec![Member {
+            id: "tenant".to_owned(),
+            can_share: true,
+        }];
+        let written = write_memberships(&members);
+        let read = parse_memberships(&written).unwrap();
+        assert_eq!(read, [("tenant".to_owned(), Some(true))]);
+        let listing: MemberListing =
+            serde_json::from_slice(&write_members(members.iter())).unwrap();
+        assert_eq!(listing.members, members);
+        let shared = write_rows("shared_images", "image_id", [("7", true)].into_iter());
+        let listing: SharedImageListing = serde_json::from_slice(&shared).unwrap();
+        assert_eq!(listing.shared_images[0].image_id, "7");
+    }
 }
