@@ -127,7 +127,7 @@ impl Client {
                     // A kept connection may have been closed by the server meanwhile. What was
                     // not sent, or asks only to be told something, is asked again.
                     let unsent = failure.take_message().is_some();
-                    let is_safe = call.method.is_safe();
+                    let is_safe = call.method.is_safe() && !failure.error().is_parse();
                     if !(connection.is_reused && (unsent || is_safe)) {
                         return Err(self.describe(failure.into_error()));
                     }

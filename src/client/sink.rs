@@ -87,7 +87,8 @@ pub(super) enum End {
 /// The writing thread, seen from the transfer.
 pub(super) struct Sink {
     commands: mpsc::Sender<Command>,
-    outcome: oneshot::Receiver<io::Result<()>>,
+    /// How the thread ended; gone when that was asked for.
+    outcome: Option<oneshot::Receiver<io::Result<()>>>,
     /// What is written to, for messages.
     name: String,
     bytes: u64,
@@ -108,7 +109,7 @@ impl Sink {
         spawned.map_err(|error| ClientError::io("Starting a thread failed", error))?;
         let mut sink = Self {
             commands,
-            outcome,
+            outcome: Some(outcome),
             name,
             bytes: 0,
         };
@@ -151,10 +152,9 @@ impl Sink {
     /// Ends the thread and waits for it.
     pub(super) async fn end(mut self, how: End) -> Result<()> {
         self.send(Command::End(how)).await?;
-        match (&mut self.outcome).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.describe(error)),
-            Err(_) => Err(self.describe(io::Error::other("the writing thread died"))),
+        match self.outcome().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.describe(error)),
         }
     }
 
@@ -166,16 +166,25 @@ impl Sink {
     }
 
     async fn failure(&mut self) -> ClientError {
-        let error = match (&mut self.outcome).await {
-            Ok(Err(error)) => error,
-            _ => io::Error::other("the writing thread died"),
-        };
+        let outcome = self.outcome().await;
+        let error = outcome.err().unwrap_or_else(died);
         self.describe(error)
+    }
+
+    async fn outcome(&mut self) -> io::Result<()> {
+        match self.outcome.take() {
+            Some(outcome) => outcome.await.unwrap_or_else(|_| Err(died())),
+            None => Err(died()),
+        }
     }
 
     fn describe(&self, error: io::Error) -> ClientError {
         ClientError::io(format!("Writing {} failed", self.name), error)
     }
+}
+
+fn died() -> io::Error {
+    io::Error::other("the writing thread has ended")
 }
 
 /// The thread: carries out commands until the end, or until an error or the transfer's own

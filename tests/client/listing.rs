@@ -121,7 +121,7 @@ fn refusals_are_typed_and_keep_the_servers_words() {
     ]);
     let client = client(&peer);
     block_on(async {
-        let mut next = async || client.delete_image(ID).await.unwrap_err();
+        let next = async || client.delete_image(ID).await.unwrap_err();
         let error = next().await;
         assert!(matches!(error, ClientError::NotAuthenticated { .. }));
         assert!(error.to_string().contains("OS_AUTH_TOKEN"));
@@ -159,7 +159,7 @@ fn members_are_listed_added_replaced_and_removed() {
     };
     block_on(async {
         let members = client.get_image_members(ID).await.unwrap();
-        assert_eq!(members, [member.clone()]);
+        assert_eq!(members, std::slice::from_ref(&member));
         let images = client.get_member_images("t/1").await.unwrap();
         assert_eq!(images[0].image_id, "7");
         client.add_member(ID, "t1", None).await.unwrap();

@@ -27,10 +27,15 @@ impl Seen {
     }
 }
 
+/// Every request that came, in the order in which they came.
+type Log = Arc<Mutex<Vec<Seen>>>;
+
 /// A request that a step is to answer.
 pub struct Exchange {
     pub seen: Seen,
     pub stream: BufReader<TcpStream>,
+    log: Log,
+    position: usize,
 }
 
 /// What happens to the connection after a step.
@@ -45,7 +50,7 @@ pub type Step = Box<dyn FnOnce(&mut Exchange) -> Then + Send>;
 /// The running server.
 pub struct Peer {
     pub port: u16,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Log,
 }
 
 impl Peer {
@@ -54,7 +59,7 @@ impl Peer {
     pub fn start(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Log::default();
         let script = Arc::new(Mutex::new(VecDeque::from(steps)));
         let log = seen.clone();
         thread::spawn(move || {
@@ -84,50 +89,34 @@ impl Peer {
     }
 }
 
-fn serve(
-    stream: TcpStream,
-    connection: usize,
-    script: &Mutex<VecDeque<Step>>,
-    log: &Mutex<Vec<Seen>>,
-) {
+fn serve(stream: TcpStream, connection: usize, script: &Mutex<VecDeque<Step>>, log: &Log) {
+    // Else a body that follows its head is still here when the connection is reset.
+    stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
-    loop {
-        let Some(mut seen) = read_head(&mut stream) else {
-            return;
-        };
+    while let Some(mut seen) = read_head(&mut stream) {
         seen.connection = connection;
-        let Some(step) = script.lock().unwrap().pop_front() else {
-            log.lock().unwrap().push(seen);
-            return;
-        };
-        let mut exchange = Exchange { seen, stream };
-        // Logged before the answer, so that whoever has the answer finds the request; and
-        // again after it, with its body.
         let position = {
             let mut log = log.lock().unwrap();
-            log.push(exchange.seen.clone());
+            log.push(seen.clone());
             log.len() - 1
         };
-        exchange.read_wanted_body_into(log, position, step);
-        let Exchange { seen, stream: back } = exchange;
-        if seen.header("x-test-close").is_some() {
+        let Some(step) = script.lock().unwrap().pop_front() else {
+            return;
+        };
+        let mut exchange = Exchange {
+            seen,
+            stream,
+            log: log.clone(),
+            position,
+        };
+        if matches!(step(&mut exchange), Then::Close) {
             return;
         }
-        stream = back;
+        stream = exchange.stream;
     }
 }
 
 impl Exchange {
-    fn read_wanted_body_into(&mut self, log: &Mutex<Vec<Seen>>, position: usize, step: Step) {
-        let then = step(self);
-        log.lock().unwrap()[position] = self.seen.clone();
-        if matches!(then, Then::Close) {
-            self.seen
-                .headers
-                .push(("x-test-close".to_owned(), String::new()));
-        }
-    }
-
     /// Asks for the body where the client waits for that, and reads it.
     pub fn read_body(&mut self) {
         if self.seen.header("expect").is_some() {
@@ -185,6 +174,8 @@ impl Exchange {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        // Before the answer, so that whoever has the answer finds the whole request.
+        self.log.lock().unwrap()[self.position] = self.seen.clone();
         self.send(head.as_bytes());
     }
 }
