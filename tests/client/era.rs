@@ -142,6 +142,11 @@ fn nothing_is_deleted_unasked() {
         stdout(&dry),
         format!("Dry run. We would have done the following:\nDelete image {ID}\n")
     );
+    // Commands without dry runs must not take the option for nothing.
+    for wet in [&["image-delete", ID][..], &["member-delete", ID, "t1"]] {
+        let output = run(&peer, &[wet, &["--dry-run"]].concat());
+        assert_eq!(output.status.code(), Some(2));
+    }
     assert!(peer.seen().is_empty());
     let output = run(&peer, &["-f", "delete", ID]);
     assert_eq!(stdout(&output), format!("Deleted image {ID}\n"));
@@ -165,7 +170,6 @@ fn members_are_lists_with_a_footnote() {
             "200 OK",
             r#"{"members":[{"member_id":"a","can_share":true},{"member_id":"b","can_share":false}]}"#,
         ),
-        answer("204 No Content", &[], ""),
         answer("204 No Content", &[], ""),
         answer("204 No Content", &[], ""),
     ]);

@@ -27,14 +27,15 @@ else when a transfer takes more than two seconds.";
 #[derive(Debug, Parser)]
 #[command(name = "glance", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct CommandLine {
-    #[command(flatten)]
-    pub(super) options: GlobalOptions,
     #[command(subcommand)]
     pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) options: GlobalOptions,
 }
 
 /// Options of every command; they may stand before it or after it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct GlobalOptions {
     /// Address of the server, as in http://HOST:9292 [env: OS_IMAGE_URL, GLANCE_URL]
     #[arg(

@@ -53,6 +53,11 @@ fn run(command_line: CommandLine) -> Outcome {
 }
 
 async fn carry_out(session: &Session, command: &Command) -> Outcome {
+    if session.options.era.dry_run && !knows_dry_runs(command) {
+        return Err(Failure::Usage(
+            "This command knows no --dry-run; nothing was done.".to_owned(),
+        ));
+    }
     match command {
         Command::ImageList(args) => today::list(session, args).await,
         Command::ImageShow(args) => today::show(session, args).await,
@@ -75,6 +80,19 @@ async fn carry_out(session: &Session, command: &Command) -> Outcome {
         Command::MemberAdd(args) => era::member_add(session, args).await,
         Command::MembersReplace(args) => era::members_replace(session, args).await,
     }
+}
+
+/// Whether the command changes nothing on a dry run.
+fn knows_dry_runs(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::ImageCreate(_)
+            | Command::ImageUpdate(_)
+            | Command::ImageDownload(_)
+            | Command::ImageDelete(_)
+            | Command::MemberCreate(_)
+            | Command::MemberDelete(_)
+    )
 }
 
 fn report(failure: &Failure) {

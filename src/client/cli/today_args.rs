@@ -141,8 +141,8 @@ pub(super) struct DownloadArgs {
     /// Id, URI or unique name of the image
     pub(super) image: String,
     /// File for the data, which is replaced when they are complete and right; until then they
-    /// are in PATH.part, from which a broken download goes on. Without it, or with -, the
-    /// data go to standard output, if that is no terminal
+    /// are in PATH.part, from which a broken download goes on. A new file is its owner's alone.
+    /// Without it, or with -, the data go to standard output, if that is no terminal
     #[arg(long, value_name = "PATH")]
     pub(super) file: Option<String>,
     /// Show a progress bar from the start
