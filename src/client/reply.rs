@@ -194,7 +194,12 @@ fn json_message(json: &Value) -> Option<String> {
         let mut inner = object.values().filter_map(|value| value.get("message"));
         inner.find_map(Value::as_str)
     };
-    direct.or_else(nested).map(|text| text.trim().to_owned())
+    // Glance puts a standard sentence and a break of HTML before its own words.
+    let own = |text: &str| {
+        let last = text.rsplit("<br /><br />").next().unwrap_or_default();
+        last.trim().to_owned()
+    };
+    direct.or_else(nested).map(own)
 }
 
 /// The last paragraph: before it come the status and a standard sentence.
@@ -222,6 +227,9 @@ mod tests {
     fn finds_the_words_of_a_refusal() {
         let flat = serde_json::json!({"message": " Gone ", "code": "404 Not Found"});
         assert_eq!(json_message(&flat).as_deref(), Some("Gone"));
+        let long = "There was a conflict.<br /><br />\nImage exists\n\n";
+        let long = serde_json::json!({"message": long});
+        assert_eq!(json_message(&long).as_deref(), Some("Image exists"));
         let nested = serde_json::json!({"error": {"message": "no", "code": 401}});
         assert_eq!(json_message(&nested).as_deref(), Some("no"));
         assert_eq!(json_message(&serde_json::json!([1])), None);
