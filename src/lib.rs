@@ -1,5 +1,6 @@
 //! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
 pub mod api;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod image;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `glance`: the client on the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    glance::client::cli::main()
+}

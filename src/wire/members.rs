@@ -1,6 +1,6 @@
 //! Memberships as JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::text;
@@ -127,6 +127,39 @@ pub fn write_member(can_share: bool) -> Vec<u8> {
     format!("{{\"member\":{{\"can_share\":{can_share}}}}}").into_bytes()
 }
 
+/// Writes the body of `PUT …/members`: the client's side of [`parse_memberships`].
+pub fn write_memberships(members: &[Member]) -> Vec<u8> {
+    let rows = members.iter();
+    write_rows(
+        "memberships",
+        "member_id",
+        rows.map(|member| (member.id.as_str(), member.can_share)),
+    )
+}
+
+/// The members of an image as a client reads them: what [`write_members`] writes.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct MemberListing {
+    /// The tenants the image is shared with.
+    pub members: Vec<Member>,
+}
+
+/// The images of a tenant as a client reads them: what [`write_shared_images`] writes.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SharedImageListing {
+    /// The images that are shared with the tenant.
+    pub shared_images: Vec<SharedImage>,
+}
+
+/// An image that is shared with a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedImage {
+    /// The image.
+    pub image_id: String,
+    /// Whether the tenant may share the image further.
+    pub can_share: bool,
+}
+
 fn write_rows<'a>(list: &str, key: &str, rows: impl Iterator<Item = (&'a str, bool)>) -> Vec<u8> {
     let mut out = format!("{{\"{list}\":[").into_bytes();
     for (position, (id, can_share)) in rows.enumerate() {
@@ -202,5 +235,22 @@ mod tests {
             String::from_utf8(write_members(members.iter())).unwrap(),
             r#"{"members":[{"member_id":"a\"b","can_share":true}]}"#
         );
+    }
+
+    #[test]
+    fn both_sides_agree_on_lists() {
+        let members = vec![Member {
+            id: "tenant".to_owned(),
+            can_share: true,
+        }];
+        let written = write_memberships(&members);
+        let read = parse_memberships(&written).unwrap();
+        assert_eq!(read, [("tenant".to_owned(), Some(true))]);
+        let listing: MemberListing =
+            serde_json::from_slice(&write_members(members.iter())).unwrap();
+        assert_eq!(listing.members, members);
+        let shared = write_rows("shared_images", "image_id", [("7", true)].into_iter());
+        let listing: SharedImageListing = serde_json::from_slice(&shared).unwrap();
+        assert_eq!(listing.shared_images[0].image_id, "7");
     }
 }

@@ -12,8 +12,8 @@ pub use conditions::{Selection, select};
 pub use escapes::decode_escapes;
 pub use json::{ImageMeta, Listing, write_detail, write_image, write_listing};
 pub use members::{
-    check_member_id, parse_member, parse_memberships, write_member, write_members,
-    write_shared_images,
+    MemberListing, SharedImage, SharedImageListing, check_member_id, parse_member,
+    parse_memberships, write_member, write_members, write_memberships, write_shared_images,
 };
 pub use meta_fields::{MetaReader, is_true_word, write_fields};
 pub use meta_headers::{Spelling, read_meta, write_meta};

@@ -1,0 +1,303 @@
+//! The commands of 2011.
+
+use serde_json::json;
+
+use super::bar::Bar;
+use super::era_args::{
+    AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs,
+};
+use super::era_render::{block, index_heading, index_row, members, rule, shared_images};
+use super::failure::{Failure, Outcome};
+use super::fields::{Typed, split_pair};
+use super::session::Session;
+use super::source;
+use super::text::{printable, printable_lines};
+use crate::client::{ListOptions, Pages};
+use crate::image::Member;
+use crate::wire::ImageMeta;
+
+/// Images a page, as the client of 2012 has it.
+const PAGE_SIZE: u32 = 10;
+/// Filters of the API; what is none of them is a property.
+const FILTERS: [&str; 12] = [
+    "changes-since",
+    "container_format",
+    "disk_format",
+    "id",
+    "is_public",
+    "min_disk",
+    "min_ram",
+    "name",
+    "protected",
+    "size_max",
+    "size_min",
+    "status",
+];
+
+/// The two lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Index,
+    Details,
+}
+
+pub(super) async fn list(session: &Session, args: &FilterArgs, style: Style) -> Outcome {
+    let mut pages = pages(session, args, style)?;
+    let mut shown = Vec::new();
+    let mut is_first = true;
+    while let Some(page) = pages.next_page().await? {
+        if session.options.json {
+            shown.extend(page);
+            continue;
+        }
+        if !is_first && session.pages_are_read() && !session.asks("Fetch next page?", true)? {
+            return Ok(());
+        }
+        session.print(&page_text(session, &page, style, is_first))?;
+        is_first = false;
+    }
+    match (session.options.json, is_first) {
+        (true, _) => session.print_json(&shown),
+        (false, true) => session.print_line("No public images found."),
+        (false, false) => Ok(()),
+    }
+}
+
+fn page_text(session: &Session, page: &[ImageMeta], style: Style, is_first: bool) -> String {
+    let mut text = match (style, is_first) {
+        (Style::Index, true) => index_heading(),
+        (Style::Details, true) => rule(),
+        _ => String::new(),
+    };
+    for image in page {
+        match style {
+            Style::Index => text.push_str(&index_row(image)),
+            Style::Details => {
+                text.push_str(&block(image, session.client.endpoint()));
+                text.push_str(&rule());
+            }
+        }
+    }
+    text
+}
+
+fn pages<'a>(session: &'a Session, args: &FilterArgs, style: Style) -> Outcome<Pages<'a>> {
+    let order = &session.options.list;
+    let mut options = ListOptions {
+        marker: order.marker.clone(),
+        sort_key: order.sort_key.clone(),
+        sort_dir: order.sort_dir.clone(),
+        ..ListOptions::default()
+    };
+    for filter in &args.filters {
+        let (name, value) = split_pair(filter)?;
+        let name = match name.to_lowercase().replace('-', "_").as_str() {
+            "changes_since" => "changes-since".to_owned(),
+            other => other.to_owned(),
+        };
+        if FILTERS.contains(&name.as_str()) {
+            options = options.filter(name, value);
+        } else {
+            options.properties.push((name, value.to_owned()));
+        }
+    }
+    let pages = match style {
+        Style::Index => session.client.pages(options),
+        Style::Details => session.client.pages_detailed(options),
+    };
+    Ok(pages.with_page_size(order.limit.unwrap_or(PAGE_SIZE)))
+}
+
+pub(super) async fn show(session: &Session, args: &ImageId) -> Outcome {
+    let image = session.client.get_image_meta(&args.image).await?;
+    if session.options.json {
+        return session.print_json(&image);
+    }
+    session.print(&block(&image, session.client.endpoint()))
+}
+
+pub(super) async fn add(session: &Session, args: &AddArgs) -> Outcome {
+    let mut typed = typed(session, &args.fields)?;
+    add_default_formats(&mut typed);
+    let has_source = typed.value("location").is_some() || typed.copy_from.is_some();
+    let fields = typed.clone().into_fields()?;
+    if session.options.era.dry_run {
+        return would(session, "Add new image with metadata:", &typed);
+    }
+    let data = if has_source { None } else { source::piped()? };
+    let length_bytes = data.as_ref().and_then(|data| data.length_bytes());
+    let bar = Bar::new(length_bytes, session.show(false));
+    let data = data.map(|data| data.with_progress(bar.progress()));
+    let outcome = session.client.add_image(&fields, data).await;
+    bar.end();
+    let image = outcome.map_err(|error| {
+        session.note("Failed to add image. Got error:");
+        Failure::of_transfer(error)
+    })?;
+    if session.options.json {
+        return session.print_json(&image);
+    }
+    session.print_line(&format!(
+        "Added new image with ID: {}",
+        printable(&image.id)
+    ))
+}
+
+/// The formats of the first client, unless one is given that wants its like beside it.
+fn add_default_formats(typed: &mut Typed) {
+    let is_amazon =
+        |format: Option<&str>| format.is_some_and(|f| ["aki", "ari", "ami"].contains(&f));
+    if is_amazon(typed.value("disk_format")) || is_amazon(typed.value("container_format")) {
+        return;
+    }
+    for (field, format) in [("disk_format", "raw"), ("container_format", "ovf")] {
+        if typed.value(field).is_none() {
+            typed.set(field, format);
+        }
+    }
+}
+
+pub(super) async fn update(session: &Session, args: &UpdateArgs) -> Outcome {
+    let typed = typed(session, &args.fields)?;
+    let fields = typed.clone().into_fields()?;
+    if session.options.era.dry_run {
+        let what = format!("Update existing image {} with metadata:", args.image);
+        return would(session, &what, &typed);
+    }
+    let update = session
+        .client
+        .update_image(&args.image, &fields, true, None);
+    let image = update.await?;
+    if session.options.json {
+        return session.print_json(&image);
+    }
+    session.print_line(&format!("Updated image {}", printable(&args.image)))
+}
+
+pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Outcome {
+    if session.options.era.dry_run {
+        let what = format!("Delete image {}", args.image);
+        return would(session, &what, &Typed::default());
+    }
+    session.confirm(&format!("Delete image {}?", printable(&args.image)))?;
+    session.client.delete_image(&args.image).await?;
+    if session.options.json {
+        return session.print_json(&json!({"deleted": [args.image], "failed": []}));
+    }
+    session.print_line(&format!("Deleted image {}", printable(&args.image)))
+}
+
+pub(super) async fn clear(session: &Session) -> Outcome {
+    let is_dry = session.options.era.dry_run;
+    if !is_dry {
+        session.confirm("Delete all images?")?;
+    }
+    let images = session
+        .client
+        .pages(ListOptions::default())
+        .collect()
+        .await?;
+    let mut deleted = Vec::new();
+    let mut failed = Vec::new();
+    for image in &images {
+        if is_dry {
+            let what = format!("Delete image {}", image.id);
+            would(session, &what, &Typed::default())?;
+            continue;
+        }
+        match session.client.delete_image(&image.id).await {
+            Ok(()) => deleted.push(image.id.as_str()),
+            Err(error) => {
+                let words = printable_lines(&error.to_string());
+                session.note(&format!("Cannot delete {}: {words}", printable(&image.id)));
+                failed.push(json!({"image": image.id, "error": error.to_string()}));
+            }
+        }
+    }
+    if session.options.json {
+        session.print_json(&json!({"deleted": deleted, "failed": failed}))?;
+    } else {
+        for id in &deleted {
+            session.print_line(&format!("Deleted image {}", printable(id)))?;
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "{} of {} images could not be deleted.",
+        failed.len(),
+        images.len()
+    )))
+}
+
+pub(super) async fn image_members(session: &Session, args: &ImageId) -> Outcome {
+    let list = session.client.get_image_members(&args.image).await?;
+    if session.options.json {
+        return session.print_json(&list);
+    }
+    session.print(&members(&list))
+}
+
+pub(super) async fn member_images(session: &Session, args: &MemberId) -> Outcome {
+    let list = session.client.get_member_images(&args.member).await?;
+    if session.options.json {
+        return session.print_json(&list);
+    }
+    session.print(&shared_images(&list))
+}
+
+pub(super) async fn member_add(session: &Session, args: &MemberAddArgs) -> Outcome {
+    if session.options.era.dry_run {
+        let what = format!("Add member {} to image {}", args.member, args.image);
+        return would(session, &what, &Typed::default());
+    }
+    let can_share = Some(session.options.era.can_share);
+    let add = session
+        .client
+        .add_member(&args.image, &args.member, can_share);
+    add.await?;
+    report_member(session, "added", &args.image, &args.member)
+}
+
+pub(super) async fn members_replace(session: &Session, args: &MemberAddArgs) -> Outcome {
+    if session.options.era.dry_run {
+        let what = format!(
+            "Replace members of image {} with {}",
+            args.image, args.member
+        );
+        return would(session, &what, &Typed::default());
+    }
+    let only = Member {
+        id: args.member.clone(),
+        can_share: session.options.era.can_share,
+    };
+    session.client.replace_members(&args.image, &[only]).await?;
+    report_member(session, "replaced", &args.image, &args.member)
+}
+
+fn report_member(session: &Session, what: &str, image: &str, member: &str) -> Outcome {
+    if session.options.json {
+        return session.print_json(&json!({"image": image, "member": member, "done": what}));
+    }
+    Ok(())
+}
+
+/// The fields that were typed, with a word on those that are the server's.
+fn typed(session: &Session, arguments: &[String]) -> Outcome<Typed> {
+    let typed = Typed::from_pairs(arguments)?;
+    for field in &typed.dropped {
+        session.note(&format!("Found non-settable field {field}. Removing."));
+    }
+    Ok(typed)
+}
+
+/// What a dry run prints.
+fn would(session: &Session, what: &str, typed: &Typed) -> Outcome {
+    session.print_line("Dry run. We would have done the following:")?;
+    session.print_line(&printable(what))?;
+    for (name, value) in typed.fields.iter().chain(&typed.properties) {
+        session.print_line(&format!("  {} => {}", printable(name), printable(value)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Tables, in the two styles that scripts and eyes are used to.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::text::printable;
+
+/// Which end of a column its cells stand at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// A table with lines round its cells, as python-glanceclient prints it. Cells are escaped.
+pub(super) fn boxed(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let heading_row: Vec<String> = headings.iter().map(|text| (*text).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(&heading_row)
+        .chain(rows)
+        .map(|row| {
+            row.iter()
+                .map(|cell| printable(cell).into_owned())
+                .collect()
+        })
+        .collect();
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].width())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let dashes: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+    let rule = format!("+{}+\n", dashes.join("+"));
+    let mut text = rule.clone();
+    for (position, row) in rows.iter().enumerate() {
+        for (cell, width) in row.iter().zip(&widths) {
+            text.push_str("| ");
+            text.push_str(&padded(cell, *width, Align::Left));
+            text.push(' ');
+        }
+        text.push_str("|\n");
+        if position == 0 {
+            text.push_str(&rule);
+        }
+    }
+    text.push_str(&rule);
+    text
+}
+
+/// A column of a plain table.
+pub(super) struct Column {
+    pub(super) heading: &'static str,
+    pub(super) width: usize,
+    pub(super) align: Align,
+}
+
+/// The heading of a plain table and its line of dashes, as the clients of 2011 print it.
+pub(super) fn plain_heading(columns: &[Column]) -> String {
+    let headings: Vec<String> = columns.iter().map(|c| c.heading.to_owned()).collect();
+    let heading = plain_row(columns, &headings);
+    let dashes: Vec<String> = columns.iter().map(|c| "-".repeat(c.width)).collect();
+    format!("{heading}{}\n", dashes.join(" "))
+}
+
+/// A row of a plain table; what is too long for its column is cut. Cells are escaped.
+pub(super) fn plain_row(columns: &[Column], cells: &[String]) -> String {
+    let cells: Vec<String> = columns
+        .iter()
+        .zip(cells)
+        .map(|(column, cell)| {
+            let cut = cut_to(&printable(cell), column.width);
+            padded(&cut, column.width, column.align)
+        })
+        .collect();
+    format!("{}\n", cells.join(" "))
+}
+
+fn padded(cell: &str, width: usize, align: Align) -> String {
+    let blanks = " ".repeat(width.saturating_sub(cell.width()));
+    match align {
+        Align::Left => format!("{cell}{blanks}"),
+        Align::Right => format!("{blanks}{cell}"),
+    }
+}
+
+fn cut_to(cell: &str, width: usize) -> String {
+    let mut cut = String::new();
+    for character in cell.chars() {
+        cut.push(character);
+        if cut.width() > width {
+            cut.pop();
+            break;
+        }
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_fit_their_widest_cell() {
+        let rows = vec![
+            vec!["name".to_owned(), "日本".to_owned()],
+            vec!["x".to_owned(), "\u{7}".to_owned()],
+        ];
+        let wanted = "\
++----------+-------+
+| Property | Value |
++----------+-------+
+| name     | 日本  |
+| x        | \\u{7} |
++----------+-------+
+";
+        assert_eq!(boxed(&["Property", "Value"], &rows), wanted);
+    }
+
+    #[test]
+    fn plain_columns_are_cut_and_aligned() {
+        let columns = [
+            Column {
+                heading: "Name",
+                width: 4,
+                align: Align::Left,
+            },
+            Column {
+                heading: "Size",
+                width: 6,
+                align: Align::Right,
+            },
+        ];
+        assert_eq!(plain_heading(&columns), "Name   Size\n---- ------\n");
+        let row = ["abcdef".to_owned(), "42".to_owned()];
+        assert_eq!(plain_row(&columns, &row), "abcd     42\n");
+    }
+}

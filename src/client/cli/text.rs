@@ -1,0 +1,58 @@
+//! Text from a server, made safe for a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// The text with everything escaped that a terminal would act on or that would make it show
+/// other text than there is: control characters, directions, invisible marks.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_treacherous) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_treacherous(character) {
+            // Writing into a string cannot fail.
+            let _ = write!(safe, "{}", character.escape_unicode());
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// [`printable`], but line ends stay: for messages of several lines.
+pub(super) fn printable_lines(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
+fn is_treacherous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_a_terminal_would_act_on() {
+        assert_eq!(printable("München 日本"), "München 日本");
+        assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(printable("x\u{202e}gpj.exe\n"), "x\\u{202e}gpj.exe\\u{a}");
+        assert_eq!(printable("\u{9b}31m"), "\\u{9b}31m");
+        assert_eq!(printable_lines("a\nb\rc"), "a\nb\\u{d}c");
+    }
+}

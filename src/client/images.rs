@@ -1,0 +1,279 @@
+//! The verbs on images.
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use serde::Deserialize;
+
+use super::connector::{Call, Client};
+use super::error::{ClientError, Result};
+use super::list::ListOptions;
+use super::reply::Reply;
+use super::upload::Upload;
+use crate::image::{Checksum, Fields, Md5Digest};
+use crate::wire::{ImageMeta, Listing, read_meta, write_fields};
+
+const PURGE_PROPS: &str = "x-glance-registry-purge-props";
+
+#[derive(Deserialize)]
+struct Envelope {
+    image: ImageMeta,
+}
+
+/// The bytes of an image as they come.
+pub struct ImageData {
+    reply: Reply,
+    expected_bytes: Option<u64>,
+    received_bytes: u64,
+    start_byte: u64,
+    etag: Option<HeaderValue>,
+}
+
+impl Client {
+    /// One page of the list of images: id, name, formats, size and checksum of each.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_images(&self, options: &ListOptions) -> Result<Vec<ImageMeta>> {
+        self.list(&["images"], options).await
+    }
+
+    /// One page of the list of images with all their metadata.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_images_detailed(&self, options: &ListOptions) -> Result<Vec<ImageMeta>> {
+        self.list(&["images", "detail"], options).await
+    }
+
+    /// The metadata of an image, named by id or URI.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_image_meta(&self, image: &str) -> Result<ImageMeta> {
+        self.head(image).await.map(|(meta, _)| meta)
+    }
+
+    /// The metadata of an image and the entity tag of its data.
+    pub(super) async fn head(&self, image: &str) -> Result<(ImageMeta, Option<HeaderValue>)> {
+        let id = self.endpoint().image_id(image)?;
+        let call = Call::new(Method::HEAD, self.endpoint().path(&["images", &id]));
+        let reply = self.call(call).await.map_err(|error| naming(error, &id))?;
+        let meta = meta_of(&reply.headers, &id);
+        let etag = reply.headers.get(ETAG).cloned();
+        reply.discard().await?;
+        Ok((meta, etag))
+    }
+
+    /// The metadata of an image and its bytes.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_image(&self, image: &str) -> Result<(ImageMeta, ImageData)> {
+        self.get_image_from(image, 0, None).await
+    }
+
+    /// The metadata of an image and its bytes from `start_byte` on.
+    ///
+    /// `validator` is the entity tag of the bytes that are there already
+    /// ([`ImageData::etag`]): an image that has another by now is sent whole. A server that
+    /// knows no ranges sends it whole, too. [`ImageData::start_byte`] tells.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_image_from(
+        &self,
+        image: &str,
+        start_byte: u64,
+        validator: Option<&HeaderValue>,
+    ) -> Result<(ImageMeta, ImageData)> {
+        let id = self.endpoint().image_id(image)?;
+        let mut call = Call::new(Method::GET, self.endpoint().path(&["images", &id]));
+        if start_byte > 0 {
+            let range = HeaderValue::try_from(format!("bytes={start_byte}-"));
+            // Made of digits, which stand in any header.
+            range.into_iter().for_each(|range| {
+                call.headers.insert(RANGE, range);
+            });
+            if let Some(validator) = validator {
+                call.headers.insert(IF_RANGE, validator.clone());
+            }
+        }
+        let reply = self.call(call).await?;
+        let meta = meta_of(&reply.headers, &id);
+        let data = ImageData::new(reply, start_byte)?;
+        Ok((meta, data))
+    }
+
+    /// Registers an image, with its data or without (a reservation).
+    ///
+    /// The size is stated when it is known, and the server's checksum is compared with the
+    /// MD5 of what was sent.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn add_image(&self, fields: &Fields, data: Option<Upload>) -> Result<ImageMeta> {
+        let call = Call::new(Method::POST, self.endpoint().path(&["images"]));
+        self.send_image(call, fields, data).await
+    }
+
+    /// Changes the metadata of an image, or gives a reserved one its data.
+    ///
+    /// `purge_properties` removes the properties that `fields` does not name.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn update_image(
+        &self,
+        image: &str,
+        fields: &Fields,
+        purge_properties: bool,
+        data: Option<Upload>,
+    ) -> Result<ImageMeta> {
+        let id = self.endpoint().image_id(image)?;
+        let mut call = Call::new(Method::PUT, self.endpoint().path(&["images", &id]));
+        let purge = if purge_properties { "true" } else { "false" };
+        call.headers
+            .insert(PURGE_PROPS, HeaderValue::from_static(purge));
+        self.send_image(call, fields, data).await
+    }
+
+    /// Deletes an image.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn delete_image(&self, image: &str) -> Result<()> {
+        let id = self.endpoint().image_id(image)?;
+        let call = Call::new(Method::DELETE, self.endpoint().path(&["images", &id]));
+        self.call(call).await?.discard().await
+    }
+
+    async fn list(&self, segments: &[&str], options: &ListOptions) -> Result<Vec<ImageMeta>> {
+        let path = self.endpoint().path(segments);
+        let call = Call::new(Method::GET, format!("{path}{}", options.query()));
+        let listing: Listing = self.call(call).await?.json().await?;
+        Ok(listing.images)
+    }
+
+    async fn send_image(
+        &self,
+        mut call: Call,
+        fields: &Fields,
+        data: Option<Upload>,
+    ) -> Result<ImageMeta> {
+        let Some(data) = data else {
+            write_fields(fields, &mut call.headers)?;
+            let envelope: Envelope = self.call(call).await?.json().await?;
+            return Ok(envelope.image);
+        };
+        let mut fields = fields.clone();
+        fields.size_bytes = fields.size_bytes.or(data.length_bytes());
+        write_fields(&fields, &mut call.headers)?;
+        let (reply, digest) = self.upload(call, data).await?;
+        let envelope: Envelope = reply.json().await?;
+        check_digest(&envelope.image, &digest)?;
+        Ok(envelope.image)
+    }
+}
+
+impl ImageData {
+    fn new(reply: Reply, wanted_start: u64) -> Result<Self> {
+        let length: Option<u64> = reply
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let start_byte = match reply.status.as_u16() {
+            206 => first_byte(&reply.headers)
+                .filter(|first| *first == wanted_start)
+                .ok_or_else(|| {
+                    ClientError::Protocol(format!(
+                        "it has another range than the bytes from {wanted_start} on"
+                    ))
+                })?,
+            _ => 0,
+        };
+        Ok(Self {
+            etag: reply.headers.get(ETAG).cloned(),
+            reply,
+            expected_bytes: length,
+            received_bytes: 0,
+            start_byte,
+        })
+    }
+
+    /// The position in the image of the first byte that comes.
+    pub fn start_byte(&self) -> u64 {
+        self.start_byte
+    }
+
+    /// How many bytes come, where the server says so.
+    pub fn expected_bytes(&self) -> Option<u64> {
+        self.expected_bytes
+    }
+
+    /// The entity tag of the data.
+    pub fn etag(&self) -> Option<&HeaderValue> {
+        self.etag.as_ref()
+    }
+
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::ShortBody`] when the data end before they are complete, and
+    /// [`ClientError::Timeout`] when nothing comes for too long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        match self.reply.chunk().await {
+            Ok(Some(chunk)) => {
+                self.received_bytes += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            Ok(None) => Ok(None),
+            Err(error @ ClientError::Disconnected { .. }) => Err(match self.expected_bytes {
+                Some(expected_bytes) => ClientError::ShortBody {
+                    received_bytes: self.received_bytes + self.start_byte,
+                    expected_bytes: expected_bytes + self.start_byte,
+                },
+                None => error,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `bytes FIRST-LAST/TOTAL`.
+fn first_byte(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let (first, _) = text.strip_prefix("bytes ")?.split_once('-')?;
+    first.parse().ok()
+}
+
+fn meta_of(headers: &HeaderMap, id: &str) -> ImageMeta {
+    let mut meta = read_meta(headers);
+    if meta.id.is_empty() {
+        id.clone_into(&mut meta.id);
+    }
+    meta
+}
+
+/// A refused HEAD has no words of its own.
+fn naming(error: ClientError, id: &str) -> ClientError {
+    match error {
+        ClientError::NotFound { .. } => ClientError::NotFound {
+            message: format!("No image with ID {id} was found"),
+        },
+        other => other,
+    }
+}
+
+fn check_digest(image: &ImageMeta, digest: &Md5Digest) -> Result<()> {
+    let actual = Checksum::of(digest);
+    match &image.checksum {
+        Some(expected) if !expected.eq_ignore_ascii_case(actual.as_str()) => {
+            Err(ClientError::ChecksumMismatch {
+                expected: expected.clone(),
+                actual: actual.to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
+}

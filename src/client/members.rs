@@ -1,0 +1,87 @@
+//! The verbs on members: tenants that images are shared with.
+
+use http::Method;
+
+use super::connector::{Call, Client};
+use super::error::Result;
+use crate::image::Member;
+use crate::wire::{
+    MemberListing, SharedImage, SharedImageListing, check_member_id, write_member,
+    write_memberships,
+};
+
+impl Client {
+    /// The tenants an image is shared with.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`].
+    pub async fn get_image_members(&self, image: &str) -> Result<Vec<Member>> {
+        let id = self.endpoint().image_id(image)?;
+        let path = self.endpoint().path(&["images", &id, "members"]);
+        let listing: MemberListing = self
+            .call(Call::new(Method::GET, path))
+            .await?
+            .json()
+            .await?;
+        Ok(listing.members)
+    }
+
+    /// The images that are shared with a tenant.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`].
+    pub async fn get_member_images(&self, member: &str) -> Result<Vec<SharedImage>> {
+        check_member_id(member)?;
+        let path = self.endpoint().path(&["shared-images", member]);
+        let call = Call::new(Method::GET, path);
+        let listing: SharedImageListing = self.call(call).await?.json().await?;
+        Ok(listing.shared_images)
+    }
+
+    /// Shares an image with a tenant. Without `can_share` a new member may not share it
+    /// further, and a member it has already stays as it is.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`].
+    pub async fn add_member(
+        &self,
+        image: &str,
+        member: &str,
+        can_share: Option<bool>,
+    ) -> Result<()> {
+        let mut call = Call::new(Method::PUT, self.member_path(image, member)?);
+        if let Some(can_share) = can_share {
+            call = call.json(write_member(can_share));
+        }
+        self.call(call).await?.discard().await
+    }
+
+    /// Stops sharing an image with a tenant.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`].
+    pub async fn delete_member(&self, image: &str, member: &str) -> Result<()> {
+        let call = Call::new(Method::DELETE, self.member_path(image, member)?);
+        self.call(call).await?.discard().await
+    }
+
+    /// Shares an image with these tenants and no others.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`].
+    pub async fn replace_members(&self, image: &str, members: &[Member]) -> Result<()> {
+        let id = self.endpoint().image_id(image)?;
+        for member in members {
+            check_member_id(&member.id)?;
+        }
+        let path = self.endpoint().path(&["images", &id, "members"]);
+        let call = Call::new(Method::PUT, path).json(write_memberships(members));
+        self.call(call).await?.discard().await
+    }
+
+    fn member_path(&self, image: &str, member: &str) -> Result<String> {
+        let id = self.endpoint().image_id(image)?;
+        check_member_id(member)?;
+        Ok(self.endpoint().path(&["images", &id, "members", member]))
+    }
+}

@@ -1,0 +1,222 @@
+//! A file that is written aside as `NAME.part` and renamed to `NAME` when it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::digest::RunningMd5;
+use super::sink::Target;
+
+/// Bytes read at a time when what is there already is hashed.
+const READ_BYTES: usize = 256 * 1024;
+/// Tries to open the part while another program renames it away.
+const OPEN_TRIES: usize = 3;
+/// An image may be private, so a new file is its owner's alone.
+const NEW_FILE_MODE: u32 = 0o600;
+
+/// The part of a download that is there, locked against a second download of the same name.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Part {
+    /// Opens `NAME.part` beside the target, with what an earlier download left in it. A
+    /// target that is a symbolic link means the file it points to.
+    ///
+    /// # Errors
+    /// When the target is a folder or a device, when the part is anything but a plain file of
+    /// its own, or when another download has it open.
+    pub(super) fn open(target: &Path) -> io::Result<Self> {
+        let target = match fs::canonicalize(target) {
+            Ok(existing) if !existing.is_file() => {
+                return Err(io::Error::other("it exists and is not a plain file"));
+            }
+            Ok(existing) => existing,
+            Err(_) => target.to_owned(),
+        };
+        let mut name = OsString::from(target.file_name().ok_or_else(no_name)?);
+        name.push(".part");
+        let path = target.with_file_name(name);
+        for _ in 0..OPEN_TRIES {
+            let file = open_alone(&path)?;
+            // The program that held the lock before may have renamed the file meanwhile.
+            let opened = file.metadata()?;
+            if fs::symlink_metadata(&path).is_ok_and(|named| named.ino() == opened.ino()) {
+                return Ok(Self { file, path, target });
+            }
+        }
+        Err(io::Error::other("another download is writing it"))
+    }
+
+    fn keep_mode_of_target(&self) -> io::Result<()> {
+        match fs::metadata(&self.target) {
+            Ok(old) => self.file.set_permissions(old.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Opens or creates a plain file that has no other name, and locks it.
+fn open_alone(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(NEW_FILE_MODE)
+        // Without O_NONBLOCK a planted pipe would hang the open.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(io::Error::other(format!(
+            "{} is not a plain file of its own; remove it",
+            path.display()
+        )));
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another download is writing it")),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn no_name() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it has no file name")
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Target for Part {
+    fn read_present(&mut self, md5: &mut RunningMd5) -> io::Result<u64> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut present_bytes = 0;
+        self.file.seek(SeekFrom::Start(0))?;
+        loop {
+            let length = match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(present_bytes),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            md5.update(&buffer[..length]);
+            present_bytes += length as u64;
+        }
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0)).map(drop)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        self.keep_mode_of_target()?;
+        self.file.sync_all()?;
+        fs::rename(&self.path, &self.target)?;
+        let folder = match self.target.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder)?.sync_all()
+    }
+
+    fn discard(&mut self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        // A part without a byte is of no use to the next download.
+        if self.file.metadata()?.len() == 0 {
+            self.discard()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn publishes_under_the_name_with_the_mode_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image");
+        let mut part = Part::open(&target).unwrap();
+        part.write_all(b"new").unwrap();
+        part.publish().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o600);
+
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut part = Part::open(&target).unwrap();
+        part.write_all(b"newer").unwrap();
+        part.publish().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"newer");
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_to_a_file_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        symlink(&real, &link).unwrap();
+        let mut part = Part::open(&link).unwrap();
+        part.write_all(b"new").unwrap();
+        part.publish().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn refuses_planted_files_devices_and_a_second_download() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let planted = folder.path().join("a.part");
+        symlink(&victim, &planted).unwrap();
+        assert!(Part::open(&folder.path().join("a")).is_err());
+        let planted = folder.path().join("b.part");
+        fs::hard_link(&victim, &planted).unwrap();
+        assert!(Part::open(&folder.path().join("b")).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert!(Part::open(folder.path()).is_err());
+        assert!(Part::open(Path::new("/dev/null")).is_err());
+        let _first = Part::open(&folder.path().join("c")).unwrap();
+        let second = Part::open(&folder.path().join("c")).unwrap_err();
+        assert!(second.to_string().contains("another download"));
+    }
+
+    #[test]
+    fn finds_what_was_left_and_starts_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image");
+        let mut part = Part::open(&target).unwrap();
+        part.write_all(b"left").unwrap();
+        part.close().unwrap();
+        drop(part);
+        let mut part = Part::open(&target).unwrap();
+        assert_eq!(part.read_present(&mut RunningMd5::default()).unwrap(), 4);
+        part.restart().unwrap();
+        part.close().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
