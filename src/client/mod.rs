@@ -26,7 +26,6 @@ pub mod cli;
 
 mod connection;
 mod connector;
-mod digest;
 mod download;
 mod endpoint;
 mod error;

@@ -6,8 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::digest::RunningMd5;
 use super::sink::Target;
+use crate::transfer::md5::Md5;
 
 /// Bytes read at a time when what is there already is hashed.
 const READ_BYTES: usize = 256 * 1024;
@@ -102,7 +102,7 @@ impl Write for Part {
 }
 
 impl Target for Part {
-    fn read_present(&mut self, md5: &mut RunningMd5) -> io::Result<u64> {
+    fn read_present(&mut self, md5: &mut Md5) -> io::Result<u64> {
         let mut buffer = vec![0; READ_BYTES];
         let mut present_bytes = 0;
         self.file.seek(SeekFrom::Start(0))?;
@@ -214,7 +214,7 @@ mod tests {
         part.close().unwrap();
         drop(part);
         let mut part = Part::open(&target).unwrap();
-        assert_eq!(part.read_present(&mut RunningMd5::default()).unwrap(), 4);
+        assert_eq!(part.read_present(&mut Md5::default()).unwrap(), 4);
         part.restart().unwrap();
         part.close().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

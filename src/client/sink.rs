@@ -7,9 +7,9 @@ use std::thread;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::digest::RunningMd5;
 use super::error::{ClientError, Result};
 use crate::image::Md5Digest;
+use crate::transfer::md5::Md5;
 
 /// Chunks the socket may be ahead of the writing thread.
 const CHUNKS_AHEAD: usize = 16;
@@ -17,7 +17,7 @@ const CHUNKS_AHEAD: usize = 16;
 /// Something downloaded bytes are written to.
 pub(super) trait Target: Write + Send + 'static {
     /// Hashes what an earlier download left, and says how many bytes that is.
-    fn read_present(&mut self, md5: &mut RunningMd5) -> io::Result<u64>;
+    fn read_present(&mut self, md5: &mut Md5) -> io::Result<u64>;
     /// Drops everything written so far.
     fn restart(&mut self) -> io::Result<()>;
     /// Makes the complete data durable and visible.
@@ -42,7 +42,7 @@ impl<W: Write> Write for Stream<W> {
 }
 
 impl<W: Write + Send + 'static> Target for Stream<W> {
-    fn read_present(&mut self, _md5: &mut RunningMd5) -> io::Result<u64> {
+    fn read_present(&mut self, _md5: &mut Md5) -> io::Result<u64> {
         Ok(0)
     }
 
@@ -194,7 +194,7 @@ fn run(
     ready: oneshot::Sender<u64>,
     mut inbox: mpsc::Receiver<Command>,
 ) -> io::Result<()> {
-    let mut md5 = RunningMd5::default();
+    let mut md5 = Md5::default();
     let present_bytes = target.read_present(&mut md5)?;
     let _ = ready.send(present_bytes);
     while let Some(command) = inbox.blocking_recv() {
@@ -205,10 +205,10 @@ fn run(
             }
             Command::Restart => {
                 target.restart()?;
-                md5 = RunningMd5::default();
+                md5 = Md5::default();
             }
             Command::Digest(reply) => {
-                let _ = reply.send(md5.clone().finish());
+                let _ = reply.send(md5.clone().finalize());
             }
             Command::End(End::Publish) => return target.publish(),
             Command::End(End::Discard) => return target.discard(),

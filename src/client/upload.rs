@@ -12,11 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 
-use super::digest::RunningMd5;
 use super::gate::Gate;
 use super::io::SourceWait;
 use super::progress::Progress;
 use crate::image::Md5Digest;
+use crate::transfer::md5::Md5;
 
 /// Bytes read from a source at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -113,7 +113,7 @@ impl fmt::Debug for Upload {
 
 #[derive(Default)]
 struct UploadState {
-    md5: RunningMd5,
+    md5: Md5,
     complete: bool,
     source_error: Option<io::Error>,
 }
@@ -129,7 +129,7 @@ impl UploadWatch {
     /// The MD5 of the bytes, once all of them have been handed over.
     pub(super) fn digest(&self) -> Option<Md5Digest> {
         let state = self.lock();
-        state.complete.then(|| state.md5.clone().finish())
+        state.complete.then(|| state.md5.clone().finalize())
     }
 
     /// Why the source could not be read, if it could not.
@@ -343,9 +343,9 @@ mod tests {
             let (sent, watch) = send(upload);
             assert_eq!(sent.unwrap(), data);
             let digest = watch.digest().expect("complete");
-            let mut md5 = RunningMd5::default();
+            let mut md5 = Md5::default();
             md5.update(&data);
-            assert_eq!(Checksum::of(&digest), Checksum::of(&md5.finish()));
+            assert_eq!(Checksum::of(&digest), Checksum::of(&md5.finalize()));
         }
     }
 
