@@ -30,21 +30,15 @@ pub(super) struct BodySource {
     patience: Patience,
     waited: Duration,
     received_bytes: u64,
-    counted: crate::metrics::Transfer,
 }
 
 impl BodySource {
-    pub(super) fn new(
-        body: Incoming,
-        patience: Patience,
-        counted: crate::metrics::Transfer,
-    ) -> Self {
+    pub(super) fn new(body: Incoming, patience: Patience) -> Self {
         Self {
             body,
             patience,
             waited: Duration::ZERO,
             received_bytes: 0,
-            counted,
         }
     }
 
@@ -72,7 +66,6 @@ impl Source for BodySource {
             return Ok(None);
         };
         self.check_rate(began.elapsed(), bytes.len())?;
-        self.counted.moved(bytes.len() as u64);
         Ok(Some(bytes))
     }
 }

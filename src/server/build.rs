@@ -9,7 +9,7 @@ use crate::api::NodeHealth;
 use crate::config::{self, Config};
 use crate::error::Error;
 use crate::image::FormatRules;
-use crate::registry::{OpenError, SledOptions, SledRegistry};
+use crate::registry::{OpenError, Registry, SledOptions, SledRegistry};
 use crate::service::{Housekeeper, HousekeeperError, Limits, Service};
 use crate::store::{FileIo, FileStore, FileStoreError, FileStoreOptions, Stores};
 use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
@@ -87,23 +87,12 @@ pub fn build(config: Config) -> Result<App, StartError> {
     let blocking = BlockingThreads::start(config.data.blocking_threads);
     let blocking = blocking.map_err(StartError::Threads)?;
     let io_backend = choose_backend(config.data.io_backend)?;
-    let disk = Disk::new(io_backend, blocking.handle());
-    let registry = SledRegistry::open(&SledOptions {
-        folder: config.registry.registry_dir.clone(),
-        cache_bytes: config.registry.registry_cache_size,
-    })?;
-    let store = FileStore::open(file_store_options(&config), disk)?;
-    let default_store = config.store.default_store;
-    let stores = Stores::new(vec![Arc::new(store)], default_store)
-        .ok_or_else(|| StartError::DefaultStore(default_store.to_owned()))?;
-    let hash_threads = or_cores(config.data.hash_threads);
-    let hashes = HashEngine::start(hash_threads).map_err(StartError::Threads)?;
-    let image_count = registry.image_count_at_open();
-    tracing::info!(target: log::STARTUP, images = image_count, folder = %config.registry.registry_dir.display(), "registry open");
-    tracing::info!(target: log::STARTUP, engine = io_backend.as_str(), hash = hashes.kernels(), hash_threads, "data plane ready");
+    let registry = open_registry(&config)?;
+    let stores = open_stores(&config, Disk::new(io_backend, blocking.handle()))?;
+    let hashes = start_hashes(&config)?;
     let (housekeeper, orders) = Housekeeper::new();
     let service = Arc::new(Service::new(
-        Arc::new(registry),
+        registry,
         stores,
         hashes,
         BlockPool::new(MOST_IDLE_BLOCKS),
@@ -121,6 +110,39 @@ pub fn build(config: Config) -> Result<App, StartError> {
         blocking,
         housekeeper,
     })
+}
+
+fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    let folder = &config.registry.registry_dir;
+    let registry = SledRegistry::open(&SledOptions {
+        folder: folder.clone(),
+        cache_bytes: config.registry.registry_cache_size,
+    })?;
+    let images = registry.image_count_at_open();
+    tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");
+    Ok(Arc::new(registry))
+}
+
+fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartError> {
+    let engine = disk.backend().as_str();
+    let file = FileStore::open(file_store_options(config), disk)?;
+    tracing::info!(
+        target: log::STARTUP,
+        folder = %config.store.filesystem_store_datadir.display(),
+        engine,
+        direct_writes = file.writes_direct(),
+        "file store open"
+    );
+    let default_store = config.store.default_store;
+    Stores::new(vec![Arc::new(file)], default_store)
+        .ok_or_else(|| StartError::DefaultStore(default_store.to_owned()))
+}
+
+fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
+    let threads = or_cores(config.data.hash_threads);
+    let hashes = HashEngine::start(threads).map_err(StartError::Threads)?;
+    tracing::info!(target: log::STARTUP, threads, kernels = hashes.kernels(), "MD5 ready");
+    Ok(hashes)
 }
 
 fn recover(service: &Service) -> Result<(), StartError> {

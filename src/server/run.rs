@@ -150,7 +150,6 @@ fn start_workers(
     tracing::info!(
         target: log::STARTUP,
         workers = app.workers,
-        images = %app.config.store.filesystem_store_datadir.display(),
         "glance-api {} listens on http://{}",
         env!("CARGO_PKG_VERSION"),
         listeners.address

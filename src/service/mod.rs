@@ -28,6 +28,7 @@ use crate::transfer::md5::HashEngine;
 
 pub use apply::Purge;
 pub use cleanup::Recovered;
+pub use download::Download;
 pub use housekeeper::{Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
 pub use list::ListRequest;

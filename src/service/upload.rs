@@ -14,7 +14,7 @@ use super::in_flight::{InFlight, Underway};
 use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
-use crate::metrics;
+use crate::metrics::{self, Direction};
 use crate::registry::Record;
 use crate::store::{Store, Writer};
 use crate::transfer::md5::Md5Stream;
@@ -58,7 +58,7 @@ impl Begun {
     pub(super) fn new(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
         let upload = Upload {
             id: Uuid::new_v4(),
-            store: store.schemes()[0].to_owned(),
+            store: store.name().to_owned(),
             started_at: now(),
         };
         image.status = Status::Saving;
@@ -125,7 +125,7 @@ impl Service {
         let received = tokio::select! {
             biased;
             () = begun.underway.stopped() => Err(deleted_meanwhile(&begun.image)),
-            received = self.receive(&mut *writer, data.source) => received,
+            received = self.receive(begun, &mut *writer, data.source) => received,
         };
         let received = match received {
             Ok(received) => self.compare(begun, received).await,
@@ -141,7 +141,13 @@ impl Service {
     }
 
     /// The copy loop: whole blocks go to the hash and to the store at the same time.
-    async fn receive(&self, writer: &mut dyn Writer, mut source: impl Source) -> Result<Received> {
+    async fn receive(
+        &self,
+        begun: &Begun,
+        writer: &mut dyn Writer,
+        mut source: impl Source,
+    ) -> Result<Received> {
+        let transfer = metrics::transfer_begins(Direction::Upload, begun.store.name());
         let cap = self.limits.image_size_cap_bytes;
         let mut hash = self
             .hashes
@@ -150,6 +156,7 @@ impl Service {
         let mut size_bytes = 0;
         while let Some(bytes) = source.next().await? {
             size_bytes += bytes.len() as u64;
+            transfer.moved(bytes.len() as u64);
             if size_bytes > cap {
                 return Err(over_cap(cap));
             }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod file;
+mod observed;
 mod stores;
 
 use async_trait::async_trait;
@@ -34,6 +35,11 @@ pub struct Wanted {
 pub trait Store: Send + Sync {
     /// The schemes of the locations it understands; the first is its name.
     fn schemes(&self) -> &'static [&'static str];
+
+    /// Its name in records and metrics.
+    fn name(&self) -> &'static str {
+        self.schemes().first().copied().unwrap_or_default()
+    }
 
     /// The wanted bytes of an object.
     ///

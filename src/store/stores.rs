@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Store;
+use super::observed::Observed;
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
 
@@ -17,8 +18,9 @@ impl Stores {
     /// The stores; `default_scheme` names the one for images that ask for none. `None` when
     /// no store has that scheme.
     pub fn new(stores: Vec<Arc<dyn Store>>, default_scheme: &str) -> Option<Self> {
+        let observed = |store| Arc::new(Observed::new(store)) as Arc<dyn Store>;
         let stores = Self {
-            stores,
+            stores: stores.into_iter().map(observed).collect(),
             default: default_scheme.to_owned(),
         };
         stores.find(default_scheme)?;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 /// Bytes that are to be sent: what they are, not only what they yield, so that the road
 /// below can be the shortest for each. A file stays a file until a socket asks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Payload {
     /// Nothing.
+    #[default]
     Empty,
     /// Bytes in memory.
     Bytes(Bytes),

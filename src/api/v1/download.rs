@@ -9,7 +9,7 @@ use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
 use crate::error::Result;
 use crate::image::{Image, Md5Digest};
-use crate::metrics::{self, Direction};
+use crate::metrics;
 use crate::registry::Record;
 use crate::wire::{Selection, select};
 
@@ -66,9 +66,10 @@ async fn data(
     len: u64,
 ) -> Result<Answer> {
     let mut answer = Answer::empty(StatusCode::OK);
-    answer.payload = context.service.download(record, offset, len).await?;
+    let download = context.service.download(record, offset, len).await?;
     metrics::first_byte(exchange.began.elapsed());
-    answer.transfer = Some(metrics::transfer_begins(Direction::Download, "file"));
+    answer.payload = download.payload;
+    answer.transfer = download.transfer;
     images::write_meta(context, &record.image, &mut answer);
     answer.headers.insert(CONTENT_TYPE, OCTETS);
     answer

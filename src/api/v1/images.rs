@@ -11,7 +11,6 @@ use crate::api::body::BodySource;
 use crate::api::exchange::Exchange;
 use crate::error::Result;
 use crate::image::{Fields, Image};
-use crate::metrics::{self, Direction};
 use crate::service::{Data, Purge};
 use crate::wire::{self, MetaReader, Spelling, is_true_word};
 
@@ -127,8 +126,7 @@ fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Option<Data<Body
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
-    let counted = metrics::transfer_begins(Direction::Upload, "file");
-    let source = BodySource::new(body, context.settings.patience, counted);
+    let source = BodySource::new(body, context.settings.patience);
     Some(Data {
         source,
         len_bytes,

@@ -8,10 +8,12 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
+
+use crate::transfer::{BLOCK_ALIGNMENT, BlockPool};
 
 const STAGING: &str = ".staging";
 
@@ -39,16 +41,22 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Whether files here can be written past the page cache.
+    /// Whether files here can be written past the page cache: tried, since some file systems
+    /// refuse it when a file is opened and some only when it is written.
+    ///
+    /// # Errors
+    /// When nothing can be written here at all.
     pub(super) fn takes_direct_writes(&self) -> io::Result<bool> {
         let probe = Uuid::new_v4();
-        let file = self.create_staged(probe, None)?;
+        drop(self.create_staged(probe, None)?);
+        let mut block = BlockPool::new(0).take();
+        block.fill(&[0; BLOCK_ALIGNMENT]);
         let direct = self.open_staged_direct(probe);
-        drop(file);
+        let written = direct.and_then(|file| file.write_all_at(block.as_ref(), 0));
         self.remove_staged(probe)?;
-        match direct {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
             Err(error) => Err(error),
         }
     }

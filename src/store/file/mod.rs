@@ -20,7 +20,7 @@ use bytes::Bytes;
 use self::errors::{open_error, write_error};
 use self::folder::Folder;
 pub use self::options::{FileIo, FileStoreOptions};
-use self::writer::FileWriter;
+use self::writer::{FileWriter, Target};
 use super::{Store, Wanted, Writer};
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location, Upload};
@@ -43,6 +43,7 @@ pub struct FileStoreError {
 pub struct FileStore {
     folder: Arc<Folder>,
     disk: Disk,
+    writes_direct: bool,
     options: FileStoreOptions,
 }
 
@@ -61,7 +62,8 @@ impl FileStore {
             cause,
         };
         let folder = Folder::open(&options.folder).map_err(failed)?;
-        if options.io == FileIo::Direct && !folder.takes_direct_writes().map_err(failed)? {
+        let can_direct = folder.takes_direct_writes().map_err(failed)?;
+        if options.io == FileIo::Direct && !can_direct {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
@@ -70,8 +72,14 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             disk,
+            writes_direct: can_direct && options.io != FileIo::Buffered,
             options,
         })
+    }
+
+    /// Whether image data go past the page cache when they are written.
+    pub fn writes_direct(&self) -> bool {
+        self.writes_direct
     }
 
     async fn open_file(&self, name: &str) -> io::Result<File> {
@@ -140,15 +148,17 @@ impl Store for FileStore {
         upload: &Upload,
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
-        let writer = FileWriter::begin(
-            Arc::clone(&self.folder),
-            self.disk.clone(),
-            &self.options,
-            *image,
-            upload.id,
+        let target = Target {
+            folder: Arc::clone(&self.folder),
+            image: *image,
+            upload: upload.id,
+            file_mode: self.options.file_mode,
+            direct: self.writes_direct,
             size_hint_bytes,
-        );
-        Ok(Box::new(writer.await.map_err(write_error)?))
+        };
+        let window_bytes = self.options.window_bytes;
+        let writer = FileWriter::begin(target, self.disk.clone(), window_bytes).await;
+        Ok(Box::new(writer.map_err(write_error)?))
     }
 
     async fn delete(&self, location: &Location) -> Result<()> {

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::errors::write_error;
 use super::folder::Folder;
-use super::options::{FileIo, FileStoreOptions};
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location};
 use crate::store::Writer;
@@ -23,12 +22,22 @@ use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES};
 /// fsync at the end finds little left to do.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
+/// The file an upload goes to.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) folder: Arc<Folder>,
+    pub(super) image: ImageId,
+    pub(super) upload: Uuid,
+    pub(super) file_mode: Option<u32>,
+    /// Whether what can goes past the page cache.
+    pub(super) direct: bool,
+    pub(super) size_hint_bytes: Option<u64>,
+}
+
 /// An upload on its way into its file. Several writes are under way at once, in any order.
 pub(super) struct FileWriter {
-    folder: Arc<Folder>,
+    target: Target,
     disk: Disk,
-    image: ImageId,
-    upload: Uuid,
     /// Through the page cache: for everything, or for what cannot go past it.
     buffered: DiskFile,
     /// Past the page cache.
@@ -43,32 +52,20 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    pub(super) async fn begin(
-        folder: Arc<Folder>,
-        disk: Disk,
-        options: &FileStoreOptions,
-        image: ImageId,
-        upload: Uuid,
-        size_hint_bytes: Option<u64>,
-    ) -> io::Result<Self> {
-        let (mode, io) = (options.file_mode, options.io);
-        let opening = {
-            let folder = Arc::clone(&folder);
-            move || open_staged(&folder, upload, mode, io, size_hint_bytes)
-        };
-        let (buffered, direct) = disk.blocking().run(opening).await?;
+    pub(super) async fn begin(target: Target, disk: Disk, window_bytes: usize) -> io::Result<Self> {
+        let opening = target.clone();
+        let opened = disk.blocking().run(move || opening.open());
+        let (buffered, direct) = opened.await?;
         Ok(Self {
-            image,
-            upload,
+            target,
             raw: Arc::new(buffered.try_clone()?),
             buffered: disk.file(buffered),
             direct: direct.map(|file| disk.file(file)),
-            folder,
             disk,
             offset: 0,
             written_back: 0,
             writes: JoinSet::new(),
-            most_writes: (options.window_bytes / BLOCK_BYTES).max(1),
+            most_writes: (window_bytes / BLOCK_BYTES).max(1),
             finished: false,
         })
     }
@@ -124,8 +121,8 @@ impl FileWriter {
             direct.sync().await?;
         }
         self.buffered.sync().await?;
-        let (folder, upload, image) = (Arc::clone(&self.folder), self.upload, self.image);
-        let publish = move || folder.publish(upload, image.as_str());
+        let target = self.target.clone();
+        let publish = move || target.folder.publish(target.upload, target.image.as_str());
         self.disk.blocking().run(publish).await
     }
 
@@ -133,8 +130,8 @@ impl FileWriter {
         self.finished = true;
         // A write still under way would only fill a file without a name.
         self.writes.detach_all();
-        let (folder, upload) = (Arc::clone(&self.folder), self.upload);
-        let remove = move || folder.remove_staged(upload);
+        let target = self.target.clone();
+        let remove = move || target.folder.remove_staged(target.upload);
         self.disk.blocking().run(remove).await
     }
 }
@@ -161,7 +158,7 @@ impl Writer for FileWriter {
     async fn commit(mut self: Box<Self>) -> Result<Location> {
         self.publish().await.map_err(write_error)?;
         self.finished = true;
-        let uri = self.folder.uri_of(self.image.as_str());
+        let uri = self.target.folder.uri_of(self.target.image.as_str());
         Location::parse(&uri).map_err(Error::internal)
     }
 
@@ -175,36 +172,34 @@ impl Drop for FileWriter {
     fn drop(&mut self) {
         self.writes.detach_all();
         if !self.finished {
-            let (folder, upload) = (Arc::clone(&self.folder), self.upload);
-            self.disk
-                .blocking()
-                .start(move || folder.remove_staged(upload));
+            let target = self.target.clone();
+            let remove = move || target.folder.remove_staged(target.upload);
+            self.disk.blocking().start(remove);
         }
     }
 }
 
-/// Makes the upload's file and reserves its room. Blocks.
-fn open_staged(
-    folder: &Folder,
-    upload: Uuid,
-    mode: Option<u32>,
-    io: FileIo,
-    size_hint_bytes: Option<u64>,
-) -> io::Result<(File, Option<File>)> {
-    let buffered = folder.create_staged(upload, mode)?;
-    let opened = size_hint_bytes
-        .map_or(Ok(()), |bytes| reserve(&buffered, bytes))
-        .and_then(|()| match io {
-            FileIo::Buffered => Ok(None),
-            FileIo::Direct => folder.open_staged_direct(upload).map(Some),
-            FileIo::Auto => Ok(folder.open_staged_direct(upload).ok()),
-        });
-    match opened {
-        Ok(direct) => Ok((buffered, direct)),
-        Err(error) => {
-            folder.remove_staged(upload)?;
-            Err(error)
+impl Target {
+    /// Makes the upload's file and reserves its room. Blocks.
+    fn open(&self) -> io::Result<(File, Option<File>)> {
+        let buffered = self.folder.create_staged(self.upload, self.file_mode)?;
+        match self.prepare(&buffered) {
+            Ok(direct) => Ok((buffered, direct)),
+            Err(error) => {
+                self.folder.remove_staged(self.upload)?;
+                Err(error)
+            }
         }
+    }
+
+    fn prepare(&self, file: &File) -> io::Result<Option<File>> {
+        if let Some(bytes) = self.size_hint_bytes {
+            reserve(file, bytes)?;
+        }
+        if !self.direct {
+            return Ok(None);
+        }
+        self.folder.open_staged_direct(self.upload).map(Some)
     }
 }
 

@@ -1,0 +1,70 @@
+//! Timing and counting, once for every store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{Store, Wanted, Writer};
+use crate::error::{Kind, Result};
+use crate::image::{ImageId, Location, Upload};
+use crate::metrics;
+use crate::transfer::Payload;
+
+/// A store whose operations are measured.
+pub(super) struct Observed {
+    store: Arc<dyn Store>,
+}
+
+impl Observed {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    async fn measure<T>(
+        &self,
+        operation: &'static str,
+        future: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Instant::now();
+        let result = future.await;
+        // That something is not there is an answer, not a failure of the store.
+        let ok = match &result {
+            Ok(_) => true,
+            Err(error) => error.kind() == Kind::NotFound,
+        };
+        metrics::store_operation(self.name(), operation, ok, began.elapsed());
+        result
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Observed {
+    fn schemes(&self) -> &'static [&'static str] {
+        self.store.schemes()
+    }
+
+    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+        self.measure("open", self.store.open(location, wanted))
+            .await
+    }
+
+    async fn create(
+        &self,
+        image: &ImageId,
+        upload: &Upload,
+        size_hint_bytes: Option<u64>,
+    ) -> Result<Box<dyn Writer>> {
+        let created = self.store.create(image, upload, size_hint_bytes);
+        self.measure("create", created).await
+    }
+
+    async fn delete(&self, location: &Location) -> Result<()> {
+        self.measure("delete", self.store.delete(location)).await
+    }
+
+    async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
+        self.measure("discard", self.store.discard(image, upload))
+            .await
+    }
+}
