@@ -1,6 +1,7 @@
 //! Sockets: listeners, one HTTP/1 connection, and bodies that never pass through user space.
 
 mod body;
+mod completion;
 mod connection;
 mod head_guard;
 mod listener;
@@ -9,7 +10,8 @@ mod segment;
 mod timer;
 mod transport;
 
-pub use body::{Completion, ResponseBody};
+pub use body::ResponseBody;
+pub use completion::Completion;
 pub use connection::{Connection, ConnectionSettings, Handler, serve};
 pub use head_guard::Violation;
 pub use listener::{ListenError, ListenOptions, bind, check_free};

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::body::Completion;
+use super::completion::Completion;
 use crate::transfer::FileSlice;
 
 /// The most that one step moves: long enough to be worth its system call, short enough to
