@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use crate::error::{Error, Kind, Result};
+use crate::net::Connection;
 use crate::service::Source;
 
 /// Largest JSON body; the longest list of members is far below it.
@@ -27,15 +28,17 @@ pub struct Patience {
 /// A body as a source of image data. Time in which we are the slow ones does not count.
 pub(super) struct BodySource {
     body: Incoming,
+    connection: Connection,
     patience: Patience,
     waited: Duration,
     received_bytes: u64,
 }
 
 impl BodySource {
-    pub(super) fn new(body: Incoming, patience: Patience) -> Self {
+    pub(super) fn new(body: Incoming, connection: Connection, patience: Patience) -> Self {
         Self {
             body,
+            connection,
             patience,
             waited: Duration::ZERO,
             received_bytes: 0,
@@ -63,7 +66,11 @@ impl Source for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
         let Some(bytes) = next_data(&mut self.body, self.patience.stall).await? else {
-            return Ok(None);
+            return if self.connection.has_come_in_whole() {
+                Ok(None)
+            } else {
+                Err(disconnected())
+            };
         };
         self.check_rate(began.elapsed(), bytes.len())?;
         Ok(Some(bytes))
@@ -114,14 +121,15 @@ fn too_slow() -> Error {
     Error::new(Kind::Timeout, "The body of the request came too slowly.")
 }
 
+fn disconnected() -> Error {
+    let message = "The client disconnected before sending all its data.";
+    Error::new(Kind::Disconnected, message)
+}
+
 fn broken(error: hyper::Error) -> Error {
-    let (kind, message) = if error.is_parse() {
-        (Kind::Invalid, "The body of the request is malformed.")
-    } else {
-        (
-            Kind::Disconnected,
-            "The client disconnected before sending all its data.",
-        )
-    };
-    Error::new(kind, message).because(error)
+    if error.is_parse() {
+        let message = "The body of the request is malformed.";
+        return Error::new(Kind::Invalid, message).because(error);
+    }
+    disconnected().because(error)
 }

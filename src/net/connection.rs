@@ -1,5 +1,6 @@
 //! One client's connection: HTTP/1 by hyper over our transport.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,11 +42,13 @@ pub struct ConnectionSettings {
     pub max_head_bytes: usize,
 }
 
-/// A connection as a handler sees it. Cheap to clone; clones are the same connection.
+/// A connection as the handler of one request sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection {
     peer: SocketAddr,
     shared: Rc<Shared>,
+    /// Which request on the connection, from 1.
+    request: u64,
 }
 
 impl Connection {
@@ -62,6 +65,13 @@ impl Connection {
     /// A body for an answer on this connection, and no other.
     pub fn body(&self, payload: impl Into<Payload>) -> ResponseBody {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
+    }
+
+    /// Whether the request has come in whole. hyper ends a body without an error when its
+    /// connection fails for another reason than reading, so the end of a body alone does
+    /// not say that nothing is missing.
+    pub fn has_come_in_whole(&self) -> bool {
+        self.shared.finished_requests.get() >= self.request
     }
 
     /// What is wrong with the framing of the request that has just come in.
@@ -99,18 +109,22 @@ pub async fn serve<H: Handler>(
     blocking: Blocking,
     mut drain: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
-    let connection = Connection {
-        peer,
-        shared: Rc::default(),
-    };
+    let shared = Rc::<Shared>::default();
+    let requests = Cell::new(0);
     let patience = Patience {
         write_stall: settings.stall,
         linger: settings.linger,
     };
-    let transport = Transport::new(stream, Rc::clone(&connection.shared), patience, blocking);
+    let transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
     let service = service_fn(move |request| {
+        requests.set(requests.get() + 1);
+        let connection = Connection {
+            peer,
+            shared: Rc::clone(&shared),
+            request: requests.get(),
+        };
         let violation = connection.violation();
-        let answer = Rc::clone(&handler).handle(connection.clone(), request, violation);
+        let answer = Rc::clone(&handler).handle(connection, request, violation);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = pin!(builder(settings).serve_connection(transport, service));

@@ -62,6 +62,8 @@ pub(super) struct HeadGuard {
     line: Vec<u8>,
     /// The last bytes of the line so far: its carriage return, and a request line's version.
     tail: [u8; 9],
+    /// Requests that have come in whole, bodies included.
+    finished: u64,
 }
 
 impl HeadGuard {
@@ -71,7 +73,13 @@ impl HeadGuard {
             head: Head::default(),
             line: Vec::new(),
             tail: [0; 9],
+            finished: 0,
         }
+    }
+
+    /// How many requests have come in whole, bodies included.
+    pub(super) fn finished(&self) -> u64 {
+        self.finished
     }
 
     /// Whether a request's body has not come in whole.
@@ -87,7 +95,10 @@ impl HeadGuard {
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => return,
-                State::Body(left) => bytes = self.skip(bytes, left, State::Body, State::Between),
+                State::Body(left) => {
+                    bytes = self.skip(bytes, left, State::Body, State::Between);
+                    self.count_if_finished();
+                }
                 State::Chunk(left) => {
                     bytes = self.skip(bytes, left, State::Chunk, State::ChunkSize)
                 }
@@ -96,6 +107,10 @@ impl HeadGuard {
                 _ => bytes = self.take_line(bytes, &mut report),
             }
         }
+    }
+
+    fn count_if_finished(&mut self) {
+        self.finished += u64::from(self.state == State::Between);
     }
 
     fn skip<'a>(
@@ -156,6 +171,7 @@ impl HeadGuard {
                 }
                 self.state = self.head.finish();
                 report(self.head.violation);
+                self.count_if_finished();
             }
             State::HeaderLine => {
                 if bare {
@@ -170,7 +186,10 @@ impl HeadGuard {
                     None => State::Lost,
                 };
             }
-            State::Trailer if self.line.is_empty() => self.state = State::Between,
+            State::Trailer if self.line.is_empty() => {
+                self.state = State::Between;
+                self.count_if_finished();
+            }
             _ => {}
         }
     }
@@ -309,7 +328,14 @@ mod tests {
         let mut guard = HeadGuard::new();
         guard.observe(head("Content-Length: 5\r\n").as_bytes(), |_| {});
         assert!(guard.is_inside_body());
+        assert_eq!(guard.finished(), 0);
         guard.observe(b"12345", |_| {});
         assert!(!guard.is_inside_body());
+        assert_eq!(guard.finished(), 1);
+        let chunked = head("Transfer-Encoding: chunked\r\n");
+        guard.observe((head("") + &chunked + "1\r\nx\r\n0\r\n").as_bytes(), |_| {});
+        assert_eq!(guard.finished(), 2);
+        guard.observe(b"\r\n", |_| {});
+        assert_eq!(guard.finished(), 3);
     }
 }

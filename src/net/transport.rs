@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) outbox: Rc<Outbox>,
     /// What the guard found, a request a place.
     findings: RefCell<VecDeque<Option<Violation>>>,
+    /// Requests that have come in whole, bodies included.
+    pub(super) finished_requests: Cell<u64>,
     pub(super) received_bytes: Cell<u64>,
 }
 
@@ -249,6 +251,7 @@ impl hyper::rt::Read for Transport {
         this.guard.observe(filled, |violation| {
             findings.borrow_mut().push_back(violation)
         });
+        this.shared.finished_requests.set(this.guard.finished());
         let total = &this.shared.received_bytes;
         total.set(total.get() + received as u64);
         // SAFETY: tokio filled this many bytes at the front of the slice.
