@@ -93,6 +93,7 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
+        self.outbox.count_answer();
         if let Some(done) = self.completion.take() {
             done.run(self.handed_bytes, self.handed_bytes == self.len);
         }

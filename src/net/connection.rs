@@ -1,10 +1,8 @@
 //! One client's connection: HTTP/1 by hyper over our transport.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,8 +15,9 @@ use tokio::sync::watch;
 
 use super::body::ResponseBody;
 use super::head_guard::Violation;
+use super::shared::Shared;
 use super::timer::TokioTimer;
-use super::transport::{Patience, Shared, Transport};
+use super::transport::{Patience, Transport};
 use crate::transfer::{Blocking, Payload};
 
 /// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
@@ -27,6 +26,9 @@ const READ_BUFFER_BYTES: usize = 512 * 1024;
 
 /// Headers of a request: Glance's own quota of 128 properties has to fit in beside the rest.
 const MAX_HEADERS: usize = 256;
+
+/// Quiet time after which a connection's buffers are given back.
+const PARK_AFTER: Duration = Duration::from_secs(1);
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +69,19 @@ impl Connection {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
     }
 
+    fn next_request(peer: SocketAddr, shared: &Rc<Shared>) -> Self {
+        Self {
+            peer,
+            request: shared.begin_request(),
+            shared: Rc::clone(shared),
+        }
+    }
+
     /// Whether the request has come in whole. hyper ends a body without an error when its
     /// connection fails for another reason than reading, so the end of a body alone does
     /// not say that nothing is missing.
     pub fn has_come_in_whole(&self) -> bool {
-        self.shared.finished_requests.get() >= self.request
+        self.shared.received_requests() >= self.request
     }
 
     /// What is wrong with the framing of the request that has just come in.
@@ -99,6 +109,9 @@ pub trait Handler: 'static {
 /// Serves a connection to its end. When `drain` turns true, the request in flight is
 /// finished and the connection closed.
 ///
+/// A connection on which nothing happens is parked: hyper and its buffers are dropped, and
+/// only the socket is kept, until the next request comes in.
+///
 /// # Errors
 /// hyper's: the client went away, sent no HTTP, or stalled.
 pub async fn serve<H: Handler>(
@@ -110,30 +123,63 @@ pub async fn serve<H: Handler>(
     mut drain: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
     let shared = Rc::<Shared>::default();
-    let requests = Cell::new(0);
     let patience = Patience {
         write_stall: settings.stall,
         linger: settings.linger,
     };
-    let transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
-    let service = service_fn(move |request| {
-        requests.set(requests.get() + 1);
-        let connection = Connection {
-            peer,
-            shared: Rc::clone(&shared),
-            request: requests.get(),
-        };
-        let violation = connection.violation();
-        let answer = Rc::clone(&handler).handle(connection, request, violation);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let mut http = pin!(builder(settings).serve_connection(transport, service));
+    let mut transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
+    while request_comes(&transport, settings.stall, &mut drain).await {
+        let (handler, shared_with_service) = (Rc::clone(&handler), Rc::clone(&shared));
+        let service = service_fn(move |request| {
+            let connection = Connection::next_request(peer, &shared_with_service);
+            let violation = connection.violation();
+            let answer = Rc::clone(&handler).handle(connection, request, violation);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut http = builder(settings).serve_connection(transport, service);
+        tokio::select! {
+            biased;
+            result = &mut http => return result,
+            () = idle(&shared) => {}
+            _ = drain.wait_for(|drain| *drain) => {
+                std::pin::Pin::new(&mut http).graceful_shutdown();
+                return http.await;
+            }
+        }
+        transport = http.into_parts().io;
+    }
+    Ok(())
+}
+
+/// Waits for the first byte of a request; false when the connection is to be closed.
+async fn request_comes(
+    transport: &Transport,
+    stall: Option<Duration>,
+    drain: &mut watch::Receiver<bool>,
+) -> bool {
+    let too_long = async {
+        match stall {
+            Some(stall) => tokio::time::sleep(stall).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
-        result = http.as_mut() => return result,
-        _ = drain.wait_for(|drain| *drain) => http.as_mut().graceful_shutdown(),
+        readable = transport.readable() => readable.is_ok(),
+        _ = drain.wait_for(|drain| *drain) => false,
+        () = too_long => false,
     }
-    http.await
+}
+
+/// Returns when nothing has happened for a while and nothing is left to be done.
+async fn idle(shared: &Shared) {
+    loop {
+        let before = shared.received_requests();
+        tokio::time::sleep(PARK_AFTER).await;
+        if shared.is_idle() && shared.received_requests() == before {
+            return;
+        }
+    }
 }
 
 fn builder(settings: &ConnectionSettings) -> http1::Builder {

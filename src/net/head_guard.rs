@@ -90,6 +90,11 @@ impl HeadGuard {
         )
     }
 
+    /// Whether nothing of a next request has come in.
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Between
+    }
+
     /// Looks at bytes as they come in; `report` is called at the end of each head.
     pub(super) fn observe(&mut self, mut bytes: &[u8], mut report: impl FnMut(Option<Violation>)) {
         while !bytes.is_empty() {

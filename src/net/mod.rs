@@ -7,6 +7,7 @@ mod head_guard;
 mod listener;
 mod prefetch;
 mod segment;
+mod shared;
 mod timer;
 mod transport;
 

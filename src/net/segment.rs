@@ -74,6 +74,8 @@ impl Segment {
 pub(super) struct Outbox {
     segments: RefCell<VecDeque<Rc<Segment>>>,
     miscounted: Cell<bool>,
+    /// Bodies that hyper is done with.
+    answered: Cell<u64>,
 }
 
 impl Outbox {
@@ -101,6 +103,16 @@ impl Outbox {
     fn remove(&self, done: &Rc<Segment>) {
         let mut segments = self.segments.borrow_mut();
         segments.retain(|segment| !Rc::ptr_eq(segment, done));
+    }
+
+    /// hyper is done with the body of an answer.
+    pub(super) fn count_answer(&self) {
+        self.answered.set(self.answered.get() + 1);
+    }
+
+    /// How many bodies hyper is done with.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.get()
     }
 
     /// Whether hyper took bytes of a file that were never moved.

@@ -1,7 +1,5 @@
 //! The socket under hyper: plain bytes by sendmsg, bytes of files by sendfile.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -16,9 +14,10 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::head_guard::{HeadGuard, Violation};
+use super::head_guard::HeadGuard;
 use super::prefetch::Prefetch;
-use super::segment::{Outbox, Segment, is_placeholder};
+use super::segment::{Segment, is_placeholder};
+use super::shared::Shared;
 use crate::transfer::Blocking;
 
 /// Bytes sent before other connections of the worker get their turn.
@@ -26,25 +25,6 @@ const TURN_BYTES: usize = 1024 * 1024;
 
 /// Most plain slices that go out in one call.
 const MAX_SLICES: usize = 16;
-
-/// What a connection's transport and its handler both know.
-#[derive(Default)]
-pub(super) struct Shared {
-    pub(super) outbox: Rc<Outbox>,
-    /// What the guard found, a request a place.
-    findings: RefCell<VecDeque<Option<Violation>>>,
-    /// Requests that have come in whole, bodies included.
-    pub(super) finished_requests: Cell<u64>,
-    pub(super) received_bytes: Cell<u64>,
-}
-
-impl Shared {
-    /// What the guard found in the next request's head; `None` when it has not seen the end
-    /// of that head, which means that it and hyper disagree.
-    pub(super) fn next_finding(&self) -> Option<Option<Violation>> {
-        self.findings.borrow_mut().pop_front()
-    }
-}
 
 /// Time limits of a transport.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +69,13 @@ impl Transport {
         }
     }
 
+    /// Returns when there is something to read, or the client has gone.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
     fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.shared.writing();
         if self.shared.outbox.is_miscounted() {
             return Poll::Ready(Err(io::Error::other(
                 "bytes of a file were copied as placeholders; the connection is broken off",
@@ -247,13 +233,10 @@ impl hyper::rt::Read for Transport {
         ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         let received = filled.len();
-        let findings = &this.shared.findings;
-        this.guard.observe(filled, |violation| {
-            findings.borrow_mut().push_back(violation)
-        });
-        this.shared.finished_requests.set(this.guard.finished());
-        let total = &this.shared.received_bytes;
-        total.set(total.get() + received as u64);
+        let shared = &this.shared;
+        this.guard
+            .observe(filled, |violation| shared.report(violation));
+        shared.received(received, &this.guard);
         // SAFETY: tokio filled this many bytes at the front of the slice.
         unsafe { cursor.advance(received) };
         Poll::Ready(Ok(()))
@@ -282,6 +265,7 @@ impl hyper::rt::Write for Transport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.flushed();
         Poll::Ready(Ok(()))
     }
 
