@@ -69,11 +69,11 @@ impl Door for AdminDoor {
         let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
         let answer = match exchange.head.uri.path() {
             "/metrics" | "/healthcheck" if !is_read => {
-                method_not_allowed("GET, HEAD", exchange.headers())
+                method_not_allowed("GET, HEAD", exchange.form)
             }
             "/metrics" => self.metrics().await,
             "/healthcheck" => self.healthcheck().await,
-            _ => status_page(StatusCode::NOT_FOUND, "", exchange.headers()),
+            _ => status_page(StatusCode::NOT_FOUND, "", exchange.form),
         };
         ("admin", Ok(answer))
     }

@@ -23,9 +23,9 @@ fn status_of(kind: Kind) -> StatusCode {
 }
 
 /// The answer to a request that failed.
-pub(super) fn answer(error: &Error, request: &HeaderMap) -> Answer {
+pub(super) fn answer(error: &Error, form: Form) -> Answer {
     let status = status_of(error.kind());
-    let mut answer = status_page(status, error.message(), request);
+    let mut answer = status_page(status, error.message(), form);
     if let Kind::Unavailable { retry_after } = error.kind() {
         answer = answer.with(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
     }
@@ -35,8 +35,8 @@ pub(super) fn answer(error: &Error, request: &HeaderMap) -> Answer {
 }
 
 /// An answer that says a status in words.
-pub(super) fn status_page(status: StatusCode, detail: &str, request: &HeaderMap) -> Answer {
-    let (content_type, body) = match form(request) {
+pub(super) fn status_page(status: StatusCode, detail: &str, form: Form) -> Answer {
+    let (content_type, body) = match form {
         Form::Json => (JSON, json(status, detail)),
         Form::Html => (HTML, html(status, detail)),
         Form::Text => (TEXT, text(status, detail)),
@@ -45,32 +45,41 @@ pub(super) fn status_page(status: StatusCode, detail: &str, request: &HeaderMap)
 }
 
 /// `405` with the methods that are served.
-pub(super) fn method_not_allowed(allowed: &str, request: &HeaderMap) -> Answer {
+pub(super) fn method_not_allowed(allowed: &str, form: Form) -> Answer {
     let detail = "The method is not allowed for this resource.";
-    let answer = status_page(StatusCode::METHOD_NOT_ALLOWED, detail, request);
+    let answer = status_page(StatusCode::METHOD_NOT_ALLOWED, detail, form);
     answer.with(HeaderName::from_static("allow"), allowed)
 }
 
-enum Form {
+/// The form of an error's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `application/json`.
     Json,
+    /// `text/html`.
     Html,
+    /// `text/plain`.
     Text,
 }
 
-/// JSON before HTML before text, as Glance's clients were written against.
-fn form(request: &HeaderMap) -> Form {
-    let mut form = Form::Text;
-    for value in request.get_all(ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let media_type = range.split(';').next().unwrap_or_default().trim();
-            match media_type.to_ascii_lowercase().as_str() {
-                "application/json" => return Form::Json,
-                "text/html" | "*/*" => form = Form::Html,
-                _ => {}
+impl Form {
+    /// The form a request accepts: JSON before HTML before text, as Glance's clients were
+    /// written against.
+    pub fn accepted(request: &HeaderMap) -> Self {
+        let mut form = Form::Text;
+        for value in request.get_all(ACCEPT) {
+            for range in value.to_str().unwrap_or_default().split(',') {
+                let media_type = range.split(';').next().unwrap_or_default().trim();
+                if media_type.eq_ignore_ascii_case("application/json") {
+                    return Form::Json;
+                }
+                if media_type == "*/*" || media_type.eq_ignore_ascii_case("text/html") {
+                    form = Form::Html;
+                }
             }
         }
+        form
     }
-    form
 }
 
 fn reason(status: StatusCode) -> &'static str {
@@ -151,7 +160,7 @@ mod tests {
         if let Some(accept) = accept {
             request.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        let answer = status_page(StatusCode::NOT_FOUND, "no <b>", &request);
+        let answer = status_page(StatusCode::NOT_FOUND, "no <b>", Form::accepted(&request));
         let content_type = answer.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
         let crate::transfer::Payload::Bytes(body) = answer.payload else {
             panic!("a page has a body");

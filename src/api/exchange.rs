@@ -1,5 +1,6 @@
 //! One request and what is known about it.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use http::request::Parts;
@@ -7,6 +8,7 @@ use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use uuid::Uuid;
 
+use super::errors::Form;
 use crate::net::Connection;
 
 /// A request being answered.
@@ -17,6 +19,8 @@ pub struct Exchange {
     pub body: Option<Incoming>,
     /// The connection it came by, which makes the answer's body.
     pub connection: Connection,
+    /// The form of errors that the client reads.
+    pub form: Form,
     /// The request's name in logs and answers.
     pub request_id: RequestId,
     /// When its head had come in.
@@ -47,10 +51,20 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// A new one.
+    /// A new one. Names must differ, not be secret: each thread draws one random number from
+    /// the system and steps on from it, which spares a system call a request.
     pub fn new() -> Self {
+        thread_local! {
+            static LAST: Cell<u128> = Cell::new(Uuid::new_v4().as_u128());
+        }
+        // An odd step visits every number before it comes back.
+        let number = LAST
+            .get()
+            .wrapping_add(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        LAST.set(number);
+        let uuid = uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid();
         let mut text = *b"req-                                    ";
-        Uuid::new_v4().hyphenated().encode_lower(&mut text[4..]);
+        uuid.hyphenated().encode_lower(&mut text[4..]);
         Self { text }
     }
 

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::answer::Answer;
-use super::errors;
+use super::errors::{self, Form};
 use super::exchange::{Exchange, RequestId};
 use crate::error::{Error, Kind, Result};
 use crate::log;
@@ -84,20 +84,21 @@ impl<D: Door> Handler for Frame<D> {
             connection: connection.clone(),
             request_id: RequestId::new(),
             began: Instant::now(),
+            form: Form::accepted(&head.headers),
             head,
         };
         let record = AccessRecord::new(&exchange, self.settings.access_log);
-        let accept = accept_of(exchange.headers());
+        let form = exchange.form;
         let (route, result) = match self.check(&exchange, violation) {
             Ok(()) => Rc::clone(&self.door).answer(exchange).await,
             Err(error) => {
-                let refused = errors::answer(&error, &accept).closing();
+                let refused = errors::answer(&error, form).closing();
                 ("refused", Ok(refused))
             }
         };
         let mut answer = result.unwrap_or_else(|error| {
             record.log_failure(&error);
-            errors::answer(&error, &accept)
+            errors::answer(&error, form)
         });
         add_common_headers(&mut answer, &record);
         let transfer = answer.transfer.take();
@@ -108,15 +109,6 @@ impl<D: Door> Handler for Frame<D> {
             }))
         })
     }
-}
-
-/// What of the request's headers the form of an error depends on; the rest goes to the door.
-fn accept_of(headers: &HeaderMap) -> HeaderMap {
-    let mut accept = HeaderMap::new();
-    for value in headers.get_all(http::header::ACCEPT) {
-        accept.append(http::header::ACCEPT, value.clone());
-    }
-    accept
 }
 
 fn add_common_headers(answer: &mut Answer, record: &AccessRecord) {

@@ -3,6 +3,8 @@
 //! Labels come from closed sets only: routes, methods, status classes, stores. An image, a
 //! tenant or a path as a label would let clients fill the memory (one series each).
 
+mod handles;
+mod names;
 mod process;
 
 use std::sync::OnceLock;
@@ -13,6 +15,11 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use self::names::{
+    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGES, IO_BACKEND, QUOTA_REJECTIONS,
+    REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION, TRANSFER_BYTES,
+    TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+};
 use crate::error::Kind;
 
 /// What a metric is.
@@ -35,21 +42,6 @@ const REQUEST_SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0, 300.0,
 ];
-
-const REQUESTS: &str = "glance_http_requests_total";
-const REQUEST_DURATION: &str = "glance_http_request_duration_seconds";
-const REQUESTS_IN_FLIGHT: &str = "glance_http_requests_in_flight";
-const CONNECTIONS: &str = "glance_http_connections";
-const TRANSFER_BYTES: &str = "glance_image_transfer_bytes_total";
-const TRANSFERS_IN_FLIGHT: &str = "glance_image_transfers_in_flight";
-const FIRST_BYTE: &str = "glance_image_time_to_first_byte_seconds";
-const STORE_DURATION: &str = "glance_store_request_duration_seconds";
-const UPLOAD_FAILURES: &str = "glance_upload_failures_total";
-const CHECKSUM_MISMATCH: &str = "glance_checksum_mismatch_total";
-const QUOTA_REJECTIONS: &str = "glance_quota_rejections_total";
-const IMAGES: &str = "glance_images";
-const IO_BACKEND: &str = "glance_io_backend";
-const BUILD_INFO: &str = "glance_build_info";
 
 const TABLE: &[Metric] = &[
     Metric {
@@ -193,28 +185,20 @@ pub struct RequestInFlight(());
 
 /// A request has come in.
 pub fn request_begins() -> RequestInFlight {
-    gauge!(REQUESTS_IN_FLIGHT).increment(1.0);
+    handles::requests_in_flight(|gauge| gauge.increment(1.0));
     RequestInFlight(())
 }
 
 impl RequestInFlight {
     /// The answer is sent, or given up.
     pub fn ends(self, route: &'static str, method: &'static str, status: u16, took: Duration) {
-        let class = match status / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
-        counter!(REQUESTS, "route" => route, "method" => method, "code" => class).increment(1);
-        histogram!(REQUEST_DURATION, "route" => route, "method" => method).record(took);
+        handles::request(route, method, status, took);
     }
 }
 
 impl Drop for RequestInFlight {
     fn drop(&mut self) {
-        gauge!(REQUESTS_IN_FLIGHT).decrement(1.0);
+        handles::requests_in_flight(|gauge| gauge.decrement(1.0));
     }
 }
 

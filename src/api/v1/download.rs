@@ -44,14 +44,14 @@ pub(super) async fn get(context: &Context<'_>, exchange: &Exchange, id: &str) ->
         Selection::PreconditionFailed => {
             let detail = "The image is not the one that If-Match names.";
             let status = StatusCode::PRECONDITION_FAILED;
-            Ok(status_page(status, detail, exchange.headers()))
+            Ok(status_page(status, detail, exchange.form))
         }
         Selection::Unsatisfiable => {
             let status = StatusCode::RANGE_NOT_SATISFIABLE;
             let page = status_page(
                 status,
                 "The range begins behind the image's end.",
-                exchange.headers(),
+                exchange.form,
             );
             Ok(page.with(CONTENT_RANGE, &format!("bytes */{size_bytes}")))
         }

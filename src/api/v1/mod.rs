@@ -49,10 +49,19 @@ struct Context<'a> {
     settings: &'a V1Settings,
     caller: Caller,
     style: Style,
-    base: String,
+    /// The Host that the client asked, where it can stand in a URL.
+    host: String,
 }
 
 impl Context<'_> {
+    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
+    fn base(&self) -> String {
+        match &self.settings.public_endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.host),
+        }
+    }
+
     /// What comes before an image's identifier in its `uri`, for answers that have one.
     fn uri_base(&self) -> Option<String> {
         match self.style {
@@ -67,7 +76,7 @@ impl Context<'_> {
             Style::Versioned => "/v1",
             Style::Unversioned => "",
         };
-        format!("{}{version}/images/", self.base)
+        format!("{}{version}/images/", self.base())
     }
 }
 
@@ -79,6 +88,13 @@ fn image_id(text: &str) -> Result<ImageId> {
     })
 }
 
+/// The Host of a request, if it has nothing that cannot stand in a URL.
+fn asked_host(exchange: &Exchange) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let host = exchange.header(HOST).unwrap_or_default();
+    if host.bytes().all(plain) { host } else { "" }
+}
+
 impl V1Door {
     /// The door to a service.
     pub fn new(service: Arc<Service>, settings: V1Settings, health: Arc<NodeHealth>) -> Self {
@@ -87,17 +103,6 @@ impl V1Door {
             settings,
             health,
         }
-    }
-
-    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
-    fn base(&self, exchange: &Exchange) -> String {
-        if let Some(endpoint) = &self.settings.public_endpoint {
-            return endpoint.trim_end_matches('/').to_owned();
-        }
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        let host = exchange.header(HOST).unwrap_or_default();
-        let host = if host.bytes().all(plain) { host } else { "" };
-        format!("http://{host}")
     }
 
     async fn dispatch(
@@ -111,13 +116,13 @@ impl V1Door {
             settings: &self.settings,
             caller: Caller::administrator(),
             style,
-            base: self.base(&exchange),
+            host: asked_host(&exchange).to_owned(),
         };
         match endpoint {
-            Endpoint::Versions { choice } => Ok(versions::answer(choice, &context.base)),
+            Endpoint::Versions { choice } => Ok(versions::answer(choice, &context.base())),
             Endpoint::RedirectToV1 => {
-                let page = status_page(StatusCode::FOUND, "", exchange.headers());
-                Ok(page.with(LOCATION, &format!("{}/v1/", context.base)))
+                let page = status_page(StatusCode::FOUND, "", exchange.form);
+                Ok(page.with(LOCATION, &format!("{}/v1/", context.base())))
             }
             Endpoint::Healthcheck => Ok(self.healthcheck().await),
             Endpoint::Options => Ok(Answer::empty(StatusCode::OK)),
@@ -135,15 +140,11 @@ impl V1Door {
             }
             Endpoint::RemoveMember { id, member } => members::remove(&context, &id, &member).await,
             Endpoint::SharedImages { member } => members::shared_images(&context, &member).await,
-            Endpoint::NotFound => Ok(status_page(StatusCode::NOT_FOUND, "", exchange.headers())),
-            Endpoint::NotImplemented => Ok(status_page(
-                StatusCode::NOT_IMPLEMENTED,
-                "",
-                exchange.headers(),
-            )),
-            Endpoint::MethodNotAllowed(allowed) => {
-                Ok(method_not_allowed(allowed, exchange.headers()))
+            Endpoint::NotFound => Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form)),
+            Endpoint::NotImplemented => {
+                Ok(status_page(StatusCode::NOT_IMPLEMENTED, "", exchange.form))
             }
+            Endpoint::MethodNotAllowed(allowed) => Ok(method_not_allowed(allowed, exchange.form)),
         }
     }
 

@@ -1,0 +1,43 @@
+//! Handles of the metrics that every request touches, looked up once a thread.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::names::{REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT};
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The metrics of one route and method.
+struct Route {
+    counters: [OnceCell<Counter>; CLASSES.len()],
+    duration: Histogram,
+}
+
+thread_local! {
+    static ROUTES: RefCell<HashMap<(&'static str, &'static str), Route>> = RefCell::default();
+    static IN_FLIGHT: Gauge = gauge!(REQUESTS_IN_FLIGHT);
+}
+
+/// Counts a request that was answered.
+pub(super) fn request(route: &'static str, method: &'static str, status: u16, took: Duration) {
+    let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+    ROUTES.with_borrow_mut(|routes| {
+        let handles = routes.entry((route, method)).or_insert_with(|| Route {
+            counters: Default::default(),
+            duration: histogram!(REQUEST_DURATION, "route" => route, "method" => method),
+        });
+        let counter = handles.counters[class].get_or_init(
+            || counter!(REQUESTS, "route" => route, "method" => method, "code" => CLASSES[class]),
+        );
+        counter.increment(1);
+        handles.duration.record(took);
+    });
+}
+
+/// Changes the number of requests being answered.
+pub(super) fn requests_in_flight(change: impl FnOnce(&Gauge)) {
+    IN_FLIGHT.with(change);
+}

@@ -1,0 +1,16 @@
+//! The names of the metrics, each written once.
+
+pub(super) const REQUESTS: &str = "glance_http_requests_total";
+pub(super) const REQUEST_DURATION: &str = "glance_http_request_duration_seconds";
+pub(super) const REQUESTS_IN_FLIGHT: &str = "glance_http_requests_in_flight";
+pub(super) const CONNECTIONS: &str = "glance_http_connections";
+pub(super) const TRANSFER_BYTES: &str = "glance_image_transfer_bytes_total";
+pub(super) const TRANSFERS_IN_FLIGHT: &str = "glance_image_transfers_in_flight";
+pub(super) const FIRST_BYTE: &str = "glance_image_time_to_first_byte_seconds";
+pub(super) const STORE_DURATION: &str = "glance_store_request_duration_seconds";
+pub(super) const UPLOAD_FAILURES: &str = "glance_upload_failures_total";
+pub(super) const CHECKSUM_MISMATCH: &str = "glance_checksum_mismatch_total";
+pub(super) const QUOTA_REJECTIONS: &str = "glance_quota_rejections_total";
+pub(super) const IMAGES: &str = "glance_images";
+pub(super) const IO_BACKEND: &str = "glance_io_backend";
+pub(super) const BUILD_INFO: &str = "glance_build_info";
