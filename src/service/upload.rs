@@ -42,6 +42,8 @@ pub struct Data<S> {
 pub(super) struct Begun {
     image: ImageId,
     upload: Upload,
+    /// What the client says there will be; zero says nothing.
+    stated_bytes: u64,
     store: Arc<dyn Store>,
     underway: Underway,
 }
@@ -65,6 +67,7 @@ impl Begun {
         image.upload = Some(upload.clone());
         Self {
             image: image.id,
+            stated_bytes: image.size_bytes,
             underway: in_flight.begin(upload.id),
             upload,
             store,
@@ -118,9 +121,11 @@ impl Service {
         data: Data<S>,
         removed: &mut bool,
     ) -> Result<(Location, Received)> {
+        let stated_bytes = Some(begun.stated_bytes).filter(|bytes| *bytes > 0);
+        let size_hint_bytes = data.len_bytes.or(stated_bytes);
         let mut writer = begun
             .store
-            .create(&begun.image, &begun.upload, data.len_bytes)
+            .create(&begun.image, &begun.upload, size_hint_bytes)
             .await?;
         let received = tokio::select! {
             biased;

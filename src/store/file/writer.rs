@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -180,7 +181,7 @@ impl Drop for FileWriter {
 }
 
 impl Target {
-    /// Makes the upload's file and reserves its room. Blocks.
+    /// Makes the upload's file, if there is room. Blocks.
     fn open(&self) -> io::Result<(File, Option<File>)> {
         let buffered = self.folder.create_staged(self.upload, self.file_mode)?;
         match self.prepare(&buffered) {
@@ -194,7 +195,7 @@ impl Target {
 
     fn prepare(&self, file: &File) -> io::Result<Option<File>> {
         if let Some(bytes) = self.size_hint_bytes {
-            reserve(file, bytes)?;
+            check_room(file, bytes)?;
         }
         if !self.direct {
             return Ok(None);
@@ -203,25 +204,20 @@ impl Target {
     }
 }
 
-/// Reserves room, so that a full disk is known before the bytes have crossed the network.
-fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    let Ok(length) = libc::off_t::try_from(bytes) else {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    };
-    if length == 0 {
-        return Ok(());
+/// Refuses what cannot fit, before its bytes have crossed the network. Nothing is set aside:
+/// a client that announces much and sends little must not fill the disk for others.
+fn check_room(file: &File, bytes: u64) -> io::Result<()> {
+    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: a valid descriptor and a pointer to a struct of the right type.
+    if unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
     }
-    // SAFETY: a valid descriptor and plain integers.
-    let result = unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, length) };
-    if result == 0 {
-        return Ok(());
+    // SAFETY: filled in, since the call returned zero.
+    let stat = unsafe { stat.assume_init() };
+    if bytes > stat.f_bavail.saturating_mul(stat.f_frsize) {
+        return Err(io::ErrorKind::StorageFull.into());
     }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        // This file system reserves nothing; then writing will tell.
-        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINTR) => Ok(()),
-        _ => Err(error),
-    }
+    Ok(())
 }
 
 /// Starts write-back without waiting for it. What fails here fails again in the fsync.
