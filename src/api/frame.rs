@@ -1,19 +1,21 @@
 //! What every request goes through, whatever door it knocks at.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::header::{CONNECTION, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::access::{AccessRecord, Line};
 use super::answer::Answer;
 use super::errors::{self, Form};
 use super::exchange::{Exchange, RequestId};
 use crate::error::{Error, Kind, Result};
-use crate::log;
-use crate::metrics::{self, RequestInFlight, Transfer};
-use crate::net::{Completion, Connection, Handler, ResponseBody, Violation};
+use crate::metrics;
+use crate::net::{
+    Completion, Connection, Handler, PlainHandler, PlainRequest, ResponseBody, Violation,
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
@@ -25,6 +27,17 @@ pub trait Door: 'static {
         self: Rc<Self>,
         exchange: Exchange,
     ) -> impl Future<Output = (&'static str, Result<Answer>)>;
+
+    /// Answers a request that needs no waiting and no body: writes status line and headers,
+    /// without the empty line at the end, and returns route and status. Whatever this does
+    /// not answer goes the long way, which must give the same answer.
+    fn answer_plain(
+        &self,
+        _request: &PlainRequest<'_>,
+        _out: &mut Vec<u8>,
+    ) -> Option<(&'static str, u16)> {
+        None
+    }
 }
 
 /// Limits that hold at every door.
@@ -68,6 +81,36 @@ impl<D: Door> Frame<D> {
             }
         }
         Ok(())
+    }
+}
+
+impl<D: Door> PlainHandler for Frame<D> {
+    fn handle_plain(&self, request: &PlainRequest<'_>, out: &mut Vec<u8>) -> bool {
+        let began = Instant::now();
+        let Some((route, status)) = self.door.answer_plain(request, out) else {
+            return false;
+        };
+        let request_id = RequestId::new();
+        out.extend_from_slice(b"x-openstack-request-id: ");
+        out.extend_from_slice(request_id.as_str().as_bytes());
+        out.extend_from_slice(b"\r\n\r\n");
+        let took = began.elapsed();
+        if self.settings.access_log {
+            let (method, target) = (request.method, request.target);
+            Line {
+                peer: request.peer,
+                request: format_args!("{method} {target} HTTP/1.1"),
+                status,
+                sent_bytes: 0,
+                received_bytes: request.head_bytes as u64,
+                took,
+                complete: true,
+                request_id,
+            }
+            .write();
+        }
+        metrics::plain_request(route, "HEAD", status, took);
+        true
     }
 }
 
@@ -122,128 +165,5 @@ fn add_common_headers(answer: &mut Answer, record: &AccessRecord) {
     }
     if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
         metrics::quota_rejection();
-    }
-}
-
-/// What the access log and the metrics say about a request.
-struct AccessRecord {
-    method: Method,
-    path: String,
-    version: Version,
-    connection: Connection,
-    request_id: RequestId,
-    began: Instant,
-    in_flight: RequestInFlight,
-    log: bool,
-}
-
-/// A record whose answer is known.
-struct Answered {
-    record: AccessRecord,
-    route: &'static str,
-    status: StatusCode,
-}
-
-impl AccessRecord {
-    fn new(exchange: &Exchange, log: bool) -> Self {
-        let target = exchange.head.uri.path_and_query();
-        Self {
-            method: exchange.method().clone(),
-            path: if log {
-                target.map(ToString::to_string).unwrap_or_default()
-            } else {
-                String::new()
-            },
-            version: exchange.head.version,
-            connection: exchange.connection.clone(),
-            request_id: exchange.request_id,
-            began: exchange.began,
-            in_flight: metrics::request_begins(),
-            log,
-        }
-    }
-
-    /// A failure is logged once, here, with what the client is not told.
-    fn log_failure(&self, error: &Error) {
-        let request_id = self.request_id.as_str();
-        let cause = error.cause().unwrap_or_default();
-        match error.kind() {
-            Kind::Internal | Kind::Unavailable { .. } => {
-                tracing::error!(
-                    request_id,
-                    message = error.message(),
-                    cause,
-                    "request failed"
-                );
-            }
-            _ => tracing::debug!(
-                request_id,
-                message = error.message(),
-                cause,
-                "request refused"
-            ),
-        }
-    }
-
-    fn answered(self, route: &'static str, status: StatusCode) -> Answered {
-        Answered {
-            record: self,
-            route,
-            status,
-        }
-    }
-}
-
-impl Answered {
-    fn finish(self, transfer: Option<Transfer>, sent_bytes: u64, complete: bool) {
-        let Answered {
-            record,
-            route,
-            status,
-        } = self;
-        let took = record.began.elapsed();
-        if let Some(transfer) = transfer {
-            transfer.moved(sent_bytes);
-        }
-        if record.log {
-            log_access(&record, status, took, sent_bytes, complete);
-        }
-        record
-            .in_flight
-            .ends(route, method_label(&record.method), status.as_u16(), took);
-    }
-}
-
-fn log_access(
-    record: &AccessRecord,
-    status: StatusCode,
-    took: Duration,
-    sent_bytes: u64,
-    complete: bool,
-) {
-    let received_bytes = record.connection.take_received_bytes();
-    tracing::info!(
-        target: log::ACCESS,
-        peer = %record.connection.peer(),
-        status = status.as_u16(),
-        sent_bytes,
-        received_bytes,
-        duration_ms = format_args!("{:.3}", took.as_secs_f64() * 1000.0),
-        complete,
-        request_id = record.request_id.as_str(),
-        "{} {} {:?}", record.method, record.path, record.version
-    );
-}
-
-/// Methods as labels: those that exist, and one word for all that clients make up.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
     }
 }

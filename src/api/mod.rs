@@ -5,6 +5,7 @@
 //! ids, errors in the form the client reads, counting, the access log. `v1` is the image
 //! API's own door; `admin` is the operator's.
 
+mod access;
 mod admin;
 mod answer;
 mod body;

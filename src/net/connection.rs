@@ -1,8 +1,9 @@
 //! One client's connection: HTTP/1 by hyper over our transport.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::body::ResponseBody;
 use super::head_guard::Violation;
+use super::plain::{CameIn, PlainHandler, poll_next};
 use super::shared::Shared;
 use super::timer::TokioTimer;
 use super::transport::{Patience, Transport};
@@ -95,7 +98,7 @@ impl Connection {
 }
 
 /// What answers requests.
-pub trait Handler: 'static {
+pub trait Handler: PlainHandler + 'static {
     /// Answers one request. A `violation` of the framing must be refused before the request
     /// is looked at, and that answer must close the connection.
     fn handle(
@@ -128,7 +131,40 @@ pub async fn serve<H: Handler>(
         linger: settings.linger,
     };
     let mut transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
-    while request_comes(&transport, settings.stall, &mut drain).await {
+    let mut quiet = Quiet::new(settings.stall);
+    // A plain request keeps its connection; where none is kept, none is plain.
+    let plain_head_bytes = if settings.keep_alive {
+        settings.max_head_bytes
+    } else {
+        0
+    };
+    let mut drained = pin!(drain.wait_for(|drain| *drain));
+    loop {
+        let mut answers = Vec::new();
+        let next = poll_fn(|cx| {
+            poll_next(
+                &mut transport,
+                cx,
+                peer,
+                plain_head_bytes,
+                &*handler,
+                &mut answers,
+            )
+        });
+        let came_in = tokio::select! {
+            biased;
+            came_in = next => came_in,
+            _ = drained.as_mut() => CameIn::Nothing,
+            () = quiet.too_long() => CameIn::Nothing,
+        };
+        quiet.end();
+        let sent = transport.send_all(&answers).await;
+        match came_in {
+            CameIn::Nothing => return Ok(()),
+            _ if sent.is_err() => return Ok(()),
+            CameIn::Plain => continue,
+            CameIn::Other => {}
+        }
         let (handler, shared_with_service) = (Rc::clone(&handler), Rc::clone(&shared));
         let service = service_fn(move |request| {
             let connection = Connection::next_request(peer, &shared_with_service);
@@ -141,33 +177,48 @@ pub async fn serve<H: Handler>(
             biased;
             result = &mut http => return result,
             () = idle(&shared) => {}
-            _ = drain.wait_for(|drain| *drain) => {
-                std::pin::Pin::new(&mut http).graceful_shutdown();
+            _ = drained.as_mut() => {
+                Pin::new(&mut http).graceful_shutdown();
                 return http.await;
             }
         }
         transport = http.into_parts().io;
     }
-    Ok(())
 }
 
-/// Waits for the first byte of a request; false when the connection is to be closed.
-async fn request_comes(
-    transport: &Transport,
-    stall: Option<Duration>,
-    drain: &mut watch::Receiver<bool>,
-) -> bool {
-    let too_long = async {
-        match stall {
-            Some(stall) => tokio::time::sleep(stall).await,
-            None => std::future::pending().await,
+/// How long a connection has been quiet. One timer for the life of the connection, moved
+/// only when it runs out: most requests come long before.
+struct Quiet {
+    limit: Option<Duration>,
+    since: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Quiet {
+    fn new(limit: Option<Duration>) -> Self {
+        Self {
+            limit,
+            since: Instant::now(),
+            timer: limit.map(|limit| Box::pin(sleep(limit))),
         }
-    };
-    tokio::select! {
-        biased;
-        readable = transport.readable() => readable.is_ok(),
-        _ = drain.wait_for(|drain| *drain) => false,
-        () = too_long => false,
+    }
+
+    fn end(&mut self) {
+        self.since = Instant::now();
+    }
+
+    async fn too_long(&mut self) {
+        let (Some(limit), Some(timer)) = (self.limit, self.timer.as_mut()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            timer.as_mut().await;
+            let deadline = self.since + limit;
+            if deadline <= Instant::now() {
+                return;
+            }
+            timer.as_mut().reset(deadline);
+        }
     }
 }
 
@@ -175,7 +226,7 @@ async fn request_comes(
 async fn idle(shared: &Shared) {
     loop {
         let before = shared.received_requests();
-        tokio::time::sleep(PARK_AFTER).await;
+        sleep(PARK_AFTER).await;
         if shared.is_idle() && shared.received_requests() == before {
             return;
         }

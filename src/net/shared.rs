@@ -54,6 +54,14 @@ impl Shared {
         request
     }
 
+    /// A request was answered without hyper.
+    pub(super) fn answered_plain(&self) {
+        self.next_finding();
+        self.begin_request();
+        self.outbox.count_answer();
+        self.received_bytes.set(0);
+    }
+
     /// Bytes are being sent.
     pub(super) fn writing(&self) {
         self.unflushed.set(true);

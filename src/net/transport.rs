@@ -1,6 +1,6 @@
 //! The socket under hyper: plain bytes by sendmsg, bytes of files by sendfile.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -38,7 +39,7 @@ pub(super) struct Patience {
 /// A client's socket, as hyper reads and writes it.
 pub(super) struct Transport {
     stream: TcpStream,
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     guard: HeadGuard,
     prefetch: Prefetch,
     patience: Patience,
@@ -48,6 +49,8 @@ pub(super) struct Transport {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs from the end of our side until the client's side ends.
     lingering: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were received for the short road and belong on the long one.
+    unread: Bytes,
 }
 
 impl Transport {
@@ -66,12 +69,41 @@ impl Transport {
             turn_bytes: 0,
             stalled: None,
             lingering: None,
+            unread: Bytes::new(),
         }
     }
 
-    /// Returns when there is something to read, or the client has gone.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.stream.readable().await
+    /// Reads into a buffer on the stack what has come in.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+
+    /// Keeps bytes that were received but not used, for hyper to read.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.unread = Bytes::copy_from_slice(bytes);
+    }
+
+    /// Shows bytes to the guard, in the order in which they are used.
+    pub(super) fn observe(&mut self, bytes: &[u8]) {
+        let shared = &self.shared;
+        self.guard
+            .observe(bytes, |violation| shared.report(violation));
+        shared.received(bytes.len(), &self.guard);
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let slices = [IoSlice::new(bytes)];
+            let sent = poll_fn(|cx| self.send(cx, &slices)).await?;
+            bytes = &bytes[sent..];
+        }
+        self.shared.flushed();
+        Ok(())
     }
 
     fn send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -227,16 +259,20 @@ impl hyper::rt::Read for Transport {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let ready = this.unread.len().min(cursor.remaining());
+            let bytes = this.unread.split_to(ready);
+            cursor.put_slice(&bytes);
+            this.observe(&bytes);
+            return Poll::Ready(Ok(()));
+        }
         // SAFETY: tokio's buffer writes only initialised bytes into the slice and never
         // makes initialised bytes uninitialised, which is what the cursor asks for.
         let mut buffer = ReadBuf::uninit(unsafe { cursor.as_mut() });
         ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         let received = filled.len();
-        let shared = &this.shared;
-        this.guard
-            .observe(filled, |violation| shared.report(violation));
-        shared.received(received, &this.guard);
+        this.observe(filled);
         // SAFETY: tokio filled this many bytes at the front of the slice.
         unsafe { cursor.advance(received) };
         Poll::Ready(Ok(()))

@@ -76,7 +76,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
         return Err(CodecError::ChecksumMismatch);
     }
     let Payload { version, image } = serde_json::from_slice(payload)?;
-    Ok(Record { image, version })
+    Ok(Record::new(image, version))
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
             store: "file".into(),
             started_at: now,
         });
-        Record { image, version: 7 }
+        Record::new(image, 7)
     }
 
     #[test]

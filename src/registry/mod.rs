@@ -10,12 +10,13 @@ pub(crate) mod conformance;
 mod index;
 mod sled;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::image::{Image, ImageId, Query, Status};
+use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
 pub use self::sled::{OpenError, SledOptions, SledRegistry};
@@ -24,12 +25,36 @@ pub use self::sled::{OpenError, SledOptions, SledRegistry};
 pub type Version = u64;
 
 /// An image as it was after one particular write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Record {
     /// What is known of it.
     pub image: Image,
     /// Which write this was.
     pub version: Version,
+    /// The metadata as header lines, once somebody has asked for them.
+    lines: OnceLock<Box<[u8]>>,
+}
+
+impl Record {
+    /// An image as a write left it.
+    pub fn new(image: Image, version: Version) -> Self {
+        Self {
+            image,
+            version,
+            lines: OnceLock::new(),
+        }
+    }
+
+    /// The metadata as header lines ([`wire::meta_lines`]), made once.
+    pub fn meta_lines(&self) -> &[u8] {
+        self.lines.get_or_init(|| wire::meta_lines(&self.image))
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.image, self.version) == (&other.image, other.version)
+    }
 }
 
 /// A registry. What it has acknowledged survives a power cut.
@@ -42,6 +67,12 @@ pub trait Registry: Send + Sync {
     /// `Internal` when the record is there but damaged; `Unavailable` when the registry
     /// cannot be asked.
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>>;
+
+    /// The record of an image, when it is at hand without waiting for anything. `None` says
+    /// nothing: then it has to be got.
+    fn at_hand(&self, _id: &ImageId) -> Option<Arc<Record>> {
+        None
+    }
 
     /// Adds an image whose identifier was never taken.
     ///

@@ -8,6 +8,13 @@ use crate::image::{Caller, ImageId, may_see};
 use crate::registry::Record;
 
 impl Service {
+    /// The same as [`Service::show`], but only when it needs no waiting. `None` says
+    /// nothing.
+    pub fn show_at_hand(&self, caller: &Caller, id: &ImageId) -> Option<Arc<Record>> {
+        let record = self.registry.at_hand(id)?;
+        may_see(caller, &record.image).then_some(record)
+    }
+
     /// The record of an image that the caller may see.
     ///
     /// # Errors

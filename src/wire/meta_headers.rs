@@ -1,6 +1,6 @@
 //! `x-image-meta-*` in answers: the metadata of one image as headers.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -57,16 +57,22 @@ field_names! {
     URI "x-image-meta-uri";
 }
 
+/// What takes the fields of an image, one header each.
+trait Sink {
+    fn put(&mut self, name: &FieldName, value: Option<impl Display>);
+    fn put_property(&mut self, key: &str, value: &str);
+}
+
 /// Values are written one behind the other into one buffer and shared from there, so that
 /// an answer costs one allocation and not one a field.
-struct Writer<'a> {
+struct MapSink<'a> {
     headers: &'a mut HeaderMap,
     values: BytesMut,
     spelling: Spelling,
 }
 
-impl Writer<'_> {
-    fn put(&mut self, name: &FieldName, value: Option<impl std::fmt::Display>) {
+impl Sink for MapSink<'_> {
+    fn put(&mut self, name: &FieldName, value: Option<impl Display>) {
         let Some(value) = value else { return };
         // Writing into a buffer that grows cannot fail.
         let _ = write!(self.values, "{value}");
@@ -80,14 +86,50 @@ impl Writer<'_> {
     }
 
     fn put_property(&mut self, key: &str, value: &str) {
-        let name = HeaderName::from_bytes(format!("{PROPERTY_PREFIX}{key}").as_bytes());
         self.values.extend_from_slice(value.as_bytes());
         // A property that came in by another door than a header may not fit into one; JSON
         // shows it.
-        if let (Ok(name), Some(value)) = (name, header_value(self.values.split().freeze())) {
+        let value = header_value(self.values.split().freeze());
+        if let (Some(name), Some(value)) = (property_name(key), value) {
             self.headers.insert(name, value);
         }
     }
+}
+
+/// Header lines as they go over the wire.
+struct LineSink(String);
+
+impl Sink for LineSink {
+    fn put(&mut self, name: &FieldName, value: Option<impl Display>) {
+        let Some(value) = value else { return };
+        let before = self.0.len();
+        // Writing into a string cannot fail.
+        let _ = write!(self.0, "{}: {value}\r\n", name.underscored);
+        self.take_back_unless_plain(before);
+    }
+
+    fn put_property(&mut self, key: &str, value: &str) {
+        let Some(name) = property_name(key) else {
+            return;
+        };
+        let before = self.0.len();
+        let _ = write!(self.0, "{name}: {value}\r\n");
+        self.take_back_unless_plain(before);
+    }
+}
+
+impl LineSink {
+    /// A value with a control character would end its line and begin another.
+    fn take_back_unless_plain(&mut self, line_start: usize) {
+        let line = &self.0[line_start..self.0.len() - 2];
+        if HeaderValue::from_bytes(line.as_bytes()).is_err() {
+            self.0.truncate(line_start);
+        }
+    }
+}
+
+fn property_name(key: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(format!("{PROPERTY_PREFIX}{key}").as_bytes()).ok()
 }
 
 fn header_value(bytes: Bytes) -> Option<HeaderValue> {
@@ -98,33 +140,44 @@ fn header_value(bytes: Bytes) -> Option<HeaderValue> {
 /// `uri` is the image's own address, for answers that carry it.
 pub fn write_meta(image: &Image, spelling: Spelling, uri: Option<&str>, headers: &mut HeaderMap) {
     headers.reserve(24 + image.properties.len());
-    let mut writer = Writer {
+    let mut sink = MapSink {
         headers,
         values: BytesMut::with_capacity(512),
         spelling,
     };
+    write_fields(image, uri, &mut sink);
+}
+
+/// The same fields, with underscores and without an address, as header lines.
+pub fn meta_lines(image: &Image) -> Box<[u8]> {
+    let mut sink = LineSink(String::with_capacity(768));
+    write_fields(image, None, &mut sink);
+    sink.0.into_boxed_str().into_boxed_bytes()
+}
+
+fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sink) {
     let bool_word = |value| if value { "True" } else { "False" };
-    writer.put(&ID, Some(image.id));
-    writer.put(&URI, uri);
-    writer.put(&NAME, image.name.as_deref());
-    writer.put(&STATUS, Some(image.status.as_str()));
-    writer.put(&SIZE, Some(image.size_bytes));
-    writer.put(&VIRTUAL_SIZE, image.virtual_size_bytes);
-    writer.put(&DISK_FORMAT, image.disk_format.as_deref());
-    writer.put(&CONTAINER_FORMAT, image.container_format.as_deref());
-    writer.put(&CHECKSUM, image.checksum.as_ref());
-    writer.put(&OWNER, image.owner.as_deref());
-    writer.put(&IS_PUBLIC, Some(bool_word(image.is_public)));
-    writer.put(&PROTECTED, Some(bool_word(image.protected)));
-    writer.put(&MIN_DISK, Some(image.min_disk_gb));
-    writer.put(&MIN_RAM, Some(image.min_ram_mb));
-    writer.put(&CREATED_AT, Some(image.created_at));
-    writer.put(&UPDATED_AT, Some(image.updated_at));
-    writer.put(&DELETED_AT, image.deleted_at);
-    writer.put(&DELETED, Some(bool_word(image.status.is_gone())));
+    sink.put(&ID, Some(image.id));
+    sink.put(&URI, uri);
+    sink.put(&NAME, image.name.as_deref());
+    sink.put(&STATUS, Some(image.status.as_str()));
+    sink.put(&SIZE, Some(image.size_bytes));
+    sink.put(&VIRTUAL_SIZE, image.virtual_size_bytes);
+    sink.put(&DISK_FORMAT, image.disk_format.as_deref());
+    sink.put(&CONTAINER_FORMAT, image.container_format.as_deref());
+    sink.put(&CHECKSUM, image.checksum.as_ref());
+    sink.put(&OWNER, image.owner.as_deref());
+    sink.put(&IS_PUBLIC, Some(bool_word(image.is_public)));
+    sink.put(&PROTECTED, Some(bool_word(image.protected)));
+    sink.put(&MIN_DISK, Some(image.min_disk_gb));
+    sink.put(&MIN_RAM, Some(image.min_ram_mb));
+    sink.put(&CREATED_AT, Some(image.created_at));
+    sink.put(&UPDATED_AT, Some(image.updated_at));
+    sink.put(&DELETED_AT, image.deleted_at);
+    sink.put(&DELETED, Some(bool_word(image.status.is_gone())));
     for (key, value) in &image.properties {
         if let Some(value) = value {
-            writer.put_property(key, value);
+            sink.put_property(key, value);
         }
     }
 }
@@ -213,6 +266,33 @@ mod tests {
         assert_eq!(headers["x-image-meta-disk_format"], "raw");
         assert_eq!(headers["x-image-meta-disk-format"], "raw");
         assert_eq!(headers["x-image-meta-uri"], "http://h/images/1");
+    }
+
+    #[test]
+    fn lines_say_what_headers_say() {
+        let mut image = image();
+        image
+            .properties
+            .insert("line".into(), Some("a\r\nb: c".into()));
+        let mut headers = HeaderMap::new();
+        write_meta(&image, Spelling::Underscores, None, &mut headers);
+        let lines = meta_lines(&image);
+        let lines = String::from_utf8(lines.into()).unwrap();
+        let mut said: Vec<(&str, &str)> = lines
+            .lines()
+            .map(|line| line.split_once(": ").unwrap())
+            .collect();
+        said.sort_unstable();
+        let mut wanted: Vec<(&str, String)> = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8(value.as_bytes().to_vec()).unwrap();
+                (name.as_str(), value)
+            })
+            .collect();
+        wanted.sort_unstable();
+        let wanted: Vec<(&str, &str)> = wanted.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        assert_eq!(said, wanted);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod endpoint;
 mod images;
 mod list_query;
 mod members;
+mod plain;
 mod versions;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use super::frame::Door;
 use super::health::{NodeHealth, health_answer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, ImageId};
+use crate::net::PlainRequest;
 use crate::service::Service;
 
 /// What an operator says about this door.
@@ -155,6 +157,14 @@ impl V1Door {
 }
 
 impl Door for V1Door {
+    fn answer_plain(
+        &self,
+        request: &PlainRequest<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<(&'static str, u16)> {
+        plain::answer(&self.service, &Caller::administrator(), request, out)
+    }
+
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let accepted = Accepted::parse(exchange.header(http::header::ACCEPT));
         let (endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);

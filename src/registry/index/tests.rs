@@ -119,13 +119,13 @@ proptest! {
     ) {
         let mut snapshot = Snapshot::default();
         for image in &before {
-            snapshot.put(Arc::new(Record { image: image.clone(), version: 1 }));
+            snapshot.put(Arc::new(Record::new(image.clone(), 1)));
         }
         // The first images change into others; the rest stay.
         let mut images = before;
         for (image, new) in images.iter_mut().zip(after) {
             *image = Image { id: image.id, ..new };
-            snapshot.put(Arc::new(Record { image: image.clone(), version: 2 }));
+            snapshot.put(Arc::new(Record::new(image.clone(), 2)));
         }
         prop_assert_eq!(ids(&snapshot, &query), plain_list(&images, &query));
         let query = Query { marker: Some(marker.get(&images).id), ..query };

@@ -162,7 +162,7 @@ fn decide(working: &mut Snapshot, batch: &mut sled::Batch, write: Write) -> Resu
                 let message = format!("Image with identifier {} already exists!", image.id);
                 return Err(Error::new(Kind::Conflict, message));
             }
-            Record { image, version: 1 }
+            Record::new(image, 1)
         }
         Write::Replace(image, seen) => {
             let current = working.get(&image.id).map(|record| record.version);
@@ -170,10 +170,7 @@ fn decide(working: &mut Snapshot, batch: &mut sled::Batch, write: Write) -> Resu
                 let message = format!("Image {} was changed by another request.", image.id);
                 return Err(Error::new(Kind::Stale, message));
             }
-            Record {
-                image,
-                version: seen + 1,
-            }
+            Record::new(image, seen + 1)
         }
     };
     let bytes = codec::encode(&record).map_err(refuse_record)?;

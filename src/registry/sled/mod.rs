@@ -106,6 +106,10 @@ impl Registry for SledRegistry {
         Ok(self.index.get(id))
     }
 
+    fn at_hand(&self, id: &ImageId) -> Option<Arc<Record>> {
+        self.index.get(id)
+    }
+
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
         self.check_undamaged(&image.id)?;
         self.write(Write::Insert(image)).await
