@@ -1,8 +1,8 @@
 //! The operator's listener: `/metrics` and `/healthcheck`.
 
+use crate::support::eventually;
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
-use crate::support::eventually;
 
 fn ask(server: &Server, request: &Request) -> Response {
     server.connect_admin().request(request)
@@ -11,7 +11,10 @@ fn ask(server: &Server, request: &Request) -> Response {
 fn metrics(server: &Server) -> String {
     let answer = ask(server, &Request::get("/metrics")).expect(200);
     let content_type = answer.header("content-type").unwrap();
-    assert!(content_type.starts_with("text/plain; version=0.0.4"), "{content_type}");
+    assert!(
+        content_type.starts_with("text/plain; version=0.0.4"),
+        "{content_type}"
+    );
     answer.text().to_owned()
 }
 
@@ -27,7 +30,9 @@ fn metrics_count_what_was_done() {
     let id = server.upload(&[], &[7; 5000]);
     server.download(&id).expect(200);
     server.download(&id).expect(200);
-    server.request(&Request::get("/v1/images?limit=x")).expect(400);
+    server
+        .request(&Request::get("/v1/images?limit=x"))
+        .expect(400);
     // The counters of an answer move when its last byte has gone.
     let text = eventually("both downloads are counted", || {
         let text = metrics(&server);
@@ -63,7 +68,9 @@ fn metrics_count_what_was_done() {
 
 #[test]
 fn metrics_are_not_for_tenants() {
-    Server::shared().request(&Request::get("/metrics")).expect(300);
+    Server::shared()
+        .request(&Request::get("/metrics"))
+        .expect(300);
 }
 
 #[test]
@@ -91,7 +98,12 @@ fn health_on_both_listeners() {
     server.request(&Request::get("/v1/images")).expect(200);
     std::fs::remove_file(&switch).unwrap();
     ask(&server, &health).expect(200);
-    assert!(ask(&server, &Request::head("/healthcheck")).expect(200).body.is_empty());
+    assert!(
+        ask(&server, &Request::head("/healthcheck"))
+            .expect(200)
+            .body
+            .is_empty()
+    );
 }
 
 #[test]

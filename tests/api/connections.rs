@@ -13,9 +13,15 @@ fn a_connection_serves_many_requests_errors_included() {
     let mut connection = server.connect();
     for _ in 0..3 {
         connection.request(&Request::get("/v1/images")).expect(200);
-        connection.request(&Request::get("/v1/images?limit=x")).expect(400);
-        connection.request(&Request::get("/v1/images/7")).expect(404);
-        connection.request(&Request::new("BREW", "/v1/images")).expect(405);
+        connection
+            .request(&Request::get("/v1/images?limit=x"))
+            .expect(400);
+        connection
+            .request(&Request::get("/v1/images/7"))
+            .expect(404);
+        connection
+            .request(&Request::new("BREW", "/v1/images"))
+            .expect(405);
         connection.request(&Request::post("/v1/images")).expect(201);
     }
 }
@@ -82,7 +88,9 @@ fn a_slow_reader_holds_up_nobody() {
         assert_eq!(connection.read_head().unwrap().status, 200);
     }
     for _ in 0..20 {
-        server.request(&Request::get("/v1/images?limit=1")).expect(200);
+        server
+            .request(&Request::get("/v1/images?limit=1"))
+            .expect(200);
     }
     let data = pattern(100_000, 2);
     let other = server.upload(&[], &data);
@@ -107,7 +115,9 @@ fn many_up_and_downloads_at_a_time() {
 
 #[test]
 fn a_hundred_headers_and_more_and_thirty_kib_in_all() {
-    let names: Vec<String> = (0..128).map(|n| format!("x-image-meta-property-p{n}")).collect();
+    let names: Vec<String> = (0..128)
+        .map(|n| format!("x-image-meta-property-p{n}"))
+        .collect();
     let mut request = Request::post("/v1/images").headers(RAW);
     for name in &names {
         request = request.header(name, "v".repeat(200));
@@ -134,13 +144,21 @@ fn header_lines_up_to_sixteen_kib_pass() {
     let refused = line(16_385).header("x-image-meta-name", &marker);
     let refused = server.request(&refused);
     assert!([400, 431].contains(&refused.status), "{refused:?}");
-    assert!(server.listed(&format!("is_public=None&name={marker}")).is_empty());
+    assert!(
+        server
+            .listed(&format!("is_public=None&name={marker}"))
+            .is_empty()
+    );
 }
 
 #[test]
 fn an_idle_connection_stays_open() {
     let mut connection = Server::shared().connect();
     connection.request(&Request::get("/v1/images")).expect(200);
-    assert!(connection.is_silent_for(Duration::from_millis(300)).unwrap());
+    assert!(
+        connection
+            .is_silent_for(Duration::from_millis(300))
+            .unwrap()
+    );
     connection.request(&Request::get("/v1/images")).expect(200);
 }

@@ -36,7 +36,10 @@ fn json_for_whoever_accepts_it() {
 fn html_for_browsers() {
     for accept in ["text/html", "*/*", "text/html;q=0.9, */*;q=0.1"] {
         let page = not_found(Some(accept));
-        assert_eq!(page.header("content-type"), Some("text/html; charset=UTF-8"));
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=UTF-8")
+        );
         assert!(page.text().contains("<h1>404 Not Found</h1>"), "{page:?}");
     }
 }
@@ -45,24 +48,37 @@ fn html_for_browsers() {
 fn plain_text_for_all_others() {
     for accept in [None, Some("text/plain"), Some("image/png")] {
         let page = not_found(accept);
-        assert_eq!(page.header("content-type"), Some("text/plain; charset=UTF-8"));
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/plain; charset=UTF-8")
+        );
         let text = page.text();
-        assert!(text.starts_with("404 Not Found\n\nThe resource could not be found."), "{text}");
-        assert!(text.contains("71c675ab-d94f-49cd-a114-e12490b328d9"), "{text}");
+        assert!(
+            text.starts_with("404 Not Found\n\nThe resource could not be found."),
+            "{text}"
+        );
+        assert!(
+            text.contains("71c675ab-d94f-49cd-a114-e12490b328d9"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn values_are_escaped_in_html() {
     let request = Request::get("/v1/images/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
-    let page = Server::shared().request(&request.header("Accept", "text/html")).expect(404);
+    let page = Server::shared()
+        .request(&request.header("Accept", "text/html"))
+        .expect(404);
     assert!(!page.text().contains("<script>"), "{}", page.text());
     assert!(page.text().contains("&lt;script&gt;"), "{}", page.text());
 }
 
 #[test]
 fn head_has_the_headers_of_the_error_only() {
-    let answer = Server::shared().request(&Request::head(UNKNOWN)).expect(404);
+    let answer = Server::shared()
+        .request(&Request::head(UNKNOWN))
+        .expect(404);
     assert!(answer.header("content-length").is_some());
     assert!(answer.body.is_empty());
 }
@@ -78,7 +94,9 @@ fn messages_say_what_is_wrong_with_what() {
         ("x-image-meta-store", "tape", "tape"),
     ] {
         let request = Request::post("/v1/images").header(name, value);
-        let answer = server.request(&request.header("Accept", "application/json")).expect(400);
+        let answer = server
+            .request(&request.header("Accept", "application/json"))
+            .expect(400);
         let message = answer.json()["message"].to_string();
         assert!(message.contains(word), "{message} has no {word}");
     }
@@ -121,7 +139,10 @@ fn the_log_names_the_request_id() {
     let server = Server::shared();
     let path = format!("/v1/images/{}", unique("look"));
     let answer = server.request(&Request::get(&path)).expect(404);
-    let id = answer.header("x-openstack-request-id").expect("an id").to_owned();
+    let id = answer
+        .header("x-openstack-request-id")
+        .expect("an id")
+        .to_owned();
     crate::support::eventually("the access line", || {
         let log = server.log();
         let line = log.lines().find(|line| line.contains(&id))?.to_owned();

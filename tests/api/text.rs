@@ -11,13 +11,28 @@ const GLANCECLIENT: (&str, &str) = ("User-Agent", "python-glanceclient");
 #[test]
 fn utf8_comes_back_as_it_was_sent() {
     let server = Server::shared();
-    for name in ["München", "日本語 イメージ", "naïve — “quoted”", "\u{FFFD}", "ı̇"] {
-        let headers = [("x-image-meta-name", name), ("x-image-meta-property-os", name)];
+    for name in [
+        "München",
+        "日本語 イメージ",
+        "naïve — “quoted”",
+        "\u{FFFD}",
+        "ı̇",
+    ] {
+        let headers = [
+            ("x-image-meta-name", name),
+            ("x-image-meta-property-os", name),
+        ];
         let created = server.request(&post(&headers)).expect(201);
         assert_eq!(image_of(&created)["name"], json!(name));
         let head = server.head(&id_of(&created)).expect(200);
-        assert_eq!(head.header_bytes("x-image-meta-name"), Some(name.as_bytes()));
-        assert_eq!(head.header_bytes("x-image-meta-property-os"), Some(name.as_bytes()));
+        assert_eq!(
+            head.header_bytes("x-image-meta-name"),
+            Some(name.as_bytes())
+        );
+        assert_eq!(
+            head.header_bytes("x-image-meta-property-os"),
+            Some(name.as_bytes())
+        );
     }
 }
 
@@ -27,7 +42,10 @@ fn names_can_be_looked_for_in_utf8() {
     let name = crate::support::unique("Größe");
     let id = server.create(&[("x-image-meta-name", &name)]);
     let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    assert_eq!(server.listed(&format!("is_public=None&name={escaped}")), [id]);
+    assert_eq!(
+        server.listed(&format!("is_public=None&name={escaped}")),
+        [id]
+    );
 }
 
 #[test]
@@ -82,13 +100,21 @@ fn escapes_of_python_glanceclient_are_decoded() {
     let id = image["id"].as_str().unwrap();
     let update = Request::put(&format!("/v1/images/{id}"))
         .headers(&[GLANCECLIENT, ("x-image-meta-name", "a%20b")]);
-    assert_eq!(image_of(&server.request(&update).expect(200))["name"], "a b");
+    assert_eq!(
+        image_of(&server.request(&update).expect(200))["name"],
+        "a b"
+    );
 }
 
 #[test]
 fn escapes_that_are_none_stay() {
     let server = Server::shared();
-    for (sent, stored) in [("100%", "100%"), ("%zz", "%zz"), ("%4", "%4"), ("a+b", "a+b")] {
+    for (sent, stored) in [
+        ("100%", "100%"),
+        ("%zz", "%zz"),
+        ("%4", "%4"),
+        ("a+b", "a+b"),
+    ] {
         let created = server.request(&post(&[GLANCECLIENT, ("x-image-meta-name", sent)]));
         assert_eq!(image_of(&created.expect(201))["name"], stored);
     }

@@ -42,7 +42,10 @@ fn an_image_from_birth_to_death() {
 
         let update = Request::put(&path).header("x-image-meta-name", "other");
         let updated = image_of(&server.request(&update).expect(200));
-        assert_eq!((&updated["name"], &updated["uri"]), (&json!("other"), &json!(address)));
+        assert_eq!(
+            (&updated["name"], &updated["uri"]),
+            (&json!("other"), &json!(address))
+        );
 
         let gone = server.request(&Request::delete(&path)).expect(200);
         assert!(gone.body.is_empty());
@@ -54,9 +57,13 @@ fn an_image_from_birth_to_death() {
 fn metadata_in_both_spellings() {
     let server = Server::shared();
     let created = Request::post("/images/").headers(RAW).headers(&[OCTETS]);
-    let created = created.header("x-image-meta-is-public", "true").body("data");
+    let created = created
+        .header("x-image-meta-is-public", "true")
+        .body("data");
     let id = id_of(&server.request(&created).expect(201));
-    let head = server.request(&Request::head(&format!("/images/{id}"))).expect(200);
+    let head = server
+        .request(&Request::head(&format!("/images/{id}")))
+        .expect(200);
     for (field, value) in [
         ("disk_format", "raw"),
         ("container_format", "bare"),
@@ -70,8 +77,14 @@ fn metadata_in_both_spellings() {
             assert_eq!(head.header(&header), Some(value), "{name}");
         }
     }
-    assert_eq!(head.header("x-image-meta-created-at"), head.header("x-image-meta-created_at"));
-    assert_eq!(head.header("x-image-meta-checksum"), Some(md5_hex(b"data").as_str()));
+    assert_eq!(
+        head.header("x-image-meta-created-at"),
+        head.header("x-image-meta-created_at")
+    );
+    assert_eq!(
+        head.header("x-image-meta-checksum"),
+        Some(md5_hex(b"data").as_str())
+    );
     let versioned = server.head(&id).expect(200);
     assert_eq!(versioned.header("x-image-meta-disk-format"), None);
     assert_eq!(versioned.header("x-image-meta-uri"), None);
@@ -83,9 +96,15 @@ fn members_too() {
     let id = server.reserve();
     let member = Request::put(&format!("/images/{id}/members/t"));
     server.request(&member).expect(204);
-    for path in [format!("/images/{id}/members"), format!("/images/{id}/members/")] {
+    for path in [
+        format!("/images/{id}/members"),
+        format!("/images/{id}/members/"),
+    ] {
         let members = server.json(&path);
-        assert_eq!(members, json!({"members": [{"member_id": "t", "can_share": false}]}));
+        assert_eq!(
+            members,
+            json!({"members": [{"member_id": "t", "can_share": false}]})
+        );
     }
 }
 

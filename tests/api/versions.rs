@@ -55,7 +55,11 @@ fn an_unknown_first_segment_offers_the_choice() {
 #[test]
 fn links_name_the_host_that_was_asked() {
     let server = Server::shared();
-    let ask = |host: &str| Request::get("/versions").without_host().header("Host", host);
+    let ask = |host: &str| {
+        Request::get("/versions")
+            .without_host()
+            .header("Host", host)
+    };
     let answer = server.request(&ask("images.example.org:9292")).expect(200);
     assert_eq!(answer.json(), document("http://images.example.org:9292"));
 }
@@ -115,7 +119,14 @@ fn the_media_type_stands_for_the_version() {
 
 #[test]
 fn healthcheck_needs_no_version() {
-    let answer = Server::shared().request(&Request::get("/healthcheck")).expect(200);
+    let answer = Server::shared()
+        .request(&Request::get("/healthcheck"))
+        .expect(200);
     assert_eq!(answer.text(), "OK");
-    assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
 }

@@ -372,7 +372,8 @@ impl Process {
 
 /// Waits at a pipe that closes when the test process ends, however it ends.
 fn guard(server: u32, folder: &Path) -> Child {
-    const SCRIPT: &str = r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; rm -rf -- "$2""#;
+    const SCRIPT: &str =
+        r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; rm -rf -- "$2""#;
     Command::new("sh")
         .args(["-c", SCRIPT, "guard", &server.to_string()])
         .arg(folder)

@@ -106,7 +106,9 @@ impl Server {
     #[track_caller]
     pub fn status_of(&self, id: &str) -> String {
         let head = self.head(id).expect(200);
-        head.header("x-image-meta-status").expect("a status").to_owned()
+        head.header("x-image-meta-status")
+            .expect("a status")
+            .to_owned()
     }
 
     /// GET of a path, as JSON.

@@ -71,7 +71,9 @@ fn the_content_type_of_nothing_is_irrelevant() {
 #[test]
 fn size_zero_makes_it_active_at_once() {
     let server = Server::shared();
-    let created = server.request(&post(&[("x-image-meta-size", "0")])).expect(201);
+    let created = server
+        .request(&post(&[("x-image-meta-size", "0")]))
+        .expect(201);
     let image = image_of(&created);
     assert_eq!(image["status"], "active");
     assert_eq!(image["checksum"], Value::Null);
@@ -95,7 +97,9 @@ fn the_id_may_be_chosen_and_is_kept_as_sent() {
     let (plain, upper) = (fresh_id(), fresh_id().to_uppercase());
     let simple = fresh_id().replace('-', "");
     for id in [plain, upper, simple] {
-        let created = server.request(&post(&[("x-image-meta-id", &id)])).expect(201);
+        let created = server
+            .request(&post(&[("x-image-meta-id", &id)]))
+            .expect(201);
         assert_eq!(id_of(&created), id);
         server.head(&id).expect(200);
     }
@@ -113,7 +117,13 @@ fn ids_are_compared_exactly() {
 
 #[test]
 fn an_id_is_a_uuid() {
-    for id in ["", "1", "detail", "71c675ab-d94f-49cd-a114-e12490b328dg", "../x"] {
+    for id in [
+        "",
+        "1",
+        "detail",
+        "71c675ab-d94f-49cd-a114-e12490b328dg",
+        "../x",
+    ] {
         let request = post(&[("x-image-meta-id", id)]);
         Server::shared().request(&request).expect(400);
     }
@@ -123,7 +133,10 @@ fn an_id_is_a_uuid() {
 fn a_taken_id_is_a_conflict() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-name", "first")], b"data");
-    let again = [("x-image-meta-id", id.as_str()), ("x-image-meta-name", "second")];
+    let again = [
+        ("x-image-meta-id", id.as_str()),
+        ("x-image-meta-name", "second"),
+    ];
     server.request(&post(&again)).expect(409);
     server.request(&post_data(&again, b"other")).expect(409);
     let got = server.download(&id).expect(200);
@@ -136,7 +149,9 @@ fn the_id_of_a_deleted_image_stays_taken() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     server.remove(&id).expect(200);
-    server.request(&post(&[("x-image-meta-id", &id)])).expect(409);
+    server
+        .request(&post(&[("x-image-meta-id", &id)]))
+        .expect(409);
 }
 
 #[test]
@@ -159,7 +174,11 @@ fn the_configured_store_may_be_named() {
         let headers = [("x-image-meta-store", store)];
         let id = Server::shared().upload(&headers, b"data");
         let head = Server::shared().head(&id).expect(200);
-        assert_eq!(head.header("x-image-meta-store"), None, "only said, never shown");
+        assert_eq!(
+            head.header("x-image-meta-store"),
+            None,
+            "only said, never shown"
+        );
     }
 }
 
@@ -219,7 +238,10 @@ fn the_quota_of_properties() {
         (0..count).fold(post(&[]), add)
     };
     let created = server.request(&with(128)).expect(201);
-    assert_eq!(image_of(&created)["properties"].as_object().unwrap().len(), 128);
+    assert_eq!(
+        image_of(&created)["properties"].as_object().unwrap().len(),
+        128
+    );
     let id = fresh_id();
     let refused = with(129).header("x-image-meta-id", &id);
     server.request(&refused).expect(413);

@@ -46,8 +46,14 @@ fn every_field_in_every_spelling() {
             ("min_ram", "256"),
             ("property-os_distro", "fedora"),
         ];
-        let named: Vec<_> = fields.iter().map(|(name, value)| (spell(name), *value)).collect();
-        let headers: Vec<_> = named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let named: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (spell(name), *value))
+            .collect();
+        let headers: Vec<_> = named
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
         let image = created(&headers);
         for (name, value) in [
             ("name", json!("Fedora")),
@@ -70,7 +76,14 @@ fn every_field_in_every_spelling() {
 
 #[test]
 fn unknown_fields_are_bad_headers() {
-    for name in ["foo", "type", "disk.format", "propert", "visibility", "tags"] {
+    for name in [
+        "foo",
+        "type",
+        "disk.format",
+        "propert",
+        "visibility",
+        "tags",
+    ] {
         refused(name, "x");
     }
 }
@@ -107,7 +120,10 @@ fn integers() {
     refused("min_disk", "2147483648");
     refused("min_ram", "2147483648");
     assert_eq!(field("virtual_size", "None"), Value::Null);
-    assert_eq!(field("virtual_size", "9223372036854775807"), json!(i64::MAX));
+    assert_eq!(
+        field("virtual_size", "9223372036854775807"),
+        json!(i64::MAX)
+    );
 }
 
 #[test]
@@ -131,7 +147,11 @@ fn booleans_never_fail() {
 #[test]
 fn times_are_checked() {
     for name in ["created_at", "updated_at", "deleted_at"] {
-        for value in ["2010-02-03T09:34:01", "2010-02-03T09:34:01.5Z", "2010-02-03"] {
+        for value in [
+            "2010-02-03T09:34:01",
+            "2010-02-03T09:34:01.5Z",
+            "2010-02-03",
+        ] {
             created(&[(&format!("x-image-meta-{name}"), value)]);
         }
         for value in ["yesterday", "2010-13-01", "1899-12-31T23:59:59", "7"] {
@@ -146,12 +166,19 @@ fn names() {
     assert_eq!(field("name", &longest), json!(longest));
     refused("name", &"x".repeat(256));
     assert_eq!(field("name", ""), Value::Null);
-    assert_eq!(field("name", "<b>\"quoted\"\\</b>"), json!("<b>\"quoted\"\\</b>"));
+    assert_eq!(
+        field("name", "<b>\"quoted\"\\</b>"),
+        json!("<b>\"quoted\"\\</b>")
+    );
 }
 
 #[test]
 fn checksums() {
-    assert_eq!(field("checksum", "ABC"), json!("ABC"), "any text, as it was sent");
+    assert_eq!(
+        field("checksum", "ABC"),
+        json!("ABC"),
+        "any text, as it was sent"
+    );
     assert_eq!(field("checksum", &"0".repeat(32)), json!("0".repeat(32)));
     assert_eq!(field("checksum", ""), Value::Null);
     refused("checksum", &"0".repeat(33));
@@ -178,7 +205,10 @@ fn keys_of_properties() {
         "name": "not the name", "status": "not the status", "property_x": "4",
     });
     assert_eq!(image["properties"], wanted);
-    assert_eq!((&image["name"], &image["status"]), (&Value::Null, &json!("queued")));
+    assert_eq!(
+        (&image["name"], &image["status"]),
+        (&Value::Null, &json!("queued"))
+    );
 }
 
 #[test]
@@ -192,7 +222,11 @@ fn an_empty_property_is_null_and_has_no_header() {
 
 #[test]
 fn a_header_of_the_other_kind_is_nobodys_business() {
-    let image = created(&[("x-image-metadata", "1"), ("x-image", "2"), ("x-meta-name", "3")]);
+    let image = created(&[
+        ("x-image-metadata", "1"),
+        ("x-image", "2"),
+        ("x-meta-name", "3"),
+    ]);
     assert_eq!(image["name"], Value::Null);
     assert_eq!(image["properties"], json!({}));
 }

@@ -16,7 +16,10 @@ fn with(disk: Option<&str>, container: Option<&str>) -> Response {
 #[track_caller]
 fn formats(answer: Response) -> (Value, Value) {
     let image = image_of(&answer.expect(201));
-    (image["disk_format"].clone(), image["container_format"].clone())
+    (
+        image["disk_format"].clone(),
+        image["container_format"].clone(),
+    )
 }
 
 #[test]
@@ -25,7 +28,10 @@ fn every_format_there_is() {
         assert_eq!(formats(with(Some(disk), None)), (json!(disk), Value::Null));
     }
     for container in ["bare", "ovf", "ova", "docker"] {
-        assert_eq!(formats(with(None, Some(container))), (Value::Null, json!(container)));
+        assert_eq!(
+            formats(with(None, Some(container))),
+            (Value::Null, json!(container))
+        );
     }
 }
 

@@ -27,11 +27,24 @@ fn the_record_tells_that_it_was() {
     let id = server.upload(&headers, b"data");
     server.remove(&id).expect(200);
     let head = server.head(&id).expect(200);
-    for (name, value) in [("name", "n"), ("status", "deleted"), ("deleted", "True"), ("size", "4")] {
-        assert_eq!(head.header(&format!("x-image-meta-{name}")), Some(value), "{name}");
+    for (name, value) in [
+        ("name", "n"),
+        ("status", "deleted"),
+        ("deleted", "True"),
+        ("size", "4"),
+    ] {
+        assert_eq!(
+            head.header(&format!("x-image-meta-{name}")),
+            Some(value),
+            "{name}"
+        );
     }
     assert!(head.header("x-image-meta-deleted_at").is_some());
-    assert_eq!(head.header("x-image-meta-property-a"), None, "properties go with it");
+    assert_eq!(
+        head.header("x-image-meta-property-a"),
+        None,
+        "properties go with it"
+    );
 }
 
 #[test]
@@ -48,11 +61,24 @@ fn one_of_many_at_a_time_deletes() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let answers: Vec<u16> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| server.remove(&id).status)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let threads: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| server.remove(&id).status))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
-    assert_eq!(answers.iter().filter(|status| **status == 404).count(), 5, "{answers:?}");
+    assert_eq!(
+        answers.iter().filter(|status| **status == 200).count(),
+        1,
+        "{answers:?}"
+    );
+    assert_eq!(
+        answers.iter().filter(|status| **status == 404).count(),
+        5,
+        "{answers:?}"
+    );
 }
 
 #[test]
@@ -60,7 +86,11 @@ fn a_protected_image_stays() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-protected", "True")], b"data");
     let refused = server.remove(&id).expect(403);
-    assert!(refused.text().contains("Image is protected"), "{}", refused.text());
+    assert!(
+        refused.text().contains("Image is protected"),
+        "{}",
+        refused.text()
+    );
     assert_eq!(server.download(&id).expect(200).body, b"data");
     let unprotect = put(&id, &[("x-image-meta-protected", "False")]);
     server.request(&unprotect).expect(200);
@@ -72,7 +102,9 @@ fn the_id_stays_taken() {
     let server = Server::shared();
     let id = server.reserve();
     server.remove(&id).expect(200);
-    server.request(&post(&[("x-image-meta-id", &id)])).expect(409);
+    server
+        .request(&post(&[("x-image-meta-id", &id)]))
+        .expect(409);
 }
 
 #[test]
@@ -90,7 +122,9 @@ fn memberships_go_with_it() {
     let server = Server::shared();
     let id = server.reserve();
     let members = format!("/v1/images/{id}/members");
-    server.request(&Request::put(&format!("{members}/t"))).expect(204);
+    server
+        .request(&Request::put(&format!("{members}/t")))
+        .expect(204);
     server.remove(&id).expect(200);
     server.request(&Request::get(&members)).expect(404);
 }
@@ -105,7 +139,9 @@ fn delayed_deletion_keeps_the_data_for_the_scrubber() {
     assert_eq!(head.header("x-image-meta-deleted"), Some("True"));
     server.download(&id).expect(404);
     server.remove(&id).expect(403);
-    server.request(&put(&id, &[("x-image-meta-name", "n")])).expect(403);
+    server
+        .request(&put(&id, &[("x-image-meta-name", "n")]))
+        .expect(403);
     assert!(server.listed("is_public=None").is_empty());
     let changed = server.listed("is_public=None&changes-since=2010-01-01");
     assert_eq!(changed, [id.as_str()]);
@@ -139,5 +175,7 @@ fn the_room_on_disk_is_free_again() {
         let id = server.upload(&[], &[1; 100_000]);
         server.remove(&id).expect(200);
     }
-    eventually("the store is empty", || server.stored_files().is_empty().then_some(()));
+    eventually("the store is empty", || {
+        server.stored_files().is_empty().then_some(())
+    });
 }

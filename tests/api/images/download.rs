@@ -33,7 +33,11 @@ fn data_and_metadata_in_one_answer() {
         meta.sort();
         meta
     };
-    assert_eq!(meta(&got), meta(&server.head(&id).expect(200)), "the same as HEAD's");
+    assert_eq!(
+        meta(&got),
+        meta(&server.head(&id).expect(200)),
+        "the same as HEAD's"
+    );
 }
 
 #[test]
@@ -76,7 +80,9 @@ fn a_large_image_over_one_connection_and_again() {
     let id = server.upload(&[], &data);
     let mut connection = server.connect();
     for _ in 0..2 {
-        let got = connection.request(&Request::get(&image_path(&id))).expect(200);
+        let got = connection
+            .request(&Request::get(&image_path(&id)))
+            .expect(200);
         assert!(got.body == data);
     }
 }
@@ -97,7 +103,9 @@ fn data_that_were_cut_short_break_the_connection() {
     let data = pattern(300_000, 4);
     let id = server.upload(&[], &data);
     let (file, _) = server.stored_files().remove(0);
-    let file = std::fs::File::options().write(true).open(server.store_dir().join(file));
+    let file = std::fs::File::options()
+        .write(true)
+        .open(server.store_dir().join(file));
     file.unwrap().set_len(100_000).unwrap();
     let mut connection = server.connect();
     match connection.exchange(&Request::get(&image_path(&id))) {

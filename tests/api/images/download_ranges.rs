@@ -49,7 +49,11 @@ fn one_range_is_a_part() {
         let length = (last - first + 1).to_string();
         assert_eq!(part.header("content-length"), Some(length.as_str()));
         assert_eq!(part.header("etag"), Some(tag().as_str()));
-        assert_eq!(part.header("content-md5"), None, "of a part it would be another");
+        assert_eq!(
+            part.header("content-md5"),
+            None,
+            "of a part it would be another"
+        );
         assert_eq!(part.header("x-image-meta-size"), Some("100000"));
     }
 }
@@ -63,16 +67,29 @@ fn a_broken_download_is_resumed() {
     let tag = head.header("etag").unwrap().to_owned();
     let mut all = broken.read_bytes(33_333).unwrap();
     drop(broken);
-    let rest = get(&[("Range", "bytes=33333-"), ("If-Range", &format!("\"{tag}\""))]).expect(206);
+    let rest = get(&[
+        ("Range", "bytes=33333-"),
+        ("If-Range", &format!("\"{tag}\"")),
+    ])
+    .expect(206);
     all.extend(rest.body);
     assert!(all == data());
 }
 
 #[test]
 fn behind_the_end_there_is_nothing() {
-    for range in ["bytes=100000-", "bytes=100000-100001", "bytes=999999999999-", "bytes=-0"] {
+    for range in [
+        "bytes=100000-",
+        "bytes=100000-100001",
+        "bytes=999999999999-",
+        "bytes=-0",
+    ] {
         let refused = get(&[("Range", range)]).expect(416);
-        assert_eq!(refused.header("content-range"), Some("bytes */100000"), "{range}");
+        assert_eq!(
+            refused.header("content-range"),
+            Some("bytes */100000"),
+            "{range}"
+        );
     }
     let server = Server::shared();
     let empty = server.create(&[("x-image-meta-size", "0")]);
@@ -83,7 +100,15 @@ fn behind_the_end_there_is_nothing() {
 
 #[test]
 fn what_is_no_single_range_is_passed_over() {
-    for range in ["bytes=0-1,5-6", "bytes=5-1", "bytes=a-b", "bytes", "lines=0-1", "bytes=--1", ""] {
+    for range in [
+        "bytes=0-1,5-6",
+        "bytes=5-1",
+        "bytes=a-b",
+        "bytes",
+        "lines=0-1",
+        "bytes=--1",
+        "",
+    ] {
         let whole = get(&[("Range", range)]).expect(200);
         assert!(whole.body == data(), "{range}");
         assert_eq!(whole.header("content-range"), None);

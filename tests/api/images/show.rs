@@ -43,7 +43,11 @@ fn every_field_that_is_not_null() {
     let detail = server.detail_of(&id);
     for name in ["created_at", "updated_at"] {
         let header = format!("x-image-meta-{name}");
-        assert_eq!(head.header(&header), detail[name].as_str(), "the same text in both");
+        assert_eq!(
+            head.header(&header),
+            detail[name].as_str(),
+            "the same text in both"
+        );
     }
     assert_eq!(head.header("etag"), Some(sum.as_str()));
     assert_eq!(head.header("content-length"), Some("0"));
@@ -100,5 +104,8 @@ fn the_answer_has_no_body_on_the_wire() {
     let path = format!("/v1/images/{id}");
     connection.request(&Request::head(&path)).expect(200);
     // Had there been a body, it would be taken for the next head.
-    assert_eq!(connection.request(&Request::get(&path)).expect(200).body, b"data");
+    assert_eq!(
+        connection.request(&Request::get(&path)).expect(200).body,
+        b"data"
+    );
 }

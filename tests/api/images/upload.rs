@@ -14,7 +14,9 @@ const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 fn data_make_an_image_active() {
     let server = Server::shared();
     let data = pattern(123_456, 1);
-    let created = server.request(&post_data(&[("x-image-meta-name", "n")], &data)).expect(201);
+    let created = server
+        .request(&post_data(&[("x-image-meta-name", "n")], &data))
+        .expect(201);
     let image = image_of(&created);
     let sum = md5_hex(&data);
     assert_eq!(image["status"], "active");
@@ -31,7 +33,9 @@ fn data_make_an_image_active() {
 #[test]
 fn sizes_around_the_blocks_of_disks_and_hashes() {
     let server = Server::shared();
-    for size in [1, 63, 64, 511, 512, 513, 4095, 4096, 4097, 65_536, 262_145, 1_048_576, 3_000_001] {
+    for size in [
+        1, 63, 64, 511, 512, 513, 4095, 4096, 4097, 65_536, 262_145, 1_048_576, 3_000_001,
+    ] {
         let data = pattern(size, size as u64);
         let id = server.upload(&[], &data);
         let got = server.download(&id).expect(200);
@@ -47,7 +51,11 @@ fn chunks_of_any_size() {
     for chunk in [1000, 4096, 65_537, 200_000] {
         let request = post(RAW).headers(&[OCTETS]).chunked(data.chunks(chunk));
         let created = server.request(&request).expect(201);
-        assert_eq!(image_of(&created)["checksum"], json!(md5_hex(&data)), "{chunk}");
+        assert_eq!(
+            image_of(&created)["checksum"],
+            json!(md5_hex(&data)),
+            "{chunk}"
+        );
     }
     let request = post(RAW).headers(&[OCTETS]).chunked(data[..300].chunks(1));
     let created = server.request(&request).expect(201);
@@ -58,7 +66,9 @@ fn chunks_of_any_size() {
 fn chunk_extensions_and_trailers_are_no_data() {
     let server = Server::shared();
     let mut connection = server.connect();
-    let head = post(RAW).headers(&[OCTETS]).header("Transfer-Encoding", "chunked");
+    let head = post(RAW)
+        .headers(&[OCTETS])
+        .header("Transfer-Encoding", "chunked");
     connection.send_head(&head).unwrap();
     let body = b"4;name=value\r\ndata\r\n0\r\nX-Trailer: 1\r\n\r\n";
     connection.send_bytes(body).unwrap();
@@ -73,9 +83,18 @@ fn no_bytes_in_chunks_are_an_upload() {
     let request = post(RAW).headers(&[OCTETS]).chunked([[0u8; 0]; 0]);
     let created = server.request(&request).expect(201);
     let image = image_of(&created);
-    assert_eq!((&image["status"], &image["size"]), (&json!("active"), &json!(0)));
+    assert_eq!(
+        (&image["status"], &image["size"]),
+        (&json!("active"), &json!(0))
+    );
     assert_eq!(image["checksum"], json!(EMPTY_MD5));
-    assert!(server.download(&id_of(&created)).expect(200).body.is_empty());
+    assert!(
+        server
+            .download(&id_of(&created))
+            .expect(200)
+            .body
+            .is_empty()
+    );
 }
 
 #[test]
@@ -87,14 +106,22 @@ fn a_stated_size_of_zero_is_not_checked() {
 #[test]
 fn what_is_stated_and_true_passes() {
     let sum = md5_hex(b"data");
-    let headers = [("x-image-meta-size", "4"), ("x-image-meta-checksum", sum.as_str())];
-    let created = Server::shared().request(&post_data(&headers, b"data")).expect(201);
+    let headers = [
+        ("x-image-meta-size", "4"),
+        ("x-image-meta-checksum", sum.as_str()),
+    ];
+    let created = Server::shared()
+        .request(&post_data(&headers, b"data"))
+        .expect(201);
     assert_eq!(image_of(&created)["checksum"], json!(sum));
 }
 
 #[test]
 fn the_content_type_may_have_parameters() {
-    for content_type in ["application/octet-stream; charset=binary", "Application/Octet-Stream"] {
+    for content_type in [
+        "application/octet-stream; charset=binary",
+        "Application/Octet-Stream",
+    ] {
         let request = post(RAW).header("Content-Type", content_type).body("data");
         Server::shared().request(&request).expect(201);
     }
@@ -105,7 +132,9 @@ fn the_content_type_may_have_parameters() {
 fn killed(request: Request) -> String {
     let server = Server::shared();
     let id = fresh_id();
-    server.request(&request.header("x-image-meta-id", &id)).expect(400);
+    server
+        .request(&request.header("x-image-meta-id", &id))
+        .expect(400);
     assert_eq!(server.status_of(&id), "killed");
     server.await_nothing_stored(&id);
     server.download(&id).expect(404);
@@ -114,7 +143,12 @@ fn killed(request: Request) -> String {
 
 #[test]
 fn other_content_types_kill() {
-    for content_type in ["application/json", "text/plain", "application/octet-streams", ""] {
+    for content_type in [
+        "application/json",
+        "text/plain",
+        "application/octet-streams",
+        "",
+    ] {
         killed(post(RAW).header("Content-Type", content_type).body("data"));
     }
     killed(post(RAW).body("data"));
@@ -126,7 +160,11 @@ fn another_size_than_stated_kills() {
     for size in ["3", "5", "1000000"] {
         let id = killed(post_data(&[("x-image-meta-size", size)], b"data"));
         let head = Server::shared().head(&id).expect(200);
-        assert_eq!(head.header("x-image-meta-size"), Some(size), "as it was stated");
+        assert_eq!(
+            head.header("x-image-meta-size"),
+            Some(size),
+            "as it was stated"
+        );
         let chunked = post(RAW).headers(&[OCTETS, ("x-image-meta-size", size)]);
         killed(chunked.chunked(["da", "ta"]));
     }
@@ -138,7 +176,11 @@ fn another_checksum_than_stated_kills() {
     for sum in ["0", "d41d8cd98f00b204e9800998ecf8427e", &upper] {
         let id = killed(post_data(&[("x-image-meta-checksum", sum)], b"data"));
         let head = Server::shared().head(&id).expect(200);
-        assert_eq!(head.header("x-image-meta-checksum"), Some(sum), "compared as text");
+        assert_eq!(
+            head.header("x-image-meta-checksum"),
+            Some(sum),
+            "compared as text"
+        );
     }
 }
 
@@ -149,8 +191,13 @@ fn killed_images_can_be_renamed_and_deleted_but_take_no_data() {
     let list = format!("is_public=None&id={id}");
     assert!(server.listed(&list).is_empty(), "never in lists");
     let rename = crate::support::v1::put(&id, &[("x-image-meta-name", "late")]);
-    assert_eq!(image_of(&server.request(&rename).expect(200))["status"], "killed");
-    server.request(&crate::support::v1::put_data(&id, &[], b"data")).expect(409);
+    assert_eq!(
+        image_of(&server.request(&rename).expect(200))["status"],
+        "killed"
+    );
+    server
+        .request(&crate::support::v1::put_data(&id, &[], b"data"))
+        .expect(409);
     server.remove(&id).expect(200);
 }
 
@@ -161,7 +208,11 @@ fn missing_formats_leave_it_queued() {
         let id = fresh_id();
         let request = post(headers).headers(&[OCTETS, ("x-image-meta-id", &id)]);
         let refused = server.request(&request.body("data")).expect(400);
-        assert!(refused.text().contains("format is not specified."), "{}", refused.text());
+        assert!(
+            refused.text().contains("format is not specified."),
+            "{}",
+            refused.text()
+        );
         assert_eq!(server.status_of(&id), "queued");
         assert!(!server.has_stored(&id));
     }
@@ -176,10 +227,15 @@ fn saving_is_shown_while_data_come() {
     let head = head.header("Transfer-Encoding", "chunked");
     connection.send_head(&head).unwrap();
     connection.send_bytes(&chunk_bytes(b"first ")).unwrap();
-    eventually("it is saving", || (server.head(&id).status == 200).then_some(()));
+    eventually("it is saving", || {
+        (server.head(&id).status == 200).then_some(())
+    });
     assert_eq!(server.status_of(&id), "saving");
     server.download(&id).expect(404);
-    assert_eq!(server.listed(&format!("is_public=None&id={id}")), [id.clone()]);
+    assert_eq!(
+        server.listed(&format!("is_public=None&id={id}")),
+        [id.clone()]
+    );
     connection.send_bytes(&chunk_bytes(b"second")).unwrap();
     connection.send_bytes(LAST_CHUNK).unwrap();
     connection.read_response("POST").unwrap().expect(201);
@@ -189,15 +245,24 @@ fn saving_is_shown_while_data_come() {
 #[test]
 fn a_client_that_goes_away_kills() {
     let server = Server::shared();
-    for framing in [("Content-Length", "1000000"), ("Transfer-Encoding", "chunked")] {
+    for framing in [
+        ("Content-Length", "1000000"),
+        ("Transfer-Encoding", "chunked"),
+    ] {
         let id = fresh_id();
         let mut connection = server.connect();
         let head = post(RAW).headers(&[OCTETS, framing, ("x-image-meta-id", &id)]);
         connection.send_head(&head).unwrap();
-        connection.send_bytes(&chunk_bytes(&pattern(5000, 1))).unwrap();
-        eventually("it is saving", || (server.head(&id).status == 200).then_some(()));
+        connection
+            .send_bytes(&chunk_bytes(&pattern(5000, 1)))
+            .unwrap();
+        eventually("it is saving", || {
+            (server.head(&id).status == 200).then_some(())
+        });
         drop(connection);
-        eventually("it is killed", || (server.status_of(&id) == "killed").then_some(()));
+        eventually("it is killed", || {
+            (server.status_of(&id) == "killed").then_some(())
+        });
         server.await_nothing_stored(&id);
     }
 }
@@ -214,7 +279,9 @@ fn a_body_that_ends_early_is_answered_when_somebody_still_listens() {
     if let Ok(answer) = connection.read_response("POST") {
         answer.expect(400);
     }
-    eventually("it is killed", || (server.status_of(&id) == "killed").then_some(()));
+    eventually("it is killed", || {
+        (server.status_of(&id) == "killed").then_some(())
+    });
     server.await_nothing_stored(&id);
 }
 

@@ -52,8 +52,14 @@ fn chunks_past_the_cap_are_cut() {
 fn a_late_upload_is_held_to_it_too() {
     let server = capped();
     let id = server.reserve();
-    server.request(&put_data(&id, &[], &vec![7; CAP + 1])).expect(413);
-    assert_eq!(server.status_of(&id), "queued", "its length alone was refused");
+    server
+        .request(&put_data(&id, &[], &vec![7; CAP + 1]))
+        .expect(413);
+    assert_eq!(
+        server.status_of(&id),
+        "queued",
+        "its length alone was refused"
+    );
     let data = vec![7; CAP + 1];
     let late = put(&id, &[OCTETS]).chunked(data.chunks(999));
     server.request(&late).expect(413);

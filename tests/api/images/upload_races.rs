@@ -13,7 +13,9 @@ fn begun(server: &Server, id: &str, first: &[u8]) -> Connection {
     let head = put(id, &[OCTETS, ("Transfer-Encoding", "chunked")]);
     connection.send_head(&head).unwrap();
     connection.send_bytes(&chunk_bytes(first)).unwrap();
-    eventually("it is saving", || (server.status_of(id) == "saving").then_some(()));
+    eventually("it is saving", || {
+        (server.status_of(id) == "saving").then_some(())
+    });
     connection
 }
 
@@ -22,7 +24,9 @@ fn the_second_upload_is_a_conflict_and_the_first_unharmed() {
     let server = Server::shared();
     let id = server.reserve();
     let mut first = begun(server, &id, b"of the first");
-    server.request(&put_data(&id, &[], b"of the second")).expect(409);
+    server
+        .request(&put_data(&id, &[], b"of the second"))
+        .expect(409);
     let wrong_type = put(&id, &[]).body("of the second");
     server.request(&wrong_type).expect(409);
     first.send_bytes(LAST_CHUNK).unwrap();
@@ -39,11 +43,23 @@ fn one_of_many_uploads_at_a_time_wins() {
             let request = put_data(&id, &[], &pattern(100_000, seed));
             server.request(&request).status
         };
-        let threads: Vec<_> = (0..6).map(|seed| scope.spawn(move || upload(seed))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let threads: Vec<_> = (0..6)
+            .map(|seed| scope.spawn(move || upload(seed)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
-    assert!(answers.iter().all(|status| [200, 409].contains(status)), "{answers:?}");
+    assert_eq!(
+        answers.iter().filter(|status| **status == 200).count(),
+        1,
+        "{answers:?}"
+    );
+    assert!(
+        answers.iter().all(|status| [200, 409].contains(status)),
+        "{answers:?}"
+    );
     let winner = answers.iter().position(|status| *status == 200).unwrap();
     assert!(server.download(&id).expect(200).body == pattern(100_000, winner as u64));
 }
@@ -59,7 +75,10 @@ fn deletion_ends_an_upload() {
     upload.read_response("PUT").unwrap().expect(412);
     server.await_nothing_stored(&id);
     assert_eq!(server.status_of(&id), "deleted");
-    assert_eq!(server.head(&id).header("x-image-meta-deleted"), Some("True"));
+    assert_eq!(
+        server.head(&id).header("x-image-meta-deleted"),
+        Some("True")
+    );
 }
 
 #[test]
@@ -70,7 +89,9 @@ fn deletion_ends_the_upload_of_a_creation() {
     let head = post(RAW).headers(&[OCTETS, ("Content-Length", "10"), ("x-image-meta-id", &id)]);
     upload.send_head(&head).unwrap();
     upload.send_bytes(b"12345").unwrap();
-    eventually("it is saving", || (server.head(&id).status == 200).then_some(()));
+    eventually("it is saving", || {
+        (server.head(&id).status == 200).then_some(())
+    });
     server.remove(&id).expect(200);
     let _ = upload.send_bytes(b"67890");
     upload.read_response("POST").unwrap().expect(412);
