@@ -234,7 +234,7 @@ fn saving_is_shown_while_data_come() {
     server.download(&id).expect(404);
     assert_eq!(
         server.listed(&format!("is_public=None&id={id}")),
-        [id.clone()]
+        [id.as_str()]
     );
     connection.send_bytes(&chunk_bytes(b"second")).unwrap();
     connection.send_bytes(LAST_CHUNK).unwrap();
