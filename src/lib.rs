@@ -1,4 +1,41 @@
 //! One image node: the OpenStack Image service (Glance), v1 API, as native programs.
+//!
+//! Routes are declared in [`api`] (`api/v1/endpoint.rs`), what they do is in [`service`], one
+//! file a verb. Programs are in `src/bin`, each a few lines over this library.
+//!
+//! # Layout
+//!
+//! From the ground up. A room imports only rooms above it in this list, and no two files of a
+//! room import each other; `tests/house.rs` checks both.
+//!
+//! * [`image`] - nouns: images, ids, statuses, formats, queries, who may do what; no I/O
+//! * [`error`] - the one error of the domain: what the client is told, and what the log is
+//! * [`config`] - the configuration file as plain data, each option declared once
+//! * [`metrics`] - every metric, in one table
+//! * [`log`] - lines as Glance's operators know them, written off the workers
+//! * [`transfer`] - bytes in motion: buffers, disks, MD5, payloads
+//! * [`net`] - listeners, HTTP connections, and files that go to a socket without a copy
+//! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
+//! * [`registry`] - what is known of images: an index in memory, durable through sled
+//! * [`store`] - where image data are: a folder of files
+//! * [`service`] - the verbs and the rules of Glance, for every version of the API
+//! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
+//! * [`server`] - the life of a process: build, workers, drain
+//!
+//! Beside the server, over `wire` and what is above that here, and no further:
+//!
+//! * [`client`] - the library and the command line of `glance`
+//!
+//! # Walkthroughs
+//!
+//! An upload: `server` accepts, `net` reads the head, `api/v1` parses it, `service/create.rs`
+//! reserves the image (`saving`) in the registry, `service/upload.rs` hashes and writes block by
+//! block, the store syncs and renames, the registry says `active`, the client hears 201. Nothing
+//! is acknowledged that a power cut could take back, and no byte is written that no record knows.
+//!
+//! A download: `api/v1/download.rs` asks the index for the record and the store for a file;
+//! `net/transport.rs` has the kernel send it, after `net/prefetch.rs` has read ahead what is
+//! not in memory.
 pub mod api;
 pub mod client;
 pub mod config;

@@ -1,8 +1,9 @@
 //! The end of a process: what is in flight ends first.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::balance::Balance;
@@ -12,19 +13,35 @@ use crate::service::InFlight;
 /// How often a drain says what it waits for.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Returns when the process is told to end: the name of the signal.
-pub(super) async fn told_to_end() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok("SIGTERM"),
-            _ = interrupt.recv() => return Ok("SIGINT"),
-            _ = hang_up.recv() => tracing::warn!(
-                "SIGHUP changes nothing: log files that were moved are opened anew by themselves, \
-                 and a new configuration needs a restart"
-            ),
+/// The signals that a server answers to. From the moment they are caught none is lost, and
+/// none ends the process by itself.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches them. To be called in the context of the runtime that waits for them.
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the process is told to end: the name of the signal.
+    pub(super) async fn told_to_end(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => tracing::warn!(
+                    "SIGHUP changes nothing: log files that were moved are opened anew by \
+                     themselves, and a new configuration needs a restart"
+                ),
+            }
         }
     }
 }

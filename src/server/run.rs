@@ -77,6 +77,15 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), crate::config::Conf
 
 fn start(config: Config) -> Result<(), StartError> {
     limits::raise_descriptors(config.listen.max_connections);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    // Before anybody can see that we listen and send one.
+    let signals = {
+        let _guard = runtime.enter();
+        drain::Signals::catch().map_err(StartError::Threads)?
+    };
     // Before the parts are built, so that an address in use is known at once.
     let options = ListenOptions {
         backlog: i32::try_from(config.listen.backlog).unwrap_or(i32::MAX),
@@ -98,8 +107,11 @@ fn start(config: Config) -> Result<(), StartError> {
         admin::start(&app, admin.first, settings, frame, draining.clone())?;
     }
     let (balance, workers) = start_workers(&app, api, draining)?;
-    wait_for_the_end(&app, &balance, drain_begins, workers)?;
-    app.close();
+    let end = wait_for_the_end(&app, &balance, signals, drain_begins, workers);
+    if runtime.block_on(end) {
+        app.close();
+    }
+    // Else what was cut still holds parts of the node: closing them would wait for it.
     Ok(())
 }
 
@@ -177,27 +189,23 @@ fn start_worker(
     thread.spawn(run).map_err(StartError::Threads)
 }
 
-fn wait_for_the_end(
+/// Serves until a signal, then drains. Whether everything in flight came to its end.
+async fn wait_for_the_end(
     app: &App,
     balance: &Balance,
+    mut signals: drain::Signals,
     drain_begins: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
-) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::Threads)?;
-    let all_ended = runtime.block_on(async {
-        let signal = tokio::select! {
-            signal = drain::told_to_end() => signal.map_err(StartError::Threads)?,
-            () = keep_metrics() => "nothing",
-        };
-        tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
-        app.health.begin_drain();
-        drain_begins.send_replace(true);
-        let limit = app.config.listen.drain_timeout;
-        Ok::<_, StartError>(drain::wait(balance, app.service.in_flight(), limit).await)
-    })?;
+) -> bool {
+    let signal = tokio::select! {
+        signal = signals.told_to_end() => signal,
+        () = keep_metrics() => "nothing",
+    };
+    tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
+    app.health.begin_drain();
+    drain_begins.send_replace(true);
+    let limit = app.config.listen.drain_timeout;
+    let all_ended = drain::wait(balance, app.service.in_flight(), limit).await;
     if all_ended {
         for worker in workers {
             // One that panicked has said so.
@@ -205,7 +213,7 @@ fn wait_for_the_end(
         }
         tracing::info!(target: log::STARTUP, "ended; nothing was cut");
     }
-    Ok(())
+    all_ended
 }
 
 async fn keep_metrics() {

@@ -1,5 +1,6 @@
 //! Removing what nobody will ever ask for again.
 
+use super::housekeeper::Clean;
 use super::{MOST_RETRIES, Service, now_after};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Query, SortDirection, SortKey, Status, Timestamp, Visibility};
@@ -36,13 +37,11 @@ impl Service {
         }
         Ok(recovered)
     }
+}
 
-    /// Removes from the stores what is left of an image, and then from its record that
-    /// there is something left.
-    ///
-    /// # Errors
-    /// Those of the store and of the registry; trying again is right.
-    pub async fn clean(&self, id: &ImageId) -> Result<()> {
+impl Clean for Service {
+    /// From the stores first, and then from its record that there is something left.
+    async fn clean(&self, id: &ImageId) -> Result<()> {
         for _ in 0..MOST_RETRIES {
             let Some(record) = self.registry.get(id).await? else {
                 return Ok(());

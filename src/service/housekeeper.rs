@@ -10,13 +10,22 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Service;
+use crate::error::Result;
 use crate::image::ImageId;
 
 /// Wait after a first failure; doubled with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait between two attempts.
 const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Who knows how to remove what is left of an image.
+pub trait Clean: Send + Sync + 'static {
+    /// Removes it, and what says that there is something left.
+    ///
+    /// # Errors
+    /// Those of the store and of the registry; trying again is right.
+    fn clean(&self, id: &ImageId) -> impl Future<Output = Result<()>>;
+}
 
 /// Takes orders for images that have something to be removed. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,7 +61,10 @@ impl Orders {
     ///
     /// # Errors
     /// [`HousekeeperError`] when the system has no thread left.
-    pub fn carry_out(self, service: Weak<Service>) -> Result<JoinHandle<()>, HousekeeperError> {
+    pub fn carry_out<C: Clean>(
+        self,
+        service: Weak<C>,
+    ) -> std::result::Result<JoinHandle<()>, HousekeeperError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
@@ -62,7 +74,7 @@ impl Orders {
     }
 }
 
-async fn work(mut orders: mpsc::UnboundedReceiver<ImageId>, service: Weak<Service>) {
+async fn work<C: Clean>(mut orders: mpsc::UnboundedReceiver<ImageId>, service: Weak<C>) {
     let mut retries = HashMap::<ImageId, (Instant, Duration)>::new();
     loop {
         let next_retry = retries.values().map(|(at, _)| *at).min();
@@ -86,13 +98,13 @@ async fn work(mut orders: mpsc::UnboundedReceiver<ImageId>, service: Weak<Servic
             return;
         };
         for id in ordered.into_iter().chain(due) {
-            clean(&service, id, &mut retries).await;
+            clean(&*service, id, &mut retries).await;
         }
     }
 }
 
-async fn clean(
-    service: &Service,
+async fn clean<C: Clean>(
+    service: &C,
     id: ImageId,
     retries: &mut HashMap<ImageId, (Instant, Duration)>,
 ) {

@@ -29,7 +29,7 @@ use crate::transfer::md5::HashEngine;
 pub use apply::Purge;
 pub use cleanup::Recovered;
 pub use download::Download;
-pub use housekeeper::{Housekeeper, HousekeeperError, Orders};
+pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
 pub use list::ListRequest;
 pub use upload::{Data, Source};

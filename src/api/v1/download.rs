@@ -3,7 +3,8 @@
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use super::{Context, image_id, images};
+use super::context::{Context, image_id};
+use super::images;
 use crate::api::answer::{Answer, OCTETS};
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;

@@ -153,7 +153,13 @@ pub(super) fn route(method: &Method, path: &str, accepted: Accepted) -> (Endpoin
             }
             Style::Versioned
         }
-        (Accepted::Any, "images") => Style::Unversioned,
+        (Accepted::Any, "images") => {
+            // The first documents write their paths with and without a slash at the end.
+            if segments.len() > 1 && segments.last() == Some(&"") {
+                segments.pop();
+            }
+            Style::Unversioned
+        }
         (Accepted::Any, _) => return choice(),
     };
     (resource(method, &segments), style)
@@ -255,6 +261,9 @@ mod tests {
             Endpoint::MethodNotAllowed("GET")
         );
         assert_eq!(at("GET", "/images/7"), Endpoint::Download { id: id("7") });
+        assert_eq!(at("GET", "/images/7/"), Endpoint::Download { id: id("7") });
+        assert_eq!(at("GET", "/images/detail/"), Endpoint::Detail);
+        assert_eq!(at("GET", "/v1/images/7/"), Endpoint::NotFound);
         assert_eq!(at("HEAD", "/v1/images/7"), Endpoint::Show { id: id("7") });
         assert_eq!(
             at("PATCH", "/v1/images/7"),

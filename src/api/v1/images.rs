@@ -4,8 +4,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 
+use super::context::{Context, image_id};
 use super::endpoint::Style;
-use super::{Context, image_id, list_query};
+use super::list_query;
 use crate::api::answer::{Answer, HTML, JSON};
 use crate::api::body::BodySource;
 use crate::api::exchange::Exchange;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{Context, image_id};
+use super::context::{Context, image_id};
 use crate::api::answer::{Answer, JSON};
 use crate::api::body::read_small;
 use crate::api::exchange::Exchange;

@@ -1,5 +1,6 @@
 //! The door of the v1 API.
 
+mod context;
 mod download;
 mod endpoint;
 mod images;
@@ -8,93 +9,31 @@ mod members;
 mod plain;
 mod versions;
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{HOST, LOCATION};
+use http::header::LOCATION;
 
+use self::context::{Context, asked_host};
 use self::endpoint::{Accepted, Endpoint, Style, route};
 use super::answer::Answer;
-use super::body::Patience;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
 use super::health::{NodeHealth, health_answer};
-use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, ImageId};
+use crate::error::Result;
+use crate::image::Caller;
 use crate::net::PlainRequest;
 use crate::service::Service;
 
-/// What an operator says about this door.
-#[derive(Debug, Clone)]
-pub struct V1Settings {
-    /// What senders may take their time for.
-    pub patience: Patience,
-    /// Start of the URLs in answers; without it, what the client asked for.
-    pub public_endpoint: Option<String>,
-    /// While this file is there, `/healthcheck` says that the node is out of service.
-    pub disable_by_file: Option<PathBuf>,
-}
+pub use self::context::V1Settings;
 
 /// The v1 API over the service.
 pub struct V1Door {
     service: Arc<Service>,
     settings: V1Settings,
     health: Arc<NodeHealth>,
-}
-
-/// What a verb's handler needs beside the request itself.
-struct Context<'a> {
-    service: &'a Arc<Service>,
-    settings: &'a V1Settings,
-    caller: Caller,
-    style: Style,
-    /// The Host that the client asked, where it can stand in a URL.
-    host: String,
-}
-
-impl Context<'_> {
-    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
-    fn base(&self) -> String {
-        match &self.settings.public_endpoint {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.host),
-        }
-    }
-
-    /// What comes before an image's identifier in its `uri`, for answers that have one.
-    fn uri_base(&self) -> Option<String> {
-        match self.style {
-            Style::Versioned => None,
-            Style::Unversioned => Some(self.images_base()),
-        }
-    }
-
-    /// What comes before an image's identifier in its address.
-    fn images_base(&self) -> String {
-        let version = match self.style {
-            Style::Versioned => "/v1",
-            Style::Unversioned => "",
-        };
-        format!("{}{version}/images/", self.base())
-    }
-}
-
-/// The identifier in a path. What cannot be one is the identifier of no image.
-fn image_id(text: &str) -> Result<ImageId> {
-    text.parse().map_err(|_| {
-        let message = format!("Image with identifier {text} not found");
-        Error::new(Kind::NotFound, message)
-    })
-}
-
-/// The Host of a request, if it has nothing that cannot stand in a URL.
-fn asked_host(exchange: &Exchange) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    let host = exchange.header(HOST).unwrap_or_default();
-    if host.bytes().all(plain) { host } else { "" }
 }
 
 impl V1Door {

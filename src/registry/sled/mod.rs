@@ -7,9 +7,9 @@
 
 mod commit;
 mod open;
+mod options;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -18,19 +18,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::commit::{Committer, Health, Request, Write};
 pub use self::open::OpenError;
+pub use self::options::SledOptions;
 use super::index::Index;
 use super::{Census, Record, Registry, Version};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query};
-
-/// Where the embedded registry is, and what it may use.
-#[derive(Debug, Clone)]
-pub struct SledOptions {
-    /// Its folder; made when it is not there.
-    pub folder: PathBuf,
-    /// Memory for sled's own cache, in bytes.
-    pub cache_bytes: u64,
-}
 
 /// A registry in this process, on this disk.
 pub struct SledRegistry {

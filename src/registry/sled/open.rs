@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::codec;
 use super::super::index::Snapshot;
-use super::SledOptions;
+use super::options::SledOptions;
 use crate::image::ImageId;
 
 /// The tree that holds one record an image, under the image's identifier.

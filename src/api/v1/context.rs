@@ -1,0 +1,76 @@
+//! What every handler of this door needs: who asks, of whom, and how the answer looks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::header::HOST;
+
+use super::endpoint::Style;
+use crate::api::body::Patience;
+use crate::api::exchange::Exchange;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Caller, ImageId};
+use crate::service::Service;
+
+/// What an operator says about this door.
+#[derive(Debug, Clone)]
+pub struct V1Settings {
+    /// What senders may take their time for.
+    pub patience: Patience,
+    /// Start of the URLs in answers; without it, what the client asked for.
+    pub public_endpoint: Option<String>,
+    /// While this file is there, `/healthcheck` says that the node is out of service.
+    pub disable_by_file: Option<PathBuf>,
+}
+
+/// What a verb's handler needs beside the request itself.
+pub(super) struct Context<'a> {
+    pub(super) service: &'a Arc<Service>,
+    pub(super) settings: &'a V1Settings,
+    pub(super) caller: Caller,
+    pub(super) style: Style,
+    /// The Host that the client asked, where it can stand in a URL.
+    pub(super) host: String,
+}
+
+impl Context<'_> {
+    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
+    pub(super) fn base(&self) -> String {
+        match &self.settings.public_endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.host),
+        }
+    }
+
+    /// What comes before an image's identifier in its `uri`, for answers that have one.
+    pub(super) fn uri_base(&self) -> Option<String> {
+        match self.style {
+            Style::Versioned => None,
+            Style::Unversioned => Some(self.images_base()),
+        }
+    }
+
+    /// What comes before an image's identifier in its address.
+    pub(super) fn images_base(&self) -> String {
+        let version = match self.style {
+            Style::Versioned => "/v1",
+            Style::Unversioned => "",
+        };
+        format!("{}{version}/images/", self.base())
+    }
+}
+
+/// The identifier in a path. What cannot be one is the identifier of no image.
+pub(super) fn image_id(text: &str) -> Result<ImageId> {
+    text.parse().map_err(|_| {
+        let message = format!("Image with identifier {text} not found");
+        Error::new(Kind::NotFound, message)
+    })
+}
+
+/// The Host of a request, if it has nothing that cannot stand in a URL.
+pub(super) fn asked_host(exchange: &Exchange) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let host = exchange.header(HOST).unwrap_or_default();
+    if host.bytes().all(plain) { host } else { "" }
+}

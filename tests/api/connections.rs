@@ -1,0 +1,164 @@
+//! What holds on a connection whatever is asked on it.
+
+use std::time::Duration;
+
+use crate::support::http::Request;
+use crate::support::server::Server;
+use crate::support::v1::{RAW, image_path, post_data};
+use crate::support::{pattern, unique};
+
+#[test]
+fn a_connection_serves_many_requests_errors_included() {
+    let server = Server::shared();
+    let mut connection = server.connect();
+    for _ in 0..3 {
+        connection.request(&Request::get("/v1/images")).expect(200);
+        connection
+            .request(&Request::get("/v1/images?limit=x"))
+            .expect(400);
+        connection
+            .request(&Request::get("/v1/images/7"))
+            .expect(404);
+        connection
+            .request(&Request::new("BREW", "/v1/images"))
+            .expect(405);
+        connection.request(&Request::post("/v1/images")).expect(201);
+    }
+}
+
+#[test]
+fn up_and_down_on_one_connection() {
+    let server = Server::shared();
+    let mut connection = server.connect();
+    for size_bytes in [1, 4096, 300_000, 0, 70_000] {
+        let data = pattern(size_bytes, size_bytes as u64);
+        let upload = post_data(&[], &[]).chunked(data.chunks(10_000));
+        let created = connection.request(&upload).expect(201);
+        let path = image_path(&crate::support::v1::id_of(&created));
+        let answer = connection.request(&Request::get(&path)).expect(200);
+        assert!(answer.body == data, "{size_bytes} bytes came back changed");
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = Server::shared();
+    let id = server.upload(&[], b"some data");
+    let mut connection = server.connect();
+    let mut bytes = Request::get("/versions").head_bytes();
+    bytes.extend(Request::get(&image_path(&id)).head_bytes());
+    bytes.extend(Request::head(&image_path(&id)).head_bytes());
+    connection.send_bytes(&bytes).unwrap();
+    let first = connection.read_response("GET").unwrap();
+    assert!(first.json()["versions"].is_array());
+    assert_eq!(connection.read_response("GET").unwrap().body, b"some data");
+    assert_eq!(connection.read_response("HEAD").unwrap().status, 200);
+}
+
+#[test]
+fn http_1_0_gets_one_answer_with_a_length() {
+    let server = Server::shared();
+    let id = server.upload(&[], b"some data");
+    let mut connection = server.connect();
+    let request = format!("GET /v1/images/{id} HTTP/1.0\r\n\r\n");
+    connection.send_bytes(request.as_bytes()).unwrap();
+    let answer = connection.read_response("GET").unwrap().expect(200);
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert_eq!(answer.header("content-length"), Some("9"));
+    assert_eq!(answer.body, b"some data");
+    assert!(connection.is_closed_by_server());
+}
+
+#[test]
+fn connection_close_is_honoured() {
+    let mut connection = Server::shared().connect();
+    let request = Request::get("/v1/images").header("Connection", "close");
+    connection.request(&request).expect(200);
+    assert!(connection.is_closed_by_server());
+}
+
+#[test]
+fn a_slow_reader_holds_up_nobody() {
+    let server = Server::shared();
+    let id = server.upload(&[], &pattern(16 << 20, 1));
+    // More of them than workers; each takes nothing after the head.
+    let mut slow: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    for connection in &mut slow {
+        connection.send(&Request::get(&image_path(&id))).unwrap();
+        assert_eq!(connection.read_head().unwrap().status, 200);
+    }
+    for _ in 0..20 {
+        server
+            .request(&Request::get("/v1/images?limit=1"))
+            .expect(200);
+    }
+    let data = pattern(100_000, 2);
+    let other = server.upload(&[], &data);
+    assert!(server.download(&other).expect(200).body == data);
+}
+
+#[test]
+fn many_up_and_downloads_at_a_time() {
+    let server = Server::shared();
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            scope.spawn(move || {
+                let data = pattern(1_000_000 + seed as usize * 4097, seed);
+                let id = server.upload(&[], &data);
+                for _ in 0..3 {
+                    assert!(server.download(&id).expect(200).body == data);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_hundred_headers_and_more_and_thirty_kib_in_all() {
+    let names: Vec<String> = (0..128)
+        .map(|n| format!("x-image-meta-property-p{n}"))
+        .collect();
+    let mut request = Request::post("/v1/images").headers(RAW);
+    for name in &names {
+        request = request.header(name, "v".repeat(220));
+    }
+    assert!(request.head_bytes().len() > 30 * 1024);
+    let created = Server::shared().request(&request).expect(201);
+    let image = crate::support::v1::image_of(&created);
+    assert_eq!(image["properties"].as_object().unwrap().len(), 128);
+}
+
+#[test]
+fn header_lines_up_to_sixteen_kib_pass() {
+    let server = Server::shared();
+    let name = "x-image-meta-property-long";
+    let line = |bytes: usize| {
+        // Colon, blank and line end are four bytes of the line.
+        let value = "v".repeat(bytes - name.len() - 4);
+        Request::post("/v1/images").header(name, value)
+    };
+    let id = crate::support::v1::id_of(&server.request(&line(16_384)).expect(201));
+    let head = server.head(&id).expect(200);
+    assert_eq!(head.header(name).unwrap().len(), 16_384 - name.len() - 4);
+    let marker = unique("long");
+    let refused = line(16_385).header("x-image-meta-name", &marker);
+    let refused = server.request(&refused);
+    assert!([400, 431].contains(&refused.status), "{refused:?}");
+    assert!(
+        server
+            .listed(&format!("is_public=None&name={marker}"))
+            .is_empty()
+    );
+}
+
+#[test]
+fn an_idle_connection_stays_open() {
+    let mut connection = Server::shared().connect();
+    connection.request(&Request::get("/v1/images")).expect(200);
+    assert!(
+        connection
+            .is_silent_for(Duration::from_millis(300))
+            .unwrap()
+    );
+    connection.request(&Request::get("/v1/images")).expect(200);
+}

@@ -1,0 +1,161 @@
+//! The form of errors, and the name that every answer carries.
+
+use serde_json::Value;
+
+use crate::support::http::{Request, Response};
+use crate::support::server::Server;
+use crate::support::unique;
+
+const UNKNOWN: &str = "/v1/images/71c675ab-d94f-49cd-a114-e12490b328d9";
+
+fn not_found(accept: Option<&str>) -> Response {
+    let mut request = Request::get(UNKNOWN);
+    if let Some(accept) = accept {
+        request = request.header("Accept", accept);
+    }
+    Server::shared().request(&request).expect(404)
+}
+
+#[test]
+fn json_for_whoever_accepts_it() {
+    for accept in [
+        "application/json",
+        "text/html, application/json;q=0.5",
+        "*/*, application/json",
+    ] {
+        let body = not_found(Some(accept)).json();
+        assert_eq!(body["code"], "404 Not Found");
+        assert_eq!(body["title"], "Not Found");
+        let message = body["message"].as_str().expect("a message");
+        let detail = "Image with identifier 71c675ab-d94f-49cd-a114-e12490b328d9 not found";
+        assert!(message.contains(detail), "{message}");
+    }
+}
+
+#[test]
+fn html_for_browsers() {
+    for accept in ["text/html", "*/*", "text/html;q=0.9, */*;q=0.1"] {
+        let page = not_found(Some(accept));
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=UTF-8")
+        );
+        assert!(page.text().contains("<h1>404 Not Found</h1>"), "{page:?}");
+    }
+}
+
+#[test]
+fn plain_text_for_all_others() {
+    for accept in [None, Some("text/plain"), Some("image/png")] {
+        let page = not_found(accept);
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/plain; charset=UTF-8")
+        );
+        let text = page.text();
+        assert!(
+            text.starts_with("404 Not Found\n\nThe resource could not be found."),
+            "{text}"
+        );
+        assert!(
+            text.contains("71c675ab-d94f-49cd-a114-e12490b328d9"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn values_are_escaped_in_html() {
+    let request = Request::get("/v1/images/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
+    let page = Server::shared()
+        .request(&request.header("Accept", "text/html"))
+        .expect(404);
+    assert!(!page.text().contains("<script>"), "{}", page.text());
+    assert!(page.text().contains("&lt;script&gt;"), "{}", page.text());
+}
+
+#[test]
+fn head_has_the_headers_of_the_error_only() {
+    let answer = Server::shared()
+        .request(&Request::head(UNKNOWN))
+        .expect(404);
+    assert!(answer.header("content-length").is_some());
+    assert!(answer.body.is_empty());
+}
+
+#[test]
+fn messages_say_what_is_wrong_with_what() {
+    let server = Server::shared();
+    for (name, value, word) in [
+        ("x-image-meta-size", "many", "many"),
+        ("x-image-meta-size", "many", "size"),
+        ("x-image-meta-sice", "1", "x-image-meta-sice"),
+        ("x-image-meta-disk_format", "floppy", "floppy"),
+        ("x-image-meta-store", "tape", "tape"),
+    ] {
+        let request = Request::post("/v1/images").header(name, value);
+        let answer = server
+            .request(&request.header("Accept", "application/json"))
+            .expect(400);
+        let message = answer.json()["message"].to_string();
+        assert!(message.contains(word), "{message} has no {word}");
+    }
+}
+
+#[test]
+fn every_answer_has_a_request_id_of_its_own() {
+    let server = Server::shared();
+    let id = server.upload(&[], b"data");
+    let image = format!("/v1/images/{id}");
+    let mut seen = std::collections::HashSet::new();
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/versions"),
+        ("GET", "/v1"),
+        ("GET", "/v1/images"),
+        ("GET", "/v1/images/detail"),
+        ("POST", "/v1/images"),
+        ("HEAD", &image),
+        ("GET", &image),
+        ("PUT", &image),
+        ("PATCH", &image),
+        ("GET", "/v1/images?limit=x"),
+        ("OPTIONS", "/v1"),
+        ("BREW", "/v1/x"),
+        ("GET", "/healthcheck"),
+        ("DELETE", &image),
+        ("DELETE", &image),
+    ] {
+        let answer = server.request(&Request::new(method, path));
+        let id = answer.header("x-openstack-request-id").unwrap_or_default();
+        let uuid = id.strip_prefix("req-").unwrap_or_default();
+        assert!(uuid::Uuid::parse_str(uuid).is_ok(), "{method} {path}: {id}");
+        assert!(seen.insert(id.to_owned()), "{id} came twice");
+    }
+}
+
+#[test]
+fn the_log_names_the_request_id() {
+    let server = Server::shared();
+    let path = format!("/v1/images/{}", unique("look"));
+    let answer = server.request(&Request::get(&path)).expect(404);
+    let id = answer
+        .header("x-openstack-request-id")
+        .expect("an id")
+        .to_owned();
+    crate::support::eventually("the access line", || {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(&id))?.to_owned();
+        assert!(line.contains(&path) && line.contains("404"), "{line}");
+        Some(())
+    });
+}
+
+#[test]
+fn an_error_in_json_is_whole_json() {
+    let request = Request::get("/v1/images?name=%22%5C%3C%0A&limit=x");
+    let request = request.header("Accept", "application/json");
+    let answer = Server::shared().request(&request).expect(400);
+    let body: Value = answer.json();
+    assert_eq!(body.as_object().expect("an object").len(), 3);
+}

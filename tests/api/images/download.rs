@@ -1,0 +1,130 @@
+//! `GET /v1/images/{id}`, whole.
+
+use super::create::fresh_id;
+use crate::support::http::Request;
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{RAW, image_path, post};
+use crate::support::{md5_hex, pattern};
+
+#[test]
+fn data_and_metadata_in_one_answer() {
+    let server = Server::shared();
+    let id = server.upload(&[("x-image-meta-property-os", "linux")], b"data");
+    let got = server.download(&id).expect(200);
+    assert_eq!(got.body, b"data");
+    let sum = md5_hex(b"data");
+    for (name, value) in [
+        ("content-type", "application/octet-stream"),
+        ("content-length", "4"),
+        ("etag", sum.as_str()),
+        ("accept-ranges", "bytes"),
+        // printf data | openssl md5 -binary | base64
+        ("content-md5", "jXd/OF09/siBXSD3SWAm3A=="),
+    ] {
+        assert_eq!(got.header(name), Some(value), "{name}");
+    }
+    assert_eq!(got.header("transfer-encoding"), None);
+    let meta = |answer: &crate::support::http::Response| {
+        let headers = answer.head.headers.iter();
+        let mut meta: Vec<_> = headers
+            .filter(|(name, _)| name.to_lowercase().starts_with("x-image-meta-"))
+            .cloned()
+            .collect();
+        meta.sort();
+        meta
+    };
+    assert_eq!(
+        meta(&got),
+        meta(&server.head(&id).expect(200)),
+        "the same as HEAD's"
+    );
+}
+
+#[test]
+fn only_active_images_have_data() {
+    let server = Server::shared();
+    let queued = server.reserve();
+    let killed = fresh_id();
+    let request = post(RAW).header("x-image-meta-id", &killed).body("data");
+    server.request(&request).expect(400);
+    let deleted = server.upload(&[], b"data");
+    server.remove(&deleted).expect(200);
+    for id in [&queued, &killed, &deleted] {
+        server.download(id).expect(404);
+    }
+    let page = server.download(&queued).expect(404);
+    let reason = format!("Image {queued} is not active");
+    assert!(page.text().contains(&reason), "{}", page.text());
+    let unknown = fresh_id();
+    let page = server.download(&unknown).expect(404);
+    let reason = format!("Image with identifier {unknown} not found");
+    assert!(page.text().contains(&reason), "{}", page.text());
+}
+
+#[test]
+fn a_changed_size_changes_nothing_of_the_data() {
+    let server = Server::shared();
+    let id = server.upload(&[], b"data");
+    let update = crate::support::v1::put(&id, &[("x-image-meta-size", "2")]);
+    server.request(&update).expect(200);
+    let got = server.download(&id).expect(200);
+    assert_eq!(got.body, b"data");
+    assert_eq!(got.header("content-length"), Some("4"));
+    assert_eq!(got.header("x-image-meta-size"), Some("2"));
+}
+
+#[test]
+fn a_large_image_over_one_connection_and_again() {
+    let server = Server::shared();
+    let data = pattern(24 << 20, 9);
+    let id = server.upload(&[], &data);
+    let mut connection = server.connect();
+    for _ in 0..2 {
+        let got = connection
+            .request(&Request::get(&image_path(&id)))
+            .expect(200);
+        assert!(got.body == data);
+    }
+}
+
+#[test]
+fn data_that_are_missing_from_the_store_are_not_found() {
+    let server = Setup::new().start();
+    let id = server.upload(&[], b"data");
+    let (file, _) = server.stored_files().remove(0);
+    std::fs::remove_file(server.store_dir().join(file)).unwrap();
+    server.download(&id).expect(404);
+    assert_eq!(server.status_of(&id), "active");
+}
+
+#[test]
+fn data_that_were_cut_short_break_the_connection() {
+    let server = Setup::new().start();
+    let data = pattern(300_000, 4);
+    let id = server.upload(&[], &data);
+    let (file, _) = server.stored_files().remove(0);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(server.store_dir().join(file));
+    file.unwrap().set_len(100_000).unwrap();
+    let mut connection = server.connect();
+    match connection.exchange(&Request::get(&image_path(&id))) {
+        Err(_) => {}
+        // Also sound: seen before the first byte.
+        Ok(answer) => assert!([404, 500, 503].contains(&answer.status), "{answer:?}"),
+    }
+    server.request(&Request::get("/v1/images")).expect(200);
+}
+
+#[test]
+fn downloads_of_a_reader_that_stops_are_forgotten() {
+    let server = Server::shared();
+    let id = server.upload(&[], &pattern(8 << 20, 6));
+    for _ in 0..10 {
+        let mut connection = server.connect();
+        connection.send(&Request::get(&image_path(&id))).unwrap();
+        connection.read_head().unwrap();
+        connection.read_bytes(1000).unwrap();
+    }
+    server.download(&id).expect(200);
+}

@@ -1,0 +1,18 @@
+//! `/v1/images` and what is below it.
+
+mod create;
+mod create_fields;
+mod create_formats;
+mod delete;
+mod detail;
+mod download;
+mod download_ranges;
+mod index;
+mod index_filters;
+mod index_order;
+mod show;
+mod update;
+mod update_data;
+mod upload;
+mod upload_limits;
+mod upload_races;

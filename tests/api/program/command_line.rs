@@ -1,0 +1,263 @@
+//! Command line and configuration, with the exit codes of each.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::server::{GLANCE_API, Server, Setup};
+use crate::support::{eventually, pattern};
+
+/// Runs the program in a folder where nothing can be found but what is in it.
+fn run(folder: &Path, words: &[&str]) -> Output {
+    Command::new(GLANCE_API)
+        .args(words)
+        .current_dir(folder)
+        .env("HOME", folder.join("home"))
+        .output()
+        .expect("the server's program")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs it with this configuration; its exit code and what it said.
+fn run_with(config: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("g.conf"), config).unwrap();
+    let output = run(folder.path(), &["g.conf"]);
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn print_config_is_the_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["--print-config"]);
+    assert_eq!(output.status.code(), Some(0));
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/glance.conf.sample");
+    assert!(
+        output.stdout == fs::read(sample).unwrap(),
+        "write it anew with --print-config"
+    );
+    assert!(
+        fs::read_dir(folder.path()).unwrap().next().is_none(),
+        "nothing was made"
+    );
+}
+
+#[test]
+fn the_sample_is_a_sound_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/glance.conf.sample");
+    let output = run(folder.path(), &["--check-config", sample]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn without_a_configuration_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said =
+        "ERROR: Unable to locate any configuration file. Cannot load application glance-api\n";
+    assert_eq!(text(&output.stderr), said);
+}
+
+#[test]
+fn a_configuration_is_found_where_it_is_looked_for() {
+    // Each is wrong in its own way, so that the message names the one that was read.
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir_all(home.join(".glance")).unwrap();
+    let places = [
+        home.join("glance.conf"),
+        home.join("glance-api.conf"),
+        home.join(".glance/glance.conf"),
+        folder.path().join("glance.conf"),
+        folder.path().join("glance-api.conf"),
+    ];
+    for place in places {
+        fs::write(&place, "[DEFAULT]\nworkers = many\n").unwrap();
+        let output = run(folder.path(), &[]);
+        assert_eq!(output.status.code(), Some(78));
+        let name = place
+            .strip_prefix(folder.path())
+            .unwrap()
+            .display()
+            .to_string();
+        assert!(
+            text(&output.stderr).contains(&name),
+            "{name}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_named_configuration_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["no-such.conf"][..], &["--config-file", "no-such.conf"]] {
+        let output = run(folder.path(), words);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("no-such.conf"));
+    }
+}
+
+#[test]
+fn a_bad_value_names_file_line_key_and_what_was_wanted() {
+    for (config, words) in [
+        (
+            "[DEFAULT]\n\nbind_port = 99999\n",
+            ["g.conf:3", "bind_port", "99999", "1 to 65535"],
+        ),
+        (
+            "[DEFAULT]\nworkers = many\n",
+            ["g.conf:2", "workers", "many", "whole number"],
+        ),
+        (
+            "[DEFAULT]\ndebug = perhaps\n",
+            ["g.conf:2", "debug", "perhaps", "true or false"],
+        ),
+        (
+            "[DEFAULT]\nio_backend = magic\n",
+            ["g.conf:2", "io_backend", "magic", "uring"],
+        ),
+        (
+            "[glance_store]\ndefault_store = s3\n",
+            ["g.conf:2", "default_store", "s3", "file"],
+        ),
+    ] {
+        let (code, said) = run_with(config);
+        assert_eq!(code, Some(78), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word} is not in {said}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_is_no_ini_is_named() {
+    let (code, said) = run_with("[DEFAULT]\nworkers = 1\nwhat is this\n");
+    assert_eq!(code, Some(78));
+    assert!(said.contains("g.conf:3"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_warns_with_its_line() {
+    let server = Setup::new().option("zzz_unknown_option", 1).start();
+    let config = fs::read_to_string(server.config_file()).unwrap();
+    let line = config
+        .lines()
+        .position(|line| line.contains("zzz_unknown_option"))
+        .unwrap()
+        + 1;
+    let warning = eventually("the warning is logged", || {
+        let log = server.log();
+        let mut lines = log.lines();
+        let warning = lines.find(|line| line.contains("zzz_unknown_option"));
+        warning.map(str::to_owned)
+    });
+    assert!(
+        warning.contains(&format!("glance-api.conf:{line}")),
+        "{warning}"
+    );
+    assert!(warning.contains("WARNING"), "{warning}");
+}
+
+#[test]
+fn a_wrong_command_line_is_64() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["--no-such"][..], &["a.conf", "b.conf"]] {
+        assert_eq!(run(folder.path(), words).status.code(), Some(64));
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = run(folder.path(), &["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in [
+        "--config-file",
+        "--print-config",
+        "--log-date-format",
+        "Exit codes",
+    ] {
+        assert!(text(&help.stdout).contains(word), "{word}");
+    }
+    let version = run(folder.path(), &["--version"]);
+    assert!(text(&version.stdout).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_taken_port_stops_the_start() {
+    let server = Server::shared();
+    for (api, admin) in [
+        (server.address().port(), crate::support::ports::free_port()),
+        (
+            crate::support::ports::free_port(),
+            server.admin_address().port(),
+        ),
+    ] {
+        let config =
+            format!("[DEFAULT]\nbind_port = {api}\nadmin_bind_port = {admin}\ndata_dir = d\n");
+        let (code, said) = run_with(&config);
+        assert_eq!(code, Some(1), "{said}");
+        let taken = if api == server.address().port() {
+            api
+        } else {
+            admin
+        };
+        assert!(said.contains(&format!("127.0.0.1:{taken}")), "{said}");
+    }
+}
+
+#[test]
+fn the_data_of_a_running_server_stop_the_start() {
+    let server = Server::shared();
+    let config = format!(
+        "[DEFAULT]\nbind_port = {}\nadmin_bind_port = 0\ndata_dir = {}\n",
+        crate::support::ports::free_port(),
+        server.data_dir().display()
+    );
+    let (code, said) = run_with(&config);
+    assert_eq!(code, Some(1), "{said}");
+    let registry = server.data_dir().join("registry");
+    assert!(said.contains(&registry.display().to_string()), "{said}");
+}
+
+#[test]
+fn the_start_says_where_it_listens_where_its_data_are_and_what_moves_them() {
+    let server = Setup::new().option("io_backend", "threads").start();
+    let words = [
+        format!("http://{}", server.address()),
+        format!("http://{}/metrics", server.admin_address()),
+        server.store_dir().display().to_string(),
+        server.data_dir().join("registry").display().to_string(),
+        "engine=threads".to_owned(),
+    ];
+    eventually("it says so", || {
+        let log = server.log();
+        words.iter().all(|word| log.contains(word)).then_some(())
+    });
+    let id = server.upload(&[], &pattern(1_000_000, 1));
+    assert!(server.download(&id).expect(200).body == pattern(1_000_000, 1));
+}
+
+#[test]
+fn log_file_takes_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new().option("log_dir", folder.path().display());
+    let server = setup.argument("--log-file=api.log").start();
+    server.create(&[]);
+    let read = || fs::read_to_string(folder.path().join("api.log")).unwrap_or_default();
+    eventually("the access line is in the file", || {
+        read().contains("POST /v1/images").then_some(())
+    });
+    assert!(
+        !server.log().contains("POST /v1/images"),
+        "{}",
+        server.log()
+    );
+}

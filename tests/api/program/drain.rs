@@ -1,0 +1,130 @@
+//! SIGTERM: what is in flight ends first.
+
+use std::time::{Duration, Instant};
+
+use crate::support::http::{Connection, LAST_CHUNK, Request, chunk_bytes};
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{OCTETS, RAW, image_path, post};
+use crate::support::{eventually, pattern};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits until the server takes no new clients.
+#[track_caller]
+fn await_no_more_taken(server: &Server) {
+    eventually("it takes no more", || {
+        Connection::open(server.address()).is_err().then_some(())
+    });
+}
+
+#[test]
+fn an_idle_server_ends_at_once() {
+    let mut server = Setup::new().start();
+    let mut idle = server.connect();
+    idle.request(&Request::get("/v1/images")).expect(200);
+    let _never_used = server.connect();
+    let began = Instant::now();
+    server.terminate();
+    let status = server.wait(LIMIT);
+    assert_eq!(status.code(), Some(0), "{}", server.log());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "idle connections hold up nothing"
+    );
+    assert!(idle.is_closed_by_server());
+}
+
+#[test]
+fn a_download_comes_to_its_end() {
+    let mut server = Setup::new().start();
+    let data = pattern(48 << 20, 1);
+    let id = server.upload(&[], &data);
+    let mut reader = server.connect();
+    reader.send(&Request::get(&image_path(&id))).unwrap();
+    assert_eq!(reader.read_head().unwrap().status, 200);
+    let mut got = reader.read_bytes(1 << 20).unwrap();
+    server.terminate();
+    await_no_more_taken(&server);
+    std::thread::sleep(Duration::from_millis(200));
+    got.extend(reader.read_bytes(data.len() - got.len()).unwrap());
+    assert!(got == data);
+    assert!(reader.is_closed_by_server());
+    assert_eq!(server.wait(LIMIT).code(), Some(0));
+    let log = server.log();
+    assert!(
+        log.contains("SIGTERM") && log.contains("nothing was cut"),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_upload_comes_to_its_end() {
+    let mut server = Setup::new().start();
+    let id = uuid::Uuid::new_v4().to_string();
+    let mut connection = server.connect();
+    let head = post(RAW).headers(&[OCTETS, ("x-image-meta-id", &id)]);
+    let head = head.header("Transfer-Encoding", "chunked");
+    connection.send_head(&head).unwrap();
+    connection.send_bytes(&chunk_bytes(b"before ")).unwrap();
+    eventually("it is saving", || {
+        (server.head(&id).status == 200).then_some(())
+    });
+    server.terminate();
+    await_no_more_taken(&server);
+    connection.send_bytes(&chunk_bytes(b"after")).unwrap();
+    connection.send_bytes(LAST_CHUNK).unwrap();
+    connection.read_response("POST").unwrap().expect(201);
+    assert_eq!(server.wait(LIMIT).code(), Some(0));
+    server.restart();
+    assert_eq!(server.download(&id).expect(200).body, b"before after");
+}
+
+#[test]
+fn the_operator_sees_it_drain() {
+    let mut server = Setup::new().start();
+    let data = pattern(32 << 20, 2);
+    let id = server.upload(&[], &data);
+    let mut reader = server.connect();
+    reader.send(&Request::get(&image_path(&id))).unwrap();
+    reader.read_head().unwrap();
+    let mut operator = server.connect_admin();
+    operator.request(&Request::get("/healthcheck")).expect(200);
+    server.terminate();
+    await_no_more_taken(&server);
+    // Either the listener still answers, and says so, or it has closed.
+    if let Ok(mut operator) = Connection::open(server.admin_address())
+        && let Ok(answer) = operator.exchange(&Request::get("/healthcheck"))
+    {
+        assert_eq!(answer.expect(503).text(), "DRAINING");
+    }
+    reader.read_bytes(data.len()).unwrap();
+    assert_eq!(server.wait(LIMIT).code(), Some(0));
+}
+
+#[test]
+fn the_time_to_drain_is_limited() {
+    let mut server = Setup::new().option("drain_timeout", 1).start();
+    let id = server.upload(&[], &pattern(32 << 20, 3));
+    let mut reader = server.connect();
+    reader.send(&Request::get(&image_path(&id))).unwrap();
+    reader.read_head().unwrap();
+    let began = Instant::now();
+    server.terminate();
+    server.wait(LIMIT);
+    assert!(
+        began.elapsed() >= Duration::from_millis(900),
+        "it was given its time"
+    );
+    assert!(began.elapsed() < Duration::from_secs(10), "and no more");
+    assert!(server.log().contains("cut"), "{}", server.log());
+}
+
+#[test]
+fn a_hang_up_ends_nothing() {
+    let server = Setup::new().start();
+    server.signal("HUP");
+    eventually("it says so", || {
+        server.log().contains("SIGHUP").then_some(())
+    });
+    server.request(&Request::get("/v1/images")).expect(200);
+}
