@@ -1,6 +1,6 @@
 //! Metadata that say what is not for the client to say.
 
-use super::{assert_alive, assert_only, whole_folder};
+use super::{assert_alive, assert_only, outside_registry};
 use crate::support::bytes::md5_hex;
 use crate::support::node::{Setup, UPLOAD, id_of, temp_folder};
 use crate::support::wire::head;
@@ -110,7 +110,7 @@ fn locations_read_nothing() {
 #[test]
 fn identifiers_name_nothing_but_images() {
     let mut node = Setup::new().start();
-    let before = whole_folder(&node).len();
+    let before = outside_registry(&node);
     let long = "a".repeat(10 * 1024);
     for id in [
         "../../etc/cron.d/x",
@@ -134,7 +134,7 @@ fn identifiers_name_nothing_but_images() {
     wire.send(head("POST", "/v1/images", &headers, Some(0)).as_bytes())
         .expect("sent");
     assert_eq!(wire.answer_to("POST").expect("an answer").status, 400);
-    assert_eq!(whole_folder(&node).len(), before);
+    assert_eq!(outside_registry(&node), before);
     assert_alive(&mut node);
 }
 

@@ -9,7 +9,10 @@ use crate::support::wire::{Wire, count_answers};
 /// What must not be served: it hides in the body of the request before.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// A request, and what may be answered; nothing means closed without an answer.
+/// Closed without an answer.
+const CLOSED: u16 = 0;
+
+/// A request, and what may be answered.
 struct Case {
     name: &'static str,
     request: String,
@@ -50,14 +53,11 @@ fn check(node: &Node, case: &Case) {
         count_answers(&sent) <= 1,
         "{name}: more than one answer: {text}"
     );
-    let status = text.get(9..12).and_then(|code| code.parse().ok());
-    match status {
-        None => assert!(
-            case.allowed.is_empty() && sent.is_empty(),
-            "{name}: {text:?}"
-        ),
-        Some(status) => assert!(case.allowed.contains(&status), "{name}: {text}"),
-    }
+    let status = match text.get(9..12) {
+        Some(code) => code.parse().expect("a status"),
+        None => CLOSED,
+    };
+    assert!(case.allowed.contains(&status), "{name}: {text:?}");
 }
 
 fn check_all(cases: &[Case]) {
@@ -260,7 +260,7 @@ fn malformed_heads_are_refused() {
         case(
             "the preface of HTTP/2",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            &[400, 505],
+            &[CLOSED, 400, 505],
         ),
         case(
             "lines that end in bare line feeds",
@@ -288,7 +288,7 @@ fn malformed_heads_are_refused() {
 #[test]
 fn chunks_that_do_not_add_up_leave_nothing() {
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
-    let long = "x".repeat(32 * 1024);
+    let long = "x".repeat(200 * 1024);
     check_all(&[
         case(
             "a chunk's size past 2^64",

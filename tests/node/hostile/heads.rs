@@ -1,6 +1,6 @@
 //! Heads that are well formed and ask for what there is not: methods, paths, lengths.
 
-use super::{assert_alive, assert_only, whole_folder};
+use super::{assert_alive, assert_only, outside_registry};
 use crate::support::node::{Setup, UPLOAD};
 use crate::support::wire::Wire;
 
@@ -23,7 +23,7 @@ fn unknown_methods_are_refused() {
 #[test]
 fn paths_lead_nowhere_but_to_images() {
     let mut node = Setup::new().start();
-    let before = whole_folder(&node);
+    let before = outside_registry(&node);
     for path in [
         "/v1/images/..%2f..%2fregistry%2fdb",
         "/v1/images/%2e%2e",
@@ -51,7 +51,7 @@ fn paths_lead_nowhere_but_to_images() {
             );
         }
     }
-    assert_eq!(whole_folder(&node), before);
+    assert_eq!(outside_registry(&node), before);
     assert_alive(&mut node);
 }
 
@@ -136,7 +136,6 @@ fn filters_that_make_no_sense_are_refused() {
         "limit=-1",
         "limit=",
         "limit=1.5",
-        "limit=99999999999999999999999",
         "marker=71c675ab-d94f-49cd-a114-e12490b328d9",
         "marker=../..",
         "sort_key=password",
@@ -153,11 +152,13 @@ fn filters_that_make_no_sense_are_refused() {
             assert_eq!(answer.status, 400, "{list}?{query}");
         }
     }
-    let answer = node.request("GET", "/v1/images?limit=1000000000", "", b"");
-    assert_eq!(answer.status, 200);
+    for limit in ["1000000000", "99999999999999999999999"] {
+        let answer = node.request("GET", &format!("/v1/images?limit={limit}"), "", b"");
+        assert_eq!(answer.status, 200, "a limit past the largest is cut to it");
+    }
     let filters: Vec<String> = (0..1000).map(|n| format!("property-k{n}=v")).collect();
     let answer = node.request("GET", &format!("/v1/images?{}", filters.join("&")), "", b"");
-    assert_eq!(answer.status, 200);
+    assert_eq!(answer.status, 400, "more filters than anybody needs");
 }
 
 /// The operator's pages are not on the tenants' port, and no path a tenant makes up becomes

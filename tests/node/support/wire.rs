@@ -209,8 +209,8 @@ fn text_of(bytes: &[u8]) -> String {
 
 /// How many answers there are in what a connection sent.
 pub fn count_answers(sent: &[u8]) -> usize {
-    let is_start = |window: &&[u8]| window.starts_with(b"HTTP/1.");
-    sent.windows(8).filter(is_start).count()
+    let is_start = |window: &&[u8]| window.starts_with(b"HTTP/1.1 ") && window[9].is_ascii_digit();
+    sent.windows(10).filter(is_start).count()
 }
 
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
