@@ -16,7 +16,7 @@ use crate::support::node::{Node, UPLOAD, files_in};
 use crate::support::{PATIENCE, eventually};
 
 /// Nothing is in the store but these images, soon.
-fn assert_only(node: &Node, images: &[&str]) {
+pub fn assert_only(node: &Node, images: &[&str]) {
     let mut wanted: Vec<&str> = images.to_vec();
     wanted.sort_unstable();
     eventually("only the images' files in the store", PATIENCE, || {
