@@ -9,7 +9,7 @@
 //! The one command for a hundred rounds, with the totals printed at its end:
 //!
 //! ```text
-//! GLANCE_CRASH_ROUNDS=100 cargo test --release --test node crash::kill -- --nocapture
+//! GLANCE_CRASH_ROUNDS=100 cargo test --release --test node crash -- --nocapture
 //! ```
 //!
 //! `GLANCE_CRASH_SEED` repeats the choices of a run; the seed of each run is printed. The
