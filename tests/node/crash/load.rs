@@ -249,8 +249,8 @@ impl Worker {
     fn pick(&mut self, of: impl Fn(&State) -> bool) -> Option<(String, State)> {
         let count = self.count(&of) as u64;
         let place = self.chance.below(count.max(1)) as usize;
-        let fitting = self.entries.iter().filter(|(_, entry)| of(&entry.known));
-        let (id, entry) = fitting.skip(place).next()?;
+        let mut fitting = self.entries.iter().filter(|(_, entry)| of(&entry.known));
+        let (id, entry) = fitting.nth(place)?;
         Some((id.clone(), entry.known.clone()))
     }
 

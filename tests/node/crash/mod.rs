@@ -69,7 +69,7 @@ fn variant(round: u64) -> (&'static str, &'static str) {
     } else {
         "threads"
     };
-    let io = if round / 2 % 2 == 0 {
+    let io = if (round / 2).is_multiple_of(2) {
         "direct"
     } else {
         "buffered"
