@@ -184,6 +184,9 @@ impl HeadGuard {
                 }
                 self.head.look_at(&self.line);
             }
+            // Readers differ about what such a line ends; nobody knows where the next head
+            // begins, so that no head may be taken for sound.
+            State::ChunkSize | State::Trailer if bare => self.state = State::Lost,
             State::ChunkSize => {
                 self.state = match chunk_size(&self.line) {
                     Some(0) => State::Trailer,
@@ -326,6 +329,20 @@ mod tests {
         assert_eq!(found("GET / HTTP/1.0\r\n\r\n"), [None]);
         let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(500));
         assert_eq!(found(&long), [None]);
+    }
+
+    #[test]
+    fn bare_line_feeds_among_chunks_end_what_can_be_known() {
+        let chunked = head("Transfer-Encoding: chunked\r\n");
+        let next = head("");
+        for body in [
+            "1\na\r\n0\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nX: y\n\n",
+            "0\r\nX: y\n\r\n",
+        ] {
+            assert_eq!(found(&format!("{chunked}{body}{next}")), [None], "{body:?}");
+        }
     }
 
     #[test]

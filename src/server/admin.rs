@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::build::{App, StartError};
+use super::worker::ACCEPT_RETRY;
 use crate::api::{AdminDoor, Frame, FrameSettings};
 use crate::net::{self, ConnectionSettings};
 use crate::transfer::Blocking;
@@ -50,7 +51,14 @@ async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an operator's connection could not be accepted");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
         let (handler, blocking, drain) = (Rc::clone(&handler), blocking.clone(), drain.clone());
         tokio::task::spawn_local(async move {
             let served = net::serve(stream, peer, &settings, handler, blocking, drain).await;

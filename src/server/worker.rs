@@ -16,7 +16,7 @@ use crate::transfer::Blocking;
 use crate::transfer::disk::IoBackend;
 
 /// Wait after an accept that failed because the process has no descriptors left.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Where other workers hand connections over to this one.
 pub(super) type Inbox = mpsc::UnboundedReceiver<Handover>;

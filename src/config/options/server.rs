@@ -67,7 +67,7 @@ options! {
     http_keepalive: bool = "true", Flag;
     /// Size of a request's whole head; more is answered with 431.
     max_header_size: usize = "65536", Int::<usize>::new(8_192, 1 << 20, "bytes");
-    /// Size of one header line, its name included; more is answered with 431.
+    /// Size of one header line, its name included; more is answered with 400.
     max_header_line: usize = "16384", Int::<usize>::new(1_024, 1 << 20, "bytes");
 }
 

@@ -1,0 +1,100 @@
+//! A process that may open few files, and clients that use them up.
+
+use std::time::Duration;
+
+use super::assert_only;
+use crate::support::bytes::Chance;
+use crate::support::node::Setup;
+use crate::support::process::{cpu_time, open_fds};
+use crate::support::wire::Wire;
+use crate::support::{PATIENCE, eventually};
+
+const MOST_FDS: u64 = 96;
+const CONNECTIONS: usize = 250;
+
+#[test]
+fn without_descriptors_accepting_pauses_and_recovers() {
+    let mut node = Setup::new().most_fds(MOST_FDS).start();
+    let body = Chance::new(13).bytes(1 << 20);
+    let id = node.upload(&body);
+    let mut first = node.connect();
+    first
+        .request("GET", "/v1/images", "", b"")
+        .expect("an answer");
+    let crowd: Vec<Wire> = (0..CONNECTIONS).map(|_| node.connect()).collect();
+    eventually("the descriptors are used up", PATIENCE, || {
+        open_fds(node.pid()) as u64 >= MOST_FDS - 1
+    });
+
+    let before = cpu_time(node.pid()).expect("running");
+    std::thread::sleep(Duration::from_secs(2));
+    let used = cpu_time(node.pid()).expect("running") - before;
+    assert!(used < Duration::from_millis(400), "busy: {used:?} in 2 s");
+
+    // Who is in is served, also where that needs a file there is no descriptor for.
+    let list = first
+        .request("GET", "/v1/images", "", b"")
+        .expect("an answer");
+    assert_eq!(list.status, 200);
+    let path = format!("/v1/images/{id}");
+    let refused = first.request("GET", &path, "", b"").expect("an answer");
+    assert!(
+        matches!(refused.status, 200 | 500 | 503),
+        "{}",
+        refused.status
+    );
+    drop(crowd);
+
+    let recovered = || {
+        let answer = node
+            .try_connect()
+            .and_then(|mut wire| wire.request("GET", &path, "", b""));
+        answer.is_ok_and(|answer| answer.status == 200 && answer.body == body)
+    };
+    eventually(
+        "new clients are served again",
+        Duration::from_secs(5),
+        recovered,
+    );
+    assert_eq!(node.has_ended(), None);
+    assert!(
+        node.log().contains("could not be accepted"),
+        "{}",
+        node.log()
+    );
+    // The operator's listener has lived through it too.
+    assert!(node.metrics().contains("process_open_fds"));
+    assert_only(&node, &[&id]);
+}
+
+/// The operator's listener has nobody in front of it that counts connections.
+#[test]
+fn the_operators_listener_outlives_a_shortage() {
+    let node = Setup::new().most_fds(MOST_FDS).start();
+    let crowd: Vec<Wire> = (0..CONNECTIONS)
+        .map(|_| Wire::connect(node.admin_port).expect("connected"))
+        .collect();
+    eventually("the descriptors are used up", PATIENCE, || {
+        open_fds(node.pid()) as u64 >= MOST_FDS - 1
+    });
+    drop(crowd);
+    eventually("metrics are shown again", Duration::from_secs(5), || {
+        let answer = Wire::connect(node.admin_port)
+            .and_then(|mut wire| wire.request("GET", "/metrics", "", b""));
+        answer.is_ok_and(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn past_max_connections_clients_wait_for_their_turn() {
+    let node = Setup::new().option("max_connections = 20").start();
+    let crowd: Vec<Wire> = (0..60).map(|_| node.connect()).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(open_fds(node.pid()) < 80, "{}", open_fds(node.pid()));
+    let mut waiting = node.connect();
+    waiting
+        .send(b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .expect("the kernel takes it");
+    drop(crowd);
+    assert_eq!(waiting.answer_to("GET").expect("an answer").status, 200);
+}

@@ -1,0 +1,120 @@
+//! Files that are not what the registry says: whoever reads them must notice.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use super::assert_alive;
+use crate::support::PATIENCE;
+use crate::support::bytes::Chance;
+use crate::support::node::{Node, Setup, temp_folder};
+use crate::support::wire::{find, head};
+
+/// Above what is read whole into memory, and what sockets hold.
+const LARGE: usize = 24 << 20;
+
+fn file_of(node: &Node, id: &str) -> PathBuf {
+    node.images_dir().join(id)
+}
+
+#[test]
+fn files_of_another_size_are_not_served() {
+    let mut node = Setup::new().start();
+    let mut chance = Chance::new(7);
+    for size in [100_usize, 1 << 20] {
+        let body = chance.bytes(size);
+        for change in [-1_i64, 1, -(size as i64)] {
+            let id = node.upload(&body);
+            let file = OpenOptions::new()
+                .write(true)
+                .open(file_of(&node, &id))
+                .expect("a file");
+            file.set_len((size as i64 + change) as u64)
+                .expect("resized");
+            let answer = node.download(&id);
+            assert!(
+                matches!(answer.status, 404 | 500 | 503),
+                "{change}: {}",
+                answer.status
+            );
+            assert!(
+                find(&body, &answer.body).is_none(),
+                "a part of the data was served"
+            );
+        }
+    }
+    let id = node.upload(&chance.bytes(1000));
+    fs::remove_file(file_of(&node, &id)).expect("removed");
+    assert_eq!(node.download(&id).status, 404);
+    // A folder of that name holds nothing to send.
+    fs::create_dir(file_of(&node, &id)).expect("a folder");
+    assert!(matches!(node.download(&id).status, 404 | 500));
+    assert_alive(&mut node);
+}
+
+/// A file cut while it is sent: the client sees fewer bytes than it was promised.
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_breaks_the_answer_off() {
+    let mut node = Setup::new().start();
+    let body = Chance::new(8).bytes(LARGE);
+    let id = node.upload(&body);
+    let mut wire = node.connect();
+    wire.send(head("GET", &format!("/v1/images/{id}"), "", None).as_bytes())
+        .expect("sent");
+    let answer = wire.head().expect("an answer");
+    assert_eq!(
+        answer.header("content-length"),
+        Some(LARGE.to_string().as_str())
+    );
+    let file = OpenOptions::new()
+        .write(true)
+        .open(file_of(&node, &id))
+        .expect("a file");
+    file.set_len(LARGE as u64 / 2).expect("cut");
+    let received = wire.until_closed(PATIENCE).expect("closed");
+    assert!(received.len() < LARGE, "{}", received.len());
+    assert!(received == body[..received.len()], "not the image's bytes");
+    assert_alive(&mut node);
+}
+
+#[test]
+fn symbolic_links_are_not_followed() {
+    let folder = temp_folder();
+    let victim = folder.path().join("victim");
+    let node = Setup::new().start();
+    let mut chance = Chance::new(9);
+    for size in [100, 1 << 20] {
+        let body = chance.bytes(size);
+        let id = node.upload(&body);
+        // Of the same size, so that only the link gives it away.
+        let secret = chance.bytes(size);
+        fs::write(&victim, &secret).expect("a victim");
+        fs::remove_file(file_of(&node, &id)).expect("removed");
+        symlink(&victim, file_of(&node, &id)).expect("a link");
+        let answer = node.download(&id);
+        assert!(matches!(answer.status, 404 | 500), "{}", answer.status);
+        assert!(answer.body != secret);
+        // A deletion removes the link, not what it leads to.
+        assert_eq!(
+            node.request("DELETE", &format!("/v1/images/{id}"), "", b"")
+                .status,
+            200
+        );
+        super::assert_only(&node, &[]);
+        assert!(fs::read(&victim).expect("still there") == secret);
+    }
+}
+
+/// A name that leads to a FIFO blocks whoever opens it carelessly.
+#[test]
+fn a_fifo_in_the_store_blocks_nobody() {
+    let mut node = Setup::new().start();
+    let id = node.upload(b"abc");
+    let path = file_of(&node, &id);
+    fs::remove_file(&path).expect("removed");
+    let name = std::ffi::CString::new(path.display().to_string()).expect("a name");
+    // SAFETY: a terminated name.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    assert!(matches!(node.download(&id).status, 404 | 500));
+    assert_alive(&mut node);
+}

@@ -1,0 +1,85 @@
+//! Requests that meet on one image.
+
+use std::time::{Duration, Instant};
+
+use super::{assert_alive, assert_only};
+use crate::support::bytes::{Chance, md5_hex};
+use crate::support::node::{Setup, UPLOAD, id_of};
+use crate::support::wire::head;
+
+const ROUNDS: usize = 60;
+
+#[test]
+fn a_deletion_stops_the_upload_and_leaves_nothing() {
+    let mut node = Setup::new().start();
+    let mut chance = Chance::new(5);
+    let body = chance.bytes(900_000);
+    for round in 0..ROUNDS {
+        let id = chance.uuid();
+        let mut wire = node.connect();
+        let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
+        wire.send(head("POST", "/v1/images", &headers, Some(1_000_000)).as_bytes())
+            .expect("sent");
+        let part = chance.below(body.len() as u64) as usize;
+        wire.send(&body[..part]).expect("sent");
+        // The record is there before the first byte is taken; the head may still be on its way.
+        let path = format!("/v1/images/{id}");
+        let deleted = Instant::now();
+        while node.request("DELETE", &path, "", b"").status != 200 {
+            assert!(
+                deleted.elapsed() < Duration::from_secs(5),
+                "never there to delete"
+            );
+        }
+        let told = Instant::now();
+        // Half of the clients go on sending, half wait.
+        if round % 2 == 0 {
+            let _ = wire.send(&body[part..]);
+        }
+        let answer = wire.answer_to("POST").expect("the uploader is told");
+        assert_eq!(answer.status, 412, "{}", answer.text());
+        assert!(
+            told.elapsed() < Duration::from_secs(2),
+            "told after {:?}",
+            told.elapsed()
+        );
+        assert_eq!(node.metadata(&id).image_status(), Some("deleted"));
+    }
+    assert_only(&node, &[]);
+    assert_alive(&mut node);
+}
+
+#[test]
+fn of_many_uploads_to_one_image_one_wins() {
+    let node = Setup::new().start();
+    let mut chance = Chance::new(6);
+    for _ in 0..5 {
+        let reserved = "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare";
+        let id = id_of(&node.request("POST", "/v1/images", reserved, b""));
+        let bodies: Vec<Vec<u8>> = (0..16).map(|_| chance.bytes(200_000)).collect();
+        let path = format!("/v1/images/{id}");
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let racers: Vec<_> = bodies
+                .iter()
+                .map(|body| scope.spawn(|| node.request("PUT", &path, UPLOAD, body).status))
+                .collect();
+            racers
+                .into_iter()
+                .map(|racer| racer.join().expect("a racer"))
+                .collect()
+        });
+        let winners: Vec<usize> = (0..16).filter(|racer| statuses[*racer] == 200).collect();
+        assert_eq!(winners.len(), 1, "{statuses:?}");
+        let others = statuses.iter().filter(|status| **status == 409).count();
+        assert_eq!(others, 15, "{statuses:?}");
+        let answer = node.download(&id);
+        assert!(answer.body == bodies[winners[0]]);
+        let checksum = md5_hex(&answer.body);
+        assert_eq!(
+            answer.header("x-image-meta-checksum"),
+            Some(checksum.as_str())
+        );
+    }
+    assert!(node.staged_files().is_empty());
+    assert_eq!(node.store_files().len(), 5);
+}

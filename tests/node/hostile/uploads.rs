@@ -1,0 +1,201 @@
+//! Uploads that are not what they said they would be.
+
+use super::{assert_alive, assert_killed, assert_only, upload_with};
+use crate::support::PATIENCE;
+use crate::support::bytes::{Chance, md5_hex};
+use crate::support::node::{Node, Setup, UPLOAD};
+use crate::support::wire::{Answer, head};
+
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+
+/// Headers of an upload whose identifier is known beforehand.
+fn upload_as(id: &str, more: &str) -> String {
+    upload_with(&format!("x-image-meta-id: {id}\r\n{more}"))
+}
+
+/// Uploads in chunks; the server may close before it has everything.
+fn upload_chunked(node: &Node, headers: &str, body: &[u8]) -> Answer {
+    let mut wire = node.connect();
+    wire.send(head("POST", "/v1/images", headers, None).as_bytes())
+        .expect("sent");
+    let _ = wire.send_chunked(body, || 10_000);
+    wire.answer_to("POST").expect("an answer")
+}
+
+#[test]
+fn sizes_and_checksums_must_be_as_stated() {
+    let mut node = Setup::new().start();
+    let mut chance = Chance::new(1);
+    let body = chance.bytes(300_000);
+    let right = md5_hex(&body);
+    for stated in [
+        "x-image-meta-size: 300001",
+        "x-image-meta-size: 299999",
+        "x-image-meta-size: 1",
+        "x-image-meta-checksum: 00000000000000000000000000000000",
+        &format!("x-image-meta-checksum: {}", right.to_ascii_uppercase()),
+        "x-image-meta-checksum: short",
+    ] {
+        let id = chance.uuid();
+        let answer = node.request("POST", "/v1/images", &upload_as(&id, stated), &body);
+        assert_eq!(answer.status, 400, "{stated}");
+        assert_killed(&node, &id);
+        assert_eq!(node.download(&id).status, 404, "{stated}");
+        let id = chance.uuid();
+        let headers = upload_as(&id, &format!("{stated}\r\n{CHUNKED}"));
+        let answer = upload_chunked(&node, &headers, &body);
+        assert_eq!(answer.status, 400, "{stated}, chunked");
+        assert_killed(&node, &id);
+    }
+    assert_only(&node, &[]);
+    let id = chance.uuid();
+    let stated = format!("x-image-meta-size: 300000\r\nx-image-meta-checksum: {right}");
+    let answer = node.request("POST", "/v1/images", &upload_as(&id, &stated), &body);
+    assert_eq!(answer.status, 201);
+    assert_only(&node, &[&id]);
+    assert_alive(&mut node);
+}
+
+#[test]
+fn bodies_that_break_off_leave_nothing() {
+    let node = Setup::new().start();
+    let mut chance = Chance::new(2);
+    let body = chance.bytes(700_000);
+    let sized = head("", "", "", Some(1_000_000));
+    let sized = sized
+        .lines()
+        .find(|line| line.starts_with("Content-Length"))
+        .expect("a length");
+    for (framing, chunked) in [(sized, false), (CHUNKED, true)] {
+        let id = chance.uuid();
+        let mut wire = node.connect();
+        let headers = upload_as(&id, framing);
+        wire.send(head("POST", "/v1/images", &headers, None).as_bytes())
+            .expect("sent");
+        if chunked {
+            wire.send(b"fffff\r\n").expect("sent");
+        }
+        wire.send(&body).expect("sent");
+        wire.finish().expect("half closed");
+        wire.until_closed(PATIENCE).expect("closed");
+        assert_killed(&node, &id);
+        // And by a client that is simply gone.
+        let id = chance.uuid();
+        let mut wire = node.connect();
+        let headers = upload_as(&id, framing);
+        wire.send(head("POST", "/v1/images", &headers, None).as_bytes())
+            .expect("sent");
+        if chunked {
+            wire.send(b"fffff\r\n").expect("sent");
+        }
+        wire.send(&body).expect("sent");
+        drop(wire);
+        assert_killed(&node, &id);
+    }
+    assert_only(&node, &[]);
+}
+
+#[test]
+fn the_cap_holds_for_every_framing() {
+    let cap = 200_000;
+    let mut node = Setup::new()
+        .option(&format!("image_size_cap = {cap}"))
+        .start();
+    let mut chance = Chance::new(3);
+    let over = chance.bytes(cap + 1);
+    let answer = node.request("POST", "/v1/images", UPLOAD, &over);
+    assert_eq!(answer.status, 413);
+    let id = chance.uuid();
+    let answer = upload_chunked(&node, &upload_as(&id, CHUNKED), &over);
+    assert_eq!(answer.status, 413);
+    assert_killed(&node, &id);
+    // Stated small, sent large: the bytes count, not what was said about them.
+    let id = chance.uuid();
+    let headers = upload_as(&id, &format!("x-image-meta-size: 5\r\n{CHUNKED}"));
+    let answer = upload_chunked(&node, &headers, &chance.bytes(cap * 4));
+    assert!(matches!(answer.status, 400 | 413), "{}", answer.status);
+    assert_killed(&node, &id);
+    assert_only(&node, &[]);
+    let exact = node.upload(&over[..cap]);
+    assert_only(&node, &[&exact]);
+    assert_alive(&mut node);
+}
+
+/// Who only asks whether it may send is told no before it sends.
+#[test]
+fn a_body_that_is_too_large_is_not_asked_for() {
+    let node = Setup::new().option("image_size_cap = 1000").start();
+    let mut wire = node.connect();
+    let headers = upload_with("Expect: 100-continue");
+    let request = head("POST", "/v1/images", &headers, Some(1 << 40));
+    wire.send(request.as_bytes()).expect("sent");
+    let answer = wire.head().expect("an answer");
+    assert_eq!(answer.status, 413);
+}
+
+/// Whatever a file says about itself, it is bytes here: nothing opens it.
+#[test]
+fn image_formats_are_not_looked_into() {
+    let node = Setup::new().start();
+    let mut backing = b"QFI\xfb\0\0\0\x03\0\0\0\0\0\0\x01\0\0\0\0\x0b".to_vec();
+    backing.extend_from_slice(&[0, 0, 0, 16]);
+    // A virtual size of 1 PiB.
+    backing.extend_from_slice(&(1_u64 << 50).to_be_bytes());
+    backing.resize(256, 0);
+    backing.extend_from_slice(b"/etc/shadow");
+    let descriptor = b"# Disk DescriptorFile\nversion=1\nRW 2048 FLAT \"/etc/shadow\" 0\n";
+    let headers =
+        |format: &str| UPLOAD.replace("disk_format: raw", &format!("disk_format: {format}"));
+    for (format, body) in [("qcow2", backing.as_slice()), ("vmdk", descriptor)] {
+        let answer = node.request("POST", "/v1/images", &headers(format), body);
+        assert_eq!(answer.status, 201, "{format}");
+        let image = answer.json();
+        assert_eq!(image["image"]["size"], body.len(), "{format}");
+        assert!(image["image"]["virtual_size"].is_null(), "{format}");
+        let id = image["image"]["id"].as_str().expect("an id");
+        assert_eq!(node.download(id).body, body, "{format}");
+    }
+}
+
+/// A Range asks for one part at most, whatever it lists.
+#[test]
+fn ranges_do_not_multiply() {
+    let node = Setup::new().start();
+    let body = Chance::new(4).bytes(100_000);
+    let id = node.upload(&body);
+    let many: Vec<String> = (0..1500).map(|n| format!("{n}-{n}")).collect();
+    let many = format!("bytes={}", many.join(","));
+    for (range, allowed) in [
+        (many.as_str(), &[200, 206, 416][..]),
+        ("bytes=0-,0-,0-,0-", &[200, 206, 416]),
+        ("bytes=-0", &[200, 416]),
+        ("bytes=5-2", &[200, 416]),
+        ("bytes=18446744073709551616-", &[200, 416]),
+        ("bytes=0-18446744073709551616", &[200, 206]),
+        ("bytes=-18446744073709551616", &[200, 206]),
+        ("bytes=100000-", &[416]),
+        ("bytes=99999-", &[206]),
+        ("bytes=+1-2", &[200, 416]),
+        ("lines=1-2", &[200]),
+        ("bytes", &[200]),
+    ] {
+        let path = format!("/v1/images/{id}");
+        let answer = node.request("GET", &path, &format!("Range: {range}"), b"");
+        assert!(
+            allowed.contains(&answer.status),
+            "{range}: {}",
+            answer.status
+        );
+        assert!(answer.body.len() <= body.len(), "{range}");
+        if answer.status == 200 {
+            assert!(answer.body == body, "{range}");
+        }
+    }
+    let answer = node.request(
+        "GET",
+        &format!("/v1/images/{id}"),
+        "Range: bytes=-18446744073709551616",
+        b"",
+    );
+    assert_eq!(answer.body.len(), body.len());
+}

@@ -1,0 +1,105 @@
+//! Memory is bounded by connections, not by the size of images.
+//!
+//! A debug build hashes uploads so slowly that the large image is smaller there; the figures
+//! of the README come from a release build. `GLANCE_LIMITS_IMAGE_MIB` sets the size.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::support::node::{Node, Setup, UPLOAD};
+use crate::support::process::rss_bytes;
+use crate::support::wire::{Wire, head};
+use crate::support::{PATIENCE, eventually};
+
+const READERS: usize = 500;
+const MIB: u64 = 1 << 20;
+/// The most that a server with so many readers may have in RAM.
+const MOST_RSS: u64 = 96 * MIB;
+const SMALL_IMAGE: u64 = 64 * MIB;
+
+fn large_image() -> u64 {
+    let default = if cfg!(debug_assertions) { 256 } else { 4096 };
+    let given = std::env::var("GLANCE_LIMITS_IMAGE_MIB").ok();
+    let mib = given.map_or(default, |mib| mib.parse().expect("a number of MiB"));
+    mib * MIB
+}
+
+/// Uploads zeros, which a client need not keep.
+fn upload_zeros(node: &Node, size: u64) -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
+    let mut wire = node.connect();
+    let head = head("POST", "/v1/images", &headers, usize::try_from(size).ok());
+    wire.send(head.as_bytes()).expect("sent");
+    let zeros = vec![0; MIB as usize];
+    for _ in 0..size / MIB {
+        wire.send(&zeros).expect("sent");
+    }
+    let limit = Some(Duration::from_secs(120));
+    wire.stream.set_read_timeout(limit).expect("a limit");
+    let answer = wire.answer_to("POST").expect("an answer");
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    id
+}
+
+/// Begins a download and reads a little of it.
+fn slow_reader(node: &Node, id: &str) -> Wire {
+    let mut wire = node.connect();
+    let get = head("GET", &format!("/v1/images/{id}"), "", None);
+    wire.send(get.as_bytes()).expect("sent");
+    let answer = wire.head().expect("an answer");
+    assert_eq!(answer.status, 200);
+    wire
+}
+
+/// The most the server has in RAM while all of them read a little, stall, and read again.
+fn peak_rss(node: &Node, id: &str) -> u64 {
+    let mut readers: Vec<Wire> = (0..READERS).map(|_| slow_reader(node, id)).collect();
+    let mut peak = 0;
+    let mut piece = vec![0; 256 * 1024];
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        for reader in &mut readers {
+            let count = reader.stream.read(&mut piece).expect("data");
+            assert!(count > 0, "a download ended early");
+        }
+        peak = peak.max(rss_bytes(node.pid()).expect("running"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let metrics = node.metrics();
+    let under_way = format!("glance_image_transfers_in_flight{{direction=\"download\"}} {READERS}");
+    assert!(
+        metrics.contains(&under_way),
+        "all at the same time: {metrics}"
+    );
+    peak
+}
+
+fn measure(size: u64) -> u64 {
+    let mut node = Setup::new().start();
+    let id = upload_zeros(&node, size);
+    let peak = peak_rss(&node, &id);
+    eprintln!(
+        "{READERS} readers of {} MiB: {} KiB RSS",
+        size / MIB,
+        peak / 1024
+    );
+    eventually("the readers are gone", PATIENCE, || {
+        node.metrics()
+            .contains("transfers_in_flight{direction=\"download\"} 0")
+    });
+    assert_eq!(node.has_ended(), None);
+    peak
+}
+
+#[test]
+fn memory_does_not_grow_with_images() {
+    let (small, large) = (measure(SMALL_IMAGE), measure(large_image()));
+    assert!(large < MOST_RSS, "{large} bytes");
+    let larger = small.max(large) as f64;
+    let difference = small.abs_diff(large) as f64 / larger;
+    assert!(
+        difference < 0.05,
+        "{small} and {large} bytes differ by {difference}"
+    );
+}

@@ -1,0 +1,54 @@
+//! Bytes to upload, and chance that can be repeated.
+
+use md5::{Digest, Md5};
+
+/// A generator of pseudo-random numbers (SplitMix64): the same seed, the same test.
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// Another generator, for a thread of its own.
+    pub fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
+    /// A random UUID.
+    pub fn uuid(&mut self) -> String {
+        uuid::Uuid::from_u64_pair(self.next(), self.next()).to_string()
+    }
+
+    /// So many bytes without a pattern.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count + 8);
+        while bytes.len() < count {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(count);
+        bytes
+    }
+}
+
+/// MD5 as 32 hexadecimal digits, by another implementation than the server's own.
+pub fn md5_hex(bytes: &[u8]) -> String {
+    Md5::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

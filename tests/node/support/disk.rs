@@ -1,0 +1,123 @@
+//! A small disk of our own: ext4 on a file, by a loop device. Needs root.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::node::temp_folder;
+use super::process::is_root;
+
+/// `EXT4_IOC_SHUTDOWN`, from the kernel's fs/ext4/ext4.h: `_IOR('X', 125, __u32)`.
+const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
+/// Without writing the journal, as a power cut would.
+const NOLOGFLUSH: u32 = 2;
+
+/// A mounted disk; dropping it takes it away.
+pub struct Disk {
+    folder: TempDir,
+    mounted: bool,
+}
+
+impl Disk {
+    /// A new file system of so many bytes, or why this machine cannot have one.
+    pub fn new(size_bytes: u64) -> Result<Self, String> {
+        if !is_root() {
+            return Err("loop devices need root".to_owned());
+        }
+        let folder = temp_folder();
+        let image = folder.path().join("disk");
+        File::create(&image)
+            .and_then(|file| file.set_len(size_bytes))
+            .map_err(|error| error.to_string())?;
+        std::fs::create_dir(folder.path().join("mnt")).map_err(|error| error.to_string())?;
+        run(Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-m", "0"])
+            .arg(&image))?;
+        let mut disk = Self {
+            folder,
+            mounted: false,
+        };
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("mnt")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    pub fn mount(&mut self) -> Result<(), String> {
+        let (image, path) = (self.image(), self.path());
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .arg(image)
+            .arg(path))?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    pub fn unmount(&mut self) -> Result<(), String> {
+        run(Command::new("umount").arg(self.path()))?;
+        self.mounted = false;
+        Ok(())
+    }
+
+    /// Cuts the power: what is not on the disk by now will never be.
+    pub fn cut_power(&self) -> io::Result<()> {
+        let root = File::open(self.path())?;
+        let how = NOLOGFLUSH;
+        // SAFETY: a valid descriptor and a pointer to the number the request reads.
+        let cut = unsafe { libc::ioctl(root.as_raw_fd(), EXT4_IOC_SHUTDOWN, &raw const how) };
+        match cut {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Checks and repairs the file system as a boot does; it must not be mounted.
+    pub fn check(&self) -> Result<(), String> {
+        // 1 means repaired, which is what a check is for.
+        let status = Command::new("e2fsck")
+            .args(["-f", "-p"])
+            .arg(self.image())
+            .output()
+            .map_err(|error| format!("e2fsck: {error}"))?;
+        match status.status.code() {
+            Some(0 | 1) => Ok(()),
+            _ => Err(format!(
+                "e2fsck: {}",
+                String::from_utf8_lossy(&status.stdout)
+            )),
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.mounted
+            && let Err(error) = self.unmount()
+        {
+            eprintln!("{} is still mounted: {error}", self.path().display());
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = Path::new(command.get_program()).display().to_string();
+    let output = command
+        .output()
+        .map_err(|error| format!("{name}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{name}: {}", said.trim()))
+}

@@ -1,0 +1,88 @@
+//! Systems that refuse io_uring: container engines do, by seccomp, and some distributions by
+//! a sysctl. `auto` must serve all the same and say what it runs; `uring` must say no.
+
+use std::time::{Duration, Instant};
+
+use crate::support::bytes::{Chance, md5_hex};
+use crate::support::node::{Node, Setup, UPLOAD, id_of};
+
+/// Whether the metrics say that this engine runs.
+fn runs(node: &Node, kind: &str) -> bool {
+    let line = format!("glance_io_backend{{kind=\"{kind}\"}} 1");
+    node.metrics().lines().any(|known| known == line)
+}
+
+/// Uploads and downloads of sizes around blocks, by length and late.
+fn assert_serves(node: &Node) {
+    let mut chance = Chance::new(20);
+    for size in [0, 1, 4095, 262_144, 262_145, 5_000_000] {
+        let body = chance.bytes(size);
+        let reserved = "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare";
+        let id = id_of(&node.request("POST", "/v1/images", reserved, b""));
+        let mut wire = node.connect();
+        let headers = format!("{UPLOAD}\r\nTransfer-Encoding: chunked");
+        let path = format!("/v1/images/{id}");
+        let head = crate::support::wire::head("PUT", &path, &headers, None);
+        wire.send(head.as_bytes()).expect("sent");
+        wire.send_chunked(&body, || 100_000).expect("sent");
+        let answer = wire.answer_to("PUT").expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["image"]["checksum"], md5_hex(&body));
+        let answer = node.download(&id);
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == body, "{size} bytes came back changed");
+    }
+    let body = chance.bytes(3_000_000);
+    let id = node.upload(&body);
+    assert!(node.download(&id).body == body);
+}
+
+#[test]
+fn auto_falls_back_to_threads_and_says_so() {
+    for io in ["direct", "buffered"] {
+        let store = format!("filesystem_store_io = {io}");
+        let node = Setup::new().refuse_uring().store_option(&store).start();
+        assert_serves(&node);
+        assert!(runs(&node, "threads"), "{}", node.metrics());
+        assert!(!runs(&node, "uring"));
+        let log = node.log();
+        assert!(log.contains("refuses io_uring"), "{log}");
+        assert!(log.contains("engine=threads"), "{log}");
+    }
+}
+
+#[test]
+fn uring_that_is_insisted_on_and_refused_ends_the_start() {
+    let mut node = Setup::new()
+        .refuse_uring()
+        .option("io_backend = uring")
+        .prepare();
+    let began = Instant::now();
+    node.spawn();
+    let status = node.wait();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(status.code().is_some_and(|code| code != 0), "{status}");
+    let said = node.output();
+    let line = said
+        .lines()
+        .find(|line| line.contains("io_backend = uring"));
+    let line = line.unwrap_or_else(|| panic!("no word about io_backend: {said}"));
+    assert!(line.contains("threads"), "says what to do: {line}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+/// Where the kernel allows io_uring, `auto` takes it; the tests would else not see it at all.
+#[test]
+fn auto_takes_uring_where_it_is_allowed() {
+    let node = Setup::new().start();
+    assert_serves(&node);
+    let allowed = !node.log().contains("refuses io_uring");
+    if !allowed {
+        crate::support::skip("io_uring", "this system refuses it");
+    }
+    assert!(
+        runs(&node, if allowed { "uring" } else { "threads" }),
+        "{}",
+        node.metrics()
+    );
+}
