@@ -86,6 +86,9 @@ impl<D: Door> Frame<D> {
 
 impl<D: Door> PlainHandler for Frame<D> {
     fn handle_plain(&self, request: &PlainRequest<'_>, out: &mut Vec<u8>) -> bool {
+        if request.head_bytes > self.settings.max_header_line_bytes {
+            return false;
+        }
         let began = Instant::now();
         let Some((route, status)) = self.door.answer_plain(request, out) else {
             return false;

@@ -10,18 +10,19 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::build::{App, StartError};
+use super::listeners::Listeners;
+use super::settings;
 use super::worker::ACCEPT_RETRY;
-use crate::api::{AdminDoor, Frame, FrameSettings};
+use crate::api::{AdminDoor, Frame};
+use crate::log;
 use crate::net::{self, ConnectionSettings};
 use crate::transfer::Blocking;
 
 /// Serves the operator's door until the process ends.
 pub(super) fn start(
     app: &App,
-    listener: Socket,
-    settings: ConnectionSettings,
-    frame: FrameSettings,
-    drain: watch::Receiver<bool>,
+    mut listeners: Listeners,
+    drain: &watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -29,16 +30,26 @@ pub(super) fn start(
         .map_err(StartError::Threads)?;
     let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
-    let blocking = app.blocking();
+    let (blocking, drain) = (app.blocking(), drain.clone());
+    let connection = settings::connection(&app.config);
+    let frame = settings::frame(&app.config, false);
+    let address = listeners.address;
     let run = move || {
-        let handler = Frame::new(AdminDoor::new(service, health, disable_by_file), frame);
-        let serve = serve(listener, Rc::new(handler), settings, blocking, drain);
+        let handler = Rc::new(Frame::new(
+            AdminDoor::new(service, health, disable_by_file),
+            frame,
+        ));
+        let Some(socket) = listeners.sockets.pop() else {
+            return;
+        };
+        let serve = serve(socket, handler, connection, blocking, drain);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
         }
     };
     let thread = std::thread::Builder::new().name("admin".to_owned());
     thread.spawn(run).map_err(StartError::Threads)?;
+    tracing::info!(target: log::STARTUP, "metrics on http://{address}/metrics");
     Ok(())
 }
 

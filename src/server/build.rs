@@ -35,6 +35,8 @@ pub enum StartError {
     Housekeeper(#[from] HousekeeperError),
     #[error("the registry cannot be brought to rest: {0}")]
     Recovery(Error),
+    #[error("a worker cannot be started; the log says why")]
+    Worker,
     #[error("threads cannot be started: {0}")]
     Threads(#[source] io::Error),
     #[error(transparent)]
@@ -183,7 +185,7 @@ fn choose_backend(wanted: config::IoBackend) -> Result<IoBackend, StartError> {
 }
 
 /// An option where zero means one for each core.
-fn or_cores(option: usize) -> usize {
+pub(super) fn or_cores(option: usize) -> usize {
     match option {
         0 => available_parallelism().map_or(1, NonZero::get),
         number => number,

@@ -8,8 +8,11 @@ mod balance;
 mod build;
 mod drain;
 mod limits;
+mod listeners;
 mod run;
+mod settings;
 mod worker;
+mod workers;
 
 pub use build::{App, StartError, build};
 pub use run::api_main;

@@ -62,9 +62,9 @@ impl Worker {
         mut inbox: Inbox,
         handler: impl FnOnce() -> H,
     ) -> io::Result<()> {
-        let handler = Rc::new(handler());
         let mut drain = self.drain.clone();
         let listener = TcpListener::from_std(listener.into())?;
+        let handler = Rc::new(handler());
         loop {
             tokio::select! {
                 biased;

@@ -1,0 +1,37 @@
+//! What the configuration says to connections and doors.
+
+use std::time::Duration;
+
+use crate::api::{FrameSettings, Patience, V1Settings};
+use crate::config::Config;
+use crate::net::ConnectionSettings;
+
+/// Longest time spent on reading away what a refused client still sends.
+const LINGER: Duration = Duration::from_secs(10);
+
+pub(super) fn connection(config: &Config) -> ConnectionSettings {
+    ConnectionSettings {
+        stall: config.http.client_socket_timeout,
+        linger: LINGER,
+        keep_alive: config.http.http_keepalive,
+        max_head_bytes: config.http.max_header_size,
+    }
+}
+
+pub(super) fn frame(config: &Config, access_log: bool) -> FrameSettings {
+    FrameSettings {
+        max_header_line_bytes: config.http.max_header_line,
+        access_log,
+    }
+}
+
+pub(super) fn v1(config: &Config) -> V1Settings {
+    V1Settings {
+        patience: Patience {
+            stall: config.http.client_socket_timeout,
+            min_rate_bytes: config.http.client_min_rate,
+        },
+        public_endpoint: config.listen.public_endpoint.clone(),
+        disable_by_file: config.healthcheck.disable_by_file_path.clone(),
+    }
+}
