@@ -21,7 +21,6 @@ pub(super) fn start(
     listener: Socket,
     settings: ConnectionSettings,
     frame: FrameSettings,
-    drain: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -32,7 +31,7 @@ pub(super) fn start(
     let blocking = app.blocking();
     let run = move || {
         let handler = Frame::new(AdminDoor::new(service, health, disable_by_file), frame);
-        let serve = serve(listener, Rc::new(handler), settings, blocking, drain);
+        let serve = serve(listener, Rc::new(handler), settings, blocking);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
         }
@@ -47,9 +46,10 @@ async fn serve(
     handler: Rc<Frame<AdminDoor>>,
     settings: ConnectionSettings,
     blocking: Blocking,
-    drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
+    // Never told to drain: while the node drains, this is where one sees that it does.
+    let (_never, drain) = watch::channel(false);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

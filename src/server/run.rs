@@ -104,7 +104,7 @@ fn start(config: Config) -> Result<(), StartError> {
             connection_settings(&app.config),
             frame_settings(&app.config, false),
         );
-        admin::start(&app, admin.first, settings, frame, draining.clone())?;
+        admin::start(&app, admin.first, settings, frame)?;
     }
     let (balance, workers) = start_workers(&app, api, draining)?;
     let end = wait_for_the_end(&app, &balance, signals, drain_begins, workers);
