@@ -166,8 +166,11 @@ impl Transport {
             segment.position(),
         );
         let sent = ready!(self.when_writable(cx, || {
+            // Fewer bytes than wanted do not mean that the socket is full: a completion of
+            // io_uring on this thread ends sendfile early, as a signal would. Waiting for
+            // room then would be waiting for an event that has no reason to come.
             let sent = send_file(out, file, position, wanted)?;
-            Ok((sent, sent < wanted))
+            Ok((sent, false))
         }))?;
         segment.moved(sent as u64);
         Poll::Ready(Ok(sent))

@@ -19,18 +19,14 @@ use crate::net::{self, ConnectionSettings};
 use crate::transfer::Blocking;
 
 /// Serves the operator's door until the process ends.
-pub(super) fn start(
-    app: &App,
-    mut listeners: Listeners,
-    drain: &watch::Receiver<bool>,
-) -> Result<(), StartError> {
+pub(super) fn start(app: &App, mut listeners: Listeners) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
     let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
-    let (blocking, drain) = (app.blocking(), drain.clone());
+    let blocking = app.blocking();
     let connection = settings::connection(&app.config);
     let frame = settings::frame(&app.config, false);
     let address = listeners.address;
@@ -42,7 +38,7 @@ pub(super) fn start(
         let Some(socket) = listeners.sockets.pop() else {
             return;
         };
-        let serve = serve(socket, handler, connection, blocking, drain);
+        let serve = serve(socket, handler, connection, blocking);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
         }
@@ -58,9 +54,10 @@ async fn serve(
     handler: Rc<Frame<AdminDoor>>,
     settings: ConnectionSettings,
     blocking: Blocking,
-    drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
+    // Never told to drain: while the node drains, this is where one sees that it does.
+    let (_never, drain) = watch::channel(false);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

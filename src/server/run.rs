@@ -94,7 +94,7 @@ fn start(config: Config) -> Result<(), StartError> {
     let (drain_begins, draining) = watch::channel(false);
     let (balance, workers) = workers::start(&app, api, &draining)?;
     if let Some(listeners) = admin {
-        admin::start(&app, listeners, &draining)?;
+        admin::start(&app, listeners)?;
     }
     let end = wait_for_the_end(&app, &balance, signals, drain_begins, workers);
     if runtime.block_on(end) {

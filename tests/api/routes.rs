@@ -71,10 +71,10 @@ fn segments_are_taken_apart_before_they_are_decoded() {
     let escaped = id.replace('-', "%2D");
     let head = Request::head(&format!("/v1/images/{escaped}"));
     server.request(&head).expect(200);
-    for path in ["/v1%2Fimages", "/v1/images%2Fdetail"] {
-        let status = server.request(&Request::get(path)).status;
-        assert!([300, 404].contains(&status), "{path}: {status}");
-    }
+    server.request(&Request::get("/v1%2Fimages")).expect(300);
+    server
+        .request(&Request::get("/v1/images%2Fdetail"))
+        .expect(404);
     let climb = format!("/v1/images/..%2f..%2fimages%2f{id}");
     server.request(&Request::get(&climb)).expect(404);
 }

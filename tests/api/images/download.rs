@@ -97,23 +97,57 @@ fn data_that_are_missing_from_the_store_are_not_found() {
     assert_eq!(server.status_of(&id), "active");
 }
 
-#[test]
-fn data_that_were_cut_short_break_the_connection() {
-    let server = Setup::new().start();
-    let data = pattern(300_000, 4);
-    let id = server.upload(&[], &data);
+/// The file of the only image of a server.
+fn only_file(server: &Server) -> std::fs::File {
     let (file, _) = server.stored_files().remove(0);
-    let file = std::fs::File::options()
-        .write(true)
-        .open(server.store_dir().join(file));
-    file.unwrap().set_len(100_000).unwrap();
-    let mut connection = server.connect();
-    match connection.exchange(&Request::get(&image_path(&id))) {
-        Err(_) => {}
-        // Also sound: seen before the first byte.
-        Ok(answer) => assert!([404, 500, 503].contains(&answer.status), "{answer:?}"),
-    }
+    let file = server.store_dir().join(file);
+    std::fs::File::options().write(true).open(file).unwrap()
+}
+
+#[test]
+fn data_that_were_cut_short_are_a_fault_of_the_server() {
+    let server = Setup::new().start();
+    let id = server.upload(&[], &pattern(300_000, 4));
+    only_file(&server).set_len(100_000).unwrap();
+    server.download(&id).expect(500);
     server.request(&Request::get("/v1/images")).expect(200);
+}
+
+#[test]
+fn data_that_are_cut_short_meanwhile_break_the_connection() {
+    let server = Setup::new().start();
+    let data = pattern(48 << 20, 4);
+    let id = server.upload(&[], &data);
+    let mut reader = server.connect();
+    reader.send(&Request::get(&image_path(&id))).unwrap();
+    assert_eq!(reader.read_head().unwrap().status, 200);
+    // More than what the sockets hold, less than the image.
+    only_file(&server).set_len(30 << 20).unwrap();
+    let got = reader.read_bytes(30 << 20).unwrap();
+    assert!(got == data[..30 << 20]);
+    assert!(reader.is_closed_by_server());
+    server.request(&Request::get("/v1/images")).expect(200);
+}
+
+#[test]
+fn downloads_and_uploads_on_the_same_workers_do_not_stop_each_other() {
+    let server = Setup::new().option("workers", 1).start();
+    let data = pattern(4 << 20, 8);
+    let id = server.upload(&[], &data);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..12 {
+                    server.upload(&[], &data);
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    assert!(server.download(&id).expect(200).body == data);
+                }
+            });
+        }
+    });
 }
 
 #[test]
