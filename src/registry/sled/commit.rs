@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
 use super::super::index::{Index, Snapshot};
 use super::super::{Record, Version};
+use super::flusher::Flusher;
 use super::open::Opened;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
@@ -76,6 +77,7 @@ pub(super) struct Committer {
     opened: Opened,
     index: Arc<Index>,
     health: Arc<Health>,
+    flusher: Flusher,
 }
 
 /// A write that was decided and waits for the group to be durable.
@@ -85,11 +87,17 @@ struct Decided {
 }
 
 impl Committer {
-    pub(super) fn new(opened: Opened, index: Arc<Index>, health: Arc<Health>) -> Self {
+    pub(super) fn new(
+        opened: Opened,
+        index: Arc<Index>,
+        health: Arc<Health>,
+        flusher: Flusher,
+    ) -> Self {
         Self {
             opened,
             index,
             health,
+            flusher,
         }
     }
 
@@ -100,7 +108,9 @@ impl Committer {
             self.commit(group.drain(..));
         }
         // Every write was synced when it was answered; this only spares the next start work.
-        if let Err(error) = self.opened.db.flush() {
+        if self.health.check().is_ok()
+            && let Err(error) = self.flusher.flush()
+        {
             tracing::warn!(%error, "the registry could not be flushed at the end");
         }
     }
@@ -132,7 +142,7 @@ impl Committer {
     fn make_durable(&self, batch: sled::Batch) -> std::result::Result<(), String> {
         let in_sled = |error: sled::Error| format!("sled cannot write: {error}");
         self.opened.images.apply_batch(batch).map_err(in_sled)?;
-        self.opened.db.flush().map_err(in_sled)?;
+        self.flusher.flush()?;
         let synced = self.opened.log_file.sync_all();
         synced.map_err(|error| format!("the registry's file cannot be synced: {error}"))
     }

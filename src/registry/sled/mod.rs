@@ -6,6 +6,7 @@
 //! publishes and answers. See [`commit`].
 
 mod commit;
+mod flusher;
 mod open;
 mod options;
 
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use self::commit::{Committer, Health, Request, Write};
+use self::flusher::Flusher;
 pub use self::open::OpenError;
 pub use self::options::SledOptions;
 use super::index::Index;
@@ -46,7 +48,8 @@ impl SledRegistry {
         let damaged: Arc<[ImageId]> = opened.damaged.clone().into();
         let image_count = opened.image_count;
         let (writes, waiting) = mpsc::unbounded_channel();
-        let committer = Committer::new(opened, Arc::clone(&index), Arc::clone(&health));
+        let flusher = Flusher::start(opened.db.clone()).map_err(OpenError::Thread)?;
+        let committer = Committer::new(opened, Arc::clone(&index), Arc::clone(&health), flusher);
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
             .spawn(move || committer.run(waiting))

@@ -1,5 +1,7 @@
 //! A disk that is full: a small file system of our own. Needs root for the loop device.
 
+use std::time::Duration;
+
 use super::{assert_alive, assert_killed, assert_only, upload_with};
 use crate::support::bytes::Chance;
 use crate::support::disk::Disk;
@@ -91,6 +93,9 @@ fn a_full_registry_refuses_writes_and_goes_on_reading() {
     let id = node.upload(b"abc");
     let property = format!("x-image-meta-property-p: {}", "x".repeat(12_000));
     let mut wire = node.connect();
+    // sled may hang rather than fail; the server gives such a flush up, but not at once.
+    let limit = Some(Duration::from_secs(60));
+    wire.stream.set_read_timeout(limit).expect("a limit");
     let mut acknowledged = Vec::new();
     let refusal = loop {
         let answer = wire

@@ -11,8 +11,8 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// A loopback port nobody listens on.
 pub fn free_port() -> u16 {
-    // Test programs that run at the same time begin at different places.
-    let start = (std::process::id() % u32::from(COUNT)) as u16;
+    // Test programs that run at the same time begin at places far from each other.
+    let start = (std::process::id().wrapping_mul(617) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
         let port = FIRST + (start + step) % COUNT;
