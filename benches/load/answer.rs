@@ -30,7 +30,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     };
     let head = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let mut answer = Answer {
         status: status.ok_or("no HTTP answer")?,
         head_bytes: end + 4,

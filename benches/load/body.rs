@@ -105,7 +105,10 @@ fn block() -> Vec<u8> {
         state ^= state << 17;
         state
     });
-    words.take(BLOCK_BYTES / 8).flat_map(u64::to_le_bytes).collect()
+    words
+        .take(BLOCK_BYTES / 8)
+        .flat_map(u64::to_le_bytes)
+        .collect()
 }
 
 fn filled(bytes: &[u8]) -> io::Result<File> {

@@ -219,7 +219,7 @@ impl Connection {
         if left == 0 {
             self.state = State::Idle;
             if let Some(answer) = self.answer.clone() {
-                tally.answered(answer, self.started.elapsed());
+                tally.answered(answer, &self.head, self.started.elapsed());
             }
         }
     }

@@ -22,7 +22,8 @@ pub fn run(options: &Options) -> Result<Value, String> {
         let told = |error| format!("connection {number}: {error}");
         let mut stream = connect(options, number).map_err(told)?;
         if options.asked {
-            ask(&mut stream, &request).map_err(|reason| format!("connection {number}: {reason}"))?;
+            ask(&mut stream, &request)
+                .map_err(|reason| format!("connection {number}: {reason}"))?;
         }
         held.push(stream);
     }

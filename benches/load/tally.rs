@@ -24,11 +24,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a whole answer that took `latency`.
-    pub fn answered(&mut self, answer: Answer, latency: Duration) {
+    /// Counts a whole answer that took `latency`; `bytes` are the first of it.
+    pub fn answered(&mut self, answer: Answer, bytes: &[u8], latency: Duration) {
         self.requests += 1;
         if !(200..300).contains(&answer.status) {
-            self.fail(format!("status {}", answer.status));
+            self.fail(String::from_utf8_lossy(bytes).into_owned());
         }
         if self.latencies_us.len() < MAX_LATENCIES {
             let micros = latency.as_micros().min(u128::from(u32::MAX));

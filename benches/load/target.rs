@@ -59,6 +59,9 @@ impl Requests {
         if let Some(range) = &options.range {
             let _ = write!(template, "Range: bytes={range}\r\n");
         }
+        if options.uploads() && options.size_bytes > 0 {
+            template.push_str("Content-Type: application/octet-stream\r\n");
+        }
         if options.uploads() && options.chunked {
             template.push_str("Transfer-Encoding: chunked\r\n");
         } else if options.uploads() {
