@@ -205,9 +205,10 @@ class Load:
         return self.finish(self.start(*arguments, **options))
 
     def _note(self, words):
-        line = "load " + shlex.join(words)
-        line = re.sub(r":\d+/", ":PORT/", line)
+        """Keeps a command line for the report: ports and identifiers by name, metadata left out."""
+        shown = [word for at, word in enumerate(words)
+                 if word != "--header" and words[at - 1] != "--header"]
+        line = re.sub(r":\d+/", ":PORT/", "load " + shlex.join(shown))
         line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", line)
-        line = re.sub(r" --header \S+| --header '[^']*'", "", line)
         if line not in self.commands:
             self.commands.append(line)

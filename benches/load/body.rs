@@ -33,7 +33,7 @@ impl Body {
         let block = block();
         let mut framed = Vec::new();
         if chunked {
-            if size_bytes % BLOCK_BYTES as u64 != 0 {
+            if !size_bytes.is_multiple_of(BLOCK_BYTES as u64) {
                 return Err(format!("--chunked wants a multiple of {BLOCK_BYTES}"));
             }
             framed.extend_from_slice(format!("{BLOCK_BYTES:x}\r\n").as_bytes());
