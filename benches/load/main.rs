@@ -1,0 +1,84 @@
+//! The load client of `benches/run`: what a server is measured with.
+//!
+//! One thread over epoll. Bodies that come in are discarded inside the kernel and bodies
+//! that go out are sent from the page cache, so that the client is not what is measured.
+//! It talks to this machine only, and every run is bounded in time and count. Each
+//! command prints one line of JSON.
+
+mod answer;
+mod body;
+mod connection;
+mod engine;
+mod idle;
+mod options;
+mod sys;
+mod tally;
+mod target;
+mod verify;
+
+use std::time::Duration;
+
+use self::options::Options;
+
+const HELP: &str = "\
+load COMMAND --url http://127.0.0.1:PORT/PATH [options]
+
+commands
+  get, head   ask over and over on kept-alive connections; bodies are discarded
+  post, put   upload bodies of --size bytes
+  verify      one GET; prints the MD5 of what came
+  idle        open --clients connections and hold them until standard input ends
+
+options
+  --clients N      connections at a time (1)
+  --seconds S      end after so long (5, at most 600)
+  --requests N     end after so many requests (as many as fit)
+  --range FIRST-LAST
+  --rate BYTES     most bytes a second each client takes (get)
+  --every-ms MS    one request each MS milliseconds for each client (as fast as it goes)
+  --size BYTES     size of an upload (0)
+  --chunked        upload without Content-Length
+  --header LINE    a header more; may be repeated
+  --digest         print the MD5 of the uploaded body
+  --asked          ask once on each connection before it idles (idle)
+  --sources N      spread connections over so many addresses 127.0.0.x (1)
+In the URL and in headers {n} is the number of the request and {m} its last two digits.";
+
+/// What a run may take beyond its `--seconds` before it is given up.
+const GRACE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo bench` and `cargo test` start every bench; alone this one has nothing to do.
+    if arguments.is_empty() || arguments.iter().all(|word| word == "--bench") {
+        println!("{HELP}");
+        return;
+    }
+    match run(&arguments) {
+        Ok(line) => println!("{line}"),
+        Err(reason) => {
+            eprintln!("load: {reason}");
+            std::process::exit(1);
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<serde_json::Value, String> {
+    let options = Options::parse(arguments)?;
+    give_up_after(options.seconds + GRACE);
+    sys::raise_file_limit();
+    match options.command.as_str() {
+        "get" | "head" | "post" | "put" => engine::run(&options),
+        "verify" => verify::run(&options),
+        "idle" => idle::run(&options),
+        other => Err(format!("unknown command {other}\n{HELP}")),
+    }
+}
+
+fn give_up_after(time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        eprintln!("load: gave up after {} s", time.as_secs());
+        std::process::exit(3);
+    });
+}
