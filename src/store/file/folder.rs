@@ -17,6 +17,9 @@ use crate::transfer::{BLOCK_ALIGNMENT, BlockPool};
 
 const STAGING: &str = ".staging";
 
+/// The upload that a start tries the file system with; no real one has this name.
+const PROBE: Uuid = Uuid::nil();
+
 /// An open store folder.
 pub(super) struct Folder {
     path: PathBuf,
@@ -47,13 +50,14 @@ impl Folder {
     /// # Errors
     /// When nothing can be written here at all.
     pub(super) fn takes_direct_writes(&self) -> io::Result<bool> {
-        let probe = Uuid::new_v4();
-        drop(self.create_staged(probe, None)?);
+        // A start that was cut off here left its probe behind.
+        self.remove_staged(PROBE)?;
+        drop(self.create_staged(PROBE, None)?);
         let mut block = BlockPool::new(0).take();
         block.fill(&[0; BLOCK_ALIGNMENT]);
-        let direct = self.open_staged_direct(probe);
+        let direct = self.open_staged_direct(PROBE);
         let written = direct.and_then(|file| file.write_all_at(block.as_ref(), 0));
-        self.remove_staged(probe)?;
+        self.remove_staged(PROBE)?;
         match written {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
@@ -149,12 +153,17 @@ impl Folder {
         self.images.sync_all()
     }
 
+    /// Removes an image's file, durably: its record forgets it next, and after a power cut
+    /// nobody would know of a file that came back.
     pub(super) fn remove_image(&self, name: &str) -> io::Result<()> {
-        remove_at(&self.images, name)
+        remove_at(&self.images, name)?;
+        self.images.sync_all()
     }
 
+    /// Removes the file of an upload, durably for the same reason.
     pub(super) fn remove_staged(&self, upload: Uuid) -> io::Result<()> {
-        remove_at(&self.staging, &upload.to_string())
+        remove_at(&self.staging, &upload.to_string())?;
+        self.staging.sync_all()
     }
 }
 
