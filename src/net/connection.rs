@@ -165,24 +165,47 @@ pub async fn serve<H: Handler>(
             CameIn::Plain => continue,
             CameIn::Other => {}
         }
-        let (handler, shared_with_service) = (Rc::clone(&handler), Rc::clone(&shared));
-        let service = service_fn(move |request| {
-            let connection = Connection::next_request(peer, &shared_with_service);
-            let violation = connection.violation();
-            let answer = Rc::clone(&handler).handle(connection, request, violation);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let mut http = builder(settings).serve_connection(transport, service);
-        tokio::select! {
-            biased;
-            result = &mut http => return result,
-            () = idle(&shared) => {}
-            _ = drained.as_mut() => {
-                Pin::new(&mut http).graceful_shutdown();
-                return http.await;
-            }
+        // In a box, so that a parked connection has no room for hyper in it.
+        let by_hyper = by_hyper(
+            transport,
+            peer,
+            settings,
+            &handler,
+            &shared,
+            drained.as_mut(),
+        );
+        match Box::pin(by_hyper).await? {
+            Some(parked) => transport = parked,
+            None => return Ok(()),
         }
-        transport = http.into_parts().io;
+    }
+}
+
+/// Serves requests by hyper, until the connection ends or is quiet; then its transport is
+/// returned.
+async fn by_hyper<H: Handler>(
+    transport: Transport,
+    peer: SocketAddr,
+    settings: &ConnectionSettings,
+    handler: &Rc<H>,
+    shared: &Rc<Shared>,
+    drained: Pin<&mut impl Future>,
+) -> hyper::Result<Option<Transport>> {
+    let service = service_fn(|request| {
+        let connection = Connection::next_request(peer, shared);
+        let violation = connection.violation();
+        let answer = Rc::clone(handler).handle(connection, request, violation);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut http = builder(settings).serve_connection(transport, service);
+    tokio::select! {
+        biased;
+        result = &mut http => result.map(|()| None),
+        () = idle(shared) => Ok(Some(http.into_parts().io)),
+        _ = drained => {
+            Pin::new(&mut http).graceful_shutdown();
+            http.await.map(|()| None)
+        }
     }
 }
 

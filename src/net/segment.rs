@@ -23,7 +23,7 @@ use crate::transfer::FileSlice;
 
 /// The most that one step moves: long enough to be worth its system call, short enough to
 /// be fair to other connections.
-const PLACEHOLDER_BYTES: usize = 1024 * 1024;
+const PLACEHOLDER_BYTES: usize = 512 * 1024;
 
 /// What hyper sees in place of a file's bytes. Never read, so it costs address space only.
 static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];

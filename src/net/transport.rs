@@ -22,7 +22,7 @@ use super::shared::Shared;
 use crate::transfer::Blocking;
 
 /// Bytes sent before other connections of the worker get their turn.
-const TURN_BYTES: usize = 1024 * 1024;
+const TURN_BYTES: usize = 512 * 1024;
 
 /// Most plain slices that go out in one call.
 const MAX_SLICES: usize = 16;
