@@ -36,6 +36,9 @@
 //! A download: `api/v1/download.rs` asks the index for the record and the store for a file;
 //! `net/transport.rs` has the kernel send it, after `net/prefetch.rs` has read ahead what is
 //! not in memory.
+//!
+//! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
+//! and `api/v1/plain.rs` answers with lines the record keeps.
 pub mod api;
 pub mod client;
 pub mod config;
