@@ -1,10 +1,10 @@
 //! Uploads that are not what they said they would be.
 
 use super::{assert_alive, assert_killed, assert_only, upload_with};
-use crate::support::PATIENCE;
 use crate::support::bytes::{Chance, md5_hex};
 use crate::support::node::{Node, Setup, UPLOAD};
 use crate::support::wire::{Answer, head};
+use crate::support::{PATIENCE, eventually};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
@@ -91,6 +91,46 @@ fn bodies_that_break_off_leave_nothing() {
         wire.send(&body).expect("sent");
         drop(wire);
         assert_killed(&node, &id);
+    }
+    assert_only(&node, &[]);
+}
+
+/// hyper ends a body without an error when its connection fails while the server writes:
+/// the end of a body alone must not make an image active.
+#[test]
+fn connections_that_are_reset_make_nothing_active() {
+    let node = Setup::new().start();
+    let mut chance = Chance::new(3);
+    let mut ids = Vec::new();
+    for framing in [CHUNKED, "Content-Length: 10"] {
+        for expect in ["", "\r\nExpect: 100-continue"] {
+            for begun in ["", "begun"] {
+                for delay_us in [0, 200, 1_000, 5_000] {
+                    let id = chance.uuid();
+                    let headers = upload_as(&id, &format!("{framing}{expect}"));
+                    let mut wire = node.connect();
+                    let head = head("POST", "/v1/images", &headers, None);
+                    wire.send(head.as_bytes()).expect("sent");
+                    if framing == CHUNKED && !begun.is_empty() {
+                        wire.send(b"5\r\nbegun\r\n").expect("sent");
+                    } else {
+                        wire.send(begun.as_bytes()).expect("sent");
+                    }
+                    std::thread::sleep(std::time::Duration::from_micros(delay_us));
+                    let reset = Some(std::time::Duration::ZERO);
+                    let socket = socket2::SockRef::from(&wire.stream);
+                    socket.set_linger(reset).expect("lingers not");
+                    drop(wire);
+                    ids.push(id);
+                }
+            }
+        }
+    }
+    for id in &ids {
+        eventually("it is killed, or never came", PATIENCE, || {
+            let answer = node.metadata(id);
+            answer.status == 404 || answer.image_status() == Some("killed")
+        });
     }
     assert_only(&node, &[]);
 }
