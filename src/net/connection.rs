@@ -80,9 +80,9 @@ impl Connection {
         }
     }
 
-    /// Whether the request has come in whole. hyper ends a body without an error when its
-    /// connection fails for another reason than reading, so the end of a body alone does
-    /// not say that nothing is missing.
+    /// Whether the request has come in whole, by the guard's own count. hyper says so too,
+    /// by ending a body with an error when its connection ends first; but a short image
+    /// taken for a whole one is the worst that can happen here, so two have to agree.
     pub fn has_come_in_whole(&self) -> bool {
         self.shared.received_requests() >= self.request
     }

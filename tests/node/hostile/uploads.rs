@@ -95,8 +95,7 @@ fn bodies_that_break_off_leave_nothing() {
     assert_only(&node, &[]);
 }
 
-/// hyper ends a body without an error when its connection fails while the server writes:
-/// the end of a body alone must not make an image active.
+/// The end of a connection, at whatever moment, is not the end of a body.
 #[test]
 fn connections_that_are_reset_make_nothing_active() {
     let node = Setup::new().start();
