@@ -394,7 +394,7 @@ impl Connection {
         }
         self.stream.set_read_timeout(Some(time))?;
         let mut byte = [0; 1];
-        let read = self.stream.read(&mut byte);
+        let read = read(&mut self.stream, &mut byte);
         self.stream.set_read_timeout(Some(PATIENCE))?;
         match read {
             Ok(count) => {
@@ -408,12 +408,22 @@ impl Connection {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut bytes = [0; 64 * 1024];
-        let count = self.stream.read(&mut bytes)?;
+        let count = read(&mut self.stream, &mut bytes)?;
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         self.ahead.extend_from_slice(&bytes[..count]);
         Ok(())
+    }
+}
+
+/// Reads on when the machine was stopped meanwhile: a socket with a time limit says so.
+fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
