@@ -153,7 +153,7 @@ def part_uring_refused(lab):
         without = stack.enter_context(Node(lab.node, folder + "/refused", prepare=refuse_uring))
         engines = [re.search(r"engine=(\w+)", open(node.log).read())[1] for node in (with_uring, without)]
         section.note(f"Both with io_backend = auto; the log says engine={engines[0]} and engine={engines[1]}. "
-                     "The whole test suite under the same refusal is a part of tests/run.")
+                     "tests/run moves images up and down under the same refusal.")
         images = {node: upload(lab, node, size)[0] for node in (with_uring, without)}
         works = {
             "GET, 16 clients": lambda node: lab.load("get", images[node], clients=16, seconds=lab.seconds),

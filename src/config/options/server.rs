@@ -60,8 +60,9 @@ options! {
     /// A connection on which nothing moves for that long is closed, be it in a request's head, in an upload or
     /// in a download. 0 = never.
     client_socket_timeout: Option<Duration> = "60", SecondsOrOff { max: DAY_S };
-    /// Bytes a second that a body must reach on average, measured over a window of time; a slower transfer is
-    /// cut. Keeps drip-feeding clients from holding connections. 0 = no such rule.
+    /// Bytes a second that an upload must reach on average, measured over a window of time; a slower one is
+    /// cut. Keeps drip-feeding clients from holding connections. For readers client_socket_timeout alone
+    /// counts. 0 = no such rule.
     client_min_rate: u64 = "1024", Int::<u64>::new(0, 1 << 40, "bytes a second");
     /// Whether a connection serves more than one request.
     http_keepalive: bool = "true", Flag;
