@@ -3,11 +3,8 @@
 use crate::config::declare::{Group, Key};
 use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::DEFAULT;
-use crate::config::options::Config;
+use crate::config::options::{Config, store_named};
 use crate::config::values::Values;
-
-/// The stores this release has, in both spellings of Glance.
-const STORES: &[&str] = &["file", "filesystem"];
 
 /// Checks what no single option can check for itself.
 ///
@@ -40,11 +37,7 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigEr
         ));
     }
     let store = &config.store;
-    if !store
-        .stores
-        .iter()
-        .any(|name| STORES.contains(&name.as_str()))
-    {
+    if !store.has(store.default_store) {
         let wanted = format!("a list with {} in it", store.default_store);
         return Err(misfit(
             values,
@@ -85,7 +78,7 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
         .store
         .stores
         .iter()
-        .filter(|name| !STORES.contains(&name.as_str()))
+        .filter(|name| store_named(name).is_none())
     {
         warn(
             "glance_store",

@@ -141,8 +141,9 @@ fn a_bad_value_names_file_line_key_and_what_was_wanted() {
         "g.conf:3: [DEFAULT] bind_port = \"http\": wanted a whole number from 1 to 65535"
     );
     assert_eq!(
-        wrong("[DEFAULT]\ndefault_store = swift\n"),
-        "g.conf:2: [DEFAULT] default_store = \"swift\": wanted one of file, filesystem"
+        wrong("[DEFAULT]\ndefault_store = rbd\n"),
+        "g.conf:2: [DEFAULT] default_store = \"rbd\": wanted one of file, filesystem, http, s3, s3+http, s3+https, \
+         swift, swift+http, swift+https"
     );
     assert_eq!(
         wrong("[DEFAULT]\ndebug = x\x1b[2J\n"),
@@ -179,7 +180,7 @@ fn options_that_do_not_fit_together() {
 #[test]
 fn what_may_surprise_is_a_warning() {
     let (_, warnings) = sound(
-        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,http\n",
+        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n",
     );
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
@@ -188,7 +189,7 @@ fn what_may_surprise_is_a_warning() {
     );
     assert!(warnings[1].starts_with("g.conf:3: no API"), "{warnings:?}");
     assert!(
-        warnings[2].starts_with("g.conf:5: there is no store http"),
+        warnings[2].starts_with("g.conf:5: there is no store rbd"),
         "{warnings:?}"
     );
 }

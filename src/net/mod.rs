@@ -1,10 +1,12 @@
-//! Sockets: listeners, one HTTP/1 connection, and bodies that never pass through user space.
+//! Sockets: listeners, one HTTP/1 connection, bodies that never pass through user space, and
+//! requests to other servers.
 
 mod body;
 mod completion;
 mod connection;
 mod head_guard;
 mod listener;
+pub mod outgoing;
 mod plain;
 mod prefetch;
 mod segment;

@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::build::{App, StartError};
+use super::build::App;
 use super::listeners::Listeners;
 use super::settings;
+use super::start_error::StartError;
 use super::worker::ACCEPT_RETRY;
 use crate::api::{AdminDoor, Frame};
 use crate::log;

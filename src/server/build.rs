@@ -1,49 +1,24 @@
 //! From the configuration to the parts of a running node.
 
-use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{JoinHandle, available_parallelism};
 
 use crate::api::NodeHealth;
 use crate::config::{self, Config};
-use crate::error::Error;
 use crate::image::FormatRules;
-use crate::registry::{OpenError, Registry, SledOptions, SledRegistry};
-use crate::service::{Housekeeper, HousekeeperError, Limits, Service};
-use crate::store::{FileIo, FileStore, FileStoreError, FileStoreOptions, Stores};
+use crate::registry::{Registry, SledOptions, SledRegistry};
+use crate::service::{Housekeeper, Limits, Service};
 use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
 use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
+use super::start_error::StartError;
+use super::stores::open_stores;
+
 /// Unused upload buffers that are kept, in blocks: 16 MiB.
 const MOST_IDLE_BLOCKS: usize = 64;
-
-/// Why a server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Registry(#[from] OpenError),
-    #[error(transparent)]
-    FileStore(#[from] FileStoreError),
-    #[error("default_store = {0}: there is no such store")]
-    DefaultStore(String),
-    #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
-    NoUring(#[from] NoUring),
-    #[error(transparent)]
-    Housekeeper(#[from] HousekeeperError),
-    #[error("the registry cannot be brought to rest: {0}")]
-    Recovery(Error),
-    #[error("a worker cannot be started; the log says why")]
-    Worker,
-    #[error("threads cannot be started: {0}")]
-    Threads(#[source] io::Error),
-    #[error(transparent)]
-    Listen(#[from] crate::net::ListenError),
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
-}
 
 /// The parts of a running node.
 pub struct App {
@@ -125,21 +100,6 @@ fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     Ok(Arc::new(registry))
 }
 
-fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartError> {
-    let engine = disk.backend().as_str();
-    let file = FileStore::open(file_store_options(config), disk)?;
-    tracing::info!(
-        target: log::STARTUP,
-        folder = %config.store.filesystem_store_datadir.display(),
-        engine,
-        direct_writes = file.writes_direct(),
-        "file store open"
-    );
-    let default_store = config.store.default_store;
-    Stores::new(vec![Arc::new(file)], default_store)
-        .ok_or_else(|| StartError::DefaultStore(default_store.to_owned()))
-}
-
 fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
     let threads = or_cores(config.data.hash_threads);
     let hashes = HashEngine::start(threads).map_err(StartError::Threads)?;
@@ -189,19 +149,6 @@ pub(super) fn or_cores(option: usize) -> usize {
     match option {
         0 => available_parallelism().map_or(1, NonZero::get),
         number => number,
-    }
-}
-
-fn file_store_options(config: &Config) -> FileStoreOptions {
-    FileStoreOptions {
-        folder: config.store.filesystem_store_datadir.clone(),
-        file_mode: config.store.filesystem_store_file_perm,
-        io: match config.store.filesystem_store_io {
-            config::StoreIo::Auto => FileIo::Auto,
-            config::StoreIo::Direct => FileIo::Direct,
-            config::StoreIo::Buffered => FileIo::Buffered,
-        },
-        window_bytes: config.data.upload_window_size,
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use socket2::Socket;
 
-use super::build::StartError;
+use super::start_error::StartError;
 use crate::net::{ListenOptions, bind, check_free};
 
 /// Listening sockets of one address, one a worker.

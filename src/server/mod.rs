@@ -11,8 +11,11 @@ mod limits;
 mod listeners;
 mod run;
 mod settings;
+mod start_error;
+mod stores;
 mod worker;
 mod workers;
 
-pub use build::{App, StartError, build};
+pub use build::{App, build};
 pub use run::api_main;
+pub use start_error::StartError;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::balance::Balance;
-use super::build::{App, StartError, build, or_cores};
+use super::build::{App, build, or_cores};
 use super::listeners::Listeners;
+use super::start_error::StartError;
 use super::{admin, drain, limits, workers};
 use crate::config::{
     Config, EXIT_FAILURE, EXIT_OK, ServerArgs, Warning, find_config_file, search_dirs,

@@ -8,9 +8,10 @@ use socket2::Socket;
 use tokio::sync::{Semaphore, watch};
 
 use super::balance::Balance;
-use super::build::{App, StartError};
+use super::build::App;
 use super::listeners::Listeners;
 use super::settings;
+use super::start_error::StartError;
 use super::worker::{Inbox, Worker};
 use crate::api::{Frame, V1Door};
 use crate::log;

@@ -11,7 +11,7 @@ use crate::image::{ImageId, Location, Timestamp, Upload};
 use crate::transfer::{BlockPool, Payload};
 
 /// Every behaviour.
-pub(crate) async fn all(store: &dyn Store) {
+pub async fn all(store: &dyn Store) {
     what_is_committed_is_there(store).await;
     ranges_are_exact(store).await;
     nothing_remains_of_an_abort(store).await;
@@ -68,6 +68,13 @@ async fn read(store: &dyn Store, location: &Location, wanted: Wanted) -> Vec<u8>
             slice.file.read_exact_at(&mut bytes, slice.offset).unwrap();
             bytes
         }
+        Payload::Remote(mut remote) => {
+            let mut bytes = Vec::new();
+            while let Some(more) = remote.next().await.unwrap() {
+                bytes.extend_from_slice(&more);
+            }
+            bytes
+        }
     }
 }
 
@@ -75,6 +82,7 @@ async fn what_is_committed_is_there(store: &dyn Store) {
     for len in [0, 1, 4095, 4096, 16_385, 300_000, 9 << 20, (9 << 20) + 1] {
         let data = pattern(len);
         let location = put(store, &data).await;
+        assert_eq!(store.size(&location).await.unwrap(), len as u64);
         assert!(read(store, &location, whole(len)).await == data, "{len}");
         store.delete(&location).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Where image bytes are kept: one small trait, one folder or file a backend.
 
-#[cfg(test)]
-pub(crate) mod conformance;
+#[doc(hidden)]
+pub mod conformance;
 mod file;
 mod observed;
 mod stores;
@@ -47,6 +47,14 @@ pub trait Store: Send + Sync {
     /// `NotFound` when the object is not there; `Internal` when it is not what the registry
     /// says; `Unavailable` when the backend cannot be asked.
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload>;
+
+    /// How many bytes an object has. For objects that a user names: the registry knows of
+    /// the others.
+    ///
+    /// # Errors
+    /// `NotFound` when the object is not there; `Unavailable` when the backend cannot be
+    /// asked, or does not know.
+    async fn size(&self, location: &Location) -> Result<u64>;
 
     /// Begins to write an image's data. The upload must be in the registry already: should
     /// the process end here, [`Store::discard`] removes what is left of it.

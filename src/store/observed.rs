@@ -49,6 +49,10 @@ impl Store for Observed {
             .await
     }
 
+    async fn size(&self, location: &Location) -> Result<u64> {
+        self.measure("size", self.store.size(location)).await
+    }
+
     async fn create(
         &self,
         image: &ImageId,

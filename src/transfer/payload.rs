@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Remote;
+
 /// Bytes that are to be sent: what they are, not only what they yield, so that the road
 /// below can be the shortest for each. A file stays a file until a socket asks.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of an open file.
     File(FileSlice),
+    /// Bytes that come from another server.
+    Remote(Box<Remote>),
 }
 
 /// A part of an open file.
@@ -36,6 +40,7 @@ impl Payload {
             Payload::Empty => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(slice) => slice.len,
+            Payload::Remote(remote) => remote.left(),
         }
     }
 

@@ -7,11 +7,13 @@ mod images;
 mod log;
 mod server;
 mod storage;
+mod store_names;
 
 pub use images::ImagesConfig;
 pub use log::LogConfig;
 pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
+pub(crate) use store_names::store_named;
 
 use crate::config::declare::Group;
 use crate::config::error::ConfigError;

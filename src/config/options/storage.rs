@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::store_names::store_named;
 use crate::config::declare::options;
 use crate::config::kinds::{Choice, FilePath, Int, Mode, Words};
 
@@ -64,12 +65,23 @@ options! {
     /// The store of image data.
     pub struct StoreConfig, "glance_store", "Image store";
 
-    /// Store that new images go to. Of Glance's stores this release has file.
-    default_store: &'static str = "file", Choice(&[("file", "file"), ("filesystem", "file")]), also [
+    /// Store that new images go to, one of stores. Of Glance's this release has file, http (which takes no images), s3
+    /// and swift.
+    default_store: &'static str = "file", Choice(&[
+        ("file", "file"),
+        ("filesystem", "file"),
+        ("http", "http"),
+        ("s3", "s3"),
+        ("s3+http", "s3"),
+        ("s3+https", "s3"),
+        ("swift", "swift"),
+        ("swift+http", "swift"),
+        ("swift+https", "swift"),
+    ]), also [
         ("DEFAULT", "default_store"),
     ];
     /// Stores that are in use. The default store must be among them.
-    stores: Vec<String> = "file", Words, also [("DEFAULT", "known_stores")];
+    stores: Vec<String> = "file,http", Words, also [("DEFAULT", "known_stores")];
     /// Folder that image data is kept in, one file an image. It is created. Uploads are written to a hidden
     /// folder inside it and renamed when they are complete, so it must be one file system.
     filesystem_store_datadir: PathBuf = "$data_dir/images", FilePath, also [
@@ -85,4 +97,13 @@ options! {
         ("direct", StoreIo::Direct),
         ("buffered", StoreIo::Buffered),
     ]);
+}
+
+impl StoreConfig {
+    /// Whether a store is in use, by its one name here: file, http, s3, swift.
+    pub fn has(&self, store: &str) -> bool {
+        self.stores
+            .iter()
+            .any(|name| store_named(name) == Some(store))
+    }
 }

@@ -142,6 +142,12 @@ impl Store for FileStore {
         Ok(Payload::File(slice))
     }
 
+    async fn size(&self, location: &Location) -> Result<u64> {
+        let file = self.open_file(&self.name_of(location)?).await;
+        let metadata = file.and_then(|file| file.metadata()).map_err(open_error)?;
+        Ok(metadata.len())
+    }
+
     async fn create(
         &self,
         image: &ImageId,

@@ -1,0 +1,200 @@
+//! The client.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use http::header::TRANSFER_ENCODING;
+use http::{Request, Response, response};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::bodies::empty;
+use super::dial::{Dialer, Socket};
+use super::error::OutgoingError;
+use super::options::ClientOptions;
+use super::pool::{self, Lease, Pooled, Sender};
+use super::target::{Target, prepare};
+use crate::transfer::{Frames, Part, SocketPart};
+
+/// Largest buffer for what comes in through memory; large enough that hyper costs no more
+/// than a plain loop of reads.
+const READ_BUFFER_BYTES: usize = 400 * 1024;
+
+/// Headers an answer may have.
+const MAX_HEADERS: usize = 256;
+
+/// A client for other servers. Cheap to clone; clones share their connections, on each
+/// thread by itself.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Tells this client's connections from those of others on the thread.
+    number: u64,
+    dialer: Dialer,
+    options: ClientOptions,
+}
+
+type Connection = http1::Connection<TokioIo<Socket>, Frames>;
+
+impl Client {
+    /// A client; nothing is dialled yet.
+    pub fn new(options: ClientOptions) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self {
+            inner: Arc::new(Inner {
+                number: NUMBER.fetch_add(1, Ordering::Relaxed),
+                dialer: Dialer::new(&options),
+                options,
+            }),
+        }
+    }
+
+    /// Sends a request with an absolute URI, on a kept connection if there is one. The
+    /// connection is kept for another when the answer's body was read to its end.
+    ///
+    /// A request is sent once; only one that a kept connection did not take is sent again.
+    /// Redirects are not followed.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn send(&self, request: Request<Frames>) -> Result<Response<Frames>, OutgoingError> {
+        let (target, mut request) = prepare(request)?;
+        while let Some(mut sender) = pool::take(self.inner.number, &target).await {
+            match self.answer(sender.try_send_request(request)).await? {
+                Ok(response) => return Ok(self.pooled(response, target, sender)),
+                Err(mut failure) => match failure.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failure.into_error().into()),
+                },
+            }
+        }
+        let socket = self.inner.dialer.dial(&target).await?;
+        let (mut sender, connection) = handshake(socket).await?;
+        tokio::spawn(async move {
+            // Its error reaches whoever waits for the answer.
+            let _ = connection.await;
+        });
+        let sent = self.answer(sender.try_send_request(request)).await?;
+        let response = sent.map_err(hyper::client::conn::TrySendError::into_error)?;
+        Ok(self.pooled(response, target, sender))
+    }
+
+    /// Sends a request without a body for an object, on a connection of its own; the body of
+    /// the answer is handed on as it comes, as a socket where it can be one.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn open(
+        &self,
+        request: Request<()>,
+    ) -> Result<(response::Parts, Part), OutgoingError> {
+        let (target, request) = prepare(request.map(|()| empty()))?;
+        let socket = self.inner.dialer.dial(&target).await?;
+        let (mut sender, connection) = handshake(socket).await?;
+        let mut connection = Box::pin(connection);
+        let answer = self.answer(head_of(&mut connection, sender.send_request(request)));
+        let (head, body) = answer.await??.into_parts();
+        let length = body.size_hint().exact();
+        let part = match length {
+            Some(length) if !target.is_tls && !is_chunked(&head) => {
+                into_socket(*Pin::into_inner(connection), body, length)?
+            }
+            _ => {
+                tokio::spawn(async move {
+                    // Its error reaches whoever reads the body.
+                    let _ = connection.await;
+                });
+                Part::Frames(body.map_err(Into::into).boxed_unsync())
+            }
+        };
+        Ok((head, part))
+    }
+
+    /// Waits for an answer, but not for ever.
+    async fn answer<T>(&self, answer: impl Future<Output = T>) -> Result<T, OutgoingError> {
+        let limit = self.inner.options.answer_timeout;
+        let answer = tokio::time::timeout(limit, answer).await;
+        answer.map_err(|_| OutgoingError::Silent(limit))
+    }
+
+    fn pooled(
+        &self,
+        response: Response<Incoming>,
+        target: Target,
+        sender: Sender,
+    ) -> Response<Frames> {
+        let lease = Lease::new(
+            self.inner.number,
+            target,
+            self.inner.options.idle_timeout,
+            sender,
+        );
+        response.map(|body| Pooled::new(body, lease).map_err(Into::into).boxed_unsync())
+    }
+}
+
+async fn handshake(socket: Socket) -> Result<(Sender, Connection), OutgoingError> {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(READ_BUFFER_BYTES);
+    Ok(builder.handshake(TokioIo::new(socket)).await?)
+}
+
+/// Drives a connection until the head of an answer is there, and no further.
+async fn head_of(
+    connection: &mut Pin<Box<Connection>>,
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+) -> Result<Response<Incoming>, OutgoingError> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| {
+        let ended = connection.poll_without_shutdown(cx);
+        match (answer.as_mut().poll(cx), ended) {
+            (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(Into::into)),
+            (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+            (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(OutgoingError::Closed)),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn is_chunked(head: &response::Parts) -> bool {
+    head.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Takes a connection apart behind the head of its answer: what hyper has read of the body,
+/// and the socket with the rest.
+fn into_socket(
+    connection: Connection,
+    mut body: Incoming,
+    length: u64,
+) -> Result<Part, OutgoingError> {
+    let parts = connection.into_parts();
+    let mut first = VecDeque::new();
+    // Without its connection the body ends behind what it was given.
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) {
+        first.extend(frame.into_data());
+    }
+    first.push_back(parts.read_buf);
+    first.retain(|bytes| !bytes.is_empty());
+    let received: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
+    match parts.io.into_inner() {
+        Socket::Plain(stream) => Ok(Part::Socket(SocketPart {
+            first,
+            stream,
+            left: length.checked_sub(received).ok_or(OutgoingError::TooMuch)?,
+        })),
+        Socket::Tls(_) => Err(OutgoingError::Address),
+    }
+}

@@ -1,0 +1,159 @@
+//! Making a connection: one resolution, every address judged, and only those dialled.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::error::OutgoingError;
+use super::options::ClientOptions;
+use super::reach::Reach;
+use super::target::Target;
+
+/// Makes connections.
+pub(super) struct Dialer {
+    reach: Reach,
+    connect_timeout: Duration,
+    tls: TlsConnector,
+}
+
+/// A connection to another server.
+pub(super) enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Dialer {
+    pub(super) fn new(options: &ClientOptions) -> Self {
+        Self {
+            reach: options.reach,
+            connect_timeout: options.connect_timeout,
+            tls: TlsConnector::from(Arc::clone(&options.tls)),
+        }
+    }
+
+    /// Connects to the first address that takes it, within the limit for all of them.
+    pub(super) async fn dial(&self, target: &Target) -> Result<Socket, OutgoingError> {
+        let until = Instant::now() + self.connect_timeout;
+        let dialling = async {
+            let addresses = self.resolve(target).await?;
+            let stream = self.connect(&addresses, until).await?;
+            if target.is_tls {
+                self.secure(stream, &target.host).await
+            } else {
+                Ok(Socket::Plain(stream))
+            }
+        };
+        let dialled = tokio::time::timeout_at(until, dialling).await;
+        dialled.unwrap_or_else(|_| Err(OutgoingError::Connect(io::ErrorKind::TimedOut.into())))
+    }
+
+    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, OutgoingError> {
+        let found = lookup_host((target.host.as_str(), target.port)).await;
+        let addresses: Vec<_> = found.map_err(OutgoingError::Resolve)?.collect();
+        // One bad address among good ones is how a name is made to lead inside.
+        if addresses
+            .iter()
+            .all(|address| self.reach.allows(address.ip()))
+        {
+            Ok(addresses)
+        } else {
+            Err(OutgoingError::Forbidden)
+        }
+    }
+
+    async fn connect(
+        &self,
+        addresses: &[SocketAddr],
+        until: Instant,
+    ) -> Result<TcpStream, OutgoingError> {
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (tried, address) in addresses.iter().enumerate() {
+            // An address that swallows everything must leave time for the others.
+            let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let limit = until.saturating_duration_since(Instant::now()) / others;
+            match timeout(limit, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(OutgoingError::Connect)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => failure = error,
+                Err(_) => failure = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(OutgoingError::Connect(failure))
+    }
+
+    async fn secure(&self, stream: TcpStream, host: &str) -> Result<Socket, OutgoingError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| OutgoingError::Address)?;
+        let secured = self.tls.connect(name, stream).await;
+        Ok(Socket::Tls(Box::new(secured.map_err(OutgoingError::Tls)?)))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}

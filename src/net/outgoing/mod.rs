@@ -1,0 +1,24 @@
+//! Requests to other servers: the origins of images, object stores, the identity service.
+//!
+//! [`Client::send`] is for calls and for what is sent: connections are kept and used again.
+//! [`Client::open`] is for objects: where the answer comes over a plain socket and has a
+//! length, the socket itself is handed on, so that the kernel can move what follows.
+//!
+//! Connections belong to the thread that made them, since its runtime drives them.
+
+mod bodies;
+mod client;
+mod dial;
+mod error;
+mod options;
+mod pool;
+mod reach;
+mod target;
+mod tls;
+
+pub use bodies::{empty, full};
+pub use client::Client;
+pub use error::OutgoingError;
+pub use options::ClientOptions;
+pub use reach::Reach;
+pub use tls::{TlsError, TlsOptions, client_config};

@@ -1,0 +1,21 @@
+//! What an operator decides about requests to other servers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::reach::Reach;
+
+/// How one client behaves.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Longest time until a connection stands, TLS included, all addresses together.
+    pub connect_timeout: Duration,
+    /// Longest time from the end of a request to the head of its answer.
+    pub answer_timeout: Duration,
+    /// Longest time that an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// What is trusted.
+    pub tls: Arc<rustls::ClientConfig>,
+}

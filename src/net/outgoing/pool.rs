@@ -1,0 +1,141 @@
+//! Connections that wait for the next request, on each thread by itself.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+
+use super::target::Target;
+use crate::transfer::Frames;
+
+/// Sends requests on one connection.
+pub(super) type Sender = SendRequest<Frames>;
+
+/// Unused connections that are kept for one target, on one thread.
+const MOST_IDLE: usize = 16;
+
+/// How long a connection may take to be ready after the answer before.
+const READY_LIMIT: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static IDLE: RefCell<HashMap<(u64, Target), Vec<Idle>>> = RefCell::default();
+}
+
+struct Idle {
+    sender: Sender,
+    until: Instant,
+}
+
+/// A connection that still works, as far as is known here.
+pub(super) async fn take(client: u64, target: &Target) -> Option<Sender> {
+    let key = (client, target.clone());
+    loop {
+        let idle = IDLE.with_borrow_mut(|idle| idle.get_mut(&key).and_then(Vec::pop))?;
+        if idle.until < Instant::now() {
+            // Those below it are older.
+            IDLE.with_borrow_mut(|idle| idle.remove(&key));
+            return None;
+        }
+        let mut sender = idle.sender;
+        let ready = tokio::time::timeout(READY_LIMIT, sender.ready()).await;
+        if matches!(ready, Ok(Ok(()))) {
+            return Some(sender);
+        }
+    }
+}
+
+/// A connection in use, and where it goes after that.
+pub(super) struct Lease {
+    key: (u64, Target),
+    keep: Duration,
+    sender: Sender,
+}
+
+impl Lease {
+    pub(super) fn new(client: u64, target: Target, keep: Duration, sender: Sender) -> Self {
+        Self {
+            key: (client, target),
+            keep,
+            sender,
+        }
+    }
+
+    fn give_back(self) {
+        if self.sender.is_closed() || self.keep.is_zero() {
+            return;
+        }
+        let idle = Idle {
+            sender: self.sender,
+            until: Instant::now() + self.keep,
+        };
+        IDLE.with_borrow_mut(|all| {
+            let waiting = all.entry(self.key).or_default();
+            if waiting.len() < MOST_IDLE {
+                waiting.push(idle);
+            }
+        });
+    }
+}
+
+/// The body of an answer; read to its end, its connection may be used again. Dropped
+/// before, the connection is closed.
+pub(super) struct Pooled {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Pooled {
+    pub(super) fn new(body: Incoming, lease: Lease) -> Self {
+        let mut pooled = Self {
+            body,
+            lease: Some(lease),
+        };
+        pooled.give_back_at_end();
+        pooled
+    }
+
+    fn give_back_at_end(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for Pooled {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(None) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+            }
+            Poll::Ready(Some(Ok(_))) => self.give_back_at_end(),
+            Poll::Ready(Some(Err(_))) => self.lease = None,
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,45 @@
+//! Where a request goes.
+
+use http::header::HOST;
+use http::{HeaderValue, Request, Uri};
+
+use super::error::OutgoingError;
+use crate::transfer::Frames;
+
+/// Where a connection goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    pub(super) is_tls: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// Takes the target out of a request's absolute URI and leaves what a server wants to see.
+pub(super) fn prepare(
+    mut request: Request<Frames>,
+) -> Result<(Target, Request<Frames>), OutgoingError> {
+    let uri = std::mem::take(request.uri_mut());
+    let is_tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(OutgoingError::Address),
+    };
+    let host = uri.host().ok_or(OutgoingError::Address)?;
+    let target = Target {
+        is_tls,
+        host: host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned(),
+        port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+    };
+    let name = match uri.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let name = HeaderValue::from_str(&name).map_err(|_| OutgoingError::Address)?;
+    request.headers_mut().entry(HOST).or_insert(name);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::try_from(path).map_err(|_| OutgoingError::Address)?;
+    Ok((target, request))
+}

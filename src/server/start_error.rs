@@ -1,0 +1,34 @@
+//! Why a server cannot start.
+
+use std::io;
+
+use crate::error::Error;
+use crate::registry::OpenError;
+use crate::service::HousekeeperError;
+use crate::store::FileStoreError;
+use crate::transfer::disk::NoUring;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Registry(#[from] OpenError),
+    #[error(transparent)]
+    FileStore(#[from] FileStoreError),
+    #[error("default_store = {0}: there is no such store")]
+    DefaultStore(String),
+    #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
+    NoUring(#[from] NoUring),
+    #[error(transparent)]
+    Housekeeper(#[from] HousekeeperError),
+    #[error("the registry cannot be brought to rest: {0}")]
+    Recovery(Error),
+    #[error("a worker cannot be started; the log says why")]
+    Worker,
+    #[error("threads cannot be started: {0}")]
+    Threads(#[source] io::Error),
+    #[error(transparent)]
+    Listen(#[from] crate::net::ListenError),
+    #[error("metrics cannot be set up: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}

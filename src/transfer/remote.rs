@@ -1,0 +1,279 @@
+//! Bytes that another server holds: how they arrive, and how they go on after a cut.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::net::TcpStream;
+
+use crate::error::{Error, Kind, Result};
+
+/// What an HTTP library makes of a body that is not on a plain socket.
+pub type Frames = UnsyncBoxBody<Bytes, BoxError>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Times an object may be asked for again, at the byte where it was cut, without a byte of
+/// progress between.
+const MOST_RESUMES: u32 = 3;
+
+/// The wait before a second request without progress; longer before each further one.
+const RESUME_WAIT: Duration = Duration::from_millis(500);
+
+/// The most that is read from a socket at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// How long an origin may be silent in the middle of an object, unless said otherwise.
+pub const DEFAULT_STALL: Duration = Duration::from_secs(60);
+
+/// One answer of an origin: bytes of an object, from the offset it was asked for on.
+pub enum Part {
+    /// As they come out of TLS, of chunks, or of a library.
+    Frames(Frames),
+    /// As they stand in a socket, for the kernel to move.
+    Socket(SocketPart),
+}
+
+/// A plain socket whose next bytes are an object's, and nothing else.
+pub struct SocketPart {
+    /// Bytes that were received already.
+    pub first: VecDeque<Bytes>,
+    /// The socket they came from.
+    pub stream: TcpStream,
+    /// Bytes still to be read from the socket, `first` not counted.
+    pub left: u64,
+}
+
+/// Somebody who can be asked for a range of one object, again if need be.
+#[async_trait(?Send)]
+pub trait Origin {
+    /// The `len` bytes from `offset` on, of the same object as the time before: an origin
+    /// that sees another entity tag or length refuses.
+    ///
+    /// # Errors
+    /// `NotFound` when the object is not there; `Internal` when it is not what it was;
+    /// `Unavailable` when trying again is right.
+    async fn open(&mut self, offset: u64, len: u64) -> Result<Part>;
+}
+
+/// A range of an object at an origin, under way.
+pub struct Remote {
+    origin: Box<dyn Origin>,
+    /// `None` after a cut.
+    part: Option<Part>,
+    offset: u64,
+    left: u64,
+    stall: Duration,
+    resumes: u32,
+}
+
+/// What has arrived.
+pub enum Arrived<'part> {
+    /// Bytes in memory.
+    Memory(Bytes),
+    /// A socket that has something to read, or its end. [`Remote::taken`] is to be told what
+    /// was taken off it.
+    Readable(&'part TcpStream),
+}
+
+impl Remote {
+    /// Asks the origin, and returns when it has said that it has the object.
+    ///
+    /// # Errors
+    /// Those of [`Origin::open`].
+    pub async fn open(mut origin: Box<dyn Origin>, offset: u64, len: u64) -> Result<Self> {
+        let part = origin.open(offset, len).await?;
+        Ok(Self {
+            origin,
+            part: Some(part),
+            offset,
+            left: len,
+            stall: DEFAULT_STALL,
+            resumes: 0,
+        })
+    }
+
+    /// With another limit to the origin's silence.
+    pub fn with_stall_limit(mut self, stall: Duration) -> Self {
+        self.stall = stall;
+        self
+    }
+
+    /// Bytes that have not been taken yet.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Waits until something has arrived; `None` after the last byte. A part that was cut
+    /// is asked for again from where it ended.
+    ///
+    /// # Errors
+    /// `Unavailable` when the origin does not go on.
+    pub async fn arrived(&mut self) -> Result<Option<Arrived<'_>>> {
+        while self.left > 0 {
+            let Some(mut part) = self.part.take() else {
+                self.part = Some(self.origin.open(self.offset, self.left).await?);
+                continue;
+            };
+            let arrival = tokio::time::timeout(self.stall, part.arrival()).await;
+            match arrival {
+                Err(_) => return Err(silent(self.stall)),
+                Ok(Err(cause)) => self.resume(Some(cause)).await?,
+                Ok(Ok(Arrival::End)) => self.resume(None).await?,
+                Ok(Ok(Arrival::Bytes(bytes))) => {
+                    self.part = Some(part);
+                    self.take_off(bytes.len() as u64)?;
+                    return Ok(Some(Arrived::Memory(bytes)));
+                }
+                Ok(Ok(Arrival::Socket)) => {
+                    let part = self.part.insert(part);
+                    return Ok(part.socket().map(Arrived::Readable));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// So many bytes were taken off the socket; zero says that it has ended.
+    ///
+    /// # Errors
+    /// `Unavailable` when it ended too early too often.
+    pub async fn taken(&mut self, taken: io::Result<usize>) -> Result<()> {
+        match taken {
+            Ok(0) => self.resume(None).await,
+            Err(cause) => self.resume(Some(cause.into())).await,
+            Ok(bytes) => {
+                if let Some(Part::Socket(part)) = &mut self.part {
+                    part.left = part.left.saturating_sub(bytes as u64);
+                }
+                self.take_off(bytes as u64)
+            }
+        }
+    }
+
+    /// The next bytes in memory, `None` after the last.
+    ///
+    /// # Errors
+    /// Those of [`Remote::arrived`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let wanted = usize::try_from(self.left).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+            let stream = match self.arrived().await? {
+                None => return Ok(None),
+                Some(Arrived::Memory(bytes)) => return Ok(Some(bytes)),
+                Some(Arrived::Readable(stream)) => stream,
+            };
+            let mut buffer = BytesMut::with_capacity(wanted).limit(wanted);
+            match stream.try_read_buf(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => {
+                    let is_progress = matches!(result, Ok(read) if read > 0);
+                    self.taken(result).await?;
+                    if is_progress {
+                        return Ok(Some(buffer.into_inner().freeze()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_off(&mut self, bytes: u64) -> Result<()> {
+        if bytes > self.left {
+            return Err(Error::internal("the origin sent more than was asked for"));
+        }
+        self.offset += bytes;
+        self.left -= bytes;
+        self.resumes = 0;
+        Ok(())
+    }
+
+    /// Lets go of a part that was cut. What is left is asked for again, unless that did not
+    /// help before.
+    async fn resume(&mut self, cause: Option<BoxError>) -> Result<()> {
+        self.part = None;
+        self.resumes += 1;
+        if self.resumes > MOST_RESUMES {
+            let error = unavailable("The store broke off in the middle of the image.");
+            return Err(match cause {
+                Some(cause) => error.because(cause),
+                None => error,
+            });
+        }
+        tracing::warn!(
+            offset = self.offset,
+            left = self.left,
+            cause = cause.map(|cause| cause.to_string()),
+            "an origin broke off; it is asked for the rest"
+        );
+        tokio::time::sleep(RESUME_WAIT * (self.resumes - 1)).await;
+        Ok(())
+    }
+}
+
+enum Arrival {
+    Bytes(Bytes),
+    /// The socket is readable, or at its end.
+    Socket,
+    End,
+}
+
+impl Part {
+    async fn arrival(&mut self) -> std::result::Result<Arrival, BoxError> {
+        match self {
+            Part::Frames(frames) => next_frame(frames).await,
+            Part::Socket(part) => {
+                if let Some(bytes) = part.first.pop_front() {
+                    return Ok(Arrival::Bytes(bytes));
+                }
+                if part.left == 0 {
+                    return Ok(Arrival::End);
+                }
+                part.stream.readable().await?;
+                Ok(Arrival::Socket)
+            }
+        }
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Part::Socket(part) => Some(&part.stream),
+            Part::Frames(_) => None,
+        }
+    }
+}
+
+async fn next_frame(frames: &mut Frames) -> std::result::Result<Arrival, BoxError> {
+    loop {
+        match frames.frame().await.transpose()? {
+            None => return Ok(Arrival::End),
+            // Trailers say nothing that anybody asked for.
+            Some(frame) => match frame.into_data() {
+                Ok(bytes) if !bytes.is_empty() => return Ok(Arrival::Bytes(bytes)),
+                _ => {}
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("offset", &self.offset)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+fn silent(limit: Duration) -> Error {
+    unavailable("The store sends nothing any more.")
+        .because(format!("no byte for {} s", limit.as_secs()))
+}
+
+fn unavailable(message: &str) -> Error {
+    let retry_after = Duration::from_secs(30);
+    Error::new(Kind::Unavailable { retry_after }, message)
+}
