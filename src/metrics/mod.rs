@@ -16,9 +16,9 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::names::{
-    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGES, IO_BACKEND, QUOTA_REJECTIONS,
-    REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION, TRANSFER_BYTES,
-    TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGES, INTEGRITY_FAILURES, IO_BACKEND,
+    QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION,
+    TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
 use crate::error::Kind;
 
@@ -103,6 +103,12 @@ const TABLE: &[Metric] = &[
         shape: Shape::Counter,
         unit: Unit::Count,
         help: "Data whose MD5 was not the stated one.",
+    },
+    Metric {
+        name: INTEGRITY_FAILURES,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Downloads that were broken off because the store's data had another MD5 than the record.",
     },
     Metric {
         name: QUOTA_REJECTIONS,
@@ -298,6 +304,11 @@ pub fn upload_failed(kind: Kind) {
 /// Data did not have the MD5 they should have.
 pub fn checksum_mismatch() {
     counter!(CHECKSUM_MISMATCH).increment(1);
+}
+
+/// A download was broken off because the data were not those of the record.
+pub fn integrity_failure() {
+    counter!(INTEGRITY_FAILURES).increment(1);
 }
 
 /// A request passed a size or a quota.

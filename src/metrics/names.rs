@@ -10,6 +10,7 @@ pub(super) const FIRST_BYTE: &str = "glance_image_time_to_first_byte_seconds";
 pub(super) const STORE_DURATION: &str = "glance_store_request_duration_seconds";
 pub(super) const UPLOAD_FAILURES: &str = "glance_upload_failures_total";
 pub(super) const CHECKSUM_MISMATCH: &str = "glance_checksum_mismatch_total";
+pub(super) const INTEGRITY_FAILURES: &str = "glance_integrity_failures_total";
 pub(super) const QUOTA_REJECTIONS: &str = "glance_quota_rejections_total";
 pub(super) const IMAGES: &str = "glance_images";
 pub(super) const IO_BACKEND: &str = "glance_io_backend";

@@ -1,30 +1,26 @@
 //! The body of an answer.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::completion::Completion;
-use super::segment::{Outbox, Piece};
-use crate::error::{Error, Result};
-use crate::transfer::{Payload, Remote};
+use super::segment::{Outbox, Piece, Road};
+use crate::transfer::{Payload, Relay};
 
 /// The body of an answer, in the form the connection sends best.
 pub struct ResponseBody {
     payload: Payload,
     outbox: Rc<Outbox>,
     completion: Option<Completion>,
-    /// Bytes that another server is asked for.
-    arriving: Option<Arriving>,
     /// Bytes in memory that were handed over.
     handed_bytes: u64,
     len: u64,
 }
-
-type Arriving = Pin<Box<dyn Future<Output = (Box<Remote>, Result<Option<Bytes>>)>>>;
 
 impl ResponseBody {
     pub(super) fn new(payload: Payload, outbox: Rc<Outbox>) -> Self {
@@ -33,7 +29,6 @@ impl ResponseBody {
             payload,
             outbox,
             completion: None,
-            arriving: None,
             handed_bytes: 0,
             len,
         }
@@ -55,31 +50,17 @@ impl ResponseBody {
         self.len == 0
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>>> {
-        let piece = match std::mem::replace(&mut self.payload, Payload::Empty) {
-            Payload::Empty => None,
+    fn next_piece(&mut self) -> Option<Piece> {
+        let road = match std::mem::replace(&mut self.payload, Payload::Empty) {
+            Payload::Empty => return None,
             Payload::Bytes(bytes) => {
                 self.handed_bytes = bytes.len() as u64;
-                Some(Piece::Memory(bytes))
+                return Some(Piece::Memory(bytes));
             }
-            Payload::File(slice) => Some(self.outbox.push(slice, self.completion.take())),
-            Payload::Remote(mut remote) => {
-                self.arriving = Some(Box::pin(async move {
-                    let arrived = remote.next().await;
-                    (remote, arrived)
-                }));
-                None
-            }
+            Payload::File(slice) => Road::File(slice),
+            Payload::Remote(remote) => Road::Relay(RefCell::new(Relay::new(*remote))),
         };
-        let Some(arriving) = &mut self.arriving else {
-            return Poll::Ready(Ok(piece));
-        };
-        let (remote, arrived) = ready!(arriving.as_mut().poll(cx));
-        self.arriving = None;
-        self.payload = Payload::Remote(remote);
-        let bytes = arrived?;
-        self.handed_bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        Poll::Ready(Ok(bytes.map(Piece::Memory)))
+        Some(self.outbox.push(road, self.completion.take()))
     }
 }
 
@@ -95,22 +76,21 @@ impl From<Bytes> for Payload {
 
 impl Body for ResponseBody {
     type Data = Piece;
-    type Error = Error;
+    type Error = std::convert::Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>>>> {
-        let piece = ready!(self.poll_piece(cx));
-        Poll::Ready(piece.transpose().map(|piece| piece.map(Frame::data)))
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+        Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.payload.is_empty() && self.arriving.is_none()
+        self.payload.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len - self.handed_bytes)
+        SizeHint::with_exact(self.payload.len())
     }
 }
 

@@ -1,9 +1,10 @@
-//! Bytes of a file, as hyper sees them and as the socket moves them.
+//! Bytes of a file or of another server, as hyper sees them and as the socket moves them.
 //!
 //! hyper knows bodies of memory only. A [`Piece`] of a file therefore shows hyper a slice
 //! of one shared block of zeros, of the right length; the transport below hyper recognises
-//! that block by its address and moves as many bytes of the file with sendfile(2) instead.
-//! hyper keeps the framing, the order and the back-pressure.
+//! that block by its address and moves as many bytes of the file with sendfile(2) instead,
+//! or of an origin's socket with splice(2). hyper keeps the framing, the order and the
+//! back-pressure.
 //!
 //! Should hyper ever copy those zeros instead of passing them on, they would go out as
 //! image data. So both sides count: what hyper took off a piece and what the transport
@@ -12,18 +13,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
 use super::completion::Completion;
-use crate::transfer::FileSlice;
+use crate::transfer::{FileSlice, Relay};
 
 /// The most that one step moves: long enough to be worth its system call, short enough to
 /// be fair to other connections.
-const PLACEHOLDER_BYTES: usize = 512 * 1024;
+const PLACEHOLDER_BYTES: usize = 1024 * 1024;
 
 /// What hyper sees in place of a file's bytes. Never read, so it costs address space only.
 static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];
@@ -33,9 +32,18 @@ pub(super) fn is_placeholder(slice: &[u8]) -> bool {
     PLACEHOLDER.as_ptr_range().contains(&slice.as_ptr())
 }
 
-/// A part of a file on its way out through one connection.
+/// Where a segment's bytes are.
+pub(super) enum Road {
+    /// In a file.
+    File(FileSlice),
+    /// With another server.
+    Relay(RefCell<Relay>),
+}
+
+/// Bytes on their way out through one connection that hyper never sees.
 pub(super) struct Segment {
-    slice: FileSlice,
+    road: Road,
+    len: u64,
     /// Bytes the transport moved.
     moved: Cell<u64>,
     /// Bytes hyper took off the piece.
@@ -43,24 +51,32 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// The file.
-    pub(super) fn file(&self) -> &Arc<File> {
-        &self.slice.file
+    fn new(road: Road) -> Self {
+        let len = match &road {
+            Road::File(slice) => slice.len,
+            Road::Relay(relay) => relay.borrow().left(),
+        };
+        Self {
+            road,
+            len,
+            moved: Cell::new(0),
+            taken: Cell::new(0),
+        }
     }
 
-    /// Where in the file the next byte is.
-    pub(super) fn position(&self) -> u64 {
-        self.slice.offset + self.moved.get()
+    /// Where its bytes are.
+    pub(super) fn road(&self) -> &Road {
+        &self.road
+    }
+
+    /// Bytes that were moved.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.moved.get()
     }
 
     /// Bytes still to be moved.
     pub(super) fn left(&self) -> u64 {
-        self.slice.len - self.moved.get()
-    }
-
-    /// Whether nothing of it was moved yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.moved.get() == 0
+        self.len - self.moved.get()
     }
 
     /// Counts bytes that the transport moved.
@@ -69,7 +85,7 @@ impl Segment {
     }
 }
 
-/// The file segments of one connection, in the order in which hyper will ask for them.
+/// The segments of one connection, in the order in which hyper will ask for them.
 #[derive(Default)]
 pub(super) struct Outbox {
     segments: RefCell<VecDeque<Rc<Segment>>>,
@@ -79,15 +95,11 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Puts a part of a file at the end; the piece is for hyper.
-    pub(super) fn push(self: &Rc<Self>, slice: FileSlice, completion: Option<Completion>) -> Piece {
-        let segment = Rc::new(Segment {
-            slice,
-            moved: Cell::new(0),
-            taken: Cell::new(0),
-        });
+    /// Puts bytes at the end; the piece is for hyper.
+    pub(super) fn push(self: &Rc<Self>, road: Road, completion: Option<Completion>) -> Piece {
+        let segment = Rc::new(Segment::new(road));
         self.segments.borrow_mut().push_back(Rc::clone(&segment));
-        Piece::File(FilePiece {
+        Piece::Elsewhere(Elsewhere {
             segment,
             outbox: Rc::clone(self),
             completion,
@@ -125,20 +137,20 @@ impl Outbox {
 pub enum Piece {
     /// Bytes in memory.
     Memory(Bytes),
-    /// Bytes of a file.
-    File(FilePiece),
+    /// Bytes of a segment.
+    Elsewhere(Elsewhere),
 }
 
-/// Bytes of a file in hyper's hands.
-pub struct FilePiece {
+/// What stands for the bytes of a segment in hyper's hands.
+pub struct Elsewhere {
     segment: Rc<Segment>,
     outbox: Rc<Outbox>,
     completion: Option<Completion>,
 }
 
-impl FilePiece {
+impl Elsewhere {
     fn remaining(&self) -> usize {
-        let left = self.segment.slice.len - self.segment.taken.get();
+        let left = self.segment.len - self.segment.taken.get();
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
@@ -151,7 +163,7 @@ impl FilePiece {
     }
 }
 
-impl Drop for FilePiece {
+impl Drop for Elsewhere {
     fn drop(&mut self) {
         self.outbox.remove(&self.segment);
         if let Some(done) = self.completion.take() {
@@ -164,27 +176,29 @@ impl Buf for Piece {
     fn remaining(&self) -> usize {
         match self {
             Piece::Memory(bytes) => bytes.len(),
-            Piece::File(piece) => piece.remaining(),
+            Piece::Elsewhere(piece) => piece.remaining(),
         }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
             Piece::Memory(bytes) => bytes,
-            Piece::File(piece) => &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)],
+            Piece::Elsewhere(piece) => &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)],
         }
     }
 
     fn advance(&mut self, bytes: usize) {
         match self {
             Piece::Memory(memory) => memory.advance(bytes),
-            Piece::File(piece) => piece.advance(bytes),
+            Piece::Elsewhere(piece) => piece.advance(bytes),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn piece(len: u64) -> (Rc<Outbox>, Piece) {
@@ -194,7 +208,7 @@ mod tests {
             offset: 10,
             len,
         };
-        let piece = outbox.push(slice, None);
+        let piece = outbox.push(Road::File(slice), None);
         (outbox, piece)
     }
 
@@ -209,7 +223,7 @@ mod tests {
         piece.advance(PLACEHOLDER_BYTES);
         assert_eq!(piece.chunk().len(), 5);
         assert!(is_placeholder(piece.chunk()));
-        assert_eq!(segment.position(), 10 + PLACEHOLDER_BYTES as u64);
+        assert_eq!(segment.moved_bytes(), PLACEHOLDER_BYTES as u64);
         assert!(!outbox.is_miscounted());
     }
 

@@ -166,6 +166,7 @@ fn limits(config: &Config) -> Limits {
         default_page: images.limit_param_default,
         largest_page: images.api_limit_max,
         delayed_delete: images.delayed_delete,
+        verify_downloads: config.data.verify_downloads,
         upload_window_bytes: config.data.upload_window_size,
         formats: FormatRules {
             disk_formats: images.disk_formats.clone(),

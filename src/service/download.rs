@@ -2,11 +2,11 @@
 
 use super::{Service, forbidden};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, Status};
+use crate::image::{Image, ImageData, Status};
 use crate::metrics::{self, Direction, Transfer};
 use crate::registry::Record;
 use crate::store::Wanted;
-use crate::transfer::Payload;
+use crate::transfer::{Payload, Remote};
 
 /// Data on their way to a client.
 #[derive(Default)]
@@ -50,11 +50,30 @@ impl Service {
             object_bytes: data.size_bytes,
         };
         let store = self.stores.of(&data.location)?;
-        let payload = store.open(&data.location, wanted).await?;
+        let payload = match store.open(&data.location, wanted).await? {
+            // A file is in this node's own hands; what crosses a network is checked on its
+            // way, if all of it does.
+            Payload::Remote(remote) if len == data.size_bytes => {
+                Payload::Remote(Box::new(self.checked(*remote, data)))
+            }
+            payload => payload,
+        };
         let transfer = metrics::transfer_begins(Direction::Download, store.name());
         Ok(Download {
             payload,
             transfer: Some(transfer),
         })
+    }
+
+    /// The same bytes, of which the last are kept back until all are known to be right.
+    fn checked(&self, remote: Remote, data: &ImageData) -> Remote {
+        let checksum = data.checksum.as_ref();
+        match checksum.and_then(|checksum| checksum.digest()) {
+            Some(digest) if self.limits.verify_downloads => {
+                let window_bytes = self.limits.upload_window_bytes;
+                remote.with_digest(self.hashes.stream_with_window(window_bytes), digest)
+            }
+            _ => remote,
+        }
     }
 }

@@ -55,6 +55,9 @@ pub struct Limits {
     pub delayed_delete: bool,
     /// Bytes of an upload that may wait for hash and store.
     pub upload_window_bytes: usize,
+    /// Whether data from other servers are compared with the checksum of the record on
+    /// their way to a client.
+    pub verify_downloads: bool,
     /// Which formats there are.
     pub formats: FormatRules,
 }

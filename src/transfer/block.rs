@@ -5,9 +5,9 @@
 //! back to its pool when the last holder (the hash, the disk) lets go of it.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -125,6 +125,27 @@ impl Block {
         room[..taken].copy_from_slice(&data[..taken]);
         self.filled += taken;
         &data[taken..]
+    }
+
+    /// Has the room that is left filled from its front on, by somebody who says how much it
+    /// was; zero when there is no room.
+    ///
+    /// # Errors
+    /// What `fill` says.
+    pub fn fill_with(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let Some(memory) = self.memory.as_mut() else {
+            return Ok(0);
+        };
+        let room = &mut memory.as_mut_slice()[self.filled..];
+        if room.is_empty() {
+            return Ok(0);
+        }
+        let filled = fill(room)?.min(room.len());
+        self.filled += filled;
+        Ok(filled)
     }
 
     /// Bytes in the block.

@@ -6,9 +6,12 @@ pub mod disk;
 pub mod md5;
 pub mod page_cache;
 mod payload;
+mod pipe;
+mod relay;
 mod remote;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
 pub use blocking::{Blocking, BlockingThreads};
 pub use payload::{FileSlice, Payload};
+pub use relay::Relay;
 pub use remote::{Arrived, DEFAULT_STALL, Frames, Origin, Part, Remote, SocketPart};

@@ -38,6 +38,18 @@ struct Cachestat {
 /// read count as cached; reads come in from front to back, so a few points find them.
 const PROBE_STEP_BYTES: usize = 256 * 1024;
 
+/// What the kernel says of a range of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residency {
+    /// It can be sent without waiting.
+    Resident,
+    /// The disk would be waited for.
+    Absent,
+    /// This file system answers no such question: it keeps files in memory (tmpfs), or it
+    /// is so unusual that nothing is known. Asking again is no use.
+    Unknowable,
+}
+
 /// What a trial read says.
 #[derive(PartialEq, Eq)]
 enum Trial {
@@ -48,24 +60,28 @@ enum Trial {
 
 /// Whether the bytes from `offset` on can be sent without waiting for the disk, as far as
 /// the kernel tells. Never waits itself.
-pub fn is_resident(file: &File, offset: u64, len: u64) -> bool {
+pub fn residency(file: &File, offset: u64, len: u64) -> Residency {
     if len == 0 {
-        return true;
-    }
-    let cached = cached_pages(file, offset, len);
-    let pages = (offset + len).div_ceil(PAGE_BYTES) - offset / PAGE_BYTES;
-    if cached.is_some_and(|cached| cached < pages) {
-        return false;
+        return Residency::Resident;
     }
     let end = offset + len;
-    for point in (offset..end).step_by(PROBE_STEP_BYTES).chain([end - 1]) {
-        match try_read(file, point) {
-            Trial::Ready => {}
-            Trial::WouldWait => return false,
-            Trial::CannotSay => return cached.is_some(),
-        }
+    // Where no such read is known, counting pages is of no use either: it costs time for
+    // each page, and tmpfs has them all in memory.
+    match try_read(file, end - 1) {
+        Trial::CannotSay => return Residency::Unknowable,
+        Trial::WouldWait => return Residency::Absent,
+        Trial::Ready => {}
     }
-    true
+    let pages = end.div_ceil(PAGE_BYTES) - offset / PAGE_BYTES;
+    if cached_pages(file, offset, len).is_some_and(|cached| cached < pages) {
+        return Residency::Absent;
+    }
+    let mut points = (offset..end).step_by(PROBE_STEP_BYTES);
+    if points.all(|point| try_read(file, point) == Trial::Ready) {
+        Residency::Resident
+    } else {
+        Residency::Absent
+    }
 }
 
 /// Pages of the range in the cache; `None` where the kernel cannot say.
@@ -152,8 +168,8 @@ mod tests {
     fn what_was_just_written_is_resident() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![1; 1 << 20]).unwrap();
-        assert!(is_resident(&file, 0, 1 << 20));
-        assert!(is_resident(&file, 4097, 5));
+        assert_ne!(residency(&file, 0, 1 << 20), Residency::Absent);
+        assert_ne!(residency(&file, 4097, 5), Residency::Absent);
         read_in(&file, 0, 1 << 21).unwrap();
     }
 
@@ -165,8 +181,8 @@ mod tests {
         let fd = file.as_raw_fd();
         // SAFETY: plain integers.
         unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
-        assert!(!is_resident(&file, 0, 1 << 20));
+        assert_eq!(residency(&file, 0, 1 << 20), Residency::Absent);
         read_in(&file, 0, 1 << 20).unwrap();
-        assert!(is_resident(&file, 0, 1 << 20));
+        assert_eq!(residency(&file, 0, 1 << 20), Residency::Resident);
     }
 }

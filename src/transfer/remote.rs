@@ -10,7 +10,9 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::net::TcpStream;
 
+use super::md5::{DIGEST_BYTES, Md5Stream};
 use crate::error::{Error, Kind, Result};
+use crate::metrics;
 
 /// What an HTTP library makes of a body that is not on a plain socket.
 pub type Frames = UnsyncBoxBody<Bytes, BoxError>;
@@ -69,6 +71,13 @@ pub struct Remote {
     left: u64,
     stall: Duration,
     resumes: u32,
+    check: Option<Check>,
+}
+
+/// What the object must be. The last bytes are kept back until it is.
+struct Check {
+    hash: Md5Stream,
+    wanted: [u8; DIGEST_BYTES],
 }
 
 /// What has arrived.
@@ -94,7 +103,50 @@ impl Remote {
             left: len,
             stall: DEFAULT_STALL,
             resumes: 0,
+            check: None,
         })
+    }
+
+    /// With the digest of all that will come: the last bytes are given out only when it is
+    /// this one, so that nobody ever holds a complete wrong object. To be said before the
+    /// first byte was taken.
+    pub fn with_digest(mut self, hash: Md5Stream, wanted: [u8; DIGEST_BYTES]) -> Self {
+        self.check = Some(Check { hash, wanted });
+        self
+    }
+
+    /// Whether [`Remote::hash`] and [`Remote::seal`] are to be called for what was taken off
+    /// the socket.
+    pub fn is_checked(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// The next bytes of those that were taken off the socket.
+    pub async fn hash(&mut self, bytes: Bytes) {
+        if let Some(check) = &mut self.check {
+            check.hash.push(bytes).await;
+        }
+    }
+
+    /// To be called before what was taken last is passed on.
+    ///
+    /// # Errors
+    /// `Internal` when these were the last bytes and the object is not what it must be.
+    pub async fn seal(&mut self) -> Result<()> {
+        if self.left > 0 {
+            return Ok(());
+        }
+        let Some(check) = self.check.take() else {
+            return Ok(());
+        };
+        let digest = check.hash.finish().await.map_err(Error::internal)?;
+        if digest == check.wanted {
+            return Ok(());
+        }
+        metrics::integrity_failure();
+        Err(Error::internal(
+            "the store's object is not what the registry says: its MD5 is another",
+        ))
     }
 
     /// With another limit to the origin's silence.
@@ -164,7 +216,7 @@ impl Remote {
             let wanted = usize::try_from(self.left).map_or(READ_BYTES, |left| left.min(READ_BYTES));
             let stream = match self.arrived().await? {
                 None => return Ok(None),
-                Some(Arrived::Memory(bytes)) => return Ok(Some(bytes)),
+                Some(Arrived::Memory(bytes)) => return self.given(bytes).await,
                 Some(Arrived::Readable(stream)) => stream,
             };
             let mut buffer = BytesMut::with_capacity(wanted).limit(wanted);
@@ -174,11 +226,17 @@ impl Remote {
                     let is_progress = matches!(result, Ok(read) if read > 0);
                     self.taken(result).await?;
                     if is_progress {
-                        return Ok(Some(buffer.into_inner().freeze()));
+                        return self.given(buffer.into_inner().freeze()).await;
                     }
                 }
             }
         }
+    }
+
+    async fn given(&mut self, bytes: Bytes) -> Result<Option<Bytes>> {
+        self.hash(bytes.clone()).await;
+        self.seal().await?;
+        Ok(Some(bytes))
     }
 
     fn take_off(&mut self, bytes: u64) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::store_names::store_named;
 use crate::config::declare::options;
-use crate::config::kinds::{Choice, FilePath, Int, Mode, Words};
+use crate::config::kinds::{Choice, FilePath, Flag, Int, Mode, Words};
 
 /// What reads and writes files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ options! {
     /// Bytes of one upload that may be in memory on their way to the disk. It bounds memory to this times the
     /// uploads at a time.
     upload_window_size: usize = "2097152", Int::<usize>::new(262_144, 1 << 30, "bytes");
+    /// Whether image data that come from another server (http, s3, swift) are compared with the image's checksum on
+    /// their way to a client. The last bytes are kept back until it fits, and the connection is cut when it does not.
+    verify_downloads: bool = "true", Flag;
     /// Threads for file operations that may block, in the whole process.
     blocking_threads: usize = "8", Int::<usize>::new(1, 512, "");
     /// Threads that compute checksums of uploads. 0 = one for each core.
