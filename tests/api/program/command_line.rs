@@ -124,8 +124,8 @@ fn a_bad_value_names_file_line_key_and_what_was_wanted() {
             ["g.conf:2", "io_backend", "magic", "uring"],
         ),
         (
-            "[glance_store]\ndefault_store = s3\n",
-            ["g.conf:2", "default_store", "s3", "file"],
+            "[glance_store]\ndefault_store = rbd\n",
+            ["g.conf:2", "default_store", "rbd", "file"],
         ),
     ] {
         let (code, said) = run_with(config);
