@@ -7,6 +7,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 import urllib.request
 
 from downloads import META, check, upload
@@ -72,8 +73,14 @@ def image_ids(node):
 
 
 def forget_images(node):
+    """Deletes every image, and waits until the files are gone: that work belongs to no round."""
     for image in image_ids(node):
         node.delete(f"{node.url}/v1/images/{image}")
+    until = time.monotonic() + 30
+    while any(entry.is_file() for entry in os.scandir(node.images_dir)):
+        if time.monotonic() > until:
+            raise RuntimeError(f"files of deleted images are still in {node.images_dir}")
+        time.sleep(0.01)
 
 
 def part_uploads(lab):

@@ -12,6 +12,7 @@ mod housekeeper;
 mod in_flight;
 mod list;
 mod members;
+mod parcels;
 mod show;
 mod update;
 mod upload;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::apply::over_cap;
 use super::in_flight::{InFlight, Underway};
+use super::parcels::Parcels;
 use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
@@ -145,7 +146,7 @@ impl Service {
         }
     }
 
-    /// The copy loop: whole blocks go to the hash and to the store at the same time.
+    /// The copy loop: what comes goes to the hash and to the store at the same time.
     async fn receive(
         &self,
         begun: &Begun,
@@ -157,7 +158,7 @@ impl Service {
         let mut hash = self
             .hashes
             .stream_with_window(self.limits.upload_window_bytes);
-        let mut block = self.blocks.take();
+        let mut parcels = Parcels::new(&self.blocks, writer.wants_blocks());
         let mut size_bytes = 0;
         while let Some(bytes) = source.next().await? {
             size_bytes += bytes.len() as u64;
@@ -165,17 +166,13 @@ impl Service {
             if size_bytes > cap {
                 return Err(over_cap(cap));
             }
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                rest = block.fill(rest);
-                if block.is_full() {
-                    let full = std::mem::replace(&mut block, self.blocks.take());
-                    pass_on(full.freeze(), writer, &mut hash).await?;
-                }
+            parcels.add(bytes);
+            while let Some(parcel) = parcels.next() {
+                pass_on(parcel, writer, &mut hash).await?;
             }
         }
-        if !block.is_empty() {
-            pass_on(block.freeze(), writer, &mut hash).await?;
+        if let Some(parcel) = parcels.rest() {
+            pass_on(parcel, writer, &mut hash).await?;
         }
         let digest = hash.finish().await.map_err(Error::internal)?;
         Ok(Received {

@@ -86,6 +86,12 @@ pub trait Store: Send + Sync {
 /// without it, nothing remains.
 #[async_trait(?Send)]
 pub trait Writer {
+    /// Whether bytes are to come in whole blocks ([`crate::transfer::Block`]), aligned and of
+    /// one size but for the last. Others are spared the copy into them.
+    fn wants_blocks(&self) -> bool {
+        false
+    }
+
     /// Takes the next bytes. Returns when there is room for more, which may be before
     /// these are written.
     ///

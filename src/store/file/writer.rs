@@ -139,6 +139,12 @@ impl FileWriter {
 
 #[async_trait(?Send)]
 impl Writer for FileWriter {
+    /// Past the page cache nothing else goes; through it, a copy into a block that is still
+    /// in the processor's cache costs less than what larger and uneven pieces cost the hash.
+    fn wants_blocks(&self) -> bool {
+        true
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         while self.writes.len() >= self.most_writes {
             self.finish_one().await.map_err(write_error)?;
