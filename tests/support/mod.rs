@@ -13,12 +13,14 @@
 //! * [`http`] speaks HTTP/1.1 over a plain socket: the bytes that are sent are the bytes the
 //!   test wrote, and every status, header and body byte of an answer can be seen.
 //! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
+//! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
 //!
 //! Nothing here decides what is right; that is for the tests to say.
 
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
+pub mod backends;
 pub mod http;
 pub mod ports;
 pub mod server;

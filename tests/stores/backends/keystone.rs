@@ -1,0 +1,108 @@
+//! Keystone over plain HTTP: tokens, their end, and the catalogue.
+
+use std::time::Duration;
+
+use crate::backends::stdout_of;
+use crate::support::backends::keystone::{Keystone, Options};
+use crate::support::backends::swift::Swift;
+use crate::support::backends::{Cloud, tool};
+
+#[test]
+fn a_token_says_who_and_ends_when_revoked() {
+    let keystone = &Cloud::shared().keystone;
+    let token = keystone.token("alice");
+    let said = &keystone.validate(&token).expect(200).json()["token"];
+    assert_eq!(said["user"]["id"], keystone.user("alice").id);
+    assert_eq!(said["project"]["name"], "tenant-a");
+    assert_eq!(said["roles"][0]["name"], "member");
+    keystone.revoke(&token);
+    keystone.validate(&token).expect(404);
+}
+
+#[test]
+fn users_are_where_the_handle_says() {
+    let keystone = &Cloud::shared().keystone;
+    for (name, user) in &keystone.users {
+        let token = keystone.token(name);
+        let said = keystone.validate(&token).expect(200).json();
+        assert_eq!(said["token"]["project"]["id"], user.project_id, "{name}");
+    }
+}
+
+#[test]
+fn a_token_expires() {
+    let keystone = Keystone::start(&Options { token_s: 2 });
+    let token = keystone.token("bob");
+    keystone.validate(&token).expect(200);
+    std::thread::sleep(Duration::from_secs(3));
+    keystone.validate(&token).expect(404);
+}
+
+#[test]
+fn the_catalogue_leads_to_the_services() {
+    let keystone = Keystone::start(&Options::default());
+    let swift = Swift::start_with(&keystone);
+    keystone.set_endpoint("image", "http://127.0.0.1:9292");
+    let token = keystone.token("alice");
+    let said = keystone.validate(&token).expect(200).json();
+    let url_of = |service: &str| {
+        let catalogue = said["token"]["catalog"].as_array().expect("a catalogue");
+        let mut found = catalogue.iter().filter(|entry| entry["type"] == service);
+        found.next().expect("the service")["endpoints"][0]["url"].clone()
+    };
+    let project = &keystone.user("alice").project_id;
+    assert_eq!(url_of("identity"), keystone.auth_url);
+    assert_eq!(url_of("image"), "http://127.0.0.1:9292");
+    assert_eq!(
+        url_of("object-store"),
+        format!("{}/v1/AUTH_{project}", swift.url)
+    );
+}
+
+/// The servers go with their handles, and nothing of them stays.
+#[test]
+fn the_end_leaves_nothing() {
+    let keystone = Keystone::start(&Options::default());
+    let swift = Swift::start_with(&keystone);
+    let folders = [keystone.folder().to_owned(), swift.folder().to_owned()];
+    let auth_url = swift.auth_url.clone();
+    assert!(folders.iter().all(|folder| folder.exists()));
+    drop((swift, keystone));
+    assert!(folders.iter().all(|folder| !folder.exists()));
+    let mut stat = tool("swift");
+    stat.args([
+        "-A",
+        &auth_url,
+        "-U",
+        "test:tester",
+        "-K",
+        "testing",
+        "--retries",
+        "0",
+        "stat",
+    ]);
+    let output = stat.output().expect("swift");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Connection refused"));
+}
+
+/// The one library that the servers' own middleware and the newer clients build on.
+#[test]
+fn keystoneauth_finds_the_object_store() {
+    const SCRIPT: &str = "import sys, keystoneauth1.session, keystoneauth1.identity as i
+url, user, password, project = sys.argv[1:]
+auth = i.V3Password(url, user_id=user, password=password, project_id=project)
+session = keystoneauth1.session.Session(auth)
+print(session.get('', endpoint_filter={'service_type': 'object-store'}).status_code)";
+    let cloud = Cloud::shared();
+    let bob = cloud.keystone.user("bob");
+    let mut python = tool("python");
+    python.args([
+        "-c",
+        SCRIPT,
+        &cloud.keystone.auth_url,
+        &bob.id,
+        &bob.password,
+        &bob.project_id,
+    ]);
+    assert_eq!(stdout_of(&mut python).trim(), "204");
+}
