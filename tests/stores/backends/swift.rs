@@ -6,21 +6,19 @@ use std::process::Command;
 
 use crate::backends::{output_of, stdout_of};
 use crate::support::backends::swift::{Account, Swift, SwiftHandle};
-use crate::support::backends::{Cloud, tool};
+use crate::support::backends::{Cloud, address_of, tool};
+use crate::support::gate::{Gate, Way};
 use crate::support::{pattern, unique};
 
 const SEGMENT_BYTES: usize = 1 << 20;
 
 fn v1(swift: &SwiftHandle, account: &Account) -> Command {
+    v1_at(&swift.auth_url, account)
+}
+
+fn v1_at(auth_url: &str, account: &Account) -> Command {
     let mut command = tool("swift");
-    command.args([
-        "-A",
-        &swift.auth_url,
-        "-U",
-        &account.user,
-        "-K",
-        &account.key,
-    ]);
+    command.args(["-A", auth_url, "-U", &account.user, "-K", &account.key]);
     command
 }
 
@@ -94,6 +92,17 @@ fn upload_whole(swift: &SwiftHandle, container: &str, path: &Path) -> Result<(),
     } else {
         Err(stderr)
     }
+}
+
+/// Whoever logs in through a gate stays behind it: the storage URL has the host that was asked.
+#[test]
+fn a_gate_sees_all_of_it() {
+    let swift = Swift::shared();
+    let gate = Gate::before(address_of(&swift.url));
+    let auth_url = gate.url(&swift.auth_url);
+    round_trip(|| v1_at(&auth_url, &swift.account), "--use-slo");
+    assert!(gate.passed_bytes(Way::Up) > 2 * SEGMENT_BYTES as u64);
+    assert!(gate.passed_bytes(Way::Down) > 2 * SEGMENT_BYTES as u64);
 }
 
 #[test]
