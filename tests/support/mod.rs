@@ -13,13 +13,19 @@
 //! * [`http`] speaks HTTP/1.1 over a plain socket: the bytes that are sent are the bytes the
 //!   test wrote, and every status, header and body byte of an answer can be seen.
 //! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
+//! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
+//! * [`gate`] stands before one of them and cuts, stalls or refuses.
+//! * [`origin`] is a server of HTTP that does what none of them can be made to do.
 //!
 //! Nothing here decides what is right; that is for the tests to say.
 
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
+pub mod backends;
+pub mod gate;
 pub mod http;
+pub mod origin;
 pub mod ports;
 pub mod server;
 pub mod v1;
@@ -48,8 +54,12 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 /// MD5 as Glance writes checksums: 32 lower-case hexadecimal digits.
 pub fn md5_hex(bytes: &[u8]) -> String {
     use md5::Digest;
-    let digest = md5::Md5::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&md5::Md5::digest(bytes))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes that differ from place to place, the same for the same seed.

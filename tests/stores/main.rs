@@ -1,0 +1,10 @@
+//! The stores against the real servers they are made for.
+//!
+//! * `backends`: the servers themselves do what the other tests take for granted.
+//! * `harness`: so do the scripted origin and the gate, which bring the faults.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod backends;
+mod harness;

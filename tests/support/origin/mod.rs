@@ -1,0 +1,214 @@
+//! A scripted HTTP origin, for what a real server cannot be made to do: cut a body at byte n,
+//! lie about its length, send wrong bytes, stall, never end.
+//!
+//! ```text
+//! let origin = Origin::start(Content::new(1, 5 << 30), |seen| match seen.turn {
+//!     0 => Answer::whole().cut_after(1000),       // the first GET
+//!     _ => Answer::whole(),
+//! });
+//! ... download origin.url("/image") ...
+//! assert_eq!(origin.times_sent(), (1, 1));        // every byte exactly once
+//! ```
+//!
+//! It has one content, which is at every path, and takes requests without a body. Behind its
+//! handle are threads, one a connection; they end with it.
+
+pub mod answer;
+pub mod content;
+mod conversation;
+mod request;
+mod tls;
+
+use std::collections::HashMap;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use answer::Answer;
+use content::Content;
+use rustls::ServerConfig;
+use tls::Tls;
+
+/// A request, and how far its answer has come.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Which connection it came on, from 0.
+    pub connection: usize,
+    /// How many requests with this method came before.
+    pub turn: usize,
+    /// What part of the content has gone out. Up to 64 KiB at its end are just going out, or
+    /// could not when the client went away; of the rest too such a client may lack some.
+    pub sent: Range<u64>,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// The running origin.
+pub struct Origin {
+    pub content: Arc<Content>,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    state: Arc<State>,
+}
+
+/// What the threads share.
+struct State {
+    content: Arc<Content>,
+    script: Box<dyn Fn(&Seen) -> Answer + Send + Sync>,
+    tls: Option<Arc<ServerConfig>>,
+    log: Mutex<Vec<Seen>>,
+    /// The sockets of all connections, to end them with the origin.
+    connections: Mutex<HashMap<usize, TcpStream>>,
+    is_over: AtomicBool,
+}
+
+impl Origin {
+    /// Starts one that answers as the script says.
+    pub fn start(
+        content: Content,
+        script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(content, Box::new(script), None)
+    }
+
+    /// As [`Origin::start`], over TLS with a certificate of an authority of its own.
+    pub fn start_tls(
+        content: Content,
+        script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(content, Box::new(script), Some(Tls::new()))
+    }
+
+    /// One that does nothing wrong.
+    pub fn honest(content: Content) -> Self {
+        Self::start(content, |_| Answer::whole())
+    }
+
+    fn listen(
+        content: Content,
+        script: Box<dyn Fn(&Seen) -> Answer + Send + Sync>,
+        tls: Option<Tls>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("a port");
+        let content = Arc::new(content);
+        let state = Arc::new(State {
+            content: Arc::clone(&content),
+            script,
+            tls: tls.as_ref().map(|tls| Arc::clone(&tls.config)),
+            log: Mutex::default(),
+            connections: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&state);
+        thread::spawn(move || accept(&listener, &accepting));
+        Self {
+            content,
+            address,
+            tls,
+            state,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of the content; any path will do.
+    pub fn url(&self, path: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// A PEM file with the authority of an origin with TLS.
+    pub fn ca_file(&self) -> PathBuf {
+        self.tls.as_ref().expect("an origin with TLS").ca_file()
+    }
+
+    /// The requests so far, in the order in which they came.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.log.lock().unwrap().clone()
+    }
+
+    /// How many requests with this method came so far.
+    pub fn count(&self, method: &str) -> usize {
+        let seen = self.seen();
+        seen.iter().filter(|seen| seen.method == method).count()
+    }
+
+    /// Bytes of the content that went out so far, each as often as it did.
+    pub fn sent_bytes(&self) -> u64 {
+        let seen = self.seen();
+        seen.iter()
+            .map(|seen| seen.sent.end - seen.sent.start)
+            .sum()
+    }
+
+    /// How often the byte of the content went out that went out least, and the one that went
+    /// out most.
+    pub fn times_sent(&self) -> (usize, usize) {
+        let ranges: Vec<_> = self.seen().into_iter().map(|seen| seen.sent).collect();
+        fewest_and_most(&ranges, self.content.size_bytes)
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.state.connections.lock().unwrap().len()
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+        for connection in self.state.connections.lock().unwrap().values() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, state: &Arc<State>) {
+    for (number, stream) in listener.incoming().enumerate() {
+        if state.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let (stream, state) = (stream.expect("a connection"), Arc::clone(state));
+        let second = stream.try_clone().expect("a second handle");
+        state.connections.lock().unwrap().insert(number, second);
+        thread::spawn(move || conversation::serve(stream, number, &state));
+    }
+}
+
+fn fewest_and_most(ranges: &[Range<u64>], size_bytes: u64) -> (usize, usize) {
+    let mut edges: Vec<u64> = ranges
+        .iter()
+        .flat_map(|range| [range.start, range.end])
+        .chain([0, size_bytes])
+        .filter(|edge| *edge <= size_bytes)
+        .collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let times = edges.windows(2).map(|pair| {
+        let covers = |range: &&Range<u64>| range.start <= pair[0] && pair[1] <= range.end;
+        ranges.iter().filter(covers).count()
+    });
+    let (mut fewest, mut most) = (usize::MAX, 0);
+    for times in times {
+        fewest = fewest.min(times);
+        most = most.max(times);
+    }
+    (fewest.min(most), most)
+}
