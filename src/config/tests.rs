@@ -212,6 +212,39 @@ fn unknown_and_idle_keys_are_told_apart() {
     );
 }
 
+#[test]
+fn the_default_store_is_one_of_those_in_use() {
+    assert_eq!(
+        wrong("[glance_store]\ndefault_store = s3\n"),
+        "g.conf:2: [glance_store] default_store = \"s3\": wanted one of stores, file,http"
+    );
+    assert_eq!(
+        wrong("[glance_store]\nstores = http\n"),
+        "g.conf:2: [glance_store] stores = \"http\": wanted a list with file in it"
+    );
+    sound("[glance_store]\nstores = http\ndefault_store = http\n");
+}
+
+#[test]
+fn sources_are_filtered_as_glance_does() {
+    let (config, _) = sound("");
+    let sources = &config.sources;
+    assert_eq!(sources.allowed_schemes, ["http", "https"]);
+    assert_eq!(sources.allowed_ports, [80, 443, 8080]);
+    assert!(sources.allowed_hosts.is_empty() && !sources.allow_private_addresses);
+    assert!(!config.http_store.https_insecure);
+    let (config, warnings) = sound(
+        "[import_filtering_opts]\nallowed_schemes = ['https']\nallowed_ports =\n\
+         disallowed_ports = [22, 25]\ndisallowed_hosts = Evil.org\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let sources = &config.sources;
+    assert_eq!(sources.allowed_schemes, ["https"]);
+    assert!(sources.allowed_ports.is_empty());
+    assert_eq!(sources.disallowed_ports, [22, 25]);
+    assert_eq!(sources.disallowed_hosts, ["evil.org"]);
+}
+
 /// The names that operators' files hold and that the issue of this release lists as known.
 #[test]
 fn names_operators_know_are_never_unknown() {
