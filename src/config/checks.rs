@@ -92,6 +92,13 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
             format!("there is no store {name} in this release"),
         );
     }
+    if config.http_store.https_insecure {
+        warn(
+            "glance_store",
+            "https_insecure",
+            "whoever is between here and a web server can change images on their way".into(),
+        );
+    }
     if !config.images.enable_v1_api {
         warn(
             DEFAULT,

@@ -180,9 +180,10 @@ fn options_that_do_not_fit_together() {
 #[test]
 fn what_may_surprise_is_a_warning() {
     let (_, warnings) = sound(
-        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n",
+        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n\
+         https_insecure = true\n",
     );
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert!(
         warnings[0].starts_with("g.conf:2: every caller"),
         "{warnings:?}"
@@ -192,6 +193,7 @@ fn what_may_surprise_is_a_warning() {
         warnings[2].starts_with("g.conf:5: there is no store rbd"),
         "{warnings:?}"
     );
+    assert!(warnings[3].starts_with("g.conf:6: whoever"), "{warnings:?}");
 }
 
 #[test]

@@ -107,12 +107,17 @@ impl HttpUri {
         }
     }
 
-    /// Whether the text alone says which address is meant: an address, or `localhost`
-    /// (RFC 6761, 6.3).
+    /// Whether the text alone says which address is meant.
     pub fn has_evident_address(&self) -> bool {
+        self.is_localhost() || matches!(self.host, Host::Address(_))
+    }
+
+    /// Whether the host is `localhost` or a name under it: this machine to everybody
+    /// (RFC 6761, 6.3).
+    pub fn is_localhost(&self) -> bool {
         match &self.host {
             Host::Name(name) => &**name == "localhost" || name.ends_with(".localhost"),
-            Host::Address(_) => true,
+            Host::Address(_) => false,
         }
     }
 

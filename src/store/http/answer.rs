@@ -55,27 +55,25 @@ pub(super) fn held(head: &response::Parts) -> Result<Held> {
     }
 }
 
-/// The length that an answer to HEAD gives. Zero says nothing: servers that describe images
-/// in headers (Glance) answer HEAD with it.
+/// The length that an answer to HEAD gives. Zero alone proves nothing: servers that
+/// describe images in headers (Glance) answer every HEAD with it.
 pub(super) fn length_by_head(head: &response::Parts) -> Result<Option<u64>> {
     match head.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(not_found()),
-        StatusCode::OK if !is_encoded(&head.headers) => {
-            Ok(number(&head.headers, CONTENT_LENGTH).filter(|len| *len > 0))
-        }
+        StatusCode::OK if !is_encoded(&head.headers) => Ok(number(&head.headers, CONTENT_LENGTH)),
         _ => Ok(None),
     }
 }
 
-/// The length that an answer to GET of the first byte gives.
-pub(super) fn length_by_range(head: &response::Parts) -> Result<u64> {
+/// The length that an answer to GET of the first byte gives, after what HEAD said.
+pub(super) fn length_by_range(head: &response::Parts, by_head: Option<u64>) -> Result<u64> {
     let unsatisfied = text(&head.headers, CONTENT_RANGE).and_then(|range| {
         let length = range.strip_prefix("bytes */")?;
         parse_number(length)
     });
-    match (head.status, unsatisfied) {
+    match (head.status, unsatisfied.or(by_head)) {
         // Nothing has no first byte.
-        (StatusCode::RANGE_NOT_SATISFIABLE, Some(length)) => Ok(length),
+        (StatusCode::RANGE_NOT_SATISFIABLE, Some(0)) => Ok(0),
         _ => Ok(held(head)?.total),
     }
 }
@@ -250,15 +248,17 @@ mod tests {
     fn lengths_come_from_head_or_from_the_first_byte() {
         let by_head = |status, length| length_by_head(&head(status, &[("content-length", length)]));
         assert_eq!(by_head(200, "10").unwrap(), Some(10));
-        assert_eq!(by_head(200, "0").unwrap(), None);
+        assert_eq!(by_head(200, "0").unwrap(), Some(0));
         assert_eq!(by_head(405, "10").unwrap(), None);
         assert_eq!(by_head(404, "10").unwrap_err().kind(), Kind::NotFound);
-        let by_range = |status, headers: &[_]| length_by_range(&head(status, headers));
+        let by_range = |status, headers: &[_]| length_by_range(&head(status, headers), None);
         let range = [("content-range", "bytes 0-0/10")];
         assert_eq!(by_range(206, &range).unwrap(), 10);
         assert_eq!(by_range(200, &[("content-length", "7")]).unwrap(), 7);
         assert_eq!(by_range(416, &[("content-range", "bytes */0")]).unwrap(), 0);
+        assert!(by_range(416, &[("content-range", "bytes */7")]).is_err());
         assert!(by_range(416, &[]).is_err());
+        assert_eq!(length_by_range(&head(416, &[]), Some(0)).unwrap(), 0);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct Asker {
     pub(super) client: Client,
     pub(super) max_redirects: u32,
     pub(super) rules: SourceRules,
+    /// Whether the names of this machine may be resolved at all.
+    pub(super) allows_localhost: bool,
 }
 
 impl Asker {
@@ -38,7 +40,7 @@ impl Asker {
         let mut at = uri.clone();
         for _ in 0..=self.max_redirects {
             let request = request(&at, method.clone(), headers)?;
-            let answer = self.client.open(request).await;
+            let answer = self.open(&at, request).await;
             let (head, part) = answer.map_err(|error| not_reached(&at, error))?;
             if !head.status.is_redirection() {
                 return Ok((head, part));
@@ -46,6 +48,17 @@ impl Asker {
             at = self.next(&at, &head)?;
         }
         Err(unavailable("it points elsewhere, and is not followed"))
+    }
+
+    async fn open(
+        &self,
+        uri: &HttpUri,
+        request: Request<()>,
+    ) -> std::result::Result<(response::Parts, Part), OutgoingError> {
+        if uri.is_localhost() && !self.allows_localhost {
+            return Err(OutgoingError::Forbidden);
+        }
+        self.client.open(request).await
     }
 
     /// Where a redirect leads, if that may be followed.

@@ -37,6 +37,7 @@ impl HttpStore {
     /// # Errors
     /// [`TlsError`], which says what is to be done.
     pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
+        let allows_localhost = options.reach.private;
         let client = Client::new(ClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
@@ -50,6 +51,7 @@ impl HttpStore {
                 client,
                 max_redirects: options.max_redirects,
                 rules: options.rules,
+                allows_localhost,
             }),
             stall_timeout: options.stall_timeout,
         })
@@ -90,12 +92,14 @@ impl Store for HttpStore {
     async fn size(&self, location: &Location) -> Result<u64> {
         let uri = uri_of(location)?;
         let head = self.head_of(&uri, Method::HEAD, &HeaderMap::new()).await?;
-        if let Some(length) = length_by_head(&head)? {
+        let by_head = length_by_head(&head)?;
+        if let Some(length) = by_head.filter(|length| *length > 0) {
             return Ok(length);
         }
         // HEAD is refused (as by URIs that are signed for GET), or does not tell.
         let first_byte = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
-        length_by_range(&self.head_of(&uri, Method::GET, &first_byte).await?)
+        let head = self.head_of(&uri, Method::GET, &first_byte).await?;
+        length_by_range(&head, by_head)
     }
 
     async fn create(
