@@ -38,10 +38,15 @@ impl Asker {
         headers: &HeaderMap,
     ) -> Result<(response::Parts, Part)> {
         let mut at = uri.clone();
-        for _ in 0..=self.max_redirects {
+        for redirects in 0..=self.max_redirects {
             let request = request(&at, method.clone(), headers)?;
-            let answer = self.open(&at, request).await;
-            let (head, part) = answer.map_err(|error| not_reached(&at, error))?;
+            let (head, part) = match self.open(&at, request).await {
+                Ok(answer) => answer,
+                Err(OutgoingError::Forbidden) if redirects == 0 && at.has_evident_address() => {
+                    return Err(not_to_be_named());
+                }
+                Err(error) => return Err(unavailable(error)),
+            };
             if !head.status.is_redirection() {
                 return Ok((head, part));
             }
@@ -106,15 +111,10 @@ fn request(uri: &HttpUri, method: Method, headers: &HeaderMap) -> Result<Request
     Ok(request)
 }
 
-/// Names that lead to a forbidden address are as good as names that lead nowhere: whoever
-/// learned the difference could map the operator's network. What the text itself says is
-/// no news to whoever wrote it.
-fn not_reached(uri: &HttpUri, error: OutgoingError) -> Error {
-    if matches!(error, OutgoingError::Forbidden) && uri.has_evident_address() {
-        return Error::new(
-            Kind::Invalid,
-            "The source of the image has an address that may not be reached.",
-        );
-    }
-    unavailable(error)
+/// What the text itself says is no news to whoever wrote it. A name that leads to such an
+/// address is as good as one that leads nowhere: whoever learned the difference could map
+/// the operator's network.
+fn not_to_be_named() -> Error {
+    let message = "The source of the image has an address that may not be reached.";
+    Error::new(Kind::Invalid, message)
 }

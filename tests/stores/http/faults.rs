@@ -366,3 +366,23 @@ fn a_wrong_checksum_never_makes_a_copy() {
     assert_eq!(end_of_copy(node, &id), "killed");
     node.await_nothing_stored(&id);
 }
+
+/// Nobody ever holds a complete image with wrong bytes.
+#[test]
+fn wrong_bytes_are_found_before_the_last_one_leaves() {
+    let node = open_node();
+    for place in [0, 1_000_000, SIZE_BYTES - 1] {
+        let origin = origin(move |_| Answer::whole().wrong_at(place));
+        let sum = origin.content.md5_hex();
+        let stated = [("x-image-meta-checksum", sum.as_str())];
+        let request = from_with(LOCATION, &origin.url("/i"), &stated);
+        let id = id_of(&node.request(&request).expect(201));
+        assert!(try_download(node, &id).is_err(), "{place}");
+    }
+    let metrics = node.connect_admin().request(&Request::get("/metrics"));
+    let count = metrics.expect(200).text().lines().find_map(|line| {
+        let rest = line.strip_prefix("glance_integrity_failures_total")?;
+        rest.split_whitespace().last()?.parse::<f64>().ok()
+    });
+    assert!(count >= Some(3.0), "{count:?}");
+}

@@ -1,6 +1,7 @@
 //! The store `http`, and what clients name as sources: `x-image-meta-location` and
 //! `x-glance-api-copy-from`.
 
+mod conformance;
 mod copy_from;
 mod copy_life;
 mod faults;
