@@ -9,12 +9,10 @@ use hyper::body::{Body, Incoming};
 use crate::error::{Error, Kind, Result};
 use crate::net::Connection;
 use crate::service::Source;
+use crate::transfer::Pace;
 
 /// Largest JSON body; the longest list of members is far below it.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
-
-/// Time over which a sender's rate is judged.
-const RATE_WINDOW: Duration = Duration::from_secs(30);
 
 /// What a sender may take its time for.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +23,12 @@ pub struct Patience {
     pub min_rate_bytes: u64,
 }
 
-/// A body as a source of image data. Time in which we are the slow ones does not count.
+/// A body as a source of image data.
 pub(super) struct BodySource {
     body: Incoming,
     connection: Connection,
-    patience: Patience,
-    waited: Duration,
-    received_bytes: u64,
+    stall: Option<Duration>,
+    pace: Pace,
 }
 
 impl BodySource {
@@ -39,41 +36,27 @@ impl BodySource {
         Self {
             body,
             connection,
-            patience,
-            waited: Duration::ZERO,
-            received_bytes: 0,
+            stall: patience.stall,
+            pace: Pace::new(patience.min_rate_bytes),
         }
-    }
-
-    /// Judges the rate each time a whole window has been waited for.
-    fn check_rate(&mut self, waited: Duration, bytes: usize) -> Result<()> {
-        self.waited += waited;
-        self.received_bytes += bytes as u64;
-        if self.waited < RATE_WINDOW {
-            return Ok(());
-        }
-        let wanted = self.patience.min_rate_bytes * self.waited.as_secs();
-        if self.received_bytes < wanted {
-            return Err(too_slow());
-        }
-        self.waited = Duration::ZERO;
-        self.received_bytes = 0;
-        Ok(())
     }
 }
 
 impl Source for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
-        let Some(bytes) = next_data(&mut self.body, self.patience.stall).await? else {
+        let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
             return if self.connection.has_come_in_whole() {
                 Ok(None)
             } else {
                 Err(disconnected())
             };
         };
-        self.check_rate(began.elapsed(), bytes.len())?;
-        Ok(Some(bytes))
+        if self.pace.keeps_up(began.elapsed(), bytes.len()) {
+            Ok(Some(bytes))
+        } else {
+            Err(too_slow())
+        }
     }
 }
 

@@ -36,17 +36,23 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigEr
             &wanted,
         ));
     }
+    check_default_store(config, values)
+}
+
+fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
     let store = &config.store;
-    if !store.has(store.default_store) {
-        let wanted = format!("a list with {} in it", store.default_store);
-        return Err(misfit(
-            values,
-            ("glance_store", "stores"),
-            store.stores.join(","),
-            &wanted,
-        ));
+    let (default_store, stores) = (store.default_store, store.stores.join(","));
+    if store.has(default_store) {
+        return Ok(());
     }
-    Ok(())
+    // At the option that the operator wrote.
+    let option = ("glance_store", "default_store");
+    if line_of(values, option.0, option.1) != 0 {
+        let wanted = format!("one of stores, {stores}");
+        return Err(misfit(values, option, default_store, &wanted));
+    }
+    let wanted = format!("a list with {default_store} in it");
+    Err(misfit(values, ("glance_store", "stores"), stores, &wanted))
 }
 
 /// Warnings about values that are sound.
@@ -84,6 +90,13 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
             "glance_store",
             "stores",
             format!("there is no store {name} in this release"),
+        );
+    }
+    if config.http_store.https_insecure {
+        warn(
+            "glance_store",
+            "https_insecure",
+            "whoever is between here and a web server can change images on their way".into(),
         );
     }
     if !config.images.enable_v1_api {

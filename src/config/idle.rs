@@ -38,14 +38,13 @@ const NO_EFFECT: &str = "\
 /// Options of `[glance_store]`, and in old files of `[DEFAULT]`, that do nothing here.
 const NO_EFFECT_STORE: &str = "\
     cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
-    filesystem_thin_provisioning http_proxy_information https_ca_certificates_file \
-    https_insecure rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
+    filesystem_thin_provisioning http_proxy_information rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
     store_capabilities_update_min_interval swift_ default_swift_reference vmware_";
 
 /// Sections, by their start, of which nothing is acted on here.
 const NO_EFFECT_SECTIONS: &str = "\
     app: barbican cache cinder composite: cors database filter: glance. healthcheck \
-    image_conversion image_format import_filtering_opts inject_metadata_properties key_manager \
+    image_conversion image_format inject_metadata_properties key_manager \
     keystone_authtoken os_glance_ oslo_ paste_deploy pipeline: profiler property_protection \
     service_user ssl store_type_location_strategy task taskflow_executor vault wsgi";
 

@@ -180,9 +180,10 @@ fn options_that_do_not_fit_together() {
 #[test]
 fn what_may_surprise_is_a_warning() {
     let (_, warnings) = sound(
-        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n",
+        "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n\
+         https_insecure = true\n",
     );
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert!(
         warnings[0].starts_with("g.conf:2: every caller"),
         "{warnings:?}"
@@ -192,6 +193,7 @@ fn what_may_surprise_is_a_warning() {
         warnings[2].starts_with("g.conf:5: there is no store rbd"),
         "{warnings:?}"
     );
+    assert!(warnings[3].starts_with("g.conf:6: whoever"), "{warnings:?}");
 }
 
 #[test]
@@ -210,6 +212,39 @@ fn unknown_and_idle_keys_are_told_apart() {
             "g.conf:7: [keystone_authtoken] has options without effect in this release, auth_url among them",
         ]
     );
+}
+
+#[test]
+fn the_default_store_is_one_of_those_in_use() {
+    assert_eq!(
+        wrong("[glance_store]\ndefault_store = s3\n"),
+        "g.conf:2: [glance_store] default_store = \"s3\": wanted one of stores, file,http"
+    );
+    assert_eq!(
+        wrong("[glance_store]\nstores = http\n"),
+        "g.conf:2: [glance_store] stores = \"http\": wanted a list with file in it"
+    );
+    sound("[glance_store]\nstores = http\ndefault_store = http\n");
+}
+
+#[test]
+fn sources_are_filtered_as_glance_does() {
+    let (config, _) = sound("");
+    let sources = &config.sources;
+    assert_eq!(sources.allowed_schemes, ["http", "https"]);
+    assert_eq!(sources.allowed_ports, [80, 443, 8080]);
+    assert!(sources.allowed_hosts.is_empty() && !sources.allow_private_addresses);
+    assert!(!config.http_store.https_insecure);
+    let (config, warnings) = sound(
+        "[import_filtering_opts]\nallowed_schemes = ['https']\nallowed_ports =\n\
+         disallowed_ports = [22, 25]\ndisallowed_hosts = Evil.org\n",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let sources = &config.sources;
+    assert_eq!(sources.allowed_schemes, ["https"]);
+    assert!(sources.allowed_ports.is_empty());
+    assert_eq!(sources.disallowed_ports, [22, 25]);
+    assert_eq!(sources.disallowed_hosts, ["evil.org"]);
 }
 
 /// The names that operators' files hold and that the issue of this release lists as known.

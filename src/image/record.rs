@@ -57,7 +57,8 @@ pub struct Image {
     /// The data, once they are complete; still there while a deletion is being carried out.
     #[serde(default)]
     pub data: Option<ImageData>,
-    /// The upload under way, or one whose remains are still to be removed.
+    /// The upload under way, a copy that waits for its turn, or an upload whose remains are
+    /// still to be removed.
     #[serde(default)]
     pub upload: Option<Upload>,
 }
@@ -120,7 +121,7 @@ impl Image {
     pub fn has_remains(&self) -> bool {
         match self.status {
             Status::Deleted => self.data.is_some() || self.upload.is_some(),
-            Status::Saving => false,
+            Status::Queued | Status::Saving => false,
             _ => self.upload.is_some(),
         }
     }

@@ -14,6 +14,7 @@ use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
+use super::settings;
 use super::start_error::StartError;
 use super::stores::open_stores;
 
@@ -49,9 +50,9 @@ impl App {
             housekeeper,
             ..
         } = self;
-        drop(service);
-        // What it did not finish is found at the next start.
+        service.housekeeper().end();
         let _ = housekeeper.join();
+        drop(service);
     }
 }
 
@@ -172,5 +173,8 @@ fn limits(config: &Config) -> Limits {
             disk_formats: images.disk_formats.clone(),
             container_formats: images.container_formats.clone(),
         },
+        source_rules: settings::source_rules(config),
+        copies: config.copies.copy_from_limit,
+        copy_min_rate_bytes: config.copies.copy_from_min_rate,
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::{FrameSettings, Patience, V1Settings};
 use crate::config::Config;
+use crate::image::{Listed, SourceRules};
 use crate::net::ConnectionSettings;
 
 /// Longest time spent on reading away what a refused client still sends.
@@ -33,5 +34,23 @@ pub(super) fn v1(config: &Config) -> V1Settings {
         },
         public_endpoint: config.listen.public_endpoint.clone(),
         disable_by_file: config.healthcheck.disable_by_file_path.clone(),
+    }
+}
+
+pub(super) fn source_rules(config: &Config) -> SourceRules {
+    let sources = &config.sources;
+    SourceRules {
+        schemes: Listed {
+            allowed: sources.allowed_schemes.clone(),
+            disallowed: sources.disallowed_schemes.clone(),
+        },
+        hosts: Listed {
+            allowed: sources.allowed_hosts.clone(),
+            disallowed: sources.disallowed_hosts.clone(),
+        },
+        ports: Listed {
+            allowed: sources.allowed_ports.clone(),
+            disallowed: sources.disallowed_ports.clone(),
+        },
     }
 }

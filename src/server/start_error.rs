@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::error::Error;
+use crate::net::outgoing::TlsError;
 use crate::registry::OpenError;
 use crate::service::HousekeeperError;
 use crate::store::FileStoreError;
@@ -15,6 +16,8 @@ pub enum StartError {
     Registry(#[from] OpenError),
     #[error(transparent)]
     FileStore(#[from] FileStoreError),
+    #[error("the store http: {0}; see https_ca_certificates_file")]
+    HttpStore(#[from] TlsError),
     #[error("default_store = {0}: there is no such store")]
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use super::settings;
 use super::start_error::StartError;
 use crate::config::{self, Config};
 use crate::log;
-use crate::store::{FileIo, FileStore, FileStoreOptions, Store, Stores};
+use crate::net::outgoing::{NamedReach, TlsOptions};
+use crate::store::{
+    FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions, Store, Stores,
+};
 use crate::transfer::disk::Disk;
 
 /// Opens every store that is in use.
@@ -13,6 +17,9 @@ pub(super) fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartEr
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     if config.store.has("file") {
         stores.push(open_file(config, disk)?);
+    }
+    if config.store.has("http") {
+        stores.push(Arc::new(HttpStore::new(http_store_options(config))?));
     }
     let default_store = config.store.default_store;
     Stores::new(stores, default_store)
@@ -42,5 +49,28 @@ fn file_store_options(config: &Config) -> FileStoreOptions {
             config::StoreIo::Buffered => FileIo::Buffered,
         },
         window_bytes: config.data.upload_window_size,
+    }
+}
+
+fn http_store_options(config: &Config) -> HttpStoreOptions {
+    let http = &config.http_store;
+    let own = [
+        Some(config.listen.api_address()),
+        config.listen.admin_address(),
+    ];
+    HttpStoreOptions {
+        connect_timeout: http.http_store_connect_timeout,
+        answer_timeout: http.http_store_answer_timeout,
+        stall_timeout: http.http_store_stall_timeout,
+        max_redirects: http.http_store_max_redirects,
+        rules: settings::source_rules(config),
+        reach: NamedReach {
+            private: config.sources.allow_private_addresses,
+            own: own.into_iter().flatten().collect(),
+        },
+        tls: TlsOptions {
+            ca_file: http.https_ca_certificates_file.clone(),
+            insecure: http.https_insecure,
+        },
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::balance::{Balance, Counted, Handover};
 use crate::net::{self, ConnectionSettings, Handler};
+use crate::service::InFlight;
 use crate::transfer::Blocking;
 use crate::transfer::disk::IoBackend;
 
@@ -30,6 +31,8 @@ pub(super) struct Worker {
     pub(super) balance: Balance,
     /// Connections that all workers together may still take.
     pub(super) room: Arc<Semaphore>,
+    /// Uploads and copies; some may go on when no connection is left.
+    pub(super) in_flight: InFlight,
     pub(super) drain: watch::Receiver<bool>,
 }
 
@@ -76,6 +79,7 @@ impl Worker {
         self.empty_queue(&listener, &handler);
         drop(listener);
         self.balance.all_ended().await;
+        self.in_flight.all_ended().await;
         Ok(())
     }
 

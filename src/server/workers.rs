@@ -34,6 +34,7 @@ pub(super) fn start(
             blocking: app.blocking(),
             balance: balance.clone(),
             room: Arc::clone(&room),
+            in_flight: app.service.in_flight().clone(),
             drain: drain.clone(),
         };
         threads.push(start_one(app, worker, socket, inbox, ready.clone())?);

@@ -28,19 +28,6 @@ pub(super) fn over_cap(cap: u64) -> Error {
     )
 }
 
-/// Refuses sources: no configured store reads from elsewhere.
-pub(super) fn check_sources(fields: &Fields) -> Result<()> {
-    match fields.location.as_ref().or(fields.copy_from.as_ref()) {
-        None => Ok(()),
-        Some(source) if source.is_empty() => {
-            Err(invalid("The source of an image cannot be empty."))
-        }
-        Some(_) => Err(invalid(
-            "External source is not supported: no configured store reads it.",
-        )),
-    }
-}
-
 /// What happens to properties that an update does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purge {

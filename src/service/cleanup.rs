@@ -24,7 +24,9 @@ impl Service {
         let mut recovered = Recovered::default();
         for record in self.registry.list(&everything()).await? {
             let mut image = record.image.clone();
-            if image.status == Status::Saving {
+            // A copy that never had its turn is still queued.
+            let awaits_turn = image.status == Status::Queued && image.upload.is_some();
+            if image.status == Status::Saving || awaits_turn {
                 recovered.interrupted_uploads += 1;
                 image.status = Status::Killed;
                 image.updated_at = now_after(image.updated_at);

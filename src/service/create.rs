@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply, check_fields, check_property_quota, check_sources};
+use super::apply::{Purge, apply, check_fields, check_property_quota};
+use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, now};
 use crate::error::Result;
 use crate::image::{Caller, Fields, Image, ImageId, Status};
 use crate::registry::Record;
+use crate::store::Store;
 
 impl Service {
-    /// Registers an image; with data, takes them in and returns when they are safe.
+    /// Registers an image; with data, takes them in and returns when they are safe; with a
+    /// source to copy from, begins to copy and returns.
     ///
     /// A failure after the image is registered leaves a record that tells so: `queued` when
     /// the formats are missing, `killed` when the data were not what was promised.
     ///
     /// # Errors
-    /// `Invalid`, `Conflict` for an identifier that is taken, `TooLarge` past a quota, and
-    /// those of an upload.
+    /// `Invalid`, `NotFound` for a source that cannot be read, `Conflict` for an identifier
+    /// that is taken, `TooLarge` past a quota, and those of an upload.
     pub async fn create<S: Source>(
         self: &Arc<Self>,
         caller: &Caller,
@@ -27,17 +30,38 @@ impl Service {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
         check_property_quota(&self.limits, &fields.properties)?;
-        check_sources(&fields)?;
+        let named = self.named_source(&fields)?;
         let store = self.stores.choose(fields.store.as_deref())?;
+        let source = match named {
+            Some(named) => Some(self.measure(named).await?),
+            None => None,
+        };
+        let one_source = check_one_source(&fields, data.is_some());
         // An image that is stated to be empty has all its data already.
         let is_empty = fields.size_bytes == Some(0);
         let mut image = self.new_image(caller, fields);
-        let Some(data) = data else {
-            if is_empty {
-                image.status = Status::Active;
+        if let Err(several) = one_source {
+            self.registry.insert(image).await?;
+            return Err(several);
+        }
+        match (data, source) {
+            (Some(data), _) => self.create_with_data(image, store, data).await,
+            (None, Some(source)) => self.create_from(image, store, source).await,
+            (None, None) => {
+                if is_empty {
+                    image.status = Status::Active;
+                }
+                self.registry.insert(image).await
             }
-            return self.registry.insert(image).await;
-        };
+        }
+    }
+
+    async fn create_with_data<S: Source>(
+        self: &Arc<Self>,
+        mut image: Image,
+        store: Arc<dyn Store>,
+        data: Data<S>,
+    ) -> Result<Arc<Record>> {
         if let Some(missing) = missing_format(&image) {
             self.registry.insert(image).await?;
             return Err(missing);
@@ -51,6 +75,26 @@ impl Service {
         let begun = Begun::new(&self.in_flight, store, &mut image);
         self.registry.insert(image).await?;
         self.upload(begun, data).await
+    }
+
+    async fn create_from(
+        self: &Arc<Self>,
+        mut image: Image,
+        store: Arc<dyn Store>,
+        source: MeasuredSource,
+    ) -> Result<Arc<Record>> {
+        source.state_size(&mut image);
+        match self.adopt(&mut image, source, store) {
+            Ok(copy) => {
+                let record = self.registry.insert(image).await?;
+                copy.into_iter().for_each(|copy| self.copy(copy));
+                Ok(record)
+            }
+            Err(refusal) => {
+                self.registry.insert(image).await?;
+                Err(refusal)
+            }
+        }
     }
 
     fn new_image(&self, caller: &Caller, fields: Fields) -> Image {

@@ -5,6 +5,7 @@
 
 mod apply;
 mod cleanup;
+mod copy;
 mod create;
 mod delete;
 mod download;
@@ -13,6 +14,7 @@ mod in_flight;
 mod list;
 mod members;
 mod parcels;
+mod named_source;
 mod show;
 mod update;
 mod upload;
@@ -20,8 +22,12 @@ mod upload;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
+
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, FormatRules, Image, ImageId, Refusal, Timestamp, may_modify};
+use crate::image::{
+    Caller, FormatRules, Image, ImageId, Refusal, SourceRules, Timestamp, may_modify,
+};
 use crate::registry::{Census, Record, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
@@ -61,6 +67,12 @@ pub struct Limits {
     pub verify_downloads: bool,
     /// Which formats there are.
     pub formats: FormatRules,
+    /// What clients may name as the source of an image's data.
+    pub source_rules: SourceRules,
+    /// Most copies under way at a time; others wait.
+    pub copies: usize,
+    /// Least bytes a second that the source of a copy must send; zero for any.
+    pub copy_min_rate_bytes: u64,
 }
 
 /// Everything the verbs need. Shared by all workers.
@@ -71,6 +83,7 @@ pub struct Service {
     blocks: BlockPool,
     limits: Limits,
     in_flight: InFlight,
+    copies: Semaphore,
     housekeeper: Housekeeper,
 }
 
@@ -89,6 +102,7 @@ impl Service {
             stores,
             hashes,
             blocks,
+            copies: Semaphore::new(limits.copies),
             limits,
             in_flight: InFlight::default(),
             housekeeper,
@@ -103,6 +117,11 @@ impl Service {
     /// The uploads under way.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
+    }
+
+    /// Who removes things.
+    pub fn housekeeper(&self) -> &Housekeeper {
+        &self.housekeeper
     }
 
     /// Whether images can be read and written, and how many there are.

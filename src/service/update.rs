@@ -2,25 +2,43 @@
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply, check_fields, check_property_quota, check_sources};
+use super::apply::{Purge, apply, check_fields, check_property_quota};
+use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{MOST_RETRIES, Service, forbidden, now_after, too_busy};
+use super::{MOST_RETRIES, Service, forbidden, invalid, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Fields, Image, ImageId, Status};
-use crate::registry::{Record, Version};
+use crate::registry::Record;
+use crate::store::Store;
 
-/// What an update found when it looked at the image.
-enum Plan {
-    /// Nothing but metadata changes.
-    Metadata(Image),
-    /// The data that came are refused after the change is made.
-    Refuse(Image, Error),
-    /// The data are taken in.
-    Upload(Image, Begun),
+/// What an update makes of the image that it looked at.
+struct Plan {
+    image: Image,
+    then: Then,
+}
+
+/// What follows once the record is written.
+enum Then {
+    /// Nothing.
+    Done,
+    /// The data or the source that came are refused.
+    Refuse(Error),
+    Upload(Begun),
+    Copy(PendingCopy),
+}
+
+/// A request to change an image.
+struct Change<'a> {
+    caller: &'a Caller,
+    fields: &'a Fields,
+    purge: Purge,
+    /// Whether the data that come are just bytes, if some come.
+    data_is_octets: Option<bool>,
 }
 
 impl Service {
-    /// Changes an image; with data, takes them in and returns when they are safe.
+    /// Changes an image; with data, takes them in and returns when they are safe; with a
+    /// source to copy from, begins to copy and returns.
     ///
     /// # Errors
     /// `Invalid`, `NotFound`, `Forbidden` for what may not change, `Conflict` for data on an
@@ -35,77 +53,120 @@ impl Service {
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
+        let change = Change {
+            caller,
+            fields: &fields,
+            purge,
+            data_is_octets: data.as_ref().map(|data| data.is_octets),
+        };
+        let mut source = None;
         for _ in 0..MOST_RETRIES {
             let record = self.modifiable(caller, id).await?;
-            let data_kind = data.as_ref().map(|data| data.is_octets);
-            let plan = self.plan(caller, &record.image, &fields, purge, data_kind)?;
-            match self.carry_out(plan, record.version).await {
+            let plan = self.plan(&change, &record.image, &mut source).await?;
+            match self.registry.replace(plan.image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
                 Err(error) => return Err(error),
-                Ok((record, None)) => return Ok(record),
-                Ok((record, Some(begun))) => {
-                    return match data {
-                        Some(data) => self.upload(begun, data).await,
-                        None => Ok(record),
-                    };
-                }
+                Ok(record) => return self.carry_out(plan.then, record, data).await,
             }
         }
         let record = self.show(caller, id).await?;
         Err(too_busy(&record.image))
     }
 
-    /// Decides what the request makes of the image as it is now.
-    fn plan(
+    /// Decides what the request makes of the image as it is now. A source is asked once,
+    /// after everything that can be refused without it.
+    async fn plan(
         &self,
-        caller: &Caller,
+        change: &Change<'_>,
         current: &Image,
-        fields: &Fields,
-        purge: Purge,
-        data_is_octets: Option<bool>,
+        source: &mut Option<MeasuredSource>,
     ) -> Result<Plan> {
-        check_immutable(caller, current, fields)?;
-        if data_is_octets.is_some() && current.status != Status::Queued {
+        let fields = change.fields;
+        check_immutable(change.caller, current, fields)?;
+        if change.data_is_octets.is_some() && !awaits_data(current) {
             return Err(not_queued(current));
         }
-        check_sources(fields)?;
+        let named = self.named_source(fields)?;
+        if named.is_some() && !awaits_data(current) {
+            return Err(invalid(
+                "Attempted to update Location field for an image not in queued status.",
+            ));
+        }
         let store = self.stores.choose(fields.store.as_deref())?;
-        let mut image = current.clone();
-        // Data and properties in one request: the data are the point, nothing is purged.
-        let purge = if data_is_octets.is_some() {
-            Purge::Nothing
-        } else {
-            purge
+        let mut image = self.changed(change, current)?;
+        if let (Some(named), None) = (named, &source) {
+            *source = Some(self.measure(named).await?);
+        }
+        let one_source = check_one_source(fields, change.data_is_octets.is_some());
+        let then = match (one_source, source.clone(), change.data_is_octets) {
+            (Err(several), ..) => Then::Refuse(several),
+            (Ok(()), Some(source), _) => self.plan_source(&mut image, source, store),
+            (Ok(()), None, Some(is_octets)) => self.plan_data(&mut image, is_octets, store),
+            (Ok(()), None, None) => Then::Done,
         };
-        apply(caller, fields.clone(), purge, &mut image);
-        check_property_quota(&self.limits, &image.properties)?;
-        image.updated_at = now_after(current.updated_at);
-        let Some(is_octets) = data_is_octets else {
-            return Ok(Plan::Metadata(image));
-        };
-        if let Some(missing) = missing_format(&image) {
-            return Ok(Plan::Refuse(image, missing));
+        Ok(Plan { image, then })
+    }
+
+    fn plan_source(
+        &self,
+        image: &mut Image,
+        source: MeasuredSource,
+        store: Arc<dyn Store>,
+    ) -> Then {
+        source.state_size(image);
+        match self.adopt(image, source, store) {
+            Ok(None) => Then::Done,
+            Ok(Some(copy)) => Then::Copy(copy),
+            Err(refusal) => Then::Refuse(refusal),
+        }
+    }
+
+    fn plan_data(&self, image: &mut Image, is_octets: bool, store: Arc<dyn Store>) -> Then {
+        if let Some(missing) = missing_format(image) {
+            return Then::Refuse(missing);
         }
         if !is_octets {
             image.status = Status::Killed;
-            return Ok(Plan::Refuse(image, wrong_content_type()));
+            return Then::Refuse(wrong_content_type());
         }
-        let begun = Begun::new(&self.in_flight, store, &mut image);
-        Ok(Plan::Upload(image, begun))
+        Then::Upload(Begun::new(&self.in_flight, store, image))
     }
 
-    async fn carry_out(&self, plan: Plan, seen: Version) -> Result<(Arc<Record>, Option<Begun>)> {
-        match plan {
-            Plan::Metadata(image) => Ok((self.registry.replace(image, seen).await?, None)),
-            Plan::Upload(image, begun) => {
-                Ok((self.registry.replace(image, seen).await?, Some(begun)))
+    /// The image with the request's fields.
+    fn changed(&self, change: &Change<'_>, current: &Image) -> Result<Image> {
+        let mut image = current.clone();
+        // Data and properties in one request: the data are the point, nothing is purged.
+        let purge = match change.data_is_octets {
+            Some(_) => Purge::Nothing,
+            None => change.purge,
+        };
+        apply(change.caller, change.fields.clone(), purge, &mut image);
+        check_property_quota(&self.limits, &image.properties)?;
+        image.updated_at = now_after(current.updated_at);
+        Ok(image)
+    }
+
+    async fn carry_out<S: Source>(
+        self: &Arc<Self>,
+        then: Then,
+        record: Arc<Record>,
+        data: Option<Data<S>>,
+    ) -> Result<Arc<Record>> {
+        match (then, data) {
+            (Then::Refuse(refusal), _) => Err(refusal),
+            (Then::Upload(begun), Some(data)) => self.upload(begun, data).await,
+            (Then::Copy(copy), _) => {
+                self.copy(copy);
+                Ok(record)
             }
-            Plan::Refuse(image, refusal) => {
-                self.registry.replace(image, seen).await?;
-                Err(refusal)
-            }
+            (Then::Done | Then::Upload(_), _) => Ok(record),
         }
     }
+}
+
+/// Whether an image may still get its data. One that is to be copied has a source already.
+fn awaits_data(image: &Image) -> bool {
+    image.status == Status::Queued && image.upload.is_none()
 }
 
 /// What no request may change, and what only an administrator may (CVE-2015-5251).

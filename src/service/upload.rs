@@ -56,15 +56,22 @@ struct Received {
 }
 
 impl Begun {
-    /// Makes the image `saving`. Known as under way before the record is written, so that
-    /// whoever deletes the image finds somebody to stop.
+    /// Makes the image `saving`.
     pub(super) fn new(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
+        let begun = Self::reserve(in_flight, store, image);
+        image.status = Status::Saving;
+        begun
+    }
+
+    /// Names the upload in the image's record, which stays `queued` until it begins. Known
+    /// as under way before the record is written, so that whoever deletes the image finds
+    /// somebody to stop.
+    pub(super) fn reserve(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
         let upload = Upload {
             id: Uuid::new_v4(),
             store: store.name().to_owned(),
             started_at: now(),
         };
-        image.status = Status::Saving;
         image.upload = Some(upload.clone());
         Self {
             image: image.id,
@@ -73,6 +80,16 @@ impl Begun {
             upload,
             store,
         }
+    }
+
+    /// The image it is for.
+    pub(super) fn image(&self) -> ImageId {
+        self.image
+    }
+
+    /// Returns when the upload is told to stop.
+    pub(super) async fn stopped(&self) {
+        self.underway.stopped().await;
     }
 }
 
@@ -97,7 +114,6 @@ impl Service {
     }
 
     async fn take_in<S: Source>(&self, begun: Begun, data: Data<S>) -> Result<Arc<Record>> {
-        let (image, upload) = (begun.image, begun.upload.id);
         let mut removed = false;
         let failure = match self.store_data(&begun, data, &mut removed).await {
             Ok((location, received)) => match self.activate(&begun, location, received).await {
@@ -106,12 +122,19 @@ impl Service {
             },
             Err(error) => error,
         };
+        Err(self.fail(begun, failure, removed).await)
+    }
+
+    /// Ends an upload that failed: what whoever waits for it is to be told.
+    pub(super) async fn fail(&self, begun: Begun, failure: Error, removed: bool) -> Error {
+        let (image, upload) = (begun.image, begun.upload.id);
         metrics::upload_failed(failure.kind());
         // From here on nobody needs to be stopped: the housekeeper may remove what is left.
         drop(begun.underway);
-        match self.give_up(&image, upload, removed).await? {
-            Status::Killed => Err(failure),
-            _ => Err(deleted_meanwhile(&image)),
+        match self.give_up(&image, upload, removed).await {
+            Ok(Status::Killed) => failure,
+            Ok(_) => deleted_meanwhile(&image),
+            Err(error) => error,
         }
     }
 
@@ -130,7 +153,7 @@ impl Service {
             .await?;
         let received = tokio::select! {
             biased;
-            () = begun.underway.stopped() => Err(deleted_meanwhile(&begun.image)),
+            () = begun.stopped() => Err(deleted_meanwhile(&begun.image)),
             received = self.receive(begun, &mut *writer, data.source) => received,
         };
         let received = match received {
@@ -207,7 +230,7 @@ impl Service {
     }
 
     /// The record, as long as this upload is the one that fills it.
-    async fn current(&self, begun: &Begun) -> Result<Arc<Record>> {
+    pub(super) async fn current(&self, begun: &Begun) -> Result<Arc<Record>> {
         let record = self.registry.get(&begun.image).await?;
         record
             .filter(|record| is_current(&record.image, begun.upload.id))
@@ -282,10 +305,11 @@ async fn pass_on(block: Bytes, writer: &mut dyn Writer, hash: &mut Md5Stream) ->
 }
 
 fn is_current(image: &Image, upload: Uuid) -> bool {
-    image.status == Status::Saving && image.upload.as_ref().is_some_and(|own| own.id == upload)
+    matches!(image.status, Status::Queued | Status::Saving)
+        && image.upload.as_ref().is_some_and(|own| own.id == upload)
 }
 
-fn deleted_meanwhile(id: &ImageId) -> Error {
+pub(super) fn deleted_meanwhile(id: &ImageId) -> Error {
     let message = format!("Image {id} was deleted while its data were arriving.");
     Error::new(Kind::DeletedMeanwhile, message)
 }

@@ -1,4 +1,4 @@
-//! What every store that takes data must do: plain functions over the trait.
+//! What every store must do: plain functions over the trait.
 
 use std::os::unix::fs::FileExt;
 
@@ -10,7 +10,7 @@ use crate::error::Kind;
 use crate::image::{ImageId, Location, Timestamp, Upload};
 use crate::transfer::{BlockPool, Payload};
 
-/// Every behaviour.
+/// Every behaviour of a store that takes data.
 pub async fn all(store: &dyn Store) {
     what_is_committed_is_there(store).await;
     ranges_are_exact(store).await;
@@ -19,6 +19,43 @@ pub async fn all(store: &dyn Store) {
     discard_removes_both_ends(store).await;
     deleting_twice_is_fine(store).await;
     a_wrong_size_is_no_image(store).await;
+}
+
+/// Every behaviour of a store that only reads: an object that has these bytes, at least two,
+/// and a location that has none.
+pub async fn reads(store: &dyn Store, object: &Location, data: &[u8], missing: &Location) {
+    let len = data.len();
+    assert_eq!(store.size(object).await.unwrap(), len as u64);
+    for (from, to) in [
+        (0, len),
+        (0, 1),
+        (1, len),
+        (len - 1, len),
+        (len / 3, len / 2),
+    ] {
+        let wanted = Wanted {
+            offset: from as u64,
+            len: (to - from) as u64,
+            object_bytes: len as u64,
+        };
+        assert!(read(store, object, wanted).await == data[from..to]);
+    }
+    for wrong in [len - 1, len + 1] {
+        let wrong = store.open(object, whole(wrong)).await;
+        assert_eq!(wrong.err().map(|error| error.kind()), Some(Kind::Internal));
+    }
+    let kinds = [
+        store.size(missing).await.err(),
+        store.open(missing, whole(len)).await.err(),
+    ];
+    let kinds = kinds.map(|error| error.map(|error| error.kind()));
+    assert_eq!(kinds, [Some(Kind::NotFound); 2]);
+    let (image, upload) = upload(store);
+    let refused = store.create(&image, &upload, None).await.err();
+    assert_eq!(refused.map(|error| error.kind()), Some(Kind::StoreReadOnly));
+    store.discard(&image, &upload).await.unwrap();
+    store.delete(object).await.unwrap();
+    assert!(read(store, object, whole(len)).await == data);
 }
 
 fn upload(store: &dyn Store) -> (ImageId, Upload) {
@@ -57,6 +94,11 @@ fn whole(len: usize) -> Wanted {
         len: len as u64,
         object_bytes: len as u64,
     }
+}
+
+/// All bytes of an object of this length.
+pub async fn read_whole(store: &dyn Store, location: &Location, len: usize) -> Vec<u8> {
+    read(store, location, whole(len)).await
 }
 
 async fn read(store: &dyn Store, location: &Location, wanted: Wanted) -> Vec<u8> {

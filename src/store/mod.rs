@@ -3,6 +3,7 @@
 #[doc(hidden)]
 pub mod conformance;
 mod file;
+mod http;
 mod observed;
 mod stores;
 
@@ -14,6 +15,7 @@ use crate::image::{ImageId, Location, Upload};
 use crate::transfer::Payload;
 
 pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
+pub use http::{HttpStore, HttpStoreOptions};
 pub use stores::Stores;
 
 /// The part of an object that is wanted, and what the registry knows of the whole.
@@ -41,6 +43,13 @@ pub trait Store: Send + Sync {
         self.schemes().first().copied().unwrap_or_default()
     }
 
+    /// Those of its schemes whose objects a client may name as an image's source: the store
+    /// reads them with no authority but what the location itself carries, judges the address
+    /// before it dials, and leaves the object alone when the image is deleted.
+    fn source_schemes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The wanted bytes of an object.
     ///
     /// # Errors
@@ -53,7 +62,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` when the object is not there; `Unavailable` when the backend cannot be
-    /// asked, or does not know.
+    /// asked, `Internal` when it does not know; `Invalid` when the location itself names an
+    /// address that may not be reached.
     async fn size(&self, location: &Location) -> Result<u64>;
 
     /// Begins to write an image's data. The upload must be in the registry already: should

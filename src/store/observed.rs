@@ -28,10 +28,10 @@ impl Observed {
     ) -> Result<T> {
         let began = Instant::now();
         let result = future.await;
-        // That something is not there is an answer, not a failure of the store.
+        // That something is not there, or not allowed, is no failure of the store.
         let ok = match &result {
             Ok(_) => true,
-            Err(error) => error.kind() == Kind::NotFound,
+            Err(error) => matches!(error.kind(), Kind::NotFound | Kind::Invalid),
         };
         metrics::store_operation(self.name(), operation, ok, began.elapsed());
         result
@@ -42,6 +42,10 @@ impl Observed {
 impl Store for Observed {
     fn schemes(&self) -> &'static [&'static str] {
         self.store.schemes()
+    }
+
+    fn source_schemes(&self) -> &'static [&'static str] {
+        self.store.source_schemes()
     }
 
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {

@@ -57,11 +57,20 @@ impl Stores {
         })
     }
 
-    fn find(&self, scheme: &str) -> Option<&Arc<dyn Store>> {
-        let has_scheme = |store: &&Arc<dyn Store>| {
-            let schemes = store.schemes().iter();
-            schemes.copied().any(|own| own.eq_ignore_ascii_case(scheme))
-        };
-        self.stores.iter().find(has_scheme)
+    /// The store that reads a location which a client names as an image's source; `None`
+    /// when clients may name none of that scheme.
+    pub fn of_source(&self, location: &Location) -> Option<Arc<dyn Store>> {
+        let store = self.find(location.scheme())?;
+        has(store.source_schemes(), location.scheme()).then(|| Arc::clone(store))
     }
+
+    fn find(&self, scheme: &str) -> Option<&Arc<dyn Store>> {
+        self.stores
+            .iter()
+            .find(|store| has(store.schemes(), scheme))
+    }
+}
+
+fn has(schemes: &[&str], scheme: &str) -> bool {
+    schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme))
 }

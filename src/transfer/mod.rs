@@ -4,6 +4,7 @@ mod block;
 mod blocking;
 pub mod disk;
 pub mod md5;
+mod pace;
 pub mod page_cache;
 mod payload;
 mod pipe;
@@ -12,6 +13,7 @@ mod remote;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
 pub use blocking::{Blocking, BlockingThreads};
+pub use pace::Pace;
 pub use payload::{FileSlice, Payload};
 pub use relay::Relay;
 pub use remote::{Arrived, DEFAULT_STALL, Frames, Origin, Part, Remote, SocketPart};

@@ -19,9 +19,13 @@ pub type Frames = UnsyncBoxBody<Bytes, BoxError>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Times an object may be asked for again, at the byte where it was cut, without a byte of
-/// progress between.
+/// Times an object may be asked for again, at the byte where it was cut, without progress
+/// worth the name between.
 const MOST_RESUMES: u32 = 3;
+
+/// Progress worth the name. An origin that hands out an object byte by byte, a connection
+/// each, is given up; one that is cut now and then is not.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// The wait before a second request without progress; longer before each further one.
 const RESUME_WAIT: Duration = Duration::from_millis(500);
@@ -71,6 +75,8 @@ pub struct Remote {
     left: u64,
     stall: Duration,
     resumes: u32,
+    /// Bytes that have come since an origin last broke off.
+    since_cut: u64,
     check: Option<Check>,
 }
 
@@ -103,6 +109,7 @@ impl Remote {
             left: len,
             stall: DEFAULT_STALL,
             resumes: 0,
+            since_cut: 0,
             check: None,
         })
     }
@@ -168,7 +175,7 @@ impl Remote {
     pub async fn arrived(&mut self) -> Result<Option<Arrived<'_>>> {
         while self.left > 0 {
             let Some(mut part) = self.part.take() else {
-                self.part = Some(self.origin.open(self.offset, self.left).await?);
+                self.reopen().await?;
                 continue;
             };
             let arrival = tokio::time::timeout(self.stall, part.arrival()).await;
@@ -245,14 +252,32 @@ impl Remote {
         }
         self.offset += bytes;
         self.left -= bytes;
-        self.resumes = 0;
+        self.since_cut += bytes;
         Ok(())
+    }
+
+    /// Asks for what is left. An origin that restarts refuses connections for a moment.
+    async fn reopen(&mut self) -> Result<()> {
+        match self.origin.open(self.offset, self.left).await {
+            Ok(part) => {
+                self.part = Some(part);
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), Kind::Unavailable { .. }) => {
+                self.resume(Some(error.into())).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets go of a part that was cut. What is left is asked for again, unless that did not
     /// help before.
     async fn resume(&mut self, cause: Option<BoxError>) -> Result<()> {
         self.part = None;
+        if self.since_cut >= PROGRESS_BYTES {
+            self.resumes = 0;
+        }
+        self.since_cut = 0;
         self.resumes += 1;
         if self.resumes > MOST_RESUMES {
             let error = unavailable("The store broke off in the middle of the image.");

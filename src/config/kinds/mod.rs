@@ -2,6 +2,7 @@
 //!
 //! The words stand in the sample file and in the error of a bad value, so the two cannot differ.
 
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use lists::{NumberList, WordList};
 
 /// How the text of one option becomes a value.
 pub(crate) trait Kind {

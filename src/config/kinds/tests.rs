@@ -117,3 +117,26 @@ fn choices_are_words() {
     assert_eq!(kind.parse("B"), None);
     assert_eq!(kind.wanted(), "one of a, b");
 }
+
+#[test]
+fn lists_may_be_empty_bracketed_and_quoted() {
+    let words = |text| WordList.parse(text).map(|words| words.join(" "));
+    for text in [
+        "http,HTTPS",
+        "[http, https]",
+        "['http', \"https\"]",
+        " http ,, https",
+    ] {
+        assert_eq!(words(text).as_deref(), Some("http https"), "{text}");
+    }
+    for text in ["", "[]", ","] {
+        assert_eq!(words(text).as_deref(), Some(""), "{text}");
+    }
+    assert_eq!(words("a b"), None);
+    let ports = NumberList::<u16>::new(1, 65_535);
+    assert_eq!(ports.parse("[80, 443]"), Some(vec![80, 443]));
+    assert_eq!(ports.parse(""), Some(vec![]));
+    for bad in ["0", "65536", "80;443", "http", "-1"] {
+        assert_eq!(ports.parse(bad), None, "{bad:?}");
+    }
+}

@@ -6,12 +6,14 @@
 mod images;
 mod log;
 mod server;
+mod sources;
 mod storage;
 mod store_names;
 
 pub use images::ImagesConfig;
 pub use log::LogConfig;
 pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
+pub use sources::{CopiesConfig, HttpStoreConfig, SourcesConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
 pub(crate) use store_names::store_named;
 
@@ -30,12 +32,18 @@ pub struct Config {
     pub data: DataConfig,
     /// Limits and formats of images and lists.
     pub images: ImagesConfig,
+    /// Copies from elsewhere.
+    pub copies: CopiesConfig,
     /// The embedded registry.
     pub registry: RegistryConfig,
     /// What is logged, and where to.
     pub log: LogConfig,
     /// The store of image data.
     pub store: StoreConfig,
+    /// The store that reads from web servers.
+    pub http_store: HttpStoreConfig,
+    /// What clients may name as a source.
+    pub sources: SourcesConfig,
     /// What `/healthcheck` looks at.
     pub healthcheck: HealthcheckConfig,
 }
@@ -48,9 +56,12 @@ impl Config {
             http: HttpConfig::read(values)?,
             data: DataConfig::read(values)?,
             images: ImagesConfig::read(values)?,
+            copies: CopiesConfig::read(values)?,
             registry: RegistryConfig::read(values)?,
             log: LogConfig::read(values)?,
             store: StoreConfig::read(values)?,
+            http_store: HttpStoreConfig::read(values)?,
+            sources: SourcesConfig::read(values)?,
             healthcheck: HealthcheckConfig::read(values)?,
         })
     }
@@ -63,9 +74,12 @@ pub(crate) fn groups() -> Vec<Group> {
         HttpConfig::group(),
         DataConfig::group(),
         ImagesConfig::group(),
+        CopiesConfig::group(),
         RegistryConfig::group(),
         LogConfig::group(),
         StoreConfig::group(),
+        HttpStoreConfig::group(),
+        SourcesConfig::group(),
         HealthcheckConfig::group(),
     ]
 }

@@ -35,7 +35,7 @@ pub(super) enum Socket {
 impl Dialer {
     pub(super) fn new(options: &ClientOptions) -> Self {
         Self {
-            reach: options.reach,
+            reach: options.reach.clone(),
             connect_timeout: options.connect_timeout,
             tls: TlsConnector::from(Arc::clone(&options.tls)),
         }
@@ -61,10 +61,7 @@ impl Dialer {
         let found = lookup_host((target.host.as_str(), target.port)).await;
         let addresses: Vec<_> = found.map_err(OutgoingError::Resolve)?.collect();
         // One bad address among good ones is how a name is made to lead inside.
-        if addresses
-            .iter()
-            .all(|address| self.reach.allows(address.ip()))
-        {
+        if addresses.iter().all(|address| self.reach.allows(*address)) {
             Ok(addresses)
         } else {
             Err(OutgoingError::Forbidden)

@@ -20,5 +20,5 @@ pub use bodies::{empty, full};
 pub use client::Client;
 pub use error::OutgoingError;
 pub use options::ClientOptions;
-pub use reach::Reach;
+pub use reach::{NamedReach, Reach};
 pub use tls::{TlsError, TlsOptions, client_config};

@@ -1,62 +1,124 @@
 //! Which addresses may be dialled.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Which addresses a client may dial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     /// Those that the operator wrote down: any.
     Any,
-    /// Those that a user named: none of this machine, of a private network, or of the
-    /// link, where services trust whoever reaches them.
-    Public,
+    /// Those that a user named.
+    Named(NamedReach),
+}
+
+/// What may be dialled of what a user named: none of this machine, of a private network,
+/// or of the link, where services trust whoever reaches them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedReach {
+    /// Whether this machine and private networks may be reached all the same. The link,
+    /// where clouds have their metadata service, stays out of reach.
+    pub private: bool,
+    /// Where this process listens itself, which is never dialled.
+    pub own: Vec<SocketAddr>,
 }
 
 impl Reach {
     /// Whether an address may be dialled.
-    pub(super) fn allows(self, address: IpAddr) -> bool {
-        match (self, address) {
-            (Self::Any, _) => true,
-            (Self::Public, IpAddr::V4(address)) => is_public_v4(address),
-            (Self::Public, IpAddr::V6(address)) => is_public_v6(address),
+    pub(super) fn allows(&self, address: SocketAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(named) => named.allows(address),
         }
     }
 }
 
-/// Whether an address is of the public Internet (IANA's special-purpose registry).
+impl NamedReach {
+    fn allows(&self, address: SocketAddr) -> bool {
+        let ip = carried(address.ip());
+        let is_reachable = if self.private {
+            !is_never_named(ip)
+        } else {
+            is_public(ip)
+        };
+        is_reachable && !self.is_own(SocketAddr::new(ip, address.port()))
+    }
+
+    fn is_own(&self, address: SocketAddr) -> bool {
+        self.own.iter().any(|own| {
+            let is_same = own.ip().to_canonical() == address.ip();
+            let is_ours = own.ip().is_unspecified() && is_of_this_machine(address.ip());
+            own.port() == address.port() && (is_same || is_ours)
+        })
+    }
+}
+
+/// Whether this machine has the address: what it sends there comes from that very address.
+/// Nothing is sent to find out.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    // An address without a road to it is not ours, and cannot be dialled either.
+    ip.is_loopback() || source.is_ok_and(|source| source.ip() == ip)
+}
+
+/// An address of IPv6 that stands for one of IPv4 is judged as that one.
+fn carried(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let s = v6.segments();
+    let carried = match s {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return ip,
+        // Mapped, compatible, and NAT64 (RFC 6052).
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            (high, low)
+        }
+        // 6to4 (RFC 3056).
+        [0x2002, high, low, ..] => (high, low),
+        _ => return ip,
+    };
+    let bits = u32::from(carried.0) << 16 | u32::from(carried.1);
+    Ipv4Addr::from_bits(bits).into()
+}
+
+/// Addresses that no image is ever behind.
+fn is_never_named(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224 || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Whether an address is of the public Internet (IANA's special-purpose registries).
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_shared = a == 100 && (64..128).contains(&b);
     let is_protocol = a == 192 && b == 0 && c == 0;
     let is_relay = a == 192 && b == 88 && c == 99;
     let is_benchmark = a == 198 && (18..20).contains(&b);
-    !(a == 0
-        || a >= 240
+    !(is_never_named(address.into())
         || is_shared
         || is_protocol
         || is_relay
         || is_benchmark
         || address.is_loopback()
         || address.is_private()
-        || address.is_link_local()
-        || address.is_multicast()
         || address.is_documentation())
 }
 
-/// Addresses that carry one of IPv4 are judged by that one.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
-    let low = u32::from(s[6]) << 16 | u32::from(s[7]);
-    let carried = match s {
-        // Mapped, compatible, and NAT64 (RFC 6052).
-        [0, 0, 0, 0, 0, 0xffff | 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(low),
-        // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => Some(u32::from(high) << 16 | u32::from(low)),
-        _ => None,
-    };
-    if let Some(carried) = carried {
-        return is_public_v4(Ipv4Addr::from_bits(carried));
-    }
     // Global unicast is 2000::/3; in it Teredo and the like (2001::/23), documentation.
     let is_global = s[0] & 0xe000 == 0x2000;
     let is_protocol = s[0] == 0x2001 && s[1] < 0x200;
@@ -68,51 +130,109 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
+    const PRIVATE: &[&str] = &[
+        "127.0.0.1",
+        "127.8.9.1",
+        "10.0.0.1",
+        "172.16.3.4",
+        "192.168.0.1",
+        "100.64.0.1",
+        "192.0.0.8",
+        "198.18.0.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::7f00:1",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::1",
+        "2002:7f00:1::",
+        "fc00::1",
+        "2001:db8::1",
+        "2001::1",
+        "::ffff:0:7f00:1",
+        "fec0::1",
+    ];
+
+    const NEVER: &[&str] = &[
+        "0.0.0.0",
+        "0.1.2.3",
+        "169.254.169.254",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::ffff:0.0.0.0",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "fe80::1",
+        "ff02::1",
+    ];
+
+    const PUBLIC: &[&str] = &[
+        "8.8.8.8",
+        "172.32.0.1",
+        "100.128.0.1",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+    ];
+
+    fn named(private: bool, own: &[&str]) -> Reach {
+        let own = own.iter().map(|own| own.parse().unwrap()).collect();
+        Reach::Named(NamedReach { private, own })
+    }
+
+    fn allows(reach: &Reach, ip: &str, port: u16) -> bool {
+        reach.allows(SocketAddr::new(ip.parse().unwrap(), port))
+    }
+
     #[test]
     fn what_is_ours_is_not_public() {
-        for address in [
-            "127.0.0.1",
-            "127.8.9.1",
-            "0.0.0.0",
-            "0.1.2.3",
-            "10.0.0.1",
-            "172.16.3.4",
-            "192.168.0.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "192.0.0.8",
-            "198.18.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "::ffff:127.0.0.1",
-            "::ffff:169.254.169.254",
-            "::7f00:1",
-            "64:ff9b::a00:1",
-            "2002:7f00:1::",
-            "fe80::1",
-            "fc00::1",
-            "ff02::1",
-            "2001:db8::1",
-            "2001::1",
-            "fec0::1",
-        ] {
-            assert!(!Reach::Public.allows(address.parse().unwrap()), "{address}");
+        let reach = named(false, &[]);
+        for ip in PRIVATE.iter().chain(NEVER) {
+            assert!(!allows(&reach, ip, 80), "{ip}");
+        }
+        for ip in PUBLIC {
+            assert!(allows(&reach, ip, 80), "{ip}");
         }
     }
 
     #[test]
-    fn what_is_public_is() {
-        for address in [
-            "8.8.8.8",
-            "172.32.0.1",
-            "100.128.0.1",
-            "2606:4700::1111",
-            "::ffff:8.8.8.8",
-        ] {
-            assert!(Reach::Public.allows(address.parse().unwrap()), "{address}");
+    fn private_networks_can_be_opened_but_not_the_link() {
+        let reach = named(true, &[]);
+        for ip in PRIVATE.iter().chain(PUBLIC) {
+            assert!(allows(&reach, ip, 80), "{ip}");
         }
-        assert!(Reach::Any.allows("127.0.0.1".parse().unwrap()));
+        for ip in NEVER {
+            assert!(!allows(&reach, ip, 80), "{ip}");
+        }
+        assert!(allows(&Reach::Any, "169.254.169.254", 80));
+    }
+
+    #[test]
+    fn where_we_listen_is_never_dialled() {
+        let own = named(true, &["127.0.0.1:9292"]);
+        assert!(!allows(&own, "127.0.0.1", 9292));
+        assert!(!allows(&own, "::ffff:127.0.0.1", 9292));
+        assert!(!allows(&own, "::7f00:1", 9292));
+        assert!(allows(&own, "127.0.0.1", 9293));
+        assert!(allows(&own, "127.0.0.2", 9292));
+        for any in ["0.0.0.0:9292", "[::]:9292"] {
+            let own = named(true, &[any]);
+            for ip in ["127.0.0.1", "127.0.0.2", "::1"] {
+                assert!(!allows(&own, ip, 9292), "{any} {ip}");
+            }
+            assert!(allows(&own, "8.8.8.8", 9292));
+            assert!(allows(&own, "127.0.0.1", 80));
+        }
+        assert!(!allows(&named(false, &["8.8.8.8:80"]), "8.8.8.8", 80));
+    }
+
+    #[test]
+    fn our_own_addresses_are_known() {
+        for ip in ["127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(is_of_this_machine(ip.parse().unwrap()), "{ip}");
+        }
+        assert!(!is_of_this_machine("8.8.8.8".parse().unwrap()));
     }
 }

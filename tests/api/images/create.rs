@@ -200,11 +200,10 @@ fn an_unknown_store_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn sources_elsewhere_are_refused_in_this_release() {
+fn sources_that_may_not_be_named_are_refused_without_trace() {
     for header in ["x-image-meta-location", "x-glance-api-copy-from"] {
         for source in [
             "http://127.0.0.1:1/x",
-            "https://example.org/x",
             "file:///etc/passwd",
             "filesystem:///etc/passwd",
             "swift+config://a/b/c",

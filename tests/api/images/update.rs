@@ -297,7 +297,7 @@ fn amazon_formats_complete_each_other_in_each_request() {
 }
 
 #[test]
-fn sources_elsewhere_are_refused_in_this_release() {
+fn sources_that_may_not_be_named_are_refused() {
     let server = Server::shared();
     let (queued, active) = (server.reserve(), server.upload(&[], b"data"));
     for header in ["x-image-meta-location", "x-glance-api-copy-from"] {

@@ -1,0 +1,64 @@
+//! Lists that may be empty, as oslo writes bounded ones: `[http, 'https']`, or without the brackets and quotes.
+
+use super::{Int, Kind};
+
+/// Words, in lower case.
+pub(crate) struct WordList;
+
+impl Kind for WordList {
+    type Value = Vec<String>;
+
+    fn wanted(&self) -> String {
+        "a list of words with commas between, or nothing".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Vec<String>> {
+        let word = |item: &str| {
+            let sound = item.bytes().all(|byte| byte.is_ascii_graphic());
+            sound.then(|| item.to_ascii_lowercase())
+        };
+        items(text).map(word).collect()
+    }
+}
+
+/// Whole numbers within limits.
+pub(crate) struct NumberList<T> {
+    min: u64,
+    max: u64,
+    number: Int<T>,
+}
+
+impl<T> NumberList<T> {
+    /// From `min` to `max`, both allowed.
+    pub fn new(min: u64, max: u64) -> Self {
+        let number = Int::new(min, max, "");
+        Self { min, max, number }
+    }
+}
+
+impl<T: TryFrom<u64>> Kind for NumberList<T> {
+    type Value = Vec<T>;
+
+    fn wanted(&self) -> String {
+        let (min, max) = (self.min, self.max);
+        format!("a list of whole numbers from {min} to {max} with commas between, or nothing")
+    }
+
+    fn parse(&self, text: &str) -> Option<Vec<T>> {
+        items(text).map(|item| self.number.parse(item)).collect()
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let bare = between(text, '[', ']').unwrap_or(text);
+    let items = bare.split(',').map(|item| {
+        let item = item.trim();
+        let unquoted = between(item, '"', '"').or_else(|| between(item, '\'', '\''));
+        unquoted.unwrap_or(item)
+    });
+    items.filter(|item| !item.is_empty())
+}
+
+fn between(text: &str, open: char, close: char) -> Option<&str> {
+    text.strip_prefix(open)?.strip_suffix(close)
+}

@@ -1,0 +1,112 @@
+//! Which addresses a client may name as the source of an image's data.
+
+use super::HttpUri;
+
+/// What an operator allows (`[import_filtering_opts]`), with the meaning Glance gives it.
+/// Whether an address may be reached at all is judged where it is dialled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceRules {
+    /// Schemes, in lower case.
+    pub schemes: Listed<String>,
+    /// Names and addresses of hosts, compared as a whole.
+    pub hosts: Listed<String>,
+    /// Ports; one that a URI leaves out counts as written.
+    pub ports: Listed<u16>,
+}
+
+/// What is allowed, or else what is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// These and no others, unless there are none.
+    pub allowed: Vec<T>,
+    /// All but these. Counts only where nothing is allowed by name.
+    pub disallowed: Vec<T>,
+}
+
+/// Why a client may not name an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SourceRefusal {
+    #[error("its scheme is not allowed")]
+    Scheme,
+    #[error("its host is not allowed")]
+    Host,
+    #[error("its port is not allowed")]
+    Port,
+}
+
+impl SourceRules {
+    /// Judges an address.
+    ///
+    /// # Errors
+    /// [`SourceRefusal`] with the first rule that is broken.
+    pub fn check(&self, uri: &HttpUri) -> Result<(), SourceRefusal> {
+        if !self.schemes.permits(|scheme| scheme == uri.scheme()) {
+            return Err(SourceRefusal::Scheme);
+        }
+        if !self.hosts.permits(|host| uri.has_host(host)) {
+            return Err(SourceRefusal::Host);
+        }
+        if !self.ports.permits(|port| *port == uri.port()) {
+            return Err(SourceRefusal::Port);
+        }
+        Ok(())
+    }
+}
+
+impl<T> Listed<T> {
+    fn permits(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        if self.allowed.is_empty() {
+            !self.disallowed.iter().any(is_it)
+        } else {
+            self.allowed.iter().any(is_it)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rules: &SourceRules, text: &str) -> Result<(), SourceRefusal> {
+        rules.check(&HttpUri::parse(text).unwrap())
+    }
+
+    fn listed<T: Clone>(allowed: &[T], disallowed: &[T]) -> Listed<T> {
+        Listed {
+            allowed: allowed.to_vec(),
+            disallowed: disallowed.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_by_name_shuts_out_the_rest() {
+        let rules = SourceRules {
+            schemes: listed(&["https".to_owned()], &[]),
+            hosts: listed(&["Example.org".to_owned(), "10.0.0.1".to_owned()], &[]),
+            ports: listed(&[443, 8080], &[]),
+        };
+        for (uri, result) in [
+            ("https://example.ORG/x", Ok(())),
+            ("https://10.0.0.1:8080/x", Ok(())),
+            ("http://example.org/x", Err(SourceRefusal::Scheme)),
+            ("https://sub.example.org/x", Err(SourceRefusal::Host)),
+            ("https://example.org:80/x", Err(SourceRefusal::Port)),
+            ("https://u:example.org@evil/x", Err(SourceRefusal::Host)),
+        ] {
+            assert_eq!(check(&rules, uri), result, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_allowed_counts_where_nothing_is() {
+        let rules = SourceRules {
+            schemes: Listed::default(),
+            hosts: listed(&[], &["::1".to_owned(), "evil.org".to_owned()]),
+            ports: listed(&[80], &[80]),
+        };
+        assert_eq!(check(&rules, "http://good.org/"), Ok(()));
+        assert_eq!(check(&rules, "http://EVIL.org/"), Err(SourceRefusal::Host));
+        assert_eq!(check(&rules, "http://[0::1]/"), Err(SourceRefusal::Host));
+        assert_eq!(check(&rules, "https://good.org/"), Err(SourceRefusal::Port));
+    }
+}

@@ -1,0 +1,286 @@
+//! What a web server's answer says about an object.
+
+use std::time::Duration;
+
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, LAST_MODIFIED,
+};
+use http::{HeaderName, HeaderValue, StatusCode, response};
+
+use crate::error::{Error, Kind, Result};
+
+/// When it is worth trying again.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long an object must have been left alone before its time of change tells it from
+/// another (RFC 9110, 8.8.2.2).
+const STEADY: Duration = Duration::from_secs(60);
+
+/// The bytes of an object that an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    /// Bytes of the whole object.
+    pub(super) total: u64,
+}
+
+/// Reads which bytes an answer to GET holds.
+///
+/// # Errors
+/// `NotFound` when there is no such object; `Internal` when the answer is not about its
+/// bytes; `Unavailable` for every other refusal.
+pub(super) fn held(head: &response::Parts) -> Result<Held> {
+    match head.status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_encoded(&head.headers) => {
+            Err(Error::internal("the server sends the object encoded"))
+        }
+        StatusCode::OK => match number(&head.headers, CONTENT_LENGTH) {
+            Some(len) => Ok(Held {
+                offset: 0,
+                len,
+                total: len,
+            }),
+            None => Err(Error::internal("the server does not say the length")),
+        },
+        StatusCode::PARTIAL_CONTENT => {
+            let range = text(&head.headers, CONTENT_RANGE).and_then(parse_content_range);
+            range.ok_or_else(|| Error::internal("the server does not say which part it sends"))
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(not_found()),
+        StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => {
+            Err(Error::internal("the object is not what it was"))
+        }
+        status => Err(unavailable(format!("it answers {}", status.as_u16()))),
+    }
+}
+
+/// The length that an answer to HEAD gives. Zero alone proves nothing: servers that
+/// describe images in headers (Glance) answer every HEAD with it.
+pub(super) fn length_by_head(head: &response::Parts) -> Result<Option<u64>> {
+    match head.status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(not_found()),
+        StatusCode::OK if !is_encoded(&head.headers) => Ok(number(&head.headers, CONTENT_LENGTH)),
+        _ => Ok(None),
+    }
+}
+
+/// The length that an answer to GET of the first byte gives, after what HEAD said.
+pub(super) fn length_by_range(head: &response::Parts, by_head: Option<u64>) -> Result<u64> {
+    let unsatisfied = text(&head.headers, CONTENT_RANGE).and_then(|range| {
+        let length = range.strip_prefix("bytes */")?;
+        parse_number(length)
+    });
+    match (head.status, unsatisfied.or(by_head)) {
+        // Nothing has no first byte.
+        (StatusCode::RANGE_NOT_SATISFIABLE, Some(0)) => Ok(0),
+        _ => Ok(held(head)?.total),
+    }
+}
+
+/// What tells an object from another one under the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version {
+    header: HeaderName,
+    value: HeaderValue,
+}
+
+impl Version {
+    /// The version of the object that an answer holds; `None` when the server gives none
+    /// that is exact.
+    pub(super) fn of(head: &response::Parts) -> Option<Self> {
+        let by = |header: HeaderName| {
+            let value = head.headers.get(&header)?.clone();
+            Some(Self { header, value })
+        };
+        match text(&head.headers, ETAG) {
+            Some(etag) if etag.starts_with("W/") => None,
+            Some(_) => by(ETAG),
+            None if is_steady(&head.headers) => by(LAST_MODIFIED),
+            None => None,
+        }
+    }
+
+    /// As `If-Range` takes it. Entity tags without quotes are about (Glance's own, Swift's);
+    /// servers that read strictly would take one for a date.
+    pub(super) fn as_condition(&self) -> Option<&HeaderValue> {
+        let is_date = self.header == LAST_MODIFIED;
+        let is_quoted = self.value.as_bytes().starts_with(b"\"");
+        (is_date || is_quoted).then_some(&self.value)
+    }
+}
+
+/// Whether the object was last changed so long before the answer that a second change would
+/// show.
+fn is_steady(headers: &HeaderMap) -> bool {
+    let time = |header| httpdate::parse_http_date(text(headers, header)?).ok();
+    let (Some(changed), Some(now)) = (time(LAST_MODIFIED), time(DATE)) else {
+        return false;
+    };
+    now.duration_since(changed).is_ok_and(|ago| ago >= STEADY)
+}
+
+/// `bytes 0-9/10`, of a length that is known.
+fn parse_content_range(text: &str) -> Option<Held> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (offset, last, total) = (
+        parse_number(first)?,
+        parse_number(last)?,
+        parse_number(total)?,
+    );
+    (offset <= last && last < total).then(|| Held {
+        offset,
+        len: last - offset + 1,
+        total,
+    })
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
+    parse_number(text(headers, name)?)
+}
+
+/// Digits and nothing else.
+fn parse_number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+fn not_found() -> Error {
+    Error::new(Kind::NotFound, "The image's data are not in the store.")
+}
+
+/// One text for every reason: what a server says is for the log.
+pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let retry_after = RETRY_AFTER;
+    Error::new(
+        Kind::Unavailable { retry_after },
+        "The server that holds the image's data cannot be asked for them.",
+    )
+    .because(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    fn head(status: u16, headers: &[(&'static str, &str)]) -> response::Parts {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn parts_are_read_exactly() {
+        let held = |status, headers: &[_]| held(&head(status, headers)).map_err(|e| e.kind());
+        let part = Held {
+            offset: 5,
+            len: 3,
+            total: 10,
+        };
+        assert_eq!(held(206, &[("content-range", "bytes 5-7/10")]), Ok(part));
+        let whole = Held {
+            offset: 0,
+            len: 10,
+            total: 10,
+        };
+        assert_eq!(held(200, &[("content-length", "10")]), Ok(whole));
+        assert_eq!(
+            held(
+                200,
+                &[("content-length", "10"), ("content-encoding", "identity")]
+            ),
+            Ok(whole)
+        );
+        for range in [
+            "bytes 7-5/10",
+            "bytes 5-10/10",
+            "bytes 5-7/*",
+            "bytes */10",
+            "bytes +5-7/10",
+            "octets 5-7/10",
+            "bytes 5-7",
+            "",
+        ] {
+            let answer = held(206, &[("content-range", range)]);
+            assert_eq!(answer, Err(Kind::Internal), "{range}");
+        }
+        assert_eq!(held(206, &[]), Err(Kind::Internal));
+        assert_eq!(held(200, &[]), Err(Kind::Internal));
+        assert_eq!(
+            held(
+                200,
+                &[("content-length", "10"), ("content-encoding", "gzip")]
+            ),
+            Err(Kind::Internal)
+        );
+    }
+
+    #[test]
+    fn refusals_have_their_kinds() {
+        for status in [404, 410] {
+            let kind = held(&head(status, &[])).unwrap_err().kind();
+            assert_eq!(kind, Kind::NotFound);
+        }
+        for status in [412, 416] {
+            let kind = held(&head(status, &[])).unwrap_err().kind();
+            assert_eq!(kind, Kind::Internal);
+        }
+        for status in [201, 204, 304, 401, 403, 429, 500, 503] {
+            let kind = held(&head(status, &[])).unwrap_err().kind();
+            assert!(matches!(kind, Kind::Unavailable { .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn lengths_come_from_head_or_from_the_first_byte() {
+        let by_head = |status, length| length_by_head(&head(status, &[("content-length", length)]));
+        assert_eq!(by_head(200, "10").unwrap(), Some(10));
+        assert_eq!(by_head(200, "0").unwrap(), Some(0));
+        assert_eq!(by_head(405, "10").unwrap(), None);
+        assert_eq!(by_head(404, "10").unwrap_err().kind(), Kind::NotFound);
+        let by_range = |status, headers: &[_]| length_by_range(&head(status, headers), None);
+        let range = [("content-range", "bytes 0-0/10")];
+        assert_eq!(by_range(206, &range).unwrap(), 10);
+        assert_eq!(by_range(200, &[("content-length", "7")]).unwrap(), 7);
+        assert_eq!(by_range(416, &[("content-range", "bytes */0")]).unwrap(), 0);
+        assert!(by_range(416, &[("content-range", "bytes */7")]).is_err());
+        assert!(by_range(416, &[]).is_err());
+        assert_eq!(length_by_range(&head(416, &[]), Some(0)).unwrap(), 0);
+    }
+
+    #[test]
+    fn only_exact_versions_count() {
+        let old = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let version = |headers: &[_]| Version::of(&head(200, headers));
+        let conditional = |headers: &[_]| version(headers).unwrap().as_condition().is_some();
+        assert!(conditional(&[("etag", "\"a\""), old]));
+        assert!(!conditional(&[(
+            "etag",
+            "d41d8cd98f00b204e9800998ecf8427e"
+        )]));
+        assert_eq!(version(&[("etag", "W/\"a\""), old]), None);
+        assert_eq!(version(&[old]), None);
+        assert!(conditional(&[
+            old,
+            ("date", "Sun, 06 Nov 1994 08:50:37 GMT")
+        ]));
+        assert_eq!(
+            version(&[old, ("date", "Sun, 06 Nov 1994 08:50:36 GMT")]),
+            None
+        );
+        assert_ne!(version(&[("etag", "\"a\"")]), version(&[("etag", "\"b\"")]));
+    }
+}

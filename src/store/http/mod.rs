@@ -1,0 +1,130 @@
+//! The HTTP store: images that stay on web servers. It reads and never writes.
+
+mod answer;
+mod ask;
+mod options;
+mod origin;
+mod upto;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{HeaderMap, HeaderValue, RANGE};
+use http::{Method, response};
+
+use self::answer::{length_by_head, length_by_range};
+use self::ask::Asker;
+pub use self::options::HttpStoreOptions;
+use self::origin::HttpOrigin;
+use super::{Store, Wanted, Writer};
+use crate::error::{Error, Kind, Result};
+use crate::image::{HttpUri, ImageId, Location, Upload};
+use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
+use crate::transfer::{Payload, Remote};
+
+const SCHEMES: &[&str] = &["http", "https"];
+
+/// Objects on web servers, read with GET.
+pub struct HttpStore {
+    asker: Arc<Asker>,
+    stall_timeout: Duration,
+}
+
+impl HttpStore {
+    /// The store; nothing is dialled yet.
+    ///
+    /// # Errors
+    /// [`TlsError`], which says what is to be done.
+    pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
+        let allows_localhost = options.reach.private;
+        let client = Client::new(ClientOptions {
+            connect_timeout: options.connect_timeout,
+            answer_timeout: options.answer_timeout,
+            // Each object has a connection of its own, to hosts without number.
+            idle_timeout: Duration::ZERO,
+            reach: Reach::Named(options.reach),
+            tls: client_config(&options.tls)?,
+        });
+        Ok(Self {
+            asker: Arc::new(Asker {
+                client,
+                max_redirects: options.max_redirects,
+                rules: options.rules,
+                allows_localhost,
+            }),
+            stall_timeout: options.stall_timeout,
+        })
+    }
+
+    async fn head_of(
+        &self,
+        uri: &HttpUri,
+        method: Method,
+        headers: &HeaderMap,
+    ) -> Result<response::Parts> {
+        // The body, if there is one, goes with its connection.
+        Ok(self.asker.ask(uri, method, headers).await?.0)
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for HttpStore {
+    fn schemes(&self) -> &'static [&'static str] {
+        SCHEMES
+    }
+
+    fn source_schemes(&self) -> &'static [&'static str] {
+        SCHEMES
+    }
+
+    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+        let origin = HttpOrigin::new(
+            Arc::clone(&self.asker),
+            uri_of(location)?,
+            wanted.object_bytes,
+        );
+        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = remote.with_stall_limit(self.stall_timeout);
+        Ok(Payload::Remote(Box::new(remote)))
+    }
+
+    async fn size(&self, location: &Location) -> Result<u64> {
+        let uri = uri_of(location)?;
+        let head = self.head_of(&uri, Method::HEAD, &HeaderMap::new()).await?;
+        let by_head = length_by_head(&head)?;
+        if let Some(length) = by_head.filter(|length| *length > 0) {
+            return Ok(length);
+        }
+        // HEAD is refused (as by URIs that are signed for GET), or does not tell.
+        let first_byte = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
+        let head = self.head_of(&uri, Method::GET, &first_byte).await?;
+        length_by_range(&head, by_head)
+    }
+
+    async fn create(
+        &self,
+        _image: &ImageId,
+        _upload: &Upload,
+        _size_hint_bytes: Option<u64>,
+    ) -> Result<Box<dyn Writer>> {
+        Err(Error::new(
+            Kind::StoreReadOnly,
+            "The store http takes no images: name another one in x-image-meta-store.",
+        ))
+    }
+
+    /// The source is somebody else's: it is never touched.
+    async fn delete(&self, _location: &Location) -> Result<()> {
+        Ok(())
+    }
+
+    async fn discard(&self, _image: &ImageId, _upload: &Upload) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn uri_of(location: &Location) -> Result<HttpUri> {
+    let uri = format!("{}:{}", location.scheme(), location.expose_rest());
+    HttpUri::parse(&uri).map_err(Error::internal)
+}

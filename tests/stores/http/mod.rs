@@ -1,0 +1,61 @@
+//! The store `http`, and what clients name as sources: `x-image-meta-location` and
+//! `x-glance-api-copy-from`.
+
+mod conformance;
+mod copy_from;
+mod copy_life;
+mod faults;
+mod forbidden;
+mod location;
+mod secrets;
+mod tls;
+
+use std::sync::OnceLock;
+
+use crate::support::eventually;
+use crate::support::http::Request;
+use crate::support::origin::Origin;
+use crate::support::origin::content::Content;
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{Headers, RAW, post};
+
+const LOCATION: &str = "x-image-meta-location";
+const COPY_FROM: &str = "x-glance-api-copy-from";
+
+/// A node whose clients may name servers on loopback.
+fn open_setup() -> Setup {
+    Setup::new()
+        .option_in("import_filtering_opts", "allow_private_addresses", true)
+        .option_in("import_filtering_opts", "allowed_ports", "")
+        .option_in("glance_store", "http_store_stall_timeout", 2)
+}
+
+/// One such node for tests that do not disturb one another.
+fn open_node() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| open_setup().start())
+}
+
+/// An origin with some content that does nothing wrong.
+fn honest(size_bytes: u64) -> Origin {
+    Origin::honest(Content::new(size_bytes, size_bytes))
+}
+
+/// POST of an image with both formats and a source.
+fn from(header: &str, source: &str) -> Request {
+    post(RAW).headers(&[(header, source)])
+}
+
+/// The same with further headers.
+fn from_with(header: &str, source: &str, headers: Headers) -> Request {
+    from(header, source).headers(headers)
+}
+
+/// Waits until a copy has come to its end.
+#[track_caller]
+fn end_of_copy(node: &Server, id: &str) -> String {
+    eventually("the copy ends", || {
+        let status = node.status_of(id);
+        (status != "queued" && status != "saving").then_some(status)
+    })
+}
