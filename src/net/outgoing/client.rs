@@ -19,6 +19,7 @@ use super::dial::{Dialer, Socket};
 use super::error::OutgoingError;
 use super::options::ClientOptions;
 use super::pool::{self, Lease, Pooled, Sender};
+use super::progress::{Progress, Stuck};
 use super::target::{Target, prepare};
 use crate::transfer::{Frames, Part, SocketPart};
 
@@ -67,9 +68,11 @@ impl Client {
     /// # Errors
     /// [`OutgoingError`], which names no secret.
     pub async fn send(&self, request: Request<Frames>) -> Result<Response<Frames>, OutgoingError> {
-        let (target, mut request) = prepare(request)?;
+        let (target, request) = prepare(request)?;
+        let (mut request, progress) = watch(request);
         while let Some(mut sender) = pool::take(self.inner.number, &target).await {
-            match self.answer(sender.try_send_request(request)).await? {
+            let sent = sender.try_send_request(request);
+            match self.answer(&progress, sent).await? {
                 Ok(response) => return Ok(self.pooled(response, target, sender)),
                 Err(mut failure) => match failure.take_message() {
                     Some(unsent) => request = unsent,
@@ -83,7 +86,8 @@ impl Client {
             // Its error reaches whoever waits for the answer.
             let _ = connection.await;
         });
-        let sent = self.answer(sender.try_send_request(request)).await?;
+        let sent = sender.try_send_request(request);
+        let sent = self.answer(&progress, sent).await?;
         let response = sent.map_err(hyper::client::conn::TrySendError::into_error)?;
         Ok(self.pooled(response, target, sender))
     }
@@ -98,11 +102,12 @@ impl Client {
         request: Request<()>,
     ) -> Result<(response::Parts, Part), OutgoingError> {
         let (target, request) = prepare(request.map(|()| empty()))?;
+        let (request, progress) = watch(request);
         let socket = self.inner.dialer.dial(&target).await?;
         let (mut sender, connection) = handshake(socket).await?;
         let mut connection = Box::pin(connection);
-        let answer = self.answer(head_of(&mut connection, sender.send_request(request)));
-        let (head, body) = answer.await??.into_parts();
+        let answer = head_of(&mut connection, sender.send_request(request));
+        let (head, body) = self.answer(&progress, answer).await??.into_parts();
         let length = body.size_hint().exact();
         let part = match length {
             Some(length) if !target.is_tls && !is_chunked(&head) => {
@@ -120,10 +125,14 @@ impl Client {
     }
 
     /// Waits for an answer, but not for ever.
-    async fn answer<T>(&self, answer: impl Future<Output = T>) -> Result<T, OutgoingError> {
+    async fn answer<T>(
+        &self,
+        progress: &Progress,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, OutgoingError> {
         let limit = self.inner.options.answer_timeout;
-        let answer = tokio::time::timeout(limit, answer).await;
-        answer.map_err(|_| OutgoingError::Silent(limit))
+        let answer = progress.answer(limit, answer).await;
+        answer.map_err(|Stuck| OutgoingError::Silent(limit))
     }
 
     fn pooled(
@@ -140,6 +149,13 @@ impl Client {
         );
         response.map(|body| Pooled::new(body, lease).map_err(Into::into).boxed_unsync())
     }
+}
+
+/// The request with its progress shown.
+fn watch(request: Request<Frames>) -> (Request<Frames>, Progress) {
+    let (head, body) = request.into_parts();
+    let (body, progress) = Progress::of(body);
+    (Request::from_parts(head, body), progress)
 }
 
 async fn handshake(socket: Socket) -> Result<(Sender, Connection), OutgoingError> {

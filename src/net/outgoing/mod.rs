@@ -12,6 +12,7 @@ mod dial;
 mod error;
 mod options;
 mod pool;
+mod progress;
 mod reach;
 mod target;
 mod tls;

@@ -10,7 +10,7 @@ use super::reach::Reach;
 pub struct ClientOptions {
     /// Longest time until a connection stands, TLS included, all addresses together.
     pub connect_timeout: Duration,
-    /// Longest time from the end of a request to the head of its answer.
+    /// Longest time that a server takes nothing of a request and does not begin its answer.
     pub answer_timeout: Duration,
     /// Longest time that an unused connection is kept.
     pub idle_timeout: Duration,
