@@ -53,6 +53,45 @@ fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), Confi
     }
     let wanted = format!("a list with {default_store} in it");
     Err(misfit(values, ("glance_store", "stores"), stores, &wanted))
+    check_s3(config, values)
+}
+
+/// An S3 store cannot do without some options.
+fn check_s3(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    let s3 = &config.s3;
+    let needed = [
+        ("s3_store_host", s3.s3_store_host.is_none(), "a host"),
+        (
+            "s3_store_access_key",
+            s3.s3_store_access_key.is_empty(),
+            "an access key",
+        ),
+        (
+            "s3_store_secret_key",
+            s3.s3_store_secret_key.is_empty(),
+            "a secret key",
+        ),
+        (
+            "s3_store_bucket",
+            s3.s3_store_bucket.is_empty(),
+            "a bucket's name",
+        ),
+    ];
+    let missing = needed.iter().find(|(_, is_missing, _)| *is_missing);
+    if let Some((name, _, what)) = missing.filter(|_| config.store.has("s3")) {
+        let wanted = format!("{what}, because s3 is in stores");
+        return Err(misfit(values, ("glance_store", name), "", &wanted));
+    }
+    let (part_mib, memory_mib) = (
+        s3.s3_store_large_object_chunk_size,
+        s3.s3_store_upload_memory,
+    );
+    if part_mib > memory_mib {
+        let name = ("glance_store", "s3_store_large_object_chunk_size");
+        let wanted = format!("at most s3_store_upload_memory, {memory_mib}");
+        return Err(misfit(values, name, part_mib, &wanted));
+    }
+    Ok(())
 }
 
 /// Warnings about values that are sound.

@@ -23,6 +23,7 @@ mod load;
 mod options;
 mod refused;
 mod sample;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -32,5 +33,6 @@ pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Pla
 pub use find::{find_config_file, search_dirs};
 pub use options::{
     Config, DataConfig, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend, ListenConfig,
-    LogConfig, RegistryConfig, StoreConfig, StoreIo,
+    LogConfig, RegistryConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo,
 };
+pub use secret::Secret;

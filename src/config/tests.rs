@@ -106,6 +106,35 @@ fn the_seeds_section_is_default_and_wins() {
 }
 
 #[test]
+fn an_s3_store_needs_its_options() {
+    let mut text = "[glance_store]\nstores = file,s3\n".to_owned();
+    for (option, value) in [
+        ("s3_store_host", "https://s3.example.org"),
+        ("s3_store_access_key", "KEY"),
+        ("s3_store_secret_key", "CANARY$$"),
+        ("s3_store_bucket", "images"),
+    ] {
+        let error = wrong(&text);
+        assert!(error.contains(option), "{error}");
+        assert!(error.contains("because s3 is in stores"), "{error}");
+        text.push_str(&format!("{option} = {value}\n"));
+    }
+    let large = format!("{text}s3_store_large_object_chunk_size = 129\n");
+    assert!(wrong(&large).contains("at most s3_store_upload_memory, 128"));
+    let (config, warnings) = sound(&text);
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.s3.s3_store_secret_key.expose(), "CANARY$");
+    assert!(!format!("{config:?}").contains("CANARY"));
+}
+
+#[test]
+fn a_secret_is_in_no_error() {
+    let error = wrong("[glance_store]\ns3_store_secret_key = CANARY$CANARY\n");
+    assert!(!error.contains("CANARY"), "{error}");
+    assert!(error.contains("a plain dollar sign is $$"), "{error}");
+}
+
+#[test]
 fn dollars_stand_for_other_options() {
     let (config, _) = sound(
         "[DEFAULT]\nstate = /srv\ndata_dir = $state/g\nlog_dir = ${glance_store.filesystem_store_datadir}/l\n\

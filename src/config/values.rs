@@ -63,8 +63,12 @@ impl<'a> Values<'a> {
             // A default has no line: it can only be wrong through an option it refers to.
             place: self.place(entry.map_or(0, |entry| entry.line)),
             option: entry.map_or_else(|| key.to_string(), Entry::to_string),
-            given: given.to_owned(),
-            wanted,
+            given: if kind.is_secret() { "***" } else { given }.to_owned(),
+            wanted: if kind.is_secret() {
+                kind.wanted()
+            } else {
+                wanted
+            },
         };
         let text = self
             .substitute(raw, key.section, 0)

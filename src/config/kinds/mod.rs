@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use lists::{NumberList, WordList};
+use crate::config::secret::Secret;
 
 /// How the text of one option becomes a value.
 pub(crate) trait Kind {
@@ -21,6 +22,10 @@ pub(crate) trait Kind {
     fn wanted(&self) -> String;
     /// Reads the text; `None` when it is not what was wanted.
     fn parse(&self, text: &str) -> Option<Self::Value>;
+    /// Whether no error may show the text.
+    fn is_secret(&self) -> bool {
+        false
+    }
 }
 
 /// `true` or `false`, in oslo's spellings.
@@ -171,6 +176,25 @@ impl Kind for Text {
     }
 }
 
+/// Any text, shown nowhere.
+pub(crate) struct SecretText;
+
+impl Kind for SecretText {
+    type Value = Secret;
+
+    fn wanted(&self) -> String {
+        "text, where a plain dollar sign is $$".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Secret> {
+        Some(Secret::new(text))
+    }
+
+    fn is_secret(&self) -> bool {
+        true
+    }
+}
+
 /// Another kind, or nothing: an empty value is `None`.
 pub(crate) struct Maybe<K>(pub K);
 
@@ -186,6 +210,10 @@ impl<K: Kind> Kind for Maybe<K> {
             return Some(None);
         }
         self.0.parse(text).map(Some)
+    }
+
+    fn is_secret(&self) -> bool {
+        self.0.is_secret()
     }
 }
 
@@ -298,5 +326,23 @@ impl Kind for Endpoint {
         let host = uri.host().is_some_and(|host| !host.is_empty());
         let bare = !text.contains(['@', '?', '#']);
         (web && host && bare).then(|| text.trim_end_matches('/').to_owned())
+    }
+}
+
+/// A host, with https:// before it for TLS; read as a URL without a slash at its end.
+pub(crate) struct HostUrl;
+
+impl Kind for HostUrl {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "a host such as s3.example.org:9000, with https:// before it for TLS".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        match text.contains("://") {
+            true => Endpoint.parse(text),
+            false => Endpoint.parse(&format!("http://{text}")),
+        }
     }
 }

@@ -111,6 +111,20 @@ fn endpoints_are_plain_urls() {
 }
 
 #[test]
+fn hosts_are_plain_http_unless_told_otherwise() {
+    for (text, url) in [
+        ("s3.example.org:9000", "http://s3.example.org:9000"),
+        ("https://h/", "https://h"),
+        ("[::1]:80", "http://[::1]:80"),
+    ] {
+        assert_eq!(HostUrl.parse(text).as_deref(), Some(url));
+    }
+    for bad in ["", "ftp://h", "u:p@h", "h?a", "a b"] {
+        assert_eq!(HostUrl.parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
 fn choices_are_words() {
     let kind = Choice(&[("a", 1), ("b", 2)]);
     assert_eq!(kind.parse("b"), Some(2));

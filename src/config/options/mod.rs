@@ -5,6 +5,7 @@
 
 mod images;
 mod log;
+mod s3;
 mod server;
 mod sources;
 mod storage;
@@ -12,6 +13,7 @@ mod store_names;
 
 pub use images::ImagesConfig;
 pub use log::LogConfig;
+pub use s3::{S3BucketUrl, S3Checksums, S3Config};
 pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use sources::{CopiesConfig, HttpStoreConfig, SourcesConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
@@ -44,6 +46,8 @@ pub struct Config {
     pub http_store: HttpStoreConfig,
     /// What clients may name as a source.
     pub sources: SourcesConfig,
+    /// The S3 store.
+    pub s3: S3Config,
     /// What `/healthcheck` looks at.
     pub healthcheck: HealthcheckConfig,
 }
@@ -62,6 +66,7 @@ impl Config {
             store: StoreConfig::read(values)?,
             http_store: HttpStoreConfig::read(values)?,
             sources: SourcesConfig::read(values)?,
+            s3: S3Config::read(values)?,
             healthcheck: HealthcheckConfig::read(values)?,
         })
     }
@@ -80,6 +85,7 @@ pub(crate) fn groups() -> Vec<Group> {
         StoreConfig::group(),
         HttpStoreConfig::group(),
         SourcesConfig::group(),
+        S3Config::group(),
         HealthcheckConfig::group(),
     ]
 }
