@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::net::outgoing::TlsError;
 use crate::registry::OpenError;
 use crate::service::HousekeeperError;
-use crate::store::FileStoreError;
+use crate::store::{FileStoreError, S3StoreError};
 use crate::transfer::disk::NoUring;
 
 /// Why a server cannot start.
@@ -18,6 +18,8 @@ pub enum StartError {
     FileStore(#[from] FileStoreError),
     #[error("the store http: {0}; see https_ca_certificates_file")]
     HttpStore(#[from] TlsError),
+    #[error(transparent)]
+    S3Store(#[from] S3StoreError),
     #[error("default_store = {0}: there is no such store")]
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]

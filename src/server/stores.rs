@@ -9,6 +9,10 @@ use crate::log;
 use crate::net::outgoing::{NamedReach, TlsOptions};
 use crate::store::{
     FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions, Store, Stores,
+use crate::net::outgoing::TlsOptions;
+use crate::store::{
+    BucketUrl, Checksums, FileIo, FileStore, FileStoreOptions, S3Store, S3StoreOptions, Store,
+    Stores,
 };
 use crate::transfer::disk::Disk;
 
@@ -20,6 +24,8 @@ pub(super) fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartEr
     }
     if config.store.has("http") {
         stores.push(Arc::new(HttpStore::new(http_store_options(config))?));
+    if config.store.has("s3") {
+        stores.push(open_s3(config)?);
     }
     let default_store = config.store.default_store;
     Stores::new(stores, default_store)
@@ -37,6 +43,17 @@ fn open_file(config: &Config, disk: Disk) -> Result<Arc<dyn Store>, StartError> 
         "file store open"
     );
     Ok(Arc::new(file))
+}
+
+fn open_s3(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let options = s3_store_options(&config.s3);
+    tracing::info!(
+        target: log::STARTUP,
+        endpoint = options.endpoint,
+        bucket = options.bucket,
+        "S3 store ready"
+    );
+    Ok(Arc::new(S3Store::new(options)?))
 }
 
 fn file_store_options(config: &Config) -> FileStoreOptions {
@@ -72,5 +89,33 @@ fn http_store_options(config: &Config) -> HttpStoreOptions {
             ca_file: http.https_ca_certificates_file.clone(),
             insecure: http.https_insecure,
         },
+fn s3_store_options(s3: &config::S3Config) -> S3StoreOptions {
+    S3StoreOptions {
+        endpoint: s3.s3_store_host.clone().unwrap_or_default(),
+        region: s3.s3_store_region_name.clone(),
+        access_key: s3.s3_store_access_key.clone(),
+        secret_key: s3.s3_store_secret_key.clone(),
+        bucket: s3.s3_store_bucket.clone(),
+        bucket_url: match s3.s3_store_bucket_url_format {
+            config::S3BucketUrl::Auto => BucketUrl::Auto,
+            config::S3BucketUrl::Path => BucketUrl::Path,
+            config::S3BucketUrl::Virtual => BucketUrl::Virtual,
+        },
+        creates_bucket: s3.s3_store_create_bucket_on_put,
+        single_put_bytes: s3.single_put_bytes(),
+        part_bytes: s3.part_bytes(),
+        parts_at_once: s3.s3_store_thread_pools,
+        upload_memory_bytes: s3.upload_memory_bytes(),
+        checksums: match s3.s3_store_checksums {
+            config::S3Checksums::WhenRequired => Checksums::WhenRequired,
+            config::S3Checksums::WhenSupported => Checksums::WhenSupported,
+        },
+        tls: TlsOptions {
+            ca_file: s3.s3_store_cacert.clone(),
+            insecure: false,
+        },
+        connect_timeout: s3.s3_store_connect_timeout,
+        response_timeout: s3.s3_store_response_timeout,
+        stall_timeout: s3.s3_store_stall_timeout,
     }
 }

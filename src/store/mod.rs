@@ -5,6 +5,7 @@ pub mod conformance;
 mod file;
 mod http;
 mod observed;
+mod s3;
 mod stores;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use crate::transfer::Payload;
 
 pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
 pub use http::{HttpStore, HttpStoreOptions};
+pub use s3::{BucketUrl, Checksums, S3Store, S3StoreError, S3StoreOptions};
 pub use stores::Stores;
 
 /// The part of an object that is wanted, and what the registry knows of the whole.

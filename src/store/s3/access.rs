@@ -1,0 +1,159 @@
+//! Access to an S3 service as one of its accounts: the SDK's clients with every setting
+//! named, so that nothing is looked up in the environment, in files, or on the network.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Credentials, IdentityCache, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+};
+
+use super::options::{BucketUrl, Checksums, S3StoreOptions};
+use super::region::{is_amazon, region_of};
+use crate::config::Secret;
+
+/// Longest time for one attempt of a request that moves no image data.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Longest time for putting the parts of an object together, which may take minutes.
+const COMPLETE_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long an answer may trickle before the SDK gives it up.
+const STALL_GRACE: Duration = Duration::from_secs(60);
+
+/// How often a request is sent at most.
+const ATTEMPTS: u32 = 3;
+
+/// Accounts whose clients are kept; those of old locations are few.
+const MOST_ACCOUNTS: usize = 16;
+
+/// A service, and who asks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    /// The service's URL.
+    pub(super) endpoint: String,
+    pub(super) access_key: Secret,
+    pub(super) secret_key: Secret,
+}
+
+/// Clients of one account. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    /// For requests that are short.
+    pub(super) calls: Client,
+    /// For image data, which take as long as they get on.
+    pub(super) data: Client,
+    /// For putting parts together: the answer comes slowly.
+    pub(super) completion: Client,
+    /// The region that requests are signed for.
+    pub(super) region: String,
+}
+
+/// Makes clients, and keeps them.
+#[derive(Debug)]
+pub(super) struct Accesses {
+    http: SharedHttpClient,
+    region: String,
+    bucket_url: BucketUrl,
+    checksums: Checksums,
+    known: Mutex<Vec<(Account, Access)>>,
+}
+
+impl Accesses {
+    pub(super) fn new(options: &S3StoreOptions, http: SharedHttpClient) -> Self {
+        Self {
+            http,
+            region: options.region.clone(),
+            bucket_url: options.bucket_url,
+            checksums: options.checksums,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The clients of an account.
+    pub(super) fn of(&self, account: Account) -> Access {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, access)) = known.iter().find(|(other, _)| *other == account) {
+            return access.clone();
+        }
+        if known.len() >= MOST_ACCOUNTS {
+            known.remove(0);
+        }
+        let access = self.connect(&account);
+        known.push((account, access.clone()));
+        access
+    }
+
+    fn connect(&self, account: &Account) -> Access {
+        let region = match self.region.as_str() {
+            "" => region_of(&account.endpoint),
+            region => region,
+        };
+        let common = self.settings(account, region);
+        let short = TimeoutConfig::builder().operation_attempt_timeout(CALL_LIMIT);
+        let long = TimeoutConfig::builder().operation_timeout(COMPLETE_LIMIT);
+        let client = |settings: Builder| Client::from_conf(settings.build());
+        Access {
+            calls: client(common.clone().timeout_config(short.build())),
+            data: client(common.clone().timeout_config(TimeoutConfig::disabled())),
+            completion: client(
+                common
+                    .timeout_config(long.build())
+                    .stalled_stream_protection(StalledStreamProtectionConfig::disabled()),
+            ),
+            region: region.to_owned(),
+        }
+    }
+
+    fn settings(&self, account: &Account, region: &str) -> Builder {
+        let host = account.endpoint.as_str();
+        let path_style = match self.bucket_url {
+            BucketUrl::Auto => !is_amazon(host),
+            BucketUrl::Path => true,
+            BucketUrl::Virtual => false,
+        };
+        let (requests, responses) = match self.checksums {
+            Checksums::WhenRequired => (
+                RequestChecksumCalculation::WhenRequired,
+                ResponseChecksumValidation::WhenRequired,
+            ),
+            Checksums::WhenSupported => (
+                RequestChecksumCalculation::WhenSupported,
+                ResponseChecksumValidation::WhenSupported,
+            ),
+        };
+        Builder::new()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(self.http.clone())
+            .endpoint_url(host)
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(credentials(account))
+            // Static keys need no keeping.
+            .identity_cache(IdentityCache::no_cache())
+            .force_path_style(path_style)
+            .request_checksum_calculation(requests)
+            .response_checksum_validation(responses)
+            // What we send is watched by our own client, by progress.
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled()
+                    .upload_enabled(false)
+                    .grace_period(STALL_GRACE)
+                    .build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+    }
+}
+
+fn credentials(account: &Account) -> Credentials {
+    Credentials::new(
+        account.access_key.expose(),
+        account.secret_key.expose(),
+        None,
+        None,
+        "glance",
+    )
+}

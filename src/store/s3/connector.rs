@@ -1,0 +1,102 @@
+//! The SDK's HTTP, over our own client: one HTTP library, one TLS, and bodies handed on by
+//! reference in both directions.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::net::outgoing::{Client, OutgoingError};
+use crate::transfer::Frames;
+
+/// Sends the SDK's requests. Time-outs are those of the client.
+#[derive(Debug)]
+pub(super) struct OurHttp {
+    connector: SharedHttpConnector,
+}
+
+impl OurHttp {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            connector: SharedHttpConnector::new(Connector(client)),
+        }
+    }
+}
+
+impl HttpClient for OurHttp {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.connector.clone()
+    }
+}
+
+struct Connector(Client);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(exchange(client, request))
+    }
+}
+
+async fn exchange(client: Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x();
+    let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+    let sent = client.send(request.map(BodyExt::boxed_unsync)).await;
+    let response = sent.map_err(connector_error)?;
+    let response = response.map(|frames| SdkBody::from_body_1_x(Shareable(Mutex::new(frames))));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// What the SDK makes of our errors decides whether it tries again.
+fn connector_error(error: OutgoingError) -> ConnectorError {
+    match error {
+        OutgoingError::Silent(_) => ConnectorError::timeout(error.into()),
+        OutgoingError::Address | OutgoingError::Forbidden | OutgoingError::TlsSetup(_) => {
+            ConnectorError::user(error.into())
+        }
+        _ => ConnectorError::io(error.into()),
+    }
+}
+
+/// A body that is `Sync`, as the SDK wants it. Nobody ever locks it.
+struct Shareable(Mutex<Frames>);
+
+impl Body for Shareable {
+    type Data = Bytes;
+    type Error = <Frames as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.0.get_mut() {
+            Ok(frames) => Pin::new(frames).poll_frame(cx),
+            Err(poisoned) => Pin::new(poisoned.into_inner()).poll_frame(cx),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

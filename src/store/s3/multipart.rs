@@ -1,0 +1,123 @@
+//! An upload in parts, several of which are sent at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::types::CompletedPart;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use super::object::Object;
+use super::part::{HandedOver, Parcel, Part};
+
+/// Longest wait, before an upload is removed, for parts that S3 has received already. Such
+/// a part could otherwise come to rest after everything else was removed.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// An upload under way. Dropped, its parts are no longer sent; what S3 has of it remains
+/// until somebody removes it by its name.
+pub(super) struct Multipart {
+    object: Arc<Object>,
+    upload_id: Arc<str>,
+    most_at_once: usize,
+    sending: JoinSet<Result<CompletedPart, Failure>>,
+    handles: Vec<(AbortHandle, HandedOver)>,
+    sent: Vec<CompletedPart>,
+    last_number: i32,
+}
+
+impl Multipart {
+    pub(super) fn new(object: Arc<Object>, upload_id: String, most_at_once: usize) -> Self {
+        Self {
+            object,
+            upload_id: upload_id.into(),
+            most_at_once,
+            sending: JoinSet::new(),
+            handles: Vec::new(),
+            sent: Vec::new(),
+            last_number: 0,
+        }
+    }
+
+    /// What S3 calls the upload.
+    pub(super) fn upload_id(&self) -> Arc<str> {
+        Arc::clone(&self.upload_id)
+    }
+
+    /// The number of the part to be sent next, from 1.
+    pub(super) fn next_number(&self) -> u64 {
+        u64::from(self.last_number.unsigned_abs()) + 1
+    }
+
+    /// Has a part sent, as soon as there are not too many under way.
+    pub(super) async fn send(&mut self, part: Part) -> Result<(), Failure> {
+        while self.sending.len() >= self.most_at_once {
+            self.one_sent().await?;
+        }
+        self.last_number += 1;
+        let (object, upload_id) = (Arc::clone(&self.object), self.upload_id());
+        let (number, parcel) = (self.last_number, Parcel::new(part));
+        let handed_over = parcel.handed_over();
+        let send = async move { object.put_part(&upload_id, number, &parcel).await };
+        let handle = self.sending.spawn_local(send);
+        self.handles.retain(|(handle, _)| !handle.is_finished());
+        self.handles.push((handle, handed_over));
+        Ok(())
+    }
+
+    /// Waits for something else; or for ever, once a part has failed.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        other: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let mut other = std::pin::pin!(other);
+        loop {
+            tokio::select! {
+                biased;
+                other = &mut other => return Ok(other),
+                Some(sent) = self.sending.join_next() => self.note(sent)?,
+            }
+        }
+    }
+
+    /// Waits for all parts, and puts them together.
+    pub(super) async fn complete(&mut self) -> Result<(), Failure> {
+        while !self.sending.is_empty() {
+            self.one_sent().await?;
+        }
+        let mut parts = std::mem::take(&mut self.sent);
+        parts.sort_unstable_by_key(CompletedPart::part_number);
+        self.object.complete(&self.upload_id, parts).await
+    }
+
+    /// Removes what S3 has of it.
+    pub(super) async fn abort(mut self) -> Result<(), Failure> {
+        for (handle, handed_over) in &self.handles {
+            if !handed_over.get() {
+                handle.abort();
+            }
+        }
+        let settled = async { while self.sending.join_next().await.is_some() {} };
+        // Longer than this, and only whoever removes it later can be sure.
+        let _ = timeout(SETTLE_LIMIT, settled).await;
+        self.sending.abort_all();
+        self.object.abort(&self.upload_id).await
+    }
+
+    async fn one_sent(&mut self) -> Result<(), Failure> {
+        match self.sending.join_next().await {
+            Some(sent) => self.note(sent),
+            None => Ok(()),
+        }
+    }
+
+    fn note(
+        &mut self,
+        sent: Result<Result<CompletedPart, Failure>, JoinError>,
+    ) -> Result<(), Failure> {
+        let sent = sent.map_err(|panicked| Failure::of_silence("UploadPart", &panicked))?;
+        self.sent.push(sent?);
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! One object in S3, and what can be asked of it.
+
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration,
+};
+
+use super::access::Access;
+use super::failure::Failure;
+use super::part::Parcel;
+
+/// How long a signed address is good for. It is used at once; the rest is for clocks that
+/// do not agree.
+const SIGNED_FOR: Duration = Duration::from_secs(600);
+
+/// The region that takes no other word for it.
+const FIRST_REGION: &str = "us-east-1";
+
+/// An object, which may not be there.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) access: Access,
+    pub(super) bucket: String,
+    pub(super) key: String,
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+impl Object {
+    /// Writes all of it.
+    pub(super) async fn put(&self, parcel: &Parcel) -> Result<()> {
+        let request = self.access.data.put_object();
+        let sent = request
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .content_length(signed(parcel.len()))
+            .body(parcel.to_stream())
+            .send()
+            .await;
+        sent.map_err(|error| Failure::of("PutObject", &error))?;
+        Ok(())
+    }
+
+    /// Begins to write it in parts; the name of the upload.
+    pub(super) async fn begin(&self) -> Result<String> {
+        const OPERATION: &str = "CreateMultipartUpload";
+        let request = self.access.calls.create_multipart_upload();
+        let begun = request.bucket(&self.bucket).key(&self.key).send().await;
+        let begun = begun.map_err(|error| Failure::of(OPERATION, &error))?;
+        begun
+            .upload_id
+            .ok_or_else(|| Failure::of_answer(OPERATION, 200, None))
+    }
+
+    /// Writes one part, by its number from 1.
+    pub(super) async fn put_part(
+        &self,
+        upload_id: &str,
+        number: i32,
+        parcel: &Parcel,
+    ) -> Result<CompletedPart> {
+        let request = self.access.data.upload_part();
+        let sent = request
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .upload_id(upload_id)
+            .part_number(number)
+            .content_length(signed(parcel.len()))
+            .body(parcel.to_stream())
+            .send()
+            .await;
+        let sent = sent.map_err(|error| Failure::of("UploadPart", &error))?;
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(sent.e_tag)
+            .set_checksum_crc32(sent.checksum_crc32)
+            .build())
+    }
+
+    /// Puts the parts together.
+    pub(super) async fn complete(&self, upload_id: &str, parts: Vec<CompletedPart>) -> Result<()> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts));
+        let request = self.access.completion.complete_multipart_upload();
+        let completed = request
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .upload_id(upload_id)
+            .multipart_upload(parts.build())
+            .send()
+            .await;
+        completed.map_err(|error| Failure::of("CompleteMultipartUpload", &error))?;
+        Ok(())
+    }
+
+    /// Removes an upload in parts; one that is not there is as good as removed.
+    pub(super) async fn abort(&self, upload_id: &str) -> Result<()> {
+        let request = self.access.calls.abort_multipart_upload();
+        let aborted = request
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .upload_id(upload_id)
+            .send()
+            .await;
+        or_absent(aborted.map_err(|error| Failure::of("AbortMultipartUpload", &error)))
+    }
+
+    /// Removes every upload in parts that would have become this object.
+    pub(super) async fn abort_all(&self) -> Result<()> {
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let request = self.access.calls.list_multipart_uploads();
+            let (key_marker, upload_id_marker) = after.unzip();
+            let listed = request
+                .bucket(&self.bucket)
+                .prefix(&self.key)
+                .set_key_marker(key_marker)
+                .set_upload_id_marker(upload_id_marker)
+                .send()
+                .await;
+            let page = match listed.map_err(|error| Failure::of("ListMultipartUploads", &error)) {
+                Err(failure) if failure.is_absent() => return Ok(()),
+                page => page?,
+            };
+            for upload in page.uploads() {
+                if let (Some(key), Some(id)) = (upload.key(), upload.upload_id())
+                    && key == self.key
+                {
+                    self.abort(id).await?;
+                }
+            }
+            after = page.next_key_marker.zip(page.next_upload_id_marker);
+            if page.is_truncated != Some(true) || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes it; one that is not there is as good as removed.
+    pub(super) async fn delete(&self) -> Result<()> {
+        let request = self.access.calls.delete_object();
+        let deleted = request.bucket(&self.bucket).key(&self.key).send().await;
+        or_absent(deleted.map_err(|error| Failure::of("DeleteObject", &error)))
+    }
+
+    /// How many bytes it has.
+    pub(super) async fn size_bytes(&self) -> Result<u64> {
+        const OPERATION: &str = "HeadObject";
+        let request = self.access.calls.head_object();
+        let head = request.bucket(&self.bucket).key(&self.key).send().await;
+        let head = head.map_err(|error| Failure::of(OPERATION, &error))?;
+        let bytes = head.content_length.and_then(|len| u64::try_from(len).ok());
+        bytes.ok_or_else(|| Failure::of_answer(OPERATION, 200, None))
+    }
+
+    /// A request for it that is signed already.
+    pub(super) async fn signed_get(&self) -> Result<http::Request<()>> {
+        const OPERATION: &str = "GetObject";
+        let signing = PresigningConfig::expires_in(SIGNED_FOR);
+        let signing = signing.map_err(|error| Failure::of_silence(OPERATION, &error))?;
+        let request = self.access.calls.get_object();
+        let request = request.bucket(&self.bucket).key(&self.key);
+        let signed = request.presigned(signing).await;
+        let signed = signed.map_err(|error| Failure::of(OPERATION, &error))?;
+        Ok(signed.into_http_1x_request(()))
+    }
+
+    /// Makes the bucket; one that is ours already is as good as made.
+    pub(super) async fn create_bucket(&self) -> Result<()> {
+        let region = self.access.region.as_str();
+        let place = (region != FIRST_REGION).then(|| {
+            let region = BucketLocationConstraint::from(region);
+            let place = CreateBucketConfiguration::builder();
+            place.location_constraint(region).build()
+        });
+        let request = self.access.calls.create_bucket().bucket(&self.bucket);
+        let made = request.set_create_bucket_configuration(place).send().await;
+        match made.map_err(|error| Failure::of("CreateBucket", &error)) {
+            Err(failure) if !failure.has_code(&["BucketAlreadyOwnedByYou"]) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn or_absent<T>(result: Result<T>) -> Result<()> {
+    match result {
+        Err(failure) if !failure.is_absent() => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+/// Lengths are signed integers in S3's own description.
+fn signed(len: u64) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}

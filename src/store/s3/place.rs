@@ -1,0 +1,143 @@
+//! Where an object is, as Glance's registries write it:
+//! `s3+https://ACCESS:SECRET@host/bucket/key`.
+//!
+//! `s3` and `s3+http` stand for plain HTTP. A secret of Amazon may have slashes in it, so
+//! the location is taken apart from its end. Keys may be URL-quoted. Locations that this
+//! program writes have no keys: they belong to the configured account.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::Secret;
+use crate::error::{Error, Result};
+use crate::image::Location;
+
+/// An object, and who may read it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) is_tls: bool,
+    /// Host and port, and a path if the service is below one.
+    pub(super) host: String,
+    /// Access key and secret key; none stand for the configured ones.
+    pub(super) keys: Option<(Secret, Secret)>,
+    pub(super) bucket: String,
+    pub(super) key: String,
+}
+
+impl Place {
+    /// Reads a location. The error shows nothing of it.
+    pub(super) fn parse(location: &Location) -> Result<Self> {
+        let place = Self::of(location.scheme(), location.expose_rest());
+        place.ok_or_else(|| Error::internal(format!("a {location:?} location is malformed")))
+    }
+
+    fn of(scheme: &str, rest: &str) -> Option<Self> {
+        let rest = rest.strip_prefix("//")?;
+        let (keys, path) = match rest.rsplit_once('@') {
+            Some((keys, path)) => (Some(read_keys(keys)?), path),
+            None => (None, rest),
+        };
+        let (path, key) = path.rsplit_once('/')?;
+        let (host, bucket) = path.rsplit_once('/')?;
+        let host = host.trim_matches('/');
+        if [host, bucket, key].iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        Some(Self {
+            is_tls: scheme.eq_ignore_ascii_case("s3+https"),
+            host: host.to_owned(),
+            keys,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The service's URL.
+    pub(super) fn endpoint(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.host)
+    }
+}
+
+/// The location of an object of the configured account, without keys.
+pub(super) fn location_of(endpoint: &str, bucket: &str, key: &str) -> Result<Location> {
+    let (scheme, host) = match endpoint.split_once("://") {
+        Some(("https", host)) => ("s3+https", host),
+        Some((_, host)) => ("s3", host),
+        None => ("s3", endpoint),
+    };
+    let uri = format!("{scheme}://{host}/{bucket}/{key}");
+    Location::parse(&uri).map_err(Error::internal)
+}
+
+fn read_keys(keys: &str) -> Option<(Secret, Secret)> {
+    let (access, secret) = keys.split_once(':')?;
+    let read = |text: &str| {
+        let text: Cow<'_, str> = percent_decode_str(text).decode_utf8().ok()?;
+        (!text.is_empty()).then(|| Secret::new(text.into_owned()))
+    };
+    Some((read(access)?, read(secret)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(uri: &str) -> Place {
+        Place::parse(&Location::parse(uri).unwrap()).unwrap()
+    }
+
+    fn keys(place: &Place) -> (&str, &str) {
+        let (access, secret) = place.keys.as_ref().unwrap();
+        (access.expose(), secret.expose())
+    }
+
+    #[test]
+    fn locations_of_glance() {
+        let plain = place("s3://AK:sec/ret+x=@10.0.0.1:8080/images/an-id");
+        assert_eq!(plain.endpoint(), "http://10.0.0.1:8080");
+        assert_eq!((&*plain.bucket, &*plain.key), ("images", "an-id"));
+        assert_eq!(keys(&plain), ("AK", "sec/ret+x="));
+
+        let tls = place("s3+https://AK:a%2Fb@s3.example.org/services/s3/images/an-id");
+        assert_eq!(tls.endpoint(), "https://s3.example.org/services/s3");
+        assert_eq!(keys(&tls), ("AK", "a/b"));
+
+        let quoted = place("S3+HTTP://test%3Atester:testing@h/b/k");
+        assert_eq!(quoted.endpoint(), "http://h");
+        assert_eq!(keys(&quoted), ("test:tester", "testing"));
+    }
+
+    #[test]
+    fn locations_of_ours_have_no_keys() {
+        for endpoint in ["http://h:9000", "https://h/s3"] {
+            let location = location_of(endpoint, "images", "an-id").unwrap();
+            let place = Place::parse(&location).unwrap();
+            assert_eq!(place.endpoint(), endpoint);
+            assert_eq!(place.keys, None);
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_not_shown() {
+        for uri in [
+            "s3:/h/b/k",
+            "s3://h/b",
+            "s3://h//k",
+            "s3:///b/k",
+            "s3://CANARY@h/b/k",
+            "s3://CANARY:@h/b/k",
+            "s3://AK:CANARY%ff@h/b/k",
+        ] {
+            let error = Place::parse(&Location::parse(uri).unwrap()).unwrap_err();
+            assert!(!format!("{error:?}").contains("CANARY"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn keys_are_in_no_debug() {
+        let place = place("s3://CANARY:CANARY@h/b/k");
+        assert!(!format!("{place:?}").contains("CANARY"));
+    }
+}
