@@ -1,18 +1,18 @@
-//! Values that nobody may see.
+//! A value that nobody prints.
 
 use std::fmt;
 
-/// A password or a key. `Debug` does not show it; whoever needs it says so by `expose`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(Box<str>);
+/// A password or key. `Debug` shows whether there is one, and there is no `Display`.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from being seen.
-    pub fn new(text: impl Into<Box<str>>) -> Self {
+    /// Keeps a text.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one who has to send it.
+    /// The text, for whom it is meant.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,12 +31,11 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Secret;
 
     #[test]
-    fn nobody_sees_it() {
-        let secret = Secret::new("CANARY");
-        assert_eq!(format!("{secret:?}"), "***");
-        assert_eq!(secret.expose(), "CANARY");
+    fn debug_keeps_it() {
+        assert_eq!(format!("{:?}", Secret::new("CANARY")), "***");
+        assert_eq!(format!("{:?}", Secret::default()), "none");
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! * `backends`: the servers themselves do what the other tests take for granted.
 //! * `harness`: so do the scripted origin and the gate, which bring the faults.
+//! * `s3`: images in S3.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod backends;
 mod harness;
+mod s3;

@@ -1,0 +1,180 @@
+//! The S3 store against Swift's S3.
+//!
+//! * `store`: the driver by itself, on the runtimes it is used on.
+//! * `node`: the program with images in S3: what clients see, and what is in the bucket.
+//! * `faults`: a backend that stalls, cuts and refuses.
+
+mod faults;
+mod line;
+mod node;
+mod store;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use glance::config::Secret;
+use glance::net::outgoing::TlsOptions;
+use glance::store::{BucketUrl, Checksums, S3StoreOptions};
+use serde::Deserialize;
+
+use self::line::Line;
+use crate::support::backends::swift::{Account, Swift, SwiftHandle};
+use crate::support::backends::{address_of, tool};
+use crate::support::http::{Connection, Request, Response};
+use crate::support::server::Setup;
+
+const MIB: u64 = 1 << 20;
+
+/// A bucket, and the account it belongs to.
+#[derive(Clone)]
+struct Bucket {
+    service: SwiftHandle,
+    name: String,
+}
+
+/// What is in a bucket.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct Contents {
+    objects: BTreeMap<String, Stored>,
+    /// Keys of uploads in parts that are under way.
+    uploads: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct Stored {
+    size: u64,
+    parts: u64,
+}
+
+impl Bucket {
+    /// A name for a bucket of one's own; the first image makes it.
+    fn new(word: &str) -> Self {
+        Self {
+            service: Swift::shared().handle.clone(),
+            name: crate::support::unique(word),
+        }
+    }
+
+    /// The same name in an account with a secret of its own.
+    fn of_other_account(mut self) -> Self {
+        self.service.account = self.service.other.clone();
+        self
+    }
+
+    fn account(&self) -> &Account {
+        &self.service.account
+    }
+
+    /// Small parts, so that little data has several.
+    fn options(&self) -> S3StoreOptions {
+        S3StoreOptions {
+            endpoint: self.service.url.clone(),
+            region: self.service.s3_region.clone(),
+            access_key: Secret::new(self.account().user.as_str()),
+            secret_key: Secret::new(self.account().key.as_str()),
+            bucket: self.name.clone(),
+            bucket_url: BucketUrl::Auto,
+            creates_bucket: true,
+            single_put_bytes: MIB,
+            part_bytes: 5 * MIB,
+            parts_at_once: 4,
+            upload_memory_bytes: 64 * MIB,
+            checksums: Checksums::WhenRequired,
+            tls: TlsOptions::default(),
+            connect_timeout: Duration::from_secs(3),
+            response_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// A node that keeps all images in it.
+    fn node(&self) -> Setup {
+        self.node_at(&self.service.url)
+    }
+
+    /// One that reaches S3 over a line.
+    fn node_over(&self, line: &Line) -> Setup {
+        self.node_at(&line.url())
+    }
+
+    fn node_at(&self, url: &str) -> Setup {
+        let account = self.account();
+        [
+            ("stores", "s3"),
+            ("default_store", "s3"),
+            ("s3_store_host", url),
+            ("s3_store_region_name", &self.service.s3_region),
+            ("s3_store_access_key", &account.user),
+            ("s3_store_secret_key", &account.key),
+            ("s3_store_bucket", &self.name),
+            ("s3_store_create_bucket_on_put", "True"),
+            ("s3_store_large_object_size", "1"),
+            ("s3_store_large_object_chunk_size", "5"),
+        ]
+        .into_iter()
+        .fold(Setup::new(), |setup, (name, value)| {
+            setup.option_in("glance_store", name, value)
+        })
+    }
+
+    /// Every object behind the uploads in parts, by Swift's own listing: parts of objects,
+    /// and of uploads that are under way or were forgotten.
+    #[track_caller]
+    fn segments(&self) -> Vec<String> {
+        let path = format!("/{}%2Bsegments", self.name);
+        let listing = self.swift("GET", &path, None);
+        match listing.status {
+            404 => Vec::new(),
+            _ => listing.text().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Puts other bytes in an object's place, past the node.
+    #[track_caller]
+    fn overwrite(&self, key: &str, bytes: &[u8]) {
+        let path = format!("/{}/{key}", self.name);
+        self.swift("PUT", &path, Some(bytes)).expect(201);
+    }
+
+    /// Removes an object, past the node.
+    #[track_caller]
+    fn remove(&self, key: &str) {
+        let path = format!("/{}/{key}", self.name);
+        self.swift("DELETE", &path, None).expect(204);
+    }
+
+    /// Asks Swift itself.
+    fn swift(&self, method: &str, path: &str, body: Option<&[u8]>) -> Response {
+        let mut connection = Connection::open(address_of(&self.service.url)).expect("Swift");
+        let auth = Request::get("/auth/v1.0")
+            .header("X-Auth-User", &self.account().user)
+            .header("X-Auth-Key", &self.account().key);
+        let answer = connection.request(&auth).expect(200);
+        let token = answer.header("x-auth-token").expect("a token").to_owned();
+        let storage = self.account().storage_url.as_str();
+        let storage = storage.strip_prefix(&self.service.url).expect("a path");
+        let request = Request::new(method, &format!("{storage}{path}"));
+        let request = request.header("X-Auth-Token", token);
+        connection.request(&match body {
+            Some(bytes) => request.body(bytes),
+            None => request,
+        })
+    }
+
+    /// What another client sees in it.
+    #[track_caller]
+    fn contents(&self) -> Contents {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/s3/list.py");
+        let account = self.account();
+        let mut command = tool("python");
+        command
+            .arg(script)
+            .args([&self.service.url, &self.service.s3_region])
+            .args([&account.user, &account.key, &self.name]);
+        let output = command.output().expect("started");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
+        serde_json::from_slice(&output.stdout).expect("the contents of the bucket")
+    }
+}

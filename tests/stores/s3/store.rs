@@ -1,0 +1,198 @@
+//! The driver by itself.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use glance::config::Secret;
+use glance::error::{Kind, Result};
+use glance::image::{ImageId, Location, Timestamp, Upload};
+use glance::store::{Checksums, S3Store, S3StoreOptions, Store, Wanted, conformance};
+use glance::transfer::Payload;
+use uuid::Uuid;
+
+use super::{Bucket, MIB};
+use crate::support::pattern;
+
+/// As large as the pieces that uploads are made of.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Runs on a worker like those of the `threads` engine.
+fn on_worker(future: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, future);
+}
+
+fn store(options: S3StoreOptions) -> S3Store {
+    S3Store::new(options).unwrap()
+}
+
+/// Nothing is left in the bucket, and nothing of parts behind it.
+fn assert_empty(bucket: &Bucket) {
+    let contents = bucket.contents();
+    assert!(contents.objects.is_empty(), "{contents:?}");
+    assert!(contents.uploads.is_empty(), "{contents:?}");
+}
+
+#[test]
+fn conforms_on_a_worker_of_threads() {
+    let bucket = Bucket::new("conforms");
+    on_worker(conformance::all(&store(bucket.options())));
+    assert_empty(&bucket);
+}
+
+#[test]
+fn conforms_on_a_worker_of_uring() {
+    let bucket = Bucket::new("conforms");
+    tokio_uring::start(conformance::all(&store(bucket.options())));
+    assert_empty(&bucket);
+}
+
+#[test]
+fn conforms_with_every_checksum_there_is() {
+    let bucket = Bucket::new("conforms");
+    let checksums = Checksums::WhenSupported;
+    let options = S3StoreOptions {
+        checksums,
+        ..bucket.options()
+    };
+    on_worker(conformance::all(&store(options)));
+    assert_empty(&bucket);
+}
+
+fn upload() -> (ImageId, Upload) {
+    let upload = Upload {
+        id: Uuid::new_v4(),
+        store: "s3".to_owned(),
+        started_at: Timestamp::from_micros(0),
+    };
+    (ImageId::random(), upload)
+}
+
+async fn put(store: &S3Store, data: &Bytes, is_known: bool) -> Location {
+    let (image, upload) = upload();
+    let hint = is_known.then_some(data.len() as u64);
+    let mut writer = store.create(&image, &upload, hint).await.unwrap();
+    for at in (0..data.len()).step_by(PIECE_BYTES) {
+        let end = data.len().min(at + PIECE_BYTES);
+        writer.write(data.slice(at..end)).await.unwrap();
+    }
+    writer.commit().await.unwrap()
+}
+
+async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result<Vec<u8>> {
+    let wanted = Wanted {
+        offset: 0,
+        len: object_bytes,
+        object_bytes,
+    };
+    let Payload::Remote(mut remote) = store.open(location, wanted).await? else {
+        panic!("an object of S3 is remote");
+    };
+    let mut bytes = Vec::new();
+    while let Some(more) = remote.next().await? {
+        bytes.extend_from_slice(&more);
+    }
+    Ok(bytes)
+}
+
+#[test]
+fn uploads_share_memory_that_is_too_small_for_them() {
+    const UPLOADS: u64 = 24;
+    let bucket = Bucket::new("tight");
+    // Room for two parts, of which every upload has three.
+    let options = S3StoreOptions {
+        upload_memory_bytes: 10 * MIB,
+        ..bucket.options()
+    };
+    let store = Rc::new(store(options));
+    on_worker(async move {
+        let mut uploads = tokio::task::JoinSet::new();
+        for number in 0..UPLOADS {
+            let store = Rc::clone(&store);
+            uploads.spawn_local(async move {
+                let data = Bytes::from(pattern(11 * MIB as usize + 5, number));
+                let location = put(&store, &data, number % 2 == 0).await;
+                let size = data.len() as u64;
+                assert!(read(&store, &location, size).await.unwrap() == data);
+            });
+        }
+        while let Some(upload) = uploads.join_next().await {
+            upload.expect("an upload that comes to its end");
+        }
+    });
+}
+
+#[test]
+fn locations_of_glance_are_read_with_the_keys_in_them() {
+    let bucket = Bucket::new("legacy");
+    let own = store(bucket.options());
+    // The configured keys are of no use for what the other account has.
+    let foreign = store(S3StoreOptions {
+        access_key: Secret::new(bucket.service.other.user.as_str()),
+        secret_key: Secret::new(bucket.service.other.key.as_str()),
+        ..bucket.options()
+    });
+    on_worker(async move {
+        let data = Bytes::from(pattern(1_000_000, 1));
+        let location = put(&own, &data, true).await;
+        let path = location.expose_rest().trim_start_matches("//").to_owned();
+        for uri in [
+            format!("s3://test%3Atester:testing@{path}"),
+            format!("s3+http://test%3Atester:test%69ng@{path}"),
+        ] {
+            let location = Location::parse(&uri).unwrap();
+            assert_eq!(foreign.size(&location).await.unwrap(), 1_000_000);
+            assert!(read(&foreign, &location, 1_000_000).await.unwrap() == data);
+        }
+        let wrong = format!("s3://test%3Atester:CANARY@{path}");
+        let error = read(&foreign, &Location::parse(&wrong).unwrap(), 1_000_000).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error.kind(), Kind::Unavailable { .. }));
+        let cause = error.cause().unwrap();
+        assert!(cause.contains("SignatureDoesNotMatch"), "{cause}");
+        assert!(!format!("{error:?}").contains("CANARY"));
+
+        let with_keys = format!("s3://test%3Atester:testing@{path}");
+        foreign
+            .delete(&Location::parse(&with_keys).unwrap())
+            .await
+            .unwrap();
+        let gone = own.size(&location).await.unwrap_err();
+        assert_eq!(gone.kind(), Kind::NotFound);
+    });
+}
+
+#[test]
+fn our_keys_are_not_for_other_hosts() {
+    let bucket = Bucket::new("foreign");
+    let store = store(bucket.options());
+    // Nobody may connect here: the keys would go along.
+    let tripwire = TcpListener::bind("127.0.0.1:0").unwrap();
+    tripwire.set_nonblocking(true).unwrap();
+    let uri = format!("s3://{}/b/k", tripwire.local_addr().unwrap());
+    on_worker(async move {
+        let location = Location::parse(&uri).unwrap();
+        for error in [
+            store.size(&location).await.unwrap_err(),
+            store.delete(&location).await.unwrap_err(),
+            read(&store, &location, 1).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), Kind::Internal);
+        }
+    });
+    assert!(tripwire.accept().is_err());
+}
+
+#[test]
+fn an_image_whose_parts_would_not_fit_is_refused_at_once() {
+    let bucket = Bucket::new("too-large");
+    let store = store(bucket.options());
+    on_worker(async move {
+        let (image, upload) = upload();
+        let created = store.create(&image, &upload, Some(1 << 50)).await;
+        assert_eq!(created.err().unwrap().kind(), Kind::TooLarge);
+    });
+}
