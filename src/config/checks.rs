@@ -43,7 +43,7 @@ fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), Confi
     let store = &config.store;
     let (default_store, stores) = (store.default_store, store.stores.join(","));
     if store.has(default_store) {
-        return Ok(());
+        return check_s3(config, values);
     }
     // At the option that the operator wrote.
     let option = ("glance_store", "default_store");
@@ -53,7 +53,6 @@ fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), Confi
     }
     let wanted = format!("a list with {default_store} in it");
     Err(misfit(values, ("glance_store", "stores"), stores, &wanted))
-    check_s3(config, values)
 }
 
 /// An S3 store cannot do without some options.

@@ -8,11 +8,8 @@ use crate::config::{self, Config};
 use crate::log;
 use crate::net::outgoing::{NamedReach, TlsOptions};
 use crate::store::{
-    FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions, Store, Stores,
-use crate::net::outgoing::TlsOptions;
-use crate::store::{
-    BucketUrl, Checksums, FileIo, FileStore, FileStoreOptions, S3Store, S3StoreOptions, Store,
-    Stores,
+    BucketUrl, Checksums, FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions,
+    S3Store, S3StoreOptions, Store, Stores,
 };
 use crate::transfer::disk::Disk;
 
@@ -24,6 +21,7 @@ pub(super) fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartEr
     }
     if config.store.has("http") {
         stores.push(Arc::new(HttpStore::new(http_store_options(config))?));
+    }
     if config.store.has("s3") {
         stores.push(open_s3(config)?);
     }
@@ -89,6 +87,9 @@ fn http_store_options(config: &Config) -> HttpStoreOptions {
             ca_file: http.https_ca_certificates_file.clone(),
             insecure: http.https_insecure,
         },
+    }
+}
+
 fn s3_store_options(s3: &config::S3Config) -> S3StoreOptions {
     S3StoreOptions {
         endpoint: s3.s3_store_host.clone().unwrap_or_default(),

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use lists::{NumberList, WordList};
 use crate::config::secret::Secret;
+pub(crate) use lists::{NumberList, WordList};
 
 /// How the text of one option becomes a value.
 pub(crate) trait Kind {
