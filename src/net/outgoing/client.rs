@@ -6,10 +6,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::{Request, Response, response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -73,15 +75,45 @@ impl Client {
         while let Some(mut sender) = pool::take(self.inner.number, &target).await {
             let sent = sender.try_send_request(request);
             match self.answer(&progress, sent).await? {
+        let (target, mut request) = prepare(request)?;
+        loop {
+            let (mut sender, is_kept) = self.connection(&target).await?;
+            match self.answer(sender.try_send_request(request)).await? {
                 Ok(response) => return Ok(self.pooled(response, target, sender)),
                 Err(mut failure) => match failure.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(failure.into_error().into()),
+                    Some(unsent) if is_kept => request = unsent,
+                    _ => return Err(failure.into_error().into()),
                 },
             }
         }
-        let socket = self.inner.dialer.dial(&target).await?;
-        let (mut sender, connection) = handshake(socket).await?;
+    }
+
+    /// Sends a request, as [`Client::send`] does, and reads the whole answer, at most
+    /// `most_bytes` of it.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn ask(
+        &self,
+        request: Request<Frames>,
+        most_bytes: usize,
+    ) -> Result<Response<Bytes>, OutgoingError> {
+        let (head, body) = self.send(request).await?.into_parts();
+        let body = self.answer(Limited::new(body, most_bytes).collect());
+        let body = body.await?.map_err(OutgoingError::Body)?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
+    /// A connection that was kept, or a new one; and whether it was kept.
+    pub(super) async fn connection(
+        &self,
+        target: &Target,
+    ) -> Result<(Sender, bool), OutgoingError> {
+        if let Some(sender) = pool::take(self.inner.number, target).await {
+            return Ok((sender, true));
+        }
+        let socket = self.inner.dialer.dial(target).await?;
+        let (sender, connection) = handshake(socket).await?;
         tokio::spawn(async move {
             // Its error reaches whoever waits for the answer.
             let _ = connection.await;
@@ -90,6 +122,7 @@ impl Client {
         let sent = self.answer(&progress, sent).await?;
         let response = sent.map_err(hyper::client::conn::TrySendError::into_error)?;
         Ok(self.pooled(response, target, sender))
+        Ok((sender, false))
     }
 
     /// Sends a request without a body for an object, on a connection of its own; the body of
@@ -133,9 +166,22 @@ impl Client {
         let limit = self.inner.options.answer_timeout;
         let answer = progress.answer(limit, answer).await;
         answer.map_err(|Stuck| OutgoingError::Silent(limit))
+    pub(super) async fn answer<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, OutgoingError> {
+        let limit = self.answer_timeout();
+        let answer = tokio::time::timeout(limit, answer).await;
+        answer.map_err(|_| OutgoingError::Silent(limit))
     }
 
-    fn pooled(
+    /// Longest silence of a server that is to answer, or to take a body.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        self.inner.options.answer_timeout
+    }
+
+    /// The answer; its connection is kept when it was read to its end.
+    pub(super) fn pooled(
         &self,
         response: Response<Incoming>,
         target: Target,

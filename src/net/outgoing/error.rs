@@ -39,6 +39,9 @@ pub enum OutgoingError {
     /// What came was no HTTP, or broke off.
     #[error("the exchange failed")]
     Http(#[from] hyper::Error),
+    /// What came after the head of the answer broke off, or was too long.
+    #[error("the answer cannot be read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl OutgoingError {

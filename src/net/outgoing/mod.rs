@@ -1,6 +1,8 @@
 //! Requests to other servers: the origins of images, object stores, the identity service.
 //!
-//! [`Client::send`] is for calls and for what is sent: connections are kept and used again.
+//! [`Client::send`] and [`Client::ask`] are for calls, and for what is in memory when it is
+//! sent: connections are kept and used again. [`Client::put`] is for bodies that are pushed
+//! while they are sent.
 //! [`Client::open`] is for objects: where the answer comes over a plain socket and has a
 //! length, the socket itself is handed on, so that the kernel can move what follows.
 //!
@@ -13,7 +15,9 @@ mod error;
 mod options;
 mod pool;
 mod progress;
+mod put;
 mod reach;
+mod renewable;
 mod target;
 mod tls;
 
@@ -22,4 +26,7 @@ pub use client::Client;
 pub use error::OutgoingError;
 pub use options::ClientOptions;
 pub use reach::{NamedReach, Reach};
+pub use put::{Begun, Sending};
+pub use reach::Reach;
+pub use renewable::{Expiring, Renewable};
 pub use tls::{TlsError, TlsOptions, client_config};

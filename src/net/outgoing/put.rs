@@ -1,0 +1,227 @@
+//! A request whose body is pushed while it is sent.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::sync::{Notify, mpsc};
+
+use super::client::Client;
+use super::error::OutgoingError;
+use super::pool::Sender;
+use super::target::{Target, prepare};
+use crate::transfer::Frames;
+
+/// How long a server may take to ask for a body before it is sent unasked: some never ask
+/// (RFC 9110, 10.1.1).
+const CONTINUE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a server says to the head of a request.
+pub enum Begun {
+    /// It wants the body.
+    Wanted(Sending),
+    /// It has answered without one.
+    Answered(Response<Frames>),
+}
+
+type Sent = Result<Response<Incoming>, TrySendError<Request<Frames>>>;
+type Answer = Pin<Box<dyn Future<Output = Sent> + Send>>;
+
+/// A request whose body is being sent. Dropped, it is cut, so that the server sees that the
+/// body has no end; unless it has a length, and all of it was pushed.
+pub struct Sending {
+    client: Client,
+    target: Target,
+    sender: Sender,
+    pieces: mpsc::Sender<Piece>,
+    answer: Answer,
+}
+
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// The body that hyper polls.
+struct Pushed {
+    pieces: mpsc::Receiver<Piece>,
+    length_bytes: Option<u64>,
+    sent_bytes: u64,
+    ended: bool,
+}
+
+/// Whoever pushed has gone before the end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body was given up")]
+struct GivenUp;
+
+impl Client {
+    /// Sends a request whose body is pushed piece by piece, `length_bytes` in all if that is
+    /// known; up to `room` pieces wait for the socket. No byte of the body is taken before
+    /// the server has asked for it, so whatever it says to the head can be mended by another
+    /// request.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn put(
+        &self,
+        request: Request<()>,
+        length_bytes: Option<u64>,
+        room: usize,
+    ) -> Result<Begun, OutgoingError> {
+        loop {
+            let (pieces, body) = channel(length_bytes, room);
+            let (target, mut request) = prepare(request.clone().map(|()| body.boxed_unsync()))?;
+            let expect = HeaderValue::from_static("100-continue");
+            request.headers_mut().insert(EXPECT, expect);
+            let asked = notice_continue(&mut request);
+            let (mut sender, is_kept) = self.connection(&target).await?;
+            let mut answer: Answer = Box::pin(sender.try_send_request(request));
+            tokio::select! {
+                biased;
+                answer = &mut answer => match answer {
+                    Ok(response) => return Ok(Begun::Answered(unpooled(response))),
+                    // A kept connection may have been closed just now.
+                    Err(_) if is_kept => continue,
+                    Err(failure) => return Err(failure.into_error().into()),
+                },
+                () = asked.notified() => {}
+                () = tokio::time::sleep(CONTINUE_LIMIT) => {}
+            }
+            return Ok(Begun::Wanted(Sending {
+                client: self.clone(),
+                target,
+                sender,
+                pieces,
+                answer,
+            }));
+        }
+    }
+}
+
+impl Sending {
+    /// Hands over the next piece, and returns when there was room for it. An answer that
+    /// comes before the end says that no more is wanted.
+    ///
+    /// # Errors
+    /// [`OutgoingError::Silent`] when the server takes nothing any more; others when the
+    /// connection broke.
+    pub async fn push(&mut self, piece: Bytes) -> Result<Option<Response<Frames>>, OutgoingError> {
+        let limit = self.client.answer_timeout();
+        let room = tokio::select! {
+            biased;
+            answer = &mut self.answer => return early(answer).map(Some),
+            room = tokio::time::timeout(limit, self.pieces.reserve()) => room,
+        };
+        match room {
+            Err(_) => Err(OutgoingError::Silent(limit)),
+            Ok(Ok(room)) => {
+                room.send(Piece::Bytes(piece));
+                Ok(None)
+            }
+            // Nobody sends any more: the answer says why.
+            Ok(Err(_)) => {
+                let answer = self.client.answer(&mut self.answer).await?;
+                early(answer).map(Some)
+            }
+        }
+    }
+
+    /// Ends the body and waits for the answer.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn finish(mut self) -> Result<Response<Frames>, OutgoingError> {
+        let limit = self.client.answer_timeout();
+        let end = self.pieces.send_timeout(Piece::End, limit).await;
+        if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = end {
+            return Err(OutgoingError::Silent(limit));
+        }
+        // Otherwise a body with a length has been sent already.
+        let answer = self.client.answer(&mut self.answer).await?;
+        let response = answer.map_err(TrySendError::into_error)?;
+        Ok(self.client.pooled(response, self.target, self.sender))
+    }
+}
+
+fn early(answer: Sent) -> Result<Response<Frames>, OutgoingError> {
+    Ok(unpooled(answer.map_err(TrySendError::into_error)?))
+}
+
+/// An answer on a connection that cannot be used again, since its request has no end.
+fn unpooled(response: Response<Incoming>) -> Response<Frames> {
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+/// Learns when the server asks for the body.
+fn notice_continue(request: &mut Request<Frames>) -> Arc<Notify> {
+    let asked = Arc::new(Notify::new());
+    let notify = Arc::clone(&asked);
+    hyper::ext::on_informational(request, move |answer| {
+        if answer.status() == StatusCode::CONTINUE {
+            notify.notify_one();
+        }
+    });
+    asked
+}
+
+fn channel(length_bytes: Option<u64>, room: usize) -> (mpsc::Sender<Piece>, Pushed) {
+    let (sender, pieces) = mpsc::channel(room.max(1));
+    let body = Pushed {
+        pieces,
+        length_bytes,
+        sent_bytes: 0,
+        ended: false,
+    };
+    (sender, body)
+}
+
+impl Pushed {
+    fn is_complete(&self) -> bool {
+        self.length_bytes
+            .is_none_or(|length| length == self.sent_bytes)
+    }
+}
+
+impl Body for Pushed {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match ready!(self.pieces.poll_recv(cx)) {
+            Some(Piece::Bytes(bytes)) => {
+                self.sent_bytes += bytes.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Some(Piece::End) if self.is_complete() => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            _ => {
+                self.ended = true;
+                Poll::Ready(Some(Err(GivenUp.into())))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length_bytes {
+            Some(length) => SizeHint::with_exact(length.saturating_sub(self.sent_bytes)),
+            None => SizeHint::default(),
+        }
+    }
+}
