@@ -14,8 +14,10 @@
 //! * [`metrics`] - every metric, in one table
 //! * [`log`] - lines as Glance's operators know them, written off the workers
 //! * [`transfer`] - bytes in motion: buffers, disks, MD5, payloads
-//! * [`net`] - listeners, HTTP connections, and files that go to a socket without a copy
+//! * [`net`] - listeners, HTTP connections, files that go to a socket without a copy, and
+//!   requests to other servers
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
+//! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
 //! * [`store`] - where image data are: a folder of files
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
@@ -44,6 +46,7 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod image;
+pub mod keystone;
 pub mod log;
 pub mod metrics;
 pub mod net;

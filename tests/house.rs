@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["metrics", "log"],
     &["transfer"],
     &["net"],
-    &["wire"],
+    &["wire", "keystone"],
     &["registry"],
     &["store"],
     &["auth", "cache"],

@@ -1,0 +1,103 @@
+//! Asking the identity service.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode, Uri};
+
+use super::error::KeystoneError;
+use super::login::Login;
+use super::token::Token;
+use crate::net::outgoing::{Client, full};
+
+/// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
+const MOST_ANSWER_BYTES: usize = 4 << 20;
+
+/// An identity service.
+#[derive(Clone)]
+pub struct Keystone {
+    client: Client,
+    tokens: Uri,
+    renew_before: Duration,
+}
+
+impl Keystone {
+    /// The service at an address, such as `https://keystone:5000/v3`. One that ends in
+    /// `v2.0`, as old configurations have it, or in no version stands for the same service's
+    /// v3: Keystone has no v2.0 since 2018 (Queens), and its users are in v3's default
+    /// domain. Tokens are to be renewed `renew_before` they expire.
+    ///
+    /// # Errors
+    /// [`KeystoneError::Address`] when it is no http or https URL.
+    pub fn new(
+        client: Client,
+        address: &str,
+        renew_before: Duration,
+    ) -> Result<Self, KeystoneError> {
+        let tokens = format!("{}/v3/auth/tokens", root(address));
+        let tokens: Uri = tokens.parse().map_err(|_| KeystoneError::Address)?;
+        if !matches!(tokens.scheme_str(), Some("http" | "https")) {
+            return Err(KeystoneError::Address);
+        }
+        Ok(Self {
+            client,
+            tokens,
+            renew_before,
+        })
+    }
+
+    /// Has a token issued.
+    ///
+    /// # Errors
+    /// [`KeystoneError`], which names no secret.
+    pub async fn issue(&self, login: &Login) -> Result<Token, KeystoneError> {
+        let body = Bytes::from(login.to_json().to_string());
+        let mut request = Request::post(self.tokens.clone());
+        let json = HeaderValue::from_static("application/json");
+        if let Some(headers) = request.headers_mut() {
+            headers.insert(CONTENT_TYPE, json.clone());
+            headers.insert(ACCEPT, json);
+        }
+        let request = request.body(full(body));
+        let request = request.map_err(|_| KeystoneError::Address)?;
+        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await?;
+        match answer.status() {
+            StatusCode::CREATED | StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
+            status => return Err(KeystoneError::Status(status)),
+        }
+        let id = answer.headers().get("x-subject-token");
+        let id = id.ok_or(KeystoneError::Answer("X-Subject-Token"))?;
+        Token::read(id.clone(), answer.body(), self.renew_before)
+    }
+}
+
+/// An address without the version at its end.
+fn root(address: &str) -> &str {
+    let address = address.trim_end_matches('/');
+    let versioned = ["/v3", "/v2.0"];
+    let root = versioned
+        .iter()
+        .find_map(|version| address.strip_suffix(version));
+    root.unwrap_or(address).trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::root;
+
+    #[test]
+    fn the_version_is_ours() {
+        for address in [
+            "http://k:5000",
+            "http://k:5000/",
+            "http://k:5000/v3",
+            "http://k:5000/v3/",
+            "http://k:5000/v2.0/",
+        ] {
+            assert_eq!(root(address), "http://k:5000", "{address}");
+        }
+        assert_eq!(root("http://k/identity/v3"), "http://k/identity");
+    }
+}

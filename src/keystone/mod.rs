@@ -1,0 +1,17 @@
+//! The identity service (Keystone, Identity API v3), as its client sees it.
+//!
+//! [`Keystone::issue`] turns a login into a [`Token`], which says how long it is valid and,
+//! by its [`Catalogue`], where the services of the cloud are. Whoever uses a token for long
+//! holds it in a [`Renewable`](crate::net::outgoing::Renewable).
+
+mod catalogue;
+mod client;
+mod error;
+mod login;
+mod token;
+
+pub use catalogue::{Catalogue, Interface, Wish};
+pub use client::Keystone;
+pub use error::KeystoneError;
+pub use login::{Domain, Login, Project, User};
+pub use token::Token;
