@@ -90,7 +90,31 @@ fn check_s3(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
         let wanted = format!("at most s3_store_upload_memory, {memory_mib}");
         return Err(misfit(values, name, part_mib, &wanted));
     }
-    Ok(())
+    check_swift(config, values)
+}
+
+/// New images that go to Swift need somebody to log in as.
+fn check_swift(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    let reference = &config.swift.default_swift_reference;
+    let mut accounts = config.swift_accounts.iter();
+    if config.store.default_store != "swift"
+        || accounts.any(|account| account.reference == *reference)
+    {
+        return Ok(());
+    }
+    match &config.swift.swift_store_config_file {
+        Some(file) => {
+            let wanted = format!("a section of {}", file.display());
+            let option = ("glance_store", "default_swift_reference");
+            Err(misfit(values, option, reference, &wanted))
+        }
+        None => Err(misfit(
+            values,
+            ("glance_store", "default_store"),
+            "swift",
+            "a store that is set up: swift wants swift_store_auth_address, swift_store_user and swift_store_key",
+        )),
+    }
 }
 
 /// Warnings about values that are sound.

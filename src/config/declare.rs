@@ -34,6 +34,8 @@ pub(crate) struct Opt {
     pub help: &'static [&'static str],
     /// The words of its kind, to finish "wanted ...".
     pub wanted: String,
+    /// Whether nobody may see the value.
+    pub is_secret: bool,
 }
 
 /// The options of one struct, as the sample shows them.
@@ -84,6 +86,7 @@ macro_rules! options {
                             key: options!(@key $section, $field, $default $(, $aliases)?),
                             help: &[$($help),*],
                             wanted: $kind.wanted(),
+                            is_secret: $kind.is_secret(),
                         },
                     )*],
                 }

@@ -63,6 +63,15 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
+    /// Everybody on this machine may read a password in it.
+    #[error(
+        "{0} has a password in it and may be read by everybody on this machine: chmod o-r {0}",
+        path.display()
+    )]
+    Exposed {
+        /// The file as it was named.
+        path: PathBuf,
+    },
     /// A line is no INI.
     #[error("{place}: this line {problem}")]
     Syntax {
@@ -101,7 +110,10 @@ impl ConfigError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFound { .. } | Self::Unreadable { .. } => EXIT_FAILURE,
-            Self::Syntax { .. } | Self::BadValue { .. } | Self::Refused { .. } => EXIT_CONFIG,
+            Self::Exposed { .. }
+            | Self::Syntax { .. }
+            | Self::BadValue { .. }
+            | Self::Refused { .. } => EXIT_CONFIG,
         }
     }
 }

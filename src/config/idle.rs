@@ -13,7 +13,7 @@ const NO_EFFECT: &str = "\
     allow_anonymous_access allowed_rpc_exception_modules api_paste_config auth_region \
     auth_strategy auth_url client_retries conn_pool_min_size conn_pool_ttl control_exchange \
     default_log_levels default_notification_exchange default_notification_level \
-    default_publisher_id default_swift_reference delayed_delete_scrub digest_algorithm \
+    default_publisher_id delayed_delete_scrub digest_algorithm \
     disabled_notifications enable_v1_registry enable_v2_api enable_v2_registry enable_v3_api \
     enabled_import_methods eventlet_executor_pool_size executor_thread_pool_size \
     fatal_deprecations hashing_algorithm image_cache_dir image_cache_driver image_cache_max_size \
@@ -40,6 +40,10 @@ const NO_EFFECT_STORE: &str = "\
     cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
     filesystem_thin_provisioning http_proxy_information rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
     store_capabilities_update_min_interval swift_ default_swift_reference vmware_";
+    filesystem_thin_provisioning http_proxy_information https_ca_certificates_file \
+    https_insecure rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
+    store_capabilities_update_min_interval swift_buffer_on_upload swift_store_admin_tenants \
+    swift_store_ssl_compression swift_store_use_trusts swift_upload_buffer_dir vmware_";
 
 /// Sections, by their start, of which nothing is acted on here.
 const NO_EFFECT_SECTIONS: &str = "\

@@ -1,7 +1,5 @@
 //! From a file to a [`Config`].
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use crate::config::declare::Group;
@@ -9,10 +7,8 @@ use crate::config::error::{ConfigError, Place, Warning};
 use crate::config::ini::{self, DEFAULT, Ini};
 use crate::config::options::{self, Config};
 use crate::config::values::Values;
-use crate::config::{checks, idle, refused, sample};
+use crate::config::{checks, idle, refused, sample, text_file};
 
-/// The largest configuration file that is read.
-const MAX_FILE_BYTES: u64 = 4 << 20;
 /// The section in which the first Glance kept the options of this program.
 const SEED_SECTION: &str = "app:glance-api";
 
@@ -20,13 +16,17 @@ impl Config {
     /// Reads a file. Relative paths in it start at the current folder.
     ///
     /// # Errors
-    /// [`ConfigError`] when the file cannot be read, is no INI, or has a value that does not fit.
+    /// [`ConfigError`] when the file cannot be read, is no INI, has a value that does not fit, or has a
+    /// password and may be read by everybody.
     pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let text = read_text(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_text(&path.display().to_string(), &text)
+        let (text, everybody_reads) = text_file::read(path)?;
+        let loaded = read(&path.display().to_string(), &text)?;
+        if everybody_reads && loaded.has_secret {
+            return Err(ConfigError::Exposed {
+                path: path.to_owned(),
+            });
+        }
+        Ok((loaded.config, loaded.warnings))
     }
 
     /// Reads text as if it were the file `name`.
@@ -34,21 +34,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the text is no INI or has a value that does not fit.
     pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let ini = ini::parse(text).map_err(|bad| ConfigError::Syntax {
-            place: Place {
-                file: name.to_owned(),
-                line: bad.line,
-            },
-            problem: bad.problem,
-        })?;
-        let ini = in_house_spelling(ini);
-        let groups = options::groups();
-        let values = Values::new(name, &ini, &groups);
-        refused::refuse_dangerous(&values)?;
-        let config = Self::read(&values)?;
-        checks::check(&config, &values)?;
-        let warnings = all_warnings(&config, &values, &groups);
-        Ok((config, warnings))
+        let loaded = read(name, text)?;
+        Ok((loaded.config, loaded.warnings))
     }
 
     /// The sample file: every option with its help, what it wants and its default.
@@ -57,16 +44,42 @@ impl Config {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        let problem = format!("it has more than {MAX_FILE_BYTES} bytes; is it a configuration?");
-        return Err(io::Error::other(problem));
-    }
-    Ok(text)
+/// What a text says.
+struct Loaded {
+    config: Config,
+    warnings: Vec<Warning>,
+    /// Whether an option that nobody may see has a value.
+    has_secret: bool,
+}
+
+fn read(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+    let ini = ini::parse(text).map_err(|bad| ConfigError::Syntax {
+        place: Place {
+            file: name.to_owned(),
+            line: bad.line,
+        },
+        problem: bad.problem,
+    })?;
+    let ini = in_house_spelling(ini);
+    let groups = options::groups();
+    let values = Values::new(name, &ini, &groups);
+    refused::refuse_dangerous(&values)?;
+    let config = Config::read(&values)?;
+    checks::check(&config, &values)?;
+    Ok(Loaded {
+        warnings: all_warnings(&config, &values, &groups),
+        has_secret: has_secret(&values, &groups),
+        config,
+    })
+}
+
+fn has_secret(values: &Values<'_>, groups: &[Group]) -> bool {
+    let options = groups.iter().flat_map(|group| &group.options);
+    let mut secrets = options.filter(|option| option.is_secret);
+    secrets.any(|option| {
+        let entry = values.find(&option.key);
+        entry.is_some_and(|entry| !entry.value.is_empty())
+    })
 }
 
 /// One spelling for each section and key: sections in lower case but DEFAULT, keys with underscores. The section of

@@ -7,10 +7,12 @@
 //! # Layout
 //! * `ini` the file format; `kinds` the kinds of value; `declare` the declaration of an option
 //! * `options` the options themselves; `values` their values in one file, with `$name` in them
+//! * `accounts` accounts of Swift, from the options or a file of their own; `secret` what nobody prints
 //! * `refused` and `idle` options of Glance that stop the start or do nothing; `checks` rules between options
-//! * `find` where the file is; `load` from the file to the data
+//! * `find` where the file is; `text_file` reads it; `load` from its text to the data
 //! * `sample` the sample file; `args` the command line of a server
 
+mod accounts;
 mod args;
 mod checks;
 mod declare;
@@ -26,13 +28,18 @@ mod sample;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod text_file;
 mod values;
 
+pub use accounts::{DomainOption, SwiftAccount};
 pub use args::ServerArgs;
 pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
 pub use find::{find_config_file, search_dirs};
 pub use options::{
     Config, DataConfig, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend, ListenConfig,
     LogConfig, RegistryConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo,
+    Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend,
+    ListenConfig, LogConfig, RegistryConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig,
+    SwiftManifest,
 };
 pub use secret::Secret;

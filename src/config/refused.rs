@@ -29,6 +29,8 @@ const NO_POLICY: &str =
     "this release enforces no policy file: every caller may do everything. Remove the option";
 const NO_PROTECTION: &str =
     "this release protects no properties: every caller may change them. Remove the option";
+const ONE_ACCOUNT: &str = "this release keeps new images in one account of Swift: it has no token of the caller to write with. \
+    Set it to false; images in accounts of tenants are read with the token of the Swift store's own account";
 
 const REFUSALS: &[Refusal] = &[
     refuse(DEFAULT, "cert_file", always, NO_TLS),
@@ -59,6 +61,13 @@ const REFUSALS: &[Refusal] = &[
     ),
     refuse(DEFAULT, "enabled_backends", always, ONE_STORE),
     refuse("glance_store", "default_backend", always, ONE_STORE),
+    refuse(DEFAULT, "swift_store_multi_tenant", is_true, ONE_ACCOUNT),
+    refuse(
+        "glance_store",
+        "swift_store_multi_tenant",
+        is_true,
+        ONE_ACCOUNT,
+    ),
     refuse(DEFAULT, "user_storage_quota", is_not_zero, NO_QUOTA),
     refuse(DEFAULT, "use_keystone_limits", is_true, NO_QUOTA),
     refuse(DEFAULT, "policy_file", always, NO_POLICY),

@@ -69,6 +69,7 @@ impl<'a> Values<'a> {
             } else {
                 wanted
             },
+            wanted,
         };
         let text = self
             .substitute(raw, key.section, 0)

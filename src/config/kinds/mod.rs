@@ -23,6 +23,7 @@ pub(crate) trait Kind {
     /// Reads the text; `None` when it is not what was wanted.
     fn parse(&self, text: &str) -> Option<Self::Value>;
     /// Whether no error may show the text.
+    /// Whether nobody may see the text.
     fn is_secret(&self) -> bool {
         false
     }
@@ -184,6 +185,49 @@ impl Kind for SecretText {
 
     fn wanted(&self) -> String {
         "text, where a plain dollar sign is $$".into()
+/// One word, of characters that need no quotes anywhere.
+pub(crate) struct Word;
+
+impl Kind for Word {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "a word of letters, digits and _ - . ~".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.~".contains(&byte);
+        let sound = !text.is_empty() && !matches!(text, "." | "..") && text.bytes().all(plain);
+        sound.then(|| text.to_owned())
+    }
+}
+
+/// The name of a container of objects.
+pub(crate) struct ContainerName;
+
+impl Kind for ContainerName {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "a name of at most 200 bytes without / ? #".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        // Swift takes 256; the seed of several containers goes behind it.
+        let fits = !text.is_empty() && text.len() <= 200 && !matches!(text, "." | "..");
+        let plain = !text.contains(|c: char| c.is_control() || "/?#".contains(c));
+        (fits && plain).then(|| text.to_owned())
+    }
+}
+
+/// Any text, or none, that is not to be seen.
+pub(crate) struct Password;
+
+impl Kind for Password {
+    type Value = Secret;
+
+    fn wanted(&self) -> String {
+        "text, or nothing".into()
     }
 
     fn parse(&self, text: &str) -> Option<Secret> {
@@ -344,5 +388,20 @@ impl Kind for HostUrl {
             true => Endpoint.parse(text),
             false => Endpoint.parse(&format!("http://{text}")),
         }
+/// The address of somebody to log in to; without a scheme, as Glance has it, https is meant.
+pub(crate) struct AuthAddress;
+
+impl Kind for AuthAddress {
+    type Value = String;
+
+    fn wanted(&self) -> String {
+        "a URL such as https://keystone.example.org:5000/v3, without user, query or fragment".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<String> {
+        if text.contains("://") {
+            return Endpoint.parse(text);
+        }
+        Endpoint.parse(&format!("https://{text}"))
     }
 }

@@ -10,6 +10,7 @@ mod server;
 mod sources;
 mod storage;
 mod store_names;
+mod swift;
 
 pub use images::ImagesConfig;
 pub use log::LogConfig;
@@ -18,7 +19,10 @@ pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use sources::{CopiesConfig, HttpStoreConfig, SourcesConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
 pub(crate) use store_names::store_named;
+pub(crate) use swift::SwiftAuthVersion;
+pub use swift::{EndpointType, SwiftAuth, SwiftConfig, SwiftManifest};
 
+use crate::config::accounts::{self, SwiftAccount};
 use crate::config::declare::Group;
 use crate::config::error::ConfigError;
 use crate::config::values::Values;
@@ -48,6 +52,10 @@ pub struct Config {
     pub sources: SourcesConfig,
     /// The S3 store.
     pub s3: S3Config,
+    /// The Swift store.
+    pub swift: SwiftConfig,
+    /// Whom the Swift store can log in as.
+    pub swift_accounts: Vec<SwiftAccount>,
     /// What `/healthcheck` looks at.
     pub healthcheck: HealthcheckConfig,
 }
@@ -55,7 +63,7 @@ pub struct Config {
 impl Config {
     /// Takes every option from the values of a file, else its default.
     pub(crate) fn read(values: &Values<'_>) -> Result<Self, ConfigError> {
-        Ok(Self {
+        let mut config = Self {
             listen: ListenConfig::read(values)?,
             http: HttpConfig::read(values)?,
             data: DataConfig::read(values)?,
@@ -67,8 +75,14 @@ impl Config {
             http_store: HttpStoreConfig::read(values)?,
             sources: SourcesConfig::read(values)?,
             s3: S3Config::read(values)?,
+            swift: SwiftConfig::read(values)?,
+            swift_accounts: Vec::new(),
             healthcheck: HealthcheckConfig::read(values)?,
-        })
+        };
+        if config.store.has("swift") {
+            config.swift_accounts = accounts::swift_accounts(&config.swift, values)?;
+        }
+        Ok(config)
     }
 }
 
@@ -86,6 +100,7 @@ pub(crate) fn groups() -> Vec<Group> {
         HttpStoreConfig::group(),
         SourcesConfig::group(),
         S3Config::group(),
+        SwiftConfig::group(),
         HealthcheckConfig::group(),
     ]
 }

@@ -8,7 +8,7 @@ use crate::config::declare::options;
 use crate::config::kinds::{Address, Endpoint, FilePath, Flag, Int, Maybe, Seconds, SecondsOrOff};
 
 /// The longest time that an option in seconds may ask for: a day.
-const DAY_S: u64 = 86_400;
+pub(super) const DAY_S: u64 = 86_400;
 /// The largest `TCP_KEEPIDLE` that Linux takes.
 const KEEPIDLE_MAX_S: u64 = 32_767;
 

@@ -1,0 +1,239 @@
+//! Accounts of Swift: from the options, or from a file of their own.
+
+use std::path::Path;
+
+use crate::config::declare::Key;
+use crate::config::error::{ConfigError, Place};
+use crate::config::ini::{self, Ini};
+use crate::config::kinds::{AuthAddress, Kind, Word};
+use crate::config::options::{SwiftAuth, SwiftAuthVersion, SwiftConfig};
+use crate::config::secret::Secret;
+use crate::config::text_file;
+use crate::config::values::Values;
+
+const SECTION: &str = "glance_store";
+
+/// What a user of Keystone has to look like.
+const PROJECT_AND_USER: &str = "project:user";
+
+/// Somebody whom the Swift store can log in as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwiftAccount {
+    /// Its name in locations: `swift+config://reference/container/object`.
+    pub reference: String,
+    /// The URL of Keystone, or of v1.0.
+    pub auth_address: String,
+    /// Never [`SwiftAuth::V2`].
+    pub auth: SwiftAuth,
+    /// `project:user` for Keystone, `account:user` for v1.0.
+    pub user: String,
+    /// Password or key.
+    pub key: Secret,
+    pub user_domain: DomainOption,
+    pub project_domain: DomainOption,
+}
+
+/// A domain of Keystone, by id or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DomainOption {
+    Id(String),
+    Name(String),
+}
+
+impl DomainOption {
+    /// The id wins, and without either it is the domain that Keystone begins with.
+    fn of(id: Option<&str>, name: Option<&str>) -> Self {
+        match (id, name) {
+            (Some(id), _) => Self::Id(id.to_owned()),
+            (None, Some(name)) => Self::Name(name.to_owned()),
+            (None, None) => Self::Id("default".to_owned()),
+        }
+    }
+}
+
+/// The accounts of the file, else the one of the options, else none.
+///
+/// # Errors
+/// [`ConfigError`] when the file cannot be read or may be read by everybody, and for an
+/// account that cannot be logged in to.
+pub(crate) fn swift_accounts(
+    config: &SwiftConfig,
+    values: &Values<'_>,
+) -> Result<Vec<SwiftAccount>, ConfigError> {
+    if let Some(path) = &config.swift_store_config_file {
+        return read_file(path, config);
+    }
+    let (Some(address), Some(user), false) = (
+        &config.swift_store_auth_address,
+        &config.swift_store_user,
+        config.swift_store_key.is_empty(),
+    ) else {
+        return Ok(Vec::new());
+    };
+    let account = SwiftAccount {
+        reference: config.default_swift_reference.clone(),
+        auth_address: address.clone(),
+        auth: config.swift_store_auth_version,
+        user: user.clone(),
+        key: config.swift_store_key.clone(),
+        user_domain: DomainOption::of(
+            config.swift_store_user_domain_id.as_deref(),
+            config.swift_store_user_domain_name.as_deref(),
+        ),
+        project_domain: DomainOption::of(
+            config.swift_store_project_domain_id.as_deref(),
+            config.swift_store_project_domain_name.as_deref(),
+        ),
+    };
+    let misfit = |(name, given, wanted): Misfit| bad_option(values, name, given, wanted);
+    account.check(OPTION_NAMES).map_err(misfit)?;
+    Ok(vec![account])
+}
+
+/// An option, its value, and what was wanted instead.
+type Misfit = (&'static str, String, &'static str);
+
+/// What user and version are called.
+type Names = (&'static str, &'static str);
+
+const OPTION_NAMES: Names = ("swift_store_user", "swift_store_auth_version");
+const FILE_NAMES: Names = ("user", "auth_version");
+
+impl SwiftAccount {
+    fn check(&self, (user, version): Names) -> Result<(), Misfit> {
+        match self.auth {
+            SwiftAuth::V2 => Err((
+                version,
+                "2".to_owned(),
+                "3, with an auth address of Keystone's v3: v2.0 is gone from Keystone since 2018",
+            )),
+            SwiftAuth::V3 if !self.user.contains(':') => {
+                Err((user, self.user.clone(), PROJECT_AND_USER))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn bad_option(
+    values: &Values<'_>,
+    name: &'static str,
+    given: String,
+    wanted: &'static str,
+) -> ConfigError {
+    let key = values.declared(SECTION, name).unwrap_or(Key {
+        section: SECTION,
+        name,
+        aliases: &[],
+        default: "",
+    });
+    ConfigError::BadValue {
+        place: values.place(values.find(&key).map_or(0, |entry| entry.line)),
+        option: format!("[{SECTION}] {name}"),
+        given,
+        wanted: wanted.to_owned(),
+    }
+}
+
+fn read_file(path: &Path, config: &SwiftConfig) -> Result<Vec<SwiftAccount>, ConfigError> {
+    let (text, everybody_reads) = text_file::read(path)?;
+    if everybody_reads {
+        return Err(ConfigError::Exposed {
+            path: path.to_owned(),
+        });
+    }
+    let file = path.display().to_string();
+    let ini = ini::parse(&text).map_err(|bad| ConfigError::Syntax {
+        place: Place {
+            file: file.clone(),
+            line: bad.line,
+        },
+        problem: bad.problem,
+    })?;
+    let sections = ini.sections.iter();
+    let accounts = sections.map(|(reference, line)| {
+        let section = Section {
+            file: &file,
+            ini: &ini,
+            reference,
+            line: *line,
+        };
+        section.account(config.swift_store_auth_version)
+    });
+    accounts.collect()
+}
+
+/// One account in the file.
+struct Section<'a> {
+    file: &'a str,
+    ini: &'a Ini,
+    reference: &'a str,
+    line: usize,
+}
+
+impl Section<'_> {
+    fn account(&self, default_auth: SwiftAuth) -> Result<SwiftAccount, ConfigError> {
+        let wrong = |key, given: String, wanted: &str| self.bad(key, given, wanted.to_owned());
+        if Word.parse(self.reference).is_none() {
+            return Err(wrong("", self.reference.to_owned(), &Word.wanted()));
+        }
+        let address = self.wanted("auth_address", &AuthAddress.wanted())?;
+        let auth_address = AuthAddress
+            .parse(address)
+            .ok_or_else(|| wrong("auth_address", address.to_owned(), &AuthAddress.wanted()))?;
+        let auth = match self.value("auth_version") {
+            None => default_auth,
+            Some(version) => SwiftAuthVersion.parse(version).ok_or_else(|| {
+                wrong(
+                    "auth_version",
+                    version.to_owned(),
+                    &SwiftAuthVersion.wanted(),
+                )
+            })?,
+        };
+        let account = SwiftAccount {
+            reference: self.reference.to_owned(),
+            auth_address,
+            auth,
+            user: self.wanted("user", PROJECT_AND_USER)?.to_owned(),
+            key: Secret::new(self.wanted("key", "a password or key")?),
+            user_domain: self.domain("user_domain_id", "user_domain_name"),
+            project_domain: self.domain("project_domain_id", "project_domain_name"),
+        };
+        let misfit = |(key, given, wanted): Misfit| wrong(key, given, wanted);
+        account.check(FILE_NAMES).map_err(misfit)?;
+        Ok(account)
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        let entry = self.ini.last(self.reference, key);
+        entry
+            .map(|entry| entry.value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn wanted(&self, key: &'static str, wanted: &str) -> Result<&str, ConfigError> {
+        let value = self.value(key);
+        value.ok_or_else(|| self.bad(key, String::new(), wanted.to_owned()))
+    }
+
+    fn domain(&self, id: &str, name: &str) -> DomainOption {
+        DomainOption::of(self.value(id), self.value(name))
+    }
+
+    fn bad(&self, key: &str, given: String, wanted: String) -> ConfigError {
+        let entry = self.ini.last(self.reference, key);
+        ConfigError::BadValue {
+            place: Place {
+                file: self.file.to_owned(),
+                line: entry.map_or(self.line, |entry| entry.line),
+            },
+            option: format!("[{}] {key}", self.reference),
+            given,
+            wanted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
