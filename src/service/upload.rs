@@ -161,7 +161,10 @@ impl Service {
             Err(error) => Err(error),
         };
         match received {
-            Ok(received) => Ok((writer.commit().await?, received)),
+            Ok(received) => {
+                writer.expect(&received.checksum);
+                Ok((writer.commit().await?, received))
+            }
             Err(error) => {
                 *removed = writer.abort().await.is_ok();
                 Err(error)

@@ -7,18 +7,20 @@ mod http;
 mod observed;
 mod s3;
 mod stores;
+mod swift;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::image::{ImageId, Location, Upload};
+use crate::image::{Checksum, ImageId, Location, Upload};
 use crate::transfer::Payload;
 
 pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
 pub use http::{HttpStore, HttpStoreOptions};
 pub use s3::{BucketUrl, Checksums, S3Store, S3StoreError, S3StoreOptions};
 pub use stores::Stores;
+pub use swift::{SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore, SwiftStoreError};
 
 /// The part of an object that is wanted, and what the registry knows of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,10 @@ pub trait Writer {
     /// `TooLarge` when the store is full; otherwise `Unavailable`. After an error only
     /// `abort` makes sense.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Tells the MD5 of all that was written, once it is known and before `commit`, so that
+    /// a store can compare it with what its backend has received.
+    fn expect(&mut self, _checksum: &Checksum) {}
 
     /// Makes the object visible, and returns when it would survive a power cut.
     ///

@@ -21,6 +21,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Times an object may be asked for again, at the byte where it was cut, without progress
 /// worth the name between.
+/// Times an object may be asked for again, at the byte where it was cut, without a byte of
+/// progress between, unless said otherwise.
 const MOST_RESUMES: u32 = 3;
 
 /// Progress worth the name. An origin that hands out an object byte by byte, a connection
@@ -74,6 +76,7 @@ pub struct Remote {
     offset: u64,
     left: u64,
     stall: Duration,
+    most_resumes: u32,
     resumes: u32,
     /// Bytes that have come since an origin last broke off.
     since_cut: u64,
@@ -108,6 +111,7 @@ impl Remote {
             offset,
             left: len,
             stall: DEFAULT_STALL,
+            most_resumes: MOST_RESUMES,
             resumes: 0,
             since_cut: 0,
             check: None,
@@ -159,6 +163,12 @@ impl Remote {
     /// With another limit to the origin's silence.
     pub fn with_stall_limit(mut self, stall: Duration) -> Self {
         self.stall = stall;
+        self
+    }
+
+    /// With another number of times that a cut is mended without a byte of progress between.
+    pub fn with_most_resumes(mut self, most: u32) -> Self {
+        self.most_resumes = most;
         self
     }
 
@@ -279,7 +289,7 @@ impl Remote {
         }
         self.since_cut = 0;
         self.resumes += 1;
-        if self.resumes > MOST_RESUMES {
+        if self.resumes > self.most_resumes {
             let error = unavailable("The store broke off in the middle of the image.");
             return Err(match cause {
                 Some(cause) => error.because(cause),

@@ -1,8 +1,9 @@
-//! Bodies of requests.
+//! Bodies of requests, and of answers that fit into memory.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty, Full};
 
+use super::error::OutgoingError;
 use crate::transfer::Frames;
 
 /// A body without bytes.
@@ -15,4 +16,19 @@ pub fn full(bytes: Bytes) -> Frames {
     Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
+}
+
+/// Reads a whole body of at most so many bytes.
+pub(super) async fn read_all(mut body: Frames, most_bytes: usize) -> Result<Bytes, OutgoingError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing that anybody asked for.
+        if let Ok(bytes) = frame.map_err(OutgoingError::Body)?.into_data() {
+            if whole.len() + bytes.len() > most_bytes {
+                return Err(OutgoingError::TooMuch);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+    }
+    Ok(whole.freeze())
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::{Request, Response, response};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::bodies::empty;
+use super::bodies::{empty, read_all};
 use super::dial::{Dialer, Socket};
 use super::error::OutgoingError;
 use super::options::ClientOptions;
@@ -99,9 +99,8 @@ impl Client {
         most_bytes: usize,
     ) -> Result<Response<Bytes>, OutgoingError> {
         let (head, body) = self.send(request).await?.into_parts();
-        let body = self.answer(Limited::new(body, most_bytes).collect());
-        let body = body.await?.map_err(OutgoingError::Body)?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        let body = self.answer(read_all(body, most_bytes)).await??;
+        Ok(Response::from_parts(head, body))
     }
 
     /// A connection that was kept, or a new one; and whether it was kept.

@@ -33,14 +33,14 @@ pub enum OutgoingError {
     /// It closed the connection before its answer.
     #[error("the connection was closed before the answer")]
     Closed,
-    /// It sent more than it announced.
-    #[error("the answer is longer than it says")]
+    /// It sent more than it announced, or than anybody wants.
+    #[error("the answer is too long")]
     TooMuch,
     /// What came was no HTTP, or broke off.
     #[error("the exchange failed")]
     Http(#[from] hyper::Error),
-    /// What came after the head of the answer broke off, or was too long.
-    #[error("the answer cannot be read")]
+    /// What came after the head of the answer broke off.
+    #[error("the answer broke off")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -27,6 +27,7 @@ pub use error::OutgoingError;
 pub use options::ClientOptions;
 pub use reach::{NamedReach, Reach};
 pub use put::{Begun, Sending};
+pub use put::{Begun, Ended, Sending};
 pub use reach::Reach;
 pub use renewable::{Expiring, Renewable};
 pub use tls::{TlsError, TlsOptions, client_config};

@@ -45,6 +45,10 @@ pub struct Sending {
     answer: Answer,
 }
 
+/// A request that was sent whole, and is not answered yet. Dropped, it may have been heard
+/// all the same.
+pub struct Ended(Sending);
+
 enum Piece {
     Bytes(Bytes),
     End,
@@ -135,20 +139,37 @@ impl Sending {
         }
     }
 
-    /// Ends the body and waits for the answer.
+    /// Ends the body.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
-    pub async fn finish(mut self) -> Result<Response<Frames>, OutgoingError> {
+    /// [`OutgoingError::Silent`] when the server takes nothing any more.
+    pub async fn end(self) -> Result<Ended, OutgoingError> {
         let limit = self.client.answer_timeout();
         let end = self.pieces.send_timeout(Piece::End, limit).await;
+        // A body with a length has ended already, and nobody is there to be told.
         if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = end {
             return Err(OutgoingError::Silent(limit));
         }
-        // Otherwise a body with a length has been sent already.
-        let answer = self.client.answer(&mut self.answer).await?;
+        Ok(Ended(self))
+    }
+}
+
+impl Ended {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`OutgoingError`], which names no secret.
+    pub async fn answer(self) -> Result<Response<Frames>, OutgoingError> {
+        let mut request = self.0;
+        let answer = request.client.answer(&mut request.answer).await?;
         let response = answer.map_err(TrySendError::into_error)?;
-        Ok(self.client.pooled(response, self.target, self.sender))
+        let Sending {
+            client,
+            target,
+            sender,
+            ..
+        } = request;
+        Ok(client.pooled(response, target, sender))
     }
 }
 

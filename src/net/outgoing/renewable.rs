@@ -35,11 +35,11 @@ impl<T: Expiring, E> Renewable<T, E> {
     }
 
     /// What there is, fetched when there is none or it expires soon. While it is still valid
-    /// it is given even if no other can be fetched.
+    /// it is given even if no other can be fetched. `fetch` is polled only if need be.
     ///
     /// # Errors
     /// That of `fetch`, also when somebody else's failed while this one waited for it.
-    pub async fn get(&self, fetch: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, Arc<E>> {
+    pub async fn get(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, Arc<E>> {
         if let Some(current) = self.current_if(|current| is_before(current.renew_at())) {
             return Ok(current);
         }
@@ -60,7 +60,7 @@ impl<T: Expiring, E> Renewable<T, E> {
     pub async fn replace(
         &self,
         refused: &Arc<T>,
-        fetch: impl AsyncFnOnce() -> Result<T, E>,
+        fetch: impl Future<Output = Result<T, E>>,
     ) -> Result<Arc<T>, Arc<E>> {
         self.renew(|current| !Arc::ptr_eq(current, refused), fetch)
             .await
@@ -69,7 +69,7 @@ impl<T: Expiring, E> Renewable<T, E> {
     async fn renew(
         &self,
         is_good: impl Fn(&Arc<T>) -> bool,
-        fetch: impl AsyncFnOnce() -> Result<T, E>,
+        fetch: impl Future<Output = Result<T, E>>,
     ) -> Result<Arc<T>, Arc<E>> {
         let asked_at = Instant::now();
         let mut failure = self.turn.lock().await;
@@ -86,7 +86,7 @@ impl<T: Expiring, E> Renewable<T, E> {
                 return Err(Arc::clone(error));
             }
         }
-        match fetch().await {
+        match fetch.await {
             Ok(fetched) => {
                 let fetched = Arc::new(fetched);
                 self.current.store(Some(Arc::clone(&fetched)));
@@ -160,7 +160,7 @@ mod tests {
         run(async {
             let (fetches, held) = (Cell::new(0), Renewable::<_, ()>::new());
             let ask = || {
-                held.get(async || {
+                held.get(async {
                     fetches.set(fetches.get() + 1);
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     Ok(ticket(fetches.get(), LONG, LONG))
@@ -174,7 +174,7 @@ mod tests {
                     .all(|got| got.as_ref().unwrap().number == 1)
             );
             let refused = ask().await.unwrap();
-            let replace = || held.replace(&refused, async || Ok(ticket(2, LONG, LONG)));
+            let replace = || held.replace(&refused, async { Ok(ticket(2, LONG, LONG)) });
             let (a, b) = tokio::join!(replace(), replace());
             assert!(Arc::ptr_eq(&a.unwrap(), &b.unwrap()));
         });
@@ -185,7 +185,7 @@ mod tests {
         run(async {
             let (fetches, held) = (Cell::new(0), Renewable::<Ticket, u32>::new());
             let ask = || {
-                held.get(async || {
+                held.get(async {
                     fetches.set(fetches.get() + 1);
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     Err(fetches.get())
@@ -205,17 +205,19 @@ mod tests {
     fn what_expires_soon_is_renewed_and_good_until_then() {
         run(async {
             let held = Renewable::<_, &str>::new();
-            let first = held.get(async || Ok(ticket(1, Duration::ZERO, LONG))).await;
+            let first = held
+                .get(async { Ok(ticket(1, Duration::ZERO, LONG)) })
+                .await;
             assert_eq!(first.unwrap().number, 1);
-            let away = held.get(async || Err("away")).await;
+            let away = held.get(async { Err("away") }).await;
             assert_eq!(away.unwrap().number, 1);
             // For a while nobody is asked again.
-            let unasked = held.get(async || unreachable!()).await;
+            let unasked = held.get(async { unreachable!() }).await;
             assert_eq!(unasked.unwrap().number, 1);
             let expired = Renewable::<_, &str>::new();
-            let ticket = async || Ok(ticket(1, Duration::ZERO, Duration::ZERO));
+            let ticket = async { Ok(ticket(1, Duration::ZERO, Duration::ZERO)) };
             assert!(expired.get(ticket).await.is_ok());
-            assert!(expired.get(async || Err("away")).await.is_err());
+            assert!(expired.get(async { Err("away") }).await.is_err());
         });
     }
 }

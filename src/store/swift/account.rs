@@ -1,0 +1,265 @@
+//! An account of Swift, and requests to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
+
+use super::errors::{SwiftError, SwiftResult};
+use super::login::{Access, Login, LoginError, SwiftEndpoint};
+use crate::net::outgoing::{Begun, Client, OutgoingError, Renewable, empty, full};
+use crate::transfer::Part;
+
+/// Times a request is sent that Swift does not answer, or for which it is too busy.
+const MOST_TRIES: u32 = 3;
+
+/// The wait before the second of them; doubled before each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// The longest answer that is read; a page of a listing has 250 KiB.
+const MOST_ANSWER_BYTES: usize = 4 << 20;
+
+/// An account, and whoever logs in to it.
+pub(super) struct Account {
+    client: Client,
+    login: Login,
+    endpoint: SwiftEndpoint,
+    access: Renewable<Access, LoginError>,
+}
+
+/// An account as one that is used: with the URL that its login tells, or with another at
+/// the same host.
+#[derive(Clone)]
+pub(super) struct Session {
+    account: Arc<Account>,
+    url: Option<Arc<str>>,
+}
+
+/// A request to an account. Sent again when that may help: all of them may be repeated.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// For the log.
+    pub(super) what: &'static str,
+    pub(super) method: Method,
+    /// Below the account, encoded.
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    pub(super) fn new(what: &'static str, method: Method, path: impl Into<String>) -> Self {
+        Self {
+            what,
+            method,
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn request<B>(&self, url: &str, access: &Access, body: B) -> Result<Request<B>, OutgoingError> {
+        let uri = format!("{url}{}", self.path).parse::<Uri>();
+        let mut request = Request::new(body);
+        *request.uri_mut() = uri.map_err(|_| OutgoingError::Address)?;
+        *request.method_mut() = self.method.clone();
+        request.headers_mut().extend(self.headers.clone());
+        let token = access.token.clone();
+        request.headers_mut().insert("x-auth-token", token);
+        Ok(request)
+    }
+}
+
+/// An answer of any kind.
+trait Answer {
+    /// `None` as long as there is none to be judged.
+    fn status(&self) -> Option<StatusCode>;
+}
+
+impl Answer for Response<Bytes> {
+    fn status(&self) -> Option<StatusCode> {
+        Some(self.status())
+    }
+}
+
+impl Answer for (response::Parts, Part) {
+    fn status(&self) -> Option<StatusCode> {
+        Some(self.0.status)
+    }
+}
+
+impl Answer for Begun {
+    fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Wanted(_) => None,
+            Self::Answered(response) => Some(response.status()),
+        }
+    }
+}
+
+impl Account {
+    pub(super) fn new(client: Client, login: Login, endpoint: SwiftEndpoint) -> Self {
+        Self {
+            client,
+            login,
+            endpoint,
+            access: Renewable::new(),
+        }
+    }
+
+    /// The account's URL, without a slash at its end.
+    pub(super) async fn url(&self) -> SwiftResult<String> {
+        Ok(self.access().await?.storage_url.clone())
+    }
+
+    /// Sends a request without a token.
+    pub(super) async fn ask_anybody(&self, uri: Uri) -> Result<Response<Bytes>, OutgoingError> {
+        let mut request = Request::new(empty());
+        *request.uri_mut() = uri;
+        self.client.ask(request, MOST_ANSWER_BYTES).await
+    }
+
+    async fn access(&self) -> SwiftResult<Arc<Access>> {
+        let access = self.access.get(self.login.log_in(&self.endpoint));
+        access.await.map_err(SwiftError::Login)
+    }
+
+    async fn renewed(&self, refused: &Arc<Access>) -> SwiftResult<Arc<Access>> {
+        let log_in = self.login.log_in(&self.endpoint);
+        let access = self.access.replace(refused, log_in);
+        access.await.map_err(SwiftError::Login)
+    }
+}
+
+/// A request on its way to an answer that may be final: with another token when one is
+/// refused, and again after a while when Swift is away or too busy.
+struct Attempts<'a> {
+    what: &'static str,
+    account: &'a Account,
+    access: Arc<Access>,
+    is_renewed: bool,
+    tries: u32,
+}
+
+impl<'a> Attempts<'a> {
+    async fn begin(what: &'static str, account: &'a Account) -> SwiftResult<Self> {
+        Ok(Self {
+            what,
+            account,
+            access: account.access().await?,
+            is_renewed: false,
+            tries: 1,
+        })
+    }
+
+    /// The answer, if it may be final. Otherwise waits until it is right to send the request
+    /// again.
+    async fn judge<T: Answer>(&mut self, sent: Result<T, OutgoingError>) -> SwiftResult<Option<T>> {
+        let status = sent.as_ref().ok().and_then(Answer::status);
+        if status == Some(StatusCode::UNAUTHORIZED) && !self.is_renewed {
+            self.is_renewed = true;
+            self.access = self.account.renewed(&self.access).await?;
+            return Ok(None);
+        }
+        let may_help = match &sent {
+            Ok(_) => status.is_some_and(is_passing),
+            Err(error) => is_quick(error),
+        };
+        if !may_help || self.tries == MOST_TRIES {
+            let what = self.what;
+            return sent
+                .map(Some)
+                .map_err(|cause| SwiftError::Outgoing { what, cause });
+        }
+        tracing::warn!(
+            what = self.what,
+            status = status.map(|status| status.as_u16()),
+            error = sent.err().map(|error| error.to_string()),
+            "Swift is asked again"
+        );
+        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(self.tries - 1)).await;
+        self.tries += 1;
+        Ok(None)
+    }
+}
+
+impl Session {
+    pub(super) fn new(account: Arc<Account>, url: Option<&str>) -> Self {
+        Self {
+            account,
+            url: url.map(Arc::from),
+        }
+    }
+
+    /// Sends a request and reads the whole answer, good or bad.
+    pub(super) async fn call(&self, call: &Call) -> SwiftResult<Response<Bytes>> {
+        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+        loop {
+            let request = self.request(call, &attempts.access, full(call.body.clone()))?;
+            let sent = self.account.client.ask(request, MOST_ANSWER_BYTES).await;
+            if let Some(answer) = attempts.judge(sent).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Asks for an object.
+    pub(super) async fn open(&self, call: &Call) -> SwiftResult<(response::Parts, Part)> {
+        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+        loop {
+            let request = self.request(call, &attempts.access, ())?;
+            let sent = self.account.client.open(request).await;
+            if let Some(answer) = attempts.judge(sent).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Begins to send an object. No byte of it is taken by anybody before Swift wants them.
+    pub(super) async fn put(
+        &self,
+        call: &Call,
+        length_bytes: Option<u64>,
+        room: usize,
+    ) -> SwiftResult<Begun> {
+        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+        loop {
+            let request = self.request(call, &attempts.access, ())?;
+            let sent = self.account.client.put(request, length_bytes, room).await;
+            if let Some(begun) = attempts.judge(sent).await? {
+                return Ok(begun);
+            }
+        }
+    }
+
+    fn request<B>(&self, call: &Call, access: &Access, body: B) -> SwiftResult<Request<B>> {
+        let url = self.url.as_deref().unwrap_or(&access.storage_url);
+        let request = call.request(url, access, body);
+        request.map_err(|cause| SwiftError::Outgoing {
+            what: call.what,
+            cause,
+        })
+    }
+}
+
+/// Whether an answer speaks of a state that will pass.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+    )
+}
+
+/// Whether a failure is one that cost no time: after a long silence nobody waits for another.
+fn is_quick(error: &OutgoingError) -> bool {
+    match error {
+        OutgoingError::Connect(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
+        OutgoingError::Closed | OutgoingError::Http(_) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,231 @@
+//! Whose account a location leads to, and what its token may be sent to.
+//!
+//! An address that stands in a location may be a user's word. So it is dialled as the
+//! operator's own only when the operator has named its host; and the operator's token goes
+//! to no host but the one that the operator's login led to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+use super::account::{Account, Session};
+use super::errors::{SwiftError, SwiftResult};
+use super::location::{Credentials, Holder};
+use super::login::{Login, SwiftEndpoint, V1};
+use crate::config::{DomainOption, SwiftAccount, SwiftAuth};
+use crate::keystone::{self, Domain, Keystone, Project, User};
+use crate::net::outgoing::Client;
+
+/// Accounts of locations that are remembered, with their tokens, until there are more.
+const MOST_STRANGERS: usize = 256;
+
+/// The accounts that the operator has named, and those in locations.
+pub(super) struct Accounts {
+    options: AccountsOptions,
+    named: HashMap<String, Arc<Account>>,
+    strangers: Mutex<HashMap<Credentials, Arc<Account>>>,
+}
+
+/// What the accounts are made from.
+pub(super) struct AccountsOptions {
+    pub(super) accounts: Vec<SwiftAccount>,
+    pub(super) default_reference: String,
+    pub(super) endpoint: SwiftEndpoint,
+    pub(super) renew_before: Duration,
+    /// For what the operator has named.
+    pub(super) client: Client,
+    /// For what only a location has named.
+    pub(super) strangers: Client,
+}
+
+impl Accounts {
+    pub(super) fn new(options: AccountsOptions) -> SwiftResult<Self> {
+        let mut named = HashMap::new();
+        for account in &options.accounts {
+            let login = options.login(account, &options.client)?;
+            let endpoint = options.endpoint.clone();
+            let own = Arc::new(Account::new(options.client.clone(), login, endpoint));
+            named.insert(account.reference.clone(), own);
+        }
+        Ok(Self {
+            options,
+            named,
+            strangers: Mutex::default(),
+        })
+    }
+
+    /// The account of new images.
+    pub(super) fn default(&self) -> SwiftResult<&Arc<Account>> {
+        self.named(&self.options.default_reference)
+    }
+
+    /// Whoever may read what a location leads to.
+    pub(super) async fn of(&self, holder: &Holder) -> SwiftResult<Session> {
+        match holder {
+            Holder::Reference(reference) => {
+                let account = self.named(reference)?;
+                Ok(Session::new(Arc::clone(account), None))
+            }
+            Holder::Login(credentials) => Ok(Session::new(self.by_login(credentials)?, None)),
+            Holder::Url(url) => self.by_url(url).await,
+        }
+    }
+
+    fn named(&self, reference: &str) -> SwiftResult<&Arc<Account>> {
+        let account = self.named.get(reference);
+        account.ok_or(SwiftError::Address("no account has its reference"))
+    }
+
+    /// Another account at the host of our own, with our token: what it may there is for
+    /// Swift to say.
+    async fn by_url(&self, url: &str) -> SwiftResult<Session> {
+        let account = self.default()?;
+        let own = account.url().await?;
+        if origin_of(url).is_none() || origin_of(url) != origin_of(&own) {
+            return Err(SwiftError::Address(
+                "it has no login, and is not at the Swift that the store's own login leads to",
+            ));
+        }
+        Ok(Session::new(Arc::clone(account), Some(url)))
+    }
+
+    fn by_login(&self, credentials: &Credentials) -> SwiftResult<Arc<Account>> {
+        let own = self.options.accounts.iter();
+        let mut own = own.filter(|own| is_same(own, credentials));
+        if let Some(own) = own.next() {
+            return self.named(&own.reference).cloned();
+        }
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = strangers.get(credentials) {
+            return Ok(Arc::clone(known));
+        }
+        let account = Arc::new(self.options.stranger(credentials)?);
+        if strangers.len() >= MOST_STRANGERS {
+            strangers.clear();
+        }
+        strangers.insert(credentials.clone(), Arc::clone(&account));
+        Ok(account)
+    }
+}
+
+impl AccountsOptions {
+    fn login(&self, account: &SwiftAccount, client: &Client) -> SwiftResult<Login> {
+        if account.auth == SwiftAuth::V1 {
+            return Ok(Login::V1(V1 {
+                client: client.clone(),
+                address: account.auth_address.clone(),
+                user: account.user.clone(),
+                key: account.key.clone(),
+                renew_before: self.renew_before,
+            }));
+        }
+        let keystone = Keystone::new(client.clone(), &account.auth_address, self.renew_before);
+        let keystone =
+            keystone.map_err(|_| SwiftError::Address("where to log in is no http or https URL"))?;
+        let (project, user) = account.user.split_once(':').ok_or(SwiftError::Address(
+            "its user is not project:user, as Keystone needs it",
+        ))?;
+        let login = keystone::Login {
+            user: User::Name {
+                name: user.to_owned(),
+                domain: domain(&account.user_domain),
+            },
+            password: account.key.clone(),
+            project: Project::Name {
+                name: project.to_owned(),
+                domain: domain(&account.project_domain),
+            },
+        };
+        Ok(Login::V3 { keystone, login })
+    }
+
+    /// An account that only a location names. What it does not say is as with the account
+    /// of the operator's at the same host, else as with the one of new images.
+    fn stranger(&self, credentials: &Credentials) -> SwiftResult<Account> {
+        let origin = origin_of(&credentials.auth_address).ok_or(SwiftError::Address(
+            "where to log in is no http or https URL",
+        ))?;
+        let at_origin =
+            |own: &&SwiftAccount| origin_of(&own.auth_address).as_ref() == Some(&origin);
+        let neighbour = self.accounts.iter().find(at_origin);
+        let is_default = |own: &&SwiftAccount| own.reference == self.default_reference;
+        let like = neighbour.or_else(|| self.accounts.iter().find(is_default));
+        let default_domain = DomainOption::Id("default".to_owned());
+        let account = SwiftAccount {
+            reference: String::new(),
+            auth_address: credentials.auth_address.clone(),
+            auth: auth_at(&credentials.auth_address, like),
+            user: credentials.user.clone(),
+            key: credentials.key.clone(),
+            user_domain: like.map_or(default_domain.clone(), |like| like.user_domain.clone()),
+            project_domain: like.map_or(default_domain, |like| like.project_domain.clone()),
+        };
+        let client = match neighbour {
+            Some(_) => &self.client,
+            None => &self.strangers,
+        };
+        let endpoint = SwiftEndpoint {
+            // The operator's is of another account.
+            url: None,
+            ..self.endpoint.clone()
+        };
+        let login = self.login(&account, client)?;
+        Ok(Account::new(client.clone(), login, endpoint))
+    }
+}
+
+/// How to log in at an address: its last part says so, or else it is as elsewhere.
+fn auth_at(address: &str, like: Option<&SwiftAccount>) -> SwiftAuth {
+    let last = address.trim_end_matches('/').rsplit('/').next();
+    match last {
+        Some("v1.0" | "v1" | "v1.1") => SwiftAuth::V1,
+        Some("v3" | "v2.0") => SwiftAuth::V3,
+        _ => like.map_or(SwiftAuth::V3, |like| like.auth),
+    }
+}
+
+fn is_same(own: &SwiftAccount, credentials: &Credentials) -> bool {
+    let address = |address: &str| address.trim_end_matches('/').to_owned();
+    address(&own.auth_address) == address(&credentials.auth_address)
+        && own.user == credentials.user
+        && own.key == credentials.key
+}
+
+/// Scheme, host in lower case, and port of a URL.
+pub(super) fn origin_of(url: &str) -> Option<(Scheme, String, u16)> {
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme()?.clone();
+    let is_tls = scheme == Scheme::HTTPS;
+    if !is_tls && scheme != Scheme::HTTP {
+        return None;
+    }
+    let authority = uri
+        .authority()
+        .filter(|authority| has_no_login(authority))?;
+    let port = match authority.port() {
+        Some(port) => port.as_str().parse().ok()?,
+        None if is_tls => 443,
+        None => 80,
+    };
+    Some((scheme, authority.host().to_ascii_lowercase(), port))
+}
+
+fn has_no_login(authority: &Authority) -> bool {
+    !authority.as_str().contains('@')
+}
+
+fn domain(option: &DomainOption) -> Domain {
+    match option {
+        DomainOption::Id(id) => Domain::Id(id.clone()),
+        DomainOption::Name(name) => Domain::Name(name.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! What joins the segments of a large object.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::account::{Account, Call, Session};
+use super::accounts::origin_of;
+use super::errors::{SwiftError, SwiftResult};
+use super::names::{encode, object_path, segment, segment_prefix};
+use super::origin::length_of;
+use crate::config::SwiftManifest;
+
+/// Looks at a dynamic object until Swift's listing knows all its segments, and the wait
+/// between them.
+const MOST_LOOKS: u32 = 20;
+const LOOK_WAIT: Duration = Duration::from_millis(500);
+
+/// A segment that Swift has.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    pub(super) etag: String,
+    pub(super) size_bytes: u64,
+}
+
+/// What a cluster says about itself.
+#[derive(Deserialize)]
+struct Info {
+    slo: Option<SloInfo>,
+}
+
+#[derive(Deserialize)]
+struct SloInfo {
+    max_manifest_segments: usize,
+}
+
+/// An object that is to be joined from its segments, numbered from 1 on.
+pub(super) struct Joined<'a> {
+    pub(super) container: &'a str,
+    pub(super) object: &'a str,
+    pub(super) segments: &'a [Segment],
+}
+
+/// The most segments of a static object at this account's cluster; none when it has no
+/// static objects, or does not say.
+///
+/// # Errors
+/// [`SwiftError`] when it cannot be asked now.
+pub(super) async fn most_static_segments(account: &Account) -> SwiftResult<Option<usize>> {
+    let what = "asking what the cluster can do";
+    let Some((scheme, host, port)) = origin_of(&account.url().await?) else {
+        return Ok(None);
+    };
+    let uri = format!("{scheme}://{host}:{port}/info").parse::<Uri>();
+    let uri = uri.map_err(|error| SwiftError::answer(what, error.to_string()))?;
+    let asked = account.ask_anybody(uri).await;
+    let answer = asked.map_err(|cause| SwiftError::Outgoing { what, cause })?;
+    if answer.status().is_server_error() {
+        return Err(SwiftError::status(what, answer.status(), answer.headers()));
+    }
+    let info = serde_json::from_slice::<Info>(answer.body());
+    let static_objects = info.ok().and_then(|info| info.slo);
+    Ok(static_objects.map(|slo| slo.max_manifest_segments))
+}
+
+impl Joined<'_> {
+    /// Makes the object. `most_static` is what [`most_static_segments`] says.
+    pub(super) async fn write(
+        &self,
+        session: &Session,
+        wanted: SwiftManifest,
+        most_static: Option<usize>,
+    ) -> SwiftResult<()> {
+        let fits = most_static.is_some_and(|most| self.segments.len() <= most);
+        match wanted {
+            SwiftManifest::Static => self.write_static(session).await,
+            SwiftManifest::Auto if fits => self.write_static(session).await,
+            SwiftManifest::Auto | SwiftManifest::Dynamic => self.write_dynamic(session).await,
+        }
+    }
+
+    /// Swift compares every ETag and length with the segment it has.
+    async fn write_static(&self, session: &Session) -> SwiftResult<()> {
+        let entry = |(number, one): (u32, &Segment)| {
+            let path = format!("/{}/{}", self.container, segment(self.object, number));
+            json!({ "path": path, "etag": one.etag, "size_bytes": one.size_bytes })
+        };
+        let entries: Vec<_> = (1..).zip(self.segments).map(entry).collect();
+        let path = object_path(self.container, self.object);
+        let path = format!("{path}?multipart-manifest=put");
+        let mut call = Call::new("joining segments", Method::PUT, path);
+        call.body = Bytes::from(serde_json::Value::from(entries).to_string());
+        put(session, &call).await
+    }
+
+    /// Done when Swift finds all segments: which they are it looks up in a listing, which
+    /// may be behind.
+    async fn write_dynamic(&self, session: &Session) -> SwiftResult<()> {
+        let path = object_path(self.container, self.object);
+        let mut call = Call::new("joining segments", Method::PUT, path.clone());
+        let prefix = encode(&segment_prefix(self.object));
+        let manifest = format!("{}/{prefix}", encode(self.container));
+        let manifest = HeaderValue::from_str(&manifest)
+            .map_err(|_| SwiftError::answer(call.what, "no manifest"))?;
+        call.headers.insert("x-object-manifest", manifest);
+        put(session, &call).await?;
+        let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
+        let look = Call::new("looking at joined segments", Method::HEAD, path);
+        for _ in 0..MOST_LOOKS {
+            let answer = session.call(&look).await?;
+            if answer.status() == StatusCode::OK && length_of(answer.headers()) == Some(size_bytes)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_WAIT).await;
+        }
+        let problem = "Swift's listing does not have all segments";
+        Err(SwiftError::answer(look.what, problem))
+    }
+}
+
+/// Makes an object out of what is in memory.
+pub(super) async fn put(session: &Session, call: &Call) -> SwiftResult<()> {
+    let answer = session.call(call).await?;
+    match answer.status() {
+        StatusCode::CREATED => Ok(()),
+        status => Err(SwiftError::status(call.what, status, answer.headers())),
+    }
+}

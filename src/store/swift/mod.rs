@@ -1,0 +1,246 @@
+//! The Swift store: images in containers of an OpenStack Object Storage account.
+//!
+//! An image is one object named by its identifier; from `large_object_bytes` on, and when its
+//! length is not known, it is segments `<id>-00001`, … in the same container and an object
+//! `<id>` that joins them, as Glance writes it. An object under an image's name is always
+//! complete: Swift makes an object of all bytes that were announced, or none, and what joins
+//! segments is written last.
+//!
+//! # Static or dynamic
+//! A static large object is a list of segments with lengths and ETags, which Swift checks
+//! when it is made. A dynamic one is a prefix of names: what belongs to it is looked up in a
+//! listing at each download, which may be behind, and then the object is short. So static
+//! is chosen where the cluster offers it. Glance reads both, and since 2014 deletes both.
+//!
+//! # Locations
+//! New ones are `swift+config://reference/container/object`, whether the reference is a
+//! section of `swift_store_config_file` or the name that the account of the options has: so
+//! the registry holds no password, and Glance with the same options reads it. Glance itself
+//! writes the password into the location when there is no such file; those are read here.
+//!
+//! # What is compared
+//! The lengths always, by Swift, which takes no object that is shorter than announced. The
+//! MD5 of an image that is not cut with Swift's ETag, which costs nothing; that of segments
+//! if the options say so.
+
+mod account;
+mod accounts;
+mod errors;
+mod listing;
+mod location;
+mod login;
+mod manifest;
+mod names;
+mod object;
+mod options;
+mod origin;
+mod removal;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Method;
+use tokio::sync::OnceCell;
+
+use self::account::{Call, Session};
+use self::accounts::{Accounts, AccountsOptions};
+use self::errors::{SwiftError, SwiftResult, read_error, write_error};
+use self::listing::{remove, remove_all};
+use self::location::{Place, SCHEMES};
+pub use self::login::SwiftEndpoint;
+use self::manifest::most_static_segments;
+use self::names::{container_of, object_path, segment_prefix};
+use self::object::Container;
+pub use self::options::SwiftOptions;
+use self::origin::{SwiftOrigin, length_of};
+use self::removal::remove_whole;
+use self::writer::{Shape, SwiftWriter, Target};
+use super::{Store, Wanted, Writer};
+use crate::config::SwiftManifest;
+use crate::error::{Error, Result};
+use crate::image::{ImageId, Location, Upload};
+use crate::net::outgoing::Client;
+use crate::transfer::md5::HashEngine;
+use crate::transfer::{Payload, Remote};
+
+/// The Swift store cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the Swift store cannot be set up: {0}")]
+pub struct SwiftStoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// Whom the store speaks to, and what hashes for it.
+pub struct SwiftParts {
+    /// For what the operator has named.
+    pub client: Client,
+    /// For hosts that only a location names, which may be a user's word.
+    pub strangers: Client,
+    /// For the MD5s of segments.
+    pub hashes: HashEngine,
+}
+
+/// Images as objects in Swift.
+pub struct SwiftStore {
+    options: SwiftOptions,
+    accounts: Accounts,
+    hashes: HashEngine,
+    /// The most segments of a static object, once the cluster was asked.
+    most_static: OnceCell<Option<usize>>,
+}
+
+impl SwiftStore {
+    /// Sets the store up; nobody is asked yet.
+    ///
+    /// # Errors
+    /// [`SwiftStoreError`] when an account's address is no URL.
+    pub fn new(
+        options: SwiftOptions,
+        parts: SwiftParts,
+    ) -> std::result::Result<Self, SwiftStoreError> {
+        let accounts = Accounts::new(AccountsOptions {
+            accounts: options.accounts.clone(),
+            default_reference: options.default_reference.clone(),
+            endpoint: options.endpoint.clone(),
+            renew_before: options.renew_before,
+            client: parts.client,
+            strangers: parts.strangers,
+        });
+        Ok(Self {
+            options,
+            accounts: accounts.map_err(|error| SwiftStoreError(error.into()))?,
+            hashes: parts.hashes,
+            most_static: OnceCell::new(),
+        })
+    }
+
+    async fn find(&self, location: &Location) -> Result<(Place, Session)> {
+        let place = Place::parse(location).map_err(Error::internal)?;
+        let session = self.accounts.of(&place.holder).await;
+        Ok((place, session.map_err(read_error)?))
+    }
+
+    /// The container of an image that is or was being written.
+    fn container(&self, image: &ImageId) -> SwiftResult<Container> {
+        let options = &self.options;
+        Ok(Container {
+            session: Session::new(Arc::clone(self.accounts.default()?), None),
+            name: container_of(&options.container, options.containers_seed, image),
+            make: options.make_container,
+        })
+    }
+
+    async fn shape(&self, length_bytes: Option<u64>) -> SwiftResult<Shape> {
+        match length_bytes {
+            Some(length_bytes) if length_bytes < self.options.large_object_bytes => {
+                Ok(Shape::Plain { length_bytes })
+            }
+            _ => Ok(Shape::Segments {
+                length_bytes,
+                segment_bytes: self.options.segment_bytes,
+                manifest: self.options.manifest,
+                most_static: self.most_static().await?,
+            }),
+        }
+    }
+
+    /// Asked once; a cluster that could not be asked is asked again.
+    async fn most_static(&self) -> SwiftResult<Option<usize>> {
+        if self.options.manifest == SwiftManifest::Dynamic {
+            return Ok(None);
+        }
+        let account = self.accounts.default()?;
+        let asked = self
+            .most_static
+            .get_or_try_init(|| most_static_segments(account));
+        asked.await.copied()
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for SwiftStore {
+    fn schemes(&self) -> &'static [&'static str] {
+        SCHEMES
+    }
+
+    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+        if wanted.len == 0 {
+            return self.open_nothing(location, wanted).await;
+        }
+        let (place, session) = self.find(location).await?;
+        let origin = SwiftOrigin::new(
+            session,
+            &place.container,
+            &place.object,
+            wanted.object_bytes,
+        );
+        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = remote
+            .with_stall_limit(self.options.stall)
+            .with_most_resumes(self.options.most_resumes);
+        Ok(Payload::Remote(Box::new(remote)))
+    }
+
+    async fn size(&self, location: &Location) -> Result<u64> {
+        let (place, session) = self.find(location).await?;
+        let what = "asking for an object's size";
+        let path = object_path(&place.container, &place.object);
+        let answer = session.call(&Call::new(what, Method::HEAD, path)).await;
+        let answer = answer.map_err(read_error)?;
+        if !answer.status().is_success() {
+            let error = SwiftError::status(what, answer.status(), answer.headers());
+            return Err(read_error(error));
+        }
+        let size_bytes = length_of(answer.headers());
+        size_bytes.ok_or_else(|| read_error(SwiftError::answer(what, "no Content-Length")))
+    }
+
+    async fn create(
+        &self,
+        image: &ImageId,
+        _upload: &Upload,
+        size_hint_bytes: Option<u64>,
+    ) -> Result<Box<dyn Writer>> {
+        let container = self.container(image).map_err(write_error)?;
+        let shape = self.shape(size_hint_bytes).await.map_err(write_error)?;
+        let target = Target {
+            container,
+            object: image.as_str().to_owned(),
+            reference: self.options.default_reference.clone(),
+            shape,
+            hashes: self.options.verify_segments.then(|| self.hashes.clone()),
+        };
+        Ok(Box::new(SwiftWriter::begin(target).await?))
+    }
+
+    async fn delete(&self, location: &Location) -> Result<()> {
+        let (place, session) = self.find(location).await?;
+        let removed = remove_whole(&session, &place.container, &place.object);
+        removed.await.map_err(write_error)
+    }
+
+    async fn discard(&self, image: &ImageId, _upload: &Upload) -> Result<()> {
+        let removed = async {
+            let Container { session, name, .. } = self.container(image)?;
+            // The name first: from then on nobody sees an image that is about to go.
+            remove(&session, &name, image.as_str()).await?;
+            remove_all(&session, &name, &segment_prefix(image.as_str())).await
+        };
+        removed.await.map_err(write_error)
+    }
+}
+
+impl SwiftStore {
+    /// No bytes of an object, which must be there all the same.
+    async fn open_nothing(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+        match self.size(location).await? {
+            size_bytes if size_bytes == wanted.object_bytes => Ok(Payload::Empty),
+            size_bytes => Err(Error::internal(format!(
+                "the object has {size_bytes} bytes where the registry has {}",
+                wanted.object_bytes
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

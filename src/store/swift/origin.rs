@@ -1,0 +1,112 @@
+//! Reading an object.
+
+use async_trait::async_trait;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::account::{Call, Session};
+use super::errors::{SwiftError, read_error};
+use super::names::object_path;
+use crate::error::{Error, Result};
+use crate::transfer::{Origin, Part};
+
+const WHAT: &str = "reading an object";
+
+/// An object that can be asked for at any byte.
+pub(super) struct SwiftOrigin {
+    session: Session,
+    path: String,
+    /// What the registry knows.
+    object_bytes: u64,
+    /// Of the first answer: later ones must be of the same object.
+    etag: Option<HeaderValue>,
+}
+
+impl SwiftOrigin {
+    pub(super) fn new(session: Session, container: &str, object: &str, object_bytes: u64) -> Self {
+        Self {
+            session,
+            path: object_path(container, object),
+            object_bytes,
+            etag: None,
+        }
+    }
+
+    fn call(&self, offset: u64, len: u64) -> Call {
+        let mut call = Call::new(WHAT, Method::GET, self.path.clone());
+        if !self.is_whole(offset, len) {
+            let range = format!("bytes={offset}-{}", offset + len - 1);
+            if let Ok(range) = HeaderValue::from_str(&range) {
+                call.headers.insert(RANGE, range);
+            }
+        }
+        if let Some(etag) = &self.etag {
+            call.headers.insert(IF_MATCH, etag.clone());
+        }
+        call
+    }
+
+    fn is_whole(&self, offset: u64, len: u64) -> bool {
+        offset == 0 && len == self.object_bytes
+    }
+
+    /// Whether the answer is what was asked for, of the object it should be.
+    fn check(
+        &mut self,
+        (offset, len): (u64, u64),
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<()> {
+        let length = length_of(headers);
+        let is_as_asked = match status {
+            StatusCode::OK if self.is_whole(offset, len) => length == Some(len),
+            StatusCode::PARTIAL_CONTENT => {
+                let last = offset + len - 1;
+                let range = format!("bytes {offset}-{last}/{}", self.object_bytes);
+                length == Some(len) && text(headers, CONTENT_RANGE) == Some(range.as_str())
+            }
+            StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE => false,
+            StatusCode::PRECONDITION_FAILED => return Err(changed()),
+            status => return Err(read_error(SwiftError::status(WHAT, status, headers))),
+        };
+        if !is_as_asked {
+            return Err(Error::internal(format!(
+                "the object is not of {} bytes, as the registry has it: Swift answers {status} \
+                 with {length:?} bytes",
+                self.object_bytes
+            )));
+        }
+        let etag = headers.get(ETAG);
+        match &self.etag {
+            Some(known) if etag != Some(known) => Err(changed()),
+            Some(_) => Ok(()),
+            None => {
+                self.etag = etag.cloned();
+                Ok(())
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Origin for SwiftOrigin {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+        let call = self.call(offset, len);
+        let (head, part) = self.session.open(&call).await.map_err(read_error)?;
+        self.check((offset, len), head.status, &head.headers)?;
+        Ok(part)
+    }
+}
+
+fn changed() -> Error {
+    Error::internal("the object is another than when it was first asked for")
+}
+
+/// Content-Length.
+pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
+    text(headers, CONTENT_LENGTH)?.parse().ok()
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
