@@ -39,9 +39,6 @@ const NO_EFFECT: &str = "\
 const NO_EFFECT_STORE: &str = "\
     cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
     filesystem_thin_provisioning http_proxy_information rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
-    store_capabilities_update_min_interval swift_ default_swift_reference vmware_";
-    filesystem_thin_provisioning http_proxy_information https_ca_certificates_file \
-    https_insecure rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
     store_capabilities_update_min_interval swift_buffer_on_upload swift_store_admin_tenants \
     swift_store_ssl_compression swift_store_use_trusts swift_upload_buffer_dir vmware_";
 

@@ -36,10 +36,8 @@ pub use args::ServerArgs;
 pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
 pub use find::{find_config_file, search_dirs};
 pub use options::{
-    Config, DataConfig, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend, ListenConfig,
-    LogConfig, RegistryConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo,
     Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend,
-    ListenConfig, LogConfig, RegistryConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig,
-    SwiftManifest,
+    ListenConfig, LogConfig, RegistryConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig,
+    StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
 };
 pub use secret::Secret;

@@ -69,7 +69,6 @@ impl<'a> Values<'a> {
             } else {
                 wanted
             },
-            wanted,
         };
         let text = self
             .substitute(raw, key.section, 0)

@@ -20,9 +20,7 @@ pub type Frames = UnsyncBoxBody<Bytes, BoxError>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Times an object may be asked for again, at the byte where it was cut, without progress
-/// worth the name between.
-/// Times an object may be asked for again, at the byte where it was cut, without a byte of
-/// progress between, unless said otherwise.
+/// worth the name between, unless said otherwise.
 const MOST_RESUMES: u32 = 3;
 
 /// Progress worth the name. An origin that hands out an object byte by byte, a connection

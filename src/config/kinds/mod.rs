@@ -22,7 +22,6 @@ pub(crate) trait Kind {
     fn wanted(&self) -> String;
     /// Reads the text; `None` when it is not what was wanted.
     fn parse(&self, text: &str) -> Option<Self::Value>;
-    /// Whether no error may show the text.
     /// Whether nobody may see the text.
     fn is_secret(&self) -> bool {
         false
@@ -177,14 +176,6 @@ impl Kind for Text {
     }
 }
 
-/// Any text, shown nowhere.
-pub(crate) struct SecretText;
-
-impl Kind for SecretText {
-    type Value = Secret;
-
-    fn wanted(&self) -> String {
-        "text, where a plain dollar sign is $$".into()
 /// One word, of characters that need no quotes anywhere.
 pub(crate) struct Word;
 
@@ -227,7 +218,7 @@ impl Kind for Password {
     type Value = Secret;
 
     fn wanted(&self) -> String {
-        "text, or nothing".into()
+        "text, where a plain dollar sign is $$, or nothing".into()
     }
 
     fn parse(&self, text: &str) -> Option<Secret> {
@@ -388,6 +379,9 @@ impl Kind for HostUrl {
             true => Endpoint.parse(text),
             false => Endpoint.parse(&format!("http://{text}")),
         }
+    }
+}
+
 /// The address of somebody to log in to; without a scheme, as Glance has it, https is meant.
 pub(crate) struct AuthAddress;
 

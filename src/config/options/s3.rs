@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::config::Secret;
 use crate::config::declare::options;
-use crate::config::kinds::{
-    Choice, FilePath, Flag, HostUrl, Int, Maybe, Seconds, SecretText, Text,
-};
+use crate::config::kinds::{Choice, FilePath, Flag, HostUrl, Int, Maybe, Password, Seconds, Text};
 
 /// Bytes in a MiB.
 const MIB: u64 = 1 << 20;
@@ -47,9 +45,9 @@ options! {
     /// Region that requests are signed for. Nothing = the one in the host's name at Amazon, us-east-1 elsewhere.
     s3_store_region_name: String = "", Text, also [("DEFAULT", "s3_store_region_name")];
     /// Access key of the account that owns the bucket. Needed when s3 is in stores.
-    s3_store_access_key: Secret = "", SecretText, also [("DEFAULT", "s3_store_access_key")];
+    s3_store_access_key: Secret = "", Password, also [("DEFAULT", "s3_store_access_key")];
     /// Secret key of that account. Needed when s3 is in stores.
-    s3_store_secret_key: Secret = "", SecretText, also [("DEFAULT", "s3_store_secret_key")];
+    s3_store_secret_key: Secret = "", Password, also [("DEFAULT", "s3_store_secret_key")];
     /// Bucket that images are kept in, one object an image. Needed when s3 is in stores.
     s3_store_bucket: String = "", Text, also [("DEFAULT", "s3_store_bucket")];
     /// Whether a bucket that is missing is made when the first image comes.

@@ -72,13 +72,10 @@ impl Client {
     pub async fn send(&self, request: Request<Frames>) -> Result<Response<Frames>, OutgoingError> {
         let (target, request) = prepare(request)?;
         let (mut request, progress) = watch(request);
-        while let Some(mut sender) = pool::take(self.inner.number, &target).await {
-            let sent = sender.try_send_request(request);
-            match self.answer(&progress, sent).await? {
-        let (target, mut request) = prepare(request)?;
         loop {
             let (mut sender, is_kept) = self.connection(&target).await?;
-            match self.answer(sender.try_send_request(request)).await? {
+            let sent = sender.try_send_request(request);
+            match self.watched_answer(&progress, sent).await? {
                 Ok(response) => return Ok(self.pooled(response, target, sender)),
                 Err(mut failure) => match failure.take_message() {
                     Some(unsent) if is_kept => request = unsent,
@@ -117,10 +114,6 @@ impl Client {
             // Its error reaches whoever waits for the answer.
             let _ = connection.await;
         });
-        let sent = sender.try_send_request(request);
-        let sent = self.answer(&progress, sent).await?;
-        let response = sent.map_err(hyper::client::conn::TrySendError::into_error)?;
-        Ok(self.pooled(response, target, sender))
         Ok((sender, false))
     }
 
@@ -139,7 +132,7 @@ impl Client {
         let (mut sender, connection) = handshake(socket).await?;
         let mut connection = Box::pin(connection);
         let answer = head_of(&mut connection, sender.send_request(request));
-        let (head, body) = self.answer(&progress, answer).await??.into_parts();
+        let (head, body) = self.watched_answer(&progress, answer).await??.into_parts();
         let length = body.size_hint().exact();
         let part = match length {
             Some(length) if !target.is_tls && !is_chunked(&head) => {
@@ -156,8 +149,8 @@ impl Client {
         Ok((head, part))
     }
 
-    /// Waits for an answer, but not for ever.
-    async fn answer<T>(
+    /// Waits for an answer as long as the server gets on with the request.
+    async fn watched_answer<T>(
         &self,
         progress: &Progress,
         answer: impl Future<Output = T>,
@@ -165,6 +158,9 @@ impl Client {
         let limit = self.inner.options.answer_timeout;
         let answer = progress.answer(limit, answer).await;
         answer.map_err(|Stuck| OutgoingError::Silent(limit))
+    }
+
+    /// Waits for an answer, but not for ever.
     pub(super) async fn answer<T>(
         &self,
         answer: impl Future<Output = T>,
