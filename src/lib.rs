@@ -9,6 +9,7 @@
 //! room import each other; `tests/house.rs` checks both.
 //!
 //! * [`image`] - nouns: images, ids, statuses, formats, queries, who may do what; no I/O
+//! * [`text`] - which characters of other people's text must not be shown as they are
 //! * [`error`] - the one error of the domain: what the client is told, and what the log is
 //! * [`config`] - the configuration file as plain data, each option declared once
 //! * [`metrics`] - every metric, in one table
@@ -54,5 +55,6 @@ pub mod registry;
 pub mod server;
 pub mod service;
 pub mod store;
+pub mod text;
 pub mod transfer;
 pub mod wire;

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::text::is_treacherous;
+
 /// A writer that escapes what passes through it, in Python's spelling (`\n`, `\x1b`, `\u202e`).
 pub(super) struct Escaping<'a>(pub &'a mut String);
 
@@ -14,7 +16,7 @@ impl Write for Escaping<'_> {
             return Ok(());
         }
         let mut rest = text;
-        while let Some((at, sign)) = rest.char_indices().find(|(_, sign)| is_unsafe(*sign)) {
+        while let Some((at, sign)) = rest.char_indices().find(|(_, sign)| is_treacherous(*sign)) {
             self.0.push_str(&rest[..at]);
             escape(self.0, sign)?;
             rest = &rest[at + sign.len_utf8()..];
@@ -55,38 +57,6 @@ fn escape(out: &mut String, sign: char) -> fmt::Result {
             code => write!(out, "\\U{code:08x}"),
         },
     }
-}
-
-/// Control characters, line and paragraph separators, and the invisible characters of Unicode's category Cf
-/// (direction marks, zero widths, tags).
-fn is_unsafe(sign: char) -> bool {
-    if sign.is_ascii() {
-        return sign.is_ascii_control();
-    }
-    matches!(
-        sign,
-        '\u{80}'..='\u{9f}'
-            | '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0001}'
-            | '\u{e0020}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]

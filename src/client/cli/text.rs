@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::text::is_treacherous;
+
 /// The text with everything escaped that a terminal would act on or that would make it show
 /// other text than there is: control characters, directions, invisible marks.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
@@ -25,22 +27,6 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 pub(super) fn printable_lines(text: &str) -> String {
     let lines: Vec<Cow<'_, str>> = text.lines().map(printable).collect();
     lines.join("\n")
-}
-
-fn is_treacherous(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]
