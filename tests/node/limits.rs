@@ -6,10 +6,11 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::support::node::{Node, Setup, UPLOAD};
+use crate::support::http::{Connection, Request};
 use crate::support::process::rss_bytes;
-use crate::support::wire::{Wire, head};
-use crate::support::{PATIENCE, eventually};
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{UPLOAD, image_path};
+use crate::support::{PATIENCE, within};
 
 const READERS: usize = 500;
 const MIB: u64 = 1 << 20;
@@ -25,42 +26,41 @@ fn large_image() -> u64 {
 }
 
 /// Uploads zeros, which a client need not keep.
-fn upload_zeros(node: &Node, size: u64) -> String {
+fn upload_zeros(node: &Server, size: u64) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
     let mut wire = node.connect();
-    let head = head("POST", "/v1/images", &headers, usize::try_from(size).ok());
-    wire.send(head.as_bytes()).expect("sent");
+    let request = Request::post("/v1/images").lines(&headers);
+    wire.send_head(&request.announce(size)).expect("sent");
     let zeros = vec![0; MIB as usize];
     for _ in 0..size / MIB {
-        wire.send(&zeros).expect("sent");
+        wire.send_bytes(&zeros).expect("sent");
     }
     let limit = Some(Duration::from_secs(120));
-    wire.stream.set_read_timeout(limit).expect("a limit");
-    let answer = wire.answer_to("POST").expect("an answer");
+    wire.stream().set_read_timeout(limit).expect("a limit");
+    let answer = wire.read_response("POST").expect("an answer");
     assert_eq!(answer.status, 201, "{}", answer.text());
     id
 }
 
 /// Begins a download and reads a little of it.
-fn slow_reader(node: &Node, id: &str) -> Wire {
+fn slow_reader(node: &Server, id: &str) -> Connection {
     let mut wire = node.connect();
-    let get = head("GET", &format!("/v1/images/{id}"), "", None);
-    wire.send(get.as_bytes()).expect("sent");
-    let answer = wire.head().expect("an answer");
+    wire.send(&Request::get(&image_path(id))).expect("sent");
+    let answer = wire.read_head().expect("an answer");
     assert_eq!(answer.status, 200);
     wire
 }
 
 /// The most the server has in RAM while all of them read a little, stall, and read again.
-fn peak_rss(node: &Node, id: &str) -> u64 {
-    let mut readers: Vec<Wire> = (0..READERS).map(|_| slow_reader(node, id)).collect();
+fn peak_rss(node: &Server, id: &str) -> u64 {
+    let mut readers: Vec<Connection> = (0..READERS).map(|_| slow_reader(node, id)).collect();
     let mut peak = 0;
     let mut piece = vec![0; 256 * 1024];
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
         for reader in &mut readers {
-            let count = reader.stream.read(&mut piece).expect("data");
+            let count = reader.stream().read(&mut piece).expect("data");
             assert!(count > 0, "a download ended early");
         }
         peak = peak.max(rss_bytes(node.pid()).expect("running"));
@@ -84,11 +84,11 @@ fn measure(size: u64) -> u64 {
         size / MIB,
         peak / 1024
     );
-    eventually("the readers are gone", PATIENCE, || {
+    within(PATIENCE, "the readers are gone", || {
         node.metrics()
             .contains("transfers_in_flight{direction=\"download\"} 0")
     });
-    assert_eq!(node.has_ended(), None);
+    assert!(node.is_running());
     peak
 }
 

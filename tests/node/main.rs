@@ -11,9 +11,11 @@
 //! its own process id. What a machine cannot do (loop devices, another program) is skipped
 //! with a line that says so.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod clients;
 mod crash;
 mod hostile;
 mod limits;
-mod support;
 mod uring_refused;

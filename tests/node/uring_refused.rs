@@ -1,31 +1,33 @@
 //! Systems that refuse io_uring: container engines do, by seccomp, and some distributions by
 //! a sysctl. `auto` must serve all the same and say what it runs; `uring` must say no.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::{Node, Setup, UPLOAD, id_of};
+use crate::support::http::Request;
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{UPLOAD, id_of};
 
 /// Whether the metrics say that this engine runs.
-fn runs(node: &Node, kind: &str) -> bool {
+fn runs(node: &Server, kind: &str) -> bool {
     let line = format!("glance_io_backend{{kind=\"{kind}\"}} 1");
     node.metrics().lines().any(|known| known == line)
 }
 
 /// Uploads and downloads of sizes around blocks, by length and late.
-fn assert_serves(node: &Node) {
+fn assert_serves(node: &Server) {
     let mut chance = Chance::new(20);
     for size in [0, 1, 4095, 262_144, 262_145, 5_000_000] {
         let body = chance.bytes(size);
         let reserved = "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare";
-        let id = id_of(&node.request("POST", "/v1/images", reserved, b""));
+        let id = id_of(&node.ask("POST", "/v1/images", reserved, b""));
         let mut wire = node.connect();
         let headers = format!("{UPLOAD}\r\nTransfer-Encoding: chunked");
         let path = format!("/v1/images/{id}");
-        let head = crate::support::wire::head("PUT", &path, &headers, None);
-        wire.send(head.as_bytes()).expect("sent");
-        wire.send_chunked(&body, || 100_000).expect("sent");
-        let answer = wire.answer_to("PUT").expect("an answer");
+        let request = Request::put(&path).lines(&headers);
+        wire.send_head(&request).expect("sent");
+        wire.send_chunks(&body, || 100_000).expect("sent");
+        let answer = wire.read_response("PUT").expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.json()["image"]["checksum"], md5_hex(&body));
         let answer = node.download(&id);
@@ -33,15 +35,15 @@ fn assert_serves(node: &Node) {
         assert!(answer.body == body, "{size} bytes came back changed");
     }
     let body = chance.bytes(3_000_000);
-    let id = node.upload(&body);
+    let id = node.upload(&[], &body);
     assert!(node.download(&id).body == body);
 }
 
 #[test]
 fn auto_falls_back_to_threads_and_says_so() {
     for io in ["direct", "buffered"] {
-        let store = format!("filesystem_store_io = {io}");
-        let node = Setup::new().refuse_uring().store_option(&store).start();
+        let setup = Setup::new().refuse_uring();
+        let node = setup.store_option("filesystem_store_io", io).start();
         assert_serves(&node);
         assert!(runs(&node, "threads"), "{}", node.metrics());
         assert!(!runs(&node, "uring"));
@@ -55,14 +57,12 @@ fn auto_falls_back_to_threads_and_says_so() {
 fn uring_that_is_insisted_on_and_refused_ends_the_start() {
     let mut node = Setup::new()
         .refuse_uring()
-        .option("io_backend = uring")
+        .option("io_backend", "uring")
         .prepare();
-    let began = Instant::now();
     node.spawn();
-    let status = node.wait();
-    assert!(began.elapsed() < Duration::from_secs(10));
+    let status = node.wait(Duration::from_secs(10));
     assert!(status.code().is_some_and(|code| code != 0), "{status}");
-    let said = node.output();
+    let said = node.log();
     let line = said
         .lines()
         .find(|line| line.contains("io_backend = uring"));

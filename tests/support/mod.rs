@@ -7,6 +7,8 @@
 //! mod support;
 //! ```
 //!
+//! * [`setup`] says how a server is to be: its options, its folders, what the system may
+//!   refuse to it.
 //! * [`server`] starts the real `glance-api` with a written configuration in a folder of its
 //!   own, on free loopback ports, with its log in a file; ends it by its own process id;
 //!   starts it again on the same data.
@@ -16,21 +18,30 @@
 //! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
 //! * [`origin`] is a server of HTTP that does what none of them can be made to do.
+//! * [`disk`] is a small file system of our own, to be filled or to lose its power.
 //!
 //! Nothing here decides what is right; that is for the tests to say.
 
 // Each test binary uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod backends;
 pub mod gate;
+pub mod bytes;
+pub mod disk;
 pub mod http;
 pub mod origin;
+mod launch;
 pub mod ports;
+pub mod process;
+mod seccomp;
 pub mod server;
+pub mod setup;
 pub mod v1;
 
 use std::time::{Duration, Instant};
+
+pub use bytes::{md5_hex, pattern};
 
 /// Longest time a test waits for something that is bound to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,40 +52,25 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// When it has not come within [`PATIENCE`]; `what` says what was waited for.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+    let mut seen = None;
+    within(PATIENCE, what, || {
+        seen = found();
+        seen.is_some()
+    });
+    seen.expect("it was seen")
+}
+
+/// Looks again and again until it is so.
+///
+/// # Panics
+/// When it is not within `limit`; `what` says what was waited for.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// MD5 as Glance writes checksums: 32 lower-case hexadecimal digits.
-pub fn md5_hex(bytes: &[u8]) -> String {
-    use md5::Digest;
-    hex(&md5::Md5::digest(bytes))
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Bytes that differ from place to place, the same for the same seed.
-pub fn pattern(len_bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(len_bytes + 8);
-    while bytes.len() < len_bytes {
-        // Xorshift (Marsaglia, 2003): quick, and no block of it is like another.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len_bytes);
-    bytes
 }
 
 /// A name that no other test of this process has.
@@ -82,4 +78,14 @@ pub fn unique(word: &str) -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{word}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Says loudly that this machine cannot run a test. Under `GLANCE_TEST_STRICT` that is a
+/// failure, so that a machine which should be able to cannot pass by being broken.
+pub fn skip(test: &str, because: &str) {
+    eprintln!("SKIPPED {test}: {because}");
+    assert!(
+        std::env::var_os("GLANCE_TEST_STRICT").is_none(),
+        "{test} cannot run here, and GLANCE_TEST_STRICT allows no skipping: {because}"
+    );
 }

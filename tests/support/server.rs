@@ -11,10 +11,8 @@
 //! crash, kill -9, or a server that lives in a static), a guard process, which waits for the
 //! end of the test process, kills the server and removes its folder.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,8 +22,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::http::{Connection, Request, Response};
-use super::ports::free_port;
 use super::{PATIENCE, eventually};
+
+pub use super::setup::Setup;
 
 /// Time that SIGTERM leaves before SIGKILL follows, when a test is over.
 const TERM_LIMIT: Duration = Duration::from_secs(5);
@@ -34,61 +33,10 @@ const TERM_LIMIT: Duration = Duration::from_secs(5);
 const LOG_TAIL_LINES: usize = 40;
 
 /// Where, in the store's folder, uploads are until they are complete.
-const STAGING: &str = ".staging";
+pub const STAGING: &str = ".staging";
 
 /// The program under test.
 pub const GLANCE_API: &str = env!("CARGO_BIN_EXE_glance-api");
-
-/// A server that is still to be started.
-#[derive(Debug, Clone, Default)]
-pub struct Setup {
-    /// Section to key to value.
-    options: BTreeMap<String, BTreeMap<String, String>>,
-    arguments: Vec<String>,
-}
-
-impl Setup {
-    /// Ports, data folder and two workers; everything else has its default.
-    pub fn new() -> Self {
-        Self::default().option("workers", 2)
-    }
-
-    /// Sets an option of `[DEFAULT]`.
-    pub fn option(self, key: &str, value: impl ToString) -> Self {
-        self.option_in("DEFAULT", key, value)
-    }
-
-    /// Sets an option of another section.
-    pub fn option_in(mut self, section: &str, key: &str, value: impl ToString) -> Self {
-        let section = self.options.entry(section.to_owned()).or_default();
-        section.insert(key.to_owned(), value.to_string());
-        self
-    }
-
-    /// Adds a word to the command line.
-    pub fn argument(mut self, word: &str) -> Self {
-        self.arguments.push(word.to_owned());
-        self
-    }
-
-    /// Starts it, and returns when it takes connections.
-    ///
-    /// # Panics
-    /// With its log when it does not start.
-    #[track_caller]
-    pub fn start(self) -> Server {
-        let folder = tempfile::Builder::new().prefix("glance-test-").tempdir();
-        let mut server = Server {
-            setup: self,
-            folder: folder.expect("a temporary folder"),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
-            process: None,
-        };
-        server.launch();
-        server
-    }
-}
 
 /// A running server, or one that was ended and can be started again.
 #[derive(Debug)]
@@ -107,6 +55,22 @@ struct Process {
 }
 
 impl Server {
+    /// One that is not started yet.
+    pub(super) fn new(
+        setup: Setup,
+        folder: TempDir,
+        address: SocketAddr,
+        admin: SocketAddr,
+    ) -> Self {
+        Self {
+            setup,
+            folder,
+            address,
+            admin,
+            process: None,
+        }
+    }
+
     /// A server for tests that do not disturb one another: each looks only at images it
     /// made itself. It ends with the test process.
     pub fn shared() -> &'static Server {
@@ -131,12 +95,12 @@ impl Server {
 
     /// The folder of the data (`data_dir`).
     pub fn data_dir(&self) -> PathBuf {
-        self.folder().join("data")
+        self.setup.data_dir_in(self.folder())
     }
 
     /// The folder of image data (`filesystem_store_datadir`).
     pub fn store_dir(&self) -> PathBuf {
-        self.data_dir().join("images")
+        self.setup.store_dir_in(self.folder())
     }
 
     /// The configuration file.
@@ -177,11 +141,24 @@ impl Server {
         self.connect().request(request)
     }
 
+    /// One request by its parts, as [`Connection::ask`] has them, on a connection of its own.
+    #[track_caller]
+    pub fn ask(&self, method: &str, target: &str, lines: &str, body: &[u8]) -> Response {
+        let answer = self.connect().ask(method, target, lines, body);
+        answer.unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+    }
+
+    /// The metrics as the operator's listener shows them.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let answer = self.connect_admin().request(&Request::get("/metrics"));
+        answer.expect(200).text().to_owned()
+    }
+
     /// Files of the store with their sizes, hidden and staged ones too, relative to
     /// [`Server::store_dir`], in order.
     pub fn stored_files(&self) -> Vec<(PathBuf, u64)> {
-        let mut files = Vec::new();
-        walk(&self.store_dir(), &mut files);
+        let files = files_below(&self.store_dir());
         let relative = |path: PathBuf| {
             let inside = path.strip_prefix(self.store_dir()).map(Path::to_owned);
             inside.expect("a file below the folder")
@@ -218,9 +195,15 @@ impl Server {
         assert!(!self.has_stored(id));
     }
 
-    /// Changes an option of `[DEFAULT]`, for the next start.
-    pub fn set_option(&mut self, key: &str, value: impl ToString) {
-        self.setup = std::mem::take(&mut self.setup).option(key, value);
+    /// Changes the setup, for the next start.
+    pub fn set_up(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup = change(std::mem::take(&mut self.setup));
+    }
+
+    /// Whether the process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.wait_for_end(Duration::ZERO);
+        self.process.is_some()
     }
 
     /// Asks the server to end (SIGTERM) and does not wait.
@@ -271,61 +254,46 @@ impl Server {
     #[track_caller]
     pub fn restart(&mut self) {
         self.stop();
-        self.launch();
+        self.start();
     }
 
     fn log_file(&self) -> PathBuf {
         self.folder().join("server.log")
     }
 
-    fn write_config(&self) {
-        let mut text = String::new();
-        let ports = [
-            ("bind_port", self.address.port().to_string()),
-            ("admin_bind_port", self.admin.port().to_string()),
-            ("data_dir", self.data_dir().display().to_string()),
-        ];
-        let mut options = self.setup.options.clone();
-        let defaults = options.entry("DEFAULT".to_owned()).or_default();
-        for (key, value) in ports {
-            defaults.entry(key.to_owned()).or_insert(value);
-        }
-        for (section, keys) in &options {
-            let _ = writeln!(text, "[{section}]");
-            for (key, value) in keys {
-                let _ = writeln!(text, "{key} = {value}");
-            }
-        }
-        fs::write(self.config_file(), text).expect("the configuration is written");
+    /// Starts it and returns when it takes connections; on the same data if it ran before.
+    ///
+    /// # Panics
+    /// With its log when it does not start.
+    #[track_caller]
+    pub fn start(&mut self) {
+        self.spawn();
+        self.await_ready();
     }
 
+    /// Starts it and waits for nothing.
     #[track_caller]
-    fn launch(&mut self) {
-        self.write_config();
+    pub fn spawn(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let config = self.setup.config(self.folder(), self.address, self.admin);
+        fs::write(self.config_file(), config).expect("the configuration is written");
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_file())
             .expect("a log file");
-        let child = Command::new(GLANCE_API)
+        let mut command = Command::new(GLANCE_API);
+        command
             .arg(self.config_file())
             .args(&self.setup.arguments)
             .current_dir(self.folder())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the server's program");
+            .stderr(log);
+        self.setup.launch.prepare(&mut command);
+        let child = command.spawn().expect("the server's program");
         let guard = guard(child.id(), self.folder());
         self.process = Some(Process { child, guard });
-        self.await_ready();
-    }
-
-    /// Whether the setup has the operator's listener off.
-    fn is_without_admin(&self) -> bool {
-        let defaults = self.setup.options.get("DEFAULT");
-        let port = defaults.and_then(|defaults| defaults.get("admin_bind_port"));
-        port.is_some_and(|port| port == "0")
     }
 
     /// Ready is who answers on all its ports; the kernel takes connections earlier.
@@ -333,7 +301,7 @@ impl Server {
     fn await_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let mut missing = vec![self.address];
-        if !self.is_without_admin() {
+        if !self.setup.is_without_admin() {
             missing.push(self.admin);
         }
         while !missing.is_empty() {
@@ -371,7 +339,7 @@ impl Drop for Server {
             let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
             eprintln!("--- the end of the server's log:\n{}", tail.join("\n"));
         }
-        self.stop();
+        self.kill();
     }
 }
 
@@ -410,6 +378,13 @@ fn signal(pid: u32, name: &str) {
     let script = format!("kill -{name} {pid}");
     let status = Command::new("sh").args(["-c", &script]).status();
     assert!(status.expect("sh").success(), "{script}");
+}
+
+/// Files in a folder and in those in it, with their sizes.
+pub fn files_below(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut files = Vec::new();
+    walk(folder, &mut files);
+    files
 }
 
 fn walk(folder: &Path, files: &mut Vec<(PathBuf, u64)>) {

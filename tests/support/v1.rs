@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::http::{Request, Response};
+use super::http::{Request, Response, ResponseHead};
 use super::server::Server;
 
 /// Headers of a request.
@@ -16,6 +16,12 @@ pub const RAW: Headers<'static> = &[
 
 /// What image data must say they are.
 pub const OCTETS: (&str, &str) = ("Content-Type", "application/octet-stream");
+
+/// Header lines of an upload that everybody may see.
+pub const UPLOAD: &str = "Content-Type: application/octet-stream\r\n\
+     x-image-meta-disk_format: raw\r\n\
+     x-image-meta-container_format: bare\r\n\
+     x-image-meta-is_public: True";
 
 /// POST of metadata.
 pub fn post(headers: Headers) -> Request {
@@ -65,6 +71,13 @@ pub fn ids_of(response: &Response) -> Vec<String> {
     images.iter().map(id).collect()
 }
 
+impl ResponseHead {
+    /// The status of the image in its metadata.
+    pub fn image_status(&self) -> Option<&str> {
+        self.header("x-image-meta-status")
+    }
+}
+
 impl Server {
     /// Registers an image without data; its id.
     #[track_caller]
@@ -106,9 +119,7 @@ impl Server {
     #[track_caller]
     pub fn status_of(&self, id: &str) -> String {
         let head = self.head(id).expect(200);
-        head.header("x-image-meta-status")
-            .expect("a status")
-            .to_owned()
+        head.image_status().expect("a status").to_owned()
     }
 
     /// GET of a path, as JSON.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::{Tool, newest, old, row, stdout, stdout_of};
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::{Node, Setup};
+use crate::support::server::{Server, Setup};
 
 const NAME: &str = "Größe 9 ü & Söhne";
 
@@ -35,7 +35,7 @@ fn every_command(tool: &Tool) {
     let late = reserved_and_filled(tool, &node, &body);
     for id in [&id, &piped, &late] {
         stdout_of(tool.glance(&node).args(["image-delete", id]));
-        assert_eq!(node.metadata(id).image_status(), Some("deleted"));
+        assert_eq!(node.head(id).image_status(), Some("deleted"));
     }
     let gone = tool
         .glance(&node)
@@ -48,7 +48,7 @@ fn every_command(tool: &Tool) {
     super::super::hostile::assert_only(&node, &[]);
 }
 
-fn create(tool: &Tool, node: &Node, body: &[u8]) -> String {
+fn create(tool: &Tool, node: &Server, body: &[u8]) -> String {
     let shown = stdout_of(
         tool.glance(node)
             .args(["image-create", "--name", NAME, "--disk-format", "qcow2"])
@@ -79,7 +79,7 @@ fn create(tool: &Tool, node: &Node, body: &[u8]) -> String {
     row(&shown, "id").expect("an id")
 }
 
-fn listed_and_shown(tool: &Tool, node: &Node, id: &str, body: &[u8]) {
+fn listed_and_shown(tool: &Tool, node: &Server, id: &str, body: &[u8]) {
     let list = stdout_of(tool.glance(node).args(["image-list"]));
     assert!(list.contains(id) && list.contains(NAME), "{list}");
     let filtered = [
@@ -117,7 +117,7 @@ fn as_utf8(shown: &str) -> String {
 }
 
 /// On a terminal: of an active image the client takes a closed input for data, too.
-fn update(tool: &Tool, node: &Node, id: &str) {
+fn update(tool: &Tool, node: &Server, id: &str) {
     let renamed = "Zweitname mit Maß";
     let update = [
         "image-update",
@@ -144,7 +144,7 @@ fn update(tool: &Tool, node: &Node, id: &str) {
     let refused = tool.glance(node).args(["image-delete", id]).output();
     refused.expect("started");
     assert_eq!(
-        node.metadata(id).image_status(),
+        node.head(id).image_status(),
         Some("active"),
         "it is protected"
     );
@@ -168,7 +168,7 @@ fn update(tool: &Tool, node: &Node, id: &str) {
     stdout_of(tool.glance_on_terminal(node).args(update));
 }
 
-fn download(tool: &Tool, node: &Node, id: &str, body: &[u8]) {
+fn download(tool: &Tool, node: &Server, id: &str, body: &[u8]) {
     let file = node.folder().join("downloaded");
     let download = ["image-download", id, "--progress", "--file"];
     stdout_of(tool.glance(node).args(download).arg(&file));
@@ -181,7 +181,7 @@ fn download(tool: &Tool, node: &Node, id: &str, body: &[u8]) {
     assert!(output.stdout == body, "by name, to standard output");
 }
 
-fn members(tool: &Tool, node: &Node, id: &str) {
+fn members(tool: &Tool, node: &Server, id: &str) {
     stdout_of(
         tool.glance(node)
             .args(["member-create", id, "tenant-a", "--can-share"]),
@@ -206,7 +206,7 @@ fn members(tool: &Tool, node: &Node, id: &str) {
 }
 
 /// The bar is only drawn on a terminal, and only to the end if the server's lengths are right.
-fn progress_on_a_terminal(tool: &Tool, node: &Node, id: &str) {
+fn progress_on_a_terminal(tool: &Tool, node: &Server, id: &str) {
     let again = node.folder().join("again");
     let upload = format!("--file={}", node.folder().join("image file").display());
     let download = format!("--file={}", again.display());
@@ -240,7 +240,7 @@ fn progress_on_a_terminal(tool: &Tool, node: &Node, id: &str) {
 }
 
 /// Of unknown length, so in chunks and without a size.
-fn from_a_pipe(tool: &Tool, node: &Node, body: &[u8]) -> String {
+fn from_a_pipe(tool: &Tool, node: &Server, body: &[u8]) -> String {
     let mut command = tool.glance_on_pipe(node);
     command
         .args(["image-create", "--name", "piped", "--disk-format", "raw"])
@@ -260,7 +260,7 @@ fn from_a_pipe(tool: &Tool, node: &Node, body: &[u8]) -> String {
     row(&shown, "id").expect("an id")
 }
 
-fn reserved_and_filled(tool: &Tool, node: &Node, body: &[u8]) -> String {
+fn reserved_and_filled(tool: &Tool, node: &Server, body: &[u8]) -> String {
     let create = ["image-create", "--name", "late", "--disk-format", "raw"];
     let shown = stdout_of(
         tool.glance(node)

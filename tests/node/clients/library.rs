@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Tool, newest, old, stdout_of};
-use crate::support::node::Setup;
+use crate::support::server::Setup;
 
 #[test]
 fn newest_library() {
@@ -18,7 +18,7 @@ fn old_library() {
 fn run(tool: &Tool) {
     let node = Setup::new().start();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/clients/library.py");
-    let endpoint = format!("http://127.0.0.1:{}", node.port);
+    let endpoint = format!("http://{}", node.address());
     let said = stdout_of(
         tool.python()
             .arg(program)

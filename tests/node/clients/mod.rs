@@ -12,7 +12,7 @@ mod qemu;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::node::Node;
+use crate::support::server::Server;
 
 /// A version of the client.
 struct Tool {
@@ -44,7 +44,7 @@ impl Tool {
 
     /// `glance` with the v1 API of this server and nothing on its standard input, not even
     /// an empty file: that would be taken for an image.
-    fn glance(&self, node: &Node) -> Command {
+    fn glance(&self, node: &Server) -> Command {
         let mut command = Command::new("sh");
         command
             .args(["-c", "exec \"$0\" \"$@\" <&-"])
@@ -53,14 +53,14 @@ impl Tool {
     }
 
     /// `glance` that reads an image from a pipe.
-    fn glance_on_pipe(&self, node: &Node) -> Command {
+    fn glance_on_pipe(&self, node: &Server) -> Command {
         let mut command = self.with_options(Command::new(self.bin.join("glance")), node);
         command.stdin(Stdio::piped());
         command
     }
 
     /// `glance` with a terminal of its own.
-    fn glance_on_terminal(&self, node: &Node) -> Command {
+    fn glance_on_terminal(&self, node: &Server) -> Command {
         const ON_TERMINAL: &str = "import os, pty, sys; \
              sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
         let mut command = self.python();
@@ -71,11 +71,11 @@ impl Tool {
         self.with_options(command, node)
     }
 
-    fn with_options(&self, mut command: Command, node: &Node) -> Command {
+    fn with_options(&self, mut command: Command, node: &Server) -> Command {
         command
             .args(["--os-image-api-version", "1", "--os-auth-token", "x"])
             .arg("--os-image-url")
-            .arg(format!("http://127.0.0.1:{}", node.port))
+            .arg(format!("http://{}", node.address()))
             .env_clear()
             .env("HOME", node.folder())
             .env("LC_ALL", "C.UTF-8")

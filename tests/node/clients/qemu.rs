@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::{newest, row, stdout_of};
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::Setup;
+use crate::support::server::Setup;
 use crate::support::skip;
 
 const VIRTUAL: u64 = 64 << 20;

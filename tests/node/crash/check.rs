@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::ledger::{Data, Entry, Ledger, State};
 use crate::support::bytes::md5_hex;
-use crate::support::node::Node;
-use crate::support::wire::{Answer, Wire};
+use crate::support::http::{Connection, Response};
+use crate::support::server::Server;
 
 /// How long the housekeeper may take to remove what the process before left.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
@@ -22,7 +22,7 @@ pub struct Checked {
 }
 
 /// Looks at every image and every file. What was open is known afterwards.
-pub fn check(node: &Node, ledger: &mut Ledger) -> Checked {
+pub fn check(node: &Server, ledger: &mut Ledger) -> Checked {
     let mut checked = Checked::default();
     let mut wire = node.connect();
     for (id, entry) in &mut ledger.entries {
@@ -50,8 +50,8 @@ pub fn check(node: &Node, ledger: &mut Ledger) -> Checked {
 }
 
 /// What the server says an image is.
-fn look(wire: &mut Wire, id: &str, entry: &Entry) -> State {
-    let answer = wire.request("HEAD", &format!("/v1/images/{id}"), "", b"");
+fn look(wire: &mut Connection, id: &str, entry: &Entry) -> State {
+    let answer = wire.ask("HEAD", &format!("/v1/images/{id}"), "", b"");
     let answer = answer.unwrap_or_else(|error| panic!("HEAD {id}: {error}"));
     if answer.status == 404 {
         return State::Absent;
@@ -71,7 +71,7 @@ fn look(wire: &mut Wire, id: &str, entry: &Entry) -> State {
     }
 }
 
-fn data_of(answer: &Answer) -> Data {
+fn data_of(answer: &Response) -> Data {
     let size = answer
         .header("x-image-meta-size")
         .and_then(|size| size.parse().ok());
@@ -84,8 +84,8 @@ fn data_of(answer: &Answer) -> Data {
     }
 }
 
-fn check_data(wire: &mut Wire, id: &str, data: &Data) {
-    let answer = wire.request("GET", &format!("/v1/images/{id}"), "", b"");
+fn check_data(wire: &mut Connection, id: &str, data: &Data) {
+    let answer = wire.ask("GET", &format!("/v1/images/{id}"), "", b"");
     let answer = answer.unwrap_or_else(|error| panic!("GET {id}: {error}"));
     assert_eq!(answer.status, 200, "{id}: {}", answer.text());
     assert_eq!(answer.body.len() as u64, data.size_bytes, "{id}");
@@ -93,7 +93,7 @@ fn check_data(wire: &mut Wire, id: &str, data: &Data) {
 }
 
 /// Every byte in the store belongs to an active image, soon.
-fn check_files(node: &Node, ledger: &Ledger) {
+fn check_files(node: &Server, ledger: &Ledger) {
     let active = ledger.entries.iter().filter_map(|(id, entry)| {
         let data = entry.known.data()?;
         Some((id.clone(), data.size_bytes))
@@ -101,16 +101,18 @@ fn check_files(node: &Node, ledger: &Ledger) {
     let wanted: BTreeMap<String, u64> = active.collect();
     let began = Instant::now();
     loop {
-        let files: BTreeMap<String, u64> = node.store_files().into_iter().collect();
-        let staged = node.staged_files();
-        if files == wanted && staged.is_empty() {
+        let files = node.stored_files().into_iter();
+        let files: BTreeMap<String, u64> = files
+            .map(|(path, size)| (path.display().to_string(), size))
+            .collect();
+        if files == wanted {
             return;
         }
         if began.elapsed() > HOUSEKEEPING {
             let orphans = files.iter().filter(|(id, _)| !wanted.contains_key(*id));
             let missing = wanted.keys().filter(|id| !files.contains_key(*id));
             panic!(
-                "orphans {:?}, missing {:?}, staged {staged:?}",
+                "orphans {:?}, missing {:?}",
                 orphans.collect::<Vec<_>>(),
                 missing.collect::<Vec<_>>()
             );

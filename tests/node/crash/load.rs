@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use super::ledger::{Data, Entry, Ledger, State};
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::UPLOAD;
-use crate::support::wire::{Answer, Wire, head};
+use crate::support::http::{Connection, Request, Response};
+use crate::support::v1::UPLOAD;
 
 const WORKERS: usize = 6;
 /// Active images of one worker before it rather deletes than creates.
 const MOST_ACTIVE: usize = 12;
 const LARGEST: u64 = 2_500_000;
-/// The server's `image_size_cap` in these tests.
-const CAP: u64 = 3_000_000;
+/// The server's `image_size_cap` in these tests: small, so that some uploads pass it.
+pub const CAP_BYTES: u64 = 3_000_000;
 
 /// The workers. Each has images of its own, so that it knows what they are.
 pub struct Load(Vec<JoinHandle<Worker>>);
@@ -30,11 +31,11 @@ pub enum End {
 
 impl Load {
     /// Starts the workers on the images that are known already, dealt out evenly.
-    pub fn start(port: u16, end: End, ledger: &Ledger, chance: &mut Chance) -> Self {
+    pub fn start(address: SocketAddr, end: End, ledger: &Ledger, chance: &mut Chance) -> Self {
         let start = |number: usize| {
             let own = ledger.entries.iter().skip(number).step_by(WORKERS);
             let worker = Worker {
-                port,
+                address,
                 end,
                 chance: chance.fork(),
                 entries: own.map(|(id, entry)| (id.clone(), entry.clone())).collect(),
@@ -55,7 +56,7 @@ impl Load {
 }
 
 struct Worker {
-    port: u16,
+    address: SocketAddr,
     end: End,
     chance: Chance,
     entries: BTreeMap<String, Entry>,
@@ -65,13 +66,13 @@ struct Worker {
 impl Worker {
     /// Works until the connection breaks, which only the end of the server does.
     fn work(mut self) -> Self {
-        if let Ok(mut wire) = Wire::connect(self.port) {
+        if let Ok(mut wire) = Connection::open(self.address) {
             while self.step(&mut wire).is_ok() {}
         }
         self
     }
 
-    fn step(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn step(&mut self, wire: &mut Connection) -> io::Result<()> {
         let active = self.count(|state| state.data().is_some());
         match self.chance.below(16) {
             0..=5 if active < MOST_ACTIVE => self.create(wire),
@@ -91,8 +92,8 @@ impl Worker {
         &mut self,
         id: &str,
         outcomes: Vec<State>,
-        send: impl FnOnce(&mut Chance) -> io::Result<Answer>,
-    ) -> io::Result<Answer> {
+        send: impl FnOnce(&mut Chance) -> io::Result<Response>,
+    ) -> io::Result<Response> {
         let entry = self.entries.entry(id.to_owned()).or_insert_with(Entry::new);
         entry.possible = outcomes;
         let answer = send(&mut self.chance)?;
@@ -100,7 +101,7 @@ impl Worker {
     }
 
     /// An answer that says something, or the end of a server whose disk failed.
-    fn seen(&self, answer: Answer) -> io::Result<Answer> {
+    fn seen(&self, answer: Response) -> io::Result<Response> {
         if self.end == End::DiskFails && answer.status >= 500 {
             return Err(io::Error::other(format!("{}", answer.status)));
         }
@@ -114,7 +115,7 @@ impl Worker {
         self.acknowledged += 1;
     }
 
-    fn create(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn create(&mut self, wire: &mut Connection) -> io::Result<()> {
         let (id, name, body) = (self.chance.uuid(), self.name(), self.body());
         let done = active(&name, &body);
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}\r\nx-image-meta-name: {name}");
@@ -126,7 +127,7 @@ impl Worker {
         Ok(())
     }
 
-    fn reserve(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn reserve(&mut self, wire: &mut Connection) -> io::Result<()> {
         let (id, name) = (self.chance.uuid(), self.name());
         let done = State::Queued { name: name.clone() };
         let headers = format!(
@@ -134,14 +135,14 @@ impl Worker {
              x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare"
         );
         let answer = self.attempt(&id, vec![done.clone()], |_| {
-            wire.request("POST", "/v1/images", &headers, b"")
+            wire.ask("POST", "/v1/images", &headers, b"")
         })?;
         assert_eq!(answer.status, 201, "{}", answer.text());
         self.acknowledge(&id, done);
         Ok(())
     }
 
-    fn upload_late(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn upload_late(&mut self, wire: &mut Connection) -> io::Result<()> {
         let Some((id, State::Queued { name })) =
             self.pick(|state| matches!(state, State::Queued { .. }))
         else {
@@ -165,7 +166,7 @@ impl Worker {
         Ok(())
     }
 
-    fn rename(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn rename(&mut self, wire: &mut Connection) -> io::Result<()> {
         let Some((id, state)) = self.pick(|state| state.data().is_some()) else {
             return self.create(wire);
         };
@@ -177,20 +178,20 @@ impl Worker {
         };
         let headers = format!("x-image-meta-name: {name}");
         let answer = self.attempt(&id, vec![done.clone()], |_| {
-            wire.request("PUT", &format!("/v1/images/{id}"), &headers, b"")
+            wire.ask("PUT", &format!("/v1/images/{id}"), &headers, b"")
         })?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.acknowledge(&id, done);
         Ok(())
     }
 
-    fn delete(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn delete(&mut self, wire: &mut Connection) -> io::Result<()> {
         let deletable = |state: &State| !matches!(state, State::Absent | State::Deleted);
         let Some((id, _)) = self.pick(deletable) else {
             return self.create(wire);
         };
         let answer = self.attempt(&id, vec![State::Deleted], |_| {
-            wire.request("DELETE", &format!("/v1/images/{id}"), "", b"")
+            wire.ask("DELETE", &format!("/v1/images/{id}"), "", b"")
         })?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.acknowledge(&id, State::Deleted);
@@ -198,24 +199,25 @@ impl Worker {
     }
 
     /// An upload that is refused after most of it was written.
-    fn pass_the_cap(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn pass_the_cap(&mut self, wire: &mut Connection) -> io::Result<()> {
         let id = self.chance.uuid();
-        let body = self.chance.bytes(CAP as usize + 1);
+        let body = self.chance.bytes(CAP_BYTES as usize + 1);
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}\r\nTransfer-Encoding: chunked");
         let answer = self.attempt(&id, vec![State::Killed], |_| {
-            wire.send(head("POST", "/v1/images", &headers, None).as_bytes())?;
-            let sent = wire.send_chunked(&body, || 65_536);
-            wire.answer_to("POST").or_else(|error| sent.and(Err(error)))
+            wire.send_head(&Request::post("/v1/images").lines(&headers))?;
+            let sent = wire.send_chunks(&body, || 65_536);
+            wire.read_response("POST")
+                .or_else(|error| sent.and(Err(error)))
         })?;
         assert_eq!(answer.status, 413, "{}", answer.text());
         self.acknowledge(&id, State::Killed);
         // The server may have closed after that; a new connection goes on.
-        *wire = Wire::connect(self.port)?;
+        *wire = Connection::open(self.address)?;
         Ok(())
     }
 
-    fn list(&mut self, wire: &mut Wire) -> io::Result<()> {
-        let answer = wire.request("GET", "/v1/images/detail?limit=1000", "", b"")?;
+    fn list(&mut self, wire: &mut Connection) -> io::Result<()> {
+        let answer = wire.ask("GET", "/v1/images/detail?limit=1000", "", b"")?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let listed = answer.json();
         let listed = listed["images"].as_array().expect("a list").iter();
@@ -227,11 +229,11 @@ impl Worker {
         Ok(())
     }
 
-    fn download(&mut self, wire: &mut Wire) -> io::Result<()> {
+    fn download(&mut self, wire: &mut Connection) -> io::Result<()> {
         let Some((id, state)) = self.pick(|state| state.data().is_some()) else {
             return self.create(wire);
         };
-        let answer = wire.request("GET", &format!("/v1/images/{id}"), "", b"")?;
+        let answer = wire.ask("GET", &format!("/v1/images/{id}"), "", b"")?;
         let answer = self.seen(answer)?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let data = state.data().expect("active");
@@ -278,18 +280,18 @@ fn active(name: &str, body: &[u8]) -> State {
 
 /// Data with a Content-Length, or in chunks of any size.
 fn send_data(
-    wire: &mut Wire,
+    wire: &mut Connection,
     chance: &mut Chance,
     method: &str,
     path: &str,
     headers: &str,
     body: &[u8],
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     if chance.below(2) == 0 {
-        return wire.request(method, path, headers, body);
+        return wire.ask(method, path, headers, body);
     }
     let headers = format!("{headers}\r\nTransfer-Encoding: chunked");
-    wire.send(head(method, path, &headers, None).as_bytes())?;
-    wire.send_chunked(body, || 1 + chance.below(150_000) as usize)?;
-    wire.answer_to(method)
+    wire.send_head(&Request::new(method, path).lines(&headers))?;
+    wire.send_chunks(body, || 1 + chance.below(150_000) as usize)?;
+    wire.read_response(method)
 }

@@ -24,9 +24,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::check::{Checked, check};
 use self::ledger::Ledger;
-use self::load::{End, Load};
+use self::load::{CAP_BYTES, End, Load};
 use crate::support::bytes::Chance;
-use crate::support::node::{Node, Setup};
+use crate::support::server::{Server, Setup};
 
 /// Rounds where `GLANCE_CRASH_ROUNDS` does not say.
 const ROUNDS: u64 = 8;
@@ -77,14 +77,14 @@ fn variant(round: u64) -> (&'static str, &'static str) {
     (uring, io)
 }
 
-fn configure(node: &Node, round: u64) {
+fn configure(node: &mut Server, round: u64) {
     let (io_backend, io) = variant(round);
-    // Small, so that some uploads pass it.
-    let options = [
-        format!("io_backend = {io_backend}"),
-        "image_size_cap = 3000000".to_owned(),
-    ];
-    node.configure(&options, &[format!("filesystem_store_io = {io}")]);
+    node.set_up(|setup| {
+        setup
+            .option("io_backend", io_backend)
+            .option("image_size_cap", CAP_BYTES)
+            .store_option("filesystem_store_io", io)
+    });
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn kill_9_loses_nothing_and_leaves_nothing() {
     let mut ledger = Ledger::default();
     let mut totals = Totals::default();
     for round in 0..rounds() {
-        configure(&node, round);
+        configure(&mut node, round);
         node.start();
-        let load = Load::start(node.port, End::Killed, &ledger, &mut chance);
+        let load = Load::start(node.address(), End::Killed, &ledger, &mut chance);
         std::thread::sleep(Duration::from_millis(150 + chance.below(900)));
         node.kill();
         load.end(&mut ledger);
@@ -113,7 +113,7 @@ fn kill_9_loses_nothing_and_leaves_nothing() {
 }
 
 /// Now and then the process that recovers is killed too, up to twice.
-fn kill_while_it_recovers(node: &mut Node, chance: &mut Chance) -> u64 {
+fn kill_while_it_recovers(node: &mut Server, chance: &mut Chance) -> u64 {
     let times = chance.below(8).saturating_sub(5);
     for _ in 0..times {
         node.spawn();

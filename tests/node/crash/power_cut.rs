@@ -8,7 +8,7 @@ use super::load::{End, Load};
 use super::{Totals, report, seed, variant};
 use crate::support::bytes::Chance;
 use crate::support::disk::Disk;
-use crate::support::node::Setup;
+use crate::support::server::Setup;
 use crate::support::skip;
 
 const ROUNDS: u64 = 4;
@@ -34,9 +34,9 @@ fn a_power_cut_loses_nothing_and_leaves_nothing() {
     let mut totals = Totals::default();
     for round in 0..rounds() {
         eprintln!("power cut {round}: {:?}", variant(round));
-        super::configure(&node, round);
+        super::configure(&mut node, round);
         node.start();
-        let load = Load::start(node.port, End::DiskFails, &ledger, &mut chance);
+        let load = Load::start(node.address(), End::DiskFails, &ledger, &mut chance);
         std::thread::sleep(Duration::from_millis(300 + chance.below(1200)));
         if let Err(error) = disk.cut_power() {
             node.kill();

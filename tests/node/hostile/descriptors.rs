@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::assert_only;
 use crate::support::bytes::Chance;
-use crate::support::node::Setup;
+use crate::support::http::{Connection, Request};
 use crate::support::process::{cpu_time, open_fds};
-use crate::support::wire::Wire;
-use crate::support::{PATIENCE, eventually};
+use crate::support::server::Setup;
+use crate::support::{PATIENCE, within};
 
 const MOST_FDS: u64 = 96;
 const CONNECTIONS: usize = 250;
@@ -16,13 +16,11 @@ const CONNECTIONS: usize = 250;
 fn without_descriptors_accepting_pauses_and_recovers() {
     let mut node = Setup::new().most_fds(MOST_FDS).start();
     let body = Chance::new(13).bytes(1 << 20);
-    let id = node.upload(&body);
+    let id = node.upload(&[], &body);
     let mut first = node.connect();
-    first
-        .request("GET", "/v1/images", "", b"")
-        .expect("an answer");
-    let crowd: Vec<Wire> = (0..CONNECTIONS).map(|_| node.connect()).collect();
-    eventually("the descriptors are used up", PATIENCE, || {
+    first.ask("GET", "/v1/images", "", b"").expect("an answer");
+    let crowd: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect()).collect();
+    within(PATIENCE, "the descriptors are used up", || {
         open_fds(node.pid()) as u64 >= MOST_FDS - 1
     });
 
@@ -32,12 +30,10 @@ fn without_descriptors_accepting_pauses_and_recovers() {
     assert!(used < Duration::from_millis(400), "busy: {used:?} in 2 s");
 
     // Who is in is served, also where that needs a file there is no descriptor for.
-    let list = first
-        .request("GET", "/v1/images", "", b"")
-        .expect("an answer");
+    let list = first.ask("GET", "/v1/images", "", b"").expect("an answer");
     assert_eq!(list.status, 200);
     let path = format!("/v1/images/{id}");
-    let refused = first.request("GET", &path, "", b"").expect("an answer");
+    let refused = first.ask("GET", &path, "", b"").expect("an answer");
     assert!(
         matches!(refused.status, 200 | 500 | 503),
         "{}",
@@ -46,17 +42,16 @@ fn without_descriptors_accepting_pauses_and_recovers() {
     drop(crowd);
 
     let recovered = || {
-        let answer = node
-            .try_connect()
-            .and_then(|mut wire| wire.request("GET", &path, "", b""));
+        let answer =
+            Connection::open(node.address()).and_then(|mut wire| wire.ask("GET", &path, "", b""));
         answer.is_ok_and(|answer| answer.status == 200 && answer.body == body)
     };
-    eventually(
-        "new clients are served again",
+    within(
         Duration::from_secs(5),
+        "new clients are served again",
         recovered,
     );
-    assert_eq!(node.has_ended(), None);
+    assert!(node.is_running());
     assert!(
         node.log().contains("could not be accepted"),
         "{}",
@@ -71,30 +66,28 @@ fn without_descriptors_accepting_pauses_and_recovers() {
 #[test]
 fn the_operators_listener_outlives_a_shortage() {
     let node = Setup::new().most_fds(MOST_FDS).start();
-    let crowd: Vec<Wire> = (0..CONNECTIONS)
-        .map(|_| Wire::connect(node.admin_port).expect("connected"))
-        .collect();
-    eventually("the descriptors are used up", PATIENCE, || {
+    let crowd: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect_admin()).collect();
+    within(PATIENCE, "the descriptors are used up", || {
         open_fds(node.pid()) as u64 >= MOST_FDS - 1
     });
     drop(crowd);
-    eventually("metrics are shown again", Duration::from_secs(5), || {
-        let answer = Wire::connect(node.admin_port)
-            .and_then(|mut wire| wire.request("GET", "/metrics", "", b""));
+    within(Duration::from_secs(5), "metrics are shown again", || {
+        let answer = Connection::open(node.admin_address())
+            .and_then(|mut wire| wire.ask("GET", "/metrics", "", b""));
         answer.is_ok_and(|answer| answer.status == 200)
     });
 }
 
 #[test]
 fn past_max_connections_clients_wait_for_their_turn() {
-    let node = Setup::new().option("max_connections = 20").start();
-    let crowd: Vec<Wire> = (0..60).map(|_| node.connect()).collect();
+    let node = Setup::new().option("max_connections", 20).start();
+    let crowd: Vec<Connection> = (0..60).map(|_| node.connect()).collect();
     std::thread::sleep(Duration::from_millis(300));
     assert!(open_fds(node.pid()) < 80, "{}", open_fds(node.pid()));
     let mut waiting = node.connect();
     waiting
-        .send(b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .send(&Request::get("/v1/images"))
         .expect("the kernel takes it");
     drop(crowd);
-    assert_eq!(waiting.answer_to("GET").expect("an answer").status, 200);
+    assert_eq!(waiting.read_response("GET").expect("an answer").status, 200);
 }

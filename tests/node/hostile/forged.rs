@@ -2,46 +2,44 @@
 
 use super::{assert_alive, assert_only, outside_registry};
 use crate::support::bytes::md5_hex;
-use crate::support::node::{Setup, UPLOAD, id_of, temp_folder};
-use crate::support::wire::head;
+use crate::support::http::Request;
+use crate::support::server::Setup;
+use crate::support::setup::temp_folder;
+use crate::support::v1::{UPLOAD, id_of};
 
 #[test]
 fn status_is_not_for_clients_to_set() {
     let node = Setup::new().start();
-    let answer = node.request("POST", "/v1/images", "x-image-meta-status: active", b"");
+    let answer = node.ask("POST", "/v1/images", "x-image-meta-status: active", b"");
     assert_eq!(answer.status, 201);
     let id = id_of(&answer);
-    assert_eq!(node.metadata(&id).image_status(), Some("queued"));
+    assert_eq!(node.head(&id).image_status(), Some("queued"));
     for status in ["active", "killed", "deleted", "saving", "nonsense"] {
         let header = format!("x-image-meta-status: {status}");
-        let answer = node.request("PUT", &format!("/v1/images/{id}"), &header, b"");
+        let answer = node.ask("PUT", &format!("/v1/images/{id}"), &header, b"");
         assert_eq!(answer.status, 403, "{status}");
-        assert_eq!(
-            node.metadata(&id).image_status(),
-            Some("queued"),
-            "{status}"
-        );
+        assert_eq!(node.head(&id).image_status(), Some("queued"), "{status}");
     }
 }
 
 #[test]
 fn times_and_deletion_are_not_for_clients_to_set() {
     let node = Setup::new().start();
-    let id = node.upload(b"abc");
-    let before = node.metadata(&id);
+    let id = node.upload(&[], b"abc");
+    let before = node.head(&id);
     for header in [
         "x-image-meta-deleted: True",
         "x-image-meta-deleted_at: 2001-01-01T00:00:00",
         "x-image-meta-created_at: 2001-01-01T00:00:00",
         "x-image-meta-updated_at: 2001-01-01T00:00:00",
     ] {
-        let answer = node.request("PUT", &format!("/v1/images/{id}"), header, b"");
+        let answer = node.ask("PUT", &format!("/v1/images/{id}"), header, b"");
         assert!(
             matches!(answer.status, 200 | 403),
             "{header}: {}",
             answer.status
         );
-        let after = node.metadata(&id);
+        let after = node.head(&id);
         for field in ["deleted", "deleted_at", "created_at", "status"] {
             let name = format!("x-image-meta-{field}");
             assert_eq!(after.header(&name), before.header(&name), "{header}");
@@ -56,9 +54,9 @@ fn times_and_deletion_are_not_for_clients_to_set() {
 #[test]
 fn stated_sizes_and_checksums_do_not_change_the_data() {
     let node = Setup::new().start();
-    let id = node.upload(b"abcdef");
+    let id = node.upload(&[], b"abcdef");
     let headers = "x-image-meta-size: 3\r\nx-image-meta-checksum: 00000000000000000000000000000000";
-    node.request("PUT", &format!("/v1/images/{id}"), headers, b"");
+    node.ask("PUT", &format!("/v1/images/{id}"), headers, b"");
     let answer = node.download(&id);
     assert_eq!(
         (answer.status, answer.body.as_slice()),
@@ -96,12 +94,12 @@ fn locations_read_nothing() {
     for location in &locations {
         for header in ["x-image-meta-location", "x-glance-api-copy-from"] {
             let headers = format!("{UPLOAD}\r\n{header}: {location}");
-            let answer = node.request("POST", "/v1/images", &headers, b"");
+            let answer = node.ask("POST", "/v1/images", &headers, b"");
             assert_eq!(answer.status, 400, "{header}: {location}");
             assert!(!answer.text().contains("a secret"), "{header}: {location}");
         }
     }
-    let list = node.request("GET", "/v1/images?is_public=None", "", b"");
+    let list = node.ask("GET", "/v1/images?is_public=None", "", b"");
     assert_eq!(list.json()["images"].as_array().map(Vec::len), Some(0));
     let victim = std::fs::read_to_string(victim).expect("still there");
     assert_eq!(victim, "a secret of the machine");
@@ -126,14 +124,13 @@ fn identifiers_name_nothing_but_images() {
         &long,
     ] {
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
-        let answer = node.request("POST", "/v1/images", &headers, b"abc");
+        let answer = node.ask("POST", "/v1/images", &headers, b"abc");
         assert_eq!(answer.status, 400, "{id}");
     }
     let mut wire = node.connect();
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: 71c675ab-d94f-49cd-a114-e12490b328d\0");
-    wire.send(head("POST", "/v1/images", &headers, Some(0)).as_bytes())
-        .expect("sent");
-    assert_eq!(wire.answer_to("POST").expect("an answer").status, 400);
+    let answer = wire.ask("POST", "/v1/images", &headers, b"");
+    assert_eq!(answer.expect("an answer").status, 400);
     assert_eq!(outside_registry(&node), before);
     assert_alive(&mut node);
 }
@@ -141,14 +138,14 @@ fn identifiers_name_nothing_but_images() {
 #[test]
 fn identifiers_are_taken_for_ever() {
     let node = Setup::new().start();
-    let id = node.upload(b"abc");
+    let id = node.upload(&[], b"abc");
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}\r\nx-image-meta-name: mine");
     for _ in 0..2 {
-        let answer = node.request("POST", "/v1/images", &headers, b"other");
+        let answer = node.ask("POST", "/v1/images", &headers, b"other");
         assert_eq!(answer.status, 409);
         assert_eq!(answer.header("x-image-meta-checksum"), None);
         assert!(!answer.text().contains(&md5_hex(b"abc")));
-        node.request("DELETE", &format!("/v1/images/{id}"), "", b"");
+        node.ask("DELETE", &format!("/v1/images/{id}"), "", b"");
     }
     assert_only(&node, &[]);
 }
@@ -163,8 +160,8 @@ fn values_cannot_split_an_answer() {
             "User-Agent: {agent}\r\nx-image-meta-name: {name}\r\n\
              x-image-meta-property-k: %0d%0aInjected: yes"
         );
-        let id = id_of(&node.request("POST", "/v1/images", &headers, b""));
-        let answer = node.metadata(&id);
+        let id = id_of(&node.ask("POST", "/v1/images", &headers, b""));
+        let answer = node.head(&id);
         assert_eq!(answer.header("x-image-meta-name"), Some(name), "{agent}");
         assert_eq!(answer.header("set-cookie"), None);
         assert_eq!(answer.header("injected"), None);
@@ -173,8 +170,8 @@ fn values_cannot_split_an_answer() {
     for host in hosts {
         let mut wire = node.connect();
         let head = format!("GET /versions HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        wire.send(head.as_bytes()).expect("sent");
-        if let Ok(answer) = wire.answer_to("GET") {
+        wire.send_bytes(head.as_bytes()).expect("sent");
+        if let Ok(answer) = wire.read_response("GET") {
             assert!(!answer.text().contains(host), "{host}");
         }
     }
@@ -194,15 +191,8 @@ fn values_are_text() {
     ];
     for (what, value) in values {
         for name in ["x-image-meta-name", "x-image-meta-property-k"] {
-            let mut request = head("POST", "/v1/images", "", None).into_bytes();
-            request.truncate(request.len() - 2);
-            request.extend_from_slice(format!("Content-Length: 0\r\n{name}: ").as_bytes());
-            request.extend_from_slice(value);
-            request.extend_from_slice(b"\r\n\r\n");
-            let mut wire = node.connect();
-            wire.send(&request).expect("sent");
-            let answer = wire.answer_to("POST").expect("an answer");
-            assert_eq!(answer.status, 400, "{name}: {what}");
+            let request = Request::post("/v1/images").header(name, value).body([]);
+            assert_eq!(node.request(&request).status, 400, "{name}: {what}");
         }
     }
 }
@@ -210,7 +200,7 @@ fn values_are_text() {
 #[test]
 fn members_that_are_no_json_are_refused() {
     let mut node = Setup::new().start();
-    let id = node.upload(b"abc");
+    let id = node.upload(&[], b"abc");
     let path = format!("/v1/images/{id}/members");
     let deep = [b"[".repeat(10_000), b"]".repeat(10_000)].concat();
     for (what, body) in [
@@ -223,26 +213,19 @@ fn members_that_are_no_json_are_refused() {
         ("cut short", b"{\"memberships\": ["),
         ("null", b"{\"memberships\": null}"),
     ] {
-        let answer = node.request("PUT", &path, "Content-Type: application/json", body);
+        let answer = node.ask("PUT", &path, "Content-Type: application/json", body);
         assert_eq!(answer.status, 400, "{what}");
     }
     let mut wire = node.connect();
-    let large = head(
-        "PUT",
-        &path,
-        "Content-Type: application/json",
-        Some(100 << 20),
-    );
-    wire.send(large.as_bytes()).expect("sent");
-    assert_eq!(wire.answer_to("PUT").expect("an answer").status, 413);
+    let json = || Request::put(&path).lines("Content-Type: application/json");
+    wire.send_head(&json().announce(100 << 20)).expect("sent");
+    assert_eq!(wire.read_response("PUT").expect("an answer").status, 413);
     let mut wire = node.connect();
-    let headers = "Content-Type: application/json\r\nTransfer-Encoding: chunked";
-    wire.send(head("PUT", &path, headers, None).as_bytes())
-        .expect("sent");
+    wire.send_head(&json().announce_chunks()).expect("sent");
     // The server may close before it has everything; its answer counts.
-    let _ = wire.send_chunked(&vec![b' '; 8 << 20], || 64 * 1024);
-    assert_eq!(wire.answer_to("PUT").expect("an answer").status, 413);
-    let members = node.request("GET", &path, "", b"").json();
+    let _ = wire.send_chunks(&vec![b' '; 8 << 20], || 64 * 1024);
+    assert_eq!(wire.read_response("PUT").expect("an answer").status, 413);
+    let members = node.ask("GET", &path, "", b"").json();
     assert_eq!(members["members"].as_array().map(Vec::len), Some(0));
     assert_alive(&mut node);
 }

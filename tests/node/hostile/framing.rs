@@ -3,8 +3,7 @@
 
 use super::{assert_alive, assert_only};
 use crate::support::PATIENCE;
-use crate::support::node::{Node, Setup};
-use crate::support::wire::{Wire, count_answers};
+use crate::support::server::{Server, Setup};
 
 /// What must not be served: it hides in the body of the request before.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -41,11 +40,11 @@ fn get(head_lines: &str) -> String {
 }
 
 /// Sends the case, and reads to the end: one answer at most, and that allowed.
-fn check(node: &Node, case: &Case) {
+fn check(node: &Server, case: &Case) {
     let name = case.name;
     let mut wire = node.connect();
     // A server that has closed already has answered what it will.
-    let _ = wire.send(case.request.as_bytes());
+    let _ = wire.send_bytes(case.request.as_bytes());
     let sent = wire.until_closed(PATIENCE);
     let sent = sent.unwrap_or_else(|error| panic!("{name}: not closed: {error}"));
     let text = String::from_utf8_lossy(&sent).into_owned();
@@ -58,6 +57,12 @@ fn check(node: &Node, case: &Case) {
         None => CLOSED,
     };
     assert!(case.allowed.contains(&status), "{name}: {text:?}");
+}
+
+/// How many answers there are in what a connection sent.
+fn count_answers(sent: &[u8]) -> usize {
+    let is_start = |window: &&[u8]| window.starts_with(b"HTTP/1.1 ") && window[9].is_ascii_digit();
+    sent.windows(10).filter(is_start).count()
 }
 
 fn check_all(cases: &[Case]) {
@@ -341,8 +346,8 @@ fn trailers_cannot_hide_a_head_from_the_guard() {
     );
     // Without Host: must be refused, whatever came before on the connection.
     let judged = "GET /v1/images/judged HTTP/1.1\r\n\r\n";
-    wire.send(hidden.as_bytes()).expect("sent");
-    let _ = wire.send(judged.as_bytes());
+    wire.send_bytes(hidden.as_bytes()).expect("sent");
+    let _ = wire.send_bytes(judged.as_bytes());
     let sent = wire.until_closed(PATIENCE).expect("closed");
     let text = String::from_utf8_lossy(&sent).into_owned();
     for status in ["200", "300", "404"] {
@@ -363,22 +368,22 @@ fn pipelined_requests_are_answered_in_order() {
     let sized = post("Content-Length: 4\r\n", "a\n\rb");
     let list = "GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let all = format!("{upload}\r\n{sized}{list}{upload}");
-    wire.send(all.as_bytes()).expect("sent");
+    wire.send_bytes(all.as_bytes()).expect("sent");
     for (method, status) in [("POST", 201), ("POST", 201), ("GET", 200), ("POST", 201)] {
-        let answer = wire.answer_to(method).expect("an answer");
+        let answer = wire.read_response(method).expect("an answer");
         assert_eq!(answer.status, status, "{}", answer.text());
     }
-    assert_eq!(node.store_files().len(), 3);
+    assert_eq!(node.stored_files().len(), 3);
 }
 
 /// A client that says no more after its request is served or dropped, but not kept.
 #[test]
 fn half_closed_connections_end() {
     let node = Setup::new().start();
-    let mut wire = Wire::connect(node.port).expect("connected");
-    wire.send(b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    let mut wire = node.connect();
+    wire.send_bytes(b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .expect("sent");
-    wire.finish().expect("half closed");
+    wire.finish_sending().expect("half closed");
     let sent = wire.until_closed(PATIENCE).expect("closed");
     assert!(count_answers(&sent) <= 1);
 }

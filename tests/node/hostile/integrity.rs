@@ -7,14 +7,20 @@ use std::path::PathBuf;
 use super::assert_alive;
 use crate::support::PATIENCE;
 use crate::support::bytes::Chance;
-use crate::support::node::{Node, Setup, temp_folder};
-use crate::support::wire::{find, head};
+use crate::support::http::Request;
+use crate::support::server::{Server, Setup};
+use crate::support::setup::temp_folder;
+use crate::support::v1::image_path;
 
 /// Above what is read whole into memory, and what sockets hold.
 const LARGE: usize = 24 << 20;
 
-fn file_of(node: &Node, id: &str) -> PathBuf {
-    node.images_dir().join(id)
+fn file_of(node: &Server, id: &str) -> PathBuf {
+    node.store_dir().join(id)
+}
+
+fn contains(whole: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(whole, part).is_some()
 }
 
 #[test]
@@ -24,7 +30,7 @@ fn files_of_another_size_are_not_served() {
     for size in [100_usize, 1 << 20] {
         let body = chance.bytes(size);
         for change in [-1_i64, 1, -(size as i64)] {
-            let id = node.upload(&body);
+            let id = node.upload(&[], &body);
             let file = OpenOptions::new()
                 .write(true)
                 .open(file_of(&node, &id))
@@ -38,12 +44,12 @@ fn files_of_another_size_are_not_served() {
                 answer.status
             );
             assert!(
-                find(&body, &answer.body).is_none(),
+                !contains(&body, &answer.body),
                 "a part of the data was served"
             );
         }
     }
-    let id = node.upload(&chance.bytes(1000));
+    let id = node.upload(&[], &chance.bytes(1000));
     fs::remove_file(file_of(&node, &id)).expect("removed");
     assert_eq!(node.download(&id).status, 404);
     // A folder of that name holds nothing to send.
@@ -57,11 +63,10 @@ fn files_of_another_size_are_not_served() {
 fn a_file_that_shrinks_while_it_is_sent_breaks_the_answer_off() {
     let mut node = Setup::new().start();
     let body = Chance::new(8).bytes(LARGE);
-    let id = node.upload(&body);
+    let id = node.upload(&[], &body);
     let mut wire = node.connect();
-    wire.send(head("GET", &format!("/v1/images/{id}"), "", None).as_bytes())
-        .expect("sent");
-    let answer = wire.head().expect("an answer");
+    wire.send(&Request::get(&image_path(&id))).expect("sent");
+    let answer = wire.read_head().expect("an answer");
     assert_eq!(
         answer.header("content-length"),
         Some(LARGE.to_string().as_str())
@@ -85,7 +90,7 @@ fn symbolic_links_are_not_followed() {
     let mut chance = Chance::new(9);
     for size in [100, 1 << 20] {
         let body = chance.bytes(size);
-        let id = node.upload(&body);
+        let id = node.upload(&[], &body);
         // Of the same size, so that only the link gives it away.
         let secret = chance.bytes(size);
         fs::write(&victim, &secret).expect("a victim");
@@ -96,7 +101,7 @@ fn symbolic_links_are_not_followed() {
         assert!(answer.body != secret);
         // A deletion removes the link, not what it leads to.
         assert_eq!(
-            node.request("DELETE", &format!("/v1/images/{id}"), "", b"")
+            node.ask("DELETE", &format!("/v1/images/{id}"), "", b"")
                 .status,
             200
         );
@@ -109,7 +114,7 @@ fn symbolic_links_are_not_followed() {
 #[test]
 fn a_fifo_in_the_store_blocks_nobody() {
     let mut node = Setup::new().start();
-    let id = node.upload(b"abc");
+    let id = node.upload(&[], b"abc");
     let path = file_of(&node, &id);
     fs::remove_file(&path).expect("removed");
     let name = std::ffi::CString::new(path.display().to_string()).expect("a name");

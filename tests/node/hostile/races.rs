@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{assert_alive, assert_only};
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::{Setup, UPLOAD, id_of};
-use crate::support::wire::head;
+use crate::support::http::Request;
+use crate::support::server::Setup;
+use crate::support::v1::{UPLOAD, id_of};
 
 const ROUNDS: usize = 60;
 
@@ -18,14 +19,14 @@ fn a_deletion_stops_the_upload_and_leaves_nothing() {
         let id = chance.uuid();
         let mut wire = node.connect();
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
-        wire.send(head("POST", "/v1/images", &headers, Some(1_000_000)).as_bytes())
-            .expect("sent");
+        let request = Request::post("/v1/images").lines(&headers);
+        wire.send_head(&request.announce(1_000_000)).expect("sent");
         let part = chance.below(body.len() as u64) as usize;
-        wire.send(&body[..part]).expect("sent");
+        wire.send_bytes(&body[..part]).expect("sent");
         // The record is there before the first byte is taken; the head may still be on its way.
         let path = format!("/v1/images/{id}");
         let deleted = Instant::now();
-        while node.request("DELETE", &path, "", b"").status != 200 {
+        while node.ask("DELETE", &path, "", b"").status != 200 {
             assert!(
                 deleted.elapsed() < Duration::from_secs(5),
                 "never there to delete"
@@ -34,16 +35,16 @@ fn a_deletion_stops_the_upload_and_leaves_nothing() {
         let told = Instant::now();
         // Half of the clients go on sending, half wait.
         if round % 2 == 0 {
-            let _ = wire.send(&body[part..]);
+            let _ = wire.send_bytes(&body[part..]);
         }
-        let answer = wire.answer_to("POST").expect("the uploader is told");
+        let answer = wire.read_response("POST").expect("the uploader is told");
         assert_eq!(answer.status, 412, "{}", answer.text());
         assert!(
             told.elapsed() < Duration::from_secs(2),
             "told after {:?}",
             told.elapsed()
         );
-        assert_eq!(node.metadata(&id).image_status(), Some("deleted"));
+        assert_eq!(node.head(&id).image_status(), Some("deleted"));
     }
     assert_only(&node, &[]);
     assert_alive(&mut node);
@@ -55,13 +56,13 @@ fn of_many_uploads_to_one_image_one_wins() {
     let mut chance = Chance::new(6);
     for _ in 0..5 {
         let reserved = "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare";
-        let id = id_of(&node.request("POST", "/v1/images", reserved, b""));
+        let id = id_of(&node.ask("POST", "/v1/images", reserved, b""));
         let bodies: Vec<Vec<u8>> = (0..16).map(|_| chance.bytes(200_000)).collect();
         let path = format!("/v1/images/{id}");
         let statuses: Vec<u16> = std::thread::scope(|scope| {
             let racers: Vec<_> = bodies
                 .iter()
-                .map(|body| scope.spawn(|| node.request("PUT", &path, UPLOAD, body).status))
+                .map(|body| scope.spawn(|| node.ask("PUT", &path, UPLOAD, body).status))
                 .collect();
             racers
                 .into_iter()
@@ -80,6 +81,5 @@ fn of_many_uploads_to_one_image_one_wins() {
             Some(checksum.as_str())
         );
     }
-    assert!(node.staged_files().is_empty());
-    assert_eq!(node.store_files().len(), 5);
+    assert_eq!(node.stored_files().len(), 5);
 }

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{assert_alive, assert_killed, assert_only};
 use crate::support::bytes::Chance;
-use crate::support::node::{Node, Setup, UPLOAD};
+use crate::support::http::{Connection, Request};
 use crate::support::process::open_fds;
-use crate::support::wire::{Wire, head};
-use crate::support::{PATIENCE, eventually};
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{UPLOAD, image_path};
+use crate::support::{PATIENCE, within};
 
 /// `client_socket_timeout` of these tests.
 const STALL: Duration = Duration::from_secs(2);
@@ -17,11 +18,11 @@ const CUT_OFF: Duration = Duration::from_secs(8);
 const PROMPT: Duration = Duration::from_secs(1);
 const ATTACKERS: usize = 150;
 
-fn slow_node() -> Node {
-    Setup::new().option("client_socket_timeout = 2").start()
+fn slow_node() -> Server {
+    Setup::new().option("client_socket_timeout", 2).start()
 }
 
-fn attackers(node: &Node, mut first: impl FnMut(&mut Wire)) -> Vec<Wire> {
+fn attackers(node: &Server, mut first: impl FnMut(&mut Connection)) -> Vec<Connection> {
     let mut wires = Vec::new();
     for _ in 0..ATTACKERS {
         let mut wire = node.connect();
@@ -32,20 +33,20 @@ fn attackers(node: &Node, mut first: impl FnMut(&mut Wire)) -> Vec<Wire> {
 }
 
 /// A well-behaved client while the attack is on.
-fn assert_prompt(node: &Node, id: &str) {
+fn assert_prompt(node: &Server, id: &str) {
     let began = Instant::now();
-    assert_eq!(node.request("GET", "/v1/images", "", b"").status, 200);
+    assert_eq!(node.ask("GET", "/v1/images", "", b"").status, 200);
     assert_eq!(node.download(id).status, 200);
     assert!(began.elapsed() < PROMPT, "took {:?}", began.elapsed());
 }
 
 /// Every connection ends, though its client goes on dripping; returns what each was sent.
-fn assert_cut_off(wires: Vec<Wire>, drip: &[u8]) -> Vec<Vec<u8>> {
+fn assert_cut_off(wires: Vec<Connection>, drip: &[u8]) -> Vec<Vec<u8>> {
     let began = Instant::now();
-    let ends = |mut wire: Wire| {
+    let ends = |mut wire: Connection| {
         loop {
             // A refusal to take the drip is seen by the next look.
-            let _ = wire.send(drip);
+            let _ = wire.send_bytes(drip);
             match wire.until_closed(Duration::from_millis(300)) {
                 Ok(sent) => return sent,
                 Err(_) => assert!(began.elapsed() < CUT_OFF, "still open"),
@@ -67,10 +68,10 @@ fn assert_cut_off(wires: Vec<Wire>, drip: &[u8]) -> Vec<Vec<u8>> {
 #[test]
 fn heads_that_never_end_are_cut_off() {
     let mut node = slow_node();
-    let id = node.upload(b"abc");
+    let id = node.upload(&[], b"abc");
     let silent = attackers(&node, |_| {});
     let mut dripping = attackers(&node, |wire| {
-        wire.send(b"GET / HTTP/1.1\r\nX: ").expect("sent")
+        wire.send_bytes(b"GET / HTTP/1.1\r\nX: ").expect("sent")
     });
     assert_prompt(&node, &id);
     dripping.extend(silent);
@@ -82,24 +83,23 @@ fn heads_that_never_end_are_cut_off() {
 fn idle_connections_are_closed() {
     let node = slow_node();
     let mut wire = node.connect();
-    wire.request("GET", "/v1/images", "", b"")
-        .expect("an answer");
+    wire.ask("GET", "/v1/images", "", b"").expect("an answer");
     wire.until_closed(CUT_OFF).expect("closed");
 }
 
 #[test]
 fn bodies_that_never_end_are_cut_off() {
     let mut node = slow_node();
-    let id = node.upload(b"abc");
+    let id = node.upload(&[], b"abc");
     let mut chance = Chance::new(10);
     let mut ids = Vec::new();
     let wires = attackers(&node, |wire| {
         let image = chance.uuid();
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {image}");
         ids.push(image);
-        let head = head("POST", "/v1/images", &headers, Some(1 << 22));
-        wire.send(head.as_bytes()).expect("sent");
-        wire.send(&[0; 1000]).expect("sent");
+        let request = Request::post("/v1/images").lines(&headers);
+        wire.send_head(&request.announce(1 << 22)).expect("sent");
+        wire.send_bytes(&[0; 1000]).expect("sent");
     });
     assert_prompt(&node, &id);
     for sent in assert_cut_off(wires, b"") {
@@ -120,11 +120,11 @@ fn bodies_that_drip_are_cut_off() {
     let id = Chance::new(11).uuid();
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
     let mut wire = node.connect();
-    let head = head("POST", "/v1/images", &headers, Some(1 << 20));
-    wire.send(head.as_bytes()).expect("sent");
+    let request = Request::post("/v1/images").lines(&headers);
+    wire.send_head(&request.announce(1 << 20)).expect("sent");
     let began = Instant::now();
     let sent = loop {
-        let _ = wire.send(b"x");
+        let _ = wire.send_bytes(b"x");
         match wire.until_closed(Duration::from_millis(500)) {
             Ok(sent) => break sent,
             Err(_) => assert!(began.elapsed() < Duration::from_secs(50), "still open"),
@@ -142,17 +142,17 @@ fn bodies_that_drip_are_cut_off() {
 #[test]
 fn readers_that_do_not_read_are_cut_off() {
     let mut node = slow_node();
-    let id = node.upload(&Chance::new(12).bytes(24 << 20));
-    let small = node.upload(b"abc");
+    let id = node.upload(&[], &Chance::new(12).bytes(24 << 20));
+    let small = node.upload(&[], b"abc");
     let before = open_fds(node.pid());
-    let get = head("GET", &format!("/v1/images/{id}"), "", None);
-    let wires = attackers(&node, |wire| wire.send(get.as_bytes()).expect("sent"));
-    eventually("the downloads have begun", PATIENCE, || {
+    let get = Request::get(&image_path(&id));
+    let wires = attackers(&node, |wire| wire.send(&get).expect("sent"));
+    within(PATIENCE, "the downloads have begun", || {
         open_fds(node.pid()) >= before + ATTACKERS
     });
     assert_prompt(&node, &small);
     let began = Instant::now();
-    eventually("their connections and files are closed", STALL * 5, || {
+    within(STALL * 5, "their connections and files are closed", || {
         open_fds(node.pid()) <= before + 2
     });
     eprintln!(

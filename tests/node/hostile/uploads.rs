@@ -2,9 +2,10 @@
 
 use super::{assert_alive, assert_killed, assert_only, upload_with};
 use crate::support::bytes::{Chance, md5_hex};
-use crate::support::node::{Node, Setup, UPLOAD};
-use crate::support::wire::{Answer, head};
-use crate::support::{PATIENCE, eventually};
+use crate::support::http::{Request, Response};
+use crate::support::server::{Server, Setup};
+use crate::support::v1::UPLOAD;
+use crate::support::{PATIENCE, within};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
@@ -14,12 +15,12 @@ fn upload_as(id: &str, more: &str) -> String {
 }
 
 /// Uploads in chunks; the server may close before it has everything.
-fn upload_chunked(node: &Node, headers: &str, body: &[u8]) -> Answer {
+fn upload_chunked(node: &Server, headers: &str, body: &[u8]) -> Response {
     let mut wire = node.connect();
-    wire.send(head("POST", "/v1/images", headers, None).as_bytes())
+    wire.send_head(&Request::post("/v1/images").lines(headers))
         .expect("sent");
-    let _ = wire.send_chunked(body, || 10_000);
-    wire.answer_to("POST").expect("an answer")
+    let _ = wire.send_chunks(body, || 10_000);
+    wire.read_response("POST").expect("an answer")
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn sizes_and_checksums_must_be_as_stated() {
         "x-image-meta-checksum: short",
     ] {
         let id = chance.uuid();
-        let answer = node.request("POST", "/v1/images", &upload_as(&id, stated), &body);
+        let answer = node.ask("POST", "/v1/images", &upload_as(&id, stated), &body);
         assert_eq!(answer.status, 400, "{stated}");
         assert_killed(&node, &id);
         assert_eq!(node.download(&id).status, 404, "{stated}");
@@ -50,7 +51,7 @@ fn sizes_and_checksums_must_be_as_stated() {
     assert_only(&node, &[]);
     let id = chance.uuid();
     let stated = format!("x-image-meta-size: 300000\r\nx-image-meta-checksum: {right}");
-    let answer = node.request("POST", "/v1/images", &upload_as(&id, &stated), &body);
+    let answer = node.ask("POST", "/v1/images", &upload_as(&id, &stated), &body);
     assert_eq!(answer.status, 201);
     assert_only(&node, &[&id]);
     assert_alive(&mut node);
@@ -61,34 +62,29 @@ fn bodies_that_break_off_leave_nothing() {
     let node = Setup::new().start();
     let mut chance = Chance::new(2);
     let body = chance.bytes(700_000);
-    let sized = head("", "", "", Some(1_000_000));
-    let sized = sized
-        .lines()
-        .find(|line| line.starts_with("Content-Length"))
-        .expect("a length");
-    for (framing, chunked) in [(sized, false), (CHUNKED, true)] {
+    for (framing, chunked) in [("Content-Length: 1000000", false), (CHUNKED, true)] {
         let id = chance.uuid();
         let mut wire = node.connect();
         let headers = upload_as(&id, framing);
-        wire.send(head("POST", "/v1/images", &headers, None).as_bytes())
+        wire.send_head(&Request::post("/v1/images").lines(&headers))
             .expect("sent");
         if chunked {
-            wire.send(b"fffff\r\n").expect("sent");
+            wire.send_bytes(b"fffff\r\n").expect("sent");
         }
-        wire.send(&body).expect("sent");
-        wire.finish().expect("half closed");
+        wire.send_bytes(&body).expect("sent");
+        wire.finish_sending().expect("half closed");
         wire.until_closed(PATIENCE).expect("closed");
         assert_killed(&node, &id);
         // And by a client that is simply gone.
         let id = chance.uuid();
         let mut wire = node.connect();
         let headers = upload_as(&id, framing);
-        wire.send(head("POST", "/v1/images", &headers, None).as_bytes())
+        wire.send_head(&Request::post("/v1/images").lines(&headers))
             .expect("sent");
         if chunked {
-            wire.send(b"fffff\r\n").expect("sent");
+            wire.send_bytes(b"fffff\r\n").expect("sent");
         }
-        wire.send(&body).expect("sent");
+        wire.send_bytes(&body).expect("sent");
         drop(wire);
         assert_killed(&node, &id);
     }
@@ -108,16 +104,16 @@ fn connections_that_are_reset_make_nothing_active() {
                     let id = chance.uuid();
                     let headers = upload_as(&id, &format!("{framing}{expect}"));
                     let mut wire = node.connect();
-                    let head = head("POST", "/v1/images", &headers, None);
-                    wire.send(head.as_bytes()).expect("sent");
+                    let request = Request::post("/v1/images").lines(&headers);
+                    wire.send_head(&request).expect("sent");
                     if framing == CHUNKED && !begun.is_empty() {
-                        wire.send(b"5\r\nbegun\r\n").expect("sent");
+                        wire.send_bytes(b"5\r\nbegun\r\n").expect("sent");
                     } else {
-                        wire.send(begun.as_bytes()).expect("sent");
+                        wire.send_bytes(begun.as_bytes()).expect("sent");
                     }
                     std::thread::sleep(std::time::Duration::from_micros(delay_us));
                     let reset = Some(std::time::Duration::ZERO);
-                    let socket = socket2::SockRef::from(&wire.stream);
+                    let socket = socket2::SockRef::from(wire.stream());
                     socket.set_linger(reset).expect("lingers not");
                     drop(wire);
                     ids.push(id);
@@ -126,8 +122,8 @@ fn connections_that_are_reset_make_nothing_active() {
         }
     }
     for id in &ids {
-        eventually("it is killed, or never came", PATIENCE, || {
-            let answer = node.metadata(id);
+        within(PATIENCE, "it is killed, or never came", || {
+            let answer = node.head(id);
             answer.status == 404 || answer.image_status() == Some("killed")
         });
     }
@@ -137,12 +133,10 @@ fn connections_that_are_reset_make_nothing_active() {
 #[test]
 fn the_cap_holds_for_every_framing() {
     let cap = 200_000;
-    let mut node = Setup::new()
-        .option(&format!("image_size_cap = {cap}"))
-        .start();
+    let mut node = Setup::new().option("image_size_cap", cap).start();
     let mut chance = Chance::new(3);
     let over = chance.bytes(cap + 1);
-    let answer = node.request("POST", "/v1/images", UPLOAD, &over);
+    let answer = node.ask("POST", "/v1/images", UPLOAD, &over);
     assert_eq!(answer.status, 413);
     let id = chance.uuid();
     let answer = upload_chunked(&node, &upload_as(&id, CHUNKED), &over);
@@ -155,7 +149,7 @@ fn the_cap_holds_for_every_framing() {
     assert!(matches!(answer.status, 400 | 413), "{}", answer.status);
     assert_killed(&node, &id);
     assert_only(&node, &[]);
-    let exact = node.upload(&over[..cap]);
+    let exact = node.upload(&[], &over[..cap]);
     assert_only(&node, &[&exact]);
     assert_alive(&mut node);
 }
@@ -163,12 +157,12 @@ fn the_cap_holds_for_every_framing() {
 /// Who only asks whether it may send is told no before it sends.
 #[test]
 fn a_body_that_is_too_large_is_not_asked_for() {
-    let node = Setup::new().option("image_size_cap = 1000").start();
+    let node = Setup::new().option("image_size_cap", 1000).start();
     let mut wire = node.connect();
     let headers = upload_with("Expect: 100-continue");
-    let request = head("POST", "/v1/images", &headers, Some(1 << 40));
-    wire.send(request.as_bytes()).expect("sent");
-    let answer = wire.head().expect("an answer");
+    let request = Request::post("/v1/images").lines(&headers);
+    wire.send_head(&request.announce(1 << 40)).expect("sent");
+    let answer = wire.read_head().expect("an answer");
     assert_eq!(answer.status, 413);
 }
 
@@ -186,7 +180,7 @@ fn image_formats_are_not_looked_into() {
     let headers =
         |format: &str| UPLOAD.replace("disk_format: raw", &format!("disk_format: {format}"));
     for (format, body) in [("qcow2", backing.as_slice()), ("vmdk", descriptor)] {
-        let answer = node.request("POST", "/v1/images", &headers(format), body);
+        let answer = node.ask("POST", "/v1/images", &headers(format), body);
         assert_eq!(answer.status, 201, "{format}");
         let image = answer.json();
         assert_eq!(image["image"]["size"], body.len(), "{format}");
@@ -201,7 +195,7 @@ fn image_formats_are_not_looked_into() {
 fn ranges_do_not_multiply() {
     let node = Setup::new().start();
     let body = Chance::new(4).bytes(100_000);
-    let id = node.upload(&body);
+    let id = node.upload(&[], &body);
     let many: Vec<String> = (0..1500).map(|n| format!("{n}-{n}")).collect();
     let many = format!("bytes={}", many.join(","));
     for (range, allowed) in [
@@ -219,7 +213,7 @@ fn ranges_do_not_multiply() {
         ("bytes", &[200]),
     ] {
         let path = format!("/v1/images/{id}");
-        let answer = node.request("GET", &path, &format!("Range: {range}"), b"");
+        let answer = node.ask("GET", &path, &format!("Range: {range}"), b"");
         assert!(
             allowed.contains(&answer.status),
             "{range}: {}",
@@ -230,7 +224,7 @@ fn ranges_do_not_multiply() {
             assert!(answer.body == body, "{range}");
         }
     }
-    let answer = node.request(
+    let answer = node.ask(
         "GET",
         &format!("/v1/images/{id}"),
         "Range: bytes=-18446744073709551616",

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use super::seccomp;
 
-/// Restrictions on a server.
+/// Restrictions on a server, which it cannot shake off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Launch {
-    /// Most open descriptors, a limit that the server cannot raise.
+    /// Most open descriptors.
     pub most_fds: Option<u64>,
     /// Whether the kernel refuses io_uring, as under Docker's seccomp profile.
     pub refuse_uring: bool,
@@ -18,11 +18,6 @@ pub struct Launch {
 impl Launch {
     pub fn prepare(self, command: &mut Command) {
         let prepare = move || {
-            // A server never outlives the test that started it.
-            // SAFETY: prctl with plain integers.
-            if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
             if let Some(most) = self.most_fds {
                 limit_fds(most)?;
             }

@@ -35,20 +35,24 @@ impl Chance {
     }
 
     /// So many bytes without a pattern.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(count + 8);
-        while bytes.len() < count {
+    pub fn bytes(&mut self, len_bytes: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len_bytes + 8);
+        while bytes.len() < len_bytes {
             bytes.extend_from_slice(&self.next().to_le_bytes());
         }
-        bytes.truncate(count);
+        bytes.truncate(len_bytes);
         bytes
     }
 }
 
-/// MD5 as 32 hexadecimal digits, by another implementation than the server's own.
+/// Bytes that differ from place to place, the same for the same seed.
+pub fn pattern(len_bytes: usize, seed: u64) -> Vec<u8> {
+    Chance::new(seed).bytes(len_bytes)
+}
+
+/// MD5 as Glance writes checksums, 32 lower-case hexadecimal digits, by another
+/// implementation than the server's own.
 pub fn md5_hex(bytes: &[u8]) -> String {
-    Md5::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = Md5::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::node::temp_folder;
 use super::process::is_root;
+use super::setup::temp_folder;
 
 /// `EXT4_IOC_SHUTDOWN`, from the kernel's fs/ext4/ext4.h: `_IOR('X', 125, __u32)`.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
