@@ -1,12 +1,11 @@
 """Parts `upload`, `uploads` and `uring-refused`."""
 
 import contextlib
-import ctypes
 import json
 import os
 import re
-import struct
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -137,30 +136,18 @@ def _report_uploads(section, results, hash_s_per_gib):
                  {name: [median(of, "cpu_s_per_gib")] for name, of in results.items()})
 
 
-def refuse_uring():
-    """From here on io_uring_setup, _enter and _register answer EPERM (a seccomp filter)."""
-    load_nr, allow, eperm = struct.pack("HBBI", 0x20, 0, 0, 0), 0x7FFF0000, 0x00050001
-    refused = (425, 426, 427)
-    jumps = [struct.pack("HBBI", 0x15, len(refused) - at, 0, nr) for at, nr in enumerate(refused)]
-    ends = [struct.pack("HBBI", 0x06, 0, 0, allow), struct.pack("HBBI", 0x06, 0, 0, eperm)]
-    code = b"".join([load_nr, *jumps, *ends])
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
-
-
 def part_uring_refused(lab):
     section = Section("io_uring refused by seccomp")
     size = lab.scale(256 << 20, 32 << 20)
     folder = lab.folder("uring")
     with contextlib.ExitStack() as stack:
         with_uring = stack.enter_context(Node(lab.node, folder + "/uring"))
-        without = stack.enter_context(Node(lab.node, folder + "/refused", prepare=refuse_uring))
+        without = stack.enter_context(Node(lab.node, folder + "/refused",
+                                           wrap=[sys.executable, "tests/refuse_uring.py"]))
+        without.await_answer()
         engines = [re.search(r"engine=(\w+)", open(node.log).read())[1] for node in (with_uring, without)]
         section.note(f"Both with io_backend = auto; the log says engine={engines[0]} and engine={engines[1]}. "
-                     "tests/run moves images up and down under the same refusal.")
+                     "tests/run runs the whole suite under the same refusal.")
         images = {node: upload(lab, node, size)[0] for node in (with_uring, without)}
         works = {
             "GET, 16 clients": lambda node: lab.load("get", images[node], clients=16, seconds=lab.seconds),
