@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glance::image::{
@@ -60,6 +61,7 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<SledRegistry> {
     let registry = SledRegistry::open(&SledOptions {
         folder: folder.path().to_owned(),
         cache_bytes: 64 << 20,
+        flush_limit: Duration::from_secs(15),
     });
     let registry = Arc::new(registry.expect("an empty folder"));
     runtime.block_on(async {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use socket2::Socket;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
 use super::build::App;
 use super::listeners::Listeners;
 use super::settings;
 use super::start_error::StartError;
-use super::worker::ACCEPT_RETRY;
+use super::worker::{ACCEPT_RETRY, accept};
 use crate::api::{AdminDoor, Frame};
 use crate::log;
 use crate::net::{self, ConnectionSettings};
@@ -31,6 +31,7 @@ pub(super) fn start(app: &App, mut listeners: Listeners) -> Result<(), StartErro
     let connection = settings::connection(&app.config);
     let frame = settings::frame(&app.config, false);
     let address = listeners.address;
+    let room = Arc::new(Semaphore::new(app.config.listen.admin_max_connections));
     let run = move || {
         let handler = Rc::new(Frame::new(
             AdminDoor::new(service, health, disable_by_file),
@@ -39,7 +40,7 @@ pub(super) fn start(app: &App, mut listeners: Listeners) -> Result<(), StartErro
         let Some(socket) = listeners.sockets.pop() else {
             return;
         };
-        let serve = serve(socket, handler, connection, blocking);
+        let serve = serve(socket, handler, connection, blocking, room);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
         }
@@ -55,12 +56,13 @@ async fn serve(
     handler: Rc<Frame<AdminDoor>>,
     settings: ConnectionSettings,
     blocking: Blocking,
+    room: Arc<Semaphore>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
     // Never told to drain: while the node drains, this is where one sees that it does.
     let (_never, drain) = watch::channel(false);
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let (stream, peer, permit) = match accept(&listener, &room).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "an operator's connection could not be accepted");
@@ -70,6 +72,7 @@ async fn serve(
         };
         let (handler, blocking, drain) = (Rc::clone(&handler), blocking.clone(), drain.clone());
         tokio::task::spawn_local(async move {
+            let _room = permit;
             let served = net::serve(stream, peer, &settings, handler, blocking, drain).await;
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "the operator's connection broke");

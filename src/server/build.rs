@@ -95,6 +95,7 @@ fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     let registry = SledRegistry::open(&SledOptions {
         folder: folder.clone(),
         cache_bytes: config.registry.registry_cache_size,
+        flush_limit: config.registry.registry_flush_timeout,
     })?;
     let images = registry.image_count_at_open();
     tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");

@@ -7,9 +7,9 @@ use std::mem::MaybeUninit;
 const DESCRIPTORS_BESIDE: u64 = 256;
 
 /// Raises the number of descriptors to what the system allows, and says when that is less
-/// than the connections need.
-pub(super) fn raise_descriptors(max_connections: usize) {
-    let wanted = max_connections as u64 + DESCRIPTORS_BESIDE;
+/// than that many connections need.
+pub(super) fn raise_descriptors(connections: usize) {
+    let wanted = connections as u64 + DESCRIPTORS_BESIDE;
     match raise() {
         Ok(allowed) if allowed < wanted => tracing::warn!(
             allowed,

@@ -70,7 +70,7 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), crate::config::Conf
 }
 
 fn start(config: Config) -> Result<(), StartError> {
-    limits::raise_descriptors(config.listen.max_connections);
+    limits::raise_descriptors(config.listen.max_connections + config.listen.admin_max_connections);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,19 +1,14 @@
 //! What the configuration says to connections and doors.
 
-use std::time::Duration;
-
 use crate::api::{FrameSettings, Patience, V1Settings};
 use crate::config::Config;
 use crate::image::{Listed, SourceRules};
 use crate::net::ConnectionSettings;
 
-/// Longest time spent on reading away what a refused client still sends.
-const LINGER: Duration = Duration::from_secs(10);
-
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
     ConnectionSettings {
         stall: config.http.client_socket_timeout,
-        linger: LINGER,
+        linger: config.http.client_linger_timeout,
         keep_alive: config.http.http_keepalive,
         max_head_bytes: config.http.max_header_size,
     }

@@ -160,7 +160,7 @@ impl Worker {
 }
 
 /// Accepts when there is room for one more connection.
-async fn accept(
+pub(super) async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {

@@ -1,5 +1,7 @@
 //! The operator's listener: `/metrics` and `/healthcheck`.
 
+use std::time::Duration;
+
 use crate::support::eventually;
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
@@ -104,6 +106,23 @@ fn health_on_both_listeners() {
             .body
             .is_empty()
     );
+}
+
+/// A crowd at the operator's door waits in the kernel and takes no descriptors.
+#[test]
+fn past_its_limit_operators_wait_for_their_turn() {
+    let server = Setup::new().option("admin_max_connections", 2).start();
+    let mut crowd: Vec<_> = (0..2).map(|_| server.connect_admin()).collect();
+    for connection in &mut crowd {
+        connection
+            .request(&Request::get("/healthcheck"))
+            .expect(200);
+    }
+    let mut waiting = server.connect_admin();
+    waiting.send(&Request::get("/healthcheck")).unwrap();
+    assert!(waiting.is_silent_for(Duration::from_millis(300)).unwrap());
+    drop(crowd);
+    waiting.read_response("GET").unwrap().expect(200);
 }
 
 #[test]

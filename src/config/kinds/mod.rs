@@ -89,6 +89,9 @@ impl<T: TryFrom<u64>> Kind for Int<T> {
     }
 }
 
+/// The longest time that an option in seconds may ask for: a day.
+pub(crate) const DAY_S: u64 = 86_400;
+
 /// A time in whole seconds.
 pub(crate) struct Seconds {
     pub min: u64,

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{Address, Endpoint, FilePath, Flag, Int, Maybe, Seconds, SecondsOrOff};
+use crate::config::kinds::{
+    Address, DAY_S, Endpoint, FilePath, Flag, Int, Maybe, Seconds, SecondsOrOff,
+};
 
-/// The longest time that an option in seconds may ask for: a day.
-pub(super) const DAY_S: u64 = 86_400;
 /// The largest `TCP_KEEPIDLE` that Linux takes.
 const KEEPIDLE_MAX_S: u64 = 32_767;
 
@@ -38,6 +38,8 @@ options! {
     admin_bind_host: IpAddr = "127.0.0.1", Address;
     /// Port of the operator's listener. 0 = no such listener.
     admin_bind_port: u16 = "9293", Int::<u16>::new(0, 65_535, "");
+    /// Connections that the operator's listener serves at a time. Past it new ones wait in the kernel.
+    admin_max_connections: usize = "128", Int::<usize>::new(1, 1_000_000, "");
 }
 
 impl ListenConfig {
@@ -64,6 +66,9 @@ options! {
     /// cut. Keeps drip-feeding clients from holding connections. For readers client_socket_timeout alone
     /// counts. 0 = no such rule.
     client_min_rate: u64 = "1024", Int::<u64>::new(0, 1 << 40, "bytes a second");
+    /// Longest time spent on reading away what a client still sends whose request was refused: closing at once
+    /// would take the answer from it. 0 = no such time.
+    client_linger_timeout: Duration = "10", Seconds { min: 0, max: DAY_S };
     /// Whether a connection serves more than one request.
     http_keepalive: bool = "true", Flag;
     /// Size of a request's whole head; more is answered with 431.

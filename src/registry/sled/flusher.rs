@@ -11,10 +11,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Longest flush. A busy disk takes a second or two; after this long nothing is to be hoped
-/// for, and clients learn more from a refusal than from silence.
-const LIMIT: Duration = Duration::from_secs(15);
-
 /// Flushes a database when asked to. Dropping it waits for its thread, which has the
 /// database open, unless that hangs.
 pub(super) struct Flusher {
@@ -26,13 +22,13 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    /// Starts the thread.
+    /// Starts the thread. A flush that takes longer than `limit` has failed.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(super) fn start(db: sled::Db) -> io::Result<Self> {
+    pub(super) fn start(db: sled::Db, limit: Duration) -> io::Result<Self> {
         let flush = move || db.flush().map(drop);
-        Self::start_with(LIMIT, move || {
+        Self::start_with(limit, move || {
             flush().map_err(|error| format!("sled cannot write: {error}"))
         })
     }
@@ -93,6 +89,8 @@ impl Drop for Flusher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(15);
 
     #[test]
     fn passes_on_what_a_flush_says() {

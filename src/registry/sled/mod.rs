@@ -48,7 +48,8 @@ impl SledRegistry {
         let damaged: Arc<[ImageId]> = opened.damaged.clone().into();
         let image_count = opened.image_count;
         let (writes, waiting) = mpsc::unbounded_channel();
-        let flusher = Flusher::start(opened.db.clone()).map_err(OpenError::Thread)?;
+        let flusher = Flusher::start(opened.db.clone(), options.flush_limit);
+        let flusher = flusher.map_err(OpenError::Thread)?;
         let committer = Committer::new(opened, Arc::clone(&index), Arc::clone(&health), flusher);
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
@@ -138,15 +139,22 @@ impl Drop for SledRegistry {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::super::conformance;
     use super::*;
 
-    fn open(folder: &std::path::Path) -> SledRegistry {
-        SledRegistry::open(&SledOptions {
+    fn options(folder: &Path) -> SledOptions {
+        SledOptions {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
-        })
-        .unwrap()
+            flush_limit: Duration::from_secs(15),
+        }
+    }
+
+    fn open(folder: &Path) -> SledRegistry {
+        SledRegistry::open(&options(folder)).unwrap()
     }
 
     #[tokio::test]
@@ -182,10 +190,7 @@ mod tests {
     async fn a_second_process_is_kept_out() {
         let folder = tempfile::tempdir().unwrap();
         let _registry = open(folder.path());
-        let second = SledRegistry::open(&SledOptions {
-            folder: folder.path().to_owned(),
-            cache_bytes: 8 << 20,
-        });
+        let second = SledRegistry::open(&options(folder.path()));
         assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator says about the embedded registry.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where the embedded registry is, and what it may use.
 #[derive(Debug, Clone)]
@@ -9,4 +10,6 @@ pub struct SledOptions {
     pub folder: PathBuf,
     /// Memory for sled's own cache, in bytes.
     pub cache_bytes: u64,
+    /// Longest flush; after one that takes longer the registry is only read.
+    pub flush_limit: Duration,
 }

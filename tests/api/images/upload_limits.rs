@@ -1,5 +1,7 @@
 //! Data past `image_size_cap`.
 
+use std::time::{Duration, Instant};
+
 use super::create::fresh_id;
 use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
@@ -73,4 +75,21 @@ fn a_stated_size_past_the_cap_is_a_bad_value() {
     let stated = |size: usize| post(&[("x-image-meta-size", &size.to_string())]);
     server.request(&stated(CAP)).expect(201);
     server.request(&stated(CAP + 1)).expect(400);
+}
+
+/// It is listened to for a while, or closing would take the answer from it, but not for ever.
+#[test]
+fn a_refused_client_that_goes_on_sending_is_cut() {
+    let setup = Setup::new().option("image_size_cap", CAP);
+    let server = setup.option("client_linger_timeout", 1).start();
+    let mut connection = server.connect();
+    let request = post(RAW).headers(&[OCTETS]).announce(1 << 40);
+    connection.send_head(&request).unwrap();
+    connection.read_response("POST").unwrap().expect(413);
+    let began = Instant::now();
+    while connection.send_bytes(&[0; 1000]).is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(5), "still taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(began.elapsed() > Duration::from_millis(800), "cut at once");
 }
