@@ -24,7 +24,7 @@ pub use format::{FormatError, FormatRules};
 pub use id::{ImageId, InvalidImageId};
 pub use location::{Location, LocationError};
 pub use member::Member;
-pub use query::{Filter, Query, SortDirection, SortKey, Visibility};
+pub use query::{Filter, Query, SortDirection, SortKey, SortValue, Visibility};
 pub use record::{Image, ImageData, Properties, Upload};
 pub use status::Status;
 pub use timestamp::Timestamp;
