@@ -27,10 +27,23 @@ impl Bits {
         Self { words }
     }
 
-    pub(super) fn insert(&mut self, slot: Slot) {
-        let (word, bit) = place_of(slot);
+    /// Adds slots. Those that ascend are gathered a word at a time.
+    pub(super) fn extend(&mut self, slots: impl Iterator<Item = Slot>) {
+        let (mut current, mut gathered) = (0, 0);
+        for slot in slots {
+            let (word, bit) = place_of(slot);
+            if word != current {
+                self.add(current, gathered);
+                (current, gathered) = (word, 0);
+            }
+            gathered |= bit;
+        }
+        self.add(current, gathered);
+    }
+
+    fn add(&mut self, word: usize, bits: u64) {
         if let Some(word) = self.words.get_mut(word) {
-            *word |= bit;
+            *word |= bits;
         }
     }
 
@@ -96,12 +109,11 @@ mod tests {
             assert_eq!(set.len(), slots);
             assert!(set.iter().eq(0..slots as Slot));
             let mut threes = Bits::none(slots);
-            for slot in (0..slots as Slot).step_by(3) {
-                threes.insert(slot);
-            }
+            threes.extend((0..slots as Slot).rev().step_by(3));
+            let is_three = |slot: &Slot| (slots as Slot - 1 - slot).is_multiple_of(3);
             let mut others = set.clone();
             others.keep_without(&threes);
-            assert!(others.iter().all(|slot| slot % 3 != 0));
+            assert!(!others.iter().any(|slot| is_three(&slot)));
             assert_eq!(others.len() + threes.len(), slots);
             set.keep(&threes);
             set.remove(3);

@@ -25,7 +25,7 @@ fn about(runs: &[Run<'_>]) -> usize {
 fn set(runs: &[Run<'_>], slots: usize) -> Bits {
     let mut set = Bits::none(slots);
     for run in runs {
-        run.for_each(|slot| set.insert(slot));
+        run.insert_into(&mut set);
     }
     set
 }
@@ -67,7 +67,10 @@ impl<'a> Condition<'a> {
     /// Returns about how many slots that took.
     pub(super) fn narrow(&self, bits: &mut Bits, slots: usize) -> usize {
         let cost = about(&self.meet);
-        let other_cost = self.fail.as_ref().map(|fail| about(fail) + about(&self.except));
+        let other_cost = self
+            .fail
+            .as_ref()
+            .map(|fail| about(fail) + about(&self.except));
         match (&self.fail, other_cost) {
             (Some(fail), Some(other_cost)) if other_cost < cost => {
                 let mut failing = set(fail, slots);

@@ -133,12 +133,16 @@ impl Facets {
     fn terms(&self, image: &Image) -> Vec<Term> {
         let text = |attribute: Attribute, text: Option<&str>| self.term(attribute as u8, text);
         let flag = |attribute: Attribute, flag: bool| self.term(attribute as u8, flag);
-        let number = |attribute: Attribute, number: u32| self.term(attribute as u8, u64::from(number));
+        let number =
+            |attribute: Attribute, number: u32| self.term(attribute as u8, u64::from(number));
         let mut terms = vec![
             text(Attribute::Name, image.name.as_deref()),
             text(Attribute::Status, Some(image.status.as_str())),
             text(Attribute::DiskFormat, image.disk_format.as_deref()),
-            text(Attribute::ContainerFormat, image.container_format.as_deref()),
+            text(
+                Attribute::ContainerFormat,
+                image.container_format.as_deref(),
+            ),
             text(Attribute::Owner, image.owner.as_deref()),
             flag(Attribute::IsPublic, image.is_public),
             flag(Attribute::Protected, image.protected),

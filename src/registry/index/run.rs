@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::bits::Bits;
 use super::sequence::{Place, Sequence};
 use super::table::Slot;
 
@@ -33,6 +34,22 @@ impl Run<'_> {
             Run::Posted(postings, range) => postings.about(range),
             Run::Ordered(order, range) => order.about(range),
             Run::One(_) => 1,
+        }
+    }
+
+    pub(super) fn insert_into(&self, bits: &mut Bits) {
+        match self {
+            Run::Posted(postings, range) => {
+                for slice in postings.slices(range.clone()) {
+                    bits.extend(slice.iter().map(|posting| *posting as Slot));
+                }
+            }
+            Run::Ordered(order, range) => {
+                for slice in order.slices(range.clone()) {
+                    bits.extend(slice.iter().copied());
+                }
+            }
+            Run::One(slot) => bits.extend([*slot].into_iter()),
         }
     }
 

@@ -10,7 +10,7 @@
 //! So no list looks at more than a few hundred records beside those it shows, whatever it
 //! asks for, and the rest of its work is on arrays of numbers, a nanosecond or so an image.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Record;
@@ -86,6 +86,9 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn page(&mut self) -> Vec<Arc<Record>> {
+        if self.query.limit == 0 {
+            return Vec::new();
+        }
         let rarest = self.conditions.first();
         if let Some(rarest) = rarest.filter(|rarest| rarest.about() <= self.bounds.gathered) {
             return self.gather(rarest.slots());
@@ -123,7 +126,9 @@ impl<'a> Search<'a> {
             let order = self.marker.map(|marker| query.order(marker, image));
             order.is_none_or(|order| order.is_lt())
         };
-        let records = slots.iter().filter_map(|slot| self.snapshot.table.record(*slot));
+        let records = slots
+            .iter()
+            .filter_map(|slot| self.snapshot.table.record(*slot));
         let mut page: Vec<_> = records
             .filter(|record| query.matches(&record.image) && is_behind(&record.image))
             .collect();
@@ -133,35 +138,50 @@ impl<'a> Search<'a> {
 
     /// The page by walking the order over the slots that are `wanted`; none when too many of
     /// them do not match.
-    fn walk(&mut self, wanted: impl Fn(Slot) -> bool, most_misses: usize) -> Option<Vec<Arc<Record>>> {
-        let mut page = Vec::with_capacity(self.query.limit.min(64));
-        if self.query.limit == 0 {
-            return Some(page);
+    fn walk(
+        &mut self,
+        wanted: impl Fn(Slot) -> bool,
+        most_misses: usize,
+    ) -> Option<Vec<Arc<Record>>> {
+        let order = self.snapshot.orders.by(self.query.sort_key);
+        let slices = order.slices(self.walked_range());
+        match self.query.sort_direction {
+            SortDirection::Ascending => {
+                self.walk_over(slices.map(|slice| slice.iter()), wanted, most_misses)
+            }
+            SortDirection::Descending => {
+                let slices = slices.rev().map(|slice| slice.iter().rev());
+                self.walk_over(slices, wanted, most_misses)
+            }
         }
+    }
+
+    // Two plain loops, because this one runs over every image there is.
+    fn walk_over<'b>(
+        &mut self,
+        slices: impl Iterator<Item = impl ExactSizeIterator<Item = &'b Slot>>,
+        wanted: impl Fn(Slot) -> bool,
+        most_misses: usize,
+    ) -> Option<Vec<Arc<Record>>> {
+        let mut page = Vec::new();
         let mut misses = 0;
-        let (mut walked, table) = (0, &self.snapshot.table);
-        let visit = |slot: Slot| {
-            walked += 1;
-            if !wanted(slot) {
-                return ControlFlow::Continue(());
+        for slice in slices {
+            self.work.slots += slice.len();
+            for slot in slice.copied().filter(|slot| wanted(*slot)) {
+                self.work.records += 1;
+                match self.snapshot.table.record(slot) {
+                    Some(record) if self.query.matches(&record.image) => {
+                        page.push(Arc::clone(record));
+                        if page.len() == self.query.limit {
+                            return Some(page);
+                        }
+                    }
+                    _ if misses == most_misses => return None,
+                    _ => misses += 1,
+                }
             }
-            match table.record(slot) {
-                Some(record) if self.query.matches(&record.image) => page.push(Arc::clone(record)),
-                _ => misses += 1,
-            }
-            match page.len() == self.query.limit || misses > most_misses {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        let slices = self.snapshot.orders.by(self.query.sort_key).slices(self.walked_range());
-        let _ = match self.query.sort_direction {
-            SortDirection::Ascending => slices.flatten().copied().try_for_each(visit),
-            SortDirection::Descending => slices.flatten().rev().copied().try_for_each(visit),
-        };
-        self.work.slots += walked;
-        self.work.records += page.len() + misses;
-        (misses <= most_misses).then_some(page)
+        }
+        Some(page)
     }
 
     /// Where in the order the page can be: behind the marker, and where a condition on the

@@ -78,8 +78,16 @@ impl<T: Copy> Sequence<T> {
         let last = end.chunk + usize::from(end.offset > 0);
         (start.chunk..last).filter_map(move |chunk| {
             let items = self.chunks.get(chunk)?;
-            let from = if chunk == start.chunk { start.offset } else { 0 };
-            let to = if chunk == end.chunk { end.offset } else { items.len() };
+            let from = if chunk == start.chunk {
+                start.offset
+            } else {
+                0
+            };
+            let to = if chunk == end.chunk {
+                end.offset
+            } else {
+                items.len()
+            };
             items.get(from..to)
         })
     }
@@ -126,7 +134,8 @@ impl<T: Copy> Sequence<T> {
         let rest = [before, &behind[1..]].concat();
         self.len -= 1;
         let next = self.chunks.get(place.chunk + 1);
-        let next = next.filter(|next| rest.len() < FEW_IN_CHUNK && rest.len() + next.len() <= MOST_IN_CHUNK);
+        let next = next
+            .filter(|next| rest.len() < FEW_IN_CHUNK && rest.len() + next.len() <= MOST_IN_CHUNK);
         match next {
             Some(next) => {
                 let merged = [&rest, &next[..]].concat();

@@ -53,7 +53,9 @@ fn filter() -> impl Strategy<Value = Filter> {
     let words = || prop::collection::vec(word(), 0..3);
     let statuses = prop::sample::subsequence(Status::ALL.to_vec(), 1..4);
     let status_words = |statuses: Vec<Status>| {
-        let words = statuses.into_iter().map(|status| status.as_str().to_owned());
+        let words = statuses
+            .into_iter()
+            .map(|status| status.as_str().to_owned());
         Filter::Status(words.collect())
     };
     prop_oneof![
