@@ -27,7 +27,7 @@ pub use http_uri::{HttpUri, HttpUriError};
 pub use id::{ImageId, InvalidImageId};
 pub use location::{Location, LocationError};
 pub use member::Member;
-pub use query::{Filter, Query, SortDirection, SortKey, Visibility};
+pub use query::{Filter, Query, SortDirection, SortKey, SortValue, Visibility};
 pub use record::{Image, ImageData, Properties, Upload};
 pub use source_rules::{Listed, SourceRefusal, SourceRules};
 pub use status::Status;

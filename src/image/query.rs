@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Image, ImageId, Status, Timestamp};
+use super::{Image, ImageId, Timestamp};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,16 @@ pub enum SortKey {
     UpdatedAt,
 }
 
+/// The value of a sort key; what is absent comes before everything. Values of different
+/// keys have no meaningful order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SortValue<'a> {
+    Text(Option<&'a str>),
+    Number(u64),
+    Time(Timestamp),
+    Id(&'a ImageId),
+}
+
 /// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,17 +109,13 @@ impl Query {
     fn admits_age(&self, image: &Image) -> bool {
         match self.changes_since {
             Some(since) => image.updated_at > since,
-            None => !image.status.is_gone() && image.status != Status::Killed,
+            None => image.status.is_listed(),
         }
     }
 
     /// The order of the list.
     pub fn order(&self, a: &Image, b: &Image) -> Ordering {
-        let ascending = self
-            .sort_key
-            .order(a, b)
-            .then_with(|| a.created_at.cmp(&b.created_at))
-            .then_with(|| a.id.cmp(&b.id));
+        let ascending = self.sort_key.order(a, b);
         match self.sort_direction {
             SortDirection::Ascending => ascending,
             SortDirection::Descending => ascending.reverse(),
@@ -160,39 +166,64 @@ impl Filter {
 }
 
 impl SortKey {
-    /// The key of a word clients use, compared with case.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "name" => SortKey::Name,
-            "status" => SortKey::Status,
-            "container_format" => SortKey::ContainerFormat,
-            "disk_format" => SortKey::DiskFormat,
-            "size" => SortKey::Size,
-            "id" => SortKey::Id,
-            "created_at" => SortKey::CreatedAt,
-            "updated_at" => SortKey::UpdatedAt,
-            _ => return None,
-        })
+    /// Every key, in the order of their declaration.
+    pub const ALL: [SortKey; 8] = [
+        SortKey::Name,
+        SortKey::Status,
+        SortKey::ContainerFormat,
+        SortKey::DiskFormat,
+        SortKey::Size,
+        SortKey::Id,
+        SortKey::CreatedAt,
+        SortKey::UpdatedAt,
+    ];
+
+    /// The word clients use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SortKey::Name => "name",
+            SortKey::Status => "status",
+            SortKey::ContainerFormat => "container_format",
+            SortKey::DiskFormat => "disk_format",
+            SortKey::Size => "size",
+            SortKey::Id => "id",
+            SortKey::CreatedAt => "created_at",
+            SortKey::UpdatedAt => "updated_at",
+        }
     }
 
-    /// Compares by this key alone; what is absent comes before everything.
-    fn order(self, a: &Image, b: &Image) -> Ordering {
+    /// The key of a word clients use, compared with case.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.as_str() == word)
+    }
+
+    /// What an image is sorted by.
+    pub fn value(self, image: &Image) -> SortValue<'_> {
         match self {
-            SortKey::Name => a.name.cmp(&b.name),
-            SortKey::Status => a.status.as_str().cmp(b.status.as_str()),
-            SortKey::ContainerFormat => a.container_format.cmp(&b.container_format),
-            SortKey::DiskFormat => a.disk_format.cmp(&b.disk_format),
-            SortKey::Size => a.size_bytes.cmp(&b.size_bytes),
-            SortKey::Id => a.id.cmp(&b.id),
-            SortKey::CreatedAt => a.created_at.cmp(&b.created_at),
-            SortKey::UpdatedAt => a.updated_at.cmp(&b.updated_at),
+            SortKey::Name => SortValue::Text(image.name.as_deref()),
+            SortKey::Status => SortValue::Text(Some(image.status.as_str())),
+            SortKey::ContainerFormat => SortValue::Text(image.container_format.as_deref()),
+            SortKey::DiskFormat => SortValue::Text(image.disk_format.as_deref()),
+            SortKey::Size => SortValue::Number(image.size_bytes),
+            SortKey::Id => SortValue::Id(&image.id),
+            SortKey::CreatedAt => SortValue::Time(image.created_at),
+            SortKey::UpdatedAt => SortValue::Time(image.updated_at),
         }
+    }
+
+    /// The ascending order by this key, ties by creation time, then identifier: two images
+    /// are never equal.
+    pub fn order(self, a: &Image, b: &Image) -> Ordering {
+        let by_value = self.value(a).cmp(&self.value(b));
+        by_value
+            .then_with(|| a.created_at.cmp(&b.created_at))
+            .then_with(|| a.id.cmp(&b.id))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Member;
+    use super::super::{Member, Status};
     use super::*;
 
     fn image(name: &str, created_micros: i64) -> Image {

@@ -74,6 +74,11 @@ impl Status {
     pub fn is_gone(self) -> bool {
         matches!(self, Status::Deleted | Status::PendingDelete)
     }
+
+    /// Whether lists show an image in this status without being asked for changes.
+    pub fn is_listed(self) -> bool {
+        !self.is_gone() && self != Status::Killed
+    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
         db,
         images,
         log_file,
-        snapshot: Snapshot::default(),
+        snapshot: Snapshot::of([]),
         damaged: Vec::new(),
         image_count: 0,
     };
@@ -113,6 +113,7 @@ fn sync_folders(folder: &Path) -> io::Result<()> {
 
 impl Opened {
     fn read_records(&mut self, folder: &Path) -> Result<(), OpenError> {
+        let mut records = Vec::new();
         for entry in self.images.iter() {
             let (key, value) = entry.map_err(|error| OpenError::Damaged {
                 folder: folder.to_owned(),
@@ -120,10 +121,11 @@ impl Opened {
             })?;
             self.image_count += 1;
             match codec::decode(&value) {
-                Ok(record) => self.snapshot.put(Arc::new(record)),
+                Ok(record) => records.push(Arc::new(record)),
                 Err(error) => self.set_aside(&key, &error),
             }
         }
+        self.snapshot = Snapshot::of(records);
         Ok(())
     }
 

@@ -1,0 +1,163 @@
+//! Which images have which value: an inverted index.
+//!
+//! A posting is a value's term and an image's slot in one number, and all postings stand in
+//! one sequence. So the images with a value are neighbours, and so are those with any other
+//! value of the same attribute.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::ops::Range;
+
+use super::run::{Posting, Run, Split};
+use super::sequence::{Place, Sequence};
+use super::table::{Slot, Table};
+use crate::image::Image;
+
+/// What an image has one value of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Attribute {
+    Name,
+    Status,
+    DiskFormat,
+    ContainerFormat,
+    Owner,
+    IsPublic,
+    Protected,
+    MinDisk,
+    MinRam,
+}
+
+/// What an image has any number of values of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Collection {
+    /// Pairs of key and value; properties without a value have no posting.
+    Properties = 0x80,
+    /// Tenants that the image is shared with.
+    Members,
+}
+
+/// An attribute in the upper byte, a value's hash in the others. Values that look alike cost
+/// a look at the records that have the other one; they never hide one.
+type Term = u32;
+
+const HASH_BITS: u32 = 24;
+
+/// The inverted index. Cloning is cheap.
+#[derive(Clone)]
+pub(super) struct Facets {
+    postings: Sequence<Posting>,
+    /// Keys of this process, so that nobody outside can make values look alike.
+    hashing: RandomState,
+}
+
+fn posting(term: Term, slot: Slot) -> Posting {
+    Posting::from(term) << Slot::BITS | Posting::from(slot)
+}
+
+impl Facets {
+    /// The postings of all images of a table.
+    pub(super) fn of(table: &Table) -> Self {
+        let mut facets = Self {
+            postings: Sequence::from_sorted(&[]),
+            hashing: RandomState::new(),
+        };
+        let mut postings = Vec::new();
+        for (slot, record) in (0..).zip(table.records()) {
+            let terms = facets.terms(&record.image);
+            postings.extend(terms.into_iter().map(|term| posting(term, slot)));
+        }
+        postings.sort_unstable();
+        facets.postings = Sequence::from_sorted(&postings);
+        facets
+    }
+
+    /// Enters an image that is new, or one that changes.
+    pub(super) fn put(&mut self, slot: Slot, old: Option<&Image>, new: &Image) {
+        let old = old.map(|image| self.terms(image)).unwrap_or_default();
+        let new = self.terms(new);
+        for term in old.iter().filter(|term| new.binary_search(term).is_err()) {
+            let place = self.place(posting(*term, slot));
+            self.postings.remove(place);
+        }
+        for term in new.iter().filter(|term| old.binary_search(term).is_err()) {
+            let posting = posting(*term, slot);
+            self.postings.insert(self.place(posting), posting);
+        }
+    }
+
+    /// The images that have any of these values of an attribute, and all others.
+    pub(super) fn split<V: Hash>(
+        &self,
+        attribute: Attribute,
+        values: impl IntoIterator<Item = V>,
+    ) -> Split<'_> {
+        let term = |value| self.term(attribute as u8, value);
+        let mut terms: Vec<Term> = values.into_iter().map(term).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        let with: Vec<_> = terms.into_iter().map(|term| self.range(term)).collect();
+        let first = Term::from(attribute as u8) << HASH_BITS;
+        let mut from = self.place(posting(first, 0));
+        let mut without = Vec::with_capacity(with.len() + 1);
+        for range in &with {
+            without.push(from..range.start);
+            from = range.end;
+        }
+        without.push(from..self.place(posting(first + (1 << HASH_BITS), 0)));
+        let run = |range| Run::Posted(&self.postings, range);
+        Split {
+            with: with.into_iter().map(run).collect(),
+            without: without.into_iter().map(run).collect(),
+        }
+    }
+
+    /// The images in whose collection a value is.
+    pub(super) fn holding(&self, collection: Collection, value: impl Hash) -> Run<'_> {
+        let term = self.term(collection as u8, value);
+        Run::Posted(&self.postings, self.range(term))
+    }
+
+    fn place(&self, posting: Posting) -> Place {
+        self.postings.place(|other| *other < posting)
+    }
+
+    fn range(&self, term: Term) -> Range<Place> {
+        self.place(posting(term, 0))..self.place(posting(term + 1, 0))
+    }
+
+    fn term(&self, tag: u8, value: impl Hash) -> Term {
+        let hash = self.hashing.hash_one(value) as Term >> (Term::BITS - HASH_BITS);
+        Term::from(tag) << HASH_BITS | hash
+    }
+
+    /// All terms of an image, ascending.
+    fn terms(&self, image: &Image) -> Vec<Term> {
+        let text = |attribute: Attribute, text: Option<&str>| self.term(attribute as u8, text);
+        let flag = |attribute: Attribute, flag: bool| self.term(attribute as u8, flag);
+        let number =
+            |attribute: Attribute, number: u32| self.term(attribute as u8, u64::from(number));
+        let mut terms = vec![
+            text(Attribute::Name, image.name.as_deref()),
+            text(Attribute::Status, Some(image.status.as_str())),
+            text(Attribute::DiskFormat, image.disk_format.as_deref()),
+            text(
+                Attribute::ContainerFormat,
+                image.container_format.as_deref(),
+            ),
+            text(Attribute::Owner, image.owner.as_deref()),
+            flag(Attribute::IsPublic, image.is_public),
+            flag(Attribute::Protected, image.protected),
+            number(Attribute::MinDisk, image.min_disk_gb),
+            number(Attribute::MinRam, image.min_ram_mb),
+        ];
+        for (key, value) in &image.properties {
+            let pair = value.as_deref().map(|value| (key.as_str(), value));
+            terms.extend(pair.map(|pair| self.term(Collection::Properties as u8, pair)));
+        }
+        for member in &image.members {
+            terms.push(self.term(Collection::Members as u8, member.id.as_str()));
+        }
+        terms.sort_unstable();
+        terms.dedup();
+        terms
+    }
+}

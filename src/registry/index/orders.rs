@@ -1,0 +1,82 @@
+//! The orders in which images can be listed, one a sort key.
+
+use std::cmp::Ordering;
+
+use super::run::{Run, Split};
+use super::sequence::{Place, Sequence};
+use super::table::{Slot, Table};
+use crate::image::{Image, SortKey, SortValue};
+
+/// All slots, ascending by each sort key. Cloning is cheap.
+#[derive(Clone)]
+pub(super) struct Orders {
+    /// In the order of [`SortKey::ALL`].
+    orders: [Sequence<Slot>; SortKey::ALL.len()],
+}
+
+impl Orders {
+    /// The orders of all images of a table.
+    pub(super) fn of(table: &Table) -> Self {
+        let images: Vec<&Image> = table.records().map(|record| &record.image).collect();
+        let mut by_age: Vec<Slot> = (0..images.len() as Slot).collect();
+        let age = |image: &Image| (image.created_at, image.id);
+        by_age.sort_by_cached_key(|slot| images.get(*slot as usize).copied().map(age));
+        Self {
+            orders: SortKey::ALL.map(|key| {
+                // The sort is stable, so ties stay in the order of age.
+                let value = |slot: &Slot| -> Option<SortValue<'_>> {
+                    images.get(*slot as usize).map(|image| key.value(image))
+                };
+                let mut slots = by_age.clone();
+                slots.sort_by_cached_key(value);
+                Sequence::from_sorted(&slots)
+            }),
+        }
+    }
+
+    pub(super) fn by(&self, key: SortKey) -> &Sequence<Slot> {
+        &self.orders[key as usize]
+    }
+
+    /// Enters an image that is new to the table, or moves one that is about to change there.
+    pub(super) fn put(&mut self, table: &Table, slot: Slot, old: Option<&Image>, new: &Image) {
+        for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
+            if let Some(old) = old {
+                if key.order(old, new) == Ordering::Equal {
+                    continue;
+                }
+                order.remove(place(order, table, |image| key.order(image, old).is_lt()));
+            }
+            let place = place(order, table, |image| key.order(image, new).is_lt());
+            order.insert(place, slot);
+        }
+    }
+
+    /// The images between those that are `below` and those that are `above`, which come first
+    /// and last in the order.
+    pub(super) fn split(
+        &self,
+        key: SortKey,
+        table: &Table,
+        below: impl Fn(&Image) -> bool,
+        above: impl Fn(&Image) -> bool,
+    ) -> Split<'_> {
+        let order = self.by(key);
+        let start = place(order, table, below);
+        let end = place(order, table, |image| !above(image)).max(start);
+        let run = |range| Run::Ordered(order, range);
+        Split {
+            with: vec![run(start..end)],
+            without: vec![run(order.start()..start), run(end..order.end())],
+        }
+    }
+}
+
+/// The first place in an order whose image is not `before`.
+pub(super) fn place(
+    order: &Sequence<Slot>,
+    table: &Table,
+    before: impl Fn(&Image) -> bool,
+) -> Place {
+    order.place(|slot| table.image(*slot).is_some_and(&before))
+}

@@ -1,0 +1,241 @@
+//! Items in an order, shared between snapshots.
+//!
+//! Chunks of plain numbers under a persistent vector: walking is reading arrays, and a change
+//! copies one chunk of at most [`MOST_IN_CHUNK`] items and the vector's path to it. The order
+//! is the caller's: it says, item by item, what comes before a place.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use imbl::Vector;
+
+/// Most items of a chunk.
+const MOST_IN_CHUNK: usize = 512;
+
+/// A chunk with fewer items is put together with its neighbour where both fit into one.
+const FEW_IN_CHUNK: usize = MOST_IN_CHUNK / 4;
+
+/// Items in an order. Cloning is cheap.
+#[derive(Clone)]
+pub(super) struct Sequence<T> {
+    /// None is empty.
+    chunks: Vector<Arc<[T]>>,
+    len: usize,
+}
+
+/// A place before an item, or behind all. It is good until the sequence changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    chunk: usize,
+    offset: usize,
+}
+
+impl<T: Copy> Sequence<T> {
+    /// From items that are in order already.
+    pub(super) fn from_sorted(items: &[T]) -> Self {
+        // Room is left for what comes between.
+        let chunks = items.chunks(MOST_IN_CHUNK / 4 * 3);
+        Self {
+            chunks: chunks.map(Arc::from).collect(),
+            len: items.len(),
+        }
+    }
+
+    pub(super) fn start(&self) -> Place {
+        Place {
+            chunk: 0,
+            offset: 0,
+        }
+    }
+
+    pub(super) fn end(&self) -> Place {
+        Place {
+            chunk: self.chunks.len(),
+            offset: 0,
+        }
+    }
+
+    /// The first place whose item is not `before`. Items that are come before all others.
+    pub(super) fn place(&self, mut before: impl FnMut(&T) -> bool) -> Place {
+        let (mut low, mut high) = (0, self.chunks.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.chunks[middle].last() {
+                Some(last) if before(last) => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        let chunk = self.chunks.get(low);
+        Place {
+            chunk: low,
+            offset: chunk.map_or(0, |items| items.partition_point(before)),
+        }
+    }
+
+    /// The items between two places, in slices.
+    pub(super) fn slices(&self, range: Range<Place>) -> impl DoubleEndedIterator<Item = &[T]> {
+        let Range { start, end } = range;
+        let last = end.chunk + usize::from(end.offset > 0);
+        (start.chunk..last).filter_map(move |chunk| {
+            let items = self.chunks.get(chunk)?;
+            let from = if chunk == start.chunk {
+                start.offset
+            } else {
+                0
+            };
+            let to = if chunk == end.chunk {
+                end.offset
+            } else {
+                items.len()
+            };
+            items.get(from..to)
+        })
+    }
+
+    /// How many items are between two places: exactly where they are near each other, else
+    /// as many as chunks have on average.
+    pub(super) fn about(&self, range: &Range<Place>) -> usize {
+        let Range { start, end } = *range;
+        if start.chunk >= end.chunk {
+            return end.offset.saturating_sub(start.offset);
+        }
+        let first = self.chunks.get(start.chunk).map_or(0, |items| items.len());
+        let whole = end.chunk - start.chunk - 1;
+        first - start.offset + whole * self.len / self.chunks.len() + end.offset
+    }
+
+    pub(super) fn insert(&mut self, place: Place, item: T) {
+        self.len += 1;
+        // What comes behind all others fills the last chunk.
+        let (chunk, offset) = match self.chunks.last() {
+            Some(last) if place.chunk == self.chunks.len() => (place.chunk - 1, last.len()),
+            _ => (place.chunk, place.offset),
+        };
+        let Some(items) = self.chunks.get(chunk) else {
+            self.chunks.push_back(Arc::from([item]));
+            return;
+        };
+        if items.len() < MOST_IN_CHUNK {
+            let grown = [&items[..offset], &[item], &items[offset..]].concat();
+            self.chunks.set(chunk, grown.into());
+        } else if place.chunk == self.chunks.len() {
+            self.chunks.push_back(Arc::from([item]));
+        } else {
+            self.split(chunk, offset, item);
+        }
+    }
+
+    /// Takes out the item behind a place.
+    pub(super) fn remove(&mut self, place: Place) {
+        let Some(items) = self.chunks.get(place.chunk) else {
+            return;
+        };
+        let (before, behind) = items.split_at(place.offset);
+        let rest = [before, &behind[1..]].concat();
+        self.len -= 1;
+        let next = self.chunks.get(place.chunk + 1);
+        let next = next
+            .filter(|next| rest.len() < FEW_IN_CHUNK && rest.len() + next.len() <= MOST_IN_CHUNK);
+        match next {
+            Some(next) => {
+                let merged = [&rest, &next[..]].concat();
+                self.replace(place.chunk..place.chunk + 2, [merged]);
+            }
+            None if rest.is_empty() => self.replace(place.chunk..place.chunk + 1, []),
+            None => drop(self.chunks.set(place.chunk, rest.into())),
+        }
+    }
+
+    fn split(&mut self, chunk: usize, offset: usize, item: T) {
+        let mut left = self.chunks[chunk].to_vec();
+        left.insert(offset, item);
+        let right = left.split_off(left.len() / 2);
+        self.replace(chunk..chunk + 1, [left, right]);
+    }
+
+    /// Puts other chunks in the place of some. It makes a new vector, which is dear and seldom:
+    /// cutting and joining persistent vectors would leave them ever less regular.
+    fn replace<const N: usize>(&mut self, chunks: Range<usize>, by: [Vec<T>; N]) {
+        let before = self.chunks.iter().take(chunks.start).cloned();
+        let behind = self.chunks.iter().skip(chunks.end).cloned();
+        let by = by.into_iter().map(Arc::from);
+        self.chunks = before.chain(by).chain(behind).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn items(sequence: &Sequence<u32>) -> Vec<u32> {
+        let whole = sequence.start()..sequence.end();
+        sequence.slices(whole).flatten().copied().collect()
+    }
+
+    fn item(sequence: &Sequence<u32>, place: Place) -> Option<&u32> {
+        sequence.chunks.get(place.chunk)?.get(place.offset)
+    }
+
+    /// As many as make chunks split and merge.
+    fn numbers() -> impl Strategy<Value = Vec<u32>> {
+        prop::collection::vec(0..10_000u32, 0..4 * MOST_IN_CHUNK)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn stays_in_order(at_first in numbers(), added in numbers(), removed in numbers()) {
+            let mut plain = at_first;
+            plain.sort_unstable();
+            let mut sequence = Sequence::from_sorted(&plain);
+            for item in added {
+                let place = sequence.place(|other| *other < item);
+                sequence.insert(place, item);
+                plain.insert(plain.partition_point(|other| *other < item), item);
+            }
+            prop_assert_eq!(items(&sequence), plain.clone());
+            let before = (sequence.clone(), plain.clone());
+            for item in removed {
+                let place = sequence.place(|other| *other < item);
+                if self::item(&sequence, place) == Some(&item) {
+                    sequence.remove(place);
+                    plain.remove(plain.partition_point(|other| *other < item));
+                }
+            }
+            prop_assert_eq!(items(&sequence), plain);
+            prop_assert_eq!(items(&before.0), before.1, "an earlier snapshot stays as it was");
+        }
+
+        #[test]
+        fn ranges_are_cut_and_counted(plain in numbers(), low in 0..10_000u32, width in 0..10_000u32) {
+            let mut plain = plain;
+            plain.sort_unstable();
+            let sequence = Sequence::from_sorted(&plain);
+            let range = sequence.place(|item| *item < low)..sequence.place(|item| *item < low + width);
+            let got: Vec<u32> = sequence.slices(range.clone()).flatten().copied().collect();
+            let backwards: Vec<u32> = sequence
+                .slices(range.clone())
+                .rev()
+                .flat_map(|slice| slice.iter().rev().copied())
+                .collect();
+            let wanted = plain.iter().copied().filter(|item| (low..low + width).contains(item));
+            prop_assert!(wanted.clone().eq(got.iter().copied()));
+            prop_assert!(got.iter().rev().eq(backwards.iter()));
+            prop_assert!(sequence.about(&range).abs_diff(got.len()) <= MOST_IN_CHUNK);
+        }
+    }
+
+    #[test]
+    fn what_shrinks_is_put_together() {
+        let all: Vec<u32> = (0..100_000).collect();
+        let mut sequence = Sequence::from_sorted(&all);
+        for item in all.iter().filter(|item| *item % 100 != 0) {
+            let place = sequence.place(|other| other < item);
+            sequence.remove(place);
+        }
+        assert_eq!(items(&sequence).len(), 1000);
+        assert!(sequence.chunks.len() <= 1000 / FEW_IN_CHUNK + 1);
+    }
+}
