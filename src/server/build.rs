@@ -66,8 +66,9 @@ pub fn build(config: Config) -> Result<App, StartError> {
     let blocking = blocking.map_err(StartError::Threads)?;
     let io_backend = choose_backend(config.data.io_backend)?;
     let registry = open_registry(&config)?;
-    let stores = open_stores(&config, Disk::new(io_backend, blocking.handle()))?;
     let hashes = start_hashes(&config)?;
+    let disk = Disk::new(io_backend, blocking.handle());
+    let stores = open_stores(&config, disk, &hashes)?;
     let (housekeeper, orders) = Housekeeper::new();
     let service = Arc::new(Service::new(
         registry,

@@ -13,6 +13,7 @@ mod run;
 mod settings;
 mod start_error;
 mod stores;
+mod swift;
 mod worker;
 mod workers;
 

@@ -4,6 +4,7 @@ use crate::api::{FrameSettings, Patience, V1Settings};
 use crate::config::Config;
 use crate::image::{Listed, SourceRules};
 use crate::net::ConnectionSettings;
+use crate::net::outgoing::NamedReach;
 
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
     ConnectionSettings {
@@ -47,5 +48,17 @@ pub(super) fn source_rules(config: &Config) -> SourceRules {
             allowed: sources.allowed_ports.clone(),
             disallowed: sources.disallowed_ports.clone(),
         },
+    }
+}
+
+/// Which addresses may be dialled of those that clients name.
+pub(super) fn named_reach(config: &Config) -> NamedReach {
+    let own = [
+        Some(config.listen.api_address()),
+        config.listen.admin_address(),
+    ];
+    NamedReach {
+        private: config.sources.allow_private_addresses,
+        own: own.into_iter().flatten().collect(),
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::net::outgoing::TlsError;
 use crate::registry::OpenError;
 use crate::service::HousekeeperError;
-use crate::store::{FileStoreError, S3StoreError};
+use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
 /// Why a server cannot start.
@@ -20,6 +20,10 @@ pub enum StartError {
     HttpStore(#[from] TlsError),
     #[error(transparent)]
     S3Store(#[from] S3StoreError),
+    #[error(transparent)]
+    SwiftStore(#[from] SwiftStoreError),
+    #[error("swift_store_cacert: {0}")]
+    SwiftTls(#[source] TlsError),
     #[error("default_store = {0}: there is no such store")]
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use super::settings;
 use super::start_error::StartError;
+use super::swift::open_swift;
 use crate::config::{self, Config};
 use crate::log;
-use crate::net::outgoing::{NamedReach, TlsOptions};
+use crate::net::outgoing::TlsOptions;
 use crate::store::{
     BucketUrl, Checksums, FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions,
     S3Store, S3StoreOptions, Store, Stores,
 };
 use crate::transfer::disk::Disk;
+use crate::transfer::md5::HashEngine;
 
 /// Opens every store that is in use.
-pub(super) fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartError> {
+pub(super) fn open_stores(
+    config: &Config,
+    disk: Disk,
+    hashes: &HashEngine,
+) -> Result<Stores, StartError> {
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     if config.store.has("file") {
         stores.push(open_file(config, disk)?);
@@ -24,6 +30,9 @@ pub(super) fn open_stores(config: &Config, disk: Disk) -> Result<Stores, StartEr
     }
     if config.store.has("s3") {
         stores.push(open_s3(config)?);
+    }
+    if config.store.has("swift") {
+        stores.push(open_swift(config, hashes)?);
     }
     let default_store = config.store.default_store;
     Stores::new(stores, default_store)
@@ -69,20 +78,13 @@ fn file_store_options(config: &Config) -> FileStoreOptions {
 
 fn http_store_options(config: &Config) -> HttpStoreOptions {
     let http = &config.http_store;
-    let own = [
-        Some(config.listen.api_address()),
-        config.listen.admin_address(),
-    ];
     HttpStoreOptions {
         connect_timeout: http.http_store_connect_timeout,
         answer_timeout: http.http_store_answer_timeout,
         stall_timeout: http.http_store_stall_timeout,
         max_redirects: http.http_store_max_redirects,
         rules: settings::source_rules(config),
-        reach: NamedReach {
-            private: config.sources.allow_private_addresses,
-            own: own.into_iter().flatten().collect(),
-        },
+        reach: settings::named_reach(config),
         tls: TlsOptions {
             ca_file: http.https_ca_certificates_file.clone(),
             insecure: http.https_insecure,

@@ -53,6 +53,10 @@ pub fn pattern(len_bytes: usize, seed: u64) -> Vec<u8> {
 /// MD5 as Glance writes checksums, 32 lower-case hexadecimal digits, by another
 /// implementation than the server's own.
 pub fn md5_hex(bytes: &[u8]) -> String {
-    let digest = Md5::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Md5::digest(bytes))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

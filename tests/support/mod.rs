@@ -26,12 +26,12 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod backends;
-pub mod gate;
 pub mod bytes;
 pub mod disk;
+pub mod gate;
 pub mod http;
-pub mod origin;
 mod launch;
+pub mod origin;
 pub mod ports;
 pub mod process;
 mod seccomp;
@@ -41,7 +41,7 @@ pub mod v1;
 
 use std::time::{Duration, Instant};
 
-pub use bytes::{md5_hex, pattern};
+pub use bytes::{hex, md5_hex, pattern};
 
 /// Longest time a test waits for something that is bound to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,6 +13,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -277,6 +278,9 @@ impl Server {
         assert!(self.process.is_none(), "it runs already");
         let config = self.setup.config(self.folder(), self.address, self.admin);
         fs::write(self.config_file(), config).expect("the configuration is written");
+        // It may have a password in it.
+        let own = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.config_file(), own).expect("permissions");
         let log = File::options()
             .create(true)
             .append(true)

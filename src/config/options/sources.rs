@@ -4,10 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{FilePath, Flag, Int, Maybe, NumberList, Seconds, WordList};
-
-/// The longest time that an option in seconds may ask for: a day.
-const DAY_S: u64 = 86_400;
+use crate::config::kinds::{DAY_S, FilePath, Flag, Int, Maybe, NumberList, Seconds, WordList};
 
 options! {
     /// Copies from sources that clients name (x-glance-api-copy-from).

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::server::DAY_S;
 use crate::config::declare::options;
 use crate::config::kinds::{
-    AuthAddress, Choice, ContainerName, Endpoint, FilePath, Flag, Int, Kind, Maybe, Password,
-    Seconds, Text, Word,
+    AuthAddress, Choice, ContainerName, DAY_S, Endpoint, FilePath, Flag, Int, Kind, Maybe,
+    Password, Seconds, Text, Word,
 };
 use crate::config::secret::Secret;
 
