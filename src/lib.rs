@@ -20,7 +20,7 @@
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
-//! * [`store`] - where image data are: a folder of files
+//! * [`store`] - where image data are: a folder of files, or web servers that are only read
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
 //! * [`server`] - the life of a process: build, workers, drain
@@ -39,6 +39,10 @@
 //! A download: `api/v1/download.rs` asks the index for the record and the store for a file;
 //! `net/transport.rs` has the kernel send it, after `net/prefetch.rs` has read ahead what is
 //! not in memory.
+//!
+//! A copy: `service/named_source.rs` judges the URI that a client names and asks the store for its
+//! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits
+//! for its turn and then is an upload like any other, whose source is the store's answer.
 //!
 //! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
 //! and `api/v1/plain.rs` answers with lines the record keeps.

@@ -272,7 +272,8 @@ impl Remote {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), Kind::Unavailable { .. }) => {
-                self.resume(Some(error.into())).await
+                let cause = error.cause().unwrap_or_else(|| error.to_string());
+                self.resume(Some(cause.into())).await
             }
             Err(error) => Err(error),
         }
