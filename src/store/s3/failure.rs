@@ -54,12 +54,17 @@ impl Failure {
 
     /// No answer.
     pub(super) fn of_silence(operation: &'static str, cause: &dyn StdError) -> Self {
+        Self::odd(operation, chain(cause))
+    }
+
+    /// No answer that could be used.
+    pub(super) fn odd(operation: &'static str, detail: impl Into<String>) -> Self {
         Self {
             operation,
             status: None,
             code: None,
             request_id: None,
-            detail: chain(cause),
+            detail: detail.into(),
         }
     }
 

@@ -38,12 +38,26 @@ impl Memory {
         self.most_bytes
     }
 
+    /// That much, if it is there now and nobody waits for it.
+    pub(super) fn try_take(&self, bytes: u64) -> Option<Taken> {
+        let free = Arc::clone(&self.free);
+        let permit = free.try_acquire_many_owned(self.units(bytes)).ok()?;
+        Some(Taken {
+            _permit: Some(permit),
+        })
+    }
+
     /// Waits until there is that much.
     pub(super) async fn take(&self, bytes: u64) -> Taken {
-        let units = units(bytes.min(self.most_bytes));
+        let free = Arc::clone(&self.free);
         Taken {
-            _permit: Arc::clone(&self.free).acquire_many_owned(units).await.ok(),
+            _permit: free.acquire_many_owned(self.units(bytes)).await.ok(),
         }
+    }
+
+    /// Nobody can wait for more than there is.
+    fn units(&self, bytes: u64) -> u32 {
+        units(bytes.min(self.most_bytes))
     }
 }
 
@@ -66,12 +80,13 @@ mod tests {
         let memory = Memory::new(1 << 20);
         let first = memory.take(1 << 19).await;
         let second = memory.take(1 << 19).await;
+        assert!(memory.try_take(1).is_none());
         assert!(timeout(SHORT, memory.take(1)).await.is_err());
         drop(first);
+        assert!(memory.try_take(1 << 19).is_some());
         assert!(timeout(SHORT, memory.take(1 << 19)).await.is_ok());
         drop(second);
         assert!(timeout(SHORT, memory.take(1 << 20)).await.is_ok());
-        // Nobody can wait for what there will never be.
         assert!(timeout(SHORT, memory.take(1 << 40)).await.is_ok());
     }
 }

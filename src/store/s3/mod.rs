@@ -15,6 +15,7 @@ mod options;
 mod origin;
 mod part;
 mod part_sizes;
+mod passing;
 mod place;
 mod region;
 mod writer;

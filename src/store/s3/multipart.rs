@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::types::CompletedPart;
+use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::object::Object;
-use super::part::{HandedOver, Parcel, Part};
+use super::part::{HandedOver, Load, Parcel, Part};
+use super::passing::{Gone, Passing};
 
 /// Longest wait, before an upload is removed, for parts that S3 has received already. Such
 /// a part could otherwise come to rest after everything else was removed.
@@ -52,21 +54,48 @@ impl Multipart {
 
     /// Has a part sent, as soon as there are not too many under way.
     pub(super) async fn send(&mut self, part: Part) -> Result<(), Failure> {
+        self.start(Parcel::new(part).load()).await
+    }
+
+    /// Begins to send a part that is still to come.
+    pub(super) async fn pass(&mut self, len: u64) -> Result<Passing, Failure> {
+        let (passing, load) = Passing::new(len);
+        self.start(load).await?;
+        Ok(passing)
+    }
+
+    async fn start(&mut self, load: Load) -> Result<(), Failure> {
         while self.sending.len() >= self.most_at_once {
             self.one_sent().await?;
         }
         self.last_number += 1;
         let (object, upload_id) = (Arc::clone(&self.object), self.upload_id());
-        let (number, parcel) = (self.last_number, Parcel::new(part));
-        let handed_over = parcel.handed_over();
-        let send = async move { object.put_part(&upload_id, number, &parcel).await };
+        let (number, handed_over) = (self.last_number, load.handed_over.clone());
+        let send = async move { object.put_part(&upload_id, number, load).await };
         let handle = self.sending.spawn_local(send);
         self.handles.retain(|(handle, _)| !handle.is_finished());
         self.handles.push((handle, handed_over));
         Ok(())
     }
 
-    /// Waits for something else; or for ever, once a part has failed.
+    /// Passes on the next bytes of a part that [`Multipart::pass`] began.
+    pub(super) async fn fill(
+        &mut self,
+        passing: &mut Passing,
+        bytes: &mut Bytes,
+    ) -> Result<(), Failure> {
+        match self.meanwhile(passing.fill(bytes)).await? {
+            Ok(()) => Ok(()),
+            Err(Gone) => {
+                // The part has failed, and says why.
+                self.all_sent().await?;
+                let early = "it took a part before it had all of it";
+                Err(Failure::odd("UploadPart", early))
+            }
+        }
+    }
+
+    /// Waits for something else, unless a part fails before.
     pub(super) async fn meanwhile<T>(
         &mut self,
         other: impl Future<Output = T>,
@@ -83,9 +112,7 @@ impl Multipart {
 
     /// Waits for all parts, and puts them together.
     pub(super) async fn complete(&mut self) -> Result<(), Failure> {
-        while !self.sending.is_empty() {
-            self.one_sent().await?;
-        }
+        self.all_sent().await?;
         let mut parts = std::mem::take(&mut self.sent);
         parts.sort_unstable_by_key(CompletedPart::part_number);
         self.object.complete(&self.upload_id, parts).await
@@ -103,6 +130,13 @@ impl Multipart {
         let _ = timeout(SETTLE_LIMIT, settled).await;
         self.sending.abort_all();
         self.object.abort(&self.upload_id).await
+    }
+
+    async fn all_sent(&mut self) -> Result<(), Failure> {
+        while !self.sending.is_empty() {
+            self.one_sent().await?;
+        }
+        Ok(())
     }
 
     async fn one_sent(&mut self) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{
 
 use super::access::Access;
 use super::failure::Failure;
-use super::part::Parcel;
+use super::part::Load;
 
 /// How long a signed address is good for. It is used at once; the rest is for clocks that
 /// do not agree.
@@ -30,13 +30,13 @@ type Result<T> = std::result::Result<T, Failure>;
 
 impl Object {
     /// Writes all of it.
-    pub(super) async fn put(&self, parcel: &Parcel) -> Result<()> {
+    pub(super) async fn put(&self, load: Load) -> Result<()> {
         let request = self.access.data.put_object();
         let sent = request
             .bucket(&self.bucket)
             .key(&self.key)
-            .content_length(signed(parcel.len()))
-            .body(parcel.to_stream())
+            .content_length(signed(load.len))
+            .body(load.stream)
             .send()
             .await;
         sent.map_err(|error| Failure::of("PutObject", &error))?;
@@ -51,7 +51,7 @@ impl Object {
         let begun = begun.map_err(|error| Failure::of(OPERATION, &error))?;
         begun
             .upload_id
-            .ok_or_else(|| Failure::of_answer(OPERATION, 200, None))
+            .ok_or_else(|| Failure::odd(OPERATION, "the upload has no name"))
     }
 
     /// Writes one part, by its number from 1.
@@ -59,7 +59,7 @@ impl Object {
         &self,
         upload_id: &str,
         number: i32,
-        parcel: &Parcel,
+        load: Load,
     ) -> Result<CompletedPart> {
         let request = self.access.data.upload_part();
         let sent = request
@@ -67,8 +67,8 @@ impl Object {
             .key(&self.key)
             .upload_id(upload_id)
             .part_number(number)
-            .content_length(signed(parcel.len()))
-            .body(parcel.to_stream())
+            .content_length(signed(load.len))
+            .body(load.stream)
             .send()
             .await;
         let sent = sent.map_err(|error| Failure::of("UploadPart", &error))?;
@@ -151,7 +151,7 @@ impl Object {
         let head = request.bucket(&self.bucket).key(&self.key).send().await;
         let head = head.map_err(|error| Failure::of(OPERATION, &error))?;
         let bytes = head.content_length.and_then(|len| u64::try_from(len).ok());
-        bytes.ok_or_else(|| Failure::of_answer(OPERATION, 200, None))
+        bytes.ok_or_else(|| Failure::odd(OPERATION, "the object has no size"))
     }
 
     /// A request for it that is signed already.

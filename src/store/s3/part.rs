@@ -52,10 +52,6 @@ impl Part {
         self.len += taken as u64;
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.len
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.len >= self.capacity
     }
@@ -70,9 +66,16 @@ impl HandedOver {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn set(&self, handed_over: bool) {
+    pub(super) fn set(&self, handed_over: bool) {
         self.0.store(handed_over, Ordering::Relaxed);
     }
+}
+
+/// The body of one request.
+pub(super) struct Load {
+    pub(super) len: u64,
+    pub(super) stream: ByteStream,
+    pub(super) handed_over: HandedOver,
 }
 
 /// A part on its way, as often as it takes.
@@ -90,20 +93,15 @@ impl Parcel {
         }
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.part.len()
-    }
-
-    /// Whether the service may have all of it already, now and later.
-    pub(super) fn handed_over(&self) -> HandedOver {
-        self.handed_over.clone()
-    }
-
     /// A body that can be sent again.
-    pub(super) fn to_stream(&self) -> ByteStream {
+    pub(super) fn load(&self) -> Load {
         let parcel = self.clone();
         let body = move || SdkBody::from_body_1_x(PartBody::new(parcel.clone()));
-        ByteStream::new(SdkBody::retryable(body))
+        Load {
+            len: self.part.len,
+            stream: ByteStream::new(SdkBody::retryable(body)),
+            handed_over: self.handed_over.clone(),
+        }
     }
 }
 
@@ -117,7 +115,7 @@ impl PartBody {
     fn new(parcel: Parcel) -> Self {
         parcel.handed_over.set(false);
         Self {
-            left: parcel.len(),
+            left: parcel.part.len,
             next: 0,
             parcel,
         }
@@ -171,14 +169,15 @@ mod tests {
         assert_eq!(bytes, "abc");
 
         let parcel = Parcel::new(part);
-        let stream = parcel.to_stream().into_inner();
+        let load = parcel.load();
+        let stream = load.stream.into_inner();
         let again = stream.try_clone().unwrap();
         for mut body in [stream, again] {
             let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!(first.as_ptr(), address);
             let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!(second, "789");
-            assert!(parcel.handed_over().get());
+            assert!(load.handed_over.get());
             assert!(body.frame().await.is_none());
         }
     }
@@ -187,11 +186,11 @@ mod tests {
     async fn memory_is_free_when_the_last_body_is_gone() {
         let memory = Memory::new(1 << 20);
         let parcel = Parcel::new(Part::new(1 << 20, memory.take(1 << 20).await));
-        let stream = parcel.to_stream();
+        let load = parcel.load();
         drop(parcel);
         let soon = std::time::Duration::from_millis(20);
         assert!(tokio::time::timeout(soon, memory.take(1)).await.is_err());
-        drop(stream);
+        drop(load);
         assert!(tokio::time::timeout(soon, memory.take(1)).await.is_ok());
     }
 }

@@ -14,6 +14,7 @@ use super::multipart::Multipart;
 use super::object::Object;
 use super::part::{Parcel, Part};
 use super::part_sizes::PartSizes;
+use super::passing::Passing;
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
 use crate::store::Writer;
@@ -40,12 +41,22 @@ pub(super) struct S3Writer {
     object: Arc<Object>,
     /// Bytes that are still to come, when that is known.
     expected: Option<u64>,
-    filling: Option<Part>,
+    filling: Option<Filling>,
     multipart: Option<Multipart>,
     /// Whether S3 may know of an upload in parts.
     is_begun: bool,
     is_finished: bool,
 }
+
+/// The part that takes what comes in.
+enum Filling {
+    /// In memory, until it is full.
+    Kept(Part),
+    /// On its way already.
+    Passed(Passing),
+}
+
+type Tried<T> = std::result::Result<T, Failure>;
 
 impl S3Writer {
     pub(super) fn new(plan: Plan, image_bytes: Option<u64>) -> Self {
@@ -60,70 +71,113 @@ impl S3Writer {
         }
     }
 
-    /// A part to be filled, once there is memory for it.
-    async fn new_part(&mut self) -> Result<Part> {
-        let capacity = self.next_capacity()?;
+    /// Takes from the front of `bytes` what fits into one part.
+    async fn fill(&mut self, bytes: &mut Bytes) -> Result<()> {
+        if let Some(full) = self.filling.take_if(|filling| filling.is_full()) {
+            self.dispatch(full).await.map_err(Failure::writing)?;
+        }
+        let mut filling = match self.filling.take() {
+            Some(filling) => filling,
+            None => self.next_part().await?,
+        };
+        match (&mut filling, &mut self.multipart) {
+            (Filling::Kept(part), _) => part.fill(bytes),
+            (Filling::Passed(passing), Some(multipart)) => {
+                let filled = multipart.fill(passing, bytes).await;
+                filled.map_err(Failure::writing)?;
+            }
+            (Filling::Passed(_), None) => return Err(Error::internal("a part of no upload")),
+        }
+        self.filling = Some(filling);
+        Ok(())
+    }
+
+    /// A part to be filled. Without memory for it, it is passed on as it comes if its length
+    /// is certain; else it waits for memory.
+    async fn next_part(&mut self) -> Result<Filling> {
+        let number = self.multipart.as_ref().map_or(1, Multipart::next_number);
+        let planned = self.plan.sizes.of(number).ok_or_else(too_many_parts)?;
+        let left = self.expected.filter(|left| *left > 0);
+        let len = match left {
+            Some(left) if number == 1 && left <= self.plan.single_put_bytes => left,
+            Some(left) => planned.min(left),
+            None => planned,
+        };
+        match self.plan.memory.try_take(len) {
+            Some(memory) => Ok(Filling::Kept(Part::new(len, memory))),
+            None if left.is_some() => self.pass(len).await.map_err(Failure::writing),
+            None => self.wait_for(len).await.map_err(Failure::writing),
+        }
+    }
+
+    async fn pass(&mut self, len: u64) -> Tried<Filling> {
+        let multipart = self.multipart().await?;
+        Ok(Filling::Passed(multipart.pass(len).await?))
+    }
+
+    async fn wait_for(&mut self, len: u64) -> Tried<Filling> {
         let memory = self.plan.memory.clone();
-        let taken = memory.take(capacity);
+        let taken = memory.take(len);
         let taken = match &mut self.multipart {
             None => taken.await,
             // A part that fails need not be waited for.
-            Some(multipart) => multipart.meanwhile(taken).await.map_err(Failure::writing)?,
+            Some(multipart) => multipart.meanwhile(taken).await?,
         };
-        Ok(Part::new(capacity, taken))
+        Ok(Filling::Kept(Part::new(len, taken)))
     }
 
-    /// Bytes that the next part is to have.
-    fn next_capacity(&self) -> Result<u64> {
-        let number = self.multipart.as_ref().map_or(1, Multipart::next_number);
-        let planned = self.plan.sizes.of(number).ok_or_else(too_many_parts)?;
-        Ok(match self.expected {
-            Some(bytes) if number == 1 && bytes <= self.plan.single_put_bytes => bytes.max(1),
-            Some(bytes) if bytes > 0 => planned.min(bytes),
-            _ => planned,
-        })
+    /// Sends a part that is not the whole image.
+    async fn dispatch(&mut self, filling: Filling) -> Tried<()> {
+        match filling {
+            Filling::Kept(part) => self.multipart().await?.send(part).await,
+            Filling::Passed(_) => Ok(()),
+        }
     }
 
-    /// Sends a part that is full, now that it cannot be the whole image.
-    async fn send_part(&mut self, part: Part) -> std::result::Result<(), Failure> {
-        if self.multipart.is_none() {
-            self.is_begun = true;
-            let upload_id = self
-                .in_bucket(|object| async move { object.begin().await })
-                .await?;
-            let object = Arc::clone(&self.object);
-            let multipart = Multipart::new(object, upload_id, self.plan.parts_at_once);
-            self.multipart = Some(multipart);
+    /// The upload in parts, begun if need be.
+    async fn multipart(&mut self) -> Tried<&mut Multipart> {
+        let multipart = match self.multipart.take() {
+            Some(multipart) => multipart,
+            None => {
+                self.is_begun = true;
+                let begin = |object: Arc<Object>| async move { object.begin().await };
+                let upload_id = self.in_bucket(begin).await?;
+                let object = Arc::clone(&self.object);
+                Multipart::new(object, upload_id, self.plan.parts_at_once)
+            }
+        };
+        Ok(self.multipart.insert(multipart))
+    }
+
+    async fn finish(&mut self) -> Tried<()> {
+        let last = self.filling.take();
+        if let Some(filling) = last {
+            if self.multipart.is_some() {
+                self.dispatch(filling).await?;
+            } else if let Filling::Kept(part) = filling {
+                return self.put(part).await;
+            }
         }
         match &mut self.multipart {
-            Some(multipart) => multipart.send(part).await,
-            None => Ok(()),
+            Some(multipart) => multipart.complete().await,
+            None => self.put(Part::empty()).await,
         }
     }
 
-    async fn finish(&mut self) -> std::result::Result<(), Failure> {
-        let last = self.filling.take();
-        let Some(multipart) = &mut self.multipart else {
-            let whole = Parcel::new(last.unwrap_or_else(Part::empty));
-            let put = |object: Arc<Object>| {
-                let whole = whole.clone();
-                async move { object.put(&whole).await }
-            };
-            return self.in_bucket(put).await;
+    /// Sends the whole image.
+    async fn put(&self, part: Part) -> Tried<()> {
+        let whole = Parcel::new(part);
+        let put = |object: Arc<Object>| {
+            let load = whole.load();
+            async move { object.put(load).await }
         };
-        if let Some(part) = last {
-            multipart.send(part).await?;
-        }
-        multipart.complete().await
+        self.in_bucket(put).await
     }
 
     /// Asks for something, and once more when the bucket had to be made for it.
-    async fn in_bucket<T, F>(
-        &self,
-        ask: impl Fn(Arc<Object>) -> F,
-    ) -> std::result::Result<T, Failure>
+    async fn in_bucket<T, F>(&self, ask: impl Fn(Arc<Object>) -> F) -> Tried<T>
     where
-        F: Future<Output = std::result::Result<T, Failure>>,
+        F: Future<Output = Tried<T>>,
     {
         match ask(Arc::clone(&self.object)).await {
             Err(failure) if self.plan.creates_bucket && failure.is_no_bucket() => {
@@ -135,7 +189,7 @@ impl S3Writer {
     }
 
     /// Removes what S3 has; nothing is to be removed twice.
-    async fn remove(&mut self) -> std::result::Result<(), Failure> {
+    async fn remove(&mut self) -> Tried<()> {
         self.filling = None;
         match self.multipart.take() {
             Some(multipart) => multipart.abort().await,
@@ -145,20 +199,21 @@ impl S3Writer {
     }
 }
 
+impl Filling {
+    fn is_full(&self) -> bool {
+        match self {
+            Filling::Kept(part) => part.is_full(),
+            Filling::Passed(passing) => passing.is_full(),
+        }
+    }
+}
+
 #[async_trait(?Send)]
 impl Writer for S3Writer {
     async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
-            if let Some(part) = self.filling.take_if(|part| part.is_full()) {
-                self.send_part(part).await.map_err(Failure::writing)?;
-            }
-            let mut part = match self.filling.take() {
-                Some(part) => part,
-                None => self.new_part().await?,
-            };
             let before = bytes.len();
-            part.fill(&mut bytes);
-            self.filling = Some(part);
+            self.fill(&mut bytes).await?;
             let taken = (before - bytes.len()) as u64;
             self.expected = self.expected.map(|left| left.saturating_sub(taken));
         }

@@ -1,12 +1,12 @@
 //! A backend that refuses, cuts and stalls: a clear answer, and nothing left behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::line::{Fate, Line};
 use super::{Bucket, MIB};
 use crate::support::eventually;
+use crate::support::gate::{Gate, Mode, Way};
 use crate::support::http::{Connection, Request};
 use crate::support::pattern;
 use crate::support::server::Server;
@@ -21,6 +21,34 @@ fn assert_nothing_left(bucket: &Bucket, id: &str) {
     let contents = bucket.contents();
     assert!(contents.uploads.is_empty(), "{contents:?}");
     assert!(!contents.objects.contains_key(id), "{contents:?}");
+}
+
+/// Does something while every connection is cut after so many bytes.
+fn while_cutting(gate: &Gate, way: Way, after_bytes: u64, act: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                if !gate.is_cut_pending(way) {
+                    gate.cut(way, after_bytes);
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let _over = Over(&is_over);
+        act();
+    });
+    // Out of reach.
+    gate.cut(way, u64::MAX);
+}
+
+/// Ends the cutting, also when a test fails in it.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Begins an upload of which not everything will come.
@@ -98,18 +126,12 @@ fn a_delete_during_an_upload_stops_it_at_once() {
 #[test]
 fn a_connection_that_is_cut_in_a_part_is_made_again() {
     let bucket = Bucket::new("cut-once");
-    let line = Line::to(&bucket.service.url);
-    let server = bucket.node_over(&line).start();
-    let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
-    // Two are cut: fewer than the times that a part is sent, should both have the same.
-    line.set(move || match counted.fetch_add(1, Ordering::Relaxed) {
-        1 | 2 => Fate::CutRequests(3_000_000),
-        _ => Fate::Whole,
-    });
+    let gate = bucket.gate();
+    let server = bucket.node_behind(&gate).start();
+    gate.cut(Way::Up, 3_000_000);
     let data = pattern(LARGE, 1);
     let id = server.upload(&[], &data);
-    assert!(connections.load(Ordering::Relaxed) > 3);
+    assert!(!gate.is_cut_pending(Way::Up));
     assert!(server.download(&id).expect(200).body == data);
     assert_eq!(bucket.contents().objects[&id].parts, 4);
 }
@@ -117,87 +139,91 @@ fn a_connection_that_is_cut_in_a_part_is_made_again() {
 #[test]
 fn a_backend_that_always_cuts_kills_the_image() {
     let bucket = Bucket::new("always-cut");
-    let line = Line::to(&bucket.service.url);
-    let server = bucket.node_over(&line).start();
-    line.set(|| Fate::CutRequests(3_000_000));
+    let gate = bucket.gate();
+    let server = bucket.node_behind(&gate).start();
     let id = server.reserve();
-    server
-        .request(&put_data(&id, &[], &pattern(LARGE, 1)))
-        .expect(503);
+    while_cutting(&gate, Way::Up, 1_000_000, || {
+        let put = put_data(&id, &[], &pattern(LARGE, 1));
+        server.request(&put).expect(503);
+    });
     assert_eq!(server.status_of(&id), "killed");
-    line.set(|| Fate::Whole);
     assert_nothing_left(&bucket, &id);
 }
 
 #[test]
 fn a_backend_that_stalls_kills_the_image_and_is_cleaned_when_it_is_back() {
     let bucket = Bucket::new("stalled");
-    let line = Line::to(&bucket.service.url);
-    let setup = bucket.node_over(&line);
+    let gate = bucket.gate();
+    let setup = bucket.node_behind(&gate);
     let server = setup
         .option_in("glance_store", "s3_store_response_timeout", 1)
         .start();
-    line.set(|| Fate::StopRequests(2_000_000));
     let id = server.reserve();
-    let began = Instant::now();
-    server
-        .request(&put_data(&id, &[], &pattern(LARGE, 1)))
-        .expect(503);
-    assert!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
-    assert!(
-        server.log().contains("no answer for 1 s"),
-        "{}",
-        server.log()
-    );
-    assert_eq!(server.status_of(&id), "killed");
-    line.set(|| Fate::Whole);
+    let _client = begin(&server, &id, &pattern(LARGE, 1));
+    eventually("a part is under way", || {
+        (gate.passed_bytes(Way::Up) > 2_000_000).then_some(())
+    });
+    gate.set(Mode::Silent);
+    eventually("the image is killed", || {
+        (server.status_of(&id) == "killed").then_some(())
+    });
+    eventually("the cause is in the log", || {
+        server.log().contains("no answer for 1 s").then_some(())
+    });
+    gate.set(Mode::Open);
+    assert_nothing_left(&bucket, &id);
+}
+
+#[test]
+fn a_backend_that_is_away_is_said_at_once() {
+    let bucket = Bucket::new("away");
+    let gate = bucket.gate();
+    let server = bucket.node_behind(&gate).start();
+    let id = server.upload(&[], &pattern(LARGE, 1));
+    gate.set(Mode::Closed);
+    server.request(&Request::get(&image_path(&id))).expect(503);
+    let other = server.reserve();
+    server.request(&put_data(&other, &[], b"data")).expect(503);
+    // What is deleted while S3 is away is removed when it is back.
+    server.remove(&id).expect(200);
+    gate.set(Mode::Open);
     assert_nothing_left(&bucket, &id);
 }
 
 #[test]
 fn a_download_goes_on_where_it_was_cut() {
     let bucket = Bucket::new("cut-answers");
-    let line = Line::to(&bucket.service.url);
-    let server = bucket.node_over(&line).start();
+    let gate = bucket.gate();
+    let server = bucket.node_behind(&gate).start();
     let data = pattern(LARGE, 1);
     let id = server.upload(&[], &data);
-    let mut cuts: Vec<usize> = (0..8).map(|cut| 400_000 + cut * 333_333).collect();
-    line.set(move || cuts.pop().map_or(Fate::Whole, Fate::CutAnswers));
-    assert!(server.download(&id).expect(200).body == data);
-    let resumed = server.log().matches("asked for the rest").count();
-    assert!(resumed >= 4, "{resumed}");
+    let before = gate.connections();
+    while_cutting(&gate, Way::Down, 400_000, || {
+        assert!(server.download(&id).expect(200).body == data);
+    });
+    let resumed = gate.connections() - before;
+    assert!(resumed > 10, "{resumed}");
 }
 
 #[test]
 fn a_download_goes_on_with_the_same_object_or_not_at_all() {
     let bucket = Bucket::new("swapped");
-    let line = Line::to(&bucket.service.url);
-    let server = bucket.node_over(&line).start();
-    let id = server.upload(&[], &pattern(900_000, 1));
-    let (swapping, key) = (bucket.clone(), id.clone());
-    let mut cuts = 0;
-    line.set(move || {
-        cuts += 1;
-        match cuts {
-            1 => Fate::CutAnswers(400_000),
-            _ => {
-                // As long as the image, and something else.
-                swapping.overwrite(&key, &pattern(900_000, 2));
-                Fate::Whole
-            }
-        }
-    });
+    let gate = bucket.gate();
+    let server = bucket.node_behind(&gate).start();
+    let id = server.upload(&[], &pattern(LARGE, 1));
+    let mut connection = server.connect();
     let get = Request::get(&image_path(&id));
-    assert!(server.connect().exchange(&get).is_err());
-    assert!(
-        server.log().contains("PreconditionFailed"),
-        "{}",
-        server.log()
-    );
+    connection.send(&get).expect("sent");
+    let len = connection.read_head().expect("a head").header("content-length").map(str::to_owned);
+    assert_eq!(len, Some(LARGE.to_string()));
+    // Nobody reads on, so the rest is still in S3 when another object takes its place.
+    bucket.overwrite(&id, &pattern(LARGE, 2));
+    gate.set(Mode::Closed);
+    gate.set(Mode::Open);
+    assert!(connection.read_bytes(LARGE).is_err());
+    eventually("the cause is in the log", || {
+        server.log().contains("PreconditionFailed").then_some(())
+    });
 }
 
 #[test]

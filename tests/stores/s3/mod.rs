@@ -3,10 +3,12 @@
 //! * `store`: the driver by itself, on the runtimes it is used on.
 //! * `node`: the program with images in S3: what clients see, and what is in the bucket.
 //! * `faults`: a backend that stalls, cuts and refuses.
+//! * `memory`: many uploads at a time.
 
 mod faults;
-mod line;
+mod memory;
 mod node;
+mod sink;
 mod store;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use glance::net::outgoing::TlsOptions;
 use glance::store::{BucketUrl, Checksums, S3StoreOptions};
 use serde::Deserialize;
 
-use self::line::Line;
+use crate::support::gate::Gate;
 use crate::support::backends::swift::{Account, Swift, SwiftHandle};
 use crate::support::backends::{address_of, tool};
 use crate::support::http::{Connection, Request, Response};
@@ -93,9 +95,14 @@ impl Bucket {
         self.node_at(&self.service.url)
     }
 
-    /// One that reaches S3 over a line.
-    fn node_over(&self, line: &Line) -> Setup {
-        self.node_at(&line.url())
+    /// A gate before S3.
+    fn gate(&self) -> Gate {
+        Gate::before(address_of(&self.service.url))
+    }
+
+    /// A node that reaches S3 through a gate.
+    fn node_behind(&self, gate: &Gate) -> Setup {
+        self.node_at(&gate.url(&self.service.url))
     }
 
     fn node_at(&self, url: &str) -> Setup {

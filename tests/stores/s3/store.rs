@@ -102,7 +102,8 @@ async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result
 fn uploads_share_memory_that_is_too_small_for_them() {
     const UPLOADS: u64 = 24;
     let bucket = Bucket::new("tight");
-    // Room for two parts, of which every upload has three.
+    // Room for two parts, of which every upload has three. Where the length is known, a part
+    // is passed on for want of memory; where it is not, it waits.
     let options = S3StoreOptions {
         upload_memory_bytes: 10 * MIB,
         ..bucket.options()
@@ -123,6 +124,42 @@ fn uploads_share_memory_that_is_too_small_for_them() {
             upload.expect("an upload that comes to its end");
         }
     });
+}
+
+#[test]
+fn uploads_without_memory_conform() {
+    for checksums in [Checksums::WhenRequired, Checksums::WhenSupported] {
+        let bucket = Bucket::new("passed");
+        let store = store(S3StoreOptions {
+            upload_memory_bytes: 5 * MIB,
+            checksums,
+            ..bucket.options()
+        });
+        on_worker(async move {
+            // Takes all of the memory, and keeps it.
+            let (image, upload) = upload();
+            let mut hog = store.create(&image, &upload, None).await.unwrap();
+            hog.write(Bytes::from_static(b"x")).await.unwrap();
+            for len in [1, 1_000_000, 11 * MIB as usize] {
+                let data = Bytes::from(pattern(len, 1));
+                let location = put(&store, &data, true).await;
+                assert!(read(&store, &location, len as u64).await.unwrap() == data);
+                store.delete(&location).await.unwrap();
+            }
+            // One that is given up in the middle of a part.
+            let (image, upload) = super::store::upload();
+            let hint = Some(11 * MIB);
+            let mut writer = store.create(&image, &upload, hint).await.unwrap();
+            writer
+                .write(Bytes::from(pattern(MIB as usize, 2)))
+                .await
+                .unwrap();
+            writer.abort().await.unwrap();
+            hog.abort().await.unwrap();
+        });
+        assert_empty(&bucket);
+        assert_eq!(bucket.segments(), [""; 0]);
+    }
 }
 
 #[test]
