@@ -74,7 +74,7 @@ mod tests {
         let mut number = 0u8;
         let mut expected = Vec::new();
         for len in pieces {
-            number += 1;
+            number = number.wrapping_add(1);
             let piece = vec![number; *len];
             expected.extend_from_slice(&piece);
             parcels.add(piece.into());

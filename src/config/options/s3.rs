@@ -77,7 +77,7 @@ options! {
     ];
     /// Memory for parts on their way to S3, all uploads together. An upload that finds none left waits, and its
     /// client with it. No part can be larger than this.
-    s3_store_upload_memory: u64 = "128", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
+    s3_store_upload_memory: u64 = "64", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
     /// Checksums that S3 is to check besides the one that is compared end to end: when_required (many services other
     /// than Amazon's refuse more), or when_supported.
     s3_store_checksums: S3Checksums = "when_required", Choice(&[

@@ -159,14 +159,16 @@ fn a_backend_that_stalls_kills_the_image_and_is_cleaned_when_it_is_back() {
         .option_in("glance_store", "s3_store_response_timeout", 1)
         .start();
     let id = server.reserve();
-    let _client = begin(&server, &id, &pattern(LARGE, 1));
-    eventually("a part is under way", || {
-        (gate.passed_bytes(Way::Up) > 2_000_000).then_some(())
+    thread::scope(|scope| {
+        let put = || server.request(&put_data(&id, &[], &pattern(2 * LARGE, 1)));
+        let put = scope.spawn(put);
+        eventually("a part is under way", || {
+            (gate.passed_bytes(Way::Up) > 2_000_000).then_some(())
+        });
+        gate.set(Mode::Silent);
+        put.join().expect("an answer").expect(503);
     });
-    gate.set(Mode::Silent);
-    eventually("the image is killed", || {
-        (server.status_of(&id) == "killed").then_some(())
-    });
+    assert_eq!(server.status_of(&id), "killed");
     eventually("the cause is in the log", || {
         server.log().contains("no answer for 1 s").then_some(())
     });
@@ -198,11 +200,11 @@ fn a_download_goes_on_where_it_was_cut() {
     let data = pattern(LARGE, 1);
     let id = server.upload(&[], &data);
     let before = gate.connections();
-    while_cutting(&gate, Way::Down, 400_000, || {
+    while_cutting(&gate, Way::Down, 1_500_000, || {
         assert!(server.download(&id).expect(200).body == data);
     });
     let resumed = gate.connections() - before;
-    assert!(resumed > 10, "{resumed}");
+    assert!(resumed >= 10, "{resumed}");
 }
 
 #[test]
@@ -214,7 +216,11 @@ fn a_download_goes_on_with_the_same_object_or_not_at_all() {
     let mut connection = server.connect();
     let get = Request::get(&image_path(&id));
     connection.send(&get).expect("sent");
-    let len = connection.read_head().expect("a head").header("content-length").map(str::to_owned);
+    let len = connection
+        .read_head()
+        .expect("a head")
+        .header("content-length")
+        .map(str::to_owned);
     assert_eq!(len, Some(LARGE.to_string()));
     // Nobody reads on, so the rest is still in S3 when another object takes its place.
     bucket.overwrite(&id, &pattern(LARGE, 2));

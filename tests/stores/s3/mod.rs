@@ -6,9 +6,7 @@
 //! * `memory`: many uploads at a time.
 
 mod faults;
-mod memory;
 mod node;
-mod sink;
 mod store;
 
 use std::collections::BTreeMap;
@@ -20,9 +18,9 @@ use glance::net::outgoing::TlsOptions;
 use glance::store::{BucketUrl, Checksums, S3StoreOptions};
 use serde::Deserialize;
 
-use crate::support::gate::Gate;
 use crate::support::backends::swift::{Account, Swift, SwiftHandle};
 use crate::support::backends::{address_of, tool};
+use crate::support::gate::Gate;
 use crate::support::http::{Connection, Request, Response};
 use crate::support::server::Setup;
 
