@@ -3,7 +3,6 @@
 //! * `store`: the driver by itself, on the runtimes it is used on.
 //! * `node`: the program with images in S3: what clients see, and what is in the bucket.
 //! * `faults`: a backend that stalls, cuts and refuses.
-//! * `memory`: many uploads at a time.
 
 mod faults;
 mod node;
