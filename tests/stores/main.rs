@@ -2,6 +2,7 @@
 //!
 //! * `backends`: the servers themselves do what the other tests take for granted.
 //! * `harness`: so do the scripted origin and the gate, which bring the faults.
+//! * `http`: images that HTTP servers hold, and sources that clients name.
 //! * `s3`: images in S3.
 
 #[path = "../support/mod.rs"]
@@ -9,4 +10,5 @@ mod support;
 
 mod backends;
 mod harness;
+mod http;
 mod s3;
