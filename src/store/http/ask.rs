@@ -118,3 +118,75 @@ fn not_to_be_named() -> Error {
     let message = "The source of the image has an address that may not be reached.";
     Error::new(Kind::Invalid, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Response;
+
+    use super::*;
+    use crate::image::Listed;
+    use crate::net::outgoing::{ClientOptions, Reach, TlsOptions, client_config};
+
+    fn asker() -> Asker {
+        let client = Client::new(ClientOptions {
+            connect_timeout: Duration::ZERO,
+            answer_timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            reach: Reach::Any,
+            tls: client_config(&TlsOptions::default()).unwrap(),
+        });
+        let ports = Listed {
+            allowed: vec![80, 443],
+            disallowed: Vec::new(),
+        };
+        Asker {
+            client,
+            max_redirects: 1,
+            rules: SourceRules {
+                ports,
+                ..SourceRules::default()
+            },
+            allows_localhost: false,
+        }
+    }
+
+    fn next(from: &str, to: Option<&str>) -> Option<(String, bool)> {
+        let mut response = Response::builder().status(302);
+        if let Some(to) = to {
+            response = response.header(LOCATION, to);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        let next = asker().next(&HttpUri::parse(from).unwrap(), &head).ok()?;
+        let has_credentials = next.expose_credentials().is_some();
+        Some((next.expose_without_credentials(), has_credentials))
+    }
+
+    #[test]
+    fn credentials_stay_with_their_server() {
+        let from = "http://u:p@h/a/b";
+        let own = |uri: &str| Some((uri.to_owned(), true));
+        assert_eq!(next(from, Some("c")), own("http://h:80/a/c"));
+        assert_eq!(next(from, Some("/c?d")), own("http://h:80/c?d"));
+        assert_eq!(next(from, Some("http://H:80/c")), own("http://h:80/c"));
+        let others = |uri: &str| Some((uri.to_owned(), false));
+        assert_eq!(next(from, Some("//i/c")), others("http://i:80/c"));
+        assert_eq!(next(from, Some("https://h/c")), others("https://h:443/c"));
+    }
+
+    #[test]
+    fn not_everywhere_is_followed_to() {
+        for to in [
+            "http://h/",
+            "https://h:8080/",
+            "file:///etc/passwd",
+            "gopher://h/",
+            "https://",
+            "https://①②⑦.1.",
+        ] {
+            assert_eq!(next("https://h/", Some(to)), None, "{to}");
+        }
+        assert_eq!(next("https://h/", None), None);
+    }
+}
