@@ -1,5 +1,5 @@
-//! Small requests without the network: one page out of 100,000 images, a page as JSON, and the
-//! metadata of an image from and to headers.
+//! Small requests without the network: one page out of 100,000 images, and the metadata of
+//! an image from and to headers.
 //!
 //! `taskset -c 1 cargo bench --bench query`. Before criterion's figures it prints the slowest
 //! form of each list, over all orders, directions and markers; `--bench query -- slowest` stops
@@ -15,7 +15,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use glance::image::{ImageId, Query, SortKey};
 use glance::registry::{Registry, SledOptions, SledRegistry};
-use glance::wire::{MetaReader, Spelling, read_meta, write_listing, write_meta};
+use glance::wire::{MetaReader, Spelling, read_meta, write_meta};
 use http::HeaderMap;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -98,17 +98,6 @@ fn pages(bench: &mut Criterion, runtime: &Runtime, registry: &SledRegistry) {
     }
 }
 
-/// A page of images as JSON.
-fn listings(bench: &mut Criterion) {
-    let images: Vec<_> = (0..25).map(image).collect();
-    let mut all = bench.benchmark_group("listing of 25 images");
-    for (name, detailed) in [("index", false), ("detail", true)] {
-        all.bench_function(name, |b| {
-            b.iter(|| write_listing(black_box(&images).iter(), detailed, None));
-        });
-    }
-}
-
 fn headers(bench: &mut Criterion) {
     let image = image(4_711);
     let mut written = HeaderMap::new();
@@ -143,7 +132,6 @@ fn main() {
     }
     let mut bench = Criterion::default().configure_from_args();
     pages(&mut bench, &runtime, &registry);
-    listings(&mut bench);
     headers(&mut bench);
     bench.final_summary();
 }

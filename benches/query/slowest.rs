@@ -5,74 +5,55 @@ use std::time::{Duration, Instant};
 
 use glance::image::{ImageId, Query, SortDirection, SortKey};
 
-/// How often each form of a list is asked for, to find the slowest.
-const TRIALS: usize = 50;
+/// How often each form of a list is asked for.
+const TIMES: usize = 300;
 
-/// How often the slowest is asked for then.
-const TIMES: usize = 2_000;
-
-/// What the form of a list takes that takes longest.
+/// One form of a list and the time within which 99 of 100 are answered.
 pub struct Slowest {
     pub p50: Duration,
     pub p99: Duration,
     pub form: String,
 }
 
-/// Finds the form of a list that takes longest. `ask` answers it; `markers` are images to
-/// begin behind, each with what to call it.
+/// The form of a list with the longest p99. `ask` answers it; `markers` are images to begin
+/// behind, each with what to call it.
 pub fn slowest(
     list: &Query,
     markers: &[(&str, ImageId)],
     mut ask: impl FnMut(&Query),
 ) -> Option<Slowest> {
-    let trials = forms(list, markers).into_iter().map(|(form, query)| {
-        let p50 = percentile(&times(TRIALS, || ask(&query)), 50);
-        (p50, form, query)
-    });
-    let (_, form, query) = trials.max_by_key(|(p50, ..)| *p50)?;
-    let times = times(TIMES, || ask(&query));
-    Some(Slowest {
-        p50: percentile(&times, 50),
-        p99: percentile(&times, 99),
-        form,
-    })
-}
-
-/// Every order, direction and place to begin at.
-fn forms(list: &Query, markers: &[(&str, ImageId)]) -> Vec<(String, Query)> {
-    let mut begins = vec![("the start", None)];
-    begins.extend(markers.iter().map(|(name, id)| (*name, Some(*id))));
+    let from = [("the start", None)].into_iter();
+    let from: Vec<_> = from
+        .chain(markers.iter().map(|(name, id)| (*name, Some(*id))))
+        .collect();
     let mut forms = Vec::new();
     for sort_key in SortKey::ALL {
         for sort_direction in [SortDirection::Ascending, SortDirection::Descending] {
-            for (begin, marker) in begins.iter().copied() {
+            for (place, marker) in &from {
                 let query = Query {
                     sort_key,
                     sort_direction,
-                    marker,
+                    marker: *marker,
                     ..list.clone()
                 };
-                let form = format!("{} {sort_direction:?} from {begin}", sort_key.as_str());
-                forms.push((form, query));
+                let (p50, p99) = percentiles(|| ask(&query));
+                let form = format!("{} {sort_direction:?} from {place}", sort_key.as_str());
+                forms.push(Slowest { p50, p99, form });
             }
         }
     }
-    forms
+    forms.into_iter().max_by_key(|form| form.p99)
 }
 
-/// How long each of several calls takes, ascending.
-fn times(count: usize, mut call: impl FnMut()) -> Vec<Duration> {
-    let time = |_| {
-        let begun = Instant::now();
-        call();
-        begun.elapsed()
-    };
-    let mut times: Vec<Duration> = (0..count).map(time).collect();
+/// Half of the times are within the first, 99 of 100 within the second.
+fn percentiles(mut ask: impl FnMut()) -> (Duration, Duration) {
+    let mut times: Vec<Duration> = (0..TIMES)
+        .map(|_| {
+            let begun = Instant::now();
+            ask();
+            begun.elapsed()
+        })
+        .collect();
     times.sort_unstable();
-    times
-}
-
-fn percentile(ascending: &[Duration], percent: usize) -> Duration {
-    let position = ascending.len() * percent / 100;
-    ascending.get(position).copied().unwrap_or_default()
+    (times[TIMES / 2], times[TIMES * 99 / 100])
 }

@@ -20,9 +20,10 @@ use super::pool::Sender;
 use super::target::{Target, prepare};
 use crate::transfer::Frames;
 
-/// How long a server may take to ask for a body before it is sent unasked: some never ask
-/// (RFC 9110, 10.1.1).
-const CONTINUE_LIMIT: Duration = Duration::from_secs(1);
+/// How long a server may take to ask for a body before it is sent unasked (RFC 9110, 10.1.1).
+/// Long, since what a busy server says later can no longer be mended, and since servers that
+/// never ask are hard to find.
+const CONTINUE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a server says to the head of a request.
 pub enum Begun {
@@ -98,7 +99,7 @@ impl Client {
                     Err(failure) => return Err(failure.into_error().into()),
                 },
                 () = asked.notified() => {}
-                () = tokio::time::sleep(CONTINUE_LIMIT) => {}
+                () = tokio::time::sleep(CONTINUE_LIMIT.min(self.answer_timeout())) => {}
             }
             return Ok(Begun::Wanted(Sending {
                 client: self.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
 
 use super::errors::{SwiftError, SwiftResult};
@@ -196,7 +197,12 @@ impl Session {
     pub(super) async fn call(&self, call: &Call) -> SwiftResult<Response<Bytes>> {
         let mut attempts = Attempts::begin(call.what, &self.account).await?;
         loop {
-            let request = self.request(call, &attempts.access, full(call.body.clone()))?;
+            let mut request = self.request(call, &attempts.access, full(call.body.clone()))?;
+            if call.method == Method::PUT {
+                // Swift wants it for no bytes too, where the HTTP library has none.
+                let length = call.body.len().into();
+                request.headers_mut().insert(CONTENT_LENGTH, length);
+            }
             let sent = self.account.client.ask(request, MOST_ANSWER_BYTES).await;
             if let Some(answer) = attempts.judge(sent).await? {
                 return Ok(answer);
