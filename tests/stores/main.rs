@@ -4,6 +4,7 @@
 //! * `harness`: so do the scripted origin and the gate, which bring the faults.
 //! * `http`: images that HTTP servers hold, and sources that clients name.
 //! * `s3`: images in S3.
+//! * `swift`: images in Swift.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,3 +13,4 @@ mod backends;
 mod harness;
 mod http;
 mod s3;
+mod swift;
