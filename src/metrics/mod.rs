@@ -1,6 +1,6 @@
 //! Every metric of the node, in one table.
 //!
-//! Labels come from closed sets only: routes, methods, status classes, stores. An image, a
+//! Labels come from closed sets only: routes, methods, status classes, stores, workers. An image, a
 //! tenant or a path as a label would let clients fill the memory (one series each).
 
 mod handles;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -66,7 +66,7 @@ const TABLE: &[Metric] = &[
         name: CONNECTIONS,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Open connections of clients.",
+        help: "Open connections of clients, by worker.",
     },
     Metric {
         name: TRANSFER_BYTES,
@@ -213,18 +213,28 @@ pub fn plain_request(route: &'static str, method: &'static str, status: u16, too
     handles::request(route, method, status, took);
 }
 
-/// One client connection; dropped when it ends.
-pub struct OpenConnection(());
+/// The connections of one worker.
+pub struct WorkerConnections(Gauge);
 
-/// A connection was accepted.
-pub fn connection_opens() -> OpenConnection {
-    gauge!(CONNECTIONS).increment(1.0);
-    OpenConnection(())
+impl WorkerConnections {
+    /// Those of the worker with this number, from 0.
+    pub fn of(worker: usize) -> Self {
+        Self(gauge!(CONNECTIONS, "worker" => worker.to_string()))
+    }
+
+    /// It has one more.
+    pub fn opens(&self) -> OpenConnection {
+        self.0.increment(1.0);
+        OpenConnection(self.0.clone())
+    }
 }
+
+/// One client connection; dropped when it ends.
+pub struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        gauge!(CONNECTIONS).decrement(1.0);
+        self.0.decrement(1.0);
     }
 }
 

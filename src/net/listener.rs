@@ -26,27 +26,12 @@ pub struct ListenOptions {
     pub keepalive_idle: Duration,
 }
 
-/// A listening socket that shares its address with those of the other workers: the kernel
-/// spreads connections over them (SO_REUSEPORT).
+/// A listening socket.
 ///
 /// # Errors
 /// [`ListenError`] with the address: in use, not ours, not allowed.
 pub fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket, ListenError> {
     listen(address, options).map_err(|cause| ListenError { address, cause })
-}
-
-/// Whether nobody listens there yet. Sockets that share an address would share it with those
-/// of another process too, and each would get half of the other's clients.
-///
-/// # Errors
-/// [`ListenError`] when the address is in use, not ours, or not allowed.
-pub fn check_free(address: SocketAddr) -> Result<(), ListenError> {
-    let claim = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&SockAddr::from(address))
-    };
-    claim().map_err(|cause| ListenError { address, cause })
 }
 
 fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
@@ -57,7 +42,6 @@ fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
     )?;
     // For a restart while old connections linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }

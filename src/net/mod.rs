@@ -18,5 +18,5 @@ pub use body::ResponseBody;
 pub use completion::Completion;
 pub use connection::{Connection, ConnectionSettings, Handler, serve};
 pub use head_guard::Violation;
-pub use listener::{ListenError, ListenOptions, bind, check_free};
+pub use listener::{ListenError, ListenOptions, bind};
 pub use plain::{PlainHandler, PlainRequest};

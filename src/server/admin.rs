@@ -9,18 +9,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
+use super::acceptor::accept;
 use super::build::App;
-use super::listeners::Listeners;
+use super::listener::Listener;
 use super::settings;
 use super::start_error::StartError;
-use super::worker::{ACCEPT_RETRY, accept};
 use crate::api::{AdminDoor, Frame};
 use crate::log;
 use crate::net::{self, ConnectionSettings};
 use crate::transfer::Blocking;
 
 /// Serves the operator's door until the process ends.
-pub(super) fn start(app: &App, mut listeners: Listeners) -> Result<(), StartError> {
+pub(super) fn start(app: &App, listener: Listener) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -30,16 +30,13 @@ pub(super) fn start(app: &App, mut listeners: Listeners) -> Result<(), StartErro
     let blocking = app.blocking();
     let connection = settings::connection(&app.config);
     let frame = settings::frame(&app.config, false);
-    let address = listeners.address;
+    let Listener { address, socket } = listener;
     let room = Arc::new(Semaphore::new(app.config.listen.admin_max_connections));
     let run = move || {
         let handler = Rc::new(Frame::new(
             AdminDoor::new(service, health, disable_by_file),
             frame,
         ));
-        let Some(socket) = listeners.sockets.pop() else {
-            return;
-        };
         let serve = serve(socket, handler, connection, blocking, room);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
@@ -62,14 +59,7 @@ async fn serve(
     // Never told to drain: while the node drains, this is where one sees that it does.
     let (_never, drain) = watch::channel(false);
     loop {
-        let (stream, peer, permit) = match accept(&listener, &room).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "an operator's connection could not be accepted");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
+        let (stream, peer, permit) = accept(&listener, &room).await;
         let (handler, blocking, drain) = (Rc::clone(&handler), blocking.clone(), drain.clone());
         tokio::task::spawn_local(async move {
             let _room = permit;

@@ -1,105 +1,107 @@
-//! Spreading connections over the workers.
-//!
-//! The kernel spreads new connections by a hash of their addresses, which is even only for
-//! many of them: of a few dozen long downloads one worker may get twice its share. So each
-//! worker counts its connections, and one that has clearly more than another hands a new
-//! one over.
+//! How many connections each worker has, and which one gets the next.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::metrics::{self, OpenConnection};
+use crate::metrics::{OpenConnection, WorkerConnections};
 
-/// How many more connections a worker may have than the least busy one. Below this, moving
-/// one to another core costs more than it evens out.
-const TOLERANCE: usize = 2;
-
-/// An accepted connection on its way to another worker.
-pub(super) struct Handover {
-    pub(super) stream: std::net::TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) counted: Counted,
-}
-
-/// The workers, as each of them sees the others. Cheap to clone.
+/// The workers by their load. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Balance {
-    workers: Arc<[Peer]>,
+    workers: Arc<[Load]>,
     /// Told each time a connection ends.
     ended: Arc<Notify>,
 }
 
-struct Peer {
+struct Load {
     connections: AtomicUsize,
-    inbox: mpsc::UnboundedSender<Handover>,
+    /// Connections that were taken back from it because it did not look at them in time,
+    /// until it looks.
+    missed: AtomicUsize,
+    gauge: WorkerConnections,
 }
 
 /// A connection that counts for its worker, and takes up room, until it is dropped.
 pub(super) struct Counted {
     balance: Balance,
     worker: usize,
-    _open: OpenConnection,
+    open: OpenConnection,
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl Balance {
-    /// So many workers, and an inbox for each.
-    pub(super) fn new(workers: usize) -> (Self, Vec<mpsc::UnboundedReceiver<Handover>>) {
-        let (peers, inboxes) = (0..workers)
-            .map(|_| {
-                let (inbox, receiver) = mpsc::unbounded_channel();
-                let connections = AtomicUsize::new(0);
-                (Peer { connections, inbox }, receiver)
-            })
-            .unzip::<_, _, Vec<_>, Vec<_>>();
-        let balance = Self {
-            workers: peers.into(),
-            ended: Arc::default(),
-        };
-        (balance, inboxes)
-    }
-
-    /// Counts a new connection for the worker that should have it.
-    pub(super) fn place(&self, here: usize, room: Option<OwnedSemaphorePermit>) -> Counted {
-        let load = |worker: &Peer| worker.connections.load(Ordering::Relaxed);
-        let own = load(&self.workers[here]);
-        let loads = self.workers.iter().map(load).enumerate();
-        match loads.min_by_key(|(_, load)| *load) {
-            Some((there, least)) if own >= least + TOLERANCE => self.count(there, room),
-            _ => self.count(here, room),
+impl Load {
+    fn new(worker: usize) -> Self {
+        Self {
+            connections: AtomicUsize::new(0),
+            missed: AtomicUsize::new(0),
+            gauge: WorkerConnections::of(worker),
         }
     }
 
-    /// Counts a connection for this worker, however many it has.
-    pub(super) fn keep(&self, here: usize) -> Counted {
-        self.count(here, None)
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
-    fn count(&self, worker: usize, room: Option<OwnedSemaphorePermit>) -> Counted {
-        let connections = &self.workers[worker].connections;
-        connections.fetch_add(1, Ordering::Relaxed);
+    fn keeps_up(&self) -> bool {
+        self.missed.load(Ordering::Relaxed) == 0
+    }
+
+    fn opens(&self) -> OpenConnection {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.gauge.opens()
+    }
+}
+
+impl Balance {
+    /// So many workers without a connection; at least one.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers.max(1)).map(Load::new).collect(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Counts a connection for the worker that has fewest, of those that keep up if any does.
+    pub(super) fn place(&self, room: Option<OwnedSemaphorePermit>) -> Counted {
+        let all = self.workers.iter().enumerate();
+        let least = all.min_by_key(|(_, load)| (!load.keeps_up(), load.connections()));
+        let worker = least.map_or(0, |(worker, _)| worker);
         Counted {
             balance: self.clone(),
             worker,
-            _open: metrics::connection_opens(),
+            open: self.workers[worker].opens(),
             _room: room,
         }
     }
 
-    /// Gives a connection to the worker that it was placed with.
-    pub(super) fn hand_over(&self, connection: Handover) {
-        let inbox = &self.workers[connection.counted.worker].inbox;
-        // A worker that is gone wants no connections; dropping this one closes it.
-        let _ = inbox.send(connection);
+    /// Counts a connection that its worker has not looked at for another one that keeps up.
+    /// Whether there is one.
+    pub(super) fn move_on(&self, counted: &mut Counted) -> bool {
+        let late = counted.worker;
+        let others = self.workers.iter().enumerate();
+        let others = others.filter(|(worker, load)| *worker != late && load.keeps_up());
+        let Some((worker, load)) = others.min_by_key(|(_, load)| load.connections()) else {
+            return false;
+        };
+        counted.open = load.opens();
+        counted.worker = worker;
+        self.workers[late].missed.fetch_add(1, Ordering::Relaxed);
+        self.workers[late]
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+
+    /// A worker has found that a connection was taken back from it.
+    pub(super) fn caught_up(&self, worker: usize) {
+        self.workers[worker].missed.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Connections on all workers.
     pub(super) fn connections(&self) -> usize {
-        let load = |worker: &Peer| worker.connections.load(Ordering::Relaxed);
-        self.workers.iter().map(load).sum()
+        self.workers.iter().map(Load::connections).sum()
     }
 
     /// Waits until there are none.
@@ -115,16 +117,16 @@ impl Balance {
 }
 
 impl Counted {
-    /// Whether it is this worker's.
-    pub(super) fn is_of(&self, worker: usize) -> bool {
-        self.worker == worker
+    /// Which worker's it is.
+    pub(super) fn worker(&self) -> usize {
+        self.worker
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let connections = &self.balance.workers[self.worker].connections;
-        connections.fetch_sub(1, Ordering::Relaxed);
+        let load = &self.balance.workers[self.worker];
+        load.connections.fetch_sub(1, Ordering::Relaxed);
         self.balance.ended.notify_waiters();
     }
 }
@@ -133,15 +135,36 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
+    fn loads(balance: &Balance) -> Vec<usize> {
+        balance.workers.iter().map(Load::connections).collect()
+    }
+
     #[test]
-    fn a_worker_with_more_hands_over() {
-        let (balance, _inboxes) = Balance::new(4);
-        let placed: Vec<Counted> = (0..64).map(|_| balance.place(0, None)).collect();
-        for worker in &*balance.workers {
-            let load = worker.connections.load(Ordering::Relaxed);
-            assert!((14..=18).contains(&load), "{load}");
-        }
+    fn the_worker_with_fewest_gets_the_next() {
+        let balance = Balance::new(4);
+        let mut placed: Vec<Counted> = (0..64).map(|_| balance.place(None)).collect();
+        assert_eq!(loads(&balance), [16; 4]);
+        placed.retain(|counted| counted.worker() != 2);
+        placed.extend((0..8).map(|_| balance.place(None)));
+        assert_eq!(loads(&balance), [16, 16, 8, 16]);
         drop(placed);
+        assert_eq!(balance.connections(), 0);
+    }
+
+    #[test]
+    fn a_worker_that_does_not_keep_up_gets_no_more() {
+        let balance = Balance::new(2);
+        let mut late = balance.place(None);
+        assert_eq!(late.worker(), 0);
+        assert!(balance.move_on(&mut late));
+        assert_eq!((late.worker(), loads(&balance)), (1, vec![0, 1]));
+        let next = balance.place(None);
+        assert_eq!(next.worker(), 1);
+        // Nobody is left who would do better.
+        assert!(!balance.move_on(&mut late));
+        balance.caught_up(0);
+        assert_eq!(balance.place(None).worker(), 0);
+        drop((late, next));
         assert_eq!(balance.connections(), 0);
     }
 }

@@ -148,7 +148,7 @@ fn choose_backend(wanted: config::IoBackend) -> Result<IoBackend, StartError> {
 }
 
 /// An option where zero means one for each core.
-pub(super) fn or_cores(option: usize) -> usize {
+fn or_cores(option: usize) -> usize {
     match option {
         0 => available_parallelism().map_or(1, NonZero::get),
         number => number,

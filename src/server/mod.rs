@@ -1,14 +1,15 @@
 //! The life of a server process: configuration, parts, workers, drain.
 //!
 //! `build` makes the parts an [`App`] has, in one straight line; `run` binds, starts a
-//! thread a worker, says so, and waits for the signal to end.
+//! thread a worker and one that accepts for them, says so, and waits for the signal to end.
 
+mod acceptor;
 mod admin;
 mod balance;
 mod build;
 mod drain;
 mod limits;
-mod listeners;
+mod listener;
 mod run;
 mod settings;
 mod start_error;

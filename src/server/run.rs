@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::balance::Balance;
-use super::build::{App, build, or_cores};
-use super::listeners::Listeners;
+use super::build::{App, build};
+use super::listener::Listener;
 use super::start_error::StartError;
 use super::{admin, drain, limits, workers};
 use crate::config::{
@@ -85,17 +85,16 @@ fn start(config: Config) -> Result<(), StartError> {
         backlog: i32::try_from(config.listen.backlog).unwrap_or(i32::MAX),
         keepalive_idle: config.listen.tcp_keepidle,
     };
-    let workers = or_cores(config.listen.workers);
-    let api = Listeners::claim(config.listen.api_address(), workers, options)?;
+    let api = Listener::claim(config.listen.api_address(), options)?;
     let admin = config.listen.admin_address();
     let admin = admin
-        .map(|address| Listeners::claim(address, 1, options))
+        .map(|address| Listener::claim(address, options))
         .transpose()?;
     let app = build(config)?;
     let (drain_begins, draining) = watch::channel(false);
     let (balance, workers) = workers::start(&app, api, &draining)?;
-    if let Some(listeners) = admin {
-        admin::start(&app, listeners)?;
+    if let Some(listener) = admin {
+        admin::start(&app, listener)?;
     }
     let end = wait_for_the_end(&app, &balance, signals, drain_begins, workers);
     if runtime.block_on(end) {

@@ -1,63 +1,82 @@
-//! Starting the workers.
+//! Starting the workers, and the thread that accepts for them.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use socket2::Socket;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use super::acceptor::{Acceptor, Inbox};
 use super::balance::Balance;
 use super::build::App;
-use super::listeners::Listeners;
+use super::listener::Listener;
 use super::settings;
 use super::start_error::StartError;
-use super::worker::{Inbox, Worker};
+use super::worker::Worker;
 use crate::api::{Frame, V1Door};
 use crate::log;
 
-/// Starts a thread a worker, and returns when all of them serve.
+/// Starts a thread a worker, and when all of them serve, the one that accepts.
 pub(super) fn start(
     app: &App,
-    listeners: Listeners,
+    listener: Listener,
     drain: &watch::Receiver<bool>,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
-    let (balance, inboxes) = Balance::new(app.workers);
-    let room = Arc::new(Semaphore::new(app.config.listen.max_connections));
+    let balance = Balance::new(app.workers);
+    let room = app.config.listen.max_connections;
+    let (acceptor, inboxes) = Acceptor::new(balance.clone(), app.workers, room);
     let (ready, all_ready) = sync_channel(app.workers);
     let mut threads = Vec::new();
-    for (number, (socket, inbox)) in listeners.sockets.into_iter().zip(inboxes).enumerate() {
+    for (number, inbox) in inboxes.into_iter().enumerate() {
         let worker = Worker {
             number,
             io_backend: app.io_backend,
             settings: settings::connection(&app.config),
             blocking: app.blocking(),
             balance: balance.clone(),
-            room: Arc::clone(&room),
             in_flight: app.service.in_flight().clone(),
             drain: drain.clone(),
         };
-        threads.push(start_one(app, worker, socket, inbox, ready.clone())?);
+        threads.push(start_one(app, worker, inbox, ready.clone())?);
     }
     drop(ready);
     for _ in 0..app.workers {
         // One that fails drops its sender, and has said why.
         all_ready.recv().map_err(|_| StartError::Worker)?;
     }
+    let address = listener.address;
+    threads.push(start_acceptor(acceptor, listener, drain.clone())?);
     tracing::info!(
         target: log::STARTUP,
         workers = app.workers,
-        "glance-api {} listens on http://{}",
+        "glance-api {} listens on http://{address}",
         env!("CARGO_PKG_VERSION"),
-        listeners.address
     );
     Ok((balance, threads))
+}
+
+fn start_acceptor(
+    acceptor: Acceptor,
+    listener: Listener,
+    drain: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let listener = {
+        let _guard = runtime.enter();
+        TcpListener::from_std(listener.socket.into()).map_err(StartError::Threads)?
+    };
+    let run = move || runtime.block_on(acceptor.run(listener, drain));
+    let thread = std::thread::Builder::new().name("acceptor".to_owned());
+    thread.spawn(run).map_err(StartError::Threads)
 }
 
 fn start_one(
     app: &App,
     worker: Worker,
-    socket: Socket,
     inbox: Inbox,
     ready: SyncSender<()>,
 ) -> Result<JoinHandle<()>, StartError> {
@@ -72,7 +91,7 @@ fn start_one(
         Frame::new(V1Door::new(service, v1, health), frame)
     };
     let run = move || {
-        if let Err(error) = worker.run(socket, inbox, door) {
+        if let Err(error) = worker.run(inbox, door) {
             tracing::error!(worker = number, %error, "a worker ended");
         }
     };

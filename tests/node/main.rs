@@ -6,6 +6,7 @@
 //! * `uring_refused`: systems that do not allow io_uring.
 //! * `clients`: python-glanceclient and images made by qemu-img.
 //! * `limits`: memory that does not grow with images.
+//! * `workers`: connections spread over the workers, and one worker that is busy.
 //!
 //! Every server binds loopback, keeps its data below cargo's target folder, and is ended by
 //! its own process id. What a machine cannot do (loop devices, another program) is skipped
@@ -19,3 +20,4 @@ mod crash;
 mod hostile;
 mod limits;
 mod uring_refused;
+mod workers;

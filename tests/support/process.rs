@@ -1,6 +1,8 @@
 //! What the kernel knows about a server's process.
 
 use std::fs;
+use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 /// Memory in RAM, in bytes; `None` when the process is gone.
@@ -32,4 +34,61 @@ pub fn open_fds(pid: u32) -> usize {
 pub fn is_root() -> bool {
     // SAFETY: asks for a number.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// A thread of another process that stands still until this is dropped. Only for the thread
+/// that has stopped it: ptrace(2) belongs to one.
+pub struct StoppedThread {
+    tid: libc::pid_t,
+    _only_here: PhantomData<*const ()>,
+}
+
+impl StoppedThread {
+    /// Stops the thread of this name.
+    ///
+    /// # Errors
+    /// When there is none, or this system lets us stop none.
+    pub fn of(pid: u32, name: &str) -> io::Result<Self> {
+        let tid = thread_named(pid, name)?;
+        let no_address = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: attaching to a thread by its id; the addresses are not used.
+        check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, no_address, no_address) })?;
+        let stopped = Self {
+            tid,
+            _only_here: PhantomData,
+        };
+        // SAFETY: as above.
+        check(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, no_address, no_address) })?;
+        let mut status = 0;
+        // SAFETY: a valid pointer to a status; __WALL waits for threads too.
+        check(unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL) }.into())?;
+        Ok(stopped)
+    }
+}
+
+impl Drop for StoppedThread {
+    fn drop(&mut self) {
+        let no_address = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: detaching from a thread that we are attached to. It fails only when that
+        // has ended.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, no_address, no_address) };
+    }
+}
+
+fn thread_named(pid: u32, name: &str) -> io::Result<libc::pid_t> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?;
+        if fs::read_to_string(task.path().join("comm"))?.trim_end() == name {
+            let tid = task.file_name().to_string_lossy().parse();
+            return tid.map_err(io::Error::other);
+        }
+    }
+    Err(io::Error::other(format!("no thread {name}")))
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }

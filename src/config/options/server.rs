@@ -21,9 +21,9 @@ options! {
     bind_host: IpAddr = "127.0.0.1", Address;
     /// Port of the API.
     bind_port: u16 = "9292", Int::<u16>::new(1, 65_535, "");
-    /// Connections that the kernel holds for each worker until they are accepted.
+    /// Connections that the kernel holds until they are accepted.
     backlog: u32 = "4096", Int::<u32>::new(1, 65_535, "");
-    /// Worker threads, each with its own listening socket. 0 = one for each core.
+    /// Worker threads; each new connection goes to the one that has fewest. 0 = one for each core.
     workers: usize = "0", Int::<usize>::new(0, 1_024, "");
     /// Connections the API serves at a time. Past it new ones wait in the kernel until others end.
     max_connections: usize = "10000", Int::<usize>::new(1, 1_000_000, "");
