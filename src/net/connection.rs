@@ -13,11 +13,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::body::ResponseBody;
 use super::head_guard::Violation;
+use super::pace::ReaderPace;
 use super::plain::{CameIn, PlainHandler, poll_next};
+use super::quiet::{Quiet, idle};
 use super::shared::Shared;
 use super::timer::TokioTimer;
 use super::transport::{Patience, Transport};
@@ -30,15 +31,14 @@ const READ_BUFFER_BYTES: usize = 512 * 1024;
 /// Headers of a request: Glance's own quota of 128 properties has to fit in beside the rest.
 const MAX_HEADERS: usize = 256;
 
-/// Quiet time after which a connection's buffers are given back.
-const PARK_AFTER: Duration = Duration::from_secs(1);
-
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionSettings {
     /// Longest time without progress: for a whole head to come in, for a reader that takes
     /// nothing; `None` waits for ever.
     pub stall: Option<Duration>,
+    /// Least bytes a second that a reader takes while we wait for it; zero for any.
+    pub min_rate_bytes: u64,
     /// Longest time spent on reading away what a refused client still sends.
     pub linger: Duration,
     /// Whether a connection serves more than one request.
@@ -130,6 +130,7 @@ pub async fn serve<H: Handler>(
         write_stall: settings.stall,
         linger: settings.linger,
     };
+    let pace = ReaderPace::new(&stream, settings.min_rate_bytes);
     let mut transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
     let mut quiet = Quiet::new(settings.stall);
     // A plain request keeps its connection; where none is kept, none is plain.
@@ -172,6 +173,7 @@ pub async fn serve<H: Handler>(
             settings,
             &handler,
             &shared,
+            pace,
             drained.as_mut(),
         );
         match Box::pin(by_hyper).await? {
@@ -189,6 +191,7 @@ async fn by_hyper<H: Handler>(
     settings: &ConnectionSettings,
     handler: &Rc<H>,
     shared: &Rc<Shared>,
+    pace: ReaderPace,
     drained: Pin<&mut impl Future>,
 ) -> hyper::Result<Option<Transport>> {
     let service = service_fn(|request| {
@@ -202,56 +205,13 @@ async fn by_hyper<H: Handler>(
         biased;
         result = &mut http => result.map(|()| None),
         () = idle(shared) => Ok(Some(http.into_parts().io)),
+        () = pace.too_slow() => {
+            tracing::info!(%peer, "the client takes data too slowly and is cut");
+            Ok(None)
+        }
         _ = drained => {
             Pin::new(&mut http).graceful_shutdown();
             http.await.map(|()| None)
-        }
-    }
-}
-
-/// How long a connection has been quiet. One timer for the life of the connection, moved
-/// only when it runs out: most requests come long before.
-struct Quiet {
-    limit: Option<Duration>,
-    since: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Quiet {
-    fn new(limit: Option<Duration>) -> Self {
-        Self {
-            limit,
-            since: Instant::now(),
-            timer: limit.map(|limit| Box::pin(sleep(limit))),
-        }
-    }
-
-    fn end(&mut self) {
-        self.since = Instant::now();
-    }
-
-    async fn too_long(&mut self) {
-        let (Some(limit), Some(timer)) = (self.limit, self.timer.as_mut()) else {
-            return std::future::pending().await;
-        };
-        loop {
-            timer.as_mut().await;
-            let deadline = self.since + limit;
-            if deadline <= Instant::now() {
-                return;
-            }
-            timer.as_mut().reset(deadline);
-        }
-    }
-}
-
-/// Returns when nothing has happened for a while and nothing is left to be done.
-async fn idle(shared: &Shared) {
-    loop {
-        let before = shared.received_requests();
-        sleep(PARK_AFTER).await;
-        if shared.is_idle() && shared.received_requests() == before {
-            return;
         }
     }
 }

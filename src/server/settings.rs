@@ -9,6 +9,7 @@ use crate::net::outgoing::NamedReach;
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
     ConnectionSettings {
         stall: config.http.client_socket_timeout,
+        min_rate_bytes: config.http.client_min_rate,
         linger: config.http.client_linger_timeout,
         keep_alive: config.http.http_keepalive,
         max_head_bytes: config.http.max_header_size,

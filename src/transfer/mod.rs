@@ -13,7 +13,7 @@ mod remote;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
 pub use blocking::{Blocking, BlockingThreads};
-pub use pace::Pace;
+pub use pace::{Pace, RATE_WINDOW};
 pub use payload::{FileSlice, Payload};
 pub use relay::Relay;
 pub use remote::{Arrived, DEFAULT_STALL, Frames, Origin, Part, Remote, SocketPart};

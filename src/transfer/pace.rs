@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Time over which a sender's rate is judged.
-const WINDOW: Duration = Duration::from_secs(30);
+/// Time over which a client's rate is judged.
+pub const RATE_WINDOW: Duration = Duration::from_secs(30);
 
 /// The rate of one sender, in the time spent waiting for it: time in which we are the slow
 /// ones does not count.
@@ -30,7 +30,7 @@ impl Pace {
     pub fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.received_bytes += bytes as u64;
-        if self.waited < WINDOW {
+        if self.waited < RATE_WINDOW {
             return true;
         }
         let wanted_bytes = self.min_rate_bytes.saturating_mul(self.waited.as_secs());

@@ -62,9 +62,8 @@ options! {
     /// A connection on which nothing moves for that long is closed, be it in a request's head, in an upload or
     /// in a download. 0 = never.
     client_socket_timeout: Option<Duration> = "60", SecondsOrOff { max: DAY_S };
-    /// Bytes a second that an upload must reach on average, measured over a window of time; a slower one is
-    /// cut. Keeps drip-feeding clients from holding connections. For readers client_socket_timeout alone
-    /// counts. 0 = no such rule.
+    /// Bytes a second that a client must send of an upload, and take of a download, measured over half a minute
+    /// of waiting for it; a slower one is cut. Keeps clients that drip from holding connections. 0 = no such rule.
     client_min_rate: u64 = "1024", Int::<u64>::new(0, 1 << 40, "bytes a second");
     /// Longest time spent on reading away what a client still sends whose request was refused: closing at once
     /// would take the answer from it. 0 = no such time.

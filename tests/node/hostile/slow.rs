@@ -1,5 +1,6 @@
 //! Clients that take their time, to take everybody's.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::{assert_alive, assert_killed, assert_only};
@@ -161,4 +162,41 @@ fn readers_that_do_not_read_are_cut_off() {
     );
     drop(wires);
     assert_alive(&mut node);
+}
+
+/// Takes so many bytes a second, until there are no more or the server is gone.
+fn take(connection: &Connection, rate: u64) {
+    let mut piece = vec![0; rate as usize / 10];
+    let mut stream = connection.stream();
+    while stream.read_exact(&mut piece).is_ok() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Some bytes now and then are progress, but not enough of it. Who takes enough is left alone.
+#[test]
+fn readers_that_drip_are_cut_off() {
+    const LEAST: u64 = 100_000;
+    let node = Setup::new()
+        .option("verbose", true)
+        .option("client_min_rate", LEAST)
+        .start();
+    let id = node.upload(&[], &Chance::new(15).bytes(32 << 20));
+    let under_way = |count: usize| {
+        let line = format!("transfers_in_flight{{direction=\"download\"}} {count}");
+        node.metrics().contains(&line)
+    };
+    let began = Instant::now();
+    for rate in [LEAST / 5, LEAST * 4] {
+        let mut connection = node.connect();
+        let request = Request::get(&image_path(&id));
+        connection.send(&request).expect("sent");
+        std::thread::spawn(move || take(&connection, rate));
+    }
+    within(PATIENCE, "both have begun", || under_way(2));
+    within(Duration::from_secs(70), "one is cut", || under_way(1));
+    assert!(began.elapsed() > Duration::from_secs(25), "cut too early");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(under_way(1), "the other one is cut too");
+    assert!(node.log().contains("too slowly"), "{}", node.log());
 }
