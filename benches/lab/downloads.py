@@ -77,7 +77,7 @@ def _report_get(section, counts, results, names):
     cpu = ratio(results[64]["glance"], results[64]["nginx default"], "cpu_s_per_gib")
     section.figure("GET, 64 clients: CPU/GiB to nginx default", "<= 0.65 x", cpu, cpu <= 0.65)
     section.table(["clients", "server", "GiB/s", "CPU s/GiB", "glance's speed to it", "glance's CPU to it"], rows)
-    groups = [f"{clients} clients" for clients in counts]
+    groups = ["1 client" if clients == 1 else f"{clients} clients" for clients in counts]
     for name, field, title, unit in [
             ("get-speed", "gib_per_s", "GET from the page cache", "GiB/s (more is better)"),
             ("get-cpu", "cpu_s_per_gib", "GET from the page cache", "server CPU seconds per GiB (less is better)")]:
