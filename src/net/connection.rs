@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::awake::Awake;
 use super::body::ResponseBody;
 use super::head_guard::Violation;
 use super::pace::ReaderPace;
@@ -194,6 +195,7 @@ async fn by_hyper<H: Handler>(
     pace: ReaderPace,
     drained: Pin<&mut impl Future>,
 ) -> hyper::Result<Option<Transport>> {
+    let _awake = Awake::new();
     let service = service_fn(|request| {
         let connection = Connection::next_request(peer, shared);
         let violation = connection.violation();

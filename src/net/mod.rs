@@ -1,6 +1,7 @@
 //! Sockets: listeners, one HTTP/1 connection, bodies that never pass through user space, and
 //! requests to other servers.
 
+mod awake;
 mod body;
 mod completion;
 mod connection;
@@ -16,6 +17,7 @@ mod shared;
 mod timer;
 mod transport;
 
+pub use awake::{forget_peak, parked_since_peak};
 pub use body::ResponseBody;
 pub use completion::Completion;
 pub use connection::{Connection, ConnectionSettings, Handler, serve};

@@ -10,6 +10,7 @@ mod build;
 mod drain;
 mod limits;
 mod listener;
+mod memory;
 mod run;
 mod settings;
 mod start_error;

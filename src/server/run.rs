@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::balance::Balance;
 use super::build::{App, build};
 use super::listener::Listener;
+use super::memory::Memory;
 use super::start_error::StartError;
 use super::{admin, drain, limits, workers};
 use crate::config::{
@@ -18,7 +19,7 @@ use crate::log::{self, LogSettings};
 use crate::metrics;
 use crate::net::ListenOptions;
 
-/// How often histograms are brought into shape.
+/// How often histograms are brought into shape, and freed memory is looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The whole of `glance-api`.
@@ -114,7 +115,7 @@ async fn wait_for_the_end(
 ) -> bool {
     let signal = tokio::select! {
         signal = signals.told_to_end() => signal,
-        () = keep_metrics() => "nothing",
+        () = look_after() => "nothing",
     };
     tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
     app.health.begin_drain();
@@ -131,9 +132,11 @@ async fn wait_for_the_end(
     all_ended
 }
 
-async fn keep_metrics() {
+async fn look_after() {
+    let mut memory = Memory::default();
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         metrics::upkeep();
+        memory.look_after();
     }
 }

@@ -1,4 +1,5 @@
-//! Memory is bounded by connections, not by the size of images.
+//! Memory is bounded by connections, not by the size of images; and little is kept for those
+//! that rest.
 //!
 //! A debug build hashes uploads so slowly that the large image is smaller there; the figures
 //! of the README come from a release build. `GLANCE_LIMITS_IMAGE_MIB` sets the size.
@@ -7,10 +8,10 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::http::{Connection, Request};
-use crate::support::process::rss_bytes;
+use crate::support::process::{allow_fds, rss_bytes};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{UPLOAD, image_path};
-use crate::support::{PATIENCE, within};
+use crate::support::{PATIENCE, skip, within};
 
 const READERS: usize = 500;
 const MIB: u64 = 1 << 20;
@@ -102,4 +103,44 @@ fn memory_does_not_grow_with_images() {
         difference < 0.05,
         "{small} and {large} bytes differ by {difference}"
     );
+}
+
+/// More than what the node takes for a crowd.
+const CROWD: usize = 2_500;
+/// The most that may be kept for a connection that rests; one that is served has more.
+const MOST_RESTING_BYTES: u64 = 8 * 1024;
+
+#[test]
+fn a_crowd_that_rests_keeps_little() {
+    if let Err(error) = allow_fds(CROWD as u64 + 500) {
+        return skip("a crowd of connections", &error.to_string());
+    }
+    let node = Setup::new().start();
+    let rss = || rss_bytes(node.pid()).expect("running");
+    let before = rss();
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| node.connect()).collect();
+    let each = || rss().saturating_sub(before) / CROWD as u64;
+    // All of them at the same time: none is answered before the last has begun to ask.
+    for connection in &mut crowd {
+        let begun = connection.send_bytes(b"GET /v1/images HTTP/1.1\r\n");
+        begun.expect("sent");
+    }
+    within(PATIENCE, "all of them are being served", || {
+        each() > MOST_RESTING_BYTES
+    });
+    eprintln!("{CROWD} connections, asking: {} bytes each", each());
+    for connection in &mut crowd {
+        connection
+            .send_bytes(b"Host: localhost\r\n\r\n")
+            .expect("sent");
+        let answer = connection.read_response("GET").expect("an answer");
+        answer.expect(200);
+    }
+    within(PATIENCE, "the memory is given back", || {
+        each() <= MOST_RESTING_BYTES
+    });
+    eprintln!("{CROWD} connections, resting: {} bytes each", each());
+    for connection in &mut crowd {
+        connection.request(&Request::get("/v1/images")).expect(200);
+    }
 }
