@@ -13,6 +13,8 @@ use std::time::Duration;
 pub enum Kind {
     /// The request is not well formed or contradicts itself.
     Invalid,
+    /// Nobody knows who the caller is, or not well enough.
+    Unauthenticated,
     /// The caller may not do this.
     Forbidden,
     /// There is no such thing, or the caller may not know that there is.

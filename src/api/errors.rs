@@ -10,6 +10,7 @@ use crate::error::{Error, Kind};
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid | Kind::Disconnected => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict | Kind::Stale => StatusCode::CONFLICT,
@@ -94,6 +95,7 @@ fn explanation(status: StatusCode) -> &'static str {
         400 => {
             "The server could not comply with the request since it is either malformed or otherwise incorrect."
         }
+        401 => "The request does not say, in a way that can be verified, who makes it.",
         403 => "Access was denied to this resource.",
         404 => "The resource could not be found.",
         405 => "The method is not allowed for this resource.",

@@ -18,7 +18,7 @@ mod source_rules;
 mod status;
 mod timestamp;
 
-pub use access::{Refusal, may_modify, may_see};
+pub use access::{Deed, Refusal, known_members, may, may_at_all, may_know, may_see, visibility};
 pub use caller::Caller;
 pub use checksum::{Checksum, Md5Digest};
 pub use fields::{Change, Fields};

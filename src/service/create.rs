@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::apply::{Purge, apply, check_fields, check_property_quota};
 use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{Service, now};
+use super::{Service, now, permit_at_all};
 use crate::error::Result;
-use crate::image::{Caller, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
 use crate::registry::Record;
 use crate::store::Store;
 
@@ -19,8 +19,8 @@ impl Service {
     /// the formats are missing, `killed` when the data were not what was promised.
     ///
     /// # Errors
-    /// `Invalid`, `NotFound` for a source that cannot be read, `Conflict` for an identifier
-    /// that is taken, `TooLarge` past a quota, and those of an upload.
+    /// `Invalid`, `Forbidden`, `NotFound` for a source that cannot be read, `Conflict` for an
+    /// identifier that is taken, `TooLarge` past a quota, and those of an upload.
     pub async fn create<S: Source>(
         self: &Arc<Self>,
         caller: &Caller,
@@ -29,6 +29,7 @@ impl Service {
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
+        permit_at_all(caller, Deed::Create)?;
         check_property_quota(&self.limits, &fields.properties)?;
         let named = self.named_source(&fields)?;
         let store = self.stores.choose(fields.store.as_deref())?;
@@ -100,7 +101,7 @@ impl Service {
     fn new_image(&self, caller: &Caller, fields: Fields) -> Image {
         let id = fields.id.unwrap_or_else(ImageId::random);
         let mut image = Image::queued(id, now());
-        image.owner = caller.tenant.clone();
+        image.owner = caller.owner.clone();
         apply(caller, fields, Purge::Nothing, &mut image);
         image
     }

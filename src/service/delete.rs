@@ -1,8 +1,10 @@
 //! Deleting an image.
 
-use super::{MOST_RETRIES, Service, forbidden, not_found, now_after, too_busy};
+use super::{
+    MOST_RETRIES, Service, forbidden, not_found, now_after, permit, permit_at_all, too_busy,
+};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Image, ImageId, Status};
+use crate::image::{Caller, Deed, Image, ImageId, Status};
 
 impl Service {
     /// Deletes an image. The registry says so first; its data are removed after that, by
@@ -12,9 +14,10 @@ impl Service {
     /// `NotFound`; `Forbidden` for a protected image, one that waits for the scrubber, and
     /// one that is somebody else's.
     pub async fn delete(&self, caller: &Caller, id: &ImageId) -> Result<()> {
+        permit_at_all(caller, Deed::Change)?;
         for _ in 0..MOST_RETRIES {
-            let record = self.modifiable(caller, id).await?;
-            let image = self.deleted(&record.image)?;
+            let record = self.show(caller, id).await?;
+            let image = self.deleted(caller, &record.image)?;
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
                 Err(error) => return Err(error),
@@ -28,8 +31,9 @@ impl Service {
         Err(too_busy(&record.image))
     }
 
-    /// The image as a deletion leaves it.
-    fn deleted(&self, current: &Image) -> Result<Image> {
+    /// The image as a deletion leaves it. Whoever sees it is told what keeps it from being
+    /// deleted, before being told that it is not theirs: the order of Glance.
+    fn deleted(&self, caller: &Caller, current: &Image) -> Result<Image> {
         match current.status {
             Status::Deleted => return Err(not_found(current.id)),
             _ if current.protected => return Err(forbidden("Image is protected")),
@@ -37,7 +41,7 @@ impl Service {
                 let message = format!("Forbidden to delete a pending_delete image: {}", current.id);
                 return Err(forbidden(message));
             }
-            _ => {}
+            _ => permit(caller, Deed::Change, current)?,
         }
         let mut image = current.clone();
         let waits = self.limits.delayed_delete && current.data.is_some();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Service, invalid};
 use crate::error::Result;
 use crate::image::{
-    Caller, Filter, ImageId, Query, SortDirection, SortKey, Timestamp, Visibility, may_see,
+    Caller, Filter, ImageId, Query, SortDirection, SortKey, Timestamp, may_see, visibility,
 };
 use crate::registry::Record;
 
@@ -51,14 +51,5 @@ impl Service {
             limit: limit.min(self.limits.largest_page),
         };
         self.registry.list(&query).await
-    }
-}
-
-/// Only administrators can look past what is public, theirs or shared with them.
-fn visibility(caller: &Caller, is_public: Option<Option<bool>>) -> Visibility {
-    match is_public {
-        Some(None) if caller.is_admin => Visibility::All,
-        Some(Some(false)) if caller.is_admin => Visibility::NotPublic,
-        _ => Visibility::Tenant(caller.tenant.clone()),
     }
 }

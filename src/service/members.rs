@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{MOST_RETRIES, Service, not_found, too_busy};
+use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Visibility,
+    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Visibility,
+    known_members, may_know,
 };
 use crate::registry::Record;
 
@@ -15,18 +16,17 @@ impl Service {
     /// # Errors
     /// `NotFound` for an image that is not there, deleted, or not for the caller.
     pub async fn members(&self, caller: &Caller, id: &ImageId) -> Result<Vec<Member>> {
-        let record = self.shareable(caller, id).await?;
-        let image = &record.image;
-        let knows_all = caller.is_admin || is_owner(caller, image);
-        let mine = |member: &&Member| knows_all || Some(&member.id) == caller.tenant.as_ref();
-        Ok(image.members.iter().filter(mine).cloned().collect())
+        let record = self.show(caller, id).await?;
+        permit(caller, Deed::ListMembers, &record.image)?;
+        Ok(known_members(caller, &record.image).cloned().collect())
     }
 
     /// Shares an image with a tenant, or changes how. What is not said about `can_share`
     /// stays, and is no for a new member.
     ///
     /// # Errors
-    /// `NotFound` also when the caller may not share it; `TooLarge` past the quota.
+    /// `NotFound` also when the caller may not share it; `TooLarge` past the quota;
+    /// `Unauthenticated` for a caller without a tenant.
     pub async fn add_member(
         &self,
         caller: &Caller,
@@ -104,18 +104,8 @@ impl Service {
             limit: usize::MAX,
         };
         let mut records = self.registry.list(&query).await?;
-        let about_caller = caller.is_admin || caller.tenant.as_deref() == Some(tenant);
-        records.retain(|record| about_caller || is_owner(caller, &record.image));
+        records.retain(|record| may_know(caller, &record.image, tenant));
         Ok(records)
-    }
-
-    /// The record of an image that can have members.
-    async fn shareable(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        let record = self.show(caller, id).await?;
-        if record.image.status.is_gone() {
-            return Err(not_found(id));
-        }
-        Ok(record)
     }
 
     async fn change_members(
@@ -124,11 +114,10 @@ impl Service {
         id: &ImageId,
         change: impl Fn(&mut Vec<Member>) -> Result<()>,
     ) -> Result<()> {
+        permit_at_all(caller, Deed::Share)?;
         for _ in 0..MOST_RETRIES {
-            let record = self.shareable(caller, id).await?;
-            if !may_share(caller, &record.image) {
-                return Err(not_found(id));
-            }
+            let record = self.show(caller, id).await?;
+            permit(caller, Deed::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
             self.check_member_quota(&image)?;
@@ -154,15 +143,4 @@ impl Service {
             ),
         ))
     }
-}
-
-fn is_owner(caller: &Caller, image: &Image) -> bool {
-    caller.tenant.is_some() && image.owner == caller.tenant
-}
-
-/// Administrators, owners, and members who were given the right.
-fn may_share(caller: &Caller, image: &Image) -> bool {
-    let sharing_member =
-        |member: &Member| member.can_share && Some(&member.id) == caller.tenant.as_ref();
-    caller.is_admin || is_owner(caller, image) || image.members.iter().any(sharing_member)
 }

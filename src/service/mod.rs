@@ -26,9 +26,9 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, FormatRules, Image, ImageId, Refusal, SourceRules, Timestamp, may_modify,
+    Caller, Deed, FormatRules, Image, Refusal, SourceRules, Timestamp, may, may_at_all,
 };
-use crate::registry::{Census, Record, Registry};
+use crate::registry::{Census, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 use crate::transfer::md5::HashEngine;
@@ -131,15 +131,25 @@ impl Service {
     pub async fn check(&self) -> Result<Census> {
         self.registry.check().await
     }
+}
 
-    /// The record of an image that the caller may change.
-    async fn modifiable(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        let record = self.show(caller, id).await?;
-        match may_modify(caller, &record.image) {
-            Ok(()) => Ok(record),
-            Err(Refusal::Hidden) => Err(not_found(id)),
-            Err(Refusal::Forbidden) => Err(forbidden("You do not own this image.")),
-        }
+/// Refuses what the caller may do with no image, before one is looked for.
+fn permit_at_all(caller: &Caller, deed: Deed) -> Result<()> {
+    may_at_all(caller, deed).map_err(|refusal| refused(refusal, ""))
+}
+
+/// Refuses what the caller may not do with this image.
+fn permit(caller: &Caller, deed: Deed, image: &Image) -> Result<()> {
+    may(caller, deed, image).map_err(|refusal| refused(refusal, image.id))
+}
+
+/// A refusal in words: those of a hidden image are those of one that is not there.
+fn refused(refusal: Refusal, id: impl std::fmt::Display) -> Error {
+    match refusal {
+        Refusal::Hidden => not_found(id),
+        Refusal::Forbidden => forbidden("You do not own this image."),
+        Refusal::ReadOnly => forbidden("Read-only access"),
+        Refusal::NoTenant => Error::new(Kind::Unauthenticated, "No authenticated user"),
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::apply::{Purge, apply, check_fields, check_property_quota};
 use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{MOST_RETRIES, Service, forbidden, invalid, now_after, too_busy};
+use super::{
+    MOST_RETRIES, Service, forbidden, invalid, now_after, permit, permit_at_all, too_busy,
+};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
 use crate::registry::Record;
 use crate::store::Store;
 
@@ -53,6 +55,7 @@ impl Service {
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
+        permit_at_all(caller, Deed::Change)?;
         let change = Change {
             caller,
             fields: &fields,
@@ -61,7 +64,7 @@ impl Service {
         };
         let mut source = None;
         for _ in 0..MOST_RETRIES {
-            let record = self.modifiable(caller, id).await?;
+            let record = self.show(caller, id).await?;
             let plan = self.plan(&change, &record.image, &mut source).await?;
             match self.registry.replace(plan.image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
@@ -73,8 +76,9 @@ impl Service {
         Err(too_busy(&record.image))
     }
 
-    /// Decides what the request makes of the image as it is now. A source is asked once,
-    /// after everything that can be refused without it.
+    /// Decides what the request makes of the image as it is now. Whoever sees the image is
+    /// told what does not fit it, before being told that it is not theirs: the order of
+    /// Glance. A source is asked once, after everything that can be refused without it.
     async fn plan(
         &self,
         change: &Change<'_>,
@@ -142,6 +146,7 @@ impl Service {
         };
         apply(change.caller, change.fields.clone(), purge, &mut image);
         check_property_quota(&self.limits, &image.properties)?;
+        permit(change.caller, Deed::Change, current)?;
         image.updated_at = now_after(current.updated_at);
         Ok(image)
     }

@@ -1,0 +1,145 @@
+use super::super::{ImageId, Status, Timestamp};
+use super::*;
+
+/// An image of tenant `owner`, shared with `member` and, with the right to share, `sharer`.
+fn image(owner: Option<&str>, is_public: bool, status: Status) -> Image {
+    let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
+    image.owner = owner.map(str::to_owned);
+    image.is_public = is_public;
+    image.status = status;
+    image.members = [("member", false), ("sharer", true)]
+        .map(|(id, can_share)| Member {
+            id: id.to_owned(),
+            can_share,
+        })
+        .to_vec();
+    image
+}
+
+fn tenant(name: &str) -> Caller {
+    Caller {
+        tenant: Some(name.to_owned()),
+        owner: Some(name.to_owned()),
+        ..Caller::default()
+    }
+}
+
+/// What each caller may do with an image: one letter a deed, in the order See, Change,
+/// ListMembers, Share. `+` allowed, `-` hidden, `f` forbidden, `r` read-only, `t` no tenant.
+fn permissions(caller: &Caller, image: &Image) -> String {
+    let deeds = [Deed::See, Deed::Change, Deed::ListMembers, Deed::Share];
+    let letters = deeds.map(|deed| match may(caller, deed, image) {
+        Ok(()) => '+',
+        Err(Refusal::Hidden) => '-',
+        Err(Refusal::Forbidden) => 'f',
+        Err(Refusal::ReadOnly) => 'r',
+        Err(Refusal::NoTenant) => 't',
+    });
+    letters.iter().collect()
+}
+
+#[test]
+fn everybody_and_every_exposure() {
+    let public = image(Some("owner"), true, Status::Active);
+    let public_ownerless = image(None, true, Status::Active);
+    let ownerless = image(None, false, Status::Active);
+    let private = image(Some("owner"), false, Status::Active);
+    let without_tenant = Caller::default();
+    let rows = [
+        (Caller::administrator(), ["++++", "++++", "++++", "++++"]),
+        (tenant("owner"), ["++++", "+f+-", "+-+-", "++++"]),
+        (tenant("sharer"), ["+f++", "+f++", "+-++", "+-++"]),
+        (tenant("member"), ["+f+-", "+f+-", "+-+-", "+-+-"]),
+        (tenant("stranger"), ["+f+-", "+f+-", "+-+-", "----"]),
+        (without_tenant, ["+f+t", "+f+t", "+-+t", "---t"]),
+        (Caller::anonymous(), ["+r+r", "+r+r", "+r+r", "-r-r"]),
+    ];
+    let images = [public, public_ownerless, ownerless, private];
+    for (caller, expected) in rows {
+        for (image, expected) in images.iter().zip(expected) {
+            let permissions = permissions(&caller, image);
+            assert_eq!(permissions, expected, "{caller:?} {image:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_gone_is_for_administrators() {
+    for status in [Status::Deleted, Status::PendingDelete] {
+        for is_public in [true, false] {
+            let image = image(Some("owner"), is_public, status);
+            let admin = Caller::administrator();
+            assert_eq!(permissions(&admin, &image), "++--");
+            for name in ["owner", "sharer", "member", "stranger"] {
+                assert_eq!(permissions(&tenant(name), &image), "----", "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_may_not_write_creates_nothing() {
+    assert_eq!(may_at_all(&tenant("a"), Deed::Create), Ok(()));
+    assert_eq!(may_at_all(&Caller::default(), Deed::Create), Ok(()));
+    let anonymous = may_at_all(&Caller::anonymous(), Deed::Create);
+    assert_eq!(anonymous, Err(Refusal::ReadOnly));
+}
+
+#[test]
+fn lists_look_past_ones_own_only_for_administrators() {
+    let choices = [None, Some(None), Some(Some(true)), Some(Some(false))];
+    for is_public in choices {
+        let own = Visibility::Tenant(Some("a".to_owned()));
+        assert_eq!(visibility(&tenant("a"), is_public), own);
+        let none = Visibility::Tenant(None);
+        assert_eq!(visibility(&Caller::anonymous(), is_public), none);
+    }
+    let admin = Caller {
+        is_admin: true,
+        ..tenant("a")
+    };
+    let own = Visibility::Tenant(Some("a".to_owned()));
+    let seen = choices.map(|is_public| visibility(&admin, is_public));
+    assert_eq!(
+        seen,
+        [own.clone(), Visibility::All, own, Visibility::NotPublic]
+    );
+}
+
+#[test]
+fn members_know_of_themselves_owners_of_all() {
+    let shared = image(Some("owner"), false, Status::Active);
+    let known = |caller: &Caller| {
+        let members = known_members(caller, &shared);
+        members
+            .map(|member| member.id.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(known(&Caller::administrator()), "member sharer");
+    assert_eq!(known(&tenant("owner")), "member sharer");
+    assert_eq!(known(&tenant("member")), "member");
+    assert_eq!(known(&tenant("stranger")), "");
+    assert_eq!(known(&Caller::anonymous()), "");
+    let ownerless = image(None, false, Status::Active);
+    let anonymous = Caller::anonymous();
+    assert_eq!(
+        known_members(&anonymous, &ownerless).count(),
+        0,
+        "nobody owns it"
+    );
+}
+
+#[test]
+fn a_user_may_be_the_owner() {
+    let caller = Caller {
+        user: Some("owner".to_owned()),
+        tenant: Some("stranger".to_owned()),
+        owner: Some("owner".to_owned()),
+        ..Caller::default()
+    };
+    let private = image(Some("owner"), false, Status::Active);
+    assert_eq!(permissions(&caller, &private), "++++");
+    let of_the_tenant = image(Some("stranger"), false, Status::Active);
+    assert_eq!(permissions(&caller, &of_the_tenant), "----");
+}
