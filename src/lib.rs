@@ -21,6 +21,7 @@
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
 //! * [`store`] - where image data are: a folder of files, or web servers that are only read
+//! * [`auth`] - who is asking: proxies in front and tokens
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
 //! * [`server`] - the life of a process: build, workers, drain
@@ -47,6 +48,7 @@
 //! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
 //! and `api/v1/plain.rs` answers with lines the record keeps.
 pub mod api;
+pub mod auth;
 pub mod client;
 pub mod config;
 pub mod error;

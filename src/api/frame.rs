@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -36,6 +36,11 @@ pub trait Door: 'static {
         _request: &PlainRequest<'_>,
         _out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
+        None
+    }
+
+    /// What `WWW-Authenticate` says in answers of 401.
+    fn challenge(&self) -> Option<&str> {
         None
     }
 }
@@ -146,6 +151,11 @@ impl<D: Door> Handler for Frame<D> {
             record.log_failure(&error);
             errors::answer(&error, form)
         });
+        if answer.status == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = self.door.challenge()
+        {
+            answer = answer.with(WWW_AUTHENTICATE, challenge);
+        }
         add_common_headers(&mut answer, &record);
         let transfer = answer.transfer.take();
         let record = record.answered(route, answer.status);

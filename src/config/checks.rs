@@ -3,7 +3,7 @@
 use crate::config::declare::{Group, Key};
 use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::DEFAULT;
-use crate::config::options::{Config, store_named};
+use crate::config::options::{Config, IdentityMode, store_named};
 use crate::config::values::Values;
 
 /// Checks what no single option can check for itself.
@@ -36,7 +36,8 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigEr
             &wanted,
         ));
     }
-    check_default_store(config, values)
+    check_default_store(config, values)?;
+    check_keystone(config, values)
 }
 
 fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
@@ -117,6 +118,38 @@ fn check_swift(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> 
     }
 }
 
+/// Keystone cannot be asked without an address and a user.
+fn check_keystone(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    let keystone = &config.keystone;
+    let neither = |one: &str, other: &str| one.is_empty() && other.is_empty();
+    let needed = [
+        (
+            "auth_url",
+            keystone.auth_url.is_none(),
+            "the URL of Keystone",
+        ),
+        (
+            "username",
+            neither(&keystone.username, &keystone.user_id),
+            "the node's own user",
+        ),
+        ("password", keystone.password.is_empty(), "its password"),
+        (
+            "project_name",
+            neither(&keystone.project_name, &keystone.project_id),
+            "its project",
+        ),
+    ];
+    let missing = needed.iter().find(|(_, is_missing, _)| *is_missing);
+    match missing.filter(|_| config.paste.identity() == IdentityMode::Keystone) {
+        None => Ok(()),
+        Some((name, _, what)) => {
+            let wanted = format!("{what}, because of [paste_deploy] flavor = keystone");
+            Err(misfit(values, ("keystone_authtoken", name), "", &wanted))
+        }
+    }
+}
+
 /// Warnings about values that are sound.
 pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -125,14 +158,32 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
         warnings.push(Warning { place, message });
     };
     let host = config.listen.bind_host;
-    if !host.is_loopback() {
+    if !host.is_loopback() && config.paste.identity() == IdentityMode::Nobody {
         warn(
             DEFAULT,
             "bind_host",
             format!(
-                "every caller that reaches {host} may read, change and delete every image: this release checks no identity"
+                "every caller that reaches {host} may read, change and delete every image: [paste_deploy] flavor names \
+                 no way to know who is asking"
             ),
         );
+    }
+    for part in config.paste.idle_parts() {
+        let message = format!("there is no image cache in this release: {part} does nothing");
+        warn("paste_deploy", "flavor", message);
+    }
+    if config
+        .identity
+        .trusted_proxies
+        .iter()
+        .any(|net| net.prefix_len() == 0)
+    {
+        let message = "everybody may say to be anybody with the flavor trusted-auth".into();
+        warn(DEFAULT, "trusted_proxies", message);
+    }
+    if config.keystone.insecure {
+        let message = "whoever stands between may read the password and answer for Keystone";
+        warn("keystone_authtoken", "insecure", message.into());
     }
     let admin = config.listen.admin_bind_host;
     if !admin.is_loopback() && config.listen.admin_bind_port != 0 {

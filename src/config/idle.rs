@@ -9,8 +9,8 @@ use crate::config::values::Values;
 
 /// Options of `[DEFAULT]` that Glance operators have in their files and that do nothing here.
 const NO_EFFECT: &str = "\
-    admin_password admin_role admin_tenant_name admin_user allow_additional_image_properties \
-    allow_anonymous_access allowed_rpc_exception_modules api_paste_config auth_region \
+    admin_password admin_tenant_name admin_user allow_additional_image_properties \
+    allowed_rpc_exception_modules api_paste_config auth_region \
     auth_strategy auth_url client_retries conn_pool_min_size conn_pool_ttl control_exchange \
     default_log_levels default_notification_exchange default_notification_level \
     default_publisher_id delayed_delete_scrub digest_algorithm \
@@ -23,7 +23,7 @@ const NO_EFFECT: &str = "\
     logging_debug_format_suffix logging_default_format_string logging_exception_prefix \
     logging_user_identity_format max_logfile_count max_logfile_size_mb max_request_id_length \
     metadata_encryption_key metadata_source_path node_staging_uri notification_driver \
-    notification_topics notifier_strategy owner_is_tenant policy_default_rule policy_dirs \
+    notification_topics notifier_strategy policy_default_rule policy_dirs \
     property_protection_rule_format publish_errors pydev_worker_debug_host \
     pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
     registry_client_ca_file registry_client_cert_file registry_client_insecure \

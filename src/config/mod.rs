@@ -36,8 +36,9 @@ pub use args::ServerArgs;
 pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
 pub use find::{find_config_file, search_dirs};
 pub use options::{
-    Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, ImagesConfig, IoBackend,
-    ListenConfig, LogConfig, RegistryConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig,
-    StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
+    Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig, IdentityMode,
+    ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig, RegistryConfig,
+    S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo, SwiftAuth, SwiftConfig,
+    SwiftManifest,
 };
 pub use secret::Secret;

@@ -15,8 +15,8 @@ struct Refusal {
 }
 
 const NO_TLS: &str = "this release serves no TLS. End TLS in a proxy in front (HAProxy, nginx) and remove the option";
-const NO_IDENTITY: &str = "this release checks no identity: every caller may do everything. Remove it, and keep \
-    bind_host where only trusted callers are";
+const NO_PIPELINE: &str = "this release reads no pipelines, so nobody would be asked who is calling. Remove it, and name \
+    the way with [paste_deploy] flavor";
 const NO_REMOTE_REGISTRY: &str = "this release keeps its registry itself, in registry_dir, and reads no other. \
     Remove the option; images known elsewhere have to be uploaded again";
 const ONE_FOLDER: &str =
@@ -36,12 +36,11 @@ const REFUSALS: &[Refusal] = &[
     refuse(DEFAULT, "cert_file", always, NO_TLS),
     refuse(DEFAULT, "key_file", always, NO_TLS),
     refuse(DEFAULT, "ca_file", always, NO_TLS),
-    refuse("paste_deploy", "flavor", names_identity, NO_IDENTITY),
     refuse(
         "pipeline:glance-api",
         "pipeline",
         names_identity,
-        NO_IDENTITY,
+        NO_PIPELINE,
     ),
     refuse(DEFAULT, "registry_host", always, NO_REMOTE_REGISTRY),
     refuse(

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 
 use super::error::KeystoneError;
 use super::login::Login;
 use super::token::Token;
-use crate::net::outgoing::{Client, full};
+use super::verified::Verified;
+use crate::net::outgoing::{Client, empty, full};
 
 /// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
 const MOST_ANSWER_BYTES: usize = 4 << 20;
@@ -70,6 +71,34 @@ impl Keystone {
         let id = answer.headers().get("x-subject-token");
         let id = id.ok_or(KeystoneError::Answer("X-Subject-Token"))?;
         Token::read(id.clone(), answer.body(), self.renew_before)
+    }
+
+    /// Asks about a token that somebody shows; `None` when it is not valid. With
+    /// `expired_too` one that was valid until some time ago is valid.
+    ///
+    /// # Errors
+    /// [`KeystoneError::Status`] of 401 when it is our own token that is not valid.
+    pub async fn verify(
+        &self,
+        own: &Token,
+        shown: HeaderValue,
+        expired_too: bool,
+    ) -> Result<Option<Verified>, KeystoneError> {
+        let expired = if expired_too { "&allow_expired=1" } else { "" };
+        // The catalogue would be most of the answer.
+        let mut request = Request::get(format!("{}?nocatalog{expired}", self.tokens));
+        if let Some(headers) = request.headers_mut() {
+            headers.insert("x-auth-token", own.id().clone());
+            headers.insert("x-subject-token", shown);
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        let request = request.body(empty()).map_err(|_| KeystoneError::Address)?;
+        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await?;
+        match answer.status() {
+            StatusCode::OK => Verified::read(answer.headers().get(DATE), answer.body()).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(KeystoneError::Status(status)),
+        }
     }
 }
 

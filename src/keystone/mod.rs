@@ -2,16 +2,19 @@
 //!
 //! [`Keystone::issue`] turns a login into a [`Token`], which says how long it is valid and,
 //! by its [`Catalogue`], where the services of the cloud are. Whoever uses a token for long
-//! holds it in a [`Renewable`](crate::net::outgoing::Renewable).
+//! holds it in a [`Renewable`](crate::net::outgoing::Renewable). [`Keystone::verify`] says who
+//! it is that shows us a token.
 
 mod catalogue;
 mod client;
 mod error;
 mod login;
 mod token;
+mod verified;
 
 pub use catalogue::{Catalogue, Interface, Wish};
 pub use client::Keystone;
 pub use error::KeystoneError;
 pub use login::{Domain, Login, Project, User};
 pub use token::Token;
+pub use verified::Verified;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::names::{REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT};
+use super::names::{REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, TOKEN_CHECKS};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -19,6 +19,7 @@ struct Route {
 thread_local! {
     static ROUTES: RefCell<HashMap<(&'static str, &'static str), Route>> = RefCell::default();
     static IN_FLIGHT: Gauge = gauge!(REQUESTS_IN_FLIGHT);
+    static TOKENS: RefCell<HashMap<&'static str, Counter>> = RefCell::default();
 }
 
 /// Counts a request that was answered.
@@ -34,6 +35,16 @@ pub(super) fn request(route: &'static str, method: &'static str, status: u16, to
         );
         counter.increment(1);
         handles.duration.record(took);
+    });
+}
+
+/// Counts a token that came with a request.
+pub(super) fn token_check(result: &'static str) {
+    TOKENS.with_borrow_mut(|tokens| {
+        let counter = tokens
+            .entry(result)
+            .or_insert_with(|| counter!(TOKEN_CHECKS, "result" => result));
+        counter.increment(1);
     });
 }
 

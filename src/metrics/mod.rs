@@ -17,8 +17,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use self::names::{
     BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGES, INTEGRITY_FAILURES, IO_BACKEND,
-    QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION,
-    TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+    QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION, TOKEN_CHECKS,
+    TOKEN_VALIDATION, TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
 use crate::error::Kind;
 
@@ -115,6 +115,18 @@ const TABLE: &[Metric] = &[
         shape: Shape::Counter,
         unit: Unit::Count,
         help: "Requests refused for a size or a quota.",
+    },
+    Metric {
+        name: TOKEN_CHECKS,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Tokens that came with requests, by what became of them.",
+    },
+    Metric {
+        name: TOKEN_VALIDATION,
+        shape: Shape::Histogram(REQUEST_SECONDS),
+        unit: Unit::Seconds,
+        help: "Time of the identity service to say what a token is, by result.",
     },
     Metric {
         name: IMAGES,
@@ -324,6 +336,37 @@ pub fn integrity_failure() {
 /// A request passed a size or a quota.
 pub fn quota_rejection() {
     counter!(QUOTA_REJECTIONS).increment(1);
+}
+
+/// What became of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// It says who is asking.
+    Valid,
+    /// It says nothing.
+    Refused,
+    /// Nobody could tell.
+    Unavailable,
+}
+
+impl TokenCheck {
+    fn as_str(self) -> &'static str {
+        match self {
+            TokenCheck::Valid => "valid",
+            TokenCheck::Refused => "refused",
+            TokenCheck::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A token came with a request.
+pub fn token_checked(result: TokenCheck) {
+    handles::token_check(result.as_str());
+}
+
+/// The identity service was asked about a token.
+pub fn token_validated(result: TokenCheck, took: Duration) {
+    histogram!(TOKEN_VALIDATION, "result" => result.as_str()).record(took);
 }
 
 /// How many images have a status.

@@ -33,6 +33,13 @@ pub struct PlainRequest<'a> {
 }
 
 impl PlainRequest<'_> {
+    /// Every header: its name as it came, and its value.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers
+            .iter()
+            .map(|header| (header.name, header.value))
+    }
+
     /// The first header of this name, which is compared without case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let is_named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);

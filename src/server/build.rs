@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{JoinHandle, available_parallelism};
 
 use crate::api::NodeHealth;
+use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::image::FormatRules;
 use crate::registry::{Registry, SledOptions, SledRegistry};
@@ -14,6 +15,7 @@ use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
+use super::identity::authenticator;
 use super::settings;
 use super::start_error::StartError;
 use super::stores::open_stores;
@@ -27,6 +29,8 @@ pub struct App {
     pub config: Config,
     /// The verbs.
     pub service: Arc<Service>,
+    /// Who finds out who is asking.
+    pub authenticator: Arc<Authenticator>,
     /// What `/healthcheck` asks.
     pub health: Arc<NodeHealth>,
     /// The I/O engine of the workers.
@@ -69,6 +73,7 @@ pub fn build(config: Config) -> Result<App, StartError> {
     let hashes = start_hashes(&config)?;
     let disk = Disk::new(io_backend, blocking.handle());
     let stores = open_stores(&config, disk, &hashes)?;
+    let authenticator = Arc::new(authenticator(&config)?);
     let (housekeeper, orders) = Housekeeper::new();
     let service = Arc::new(Service::new(
         registry,
@@ -82,6 +87,7 @@ pub fn build(config: Config) -> Result<App, StartError> {
     let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
     Ok(App {
         workers: or_cores(config.listen.workers),
+        authenticator,
         health: Arc::default(),
         config,
         service,

@@ -8,6 +8,7 @@ mod admin;
 mod balance;
 mod build;
 mod drain;
+mod identity;
 mod limits;
 mod listener;
 mod memory;

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::error::Error;
+use crate::keystone::KeystoneError;
 use crate::net::outgoing::TlsError;
 use crate::registry::OpenError;
 use crate::service::HousekeeperError;
@@ -28,6 +29,10 @@ pub enum StartError {
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
     NoUring(#[from] NoUring),
+    #[error("[keystone_authtoken] auth_url: {0}")]
+    Keystone(#[source] KeystoneError),
+    #[error("[keystone_authtoken] cafile: {0}")]
+    KeystoneTls(#[source] TlsError),
     #[error(transparent)]
     Housekeeper(#[from] HousekeeperError),
     #[error("the registry cannot be brought to rest: {0}")]

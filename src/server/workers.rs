@@ -81,6 +81,7 @@ fn start_one(
     ready: SyncSender<()>,
 ) -> Result<JoinHandle<()>, StartError> {
     let (service, health) = (Arc::clone(&app.service), Arc::clone(&app.health));
+    let authenticator = Arc::clone(&app.authenticator);
     let v1 = settings::v1(&app.config);
     let frame = settings::frame(&app.config, app.config.log.access_log);
     let number = worker.number;
@@ -88,7 +89,7 @@ fn start_one(
         // Asked for when everything else of the worker is there. Nobody listens any more
         // when another worker has failed.
         let _ = ready.send(());
-        Frame::new(V1Door::new(service, v1, health), frame)
+        Frame::new(V1Door::new(service, authenticator, v1, health), frame)
     };
     let run = move || {
         if let Err(error) = worker.run(inbox, door) {

@@ -27,7 +27,7 @@ pub struct V1Settings {
 pub(super) struct Context<'a> {
     pub(super) service: &'a Arc<Service>,
     pub(super) settings: &'a V1Settings,
-    pub(super) caller: Caller,
+    pub(super) caller: Arc<Caller>,
     pub(super) style: Style,
     /// The Host that the client asked, where it can stand in a URL.
     pub(super) host: String,

@@ -76,6 +76,17 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether nobody needs to say who is asking.
+    pub(super) fn is_for_everybody(&self) -> bool {
+        matches!(
+            self,
+            Endpoint::Versions { .. }
+                | Endpoint::RedirectToV1
+                | Endpoint::Healthcheck
+                | Endpoint::Options
+        )
+    }
+
     /// The route's name in metrics.
     pub(super) fn route(&self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
 use super::health::{NodeHealth, health_answer};
+use crate::auth::Authenticator;
 use crate::error::Result;
 use crate::image::Caller;
 use crate::net::PlainRequest;
@@ -32,15 +33,22 @@ pub use self::context::V1Settings;
 /// The v1 API over the service.
 pub struct V1Door {
     service: Arc<Service>,
+    authenticator: Arc<Authenticator>,
     settings: V1Settings,
     health: Arc<NodeHealth>,
 }
 
 impl V1Door {
-    /// The door to a service.
-    pub fn new(service: Arc<Service>, settings: V1Settings, health: Arc<NodeHealth>) -> Self {
+    /// The door to a service, for whom the authenticator lets in.
+    pub fn new(
+        service: Arc<Service>,
+        authenticator: Arc<Authenticator>,
+        settings: V1Settings,
+        health: Arc<NodeHealth>,
+    ) -> Self {
         Self {
             service,
+            authenticator,
             settings,
             health,
         }
@@ -55,7 +63,7 @@ impl V1Door {
         let context = Context {
             service: &self.service,
             settings: &self.settings,
-            caller: Caller::administrator(),
+            caller: self.caller(&endpoint, &exchange).await?,
             style,
             host: asked_host(&exchange).to_owned(),
         };
@@ -89,6 +97,17 @@ impl V1Door {
         }
     }
 
+    /// Who is asking. What says nothing of images is for everybody.
+    async fn caller(&self, endpoint: &Endpoint, exchange: &Exchange) -> Result<Arc<Caller>> {
+        if endpoint.is_for_everybody() {
+            return Ok(Arc::new(Caller::anonymous()));
+        }
+        let headers = exchange.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let peer = exchange.connection.peer().ip();
+        self.authenticator.caller(peer, headers).await
+    }
+
     async fn healthcheck(&self) -> Answer {
         let disable_by_file = self.settings.disable_by_file.as_deref();
         health_answer(self.health.problem(&self.service, disable_by_file).await)
@@ -101,7 +120,11 @@ impl Door for V1Door {
         request: &PlainRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
-        plain::answer(&self.service, &Caller::administrator(), request, out)
+        plain::answer(&self.service, &self.authenticator, request, out)
+    }
+
+    fn challenge(&self) -> Option<&str> {
+        self.authenticator.challenge()
     }
 
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {

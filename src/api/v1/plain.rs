@@ -6,19 +6,22 @@ use std::time::{Duration, SystemTime};
 
 use httpdate::HttpDate;
 
-use crate::image::{Caller, ImageId};
+use crate::auth::Authenticator;
+use crate::image::ImageId;
 use crate::net::PlainRequest;
 use crate::service::Service;
 
-/// Answers `HEAD /v1/images/{id}` of an image that the caller may see; nothing else.
+/// Answers `HEAD /v1/images/{id}` of an image that the caller may see, where both are at
+/// hand; nothing else.
 pub(super) fn answer(
     service: &Service,
-    caller: &Caller,
+    authenticator: &Authenticator,
     request: &PlainRequest<'_>,
     out: &mut Vec<u8>,
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
-    let record = service.show_at_hand(caller, &id)?;
+    let caller = authenticator.at_hand(request.peer.ip(), request.headers())?;
+    let record = service.show_at_hand(&caller, &id)?;
     let lines = record.meta_lines();
     out.reserve(lines.len() + 256);
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");

@@ -2,6 +2,7 @@
 //!
 //! The words stand in the sample file and in the error of a bad value, so the two cannot differ.
 
+mod identity;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::secret::Secret;
+pub(crate) use identity::{FlavorParts, KeepSeconds, Networks};
 pub(crate) use lists::{NumberList, WordList};
 
 /// How the text of one option becomes a value.

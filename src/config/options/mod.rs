@@ -3,6 +3,7 @@
 //! Most options of Glance stand in `[DEFAULT]`, which is a drawer rather than a subject; so it is split here, and
 //! a part of the program is given only the struct of its own subject. In the file nothing is split.
 
+mod identity;
 mod images;
 mod log;
 mod s3;
@@ -12,6 +13,7 @@ mod storage;
 mod store_names;
 mod swift;
 
+pub use identity::{IdentityConfig, IdentityMode, KeystoneConfig, PasteConfig};
 pub use images::ImagesConfig;
 pub use log::LogConfig;
 pub use s3::{S3BucketUrl, S3Checksums, S3Config};
@@ -40,6 +42,12 @@ pub struct Config {
     pub images: ImagesConfig,
     /// Copies from elsewhere.
     pub copies: CopiesConfig,
+    /// How identities are checked.
+    pub paste: PasteConfig,
+    /// What identities mean here.
+    pub identity: IdentityConfig,
+    /// The identity service.
+    pub keystone: KeystoneConfig,
     /// The embedded registry.
     pub registry: RegistryConfig,
     /// What is logged, and where to.
@@ -69,6 +77,9 @@ impl Config {
             data: DataConfig::read(values)?,
             images: ImagesConfig::read(values)?,
             copies: CopiesConfig::read(values)?,
+            paste: PasteConfig::read(values)?,
+            identity: IdentityConfig::read(values)?,
+            keystone: KeystoneConfig::read(values)?,
             registry: RegistryConfig::read(values)?,
             log: LogConfig::read(values)?,
             store: StoreConfig::read(values)?,
@@ -94,6 +105,7 @@ pub(crate) fn groups() -> Vec<Group> {
         DataConfig::group(),
         ImagesConfig::group(),
         CopiesConfig::group(),
+        IdentityConfig::group(),
         RegistryConfig::group(),
         LogConfig::group(),
         StoreConfig::group(),
@@ -102,5 +114,7 @@ pub(crate) fn groups() -> Vec<Group> {
         S3Config::group(),
         SwiftConfig::group(),
         HealthcheckConfig::group(),
+        PasteConfig::group(),
+        KeystoneConfig::group(),
     ]
 }

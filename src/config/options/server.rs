@@ -16,8 +16,8 @@ options! {
     /// Where the servers listen and how they begin and end.
     pub struct ListenConfig, "DEFAULT", "Listening";
 
-    /// Address the API listens on. Glance listens on every address. This release asks nobody who they are, so
-    /// it stays on this machine unless told otherwise.
+    /// Address the API listens on. Glance listens on every address. As long as nobody is asked who they are
+    /// ([paste_deploy] flavor), keep it where only trusted callers are.
     bind_host: IpAddr = "127.0.0.1", Address;
     /// Port of the API.
     bind_port: u16 = "9292", Int::<u16>::new(1, 65_535, "");

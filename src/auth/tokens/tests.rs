@@ -1,0 +1,407 @@
+//! Against a peer that says what Keystone says (checked with a real one in `tests/node`), so
+//! that questions can be counted and faults made.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::auth::CallerRules;
+use crate::config::Secret;
+use crate::keystone::{Domain, Project, User};
+use crate::net::outgoing::{Client, ClientOptions, Reach, TlsOptions, client_config};
+
+/// What the peer knows and has seen.
+#[derive(Default)]
+struct Peer {
+    address: Option<SocketAddr>,
+    /// The tokens it would vouch for: roles, and whether they have expired.
+    tokens: HashMap<&'static str, (&'static str, bool)>,
+    /// Answers to give in place of the true ones.
+    faults: Vec<StatusCode>,
+    logins: usize,
+    questions: usize,
+    /// Number of the last login, which is the only one that is valid.
+    own: usize,
+    slow: Duration,
+}
+
+type Shared = Arc<Mutex<Peer>>;
+
+fn with<T>(peer: &Shared, look: impl FnOnce(&mut Peer) -> T) -> T {
+    look(&mut peer.lock().unwrap())
+}
+
+async fn answer(peer: Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let slow = with(&peer, |peer| peer.slow);
+    sleep(slow).await;
+    with(&peer, |peer| {
+        if let Some(fault) = peer.faults.pop() {
+            peer.questions += usize::from(request.method() == Method::GET);
+            return plain(fault);
+        }
+        match *request.method() {
+            Method::POST => peer.log_in(),
+            _ => peer.tell(&request),
+        }
+    })
+}
+
+fn plain(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn token(roles: &str) -> Bytes {
+    let body = serde_json::json!({"token": {
+        "user": {"id": "u"}, "project": {"id": "p"},
+        "roles": [{"name": roles}],
+        "issued_at": "2001-01-01T00:00:00Z", "expires_at": "2101-01-01T00:00:00Z",
+    }});
+    body.to_string().into()
+}
+
+impl Peer {
+    fn log_in(&mut self) -> Response<Full<Bytes>> {
+        self.logins += 1;
+        self.own = self.logins;
+        let mut response = Response::new(Full::new(token("service")));
+        *response.status_mut() = StatusCode::CREATED;
+        let own = HeaderValue::from_str(&format!("own-{}", self.own)).unwrap();
+        response.headers_mut().insert("x-subject-token", own);
+        response
+    }
+
+    fn tell(&mut self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        self.questions += 1;
+        let own = format!("own-{}", self.own);
+        if request.headers()["x-auth-token"] != own.as_str() {
+            return plain(StatusCode::UNAUTHORIZED);
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let expired_too = query.contains("allow_expired=1");
+        let shown = request.headers()["x-subject-token"].to_str().unwrap();
+        match self.tokens.get(shown) {
+            Some((roles, expired)) if expired_too || !expired => {
+                Response::new(Full::new(token(roles)))
+            }
+            _ => plain(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+async fn start() -> Shared {
+    let peer = Shared::default();
+    serve(&peer, SocketAddr::from(([127, 0, 0, 1], 0))).await;
+    peer
+}
+
+/// Listens, and returns what ends it, connections included.
+async fn serve(peer: &Shared, address: SocketAddr) -> tokio::task::JoinHandle<()> {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    with(peer, |peer| peer.address = Some(address));
+    let peer = Arc::clone(peer);
+    spawn_local(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let peer = Arc::clone(&peer);
+            let service = hyper::service::service_fn(move |request| {
+                let answer = answer(Arc::clone(&peer), request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let http = hyper::server::conn::http1::Builder::new();
+            connections.spawn_local(http.serve_connection(TokioIo::new(stream), service));
+        }
+    })
+}
+
+fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
+    let limit = Duration::from_secs(2);
+    let client = Client::new(ClientOptions {
+        connect_timeout: limit,
+        answer_timeout: limit,
+        idle_timeout: limit,
+        reach: Reach::Any,
+        tls: client_config(&TlsOptions::default()).unwrap(),
+    });
+    let address = with(peer, |peer| peer.address.unwrap());
+    let domain = Domain::Id("default".to_owned());
+    let keystone = Keystone::new(client, &format!("http://{address}/v3"), limit).unwrap();
+    let mut options = TokenOptions {
+        keystone,
+        login: Login {
+            user: User::Id("glance".to_owned()),
+            password: Secret::new("secret"),
+            project: Project::Name {
+                name: "service".to_owned(),
+                domain,
+            },
+        },
+        keep: Duration::from_secs(300),
+        keep_refusals: Duration::from_secs(300),
+        most_kept: 100,
+        most_questions: 10,
+        retries: 0,
+        service_roles: vec!["service".to_owned()],
+        service_roles_required: false,
+        rules: CallerRules {
+            admin_role: "admin".to_owned(),
+            owner_is_tenant: true,
+        },
+    };
+    change(&mut options);
+    Tokens::new(options)
+}
+
+async fn ask(tokens: &Tokens, headers: &[(&str, &str)]) -> Result<Option<Arc<Caller>>> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_bytes()));
+    tokens.caller(&Presented::read(headers)).await
+}
+
+async fn show(tokens: &Tokens, token: &str) -> Result<Arc<Caller>> {
+    let caller = ask(tokens, &[("X-Auth-Token", token)]).await?;
+    Ok(caller.expect("it shows a token"))
+}
+
+fn at_hand(tokens: &Tokens, token: &str) -> bool {
+    let headers = [("x-auth-token", token.as_bytes())].into_iter();
+    tokens.at_hand(&Presented::read(headers)).is_some()
+}
+
+fn questions(peer: &Shared) -> usize {
+    with(peer, |peer| peer.questions)
+}
+
+#[track_caller]
+fn is_refused(result: Result<Arc<Caller>>) {
+    assert_eq!(result.unwrap_err().kind(), Kind::Unauthenticated);
+}
+
+#[track_caller]
+fn is_unavailable(result: Result<Arc<Caller>>) {
+    assert!(matches!(
+        result.unwrap_err().kind(),
+        Kind::Unavailable { .. }
+    ));
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    let test = async { timeout(Duration::from_secs(20), test).await };
+    LocalSet::new()
+        .block_on(&runtime, test)
+        .expect("it ends in time");
+}
+
+#[test]
+fn one_question_serves_everybody_for_a_time() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("good", ("Admin", false));
+            peer.slow = Duration::from_millis(20);
+        });
+        let tokens = tokens(&peer, |_| {});
+        assert!(!at_hand(&tokens, "good"));
+        let all = futures_of(20, || show(&tokens, "good"));
+        for caller in all.await {
+            let caller = caller.unwrap();
+            assert_eq!(caller.tenant.as_deref(), Some("p"));
+            assert!(caller.is_admin);
+        }
+        assert!(at_hand(&tokens, "good"));
+        show(&tokens, "good").await.unwrap();
+        assert_eq!((questions(&peer), with(&peer, |peer| peer.logins)), (1, 1));
+    });
+}
+
+/// Runs so many at a time.
+async fn futures_of<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F) -> Vec<T> {
+    let mut all: Vec<_> = (0..count).map(|_| Box::pin(make())).collect();
+    let mut done: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        for (future, done) in all.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(cx)
+            {
+                *done = Some(value);
+            }
+        }
+        match done.iter().all(Option::is_some) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+#[test]
+fn what_is_not_valid_is_refused_and_not_asked_about_again() {
+    run(async {
+        let peer = start().await;
+        let tokens = tokens(&peer, |_| {});
+        is_refused(show(&tokens, "bad").await);
+        is_refused(show(&tokens, "bad").await);
+        assert_eq!(questions(&peer), 1);
+        assert!(!at_hand(&tokens, "bad"));
+        for odd in ["a b", "ü", "\u{7f}", &"x".repeat(MOST_TOKEN_BYTES + 1)] {
+            is_refused(show(&tokens, odd).await);
+        }
+        assert_eq!(questions(&peer), 1, "no identity service would issue these");
+        assert_eq!(ask(&tokens, &[]).await.unwrap(), None);
+        let twice = [("x-auth-token", "a"), ("x-auth-token", "b")];
+        assert_eq!(
+            ask(&tokens, &twice).await.unwrap_err().kind(),
+            Kind::Invalid
+        );
+    });
+}
+
+#[test]
+fn a_revoked_token_ends_with_its_time() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| peer.tokens.insert("good", ("member", false)));
+        let kept = Duration::from_millis(200);
+        let tokens = tokens(&peer, |options| {
+            options.keep = kept;
+            options.keep_refusals = Duration::ZERO;
+        });
+        show(&tokens, "good").await.unwrap();
+        with(&peer, |peer| peer.tokens.clear());
+        show(&tokens, "good").await.unwrap();
+        sleep(kept).await;
+        assert!(!at_hand(&tokens, "good"));
+        is_refused(show(&tokens, "good").await);
+        with(&peer, |peer| peer.tokens.insert("good", ("member", false)));
+        show(&tokens, "good").await.unwrap();
+    });
+}
+
+#[test]
+fn our_own_token_is_renewed_when_it_is_refused() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("a", ("member", false));
+            peer.tokens.insert("b", ("member", false));
+        });
+        let tokens = tokens(&peer, |_| {});
+        show(&tokens, "a").await.unwrap();
+        // Revoked at the other side.
+        with(&peer, |peer| peer.own = 0);
+        show(&tokens, "b").await.unwrap();
+        assert_eq!((questions(&peer), with(&peer, |peer| peer.logins)), (3, 2));
+    });
+}
+
+#[test]
+fn faults_of_keystone_are_nobodys_fault() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("good", ("member", false));
+            peer.faults = vec![StatusCode::INTERNAL_SERVER_ERROR, StatusCode::FORBIDDEN];
+        });
+        let tokens = tokens(&peer, |_| {});
+        // The login is refused, then the question breaks.
+        is_unavailable(show(&tokens, "good").await);
+        is_unavailable(show(&tokens, "good").await);
+        show(&tokens, "good").await.unwrap();
+    });
+}
+
+#[test]
+fn while_keystone_is_away_known_tokens_go_on() {
+    run(async {
+        let peer = Shared::default();
+        let listening = serve(&peer, SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        with(&peer, |peer| {
+            peer.tokens.insert("known", ("member", false));
+            peer.tokens.insert("new", ("member", false));
+        });
+        let tokens = tokens(&peer, |options| options.retries = 20);
+        show(&tokens, "known").await.unwrap();
+        listening.abort();
+        assert!(listening.await.unwrap_err().is_cancelled());
+        show(&tokens, "known").await.unwrap();
+        let asking = show(&tokens, "new");
+        let away = timeout(Duration::from_millis(300), asking).await;
+        assert!(away.is_err(), "it asks again");
+        let address = with(&peer, |peer| peer.address.unwrap());
+        serve(&peer, address).await;
+        show(&tokens, "new").await.unwrap();
+    });
+}
+
+#[test]
+fn without_retries_who_is_away_is_unavailable() {
+    run(async {
+        let peer = Shared::default();
+        let listening = serve(&peer, SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let tokens = tokens(&peer, |_| {});
+        listening.abort();
+        assert!(listening.await.unwrap_err().is_cancelled());
+        is_unavailable(show(&tokens, "any").await);
+    });
+}
+
+#[test]
+fn whoever_asks_first_may_leave() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("good", ("member", false));
+            peer.slow = Duration::from_millis(50);
+        });
+        let tokens = tokens(&peer, |_| {});
+        let gone = timeout(Duration::from_millis(10), show(&tokens, "good")).await;
+        assert!(gone.is_err());
+        show(&tokens, "good").await.unwrap();
+        assert_eq!(questions(&peer), 1);
+    });
+}
+
+#[test]
+fn a_service_may_carry_an_expired_token() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("old", ("member", true));
+            peer.tokens.insert("nova", ("Service", false));
+            peer.tokens.insert("user", ("member", false));
+        });
+        let lenient = tokens(&peer, |_| {});
+        is_refused(show(&lenient, "old").await);
+        let both = |service| [("x-auth-token", "old"), ("x-service-token", service)];
+        let caller = ask(&lenient, &both("nova")).await.unwrap().unwrap();
+        assert_eq!(caller.roles, ["member"]);
+        assert_eq!(caller.service_roles, ["service"]);
+        for no_service in ["user", "unknown"] {
+            let refused = ask(&lenient, &both(no_service)).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Unauthenticated, "{no_service}");
+        }
+        let no_service = [("x-auth-token", "user"), ("x-service-token", "user")];
+        assert!(ask(&lenient, &no_service).await.unwrap().is_some());
+        let strict = tokens(&peer, |options| options.service_roles_required = true);
+        let refused = ask(&strict, &no_service).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unauthenticated);
+        is_refused(show(&lenient, "old").await);
+    });
+}

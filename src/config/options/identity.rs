@@ -1,0 +1,131 @@
+//! Who may ask, and how that is known.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::Secret;
+use crate::config::declare::options;
+use crate::config::kinds::{
+    Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Maybe, Networks, Password, Seconds,
+    Text, Words,
+};
+
+/// Longest time that what Keystone says of a token can be kept, in seconds.
+const KEEP_MAX_S: u64 = 3_600;
+
+/// How it is known who is asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityMode {
+    /// Nobody is asked.
+    Nobody,
+    /// A proxy in front says it in headers.
+    TrustedAuth,
+    /// Keystone knows whose token it is.
+    Keystone,
+}
+
+options! {
+    /// How identities are checked.
+    pub struct PasteConfig, "paste_deploy", "Identity";
+
+    /// How it is known who is asking. Nothing or none: nobody is asked, and everybody who reaches the API is an
+    /// administrator. trusted-auth: a proxy of trusted_proxies says it in headers. keystone: Keystone knows whose
+    /// token it is. The parts caching and cachemanagement are taken and do nothing in this release.
+    flavor: Vec<&'static str> = "", FlavorParts;
+}
+
+impl PasteConfig {
+    /// How it is known who is asking.
+    pub fn identity(&self) -> IdentityMode {
+        match &self.flavor {
+            parts if parts.contains(&"keystone") => IdentityMode::Keystone,
+            parts if parts.contains(&"trusted-auth") => IdentityMode::TrustedAuth,
+            _ => IdentityMode::Nobody,
+        }
+    }
+
+    /// The parts that do nothing in this release.
+    pub fn idle_parts(&self) -> impl Iterator<Item = &'static str> {
+        let parts = self.flavor.iter().copied();
+        parts.filter(|part| part.starts_with("cach"))
+    }
+}
+
+options! {
+    /// What identities mean here.
+    pub struct IdentityConfig, "DEFAULT", "Callers";
+
+    /// Who has this role is an administrator. Case does not count.
+    admin_role: String = "admin", Text;
+    /// Whether images belong to tenants; else they belong to users, and memberships name users.
+    owner_is_tenant: bool = "true", Flag;
+    /// Whether a request that does not say who makes it may look at public images. It may change nothing.
+    allow_anonymous_access: bool = "false", Flag;
+    /// Proxies whose identity headers are believed with the flavor trusted-auth. From all others these headers
+    /// count for nothing.
+    trusted_proxies: Vec<IpNet> = "127.0.0.0/8,::1/128", Networks;
+}
+
+options! {
+    /// The identity service.
+    pub struct KeystoneConfig, "keystone_authtoken", "Keystone";
+
+    /// Keystone as the node reaches it. Needed with the flavor keystone.
+    auth_url: Option<String> = "", Maybe(Endpoint), also [("keystone_authtoken", "identity_uri")];
+    /// Keystone as clients reach it, told to those who have no valid token. Nothing = auth_url.
+    www_authenticate_uri: Option<String> = "", Maybe(Endpoint), also [
+        ("keystone_authtoken", "auth_uri"),
+    ];
+    /// The node's own user, in whose name it asks about tokens. Needed with the flavor keystone.
+    username: String = "", Text, also [
+        ("keystone_authtoken", "user_name"),
+        ("keystone_authtoken", "user"),
+        ("keystone_authtoken", "admin_user"),
+    ];
+    /// Id of that user, in place of its name and domain.
+    user_id: String = "", Text;
+    /// Password of that user.
+    password: Secret = "", Password, also [("keystone_authtoken", "admin_password")];
+    /// Id of the domain that the user's name is of.
+    user_domain_id: String = "default", Text, also [("keystone_authtoken", "default_domain_id")];
+    /// Name of that domain, in place of its id.
+    user_domain_name: String = "", Text, also [("keystone_authtoken", "default_domain_name")];
+    /// Project of that user. Needed with the flavor keystone.
+    project_name: String = "", Text, also [
+        ("keystone_authtoken", "tenant_name"),
+        ("keystone_authtoken", "admin_tenant_name"),
+    ];
+    /// Id of that project, in place of its name and domain.
+    project_id: String = "", Text, also [("keystone_authtoken", "tenant_id")];
+    /// Id of the domain that the project's name is of.
+    project_domain_id: String = "default", Text, also [
+        ("keystone_authtoken", "default_domain_id"),
+    ];
+    /// Name of that domain, in place of its id.
+    project_domain_name: String = "", Text, also [("keystone_authtoken", "default_domain_name")];
+    /// File of authorities that may vouch for Keystone, in PEM. Nothing = those of the system.
+    cafile: Option<PathBuf> = "", Maybe(FilePath);
+    /// Whether any certificate will do for Keystone.
+    insecure: bool = "false", Flag;
+    /// Longest time until a connection to Keystone stands, and until its answer begins.
+    http_connect_timeout: Duration = "10", Seconds { min: 1, max: 600 };
+    /// How often a question that brought no answer is put to Keystone again.
+    http_request_max_retries: u32 = "3", Int::<u32>::new(0, 100, "");
+    /// Longest time that what Keystone says of a token is believed: so long a token may work after it is revoked.
+    /// While Keystone cannot be asked, tokens that are kept go on to their time, and others are answered with 503.
+    token_cache_time: Duration = "300", KeepSeconds { max: KEEP_MAX_S };
+    /// Longest time that a token which Keystone does not know is refused without asking again.
+    token_refusal_time: Duration = "5", KeepSeconds { max: KEEP_MAX_S };
+    /// Tokens that are kept, and as many that Keystone does not know; each takes about 1 KiB.
+    token_cache_size: usize = "10000", Int::<usize>::new(1, 10_000_000, "");
+    /// Questions to Keystone at a time. More wait for their turn.
+    token_validations_max: usize = "64", Int::<usize>::new(1, 100_000, "");
+    /// A service that has one of these roles and shows its token (X-Service-Token) may show a user's token that has
+    /// expired meanwhile.
+    service_token_roles: Vec<String> = "service", Words;
+    /// Whether a request is refused when the service whose token it shows has none of these roles. Else that token
+    /// gives no rights.
+    service_token_roles_required: bool = "false", Flag;
+}

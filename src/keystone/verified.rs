@@ -1,0 +1,107 @@
+//! What the identity service says about a token that somebody shows.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::error::KeystoneError;
+
+/// Who shows a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The user's identifier.
+    pub user: String,
+    /// The project's identifier; a token need not be for one.
+    pub project: Option<String>,
+    /// The names of the user's roles in the project, as Keystone spells them.
+    pub roles: Vec<String>,
+    /// How long the token is still valid.
+    pub left: Duration,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    token: Described,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    expires_at: Timestamp,
+    user: Named,
+    #[serde(default)]
+    project: Option<Named>,
+    #[serde(default)]
+    roles: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    name: String,
+}
+
+impl Verified {
+    /// Reads the answer to a question about a token. What is left of the token's life is
+    /// counted from the answer's own `Date`, so our clock need not agree with Keystone's.
+    pub(super) fn read(date: Option<&HeaderValue>, body: &[u8]) -> Result<Self, KeystoneError> {
+        let body: Body =
+            serde_json::from_slice(body).map_err(|_| KeystoneError::Answer("token"))?;
+        let token = body.token;
+        let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let expires_at = SystemTime::from(token.expires_at);
+        let left = expires_at.duration_since(date.unwrap_or_else(SystemTime::now));
+        Ok(Self {
+            user: token.user.id,
+            project: token.project.map(|project| project.id),
+            roles: token.roles.into_iter().map(|role| role.name).collect(),
+            left: left.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = r#"{"token": {"methods": ["password"], "audit_ids": ["x"],
+        "user": {"id": "u1", "name": "alice", "domain": {"id": "default", "name": "Default"}},
+        "project": {"id": "p1", "name": "tenant-a", "domain": {"id": "default", "name": "Default"}},
+        "is_domain": false, "roles": [{"id": "r1", "name": "member"}, {"id": "r2", "name": "Reader"}],
+        "issued_at": "2001-01-01T00:00:00.000000Z", "expires_at": "2001-01-01T01:00:00.000000Z"}}"#;
+
+    #[test]
+    fn the_life_is_counted_by_keystones_clock() {
+        let date = HeaderValue::from_static("Mon, 01 Jan 2001 00:59:30 GMT");
+        let verified = Verified::read(Some(&date), TOKEN.as_bytes()).unwrap();
+        assert_eq!(verified.left, Duration::from_secs(30));
+        assert_eq!(verified.user, "u1");
+        assert_eq!(verified.project.as_deref(), Some("p1"));
+        assert_eq!(verified.roles, ["member", "Reader"]);
+        let by_our_clock = Verified::read(None, TOKEN.as_bytes()).unwrap();
+        assert_eq!(by_our_clock.left, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_token_need_not_be_for_a_project() {
+        let body = r#"{"token": {"user": {"id": "u"}, "expires_at": "2001-01-01T00:00:00Z"}}"#;
+        let verified = Verified::read(None, body.as_bytes()).unwrap();
+        assert_eq!((verified.project, verified.roles), (None, vec![]));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for body in [
+            "",
+            "[]",
+            r#"{"token": {"expires_at": "2001-01-01T00:00:00Z"}}"#,
+        ] {
+            assert!(Verified::read(None, body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}
