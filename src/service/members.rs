@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Visibility,
-    known_members, may_know,
+    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
+    Visibility, known_members, may_know,
 };
 use crate::registry::Record;
 
@@ -97,7 +97,8 @@ impl Service {
         let query = Query {
             visibility: Visibility::All,
             filters: vec![Filter::Member(tenant.to_owned())],
-            changes_since: None,
+            // Killed images are shared as before; those that are gone have no members.
+            changes_since: Some(Timestamp::from_micros(i64::MIN)),
             sort_key: SortKey::CreatedAt,
             sort_direction: SortDirection::Descending,
             marker: None,

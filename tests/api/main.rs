@@ -11,6 +11,7 @@ mod support;
 mod admin;
 mod connections;
 mod errors;
+mod identity;
 mod images;
 mod members;
 mod program;

@@ -1,0 +1,10 @@
+//! Who may do what: identities in the headers of a trusted proxy, which this test is.
+//!
+//! `matrix` asks everything of every kind of image as every kind of caller, and compares with
+//! `oracle`, which is written from the description of Glance and knows nothing of this
+//! program. `trusted_auth` has what concerns the headers themselves.
+
+mod cast;
+mod matrix;
+mod oracle;
+mod trusted_auth;
