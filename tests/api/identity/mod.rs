@@ -2,9 +2,11 @@
 //!
 //! `matrix` asks everything of every kind of image as every kind of caller, and compares with
 //! `oracle`, which is written from the description of Glance and knows nothing of this
-//! program. `trusted_auth` has what concerns the headers themselves.
+//! program. `trusted_auth` has what concerns the headers themselves, `keystone` what concerns
+//! tokens.
 
 mod cast;
+mod keystone;
 mod matrix;
 mod oracle;
 mod trusted_auth;

@@ -1,0 +1,105 @@
+//! While Keystone cannot be asked: what is known of tokens goes on to its time, everything
+//! else is 503, and nothing has to be done when it is back.
+
+use std::time::{Duration, Instant};
+
+use super::{keystone, reserve, setup, status_of_list, token, with_token};
+use crate::support::backends::address_of;
+use crate::support::gate::{Gate, Mode};
+use crate::support::http::Request;
+use crate::support::server::Server;
+use crate::support::v1::{id_of, image_path};
+
+/// How long a node waits for Keystone here.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn start() -> (Gate, Server) {
+    let gate = Gate::before(address_of(&keystone().auth_url));
+    let server = setup(keystone(), &gate.url(&keystone().auth_url))
+        .option_in(
+            "keystone_authtoken",
+            "http_connect_timeout",
+            PATIENCE.as_secs(),
+        )
+        .option_in("keystone_authtoken", "http_request_max_retries", 1)
+        .option_in("keystone_authtoken", "token_cache_time", 3)
+        .start();
+    (gate, server)
+}
+
+#[test]
+fn known_tokens_go_on_others_wait_for_keystone() {
+    for mode in [Mode::Closed, Mode::Silent] {
+        let (gate, server) = start();
+        let (known, new) = (token("alice"), token("bob"));
+        let id = id_of(&reserve(&server, &known));
+        let known_at = Instant::now();
+        gate.set(mode);
+        let head = with_token(&known, Request::head(&image_path(&id)));
+        server.request(&head).expect(200);
+        assert_eq!(status_of_list(&server, &known), 200);
+        assert_is_unavailable(&server, &new);
+        assert_is_unavailable(&server, "garbage");
+        while known_at.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_is_unavailable(&server, &known);
+        gate.set(Mode::Open);
+        crate::support::eventually("Keystone is asked again", || {
+            (status_of_list(&server, &new) == 200).then_some(())
+        });
+        server.request(&head).expect(200);
+        assert_eq!(status_of_list(&server, "garbage"), 401);
+    }
+}
+
+#[track_caller]
+fn assert_is_unavailable(server: &Server, token: &str) {
+    let began = Instant::now();
+    let list = Request::get("/v1/images");
+    let answer = server.request(&with_token(token, list)).expect(503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    // A login and a question, each with one retry, and the waits between.
+    let most = 4 * PATIENCE + Duration::from_secs(1);
+    assert!(began.elapsed() < most, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_node_starts_before_keystone() {
+    let gate = Gate::before(address_of(&keystone().auth_url));
+    gate.set(Mode::Closed);
+    let server = setup(keystone(), &gate.url(&keystone().auth_url)).start();
+    let token = token("alice");
+    assert_eq!(status_of_list(&server, &token), 503);
+    assert_eq!(server.request(&Request::get("/healthcheck")).status, 200);
+    gate.set(Mode::Open);
+    assert_eq!(status_of_list(&server, &token), 200);
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_anew() {
+    let (gate, server) = start();
+    assert_eq!(status_of_list(&server, &token("alice")), 200);
+    for user in ["bob", "adam", "rita"] {
+        // Ends the connections that are kept, and takes new ones.
+        gate.set(Mode::Closed);
+        gate.set(Mode::Open);
+        assert_eq!(status_of_list(&server, &token(user)), 200, "{user}");
+    }
+}
+
+#[test]
+fn a_wrong_password_of_our_own_is_nobodys_fault() {
+    let server = setup(keystone(), &keystone().auth_url)
+        .option_in("keystone_authtoken", "password", "CANARY-PASSWORD")
+        .option("debug", true)
+        .start();
+    let token = token("alice");
+    assert_eq!(status_of_list(&server, &token), 503);
+    let log = server.log();
+    assert!(log.contains("refuses the user"), "{log}");
+    assert!(
+        !log.contains("CANARY-PASSWORD") && !log.contains(&token),
+        "{log}"
+    );
+}

@@ -1,0 +1,151 @@
+//! python-glanceclient, which logs in at Keystone and finds the node by the catalogue.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::setup;
+use crate::support::backends::keystone::{Keystone, Options};
+use crate::support::server::Server;
+
+/// A cloud of its own: the catalogue leads to this node.
+struct Cloud {
+    keystone: Keystone,
+    server: Server,
+}
+
+fn start() -> Cloud {
+    let keystone = Keystone::start(&Options::default());
+    let server = setup(&keystone, &keystone.auth_url).start();
+    keystone.set_endpoint("image", &format!("http://{}", server.address()));
+    Cloud { keystone, server }
+}
+
+/// A program of the clients' environment.
+fn program(name: &str) -> PathBuf {
+    let given = std::env::var_os("GLANCE_TEST_VENV").map(PathBuf::from);
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let program = given.unwrap_or_else(|| target.join("test-venv"));
+    let program = program.join("bin").join(name);
+    let path = program.display();
+    assert!(program.exists(), "{path} is missing; tests/run installs it");
+    program
+}
+
+impl Cloud {
+    /// A program with a user's credentials in its environment, and nothing on its standard
+    /// input, not even an empty file: that would be taken for an image.
+    fn run(&self, user: &str, name: &str, words: &[&str]) -> Output {
+        let user = self.keystone.user(user);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "exec \"$0\" \"$@\" <&-"])
+            .arg(program(name))
+            .args(words)
+            .env_clear()
+            .env("HOME", self.server.folder())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LC_ALL", "C.UTF-8")
+            .env("OS_IMAGE_API_VERSION", "1")
+            .env("OS_IDENTITY_API_VERSION", "3")
+            .env("OS_AUTH_URL", &self.keystone.auth_url)
+            .env("OS_USERNAME", &user.name)
+            .env("OS_PASSWORD", &user.password)
+            .env("OS_PROJECT_NAME", &user.project)
+            .env("OS_USER_DOMAIN_ID", &self.keystone.domain_id)
+            .env("OS_PROJECT_DOMAIN_ID", &self.keystone.domain_id)
+            .env("OS_REGION_NAME", &self.keystone.region);
+        command.output().expect("the client starts")
+    }
+
+    /// What `glance` printed, which must succeed.
+    #[track_caller]
+    fn glance(&self, user: &str, words: &[&str]) -> String {
+        let output = self.run(user, "glance", words);
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// What `glance` complained about, which must fail.
+    #[track_caller]
+    fn glance_fails(&self, user: &str, words: &[&str]) -> String {
+        let output = self.run(user, "glance", words);
+        assert!(!output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+/// The value of a row in the tables that the client prints.
+fn row(table: &str, name: &str) -> Option<String> {
+    let rows = table.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.splitn(2, '|');
+        Some((cells.next()?.trim(), cells.next()?.trim()))
+    });
+    let found = rows.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value.to_owned())
+}
+
+#[test]
+fn two_tenants_share_an_image() {
+    let cloud = start();
+    let file = cloud.server.folder().join("image");
+    std::fs::write(&file, b"shared data").unwrap();
+    let file = file.display().to_string();
+    let created = cloud.glance(
+        "alice",
+        &[
+            "image-create",
+            "--name",
+            "ours",
+            "--disk-format",
+            "raw",
+            "--container-format",
+            "bare",
+            "--file",
+            &file,
+        ],
+    );
+    let id = row(&created, "id").expect("an id");
+    let tenant = |user| cloud.keystone.user(user).project_id.clone();
+    assert_eq!(row(&created, "owner"), Some(tenant("alice")));
+    assert!(
+        cloud.glance("adam", &["image-list"]).contains(&id),
+        "a colleague"
+    );
+
+    let listed = |user| cloud.glance(user, &["image-list"]).contains(&id);
+    assert!(!listed("bob"));
+    let unseen = cloud.glance_fails("bob", &["image-show", &id]);
+    assert!(unseen.contains(&id), "{unseen}");
+
+    cloud.glance("alice", &["member-create", &id, &tenant("bob")]);
+    assert!(listed("bob"));
+    let members = cloud.glance("alice", &["member-list", "--image-id", &id]);
+    assert!(members.contains(&tenant("bob")), "{members}");
+    let shared = cloud.glance("bob", &["member-list", "--tenant-id", &tenant("bob")]);
+    assert!(shared.contains(&id), "{shared}");
+
+    let copy = cloud.server.folder().join("copy").display().to_string();
+    cloud.glance("bob", &["image-download", &id, "--file", &copy]);
+    assert_eq!(std::fs::read(&copy).unwrap(), b"shared data");
+    cloud.glance_fails("bob", &["image-update", &id, "--name", "mine"]);
+    // This command complains on its standard output and ends as if it had done it.
+    let refused = cloud.glance("bob", &["image-delete", &id]);
+    assert!(refused.contains("404") && listed("alice"), "{refused}");
+    cloud.glance_fails("bob", &["member-create", &id, &tenant("glance")]);
+
+    cloud.glance("alice", &["member-delete", &id, &tenant("bob")]);
+    assert!(!listed("bob"));
+    cloud.glance_fails("bob", &["image-show", &id]);
+    cloud.glance("alice", &["image-delete", &id]);
+    assert!(!listed("alice"));
+    cloud.server.await_nothing_stored(&id);
+}
+
+#[test]
+fn a_wrong_password_gets_nowhere() {
+    let cloud = start();
+    let complaint = cloud.glance_fails("alice", &["--os-password", "wrong", "image-list"]);
+    assert!(complaint.contains("401"), "{complaint}");
+}
