@@ -3,18 +3,18 @@
 import hashlib
 import os
 import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 import downloads
+import guard
 import link
 import memory
 import programs
 import report
 import small
+import spread
 import uploads
 
 PARTS = {
@@ -24,14 +24,12 @@ PARTS = {
     "uploads": uploads.part_uploads,
     "head": small.part_head,
     "list": small.part_list,
+    "workers": spread.part_workers,
     "rss": memory.part_rss,
     "idle": memory.part_idle,
     "gigabit": link.part_gigabit,
     "uring-refused": uploads.part_uring_refused,
 }
-
-# The largest part keeps an image of 4 GiB in memory, or 16 of 256 MiB twice.
-ROOM_BYTES = 10 << 30
 
 
 class Lab:
@@ -59,12 +57,12 @@ class Lab:
 def run_part(name, quick, built):
     print(f"{name}", flush=True)
     begun = time.monotonic()
-    folder = tempfile.mkdtemp(prefix="glance-bench-", dir="/dev/shm")
-    try:
+    with guard.watched_folder() as folder:
         lab = Lab(quick, folder, built)
-        section = PARTS[name](lab)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            section = PARTS[name](lab)
+        finally:
+            lab.load.end_all()
     if section.skipped:
         print(f"  skipped: {section.skipped}")
     print(f"  {time.monotonic() - begun:.0f} s", flush=True)
@@ -79,9 +77,8 @@ def main(arguments):
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         sys.exit(f"unknown: {' '.join(unknown)}\nparts: {' '.join(PARTS)}\n--quick: a smoke run")
-    if not quick and shutil.disk_usage("/dev/shm").free < ROOM_BYTES:
-        sys.exit(f"benches/run wants {ROOM_BYTES >> 30} GiB free in /dev/shm")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: sys.exit(1))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     built = programs.build()

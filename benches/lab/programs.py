@@ -17,13 +17,11 @@ START_TIMEOUT_S = 60
 
 
 def build():
-    """Builds the node and the load client; a dict of program name to path."""
-    node = _artifacts(["--bins"])
-    return node | _artifacts(["--bench", "load", "--bench", "md5"])
-
-
-def _artifacts(what):
-    command = ["cargo", "build", "--profile", "dist", *what, "--message-format=json"]
+    """Builds the node, the load client and the kernels' bench; a dict of program name to path."""
+    # In one go: on its own the node would not have the dependencies' features that the benches ask
+    # for, and most dependencies would be built twice.
+    command = ["cargo", "build", "--profile", "dist", "--bin", "glance-api", "--bench", "load", "--bench", "md5",
+               "--message-format=json"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
     return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable")}
@@ -76,7 +74,7 @@ class Server:
 
     def cpu_seconds(self):
         """Time on a processor of all its threads so far."""
-        return sum(_thread_ns(pid) for pid in self.pids()) / 1e9
+        return sum(_process_ns(pid) for pid in self.pids()) / 1e9
 
     def rss_bytes(self):
         return sum(_status_kib(pid, "VmRSS") for pid in self.pids()) * 1024
@@ -97,14 +95,19 @@ class Server:
         self.stop()
 
 
-def _thread_ns(pid):
+def _process_ns(pid):
     total = 0
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                with open(f"/proc/{pid}/task/{task}/schedstat") as stat:
-                    total += int(stat.read().split()[0])
+                total += thread_ns(f"/proc/{pid}/task/{task}")
     return total
+
+
+def thread_ns(task):
+    """Time on a processor of one thread, by its folder in /proc."""
+    with open(f"{task}/schedstat") as stat:
+        return int(stat.read().split()[0])
 
 
 def _status_kib(pid, field):
@@ -143,7 +146,7 @@ class Node(Server):
 
 
 NGINX = """
-daemon off; master_process on; user root; worker_processes 1; worker_rlimit_nofile 20000;
+daemon off; master_process on; user root; worker_processes {workers}; worker_rlimit_nofile 20000;
 error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ worker_connections 19000; }}
 http {{
@@ -161,15 +164,16 @@ http {{
 
 
 class Nginx(Server):
-    """nginx with one worker and the given directives."""
+    """nginx with the given directives, and one worker unless told."""
 
     def __init__(self, folder, extra="", server="", cpus=SERVER_CPU, host="127.0.0.1",
-                 wrap=(), prepare=None):
+                 wrap=(), prepare=None, workers=1):
         os.makedirs(folder, exist_ok=True)
         port = free_port()
         config = f"{folder}/nginx.conf"
         with open(config, "w") as out:
-            out.write(NGINX.format(folder=folder, host=host, port=port, extra=extra, server=server))
+            out.write(NGINX.format(folder=folder, host=host, port=port, extra=extra, server=server,
+                                   workers=workers))
         command = [*wrap, *pinned(cpus, ["nginx", "-p", folder, "-c", config])]
         super().__init__(command, f"http://{host}:{port}", "/up", f"{folder}/out.log", prepare)
         if not wrap:
@@ -182,15 +186,18 @@ class Load:
     def __init__(self, program):
         self.program = program
         self.commands = []
+        self.running = []
 
     def start(self, command, url, *arguments, wrap=(), cpus=CLIENT_CPU, **options):
         words = [command, "--url", url, *arguments]
         for name, value in options.items():
             for one in value if isinstance(value, list) else [value]:
                 words += ["--" + name.replace("_", "-"), str(one)]
-        self._note(words)
-        return subprocess.Popen([*wrap, *pinned(cpus, [self.program, *words])], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.note(["load", *words])
+        process = subprocess.Popen([*wrap, *pinned(cpus, [self.program, *words])], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.running = [other for other in self.running if other.poll() is None] + [process]
+        return process
 
     def finish(self, process):
         out, err = process.communicate()
@@ -204,11 +211,18 @@ class Load:
     def __call__(self, *arguments, **options):
         return self.finish(self.start(*arguments, **options))
 
-    def _note(self, words):
+    def end_all(self):
+        """Ends what a part that failed has left running."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def note(self, words):
         """Keeps a command line for the report: ports and identifiers by name, metadata left out."""
         shown = [word for at, word in enumerate(words)
                  if word != "--header" and words[at - 1] != "--header"]
-        line = re.sub(r":\d+/", ":PORT/", "load " + shlex.join(shown))
+        line = re.sub(r":\d+/", ":PORT/", shlex.join(shown))
         line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", line)
         if line not in self.commands:
             self.commands.append(line)

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 
 import plots
@@ -25,8 +26,10 @@ def versions():
         return run.stdout.splitlines()[0].strip() if run.stdout else "?"
     commit = first("git", "rev-parse", "--short", "HEAD")
     wrk = re.match(r"wrk \S+", first("wrk", "-v"))
+    others = [first(name, *how) for name, *how in (("haproxy", "-v"), ("oha", "--version")) if shutil.which(name)]
     return [f"glance {commit}", first("rustc", "--version"), first("nginx", "-v").replace("nginx version: ", ""),
-            wrk[0] if wrk else "wrk", first("openssl", "version")]
+            wrk[0] if wrk else "wrk", first("openssl", "version").split(" (")[0],
+            *(version.split(" 20")[0] for version in others)]
 
 
 def write(folder, sections, order):

@@ -71,22 +71,29 @@ def image_ids(node):
         return [image["id"] for image in json.load(answer)["images"]]
 
 
-def forget_images(node):
-    """Deletes every image, and waits until the files are gone: that work belongs to no round."""
+def forget_images(node, but=""):
+    """Deletes every image but one, and waits until the files are gone: that work belongs to no round."""
+    kept = but.rsplit("/", 1)[-1]
     for image in image_ids(node):
-        node.delete(f"{node.url}/v1/images/{image}")
+        if image != kept:
+            node.delete(f"{node.url}/v1/images/{image}")
     until = time.monotonic() + 30
-    while any(entry.is_file() for entry in os.scandir(node.images_dir)):
+    while any(entry.is_file() and entry.name != kept for entry in os.scandir(node.images_dir)):
         if time.monotonic() > until:
             raise RuntimeError(f"files of deleted images are still in {node.images_dir}")
         time.sleep(0.01)
+
+
+def forget_files(folder):
+    for name in os.listdir(folder):
+        os.unlink(f"{folder}/{name}")
 
 
 def part_uploads(lab):
     section = Section("8 and 16 uploads at once")
     section.note("Worker and hash thread share one processor. \"one by one\" is the same node receiving the same "
                  "bytes as one upload after another, so that each MD5 is computed alone. nginx dav hashes nothing.")
-    size = lab.scale(256 << 20, 32 << 20)
+    size = lab.scale(128 << 20, 32 << 20)
     folder = lab.folder("uploads")
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(Node(lab.node, folder + "/node"))
@@ -100,15 +107,18 @@ def part_uploads(lab):
             if lab.md5_of(file) != md5:
                 raise RuntimeError("nginx dav stored other bytes than were sent")
 
+        # Each cleans up behind itself: 16 images of one of them are enough in memory.
         def to_node(clients, count):
+            result = sample(node, lambda: upload_all(lab, node, clients, count, size))
             forget_images(node)
-            return sample(node, lambda: upload_all(lab, node, clients, count, size))
+            return result
 
         def to_dav(clients):
-            for name in os.listdir(f"{folder}/dav/put"):
-                os.unlink(f"{folder}/dav/put/{name}")
-            return sample(dav, lambda: upload_all(lab, dav, clients, clients, size, "/put/{n}"))
-
+            result = sample(dav, lambda: upload_all(lab, dav, clients, clients, size, "/put/{n}"))
+            forget_files(f"{folder}/dav/put")
+            return result
+        forget_images(node)
+        forget_files(f"{folder}/dav/put")
         contestants = {"glance, 8": lambda: to_node(8, 8), "nginx dav, 8": lambda: to_dav(8),
                        "glance, one by one": lambda: to_node(1, 8),
                        "glance, 16": lambda: to_node(16, 16), "nginx dav, 16": lambda: to_dav(16)}
@@ -152,13 +162,18 @@ def part_uring_refused(lab):
         section.note(f"Both with io_backend = auto; the log says engine={engines[0]} and engine={engines[1]}. "
                      "tests/run runs the whole suite under the same refusal.")
         images = {node: upload(lab, node, size)[0] for node in (with_uring, without)}
+
+        def four_uploads(node):
+            result = sample(node, lambda: upload_all(lab, node, 4, 4, size))
+            forget_images(node, images[node])
+            return result
         works = {
-            "GET, 16 clients": lambda node: lab.load("get", images[node], clients=16, seconds=lab.seconds),
-            "4 uploads at once": lambda node: upload_all(lab, node, 4, 4, size),
+            "GET, 16 clients": lambda node: sample(node, lambda: lab.load(
+                "get", images[node], clients=16, seconds=lab.seconds)),
+            "4 uploads at once": four_uploads,
         }
         for what, work in works.items():
-            results = interleave({"uring": lambda: sample(with_uring, lambda: work(with_uring)),
-                                  "refused": lambda: sample(without, lambda: work(without))}, lab.rounds)
+            results = interleave({"uring": lambda: work(with_uring), "refused": lambda: work(without)}, lab.rounds)
             section.table([what, "GiB/s", "CPU s/GiB"], [
                 [name, median(of, "gib_per_s"), median(of, "cpu_s_per_gib")] for name, of in results.items()])
             got = ratio(results["refused"], results["uring"], "gib_per_s")
