@@ -3,6 +3,7 @@
 //! * `backends`: the servers themselves do what the other tests take for granted.
 //! * `harness`: so do the scripted origin and the gate, which bring the faults.
 //! * `http`: images that HTTP servers hold, and sources that clients name.
+//! * `memory`: what many uploads to other servers hold.
 //! * `s3`: images in S3.
 //! * `swift`: images in Swift.
 
@@ -12,5 +13,6 @@ mod support;
 mod backends;
 mod harness;
 mod http;
+mod memory;
 mod s3;
 mod swift;

@@ -29,6 +29,10 @@ use crate::transfer::{Frames, Part, SocketPart};
 /// than a plain loop of reads.
 const READ_BUFFER_BYTES: usize = 400 * 1024;
 
+/// Largest buffer where answers are short and bodies go the other way. hyper takes more of a
+/// body only while less than this waits for the socket, so it bounds what an upload holds.
+const SMALL_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Headers an answer may have.
 const MAX_HEADERS: usize = 256;
 
@@ -109,7 +113,7 @@ impl Client {
             return Ok((sender, true));
         }
         let socket = self.inner.dialer.dial(target).await?;
-        let (sender, connection) = handshake(socket).await?;
+        let (sender, connection) = handshake(socket, SMALL_BUFFER_BYTES).await?;
         tokio::spawn(async move {
             // Its error reaches whoever waits for the answer.
             let _ = connection.await;
@@ -129,7 +133,7 @@ impl Client {
         let (target, request) = prepare(request.map(|()| empty()))?;
         let (request, progress) = watch(request);
         let socket = self.inner.dialer.dial(&target).await?;
-        let (mut sender, connection) = handshake(socket).await?;
+        let (mut sender, connection) = handshake(socket, READ_BUFFER_BYTES).await?;
         let mut connection = Box::pin(connection);
         let answer = head_of(&mut connection, sender.send_request(request));
         let (head, body) = self.watched_answer(&progress, answer).await??.into_parts();
@@ -199,11 +203,12 @@ fn watch(request: Request<Frames>) -> (Request<Frames>, Progress) {
     (Request::from_parts(head, body), progress)
 }
 
-async fn handshake(socket: Socket) -> Result<(Sender, Connection), OutgoingError> {
+async fn handshake(
+    socket: Socket,
+    buffer_bytes: usize,
+) -> Result<(Sender, Connection), OutgoingError> {
     let mut builder = http1::Builder::new();
-    builder
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(READ_BUFFER_BYTES);
+    builder.max_headers(MAX_HEADERS).max_buf_size(buffer_bytes);
     Ok(builder.handshake(TokioIo::new(socket)).await?)
 }
 

@@ -78,6 +78,11 @@ impl Board {
         self.open_streams.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Streams begun and not ended.
+    pub(super) fn open_streams(&self) -> usize {
+        self.open_streams.load(Ordering::Relaxed)
+    }
+
     /// Hands a stream to whichever thread takes it.
     pub(super) fn schedule(&self, lane: Lane) {
         let urgent = lane.is_urgent();
@@ -210,7 +215,7 @@ impl Hand<'_> {
 
     /// Waits for company if that pays and harms nobody.
     fn gather<'crew>(&mut self, mut crew: MutexGuard<'crew, Crew>) -> MutexGuard<'crew, Crew> {
-        let open_streams = self.board.open_streams.load(Ordering::Relaxed);
+        let open_streams = self.board.open_streams();
         let wanted = open_streams.min(self.board.kernels.width());
         let present = self.lanes.len() + crew.ready.len();
         let pays = wanted >= GATHER_STREAMS && present <= wanted / 2 && crew.gathering.is_none();

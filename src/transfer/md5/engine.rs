@@ -16,6 +16,13 @@ use super::state::DIGEST_BYTES;
 /// How much a stream may queue before a push waits, unless said otherwise.
 pub const DEFAULT_WINDOW_BYTES: usize = 2 * 1024 * 1024;
 
+/// What all streams together may queue: where many are open, each has less than its own
+/// window. Streams that share the lanes are served in turns, so that the sum is what counts.
+const ALL_WINDOWS_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a stream may queue however many are open: a piece while another is hashed.
+const LEAST_WINDOW_BYTES: usize = 256 * 1024;
+
 /// The digest is lost: a hash thread panicked while it had the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the MD5 of this stream is lost: a hash thread failed; send the data again")]
@@ -92,7 +99,8 @@ impl HashEngine {
     pub fn stream_with_window(&self, window_bytes: usize) -> Md5Stream {
         self.threads.board.opened();
         Md5Stream {
-            feed: Arc::new(Feed::new(window_bytes)),
+            feed: Arc::new(Feed::new()),
+            window_bytes,
             threads: Arc::clone(&self.threads),
         }
     }
@@ -111,6 +119,7 @@ fn run(board: &Board) {
 #[derive(Debug)]
 pub struct Md5Stream {
     feed: Arc<Feed>,
+    window_bytes: usize,
     threads: Arc<Threads>,
 }
 
@@ -120,12 +129,12 @@ impl Md5Stream {
     /// window. A piece of 4 KiB or less may be hashed on the spot.
     ///
     /// Waits only while a whole window of bytes is queued, and until half of it
-    /// is done. Not cancel safe: if the wait is given up, the piece is lost, and
+    /// is done. The window is smaller where many streams share the memory there is. Not cancel safe: if the wait is given up, the piece is lost, and
     /// the stream must be dropped.
     pub async fn push(&mut self, piece: Bytes) {
         let mut next = piece;
         loop {
-            match self.feed.offer(next) {
+            match self.feed.offer(next, self.window_bytes()) {
                 Offer::Taken => return,
                 Offer::Pressing => return self.threads.board.urge(),
                 Offer::Begun(md5, piece) => {
@@ -136,6 +145,12 @@ impl Md5Stream {
             }
             self.feed.room().await;
         }
+    }
+
+    /// What may be queued now.
+    fn window_bytes(&self) -> usize {
+        let share = ALL_WINDOWS_BYTES / self.threads.board.open_streams().max(1);
+        self.window_bytes.min(share.max(LEAST_WINDOW_BYTES))
     }
 
     /// Bytes handed over and not hashed yet. A piece counts until its end.

@@ -22,7 +22,6 @@ pub(super) struct Feed {
     inner: Mutex<Inner>,
     /// Told when a waiting push may go on.
     room: Notify,
-    window_bytes: usize,
     /// The stream was dropped: its lane may stop at once.
     abandoned: AtomicBool,
     /// Somebody waits for this stream, or soon will.
@@ -35,6 +34,8 @@ struct Inner {
     /// Bytes of `pieces` and of the piece in the lane.
     queued_bytes: usize,
     push_waits: bool,
+    /// What may be queued, as of the last offer.
+    window_bytes: usize,
     state: State,
 }
 
@@ -70,7 +71,7 @@ pub(super) enum Finish {
 }
 
 impl Feed {
-    pub(super) fn new(window_bytes: usize) -> Self {
+    pub(super) fn new() -> Self {
         let inner = Inner {
             state: State::AtRest(Md5::new()),
             ..Inner::default()
@@ -78,16 +79,16 @@ impl Feed {
         Self {
             inner: Mutex::new(inner),
             room: Notify::new(),
-            window_bytes,
             abandoned: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
         }
     }
 
     /// Queues a piece, unless the window is full already.
-    pub(super) fn offer(&self, piece: Bytes) -> Offer {
+    pub(super) fn offer(&self, piece: Bytes, window_bytes: usize) -> Offer {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        inner.window_bytes = window_bytes;
         match &mut inner.state {
             State::AtRest(md5) if piece.len() <= INLINE_BYTES => {
                 md5.update(&piece);
@@ -100,14 +101,14 @@ impl Feed {
                 inner.queued_bytes = piece.len();
                 Offer::Begun(md5, piece)
             }
-            State::InLane if inner.queued_bytes >= self.window_bytes => {
+            State::InLane if inner.queued_bytes >= window_bytes => {
                 inner.push_waits = true;
                 Offer::Full(piece)
             }
             State::InLane => {
                 inner.queued_bytes += piece.len();
                 inner.pieces.push_back(piece);
-                let pressing = inner.queued_bytes > self.window_bytes / 2;
+                let pressing = inner.queued_bytes > window_bytes / 2;
                 if pressing && !self.urgent.swap(true, Ordering::Relaxed) {
                     return Offer::Pressing;
                 }
@@ -157,7 +158,7 @@ impl Feed {
     pub(super) fn next_piece(&self, hashed_bytes: usize, md5: &Md5) -> Option<Bytes> {
         let mut inner = self.lock();
         inner.queued_bytes = inner.queued_bytes.saturating_sub(hashed_bytes);
-        if inner.queued_bytes <= self.window_bytes / 2 {
+        if inner.queued_bytes <= inner.window_bytes / 2 {
             let closing = matches!(inner.state, State::Closing(_));
             self.urgent.store(closing, Ordering::Relaxed);
             // Woken at half, a push costs one turn of its task for half a window.

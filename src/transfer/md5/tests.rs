@@ -346,6 +346,29 @@ fn a_push_waits_only_while_a_window_is_queued() {
 }
 
 #[test]
+fn many_streams_share_what_may_be_queued() {
+    const MIB: usize = 1 << 20;
+    let engine = HashEngine::start(1).unwrap();
+    let mut stream = engine.stream();
+    let others: Vec<_> = (1..64).map(|_| engine.stream()).collect();
+    let (first, is_reached, go_on) = stopper();
+    block_on(stream.push(first));
+    is_reached.recv().unwrap();
+    let quarter = Bytes::from(vec![0; MIB / 4]);
+    let mut taken = 0;
+    while poll_once(pin!(stream.push(quarter.clone()))).is_ready() {
+        taken += quarter.len();
+    }
+    assert_eq!(taken, MIB / 2);
+    drop(others);
+    while poll_once(pin!(stream.push(quarter.clone()))).is_ready() {
+        taken += quarter.len();
+    }
+    assert_eq!(taken, 2 * MIB);
+    go_on.send(()).unwrap();
+}
+
+#[test]
 fn a_dropped_stream_lets_go_of_its_queue() {
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream();
