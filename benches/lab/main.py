@@ -12,6 +12,8 @@ import guard
 import link
 import memory
 import programs
+import proxy
+import remote
 import report
 import small
 import spread
@@ -27,6 +29,10 @@ PARTS = {
     "workers": spread.part_workers,
     "rss": memory.part_rss,
     "idle": memory.part_idle,
+    "proxy": proxy.part_proxy,
+    "s3": remote.part_s3,
+    "swift": remote.part_swift,
+    "many": remote.part_many,
     "gigabit": link.part_gigabit,
     "uring-refused": uploads.part_uring_refused,
 }

@@ -79,6 +79,10 @@ class Server:
     def rss_bytes(self):
         return sum(_status_kib(pid, "VmRSS") for pid in self.pids()) * 1024
 
+    def most_rss_bytes(self):
+        """The most it has had in memory at any time."""
+        return sum(_status_kib(pid, "VmHWM") for pid in self.pids()) * 1024
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -124,7 +128,7 @@ class Node(Server):
     """glance-api with a configuration of its own in `folder`."""
 
     def __init__(self, program, folder, cpus=SERVER_CPU, host="127.0.0.1", wrap=(),
-                 prepare=None, wait=True, **options):
+                 prepare=None, wait=True, sections=None, **options):
         os.makedirs(folder, exist_ok=True)
         port = free_port()
         values = {
@@ -134,7 +138,8 @@ class Node(Server):
         } | options
         config = f"{folder}/glance-api.conf"
         with open(config, "w") as out:
-            out.write("[DEFAULT]\n" + "".join(f"{k} = {v}\n" for k, v in values.items()))
+            for section, options in {"DEFAULT": values, **(sections or {})}.items():
+                out.write(f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()))
         self.images_dir = f"{folder}/data/images"
         command = [*wrap, *pinned(cpus, [program, config])]
         super().__init__(command, f"http://{host}:{port}", "/healthcheck", f"{folder}/node.log", prepare)

@@ -11,6 +11,7 @@ mod connection;
 mod engine;
 mod idle;
 mod options;
+mod store;
 mod sys;
 mod tally;
 mod target;
@@ -28,6 +29,8 @@ commands
   post, put   upload bodies of --size bytes
   verify      one GET; prints the MD5 of what came
   idle        open --clients connections and hold them until standard input ends
+  store       listen at --url as a store that keeps nothing, whose objects have --size bytes,
+              until standard input ends
 
 options
   --clients N      connections at a time (1)
@@ -71,6 +74,7 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, String> {
         "get" | "head" | "post" | "put" => engine::run(&options),
         "verify" => verify::run(&options),
         "idle" => idle::run(&options),
+        "store" => store::run(&options),
         other => Err(format!("unknown command {other}\n{HELP}")),
     }
 }
