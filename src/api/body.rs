@@ -7,9 +7,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use crate::error::{Error, Kind, Result};
-use crate::net::Connection;
+use crate::net::{Connection, Intake};
 use crate::service::Source;
-use crate::transfer::Pace;
+use crate::transfer::{BlockPool, Pace};
 
 /// Largest JSON body; the longest list of members is far below it.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
@@ -27,13 +27,20 @@ pub struct Patience {
 pub(super) struct BodySource {
     body: Incoming,
     connection: Connection,
+    intake: Intake,
     stall: Option<Duration>,
     pace: Pace,
 }
 
 impl BodySource {
-    pub(super) fn new(body: Incoming, connection: Connection, patience: Patience) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        connection: Connection,
+        patience: Patience,
+        pool: BlockPool,
+    ) -> Self {
         Self {
+            intake: connection.take_in(body.size_hint().exact(), pool),
             body,
             connection,
             stall: patience.stall,
@@ -43,19 +50,23 @@ impl BodySource {
 }
 
 impl Source for BodySource {
+    /// Whole blocks, and at the end what is left.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let began = Instant::now();
-        let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
-            return if self.connection.has_come_in_whole() {
-                Ok(None)
-            } else {
-                Err(disconnected())
+        loop {
+            if let Some(block) = self.intake.next_block() {
+                return Ok(Some(block));
+            }
+            let began = Instant::now();
+            let Some(data) = next_data(&mut self.body, self.stall).await? else {
+                if !self.connection.has_come_in_whole() {
+                    return Err(disconnected());
+                }
+                return self.intake.rest().map_err(Error::internal);
             };
-        };
-        if self.pace.keeps_up(began.elapsed(), bytes.len()) {
-            Ok(Some(bytes))
-        } else {
-            Err(too_slow())
+            if !self.pace.keeps_up(began.elapsed(), data.len()) {
+                return Err(too_slow());
+            }
+            self.intake.take(&data).map_err(Error::internal)?;
         }
     }
 }
