@@ -1,11 +1,13 @@
 //! What holds on a connection whatever is asked on it.
 
+use std::io::Write;
 use std::time::Duration;
 
+use crate::support::bytes::Chance;
 use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::v1::{RAW, image_path, post_data};
-use crate::support::{pattern, unique};
+use crate::support::{md5_hex, pattern, unique};
 
 #[test]
 fn a_connection_serves_many_requests_errors_included() {
@@ -53,6 +55,55 @@ fn pipelined_requests_are_answered_in_order() {
     assert!(first.json()["versions"].is_array());
     assert_eq!(connection.read_response("GET").unwrap().body, b"some data");
     assert_eq!(connection.read_response("HEAD").unwrap().status, 200);
+}
+
+/// Bodies come in whole with the head, in one piece, in crumbs, and with the next request
+/// right behind them: wherever the cuts are, each request gets its own bytes.
+#[test]
+fn uploads_cut_anywhere_and_pipelined_keep_their_bytes() {
+    const REQUESTS: usize = 8;
+    let server = Server::shared();
+    let mut chance = Chance::new(7);
+    for _ in 0..12 {
+        let bodies: Vec<Vec<u8>> = (0..REQUESTS)
+            .map(|_| {
+                let len = [1, 300, 9_000, 262_144, 300_000, 1_400_000][chance.below(6) as usize];
+                let more = chance.below(3) as usize;
+                chance.bytes(len + more)
+            })
+            .collect();
+        let stream: Vec<u8> = bodies
+            .iter()
+            .flat_map(|body| [post_data(&[], body).head_bytes(), body.clone()].concat())
+            .collect();
+        let mut receiver = server.connect();
+        let mut sender = receiver.stream().try_clone().unwrap();
+        let mut cuts = chance.fork();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut rest = stream.as_slice();
+                while !rest.is_empty() {
+                    let most = [50, 5_000, 100_000, 3_000_000][cuts.below(4) as usize];
+                    let (piece, behind) =
+                        rest.split_at(rest.len().min(1 + cuts.below(most) as usize));
+                    sender.write_all(piece).unwrap();
+                    rest = behind;
+                    if cuts.below(3) == 0 {
+                        std::thread::sleep(Duration::from_micros(300));
+                    }
+                }
+            });
+            for body in &bodies {
+                let created = receiver.read_response("POST").unwrap().expect(201);
+                assert_eq!(
+                    created.header("etag"),
+                    Some(md5_hex(body).as_str()),
+                    "{}",
+                    body.len()
+                );
+            }
+        });
+    }
 }
 
 #[test]
