@@ -10,79 +10,14 @@
 //! the body is known. Should hyper's zeros and the blocks ever differ in number, the upload
 //! fails.
 
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::inbox::Inbox;
 use super::shared::Shared;
-use crate::transfer::{BLOCK_BYTES, Block, BlockPool};
-
-/// The most that is received at once: a block. With a quarter of it the worker's part of an
-/// upload costs a quarter more.
-pub(super) const MOST_SHOWN_BYTES: usize = BLOCK_BYTES;
-
-/// Blocks on their way from the transport to whoever reads the body.
-pub(super) struct Inbox {
-    pool: BlockPool,
-    block: Option<Block>,
-    full: VecDeque<Bytes>,
-    /// Whether the transport receives into the blocks.
-    is_direct: bool,
-    /// Bytes that hyper was shown in place of those in blocks.
-    shown_bytes: u64,
-}
-
-impl Inbox {
-    fn new(pool: BlockPool) -> Self {
-        Self {
-            pool,
-            block: None,
-            full: VecDeque::new(),
-            is_direct: false,
-            shown_bytes: 0,
-        }
-    }
-
-    /// Whether the transport receives into the blocks.
-    pub(super) fn is_direct(&self) -> bool {
-        self.is_direct
-    }
-
-    /// Has `fill` put at most so many bytes into the block.
-    pub(super) fn receive(
-        &mut self,
-        most: usize,
-        fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut block = self.block.take().unwrap_or_else(|| self.pool.take());
-        let received = block.fill_with(|room| {
-            let most = most.min(room.len());
-            fill(&mut room[..most])
-        });
-        self.put_back(block);
-        let received = received?;
-        self.shown_bytes += received as u64;
-        Ok(received)
-    }
-
-    fn copy(&mut self, mut data: &[u8]) {
-        while !data.is_empty() {
-            let mut block = self.block.take().unwrap_or_else(|| self.pool.take());
-            data = block.fill(data);
-            self.put_back(block);
-        }
-    }
-
-    fn put_back(&mut self, block: Block) {
-        if block.is_full() {
-            self.full.push_back(block.freeze());
-        } else if !block.is_empty() {
-            self.block = Some(block);
-        }
-    }
-}
+use crate::transfer::BlockPool;
 
 /// The body of one request, in blocks. Dropped, the rest of the body goes hyper's way.
 pub struct Intake {
@@ -112,10 +47,10 @@ impl Intake {
     /// hyper handed out more placeholders than bytes were received.
     pub fn take(&mut self, data: &[u8]) -> io::Result<()> {
         let is_direct = self.with_inbox(|inbox| {
-            if !inbox.is_direct {
+            if !inbox.is_direct() {
                 inbox.copy(data);
             }
-            inbox.is_direct
+            inbox.is_direct()
         });
         if let Some(left) = &mut self.left_bytes {
             *left = left.saturating_sub(data.len() as u64);
@@ -125,7 +60,7 @@ impl Intake {
             return Ok(());
         }
         self.taken_bytes += data.len() as u64;
-        if self.taken_bytes > self.with_inbox(|inbox| inbox.shown_bytes) {
+        if self.taken_bytes > self.with_inbox(|inbox| inbox.shown_bytes()) {
             return Err(miscounted());
         }
         Ok(())
@@ -133,7 +68,7 @@ impl Intake {
 
     /// The next whole block.
     pub fn next_block(&mut self) -> Option<Bytes> {
-        self.with_inbox(|inbox| inbox.full.pop_front())
+        self.with_inbox(Inbox::next_block)
     }
 
     /// What is left at the end of the body.
@@ -141,10 +76,10 @@ impl Intake {
     /// # Errors
     /// hyper ended the body before it handed out all that was received.
     pub fn rest(&mut self) -> io::Result<Option<Bytes>> {
-        if self.taken_bytes != self.with_inbox(|inbox| inbox.shown_bytes) {
+        if self.taken_bytes != self.with_inbox(|inbox| inbox.shown_bytes()) {
             return Err(miscounted());
         }
-        Ok(self.with_inbox(|inbox| inbox.block.take().map(Block::freeze)))
+        Ok(self.with_inbox(Inbox::rest))
     }
 
     /// The direct road begins where hyper has handed out all it received: what comes from
@@ -152,7 +87,7 @@ impl Intake {
     fn go_direct_if_possible(&self) {
         let left = self.shared.body_left_bytes();
         if left > 0 && self.left_bytes == Some(left) {
-            self.with_inbox(|inbox| inbox.is_direct = true);
+            self.with_inbox(Inbox::go_direct);
         }
     }
 

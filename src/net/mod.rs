@@ -6,6 +6,7 @@ mod body;
 mod completion;
 mod connection;
 mod head_guard;
+mod inbox;
 mod intake;
 mod listener;
 pub mod outgoing;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::head_guard::{HeadGuard, Violation};
-use super::intake::Inbox;
+use super::inbox::Inbox;
 use super::segment::Outbox;
 
 /// The state of one connection.

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::head_guard::HeadGuard;
-use super::intake::{Inbox, MOST_SHOWN_BYTES};
+use super::inbox::{Inbox, MOST_SHOWN_BYTES};
 use super::prefetch::Prefetch;
 use super::segment::{PLACEHOLDER, Road, Segment, is_placeholder};
 use super::shared::Shared;
