@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use glance::image::{ImageId, Query, SortKey};
+use glance::image::{ImageId, OwnerLimits, Query, SortKey};
 use glance::registry::{Registry, SledOptions, SledRegistry};
 use glance::wire::{MetaReader, Spelling, read_meta, write_meta};
 use http::HeaderMap;
@@ -32,6 +32,7 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<SledRegistry> {
         folder: folder.path().to_owned(),
         cache_bytes: 64 << 20,
         flush_limit: Duration::from_secs(15),
+        owner_limits: OwnerLimits::default(),
     });
     let registry = Arc::new(registry.expect("an empty folder"));
     runtime.block_on(async {

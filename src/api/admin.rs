@@ -47,6 +47,7 @@ impl AdminDoor {
             for (status, count) in census.by_status() {
                 metrics::images(status.as_str(), count);
             }
+            metrics::image_bytes(census.usage.kept_bytes, census.usage.leaving_bytes);
         }
         metrics::process();
         Answer::of(StatusCode::OK, EXPOSITION, metrics::render())

@@ -23,8 +23,8 @@ const ONE_FOLDER: &str =
     "this release keeps images in one folder. Name it with [glance_store] filesystem_store_datadir";
 const ONE_STORE: &str = "this release has one store. Use [glance_store] default_store and \
     filesystem_store_datadir in place of named backends";
-const NO_QUOTA: &str =
-    "this release has no storage quota. Set it to 0, and bound images by image_size_cap";
+const NO_KEYSTONE_LIMITS: &str = "this release reads no limits from Keystone. Set it to false, and bound tenants by \
+    user_storage_quota and user_image_quota";
 const NO_POLICY: &str =
     "this release enforces no policy file: every caller may do everything. Remove the option";
 const NO_PROTECTION: &str =
@@ -67,8 +67,7 @@ const REFUSALS: &[Refusal] = &[
         is_true,
         ONE_ACCOUNT,
     ),
-    refuse(DEFAULT, "user_storage_quota", is_not_zero, NO_QUOTA),
-    refuse(DEFAULT, "use_keystone_limits", is_true, NO_QUOTA),
+    refuse(DEFAULT, "use_keystone_limits", is_true, NO_KEYSTONE_LIMITS),
     refuse(DEFAULT, "policy_file", always, NO_POLICY),
     refuse("oslo_policy", "policy_file", always, NO_POLICY),
     refuse(DEFAULT, "property_protection_file", always, NO_PROTECTION),
@@ -102,13 +101,6 @@ fn names_identity(pipeline: &str) -> bool {
     ];
     let mut parts = pipeline.split(['+', ',']).flat_map(str::split_whitespace);
     parts.any(|part| PARTS.contains(&part))
-}
-
-fn is_not_zero(quota: &str) -> bool {
-    quota
-        .trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ')
-        .parse()
-        != Ok(0_u64)
 }
 
 fn is_true(flag: &str) -> bool {

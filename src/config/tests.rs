@@ -330,7 +330,6 @@ fn what_must_not_be_passed_over_stops_the_start() {
             "pipeline:glance-api",
             "pipeline = versionnegotiation authtoken auth-context apiv1app",
         ),
-        ("DEFAULT", "user_storage_quota = 10GB"),
         ("DEFAULT", "registry_host = 10.0.0.1"),
         ("DEFAULT", "data_api = glance.db.registry.api"),
         (
@@ -358,8 +357,6 @@ fn harmless_values_of_the_same_options_start() {
             "pipeline:glance-api",
             "pipeline = versionnegotiation unauthenticated-context rootapp",
         ),
-        ("DEFAULT", "user_storage_quota = 0"),
-        ("DEFAULT", "user_storage_quota = 0 GB"),
         ("DEFAULT", "data_api = glance.db.sqlalchemy.api"),
         ("DEFAULT", "use_keystone_limits = false"),
     ] {

@@ -17,6 +17,7 @@ mod record;
 mod source_rules;
 mod status;
 mod timestamp;
+mod usage;
 
 pub use access::{Deed, Refusal, known_members, may, may_at_all, may_know, may_see, visibility};
 pub use caller::Caller;
@@ -32,3 +33,4 @@ pub use record::{Image, ImageData, Properties, Upload};
 pub use source_rules::{Listed, SourceRefusal, SourceRules};
 pub use status::Status;
 pub use timestamp::Timestamp;
+pub use usage::{OverLimit, OwnerLimits, Usage};

@@ -87,6 +87,10 @@ pub struct Upload {
     pub store: String,
     /// When it began.
     pub started_at: Timestamp,
+    /// Bytes that it may have put there by now, so that whoever bounds them counts these.
+    /// What is of unknown length reserves more as it grows.
+    #[serde(default)]
+    pub reserved_bytes: u64,
 }
 
 impl Image {

@@ -16,9 +16,10 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::names::{
-    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGES, INTEGRITY_FAILURES, IO_BACKEND,
-    QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, STORE_DURATION, TOKEN_CHECKS,
-    TOKEN_VALIDATION, TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGE_BYTES, IMAGES,
+    INTEGRITY_FAILURES, IO_BACKEND, QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, STORE_DURATION, TOKEN_CHECKS, TOKEN_VALIDATION, TRANSFER_BYTES,
+    TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
 use crate::error::Kind;
 
@@ -133,6 +134,12 @@ const TABLE: &[Metric] = &[
         shape: Shape::Gauge,
         unit: Unit::Count,
         help: "Images in the registry, by status.",
+    },
+    Metric {
+        name: IMAGE_BYTES,
+        shape: Shape::Gauge,
+        unit: Unit::Bytes,
+        help: "Bytes that count against the quotas of owners: kept, uploads under way included, and leaving.",
     },
     Metric {
         name: IO_BACKEND,
@@ -372,6 +379,12 @@ pub fn token_validated(result: TokenCheck, took: Duration) {
 /// How many images have a status.
 pub fn images(status: &'static str, count: usize) {
     gauge!(IMAGES, "status" => status).set(count as f64);
+}
+
+/// How many bytes images have, and how many are being removed.
+pub fn image_bytes(kept: u64, leaving: u64) {
+    gauge!(IMAGE_BYTES, "state" => "kept").set(kept as f64);
+    gauge!(IMAGE_BYTES, "state" => "leaving").set(leaving as f64);
 }
 
 /// Reads what the kernel counts for this process (`process_*`, as Prometheus' own clients

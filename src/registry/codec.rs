@@ -103,6 +103,7 @@ mod tests {
             id: uuid::Uuid::new_v4(),
             store: "file".into(),
             started_at: now,
+            reserved_bytes: 3,
         });
         Record::new(image, 7)
     }

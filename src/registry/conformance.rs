@@ -2,10 +2,17 @@
 
 use crate::error::Kind;
 use crate::image::{
-    Filter, Image, ImageId, Query, SortDirection, SortKey, Status, Timestamp, Visibility,
+    Filter, Image, ImageId, OwnerLimits, Query, SortDirection, SortKey, Status, Timestamp, Upload,
+    Visibility,
 };
 
 use super::Registry;
+
+/// What the registry that is tried must hold owners to.
+pub(crate) const OWNER_LIMITS: OwnerLimits = OwnerLimits {
+    bytes: Some(1000),
+    images: Some(100),
+};
 
 /// A new image that nobody has registered.
 pub(crate) fn image(name: &str) -> Image {
@@ -24,6 +31,8 @@ pub(crate) async fn all(registry: &dyn Registry) {
     lists_come_in_pages(registry).await;
     too_much_metadata_is_refused(registry).await;
     everything_is_counted(registry).await;
+    owners_are_held_to_their_bytes(registry).await;
+    owners_are_held_to_their_images(registry).await;
 }
 
 async fn what_is_inserted_is_there(registry: &dyn Registry) {
@@ -140,4 +149,83 @@ async fn everything_is_counted(registry: &dyn Registry) {
         count(after, killed),
         count(before, killed).map(|count| count + 1)
     );
+}
+
+/// An image whose upload may put so many bytes into a store.
+fn reserving(owner: &str, reserved_bytes: u64) -> Image {
+    let mut image = image("reserving");
+    image.owner = Some(owner.to_owned());
+    image.status = Status::Saving;
+    image.upload = Some(Upload {
+        id: uuid::Uuid::new_v4(),
+        store: "file".to_owned(),
+        started_at: image.created_at,
+        reserved_bytes,
+    });
+    image
+}
+
+async fn owners_are_held_to_their_bytes(registry: &dyn Registry) {
+    let kept = registry.insert(reserving("a", 600)).await.unwrap();
+    let refused = reserving("a", 401);
+    let refusal = registry.insert(refused.clone()).await.unwrap_err();
+    assert_eq!(refusal.kind(), Kind::TooLarge);
+    let words = "The size of the data 401 will exceed the limit. 400 bytes remaining.";
+    assert!(refusal.message().ends_with(words), "{}", refusal.message());
+    assert!(registry.get(&refused.id).await.unwrap().is_none());
+
+    let insert = || registry.insert(reserving("a", 200));
+    let (a, b, c, d) = tokio::join!(insert(), insert(), insert(), insert());
+    let won: Vec<_> = [a, b, c, d].into_iter().filter_map(Result::ok).collect();
+    assert_eq!(won.len(), 2);
+    assert_eq!(registry.usage(Some("a")).await.unwrap().kept_bytes, 1000);
+
+    // Who is full may still give away, shrink and rename, and take nothing.
+    let mut given = won[0].image.clone();
+    given.owner = Some("b".to_owned());
+    registry.replace(given, won[0].version).await.unwrap();
+    let mut grown = kept.image.clone();
+    grown.upload.as_mut().unwrap().reserved_bytes = 800;
+    let grown = registry.replace(grown, kept.version).await.unwrap();
+    let mut renamed = grown.image.clone();
+    renamed.name = Some("renamed".to_owned());
+    let renamed = registry.replace(renamed, grown.version).await.unwrap();
+    let mut taken = registry.insert(reserving("b", 1)).await.unwrap();
+    let mut image = taken.image.clone();
+    image.owner = Some("a".to_owned());
+    let refusal = registry.replace(image, taken.version).await.unwrap_err();
+    assert_eq!(refusal.kind(), Kind::TooLarge);
+
+    // What is being removed counts until it is gone.
+    let mut failed = renamed.image.clone();
+    failed.status = Status::Killed;
+    let failed = registry.replace(failed, renamed.version).await.unwrap();
+    let usage = registry.usage(Some("a")).await.unwrap();
+    assert_eq!((usage.kept_bytes, usage.leaving_bytes), (200, 800));
+    registry.insert(reserving("a", 1)).await.unwrap_err();
+    let mut gone = failed.image.clone();
+    gone.upload = None;
+    registry.replace(gone, failed.version).await.unwrap();
+    taken = registry.insert(reserving("a", 800)).await.unwrap();
+    assert_eq!(taken.version, 1);
+}
+
+async fn owners_are_held_to_their_images(registry: &dyn Registry) {
+    let before = registry.check().await.unwrap().usage.images;
+    let mut last = None;
+    for _ in 0..100 {
+        last = Some(registry.insert(reserving("many", 0)).await.unwrap());
+    }
+    let refusal = registry.insert(reserving("many", 0)).await.unwrap_err();
+    assert_eq!(refusal.kind(), Kind::TooLarge);
+    let words = "Attempted: 101, Maximum: 100";
+    assert!(refusal.message().ends_with(words), "{}", refusal.message());
+    let last = last.unwrap();
+    let mut deleted = last.image.clone();
+    deleted.status = Status::Deleted;
+    registry.replace(deleted, last.version).await.unwrap();
+    registry.insert(reserving("many", 0)).await.unwrap();
+    assert_eq!(registry.usage(Some("many")).await.unwrap().images, 100);
+    let after = registry.check().await.unwrap().usage.images;
+    assert_eq!(after, before + 100);
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::image::{Image, ImageId, Query, Status};
+use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
@@ -77,8 +77,11 @@ pub trait Registry: Send + Sync {
     /// Adds an image whose identifier was never taken.
     ///
     /// # Errors
-    /// `Conflict` when it was; `TooLarge` for more metadata than a record holds;
-    /// `Unavailable` when nothing can be written.
+    /// `Conflict` when it was; `TooLarge` for more metadata than a record holds, and when
+    /// the images of its owner would take up more than they may ([`OwnerLimits`]), which is
+    /// decided with the write itself; `Unavailable` when nothing can be written.
+    ///
+    /// [`OwnerLimits`]: crate::image::OwnerLimits
     async fn insert(&self, image: Image) -> Result<Arc<Record>>;
 
     /// Puts a new state in the place of the one that was seen.
@@ -93,6 +96,12 @@ pub trait Registry: Send + Sync {
     /// `Invalid` when the marker names no image.
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>>;
 
+    /// What the images of an owner take up; without one, those that nobody owns.
+    ///
+    /// # Errors
+    /// `Unavailable` when the registry cannot be asked.
+    async fn usage(&self, owner: Option<&str>) -> Result<Usage>;
+
     /// Whether records can be read and written, and how many there are.
     ///
     /// # Errors
@@ -103,6 +112,8 @@ pub trait Registry: Send + Sync {
 /// How many images there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Census {
+    /// What all of them take up.
+    pub usage: Usage,
     counts: [usize; Status::ALL.len()],
 }
 

@@ -103,6 +103,7 @@ fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
         folder: folder.clone(),
         cache_bytes: config.registry.registry_cache_size,
         flush_limit: config.registry.registry_flush_timeout,
+        owner_limits: settings::owner_limits(config),
     })?;
     let images = registry.image_count_at_open();
     tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");
@@ -172,6 +173,7 @@ fn limits(config: &Config) -> Limits {
         image_size_cap_bytes: images.image_size_cap,
         property_quota: quota(images.image_property_quota),
         member_quota: quota(images.image_member_quota),
+        owner: settings::owner_limits(config),
         default_page: images.limit_param_default,
         largest_page: images.api_limit_max,
         delayed_delete: images.delayed_delete,

@@ -2,7 +2,7 @@
 
 use crate::api::{FrameSettings, Patience, V1Settings};
 use crate::config::Config;
-use crate::image::{Listed, SourceRules};
+use crate::image::{Listed, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
 use crate::net::outgoing::NamedReach;
 
@@ -31,6 +31,13 @@ pub(super) fn v1(config: &Config) -> V1Settings {
         },
         public_endpoint: config.listen.public_endpoint.clone(),
         disable_by_file: config.healthcheck.disable_by_file_path.clone(),
+    }
+}
+
+pub(super) fn owner_limits(config: &Config) -> OwnerLimits {
+    OwnerLimits {
+        bytes: config.images.user_storage_quota,
+        images: config.images.user_image_quota,
     }
 }
 

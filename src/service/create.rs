@@ -6,7 +6,7 @@ use super::apply::{Purge, apply, check_fields, check_property_quota};
 use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, now, permit_at_all};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
 use crate::registry::Record;
 use crate::store::Store;
@@ -73,8 +73,17 @@ impl Service {
             return Err(wrong_content_type());
         }
         // Reserved and saving in one durable write, before the first byte is taken.
-        let begun = Begun::new(&self.in_flight, store, &mut image);
-        self.registry.insert(image).await?;
+        let mut killed = image.clone();
+        let begun = Begun::new(&self.in_flight, store, &mut image, data.len_bytes);
+        self.await_room_for(&image).await?;
+        if let Err(refusal) = self.registry.insert(image).await {
+            if refusal.kind() == Kind::TooLarge {
+                killed.status = Status::Killed;
+                // Where there is no room for the record either, none is left.
+                let _ = self.registry.insert(killed).await;
+            }
+            return Err(refusal);
+        }
         self.upload(begun, data).await
     }
 
@@ -87,6 +96,7 @@ impl Service {
         source.state_size(&mut image);
         match self.adopt(&mut image, source, store) {
             Ok(copy) => {
+                self.await_room_for(&image).await?;
                 let record = self.registry.insert(image).await?;
                 copy.into_iter().for_each(|copy| self.copy(copy));
                 Ok(record)

@@ -1,7 +1,8 @@
 //! Uploads under way in this process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -17,6 +18,21 @@ pub struct InFlight {
 struct Shared {
     uploads: Mutex<HashMap<Uuid, Arc<Notify>>>,
     ended: Notify,
+    line: Mutex<Line>,
+    left: Notify,
+}
+
+/// Uploads that make room as they grow, in the order in which they began.
+#[derive(Debug, Default)]
+struct Line {
+    next: u64,
+    owners: BTreeMap<u64, Option<String>>,
+}
+
+/// One upload's place in that order; dropping it gives the place up.
+pub(super) struct Place {
+    in_flight: InFlight,
+    number: u64,
 }
 
 /// One upload under way; dropping it takes it off the set.
@@ -59,6 +75,24 @@ impl InFlight {
         stop.inspect(|stop| stop.notify_one()).is_some()
     }
 
+    /// A place behind all others.
+    pub(super) fn line_up(&self, owner: Option<&str>) -> Place {
+        let number = self.line(|line| {
+            line.next += 1;
+            line.owners.insert(line.next, owner.map(str::to_owned));
+            line.next
+        });
+        Place {
+            in_flight: self.clone(),
+            number,
+        }
+    }
+
+    fn line<T>(&self, look: impl FnOnce(&mut Line) -> T) -> T {
+        let line = self.shared.line.lock();
+        look(&mut line.unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn uploads<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, Arc<Notify>>) -> T) -> T {
         let uploads = self.shared.uploads.lock();
         look(&mut uploads.unwrap_or_else(PoisonError::into_inner))
@@ -69,6 +103,36 @@ impl Underway {
     /// Returns when the upload is told to stop.
     pub(super) async fn stopped(&self) {
         self.stop.notified().await;
+    }
+}
+
+impl Place {
+    /// Whether an upload of the same owner began later and has not ended.
+    fn is_followed(&self) -> bool {
+        self.in_flight.line(|line| {
+            let mut from_here = line.owners.range(self.number..);
+            let own = from_here.next();
+            own.is_some_and(|(_, own)| from_here.any(|(_, owner)| owner == own))
+        })
+    }
+
+    /// Waits until somebody has left the line, or for so long. Whether that was worth it: who
+    /// is last of its owner waits for nobody.
+    pub(super) async fn wait_behind(&self, longest: Duration) -> bool {
+        let left = self.in_flight.shared.left.notified();
+        if !self.is_followed() {
+            return false;
+        }
+        // Somebody may have left just before: then the next attempt tells.
+        let _ = tokio::time::timeout(longest, left).await;
+        true
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.in_flight.line(|line| line.owners.remove(&self.number));
+        self.in_flight.shared.left.notify_waiters();
     }
 }
 
@@ -95,5 +159,20 @@ mod tests {
         underway.stopped().await;
         drop(underway);
         in_flight.all_ended().await;
+    }
+
+    #[tokio::test]
+    async fn who_came_last_waits_for_nobody() {
+        let in_flight = InFlight::default();
+        let (a, others) = (Some("a"), Some("b"));
+        let first = in_flight.line_up(a);
+        let _other = in_flight.line_up(others);
+        let moment = Duration::from_millis(1);
+        assert!(!first.wait_behind(moment).await);
+        let last = in_flight.line_up(a);
+        assert!(first.wait_behind(moment).await);
+        assert!(!last.wait_behind(moment).await);
+        drop(last);
+        assert!(!first.wait_behind(moment).await);
     }
 }

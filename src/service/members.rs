@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
-    Visibility, known_members, may_know,
+    Caller, Deed, Filter, ImageId, Member, Query, SortDirection, SortKey, Timestamp, Visibility,
+    known_members, may_know,
 };
 use crate::registry::Record;
 
@@ -34,7 +34,10 @@ impl Service {
         member: &str,
         can_share: Option<bool>,
     ) -> Result<()> {
+        let quota = self.limits.member_quota;
         self.change_members(caller, id, |members| {
+            // Glance counts one more also when it is there already.
+            check_quota(members.len() + 1, quota)?;
             match members.iter_mut().find(|known| known.id == member) {
                 Some(known) => known.can_share = can_share.unwrap_or(known.can_share),
                 None => members.push(Member {
@@ -73,6 +76,7 @@ impl Service {
         id: &ImageId,
         wanted: &[(String, Option<bool>)],
     ) -> Result<()> {
+        let quota = self.limits.member_quota;
         self.change_members(caller, id, |members| {
             let before = std::mem::take(members);
             for (member, can_share) in wanted {
@@ -84,7 +88,7 @@ impl Service {
                     can_share: can_share.unwrap_or(kept),
                 });
             }
-            Ok(())
+            check_quota(members.len(), quota)
         })
         .await
     }
@@ -121,7 +125,6 @@ impl Service {
             permit(caller, Deed::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
-            self.check_member_quota(&image)?;
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
                 result => return result.map(|_| ()),
@@ -130,18 +133,17 @@ impl Service {
         let record = self.show(caller, id).await?;
         Err(too_busy(&record.image))
     }
+}
 
-    fn check_member_quota(&self, image: &Image) -> Result<()> {
-        let (attempted, quota) = (image.members.len(), self.limits.member_quota);
-        if attempted <= quota {
-            return Ok(());
-        }
-        Err(Error::new(
-            Kind::TooLarge,
-            format!(
-                "The limit has been exceeded on the number of allowed image members for this \
-                 image. Attempted: {attempted}, Maximum: {quota}"
-            ),
-        ))
+fn check_quota(attempted: usize, quota: usize) -> Result<()> {
+    if attempted <= quota {
+        return Ok(());
     }
+    Err(Error::new(
+        Kind::TooLarge,
+        format!(
+            "The limit has been exceeded on the number of allowed image members for this image. \
+             Attempted: {attempted}, Maximum: {quota}"
+        ),
+    ))
 }

@@ -15,6 +15,7 @@ mod list;
 mod members;
 mod named_source;
 mod parcels;
+mod room;
 mod show;
 mod update;
 mod upload;
@@ -26,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, FormatRules, Image, Refusal, SourceRules, Timestamp, may, may_at_all,
+    Caller, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp, may, may_at_all,
 };
 use crate::registry::{Census, Registry};
 use crate::store::Stores;
@@ -54,6 +55,8 @@ pub struct Limits {
     pub property_quota: usize,
     /// Most tenants an image is shared with.
     pub member_quota: usize,
+    /// What the images of one owner may take up.
+    pub owner: OwnerLimits,
     /// Images on a page when nobody asks for a number.
     pub default_page: usize,
     /// Most images on a page.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
-use crate::registry::Record;
+use crate::registry::{Record, Version};
 use crate::store::Store;
 
 /// What an update makes of the image that it looked at.
@@ -34,8 +34,27 @@ struct Change<'a> {
     caller: &'a Caller,
     fields: &'a Fields,
     purge: Purge,
-    /// Whether the data that come are just bytes, if some come.
-    data_is_octets: Option<bool>,
+    /// The data that come, if some come.
+    data: Option<Announced>,
+}
+
+/// What is known of data before they come.
+#[derive(Clone, Copy)]
+struct Announced {
+    is_octets: bool,
+    len_bytes: Option<u64>,
+}
+
+impl Plan {
+    /// What the image becomes when there is no room for the data that came.
+    fn killed(&self) -> Option<Image> {
+        let with_data = matches!(self.then, Then::Upload(_));
+        with_data.then(|| Image {
+            status: Status::Killed,
+            upload: None,
+            ..self.image.clone()
+        })
+    }
 }
 
 impl Service {
@@ -60,15 +79,25 @@ impl Service {
             caller,
             fields: &fields,
             purge,
-            data_is_octets: data.as_ref().map(|data| data.is_octets),
+            data: data.as_ref().map(|data| Announced {
+                is_octets: data.is_octets,
+                len_bytes: data.len_bytes,
+            }),
         };
         let mut source = None;
         for _ in 0..MOST_RETRIES {
             let record = self.show(caller, id).await?;
             let plan = self.plan(&change, &record.image, &mut source).await?;
+            if awaits_data(&record.image) {
+                self.await_room_for(&plan.image).await?;
+            }
+            let killed = plan.killed();
             match self.registry.replace(plan.image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.kill_refused(killed, record.version, &error).await;
+                    return Err(error);
+                }
                 Ok(record) => return self.carry_out(plan.then, record, data).await,
             }
         }
@@ -87,7 +116,7 @@ impl Service {
     ) -> Result<Plan> {
         let fields = change.fields;
         check_immutable(change.caller, current, fields)?;
-        if change.data_is_octets.is_some() && !awaits_data(current) {
+        if change.data.is_some() && !awaits_data(current) {
             return Err(not_queued(current));
         }
         let named = self.named_source(fields)?;
@@ -101,11 +130,11 @@ impl Service {
         if let (Some(named), None) = (named, &source) {
             *source = Some(self.measure(named).await?);
         }
-        let one_source = check_one_source(fields, change.data_is_octets.is_some());
-        let then = match (one_source, source.clone(), change.data_is_octets) {
+        let one_source = check_one_source(fields, change.data.is_some());
+        let then = match (one_source, source.clone(), change.data) {
             (Err(several), ..) => Then::Refuse(several),
             (Ok(()), Some(source), _) => self.plan_source(&mut image, source, store),
-            (Ok(()), None, Some(is_octets)) => self.plan_data(&mut image, is_octets, store),
+            (Ok(()), None, Some(data)) => self.plan_data(&mut image, data, store),
             (Ok(()), None, None) => Then::Done,
         };
         Ok(Plan { image, then })
@@ -125,22 +154,22 @@ impl Service {
         }
     }
 
-    fn plan_data(&self, image: &mut Image, is_octets: bool, store: Arc<dyn Store>) -> Then {
+    fn plan_data(&self, image: &mut Image, data: Announced, store: Arc<dyn Store>) -> Then {
         if let Some(missing) = missing_format(image) {
             return Then::Refuse(missing);
         }
-        if !is_octets {
+        if !data.is_octets {
             image.status = Status::Killed;
             return Then::Refuse(wrong_content_type());
         }
-        Then::Upload(Begun::new(&self.in_flight, store, image))
+        Then::Upload(Begun::new(&self.in_flight, store, image, data.len_bytes))
     }
 
     /// The image with the request's fields.
     fn changed(&self, change: &Change<'_>, current: &Image) -> Result<Image> {
         let mut image = current.clone();
         // Data and properties in one request: the data are the point, nothing is purged.
-        let purge = match change.data_is_octets {
+        let purge = match change.data {
             Some(_) => Purge::Nothing,
             None => change.purge,
         };
@@ -149,6 +178,17 @@ impl Service {
         permit(change.caller, Deed::Change, current)?;
         image.updated_at = now_after(current.updated_at);
         Ok(image)
+    }
+
+    /// Data that were refused because there is no room for them cost the image, as they do
+    /// when the room ends while they come.
+    async fn kill_refused(&self, killed: Option<Image>, seen: Version, refusal: &Error) {
+        if let Some(killed) = killed
+            && refusal.kind() == Kind::TooLarge
+        {
+            // Whoever changed it meanwhile has the last word.
+            let _ = self.registry.replace(killed, seen).await;
+        }
     }
 
     async fn carry_out<S: Source>(

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::apply::over_cap;
-use super::in_flight::{InFlight, Underway};
+use super::in_flight::{InFlight, Place, Underway};
 use super::parcels::Parcels;
 use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
@@ -47,6 +47,8 @@ pub(super) struct Begun {
     stated_bytes: u64,
     store: Arc<dyn Store>,
     underway: Underway,
+    /// Of an upload of which nobody has said how long it will be. Given up last.
+    pub(super) place: Option<Place>,
 }
 
 /// What came in.
@@ -57,8 +59,17 @@ struct Received {
 
 impl Begun {
     /// Makes the image `saving`.
-    pub(super) fn new(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
-        let begun = Self::reserve(in_flight, store, image);
+    pub(super) fn new(
+        in_flight: &InFlight,
+        store: Arc<dyn Store>,
+        image: &mut Image,
+        len_bytes: Option<u64>,
+    ) -> Self {
+        // Nothing is known of what is neither announced nor stated: room is made as it comes.
+        let reserved_bytes = len_bytes.unwrap_or(image.size_bytes);
+        let mut begun = Self::reserve(in_flight, store, image, reserved_bytes);
+        let grows = len_bytes.is_none() && reserved_bytes == 0;
+        begun.place = grows.then(|| in_flight.line_up(image.owner.as_deref()));
         image.status = Status::Saving;
         begun
     }
@@ -66,17 +77,24 @@ impl Begun {
     /// Names the upload in the image's record, which stays `queued` until it begins. Known
     /// as under way before the record is written, so that whoever deletes the image finds
     /// somebody to stop.
-    pub(super) fn reserve(in_flight: &InFlight, store: Arc<dyn Store>, image: &mut Image) -> Self {
+    pub(super) fn reserve(
+        in_flight: &InFlight,
+        store: Arc<dyn Store>,
+        image: &mut Image,
+        reserved_bytes: u64,
+    ) -> Self {
         let upload = Upload {
             id: Uuid::new_v4(),
             store: store.name().to_owned(),
             started_at: now(),
+            reserved_bytes,
         };
         image.upload = Some(upload.clone());
         Self {
             image: image.id,
             stated_bytes: image.size_bytes,
             underway: in_flight.begin(upload.id),
+            place: None,
             upload,
             store,
         }
@@ -131,7 +149,10 @@ impl Service {
         metrics::upload_failed(failure.kind());
         // From here on nobody needs to be stopped: the housekeeper may remove what is left.
         drop(begun.underway);
-        match self.give_up(&image, upload, removed).await {
+        let given_up = self.give_up(&image, upload, removed).await;
+        // And whoever waits for its room may have it.
+        drop(begun.place);
+        match given_up {
             Ok(Status::Killed) => failure,
             Ok(_) => deleted_meanwhile(&image),
             Err(error) => error,
@@ -186,11 +207,15 @@ impl Service {
             .stream_with_window(self.limits.upload_window_bytes);
         let mut parcels = Parcels::new(&self.blocks, writer.wants_blocks());
         let mut size_bytes = 0;
+        let mut room_bytes = begun.upload.reserved_bytes;
         while let Some(bytes) = source.next().await? {
             size_bytes += bytes.len() as u64;
             transfer.moved(bytes.len() as u64);
             if size_bytes > cap {
                 return Err(over_cap(cap));
+            }
+            if size_bytes > room_bytes {
+                room_bytes = self.make_room(begun, size_bytes).await?;
             }
             parcels.add(bytes);
             while let Some(parcel) = parcels.next() {

@@ -63,6 +63,7 @@ fn upload(store: &dyn Store) -> (ImageId, Upload) {
         id: Uuid::new_v4(),
         store: store.schemes()[0].to_owned(),
         started_at: Timestamp::from_micros(0),
+        reserved_bytes: 0,
     };
     (ImageId::random(), upload)
 }

@@ -15,6 +15,7 @@ mod identity;
 mod images;
 mod members;
 mod program;
+mod quota;
 mod routes;
 mod shared_images;
 mod text;

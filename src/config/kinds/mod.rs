@@ -350,6 +350,25 @@ impl Kind for Limit {
     }
 }
 
+/// How many bytes there may be at most; 0 means as many as one likes.
+pub(crate) struct StorageQuota;
+
+impl Kind for StorageQuota {
+    type Value = Option<u64>;
+
+    fn wanted(&self) -> String {
+        "a whole number of bytes, or one of KB, MB, GB or TB (1024 to the next) such as 500GB, 0 = no limit".into()
+    }
+
+    fn parse(&self, text: &str) -> Option<Option<u64>> {
+        const UNITS: &[(&str, u32)] = &[("KB", 10), ("MB", 20), ("GB", 30), ("TB", 40), ("B", 0)];
+        let of_unit = |(unit, shift): &(&str, u32)| Some((text.strip_suffix(unit)?, *shift));
+        let (digits, shift) = UNITS.iter().find_map(of_unit).unwrap_or((text, 0));
+        let number = Int::<u64>::new(0, u64::MAX >> shift, "").parse(digits)?;
+        Some(Some(number << shift).filter(|bytes| *bytes > 0))
+    }
+}
+
 /// The start of a URL, without a slash at its end.
 pub(crate) struct Endpoint;
 

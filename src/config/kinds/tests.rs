@@ -154,3 +154,35 @@ fn lists_may_be_empty_bracketed_and_quoted() {
         assert_eq!(ports.parse(bad), None, "{bad:?}");
     }
 }
+
+#[test]
+fn quotas_of_storage() {
+    for (text, bytes) in [
+        ("0", None),
+        ("0GB", None),
+        ("1", Some(1)),
+        ("7B", Some(7)),
+        ("2KB", Some(2 << 10)),
+        ("3MB", Some(3 << 20)),
+        ("10GB", Some(10 << 30)),
+        ("16777215TB", Some(16_777_215 << 40)),
+        ("18446744073709551615", Some(u64::MAX)),
+    ] {
+        assert_eq!(StorageQuota.parse(text), Some(bytes), "{text}");
+    }
+    for text in [
+        "",
+        "B",
+        "-1",
+        "+1",
+        "1 GB",
+        "1gb",
+        "1G",
+        "1PB",
+        "1.5GB",
+        "16777216TB",
+        "1KBB",
+    ] {
+        assert_eq!(StorageQuota.parse(text), None, "{text}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The rules of the image API.
 
 use crate::config::declare::options;
-use crate::config::kinds::{Flag, Int, Limit, Words};
+use crate::config::kinds::{Flag, Int, Limit, StorageQuota, Words};
 
 options! {
     /// Limits and formats of images and lists.
@@ -15,6 +15,11 @@ options! {
     image_property_quota: Option<u64> = "128", Limit;
     /// Members of one image; more is answered with 413.
     image_member_quota: Option<u64> = "128", Limit;
+    /// Bytes that the images of one tenant may take up, those being uploaded and those being removed included; more is
+    /// answered with 413, before the body is read where its length is known. Images without an owner count together.
+    user_storage_quota: Option<u64> = "0", StorageQuota;
+    /// Images that one tenant may have, whatever their status until they are deleted; more is answered with 413.
+    user_image_quota: Option<u64> = "-1", Limit;
     /// Images in one list when the request has no limit.
     limit_param_default: usize = "25", Int::<usize>::new(1, 1_000_000, "");
     /// Images in one list whatever the request asks for.

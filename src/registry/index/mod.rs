@@ -10,6 +10,7 @@ mod bits;
 mod conditions;
 mod facets;
 mod orders;
+mod owners;
 mod run;
 mod search;
 mod sequence;
@@ -23,7 +24,7 @@ use arc_swap::ArcSwap;
 pub(super) use self::search::UnknownMarker;
 pub(super) use self::snapshot::Snapshot;
 use super::{Census, Record};
-use crate::image::{ImageId, Query};
+use crate::image::{ImageId, Query, Usage};
 
 /// The snapshot of this moment, for readers on every worker.
 pub(super) struct Index {
@@ -48,7 +49,15 @@ impl Index {
     }
 
     pub(super) fn census(&self) -> Census {
-        self.current.load().census
+        let current = self.current.load();
+        Census {
+            usage: current.owners.total(),
+            ..current.census
+        }
+    }
+
+    pub(super) fn usage(&self, owner: Option<&str>) -> Usage {
+        self.current.load().usage(owner)
     }
 
     /// Makes a snapshot the current one. There is one writer.

@@ -20,7 +20,7 @@ use super::super::{Record, Version};
 use super::flusher::Flusher;
 use super::open::Opened;
 use crate::error::{Error, Kind, Result};
-use crate::image::Image;
+use crate::image::{Image, OwnerLimits, Usage};
 
 /// Most writes of one group, which bounds how long the first of them waits.
 const MOST_IN_GROUP: usize = 512;
@@ -74,10 +74,11 @@ impl Health {
 }
 
 pub(super) struct Committer {
-    opened: Opened,
-    index: Arc<Index>,
-    health: Arc<Health>,
-    flusher: Flusher,
+    pub(super) opened: Opened,
+    pub(super) index: Arc<Index>,
+    pub(super) health: Arc<Health>,
+    pub(super) flusher: Flusher,
+    pub(super) owner_limits: OwnerLimits,
 }
 
 /// A write that was decided and waits for the group to be durable.
@@ -87,20 +88,6 @@ struct Decided {
 }
 
 impl Committer {
-    pub(super) fn new(
-        opened: Opened,
-        index: Arc<Index>,
-        health: Arc<Health>,
-        flusher: Flusher,
-    ) -> Self {
-        Self {
-            opened,
-            index,
-            health,
-            flusher,
-        }
-    }
-
     /// Commits until nobody can send any more.
     pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Request>) {
         let mut group = Vec::new();
@@ -121,7 +108,7 @@ impl Committer {
         let mut decided = Vec::new();
         for Request { write, answer } in group {
             let result = match self.health.check() {
-                Ok(()) => decide(&mut working, &mut batch, write),
+                Ok(()) => decide(&mut working, &mut batch, write, self.owner_limits),
                 Err(refused) => Err(refused),
             };
             match result {
@@ -165,7 +152,12 @@ impl Committer {
 }
 
 /// Decides one write and enters it into the working copy and the batch.
-fn decide(working: &mut Snapshot, batch: &mut sled::Batch, write: Write) -> Result<Arc<Record>> {
+fn decide(
+    working: &mut Snapshot,
+    batch: &mut sled::Batch,
+    write: Write,
+    owner_limits: OwnerLimits,
+) -> Result<Arc<Record>> {
     let record = match write {
         Write::Insert(image) => {
             if working.get(&image.id).is_some() {
@@ -183,11 +175,27 @@ fn decide(working: &mut Snapshot, batch: &mut sled::Batch, write: Write) -> Resu
             Record::new(image, seen + 1)
         }
     };
+    check_owner(working, &record.image, owner_limits)?;
     let bytes = codec::encode(&record).map_err(refuse_record)?;
     batch.insert(record.image.id.as_str().as_bytes(), bytes);
     let record = Arc::new(record);
     working.put(Arc::clone(&record));
     Ok(record)
+}
+
+/// Refuses what takes an owner past its limits. Here, where one write is decided after the
+/// other, no two of them can take the same last byte.
+fn check_owner(working: &Snapshot, image: &Image, limits: OwnerLimits) -> Result<()> {
+    if limits == OwnerLimits::default() {
+        return Ok(());
+    }
+    let current = working.get(&image.id).map(|record| &record.image);
+    let before = current.filter(|current| current.owner == image.owner);
+    let before = before.map_or_else(Usage::default, Usage::of);
+    let mut others = working.usage(image.owner.as_deref());
+    others -= before;
+    let judged = limits.check(others, before, Usage::of(image));
+    judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
 }
 
 fn refuse_record(error: CodecError) -> Error {

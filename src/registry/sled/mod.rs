@@ -24,7 +24,7 @@ pub use self::options::SledOptions;
 use super::index::Index;
 use super::{Census, Record, Registry, Version};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, ImageId, Query};
+use crate::image::{Image, ImageId, Query, Usage};
 
 /// A registry in this process, on this disk.
 pub struct SledRegistry {
@@ -50,7 +50,13 @@ impl SledRegistry {
         let (writes, waiting) = mpsc::unbounded_channel();
         let flusher = Flusher::start(opened.db.clone(), options.flush_limit);
         let flusher = flusher.map_err(OpenError::Thread)?;
-        let committer = Committer::new(opened, Arc::clone(&index), Arc::clone(&health), flusher);
+        let committer = Committer {
+            opened,
+            index: Arc::clone(&index),
+            health: Arc::clone(&health),
+            flusher,
+            owner_limits: options.owner_limits,
+        };
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
             .spawn(move || committer.run(waiting))
@@ -121,6 +127,10 @@ impl Registry for SledRegistry {
             .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
     }
 
+    async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
+        Ok(self.index.usage(owner))
+    }
+
     async fn check(&self) -> Result<Census> {
         self.health.check().map(|()| self.index.census())
     }
@@ -150,6 +160,7 @@ mod tests {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
             flush_limit: Duration::from_secs(15),
+            owner_limits: conformance::OWNER_LIMITS,
         }
     }
 

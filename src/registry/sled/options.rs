@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::image::OwnerLimits;
+
 /// Where the embedded registry is, and what it may use.
 #[derive(Debug, Clone)]
 pub struct SledOptions {
@@ -12,4 +14,6 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Longest flush; after one that takes longer the registry is only read.
     pub flush_limit: Duration,
+    /// What the images of one owner may take up.
+    pub owner_limits: OwnerLimits,
 }

@@ -115,6 +115,7 @@ fn what_cannot_fit_is_known_before_it_is_sent() {
         id: Uuid::new_v4(),
         store: "file".to_owned(),
         started_at: Timestamp::from_micros(0),
+        reserved_bytes: 0,
     };
     let image = ImageId::random();
     on_worker(async {

@@ -1,6 +1,6 @@
 //! `/v1/images` and what is below it.
 
-mod create;
+pub mod create;
 mod create_fields;
 mod create_formats;
 mod delete;

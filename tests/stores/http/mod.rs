@@ -7,6 +7,7 @@ mod copy_life;
 mod faults;
 mod forbidden;
 mod location;
+mod quota;
 mod secrets;
 mod tls;
 

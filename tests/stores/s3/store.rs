@@ -72,6 +72,7 @@ fn upload() -> (ImageId, Upload) {
         id: Uuid::new_v4(),
         store: "s3".to_owned(),
         started_at: Timestamp::from_micros(0),
+        reserved_bytes: 0,
     };
     (ImageId::random(), upload)
 }

@@ -113,6 +113,7 @@ fn an_upload() -> (ImageId, Upload) {
         id: Uuid::new_v4(),
         store: "swift".to_owned(),
         started_at: Timestamp::from_micros(0),
+        reserved_bytes: 0,
     };
     (ImageId::random(), upload)
 }
