@@ -11,8 +11,9 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::names::segment_prefix;
 use crate::config::Secret;
-use crate::image::Location;
+use crate::image::{ImageId, Location};
 
 /// The schemes, the store's name first.
 pub(super) const SCHEMES: &[&str] = &["swift", "swift+https", "swift+http", "swift+config"];
@@ -78,6 +79,15 @@ impl Place {
             container: container.to_owned(),
             object: object.to_owned(),
         })
+    }
+
+    /// The prefix of the segments, of an image that a node has written. They are its own
+    /// also when nothing leads to them any more, as after a removal that was cut off. Of
+    /// other places nobody knows what stands beside them.
+    pub(super) fn own_segments(&self) -> Option<String> {
+        let is_named = matches!(self.holder, Holder::Reference(_));
+        let is_image = self.object.parse::<ImageId>().is_ok();
+        (is_named && is_image).then(|| segment_prefix(&self.object))
     }
 }
 
@@ -219,6 +229,21 @@ mod tests {
         ] {
             assert!(parse(uri).is_err(), "{uri}");
         }
+    }
+
+    #[test]
+    fn segments_are_known_only_of_images_in_named_accounts() {
+        const ID: &str = "71c675ab-d94f-49cd-a114-e12490b328d9";
+        let segments = |uri: &str| parse(uri).unwrap().own_segments();
+        let own = segments(&format!("swift+config://ref1/glance/{ID}"));
+        assert_eq!(own, Some(format!("{ID}-")));
+        for uri in [
+            "swift+config://ref1/glance/image",
+            "swift://u:k@h/v1/c/image",
+        ] {
+            assert_eq!(segments(uri), None, "{uri}");
+        }
+        assert_eq!(segments(&format!("swift://u:k@h/v1/c/{ID}")), None);
     }
 
     #[test]

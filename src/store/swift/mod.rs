@@ -214,7 +214,13 @@ impl Store for SwiftStore {
 
     async fn delete(&self, location: &Location) -> Result<()> {
         let (place, session) = self.find(location).await?;
-        let removed = remove_whole(&session, &place.container, &place.object);
+        let removed = async {
+            remove_whole(&session, &place.container, &place.object).await?;
+            match place.own_segments() {
+                Some(prefix) => remove_all(&session, &place.container, &prefix).await,
+                None => Ok(()),
+            }
+        };
         removed.await.map_err(write_error)
     }
 
