@@ -248,7 +248,7 @@ fn unknown_and_idle_keys_are_told_apart() {
 #[test]
 fn the_default_store_is_one_of_those_in_use() {
     assert_eq!(
-        wrong("[glance_store]\ndefault_store = s3\n"),
+        wrong("[glance_store]\ndefault_store = s3\nstores = file,http\n"),
         "g.conf:2: [glance_store] default_store = \"s3\": wanted one of stores, file,http"
     );
     assert_eq!(
@@ -256,6 +256,11 @@ fn the_default_store_is_one_of_those_in_use() {
         "g.conf:2: [glance_store] stores = \"http\": wanted a list with file in it"
     );
     sound("[glance_store]\nstores = http\ndefault_store = http\n");
+    let (unsaid, _) = sound(
+        "[glance_store]\ndefault_store = s3\ns3_store_host = h\ns3_store_bucket = b\n\
+         s3_store_access_key = a\ns3_store_secret_key = s\n",
+    );
+    assert_eq!(unsaid.store.stores, ["file", "http", "s3"]);
 }
 
 #[test]

@@ -90,10 +90,21 @@ impl Config {
             swift_accounts: Vec::new(),
             healthcheck: HealthcheckConfig::read(values)?,
         };
+        config.use_default_store(values);
         if config.store.has("swift") {
             config.swift_accounts = accounts::swift_accounts(&config.swift, values)?;
         }
         Ok(config)
+    }
+
+    /// Where the operator has not said which stores are in use, the one for new images is.
+    fn use_default_store(&mut self, values: &Values<'_>) {
+        let key = values.declared("glance_store", "stores");
+        let is_said = key.is_some_and(|key| values.find(&key).is_some());
+        let store = &mut self.store;
+        if !is_said && !store.has(store.default_store) {
+            store.stores.push(store.default_store.to_owned());
+        }
     }
 }
 

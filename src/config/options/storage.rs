@@ -87,7 +87,7 @@ options! {
     ]), also [
         ("DEFAULT", "default_store"),
     ];
-    /// Stores that are in use. The default store must be among them.
+    /// Stores that are in use. The default store must be among them; where nothing is said here, it is in use too.
     stores: Vec<String> = "file,http", Words, also [("DEFAULT", "known_stores")];
     /// Folder that image data is kept in, one file an image. It is created. Uploads are written to a hidden
     /// folder inside it and renamed when they are complete, so it must be one file system.

@@ -1,0 +1,133 @@
+//! The configurations of the README, as they stand there: only ports and folders are those of
+//! the test.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::backends::swift::Swift;
+use crate::support::backends::{Cloud, address_of, tool};
+use crate::support::origin::Origin;
+use crate::support::origin::content::Content;
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{RAW, id_of, post};
+use crate::support::{eventually, pattern};
+use crate::swift::Look;
+
+/// The most lines that a store may need, sections not counted.
+const MOST_LINES: usize = 5;
+
+/// The lines of the README that set a store up.
+fn lines_for(store: &str) -> Vec<String> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(readme).expect("the README");
+    let (_, after) = text.split_once("\n## Stores\n").expect("its stores");
+    let (_, after) = after
+        .split_once(&format!("\n**{store}**"))
+        .expect("the store");
+    let (_, after) = after.split_once("```ini\n").expect("its lines");
+    let (lines, _) = after.split_once("```").expect("their end");
+    let lines: Vec<_> = lines.lines().map(str::to_owned).collect();
+    let options = lines.iter().filter(|line| !line.starts_with('['));
+    assert!(options.count() <= MOST_LINES, "{lines:?}");
+    lines
+}
+
+/// A node with these lines. An address that is told is put in another's place, which must be
+/// in the lines.
+#[track_caller]
+fn node(lines: &[String], in_place_of: &str, address: &str) -> Server {
+    assert!(
+        lines.iter().any(|line| line.contains(in_place_of)),
+        "{lines:?}"
+    );
+    let mut section = String::new();
+    let mut setup = Setup::new();
+    for line in lines {
+        match line.strip_prefix('[') {
+            Some(name) => section = name.trim_end_matches(']').to_owned(),
+            None => {
+                let (name, value) = line.split_once('=').expect("an option");
+                let value = value.trim().replace(in_place_of, address);
+                setup = setup.option_in(&section, name.trim(), value);
+            }
+        }
+    }
+    setup.start()
+}
+
+/// Up, down and away.
+#[track_caller]
+fn round_trip(node: &Server, holds: impl Fn(&str) -> bool) {
+    let data = pattern(20 << 20, 1);
+    let id = node.upload(&[], &data);
+    assert!(holds(&id));
+    assert!(node.download(&id).expect(200).body == data);
+    node.remove(&id).expect(200);
+    eventually("it is removed", || (!holds(&id)).then_some(()));
+}
+
+#[test]
+fn the_line_for_files() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let path = folder.path().join("images");
+    let lines = lines_for("file");
+    let node = node(
+        &lines,
+        "/var/lib/glance/images",
+        &path.display().to_string(),
+    );
+    round_trip(&node, |id| path.join(id).exists());
+}
+
+#[test]
+fn the_lines_for_s3() {
+    // The bucket of the README is nobody else's.
+    let swift = Swift::start();
+    let made = tool("swift")
+        .args(["-A", &swift.auth_url, "-U", &swift.account.user])
+        .args(["-K", &swift.account.key, "post", "glance"])
+        .status();
+    assert!(made.expect("started").success());
+    let address = address_of(&swift.url).to_string();
+    let node = node(&lines_for("s3"), "127.0.0.1:8080", &address);
+    let look = Look::by_v1(&swift, &swift.account);
+    round_trip(&node, |id| {
+        look.ask("HEAD", &format!("/glance/{id}")).status == 200
+    });
+}
+
+#[test]
+fn the_lines_for_swift() {
+    let cloud = Cloud::shared();
+    let address = address_of(&cloud.keystone.auth_url).to_string();
+    let node = node(&lines_for("swift"), "127.0.0.1:5000", &address);
+    let look = Look::by_keystone(cloud, "alice");
+    round_trip(&node, |id| {
+        look.ask("HEAD", &format!("/glance/{id}")).status == 200
+    });
+}
+
+#[test]
+fn the_lines_for_http() {
+    let node = node(&lines_for("http"), "file,http", "file,http");
+    // On a port that is not among those that may be named, 8080 being taken perhaps.
+    let origin = Origin::honest(Content::new(1, 300_000));
+    let request = |header: &str, url: &str| post(RAW).header(header, url);
+    for header in ["x-image-meta-location", "x-glance-api-copy-from"] {
+        node.request(&request(header, &origin.url("/i")))
+            .expect(400);
+    }
+    let mut node = node;
+    node.set_up(|setup| {
+        let port = origin.address().port();
+        setup.option_in("import_filtering_opts", "allowed_ports", port)
+    });
+    node.restart();
+    let header = "x-image-meta-location";
+    let id = id_of(
+        &node
+            .request(&request(header, &origin.url("/i")))
+            .expect(201),
+    );
+    assert!(node.download(&id).expect(200).body == origin.content.all());
+}
