@@ -14,6 +14,8 @@ from keystone_admin import admin_of
 # Small, so that segmentation is tested with little data.
 MAX_OBJECT_BYTES = 64 << 20
 DEVICE = "disk"
+# Different in every encoding.
+ODD_KEY = "CANARY/k+y@z:q=w&x?"
 STORAGE = ("account", "container", "object")
 
 
@@ -36,6 +38,7 @@ def write_configs(folder, log_port, memcached_port, keystone):
     servers.write_config("swift.conf", folder, max_file_size_bytes=MAX_OBJECT_BYTES)
     configs = {"proxy": servers.write_config(
         "proxy-server.conf", folder, log_port=log_port, memcached_port=memcached_port,
+        odd_key=ODD_KEY,
         keystone_filters="authtoken keystoneauth" if keystone else "",
         keystone_url=keystone["auth_url"] if keystone else "",
         keystone_password=keystone["users"]["swift"]["password"] if keystone else "")}
@@ -109,7 +112,8 @@ def describe(port):
 
     return {"url": url, "auth_url": f"{url}/auth/v1.0", "s3_region": "us-east-1",
             "max_object_bytes": MAX_OBJECT_BYTES,
-            "account": account("test", "testing"), "other": account("other", "othertesting")}
+            "account": account("test", "testing"), "other": account("other", "othertesting"),
+            "odd": account("odd", ODD_KEY)}
 
 
 def main():

@@ -6,6 +6,7 @@
 //! ... auth_url = gate.url(&keystone.auth_url) ...
 //! gate.set(Mode::Silent);
 //! gate.cut(Way::Down, 100_000);       // when so many more bytes have come from the server
+//! gate.flip(Way::Up, 100_000);        // one bit of the byte after so many
 //! ```
 
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ struct State {
     passed_bytes: [u64; 2],
     /// Bytes that still pass before the connection they are on is cut.
     until_cut: [Option<u64>; 2],
+    /// Bytes that still pass before the one that comes to be another.
+    until_flip: [Option<u64>; 2],
 }
 
 impl Gate {
@@ -67,6 +70,7 @@ impl Gate {
             taken: 0,
             passed_bytes: [0; 2],
             until_cut: [None; 2],
+            until_flip: [None; 2],
         };
         let shared = Arc::new(Shared {
             server,
@@ -109,6 +113,17 @@ impl Gate {
         self.shared.state().until_cut[way as usize].is_some()
     }
 
+    /// Makes the byte that comes after so many, from now on and over all connections,
+    /// another. Once.
+    pub fn flip(&self, way: Way, after_bytes: u64) {
+        self.shared.state().until_flip[way as usize] = Some(after_bytes);
+    }
+
+    /// Whether a flip is still to come.
+    pub fn is_flip_pending(&self, way: Way) -> bool {
+        self.shared.state().until_flip[way as usize].is_some()
+    }
+
     /// Bytes that have passed so far.
     pub fn passed_bytes(&self, way: Way) -> u64 {
         self.shared.state().passed_bytes[way as usize]
@@ -144,6 +159,19 @@ impl Shared {
         state.until_cut[way as usize] = pending.filter(|_| !is_cut).map(|left| left - admitted);
         state.passed_bytes[way as usize] += admitted;
         admitted as usize
+    }
+
+    /// Changes the byte that is to be another, if it is one of these.
+    fn spoil(&self, way: Way, bytes: &mut [u8]) {
+        let pending = &mut self.state().until_flip[way as usize];
+        let Some(left) = *pending else { return };
+        match bytes.get_mut(usize::try_from(left).unwrap_or(usize::MAX)) {
+            Some(byte) => {
+                *byte ^= 1;
+                *pending = None;
+            }
+            None => *pending = Some(left - bytes.len() as u64),
+        }
     }
 
     fn mode(&self) -> Mode {
@@ -192,6 +220,7 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
         while shared.mode() == Mode::Silent {
             thread::sleep(Duration::from_millis(2));
         }
+        shared.spoil(way, &mut buffer[..count]);
         let admitted = shared.admit(way, count);
         if to.write_all(&buffer[..admitted]).is_err() || admitted < count {
             let _ = from.shutdown(Shutdown::Both);

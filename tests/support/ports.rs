@@ -1,6 +1,9 @@
 //! Loopback ports for servers.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Below the ports that Linux gives to outgoing connections, so that no client of another
@@ -19,9 +22,20 @@ pub fn free_port() -> u16 {
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST + (start.wrapping_add(step) % COUNT);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if is_ours(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
     }
     panic!("no free port from {FIRST} to {}", FIRST + COUNT);
+}
+
+/// Whether no other test process has taken a port for a server that it has yet to start. Ours
+/// from then on, until this process ends, however it does.
+fn is_ours(port: u16) -> bool {
+    static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let name = SocketAddr::from_abstract_name(format!("glance-test-port-{port}"));
+    let taken = UnixListener::bind_addr(&name.expect("a short name"));
+    let is_ours = taken.is_ok();
+    TAKEN.lock().expect("no panic").extend(taken.ok());
+    is_ours
 }

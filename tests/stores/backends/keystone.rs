@@ -83,7 +83,8 @@ fn keystoneauth_finds_the_object_store() {
 url, user, password, project = sys.argv[1:]
 auth = i.V3Password(url, user_id=user, password=password, project_id=project)
 session = keystoneauth1.session.Session(auth)
-print(session.get('', endpoint_filter={'service_type': 'object-store'}).status_code)";
+# 204 of an empty account, 200 of one that another test has put something into.
+print(session.get('', endpoint_filter={'service_type': 'object-store'}).status_code // 100)";
     let cloud = Cloud::shared();
     let bob = cloud.keystone.user("bob");
     let mut python = tool("python");
@@ -95,5 +96,5 @@ print(session.get('', endpoint_filter={'service_type': 'object-store'}).status_c
         &bob.password,
         &bob.project_id,
     ]);
-    assert_eq!(stdout_of(&mut python).trim(), "204");
+    assert_eq!(stdout_of(&mut python).trim(), "2");
 }

@@ -81,3 +81,16 @@ fn a_closed_gate_ends_connections_until_it_opens() {
     gate.set(Mode::Open);
     connect(&gate).request(&get()).expect(200);
 }
+
+#[test]
+fn a_flip_changes_one_bit_once() {
+    let (origin, gate) = origin_and_gate();
+    gate.flip(Way::Down, 500_000);
+    let got = connect(&gate).request(&get()).expect(200).body;
+    let all = origin.content.all();
+    let mut others = got.iter().zip(&all).filter(|(got, sent)| got != sent);
+    assert_eq!(others.next().map(|(got, sent)| got ^ sent), Some(1));
+    assert!(others.next().is_none() && got.len() == all.len());
+    assert!(!gate.is_flip_pending(Way::Down));
+    assert!(connect(&gate).request(&get()).body == all);
+}

@@ -9,6 +9,7 @@ import sys
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 
 def main(url, region, access_key, secret_key, bucket):
@@ -17,7 +18,13 @@ def main(url, region, access_key, secret_key, bucket):
                       aws_access_key_id=access_key, aws_secret_access_key=secret_key)
     objects = {}
     for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
-        head = s3.head_object(Bucket=bucket, Key=entry["Key"], PartNumber=1)
+        try:
+            head = s3.head_object(Bucket=bucket, Key=entry["Key"], PartNumber=1)
+        except ClientError as error:
+            # Removed since it was listed.
+            if error.response["Error"]["Code"] == "404":
+                continue
+            raise
         objects[entry["Key"]] = {"size": entry["Size"], "parts": head.get("PartsCount", 1)}
     uploads = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
     print(json.dumps({"objects": objects, "uploads": [upload["Key"] for upload in uploads]}))

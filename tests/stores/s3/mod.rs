@@ -27,28 +27,28 @@ const MIB: u64 = 1 << 20;
 
 /// A bucket, and the account it belongs to.
 #[derive(Clone)]
-struct Bucket {
-    service: SwiftHandle,
-    name: String,
+pub(crate) struct Bucket {
+    pub(crate) service: SwiftHandle,
+    pub(crate) name: String,
 }
 
 /// What is in a bucket.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-struct Contents {
-    objects: BTreeMap<String, Stored>,
+pub(crate) struct Contents {
+    pub(crate) objects: BTreeMap<String, Stored>,
     /// Keys of uploads in parts that are under way.
-    uploads: Vec<String>,
+    pub(crate) uploads: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-struct Stored {
-    size: u64,
-    parts: u64,
+pub(crate) struct Stored {
+    pub(crate) size: u64,
+    pub(crate) parts: u64,
 }
 
 impl Bucket {
     /// A name for a bucket of one's own; the first image makes it.
-    fn new(word: &str) -> Self {
+    pub(crate) fn new(word: &str) -> Self {
         Self {
             service: Swift::shared().handle.clone(),
             name: crate::support::unique(word),
@@ -56,13 +56,19 @@ impl Bucket {
     }
 
     /// The same name in an account with a secret of its own.
-    fn of_other_account(mut self) -> Self {
+    pub(crate) fn of_other_account(mut self) -> Self {
         self.service.account = self.service.other.clone();
         self
     }
 
-    fn account(&self) -> &Account {
+    pub(crate) fn account(&self) -> &Account {
         &self.service.account
+    }
+
+    /// The same name in the account whose key is different in every encoding.
+    pub(crate) fn of_odd_account(mut self) -> Self {
+        self.service.account = self.service.odd.clone();
+        self
     }
 
     /// Small parts, so that little data has several.
@@ -88,17 +94,17 @@ impl Bucket {
     }
 
     /// A node that keeps all images in it.
-    fn node(&self) -> Setup {
+    pub(crate) fn node(&self) -> Setup {
         self.node_at(&self.service.url)
     }
 
     /// A gate before S3.
-    fn gate(&self) -> Gate {
+    pub(crate) fn gate(&self) -> Gate {
         Gate::before(address_of(&self.service.url))
     }
 
     /// A node that reaches S3 through a gate.
-    fn node_behind(&self, gate: &Gate) -> Setup {
+    pub(crate) fn node_behind(&self, gate: &Gate) -> Setup {
         self.node_at(&gate.url(&self.service.url))
     }
 
@@ -125,7 +131,7 @@ impl Bucket {
     /// Every object behind the uploads in parts, by Swift's own listing: parts of objects,
     /// and of uploads that are under way or were forgotten.
     #[track_caller]
-    fn segments(&self) -> Vec<String> {
+    pub(crate) fn segments(&self) -> Vec<String> {
         let path = format!("/{}%2Bsegments", self.name);
         let listing = self.swift("GET", &path, None);
         match listing.status {
@@ -136,14 +142,14 @@ impl Bucket {
 
     /// Puts other bytes in an object's place, past the node.
     #[track_caller]
-    fn overwrite(&self, key: &str, bytes: &[u8]) {
+    pub(crate) fn overwrite(&self, key: &str, bytes: &[u8]) {
         let path = format!("/{}/{key}", self.name);
         self.swift("PUT", &path, Some(bytes)).expect(201);
     }
 
     /// Removes an object, past the node.
     #[track_caller]
-    fn remove(&self, key: &str) {
+    pub(crate) fn remove(&self, key: &str) {
         let path = format!("/{}/{key}", self.name);
         self.swift("DELETE", &path, None).expect(204);
     }
@@ -168,7 +174,7 @@ impl Bucket {
 
     /// What another client sees in it.
     #[track_caller]
-    fn contents(&self) -> Contents {
+    pub(crate) fn contents(&self) -> Contents {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/s3/list.py");
         let account = self.account();
         let mut command = tool("python");

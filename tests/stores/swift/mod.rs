@@ -1,6 +1,7 @@
 //! The Swift store against the real Swift, by v1.0 and by Keystone.
 
 mod conformance;
+pub(crate) mod container;
 mod faults;
 mod locations;
 mod node;
@@ -161,13 +162,13 @@ async fn collect(payload: Payload) -> glance::error::Result<Vec<u8>> {
 }
 
 /// An account of Swift as the tests look at it, past the store.
-struct Look {
+pub(crate) struct Look {
     url: String,
     token: String,
 }
 
 impl Look {
-    fn by_v1(swift: &SwiftHandle, account: &Account) -> Self {
+    pub(crate) fn by_v1(swift: &SwiftHandle, account: &Account) -> Self {
         let login = Request::get("/auth/v1.0")
             .header("X-Auth-User", &account.user)
             .header("X-Auth-Key", &account.key);
@@ -179,7 +180,7 @@ impl Look {
         }
     }
 
-    fn by_keystone(cloud: &Cloud, user: &str) -> Self {
+    pub(crate) fn by_keystone(cloud: &Cloud, user: &str) -> Self {
         let project = &cloud.keystone.user(user).project_id;
         Self {
             url: format!("{}/v1/AUTH_{project}", cloud.swift.url),
@@ -188,16 +189,16 @@ impl Look {
     }
 
     /// A request below the account.
-    fn ask(&self, method: &str, path: &str) -> Response {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Response {
         self.ask_with(method, path, &[])
     }
 
-    fn ask_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
         self.send(self.request(method, path).headers(headers))
     }
 
     /// Makes an object, or another in its place.
-    fn put(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.send(self.request("PUT", path).body(bytes)).expect(201);
     }
 

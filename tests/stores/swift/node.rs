@@ -1,74 +1,17 @@
 //! The program with its images in Swift.
 
+use super::container::Container;
 use super::{Look, MIB};
-use crate::support::backends::swift::{Account, Swift, SwiftHandle};
+use crate::support::backends::swift::Swift;
 use crate::support::backends::{Cloud, address_of};
 use crate::support::gate::{Gate, Mode, Way};
 use crate::support::http::{Connection, Request};
-use crate::support::server::{Server, Setup};
+use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path, post_data, put_data};
-use crate::support::{eventually, md5_hex, pattern, unique};
+use crate::support::{eventually, md5_hex, pattern};
 
 /// Several segments, the last one odd.
 const LARGE: usize = 5 * MIB as usize + 4_321;
-
-/// A container of its own, and who may look into it.
-struct Container {
-    name: String,
-    look: Look,
-}
-
-impl Container {
-    fn of(look: Look) -> Self {
-        Self {
-            name: unique("images"),
-            look,
-        }
-    }
-
-    fn by_v1(swift: &SwiftHandle, account: &Account) -> Self {
-        Self::of(Look::by_v1(swift, account))
-    }
-
-    /// A node that keeps its images in it, in segments of 1 MiB from 4 MiB on.
-    fn node(&self, login: &[(&str, &str)]) -> Setup {
-        let options = [
-            ("stores", "swift"),
-            ("default_store", "swift"),
-            ("swift_store_container", &self.name),
-            ("swift_store_create_container_on_put", "True"),
-            ("swift_store_large_object_size", "4"),
-            ("swift_store_large_object_chunk_size", "1"),
-        ];
-        let options = options.iter().chain(login);
-        options.fold(Setup::new(), |setup, (name, value)| {
-            setup.store_option(name, value)
-        })
-    }
-
-    fn node_by_v1(&self, auth_url: &str, account: &Account) -> Setup {
-        self.node(&[
-            ("swift_store_auth_version", "1"),
-            ("swift_store_auth_address", auth_url),
-            ("swift_store_user", &account.user),
-            ("swift_store_key", &account.key),
-        ])
-    }
-
-    fn names(&self) -> Vec<String> {
-        match self.look.ask("GET", &format!("/{}", self.name)) {
-            missing if missing.status == 404 => Vec::new(),
-            listing => listing.text().lines().map(str::to_owned).collect(),
-        }
-    }
-
-    #[track_caller]
-    fn await_empty(&self) {
-        eventually("the container is empty", || {
-            self.names().is_empty().then_some(())
-        });
-    }
-}
 
 fn post_chunked(data: &[u8]) -> Request {
     let request = Request::post("/v1/images").headers(RAW).headers(&[OCTETS]);

@@ -30,6 +30,8 @@ pub struct SwiftHandle {
     pub account: Account,
     /// A second account, whose user may do nothing in the first.
     pub other: Account,
+    /// A third one, whose key is different in every encoding. `CANARY` is in it.
+    pub odd: Account,
 }
 
 /// A user of v1 auth, who owns the account.

@@ -30,6 +30,11 @@ impl Content {
         }
     }
 
+    /// What it was made from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The bytes from `offset` on, as many as lie in one piece and below `end`. They go on
     /// behind the content's size.
     ///
