@@ -9,6 +9,7 @@ import time
 
 import downloads
 import guard
+import identity
 import link
 import memory
 import programs
@@ -27,6 +28,7 @@ PARTS = {
     "head": small.part_head,
     "list": small.part_list,
     "workers": spread.part_workers,
+    "identity": identity.part_identity,
     "rss": memory.part_rss,
     "idle": memory.part_idle,
     "proxy": proxy.part_proxy,

@@ -125,7 +125,7 @@ def tail(path):
 
 
 class Node(Server):
-    """glance-api with a configuration of its own in `folder`."""
+    """glance-api with a configuration of its own in `folder`; `options` are those of DEFAULT."""
 
     def __init__(self, program, folder, cpus=SERVER_CPU, host="127.0.0.1", wrap=(),
                  prepare=None, wait=True, sections=None, **options):
