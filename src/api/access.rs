@@ -57,14 +57,14 @@ impl AccessRecord {
             Kind::Internal | Kind::Unavailable { .. } => {
                 tracing::error!(
                     request_id,
-                    message = error.message(),
+                    reason = error.message(),
                     cause,
                     "request failed"
                 );
             }
             _ => tracing::debug!(
                 request_id,
-                message = error.message(),
+                reason = error.message(),
                 cause,
                 "request refused"
             ),

@@ -8,14 +8,14 @@ use crate::support::http::Request;
 use crate::support::server::Setup;
 use crate::support::v1::{UPLOAD, id_of};
 
-const ROUNDS: usize = 60;
+const DELETIONS: usize = 200;
 
 #[test]
 fn a_deletion_stops_the_upload_and_leaves_nothing() {
     let mut node = Setup::new().start();
     let mut chance = Chance::new(5);
     let body = chance.bytes(900_000);
-    for round in 0..ROUNDS {
+    for round in 0..DELETIONS {
         let id = chance.uuid();
         let mut wire = node.connect();
         let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
@@ -52,12 +52,14 @@ fn a_deletion_stops_the_upload_and_leaves_nothing() {
 
 #[test]
 fn of_many_uploads_to_one_image_one_wins() {
+    const ROUNDS: usize = 3;
+    const RACERS: usize = 100;
     let node = Setup::new().start();
     let mut chance = Chance::new(6);
-    for _ in 0..5 {
+    for _ in 0..ROUNDS {
         let reserved = "x-image-meta-disk_format: raw\r\nx-image-meta-container_format: bare";
         let id = id_of(&node.ask("POST", "/v1/images", reserved, b""));
-        let bodies: Vec<Vec<u8>> = (0..16).map(|_| chance.bytes(200_000)).collect();
+        let bodies: Vec<Vec<u8>> = (0..RACERS).map(|_| chance.bytes(200_000)).collect();
         let path = format!("/v1/images/{id}");
         let statuses: Vec<u16> = std::thread::scope(|scope| {
             let racers: Vec<_> = bodies
@@ -69,10 +71,12 @@ fn of_many_uploads_to_one_image_one_wins() {
                 .map(|racer| racer.join().expect("a racer"))
                 .collect()
         });
-        let winners: Vec<usize> = (0..16).filter(|racer| statuses[*racer] == 200).collect();
+        let winners: Vec<usize> = (0..RACERS)
+            .filter(|racer| statuses[*racer] == 200)
+            .collect();
         assert_eq!(winners.len(), 1, "{statuses:?}");
         let others = statuses.iter().filter(|status| **status == 409).count();
-        assert_eq!(others, 15, "{statuses:?}");
+        assert_eq!(others, RACERS - 1, "{statuses:?}");
         let answer = node.download(&id);
         assert!(answer.body == bodies[winners[0]]);
         let checksum = md5_hex(&answer.body);
@@ -81,5 +85,5 @@ fn of_many_uploads_to_one_image_one_wins() {
             Some(checksum.as_str())
         );
     }
-    assert_eq!(node.stored_files().len(), 5);
+    assert_eq!(node.stored_files().len(), ROUNDS);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{keystone, reserve, setup, status_of_list, token, with_token};
 use crate::support::backends::address_of;
+use crate::support::eventually;
 use crate::support::gate::{Gate, Mode};
 use crate::support::http::Request;
 use crate::support::server::Server;
@@ -96,8 +97,9 @@ fn a_wrong_password_of_our_own_is_nobodys_fault() {
         .start();
     let token = token("alice");
     assert_eq!(status_of_list(&server, &token), 503);
-    let log = server.log();
-    assert!(log.contains("refuses the user"), "{log}");
+    let log = eventually("the log says why", || {
+        Some(server.log()).filter(|log| log.contains("refuses the user"))
+    });
     assert!(
         !log.contains("CANARY-PASSWORD") && !log.contains(&token),
         "{log}"

@@ -1,4 +1,5 @@
-//! python-glanceclient, which logs in at Keystone and finds the node by the catalogue.
+//! OpenStack's own clients, which log in at Keystone and find the node by the catalogue:
+//! python-glanceclient, openstackclient, and openstacksdk under a script of ours.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -148,4 +149,97 @@ fn a_wrong_password_gets_nowhere() {
     let cloud = start();
     let complaint = cloud.glance_fails("alice", &["--os-password", "wrong", "image-list"]);
     assert!(complaint.contains("401"), "{complaint}");
+}
+
+/// What a program printed, which must succeed.
+#[track_caller]
+fn printed(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}{stderr}");
+    stdout
+}
+
+/// An image of alice's. openstackclient and the methods of openstacksdk under it list and
+/// delete by v1; they register images by JSON and look for data below `/file`, neither of
+/// which v1 has.
+#[track_caller]
+fn create(cloud: &Cloud) -> String {
+    let file = cloud.server.folder().join("image");
+    std::fs::write(&file, "data").unwrap();
+    let file = file.display().to_string();
+    let words = ["image-create", "--name", "ours", "--file", file.as_str()];
+    let formats = ["--disk-format", "raw", "--container-format", "bare"];
+    let created = cloud.glance("alice", &[&words[..], &formats].concat());
+    row(&created, "id").expect("an id")
+}
+
+#[track_caller]
+fn share_with_bob(cloud: &Cloud, id: &str) {
+    let tenant = &cloud.keystone.user("bob").project_id;
+    cloud.glance("alice", &["member-create", id, tenant]);
+}
+
+#[test]
+fn openstackclient_finds_the_node() {
+    let cloud = start();
+    let id = create(&cloud);
+    let openstack = |user: &str, words: &[&str]| cloud.run(user, "openstack", words);
+    let list = |user| {
+        printed(&openstack(
+            user,
+            &["image", "list", "-f", "value", "-c", "ID"],
+        ))
+    };
+    assert!(list("alice").contains(&id) && list("adam").contains(&id));
+    assert!(!list("bob").contains(&id));
+    share_with_bob(&cloud, &id);
+    assert!(list("bob").contains(&id));
+    // To this command what is not there for it is as good as deleted.
+    printed(&openstack("bob", &["image", "delete", &id]));
+    assert!(list("alice").contains(&id));
+    printed(&openstack("alice", &["image", "delete", &id]));
+    assert!(!list("alice").contains(&id));
+    cloud.server.await_nothing_stored(&id);
+}
+
+const SDK: &str = r#"
+import sys, openstack
+image = openstack.connect().image
+match sys.argv[1:]:
+    case ["create"]:
+        named = {"name": "ours", "disk_format": "raw", "container_format": "bare"}
+        headers = {f"x-image-meta-{key}": value for key, value in named.items()}
+        headers["Content-Type"] = "application/octet-stream"
+        made = image.post("/images", headers=headers, data=b"by openstacksdk")
+        print(made.json()["image"]["id"])
+    case ["list"]:
+        print(*(found.id for found in image.images()))
+    case ["download", found]:
+        answer = image.get(f"/images/{found}")
+        answer.raise_for_status()
+        print(answer.text)
+    case ["delete", found]:
+        image.delete_image(found, ignore_missing=False)
+"#;
+
+#[test]
+fn openstacksdk_finds_the_node() {
+    let cloud = start();
+    let sdk = |user: &str, words: &[&str]| {
+        let words = [&["-c", SDK], words].concat();
+        cloud.run(user, "python", &words)
+    };
+    let id = printed(&sdk("alice", &["create"])).trim().to_owned();
+    let list = |user| printed(&sdk(user, &["list"]));
+    assert!(list("alice").contains(&id) && !list("bob").contains(&id));
+    let unseen = sdk("bob", &["download", &id]);
+    assert!(!unseen.status.success(), "{unseen:?}");
+    share_with_bob(&cloud, &id);
+    assert!(list("bob").contains(&id));
+    let data = printed(&sdk("bob", &["download", &id]));
+    assert_eq!(data.trim(), "by openstacksdk");
+    assert!(!sdk("bob", &["delete", &id]).status.success());
+    printed(&sdk("alice", &["delete", &id]));
+    assert!(!list("alice").contains(&id));
 }
