@@ -22,6 +22,7 @@
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
 //! * [`store`] - where image data are: a folder of files, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
+//! * [`policy`] - what operators allow to whom: policy files, protection of properties
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
 //! * [`server`] - the life of a process: build, workers, drain
@@ -57,6 +58,7 @@ pub mod keystone;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod policy;
 pub mod registry;
 pub mod server;
 pub mod service;

@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["wire", "keystone"],
     &["registry"],
     &["store"],
-    &["auth", "cache"],
+    &["auth", "cache", "policy"],
     &["service"],
     &["api"],
     &["server"],

@@ -23,8 +23,7 @@ const NO_EFFECT: &str = "\
     logging_debug_format_suffix logging_default_format_string logging_exception_prefix \
     logging_user_identity_format max_logfile_count max_logfile_size_mb max_request_id_length \
     metadata_encryption_key metadata_source_path node_staging_uri notification_driver \
-    notification_topics notifier_strategy policy_default_rule policy_dirs \
-    property_protection_rule_format publish_errors pydev_worker_debug_host \
+    notification_topics notifier_strategy publish_errors pydev_worker_debug_host \
     pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
     registry_client_ca_file registry_client_cert_file registry_client_insecure \
     registry_client_key_file registry_client_protocol registry_client_timeout registry_port \

@@ -28,7 +28,7 @@ mod sample;
 mod secret;
 #[cfg(test)]
 mod tests;
-mod text_file;
+pub(crate) mod text_file;
 mod values;
 
 pub use accounts::{DomainOption, SwiftAccount};
@@ -37,8 +37,8 @@ pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Pla
 pub use find::{find_config_file, search_dirs};
 pub use options::{
     Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig, IdentityMode,
-    ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig, RegistryConfig,
-    S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo, SwiftAuth, SwiftConfig,
-    SwiftManifest,
+    ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig, ProtectionRules,
+    RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config, StoreConfig, StoreIo,
+    SwiftAuth, SwiftConfig, SwiftManifest,
 };
 pub use secret::Secret;

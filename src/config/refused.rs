@@ -25,10 +25,8 @@ const ONE_STORE: &str = "this release has one store. Use [glance_store] default_
     filesystem_store_datadir in place of named backends";
 const NO_KEYSTONE_LIMITS: &str = "this release reads no limits from Keystone. Set it to false, and bound tenants by \
     user_storage_quota and user_image_quota";
-const NO_POLICY: &str =
-    "this release enforces no policy file: every caller may do everything. Remove the option";
-const NO_PROTECTION: &str =
-    "this release protects no properties: every caller may change them. Remove the option";
+const ONE_POLICY: &str =
+    "this release reads one policy file. Put the rules of that folder into policy_file";
 const ONE_ACCOUNT: &str = "this release keeps new images in one account of Swift: it has no token of the caller to write with. \
     Set it to false; images in accounts of tenants are read with the token of the Swift store's own account";
 
@@ -68,9 +66,8 @@ const REFUSALS: &[Refusal] = &[
         ONE_ACCOUNT,
     ),
     refuse(DEFAULT, "use_keystone_limits", is_true, NO_KEYSTONE_LIMITS),
-    refuse(DEFAULT, "policy_file", always, NO_POLICY),
-    refuse("oslo_policy", "policy_file", always, NO_POLICY),
-    refuse(DEFAULT, "property_protection_file", always, NO_PROTECTION),
+    refuse(DEFAULT, "policy_dirs", always, ONE_POLICY),
+    refuse("oslo_policy", "policy_dirs", always, ONE_POLICY),
 ];
 
 const fn refuse(

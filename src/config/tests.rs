@@ -344,8 +344,8 @@ fn what_must_not_be_passed_over_stops_the_start() {
         ("database", "connection = mysql://glance:s3cret@db/glance"),
         ("glance_store", "filesystem_store_datadirs = /a:1"),
         ("DEFAULT", "enabled_backends = fast:file"),
-        ("DEFAULT", "property_protection_file = /p.conf"),
-        ("oslo_policy", "policy_file = policy.yaml"),
+        ("DEFAULT", "policy_dirs = /etc/glance/policy.d"),
+        ("oslo_policy", "policy_dirs = policy.d"),
         ("DEFAULT", "use_keystone_limits = True"),
     ] {
         let message = wrong(&format!("[{section}]\n{line}\n"));

@@ -16,9 +16,9 @@ use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
 use super::identity::authenticator;
-use super::settings;
 use super::start_error::StartError;
 use super::stores::open_stores;
+use super::{rules, settings};
 
 /// Unused upload buffers that are kept, in blocks: 16 MiB.
 const MOST_IDLE_BLOCKS: usize = 64;
@@ -83,6 +83,7 @@ pub fn build(config: Config) -> Result<App, StartError> {
         limits(&config),
         housekeeper,
     ));
+    service.set_rules(rules::load(&config.rules)?);
     recover(&service)?;
     let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
     Ok(App {

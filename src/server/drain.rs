@@ -31,16 +31,14 @@ impl Signals {
         })
     }
 
-    /// Returns when the process is told to end: the name of the signal.
-    pub(super) async fn told_to_end(&mut self) -> &'static str {
+    /// Returns when the process is told to end: the name of the signal. SIGHUP does not end
+    /// it, and is what `hung_up` is for.
+    pub(super) async fn told_to_end(&mut self, hung_up: impl Fn()) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => tracing::warn!(
-                    "SIGHUP changes nothing: log files that were moved are opened anew by \
-                     themselves, and a new configuration needs a restart"
-                ),
+                _ = self.hang_up.recv() => hung_up(),
             }
         }
     }

@@ -12,6 +12,7 @@ mod identity;
 mod limits;
 mod listener;
 mod memory;
+mod rules;
 mod run;
 mod settings;
 mod start_error;

@@ -11,9 +11,9 @@ use super::build::{App, build};
 use super::listener::Listener;
 use super::memory::Memory;
 use super::start_error::StartError;
-use super::{admin, drain, limits, workers};
+use super::{admin, drain, limits, rules, workers};
 use crate::config::{
-    Config, EXIT_FAILURE, EXIT_OK, ServerArgs, Warning, find_config_file, search_dirs,
+    Config, EXIT_CONFIG, EXIT_OK, ServerArgs, Warning, find_config_file, search_dirs,
 };
 use crate::log::{self, LogSettings};
 use crate::metrics;
@@ -41,7 +41,13 @@ pub fn api_main() -> ExitCode {
     };
     if args.check_config {
         warnings.iter().for_each(|warning| eprintln!("{warning}"));
-        return ExitCode::from(EXIT_OK);
+        return match rules::load(&config.rules) {
+            Ok(_) => ExitCode::from(EXIT_OK),
+            Err(error) => {
+                eprintln!("ERROR: {error}");
+                ExitCode::from(EXIT_CONFIG)
+            }
+        };
     }
     let _log = match log::init(&LogSettings::from(&args, &config)) {
         Ok(guard) => guard,
@@ -58,7 +64,7 @@ pub fn api_main() -> ExitCode {
         Err(error) => {
             tracing::error!("cannot start: {error}");
             eprintln!("ERROR: cannot start: {error}");
-            ExitCode::from(EXIT_FAILURE)
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -114,7 +120,7 @@ async fn wait_for_the_end(
     workers: Vec<JoinHandle<()>>,
 ) -> bool {
     let signal = tokio::select! {
-        signal = signals.told_to_end() => signal,
+        signal = signals.told_to_end(|| rules::reload(&app.config.rules, &app.service)) => signal,
         () = look_after() => "nothing",
     };
     tracing::info!(target: log::STARTUP, "{signal}: accepting no more");

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::rules::RulesError;
+use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
 use crate::keystone::KeystoneError;
 use crate::net::outgoing::TlsError;
@@ -34,6 +36,8 @@ pub enum StartError {
     #[error("[keystone_authtoken] cafile: {0}")]
     KeystoneTls(#[source] TlsError),
     #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
     Housekeeper(#[from] HousekeeperError),
     #[error("the registry cannot be brought to rest: {0}")]
     Recovery(Error),
@@ -45,4 +49,14 @@ pub enum StartError {
     Listen(#[from] crate::net::ListenError),
     #[error("metrics cannot be set up: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+impl StartError {
+    /// The exit code of a process that cannot start for this.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Rules(_) => EXIT_CONFIG,
+            _ => EXIT_FAILURE,
+        }
+    }
 }

@@ -7,7 +7,8 @@ use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, now, permit_at_all};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Deed, Fields, Image, ImageId, Properties, Status};
+use crate::policy::Action;
 use crate::registry::Record;
 use crate::store::Store;
 
@@ -30,6 +31,10 @@ impl Service {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
         permit_at_all(caller, Deed::Create)?;
+        self.allow(Action::AddImage, caller, None)?;
+        self.allow_fields(caller, None, &fields, data.is_some())?;
+        let none = Properties::new();
+        self.protect(caller, &none, Purge::Nothing, &mut fields.properties)?;
         check_property_quota(&self.limits, &fields.properties)?;
         let named = self.named_source(&fields)?;
         let store = self.stores.choose(fields.store.as_deref())?;
@@ -45,7 +50,7 @@ impl Service {
             self.registry.insert(image).await?;
             return Err(several);
         }
-        match (data, source) {
+        let record = match (data, source) {
             (Some(data), _) => self.create_with_data(image, store, data).await,
             (None, Some(source)) => self.create_from(image, store, source).await,
             (None, None) => {
@@ -54,7 +59,8 @@ impl Service {
                 }
                 self.registry.insert(image).await
             }
-        }
+        };
+        Ok(self.shown(caller, record?))
     }
 
     async fn create_with_data<S: Source>(

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::error::{Kind, Result};
 use crate::image::{Caller, Deed, Image, ImageId, Status};
+use crate::policy::Action;
 
 impl Service {
     /// Deletes an image. The registry says so first; its data are removed after that, by
@@ -16,7 +17,7 @@ impl Service {
     pub async fn delete(&self, caller: &Caller, id: &ImageId) -> Result<()> {
         permit_at_all(caller, Deed::Change)?;
         for _ in 0..MOST_RETRIES {
-            let record = self.show(caller, id).await?;
+            let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
             let image = self.deleted(caller, &record.image)?;
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
@@ -27,8 +28,7 @@ impl Service {
                 }
             }
         }
-        let record = self.show(caller, id).await?;
-        Err(too_busy(&record.image))
+        Err(too_busy(id))
     }
 
     /// The image as a deletion leaves it. Whoever sees it is told what keeps it from being

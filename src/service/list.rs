@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::image::{
     Caller, Filter, ImageId, Query, SortDirection, SortKey, Timestamp, may_see, visibility,
 };
+use crate::policy::Action;
 use crate::registry::Record;
 
 /// A list as a client asks for it.
@@ -32,13 +33,18 @@ impl Service {
     /// One page of the images that the caller may see in lists.
     ///
     /// # Errors
-    /// `Invalid` when the marker is no image the caller may see.
+    /// `Invalid` when the marker is no image the caller may see; `Forbidden` by the policy.
     pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<Arc<Record>>> {
+        self.allow(Action::GetImages, caller, None)?;
         if let Some(marker) = &request.marker {
             let record = self.registry.get(marker).await?;
             if !record.is_some_and(|record| may_see(caller, &record.image)) {
                 return Err(invalid("Invalid marker. Image could not be found."));
             }
+        }
+        let mut filters = request.filters.iter();
+        if !filters.all(|filter| self.may_filter(caller, filter)) {
+            return Ok(Vec::new());
         }
         let limit = request.limit.unwrap_or(self.limits.default_page);
         let query = Query {
@@ -50,6 +56,7 @@ impl Service {
             marker: request.marker,
             limit: limit.min(self.limits.largest_page),
         };
-        self.registry.list(&query).await
+        let records = self.registry.list(&query).await?.into_iter();
+        Ok(records.map(|record| self.shown(caller, record)).collect())
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, Filter, ImageId, Member, Query, SortDirection, SortKey, Timestamp, Visibility,
-    known_members, may_know,
+    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
+    Visibility, known_members, may_know,
 };
+use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
@@ -16,7 +17,7 @@ impl Service {
     /// # Errors
     /// `NotFound` for an image that is not there, deleted, or not for the caller.
     pub async fn members(&self, caller: &Caller, id: &ImageId) -> Result<Vec<Member>> {
-        let record = self.show(caller, id).await?;
+        let record = self.allowed(&[Action::GetMembers], caller, id).await?;
         permit(caller, Deed::ListMembers, &record.image)?;
         Ok(known_members(caller, &record.image).cloned().collect())
     }
@@ -35,7 +36,7 @@ impl Service {
         can_share: Option<bool>,
     ) -> Result<()> {
         let quota = self.limits.member_quota;
-        self.change_members(caller, id, |members| {
+        self.change_members(Action::ModifyMember, caller, id, |members| {
             // Glance counts one more also when it is there already.
             check_quota(members.len() + 1, quota)?;
             match members.iter_mut().find(|known| known.id == member) {
@@ -55,7 +56,7 @@ impl Service {
     /// # Errors
     /// `NotFound` also when it was not shared with the tenant.
     pub async fn remove_member(&self, caller: &Caller, id: &ImageId, member: &str) -> Result<()> {
-        self.change_members(caller, id, |members| {
+        self.change_members(Action::DeleteMember, caller, id, |members| {
             let before = members.len();
             members.retain(|known| known.id != member);
             if members.len() == before {
@@ -77,7 +78,7 @@ impl Service {
         wanted: &[(String, Option<bool>)],
     ) -> Result<()> {
         let quota = self.limits.member_quota;
-        self.change_members(caller, id, |members| {
+        self.change_members(Action::ModifyMember, caller, id, |members| {
             let before = std::mem::take(members);
             for (member, can_share) in wanted {
                 let known = before.iter().find(|known| known.id == *member);
@@ -98,6 +99,7 @@ impl Service {
     /// # Errors
     /// Those of the registry.
     pub async fn shared_images(&self, caller: &Caller, tenant: &str) -> Result<Vec<Arc<Record>>> {
+        self.allow(Action::GetMembers, caller, None)?;
         let query = Query {
             visibility: Visibility::All,
             filters: vec![Filter::Member(tenant.to_owned())],
@@ -115,23 +117,26 @@ impl Service {
 
     async fn change_members(
         &self,
+        action: Action,
         caller: &Caller,
         id: &ImageId,
         change: impl Fn(&mut Vec<Member>) -> Result<()>,
     ) -> Result<()> {
         permit_at_all(caller, Deed::Share)?;
         for _ in 0..MOST_RETRIES {
-            let record = self.show(caller, id).await?;
+            let record = self.allowed(&[action], caller, id).await?;
             permit(caller, Deed::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
+            if gains_members(&record.image, &image) {
+                self.allow(Action::AddMember, caller, Some(&record.image))?;
+            }
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
                 result => return result.map(|_| ()),
             }
         }
-        let record = self.show(caller, id).await?;
-        Err(too_busy(&record.image))
+        Err(too_busy(id))
     }
 }
 
@@ -146,4 +151,10 @@ fn check_quota(attempted: usize, quota: usize) -> Result<()> {
              Attempted: {attempted}, Maximum: {quota}"
         ),
     ))
+}
+
+/// Whether the image is shared with somebody with whom it was not.
+fn gains_members(before: &Image, after: &Image) -> bool {
+    let knew = |id: &str| before.members.iter().any(|member| member.id == id);
+    after.members.iter().any(|member| !knew(&member.id))
 }

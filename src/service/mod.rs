@@ -15,6 +15,7 @@ mod list;
 mod members;
 mod named_source;
 mod parcels;
+mod permission;
 mod room;
 mod show;
 mod update;
@@ -23,12 +24,15 @@ mod upload;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp, may, may_at_all,
+    Caller, Deed, FormatRules, Image, ImageId, OwnerLimits, Refusal, SourceRules, Timestamp, may,
+    may_at_all,
 };
+use crate::policy::Rules;
 use crate::registry::{Census, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
@@ -85,6 +89,7 @@ pub struct Service {
     hashes: HashEngine,
     blocks: BlockPool,
     limits: Limits,
+    rules: ArcSwap<Rules>,
     in_flight: InFlight,
     copies: Semaphore,
     housekeeper: Housekeeper,
@@ -107,6 +112,7 @@ impl Service {
             blocks,
             copies: Semaphore::new(limits.copies),
             limits,
+            rules: ArcSwap::default(),
             in_flight: InFlight::default(),
             housekeeper,
         }
@@ -186,7 +192,7 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-fn too_busy(image: &Image) -> Error {
-    let message = format!("Image {} is being changed by too many requests.", image.id);
+fn too_busy(id: &ImageId) -> Error {
+    let message = format!("Image {id} is being changed by too many requests.");
     Error::new(Kind::Conflict, message)
 }

@@ -2,27 +2,41 @@
 
 use std::sync::Arc;
 
-use super::{Service, not_found};
+use super::Service;
 use crate::error::Result;
 use crate::image::{Caller, ImageId, may_see};
+use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
-    /// The same as [`Service::show`], but only when it needs no waiting. `None` says
-    /// nothing.
+    /// The same as [`Service::show`], but only when it needs no waiting and nothing of the
+    /// record is protected from the caller. `None` says nothing.
     pub fn show_at_hand(&self, caller: &Caller, id: &ImageId) -> Option<Arc<Record>> {
         let record = self.registry.at_hand(id)?;
-        may_see(caller, &record.image).then_some(record)
+        let image = &record.image;
+        let is_shown = may_see(caller, image)
+            && self.allow(Action::GetImage, caller, Some(image)).is_ok()
+            && self.is_all_shown(caller, image);
+        is_shown.then_some(record)
     }
 
-    /// The record of an image that the caller may see.
+    /// The record of an image that the caller may see, as far as it may.
     ///
     /// # Errors
-    /// `NotFound` when there is none, with the same words as when it is not for the caller.
+    /// `NotFound` when there is none, with the same words as when it is not for the caller;
+    /// `Forbidden` by the policy.
     pub async fn show(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        match self.registry.get(id).await? {
-            Some(record) if may_see(caller, &record.image) => Ok(record),
-            _ => Err(not_found(id)),
-        }
+        let record = self.allowed(&[Action::GetImage], caller, id).await?;
+        Ok(self.shown(caller, record))
+    }
+
+    /// The same, of an image whose data the caller may have.
+    ///
+    /// # Errors
+    /// As [`Service::show`].
+    pub async fn show_to_download(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
+        let actions = [Action::GetImage, Action::DownloadImage];
+        let record = self.allowed(&actions, caller, id).await?;
+        Ok(self.shown(caller, record))
     }
 }

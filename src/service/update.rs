@@ -6,10 +6,12 @@ use super::apply::{Purge, apply, check_fields, check_property_quota};
 use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{
-    MOST_RETRIES, Service, forbidden, invalid, now_after, permit, permit_at_all, too_busy,
+    MOST_RETRIES, Service, forbidden, invalid, not_found, now_after, permit, permit_at_all,
+    too_busy,
 };
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
+use crate::policy::Action;
 use crate::registry::{Record, Version};
 use crate::store::Store;
 
@@ -86,7 +88,7 @@ impl Service {
         };
         let mut source = None;
         for _ in 0..MOST_RETRIES {
-            let record = self.show(caller, id).await?;
+            let record = self.to_be_changed(&change, id).await?;
             let plan = self.plan(&change, &record.image, &mut source).await?;
             if awaits_data(&record.image) {
                 self.await_room_for(&plan.image).await?;
@@ -98,11 +100,23 @@ impl Service {
                     self.kill_refused(killed, record.version, &error).await;
                     return Err(error);
                 }
-                Ok(record) => return self.carry_out(plan.then, record, data).await,
+                Ok(record) => {
+                    let record = self.carry_out(plan.then, record, data).await?;
+                    return Ok(self.shown(caller, record));
+                }
             }
         }
-        let record = self.show(caller, id).await?;
-        Err(too_busy(&record.image))
+        Err(too_busy(id))
+    }
+
+    /// The image, if the policy allows what is to be changed of it.
+    async fn to_be_changed(&self, change: &Change<'_>, id: &ImageId) -> Result<Arc<Record>> {
+        let (caller, has_data) = (change.caller, change.data.is_some());
+        let record = self.seen(caller, id).await?;
+        let image = record.as_ref().map(|record| &record.image);
+        self.allow(Action::ModifyImage, caller, image)?;
+        self.allow_fields(caller, image, change.fields, has_data)?;
+        record.ok_or_else(|| not_found(id))
     }
 
     /// Decides what the request makes of the image as it is now. Whoever sees the image is
@@ -173,7 +187,10 @@ impl Service {
             Some(_) => Purge::Nothing,
             None => change.purge,
         };
-        apply(change.caller, change.fields.clone(), purge, &mut image);
+        let mut fields = change.fields.clone();
+        let (caller, properties) = (change.caller, &mut fields.properties);
+        self.protect(caller, &current.properties, purge, properties)?;
+        apply(caller, fields, purge, &mut image);
         check_property_quota(&self.limits, &image.properties)?;
         permit(change.caller, Deed::Change, current)?;
         image.updated_at = now_after(current.updated_at);

@@ -322,7 +322,10 @@ impl Service {
             }
         }
         let record = self.registry.get(id).await?;
-        Err(record.map_or_else(|| deleted_meanwhile(id), |record| too_busy(&record.image)))
+        Err(record.map_or_else(
+            || deleted_meanwhile(id),
+            |record| too_busy(&record.image.id),
+        ))
     }
 }
 

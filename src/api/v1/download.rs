@@ -21,7 +21,7 @@ static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 pub(super) async fn get(context: &Context<'_>, exchange: &Exchange, id: &str) -> Result<Answer> {
     let record = context
         .service
-        .show(&context.caller, &image_id(id)?)
+        .show_to_download(&context.caller, &image_id(id)?)
         .await?;
     let image = &record.image;
     let size_bytes = context.service.downloadable_bytes(image)?;

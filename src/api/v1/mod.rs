@@ -105,7 +105,8 @@ impl V1Door {
         let headers = exchange.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let peer = exchange.connection.peer().ip();
-        self.authenticator.caller(peer, headers).await
+        let caller = self.authenticator.caller(peer, headers).await?;
+        Ok(self.service.recognised(caller))
     }
 
     async fn healthcheck(&self) -> Answer {

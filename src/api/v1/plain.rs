@@ -21,6 +21,7 @@ pub(super) fn answer(
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
     let caller = authenticator.at_hand(request.peer.ip(), request.headers())?;
+    let caller = service.recognised(caller);
     let record = service.show_at_hand(&caller, &id)?;
     let lines = record.meta_lines();
     out.reserve(lines.len() + 256);

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use crate::config::Secret;
 use crate::config::declare::options;
 use crate::config::kinds::{
-    Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Maybe, Networks, Password, Seconds,
-    Text, Words,
+    Choice, Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Maybe, Networks, Password,
+    Seconds, Text, Words,
 };
 
 /// Longest time that what Keystone says of a token can be kept, in seconds.
@@ -66,6 +66,33 @@ options! {
     /// Proxies whose identity headers are believed with the flavor trusted-auth. From all others these headers
     /// count for nothing.
     trusted_proxies: Vec<IpNet> = "127.0.0.0/8,::1/128", Networks;
+}
+
+/// What the lines of a property protection file name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectionRules {
+    /// Roles.
+    Roles,
+    /// Rules of the policy.
+    Policies,
+}
+
+options! {
+    /// What operators allow to whom.
+    pub struct RulesConfig, "DEFAULT", "Policy";
+
+    /// File of rules in the form of oslo.policy, JSON or YAML, read again at SIGHUP. Nothing = Glance's own rules:
+    /// everything is allowed to whom an image lets, and only administrators publish.
+    policy_file: Option<PathBuf> = "", Maybe(FilePath), also [("oslo_policy", "policy_file")];
+    /// The rule in that file for actions which have none in it. Without such a rule Glance's own is in force.
+    policy_default_rule: String = "default", Text, also [("oslo_policy", "policy_default_rule")];
+    /// File of rules about single properties, read again at SIGHUP. Nothing = no property is protected.
+    property_protection_file: Option<PathBuf> = "", Maybe(FilePath);
+    /// What the lines of that file name: roles, or policies, which are rules of policy_file.
+    property_protection_rule_format: ProtectionRules = "roles", Choice(&[
+        ("roles", ProtectionRules::Roles),
+        ("policies", ProtectionRules::Policies),
+    ]);
 }
 
 options! {

@@ -13,7 +13,9 @@ mod storage;
 mod store_names;
 mod swift;
 
-pub use identity::{IdentityConfig, IdentityMode, KeystoneConfig, PasteConfig};
+pub use identity::{
+    IdentityConfig, IdentityMode, KeystoneConfig, PasteConfig, ProtectionRules, RulesConfig,
+};
 pub use images::ImagesConfig;
 pub use log::LogConfig;
 pub use s3::{S3BucketUrl, S3Checksums, S3Config};
@@ -46,6 +48,8 @@ pub struct Config {
     pub paste: PasteConfig,
     /// What identities mean here.
     pub identity: IdentityConfig,
+    /// What operators allow to whom.
+    pub rules: RulesConfig,
     /// The identity service.
     pub keystone: KeystoneConfig,
     /// The embedded registry.
@@ -79,6 +83,7 @@ impl Config {
             copies: CopiesConfig::read(values)?,
             paste: PasteConfig::read(values)?,
             identity: IdentityConfig::read(values)?,
+            rules: RulesConfig::read(values)?,
             keystone: KeystoneConfig::read(values)?,
             registry: RegistryConfig::read(values)?,
             log: LogConfig::read(values)?,
@@ -117,6 +122,7 @@ pub(crate) fn groups() -> Vec<Group> {
         ImagesConfig::group(),
         CopiesConfig::group(),
         IdentityConfig::group(),
+        RulesConfig::group(),
         RegistryConfig::group(),
         LogConfig::group(),
         StoreConfig::group(),

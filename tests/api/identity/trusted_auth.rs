@@ -49,7 +49,13 @@ fn asks(id: &str) -> Vec<Request> {
 #[test]
 fn who_says_nothing_is_not_let_in() {
     let server = setup().start();
-    let id = id_of(&create(&server, &[("x-image-meta-is_public", "True")]).expect(201));
+    let id = id_of(
+        &create(
+            &server,
+            &[("x-image-meta-is_public", "True"), ("X-Roles", "admin")],
+        )
+        .expect(201),
+    );
     for request in asks(&id) {
         let answer = server.request(&request).expect(401);
         assert!(answer.header("x-openstack-request-id").is_some());

@@ -1,0 +1,83 @@
+//! What a policy is asked about.
+
+use super::check::Check;
+
+/// Something that a rule of the policy allows or refuses, by Glance's name for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    GetImages,
+    GetImage,
+    DownloadImage,
+    AddImage,
+    UploadImage,
+    PublicizeImage,
+    CopyFrom,
+    SetImageLocation,
+    ModifyImage,
+    DeleteImage,
+    GetMembers,
+    AddMember,
+    ModifyMember,
+    DeleteMember,
+}
+
+impl Action {
+    /// Every action, each at its own number.
+    pub const ALL: [Action; 14] = [
+        Action::GetImages,
+        Action::GetImage,
+        Action::DownloadImage,
+        Action::AddImage,
+        Action::UploadImage,
+        Action::PublicizeImage,
+        Action::CopyFrom,
+        Action::SetImageLocation,
+        Action::ModifyImage,
+        Action::DeleteImage,
+        Action::GetMembers,
+        Action::AddMember,
+        Action::ModifyMember,
+        Action::DeleteMember,
+    ];
+
+    /// The name of its rule in policy files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::GetImages => "get_images",
+            Action::GetImage => "get_image",
+            Action::DownloadImage => "download_image",
+            Action::AddImage => "add_image",
+            Action::UploadImage => "upload_image",
+            Action::PublicizeImage => "publicize_image",
+            Action::CopyFrom => "copy_from",
+            Action::SetImageLocation => "set_image_location",
+            Action::ModifyImage => "modify_image",
+            Action::DeleteImage => "delete_image",
+            Action::GetMembers => "get_members",
+            Action::AddMember => "add_member",
+            Action::ModifyMember => "modify_member",
+            Action::DeleteMember => "delete_member",
+        }
+    }
+
+    /// Its rule where no file has one. Glance's own, but that administrators are known by
+    /// `admin_role` and `context_is_admin` and not by the word `admin`.
+    pub(super) fn default_rule(self) -> Check {
+        match self {
+            Action::PublicizeImage => Check::is_admin(),
+            _ => Check::Always,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_stands_at_its_own_number() {
+        for (number, action) in Action::ALL.into_iter().enumerate() {
+            assert_eq!(action as usize, number, "{action:?}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Checks, as rules are made of them.
+
+use crate::image::{Caller, Image};
+
+/// What a rule asks. Rules that name each other do so by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Everybody: the empty rule, and `@`.
+    Always,
+    /// Nobody: `!`.
+    Never,
+    Not(Box<Check>),
+    All(Vec<Check>),
+    Any(Vec<Check>),
+    /// What another rule asks.
+    Rule(usize),
+    /// A role, in lower case.
+    Role(Box<str>),
+    Same(Left, Right),
+}
+
+/// The left side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Left {
+    Caller(Attribute),
+    Literal(Box<str>),
+    /// Python's `None`.
+    Nothing,
+}
+
+/// The right side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Right {
+    /// `%(key)s`
+    Image(Key),
+    Literal(Box<str>),
+    /// Python's `None`.
+    Nothing,
+}
+
+/// What is known of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attribute {
+    User,
+    Tenant,
+    Roles,
+    ServiceRoles,
+    IsAdmin,
+    ReadOnly,
+}
+
+/// What is known of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    Owner,
+    Id,
+    Name,
+    Status,
+    DiskFormat,
+    ContainerFormat,
+    Checksum,
+    Size,
+    MinDisk,
+    MinRam,
+    IsPublic,
+    Protected,
+    /// Any other name is that of a property.
+    Property(Box<str>),
+}
+
+/// What a check is asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) image: Option<&'a Image>,
+    /// The rules that [`Check::Rule`] counts; none leads to itself.
+    pub(super) rules: &'a [Check],
+}
+
+impl Check {
+    /// `is_admin:True`
+    pub(super) fn is_admin() -> Self {
+        Check::Same(
+            Left::Caller(Attribute::IsAdmin),
+            Right::Literal("True".into()),
+        )
+    }
+
+    /// Whether what is asked holds. A rule that is not there holds for nobody.
+    pub(super) fn holds(&self, question: Question<'_>) -> bool {
+        match self {
+            Check::Always => true,
+            Check::Never => false,
+            Check::Not(check) => !check.holds(question),
+            Check::All(checks) => checks.iter().all(|check| check.holds(question)),
+            Check::Any(checks) => checks.iter().any(|check| check.holds(question)),
+            Check::Rule(number) => {
+                let rule = question.rules.get(*number);
+                rule.is_some_and(|rule| rule.holds(question))
+            }
+            Check::Role(role) => has(&question.caller.roles, role),
+            Check::Same(left, right) => right.with_text(question.image, |wanted| {
+                let is_nothing = *right == Right::Nothing;
+                left.is(wanted, is_nothing, question.caller)
+            }),
+        }
+    }
+
+    /// The numbers of the rules that it names.
+    pub(super) fn named_rules(&self) -> Vec<usize> {
+        match self {
+            Check::Rule(number) => vec![*number],
+            Check::Not(check) => check.named_rules(),
+            Check::All(checks) | Check::Any(checks) => {
+                checks.iter().flat_map(Check::named_rules).collect()
+            }
+            Check::Always | Check::Never | Check::Role(_) | Check::Same(..) => Vec::new(),
+        }
+    }
+}
+
+impl Left {
+    /// Whether this is the text that is wanted. What is absent is the same as Python's
+    /// `None` and as nothing else: a caller without a tenant does not own what nobody owns.
+    fn is(&self, wanted: Option<&str>, wants_nothing: bool, caller: &Caller) -> bool {
+        let word = |flag: bool| Some(if flag { "True" } else { "False" });
+        let own = match self {
+            Left::Literal(text) => Some(&**text),
+            Left::Nothing => return wanted.is_none(),
+            Left::Caller(Attribute::User) => caller.user.as_deref(),
+            Left::Caller(Attribute::Tenant) => caller.tenant.as_deref(),
+            Left::Caller(Attribute::IsAdmin) => word(caller.is_admin),
+            Left::Caller(Attribute::ReadOnly) => word(caller.read_only),
+            Left::Caller(Attribute::Roles) => {
+                return wanted.is_some_and(|wanted| has(&caller.roles, wanted));
+            }
+            Left::Caller(Attribute::ServiceRoles) => {
+                return wanted.is_some_and(|wanted| has(&caller.service_roles, wanted));
+            }
+        };
+        match (own, wanted) {
+            (Some(own), Some(wanted)) => own == wanted,
+            (None, None) => wants_nothing,
+            _ => false,
+        }
+    }
+}
+
+impl Right {
+    /// Hands the text on, or `None` where there is none.
+    fn with_text<T>(&self, image: Option<&Image>, then: impl FnOnce(Option<&str>) -> T) -> T {
+        let key = match self {
+            Right::Literal(text) => return then(Some(text)),
+            Right::Nothing => return then(None),
+            Right::Image(key) => key,
+        };
+        let Some(image) = image else {
+            return then(None);
+        };
+        let word = |flag: bool| Some(if flag { "True" } else { "False" });
+        let mut digits = itoa::Buffer::new();
+        match key {
+            Key::Owner => then(image.owner.as_deref()),
+            Key::Id => then(Some(image.id.as_str())),
+            Key::Name => then(image.name.as_deref()),
+            Key::Status => then(Some(image.status.as_str())),
+            Key::DiskFormat => then(image.disk_format.as_deref()),
+            Key::ContainerFormat => then(image.container_format.as_deref()),
+            Key::Checksum => then(image.checksum.as_ref().map(|sum| sum.as_str())),
+            Key::IsPublic => then(word(image.is_public)),
+            Key::Protected => then(word(image.protected)),
+            Key::Size => then(Some(digits.format(image.size_bytes))),
+            Key::MinDisk => then(Some(digits.format(image.min_disk_gb))),
+            Key::MinRam => then(Some(digits.format(image.min_ram_mb))),
+            Key::Property(name) => {
+                let value = image.properties.get(&**name);
+                then(value.and_then(|value| value.as_deref()))
+            }
+        }
+    }
+}
+
+/// Roles of callers are in lower case, wherever they come from.
+fn has(roles: &[String], wanted: &str) -> bool {
+    roles.iter().any(|role| role.eq_ignore_ascii_case(wanted))
+}

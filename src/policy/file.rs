@@ -1,0 +1,76 @@
+//! A policy file as text: JSON, or YAML, of which JSON is a part.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::check::Check;
+use super::grammar::{Finder, Problem, one_or, parse, parse_check};
+
+/// The rules of a file by their names.
+pub(super) type RuleTexts = BTreeMap<String, RuleText>;
+
+/// One rule as it stands in a file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RuleText {
+    /// In the language of rules.
+    Text(String),
+    /// In the form of the first policy files: one of these must hold.
+    List(Vec<Alternative>),
+}
+
+/// An alternative in the old form.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Alternative {
+    Check(String),
+    /// All of these must hold.
+    Checks(Vec<String>),
+}
+
+impl RuleText {
+    /// What the rule asks.
+    ///
+    /// # Errors
+    /// What cannot be read, or means nothing here.
+    pub(super) fn parse(&self, find: &Finder<'_>) -> Result<Check, Problem> {
+        match self {
+            RuleText::Text(text) => parse(text, find),
+            RuleText::List(alternatives) if alternatives.is_empty() => Ok(Check::Always),
+            RuleText::List(alternatives) => {
+                let mut checks = Vec::new();
+                for alternative in alternatives {
+                    let words = match alternative {
+                        Alternative::Check(check) => std::slice::from_ref(check),
+                        Alternative::Checks(checks) => checks.as_slice(),
+                    };
+                    let all = words.iter().map(|word| parse_check(word, find));
+                    let all: Vec<Check> = all.collect::<Result<_, _>>()?;
+                    // As in oslo.policy, an alternative that asks nothing is none.
+                    if !all.is_empty() {
+                        checks.push(one_or(all, Check::All));
+                    }
+                }
+                Ok(match checks.is_empty() {
+                    true => Check::Never,
+                    false => one_or(checks, Check::Any),
+                })
+            }
+        }
+    }
+}
+
+/// Reads a file. One without a word in it has no rules.
+///
+/// # Errors
+/// In words, with the line.
+pub(super) fn read(text: &str) -> Result<RuleTexts, Problem> {
+    let rules: Result<Option<RuleTexts>, _> = serde_saphyr::from_str(text);
+    rules.map(Option::unwrap_or_default).map_err(|error| {
+        format!(
+            "is no JSON or YAML with a text for each rule: {}",
+            error.without_snippet()
+        )
+    })
+}

@@ -1,0 +1,245 @@
+//! The language of rules, as oslo.policy reads it.
+//!
+//! ```text
+//! rule  := ""  |  any
+//! any   := all ("or" all)*
+//! all   := one ("and" one)*
+//! one   := "not" one  |  "(" any ")"  |  check
+//! check := "@"  |  "!"  |  kind ":" match
+//! ```
+//!
+//! Words are set apart by white space; brackets may touch what they enclose. `rule:NAME`
+//! names another rule, `role:NAME` a role of the caller. Any other kind is an attribute of
+//! the caller or a literal, and is compared with the match: a literal, or `%(key)s` for what
+//! the image has. What oslo.policy takes for "never" when it cannot read it is an error here.
+
+use super::check::{Attribute, Check, Key, Left, Right};
+
+/// How deep brackets and negations may be nested.
+const MAX_DEPTH: usize = 100;
+
+/// What is wrong with a rule, in words that can follow its name.
+pub(super) type Problem = String;
+
+/// Finds the number of a rule by its name.
+pub(super) type Finder<'a> = dyn Fn(&str) -> Result<usize, Problem> + 'a;
+
+/// Reads one rule.
+///
+/// # Errors
+/// What cannot be read, or means nothing here.
+pub(super) fn parse(text: &str, find: &Finder<'_>) -> Result<Check, Problem> {
+    let tokens = tokens(text);
+    if tokens.is_empty() {
+        return Ok(Check::Always);
+    }
+    let mut parser = Parser {
+        rest: &tokens,
+        depth: 0,
+        find,
+    };
+    let check = parser.any()?;
+    match parser.rest.first() {
+        None => Ok(check),
+        Some(token) => Err(format!("has {token} where \"and\" or \"or\" could stand")),
+    }
+}
+
+/// Reads a single check, as the old form of rules, lists of lists, has them.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_check(text: &str, find: &Finder<'_>) -> Result<Check, Problem> {
+    match text {
+        "@" => return Ok(Check::Always),
+        "!" => return Ok(Check::Never),
+        _ => {}
+    }
+    let Some((kind, wanted)) = text.split_once(':') else {
+        return Err(format!(
+            "has {text:?}, which is no check: that would be kind:match, @ for always or ! for never"
+        ));
+    };
+    match kind {
+        "rule" => find(wanted).map(Check::Rule),
+        "role" if wanted.contains("%(") => Err(format!(
+            "has {text:?}, but a role cannot come from the image"
+        )),
+        "role" => Ok(Check::Role(wanted.to_lowercase().into())),
+        "http" | "https" => Err(format!(
+            "has {text:?}, but no other server is asked here; say it with roles and attributes"
+        )),
+        _ => Ok(Check::Same(left(kind, text)?, right(wanted, text)?)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'a> {
+    Open,
+    Close,
+    And,
+    Or,
+    Not,
+    Check(&'a str),
+}
+
+impl std::fmt::Display for Token<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = match self {
+            Token::Open => "(",
+            Token::Close => ")",
+            Token::And => "and",
+            Token::Or => "or",
+            Token::Not => "not",
+            Token::Check(text) => text,
+        };
+        write!(f, "{word:?}")
+    }
+}
+
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    for word in text.split_whitespace() {
+        let opened = word.trim_start_matches('(');
+        tokens.extend((opened.len()..word.len()).map(|_| Token::Open));
+        // The bracket of %(key)s is never at the end.
+        let bare = opened.trim_end_matches(')');
+        if !bare.is_empty() {
+            tokens.push(match bare.to_ascii_lowercase().as_str() {
+                "and" => Token::And,
+                "or" => Token::Or,
+                "not" => Token::Not,
+                _ => Token::Check(bare),
+            });
+        }
+        tokens.extend((bare.len()..opened.len()).map(|_| Token::Close));
+    }
+    tokens
+}
+
+struct Parser<'a> {
+    rest: &'a [Token<'a>],
+    depth: usize,
+    find: &'a Finder<'a>,
+}
+
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Option<Token<'a>> {
+        let (token, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*token)
+    }
+
+    fn takes(&mut self, token: Token<'_>) -> bool {
+        let is_next = self.rest.first() == Some(&token);
+        if is_next {
+            self.next();
+        }
+        is_next
+    }
+
+    fn any(&mut self) -> Result<Check, Problem> {
+        let mut checks = vec![self.all()?];
+        while self.takes(Token::Or) {
+            checks.push(self.all()?);
+        }
+        Ok(one_or(checks, Check::Any))
+    }
+
+    fn all(&mut self) -> Result<Check, Problem> {
+        let mut checks = vec![self.one()?];
+        while self.takes(Token::And) {
+            checks.push(self.one()?);
+        }
+        Ok(one_or(checks, Check::All))
+    }
+
+    fn one(&mut self) -> Result<Check, Problem> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(format!("is nested more than {MAX_DEPTH} deep"));
+        }
+        let check = match self.next() {
+            Some(Token::Check(text)) => parse_check(text, self.find)?,
+            Some(Token::Not) => Check::Not(Box::new(self.one()?)),
+            Some(Token::Open) => {
+                let check = self.any()?;
+                if !self.takes(Token::Close) {
+                    return Err("has a bracket that is not closed".to_owned());
+                }
+                check
+            }
+            Some(token) => return Err(format!("has {token} where a check should stand")),
+            None => return Err("ends where a check should stand".to_owned()),
+        };
+        self.depth -= 1;
+        Ok(check)
+    }
+}
+
+/// One check is itself; several are joined.
+pub(super) fn one_or(mut checks: Vec<Check>, join: fn(Vec<Check>) -> Check) -> Check {
+    match checks.len() {
+        1 => checks.remove(0),
+        _ => join(checks),
+    }
+}
+
+fn left(kind: &str, check: &str) -> Result<Left, Problem> {
+    let unquoted = |quote: char| kind.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(text) = unquoted('\'').or_else(|| unquoted('"')) {
+        return Ok(Left::Literal(text.into()));
+    }
+    let is_number = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_digit());
+    match kind {
+        "None" => Ok(Left::Nothing),
+        "True" | "False" => Ok(Left::Literal(kind.into())),
+        _ if is_number => Ok(Left::Literal(kind.into())),
+        "user_id" | "user" => Ok(Left::Caller(Attribute::User)),
+        "tenant" | "tenant_id" | "project" | "project_id" => Ok(Left::Caller(Attribute::Tenant)),
+        "roles" => Ok(Left::Caller(Attribute::Roles)),
+        "service_roles" => Ok(Left::Caller(Attribute::ServiceRoles)),
+        "is_admin" => Ok(Left::Caller(Attribute::IsAdmin)),
+        "read_only" => Ok(Left::Caller(Attribute::ReadOnly)),
+        _ => Err(format!(
+            "has {check:?}, but of callers only user_id, tenant, roles, service_roles, is_admin and read_only are \
+             known; a text of your own stands in quotes"
+        )),
+    }
+}
+
+fn right(wanted: &str, check: &str) -> Result<Right, Problem> {
+    if wanted == "None" {
+        return Ok(Right::Nothing);
+    }
+    if !wanted.contains("%(") {
+        return Ok(Right::Literal(wanted.into()));
+    }
+    let inner = wanted
+        .strip_prefix("%(")
+        .and_then(|rest| rest.strip_suffix(")s"));
+    match inner.filter(|inner| !inner.is_empty() && !inner.contains(['%', '(', ')'])) {
+        Some(name) => Ok(Right::Image(key(name))),
+        None => Err(format!(
+            "has {check:?}, but only the whole of a match can be taken from the image, as %(key)s"
+        )),
+    }
+}
+
+fn key(name: &str) -> Key {
+    match name {
+        "owner" | "tenant" | "tenant_id" | "project" | "project_id" => Key::Owner,
+        "id" | "image_id" => Key::Id,
+        "name" => Key::Name,
+        "status" => Key::Status,
+        "disk_format" => Key::DiskFormat,
+        "container_format" => Key::ContainerFormat,
+        "checksum" => Key::Checksum,
+        "size" => Key::Size,
+        "min_disk" => Key::MinDisk,
+        "min_ram" => Key::MinRam,
+        "is_public" => Key::IsPublic,
+        "protected" => Key::Protected,
+        property => Key::Property(property.into()),
+    }
+}

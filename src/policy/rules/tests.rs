@@ -1,0 +1,226 @@
+use super::*;
+use crate::image::{ImageId, Timestamp};
+
+fn caller(user: &str, tenant: &str, roles: &[&str]) -> Caller {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Caller {
+        user: some(user),
+        tenant: some(tenant),
+        owner: some(tenant),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        is_admin: roles.contains(&"admin"),
+        ..Caller::default()
+    }
+}
+
+fn image(owner: Option<&str>) -> Image {
+    let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
+    image.owner = owner.map(str::to_owned);
+    image.is_public = true;
+    image.min_disk_gb = 7;
+    let property = ("x_test_key".to_owned(), Some("test_1234".to_owned()));
+    image.properties.extend([property]);
+    image
+}
+
+/// Whether alice (tenant a, role member) may get an image of tenant a under this rule.
+fn alice_may(rule: &str) -> bool {
+    let text = serde_json::json!({"get_image": rule, "me": "user_id:alice", "no": "!"});
+    let policy = Policy::parse(&text.to_string(), "default").expect(rule);
+    let alice = caller("alice", "a", &["member"]);
+    policy.allows(Action::GetImage, &alice, Some(&image(Some("a"))))
+}
+
+fn wrong(text: &str) -> String {
+    let error = Policy::parse(text, "default").expect_err(text);
+    error.to_string()
+}
+
+#[test]
+fn without_a_file_only_publishing_is_for_administrators() {
+    for policy in [Policy::default(), Policy::parse("", "default").unwrap()] {
+        for action in Action::ALL {
+            let member = policy.allows(action, &caller("u", "t", &["member"]), None);
+            assert_eq!(member, action != Action::PublicizeImage, "{action:?}");
+            assert!(policy.allows(action, &caller("u", "t", &["admin"]), None));
+        }
+        assert!(!policy.makes_admin(&caller("u", "t", &["admin"])));
+    }
+}
+
+#[test]
+fn checks() {
+    for (rule, expected) in [
+        ("", true),
+        ("  ", true),
+        ("@", true),
+        ("!", false),
+        ("role:member", true),
+        ("role:Member", true),
+        ("role:members", false),
+        ("rule:me", true),
+        ("rule:no", false),
+        ("user_id:alice", true),
+        ("user_id:bob", false),
+        ("tenant:%(owner)s", true),
+        ("project_id:%(project_id)s", true),
+        ("tenant:b", false),
+        ("is_admin:True", false),
+        ("is_admin:False", true),
+        ("read_only:False", true),
+        ("roles:member", true),
+        ("service_roles:member", false),
+        ("True:%(is_public)s", true),
+        ("False:%(is_public)s", false),
+        ("'queued':%(status)s", true),
+        ("7:%(min_disk)s", true),
+        ("'test_1234':%(x_test_key)s", true),
+        ("'test_1234':%(other_key)s", false),
+        ("None:%(name)s", true),
+        ("None:%(owner)s", false),
+        ("user_id:%(name)s", false),
+    ] {
+        assert_eq!(alice_may(rule), expected, "{rule}");
+    }
+}
+
+#[test]
+fn not_binds_before_and_before_or() {
+    for (rule, expected) in [
+        ("@ or @ and !", true),
+        ("(@ or @) and !", false),
+        ("! and ! or @", true),
+        ("not ! and @", true),
+        ("not (! and @)", true),
+        ("not @ or @", true),
+        ("not not @", true),
+        ("NOT ! AND @ Or !", true),
+        ("((role:member) and (not role:admin))", true),
+        ("(tenant:%(owner)s)", true),
+        ("( tenant:%(owner)s and role:admin ) or rule:me", true),
+    ] {
+        assert_eq!(alice_may(rule), expected, "{rule}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_rule() {
+    for (rule, problem) in [
+        ("@ @", "\"and\" or \"or\" could stand"),
+        ("(@", "not closed"),
+        ("@)", "\")\""),
+        ("and @", "a check should stand"),
+        ("@ or", "ends where"),
+        ("not", "ends where"),
+        ("admin", "no check"),
+        ("True", "no check"),
+        ("rule:unheard_of", "unheard_of"),
+        ("role:%(owner)s", "cannot come from the image"),
+        ("http://policy/check", "no other server"),
+        ("system_scope:all", "of callers only"),
+        ("tenant:x%(owner)s", "whole of a match"),
+        ("tenant:%(owner)", "whole of a match"),
+    ] {
+        let error = wrong(&serde_json::json!({"get_image": rule}).to_string());
+        assert!(error.starts_with("rule \"get_image\" "), "{error}");
+        assert!(error.contains(problem), "{rule}: {error}");
+    }
+    let deep = format!("{}@{}", "(".repeat(5000), ")".repeat(5000));
+    let error = wrong(&serde_json::json!({ "get_image": deep }).to_string());
+    assert!(error.contains("nested"), "{error}");
+}
+
+#[test]
+fn circles_are_refused() {
+    let error =
+        wrong(r#"{"a": "rule:b", "b": "not (@ and rule:c)", "c": "rule:a", "d": "rule:a"}"#);
+    assert_eq!(error, "rule \"a\" leads back to itself");
+    let error = wrong(r#"{"default": "rule:unheard_of"}"#);
+    assert!(error.contains("itself"), "{error}");
+    // A rule that two others name is no circle.
+    Policy::parse(
+        r#"{"a": "rule:c", "b": "rule:c and rule:a", "c": "@"}"#,
+        "default",
+    )
+    .unwrap();
+}
+
+#[test]
+fn json_yaml_and_the_lists_of_the_first_files() {
+    let yaml = "# a comment\n\"get_image\": \"role:member\"\nadd_image: role:admin or\n  role:boss\n\
+                delete_image: []\nmodify_image: [[\"role:member\", \"role:boss\"], \"role:admin\"]\n\
+                get_members: [[]]\n";
+    let json = r#"{"get_image": "role:member", "add_image": "role:admin or role:boss",
+        "delete_image": [], "get_members": [[]],
+        "modify_image": [["role:member", "role:boss"], ["role:admin"]]}"#;
+    for text in [yaml, json] {
+        let policy = Policy::parse(text, "default").unwrap();
+        let allowed = |roles: &[&str]| {
+            let asked = [
+                Action::GetImage,
+                Action::AddImage,
+                Action::DeleteImage,
+                Action::ModifyImage,
+                Action::GetMembers,
+            ];
+            asked.map(|action| policy.allows(action, &caller("u", "t", roles), None))
+        };
+        assert_eq!(allowed(&["member"]), [true, false, true, false, false]);
+        assert_eq!(allowed(&["boss"]), [false, true, true, false, false]);
+        assert_eq!(allowed(&["admin"]), [false, true, true, true, false]);
+        assert_eq!(
+            allowed(&["member", "boss"]),
+            [true, true, true, true, false]
+        );
+    }
+    for bad in [
+        "[]",
+        "get_image",
+        "get_image: {a: b}",
+        "get_image: true",
+        "get_image:",
+        "{",
+        "a: @",
+    ] {
+        assert!(wrong(bad).starts_with("is no JSON or YAML"), "{bad}");
+    }
+    assert!(wrong("{\"a\": \"@\", \"a\": \"!\"}").contains('a'), "twice");
+}
+
+#[test]
+fn the_default_rule_stands_for_those_that_are_missing() {
+    let text = r#"{"get_image": "@", "fallback": "role:boss", "default": "!", "x": "rule:y"}"#;
+    let policy = Policy::parse(text, "fallback").unwrap();
+    let may = |action, role| policy.allows(action, &caller("u", "t", &[role]), None);
+    assert!(may(Action::GetImage, "member") && !may(Action::GetImages, "member"));
+    assert!(may(Action::GetImages, "boss") && may(Action::PublicizeImage, "boss"));
+    // Who is an administrator is never left to it.
+    assert!(!policy.makes_admin(&caller("u", "t", &["boss"])));
+    let without = Policy::parse(r#"{"get_image": "!"}"#, "default").unwrap();
+    assert!(without.allows(Action::GetImages, &caller("u", "t", &[]), None));
+}
+
+#[test]
+fn administrators_by_policy() {
+    let policy = Policy::parse(
+        r#"{"context_is_admin": "role:admin or role:boss"}"#,
+        "default",
+    );
+    let policy = policy.unwrap();
+    assert!(policy.makes_admin(&caller("u", "t", &["boss"])));
+    assert!(!policy.makes_admin(&caller("u", "t", &["member"])));
+}
+
+/// What is absent is not the same as anything else that is absent.
+#[test]
+fn nobody_owns_what_nobody_owns() {
+    let policy = Policy::parse(r#"{"get_image": "tenant:%(owner)s"}"#, "default").unwrap();
+    let may = |tenant, owner| {
+        let image = image(owner);
+        policy.allows(Action::GetImage, &caller("u", tenant, &[]), Some(&image))
+    };
+    assert!(may("a", Some("a")));
+    assert!(!may("a", Some("b")) && !may("a", None) && !may("", None) && !may("", Some("b")));
+    // Where no image is known nothing is known of it.
+    assert!(!policy.allows(Action::GetImage, &caller("u", "a", &[]), None));
+}
