@@ -27,7 +27,8 @@ pub struct Patience {
 pub(super) struct BodySource {
     body: Incoming,
     connection: Connection,
-    intake: Intake,
+    /// Where the body's length is known.
+    intake: Option<Intake>,
     stall: Option<Duration>,
     pace: Pace,
 }
@@ -40,33 +41,48 @@ impl BodySource {
         pool: BlockPool,
     ) -> Self {
         Self {
-            intake: connection.take_in(body.size_hint().exact(), pool),
+            intake: body
+                .size_hint()
+                .exact()
+                .map(|len_bytes| connection.take_in(len_bytes, pool)),
             body,
             connection,
             stall: patience.stall,
             pace: Pace::new(patience.min_rate_bytes),
         }
     }
+
+    /// What is left at the end of the body.
+    fn end(&mut self) -> Result<Option<Bytes>> {
+        if !self.connection.has_come_in_whole() {
+            return Err(disconnected());
+        }
+        match &mut self.intake {
+            Some(intake) => intake.rest().map_err(Error::internal),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Source for BodySource {
-    /// Whole blocks, and at the end what is left.
+    /// Of a body of known length whole blocks, and at the end what is left. Of another what
+    /// comes as it comes: somebody may be waiting to see how much it becomes.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(block) = self.intake.next_block() {
+            if let Some(block) = self.intake.as_mut().and_then(Intake::next_block) {
                 return Ok(Some(block));
             }
             let began = Instant::now();
             let Some(data) = next_data(&mut self.body, self.stall).await? else {
-                if !self.connection.has_come_in_whole() {
-                    return Err(disconnected());
-                }
-                return self.intake.rest().map_err(Error::internal);
+                return self.end();
             };
             if !self.pace.keeps_up(began.elapsed(), data.len()) {
                 return Err(too_slow());
             }
-            self.intake.take(&data).map_err(Error::internal)?;
+            match &mut self.intake {
+                Some(intake) => intake.take(&data).map_err(Error::internal)?,
+                None => return Ok(Some(data)),
+            }
         }
     }
 }

@@ -74,9 +74,9 @@ impl Connection {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
     }
 
-    /// Has the request's body received into blocks of the pool. `body_bytes` is its length,
-    /// where that is known; hyper must not have handed out any of it yet.
-    pub fn take_in(&self, body_bytes: Option<u64>, pool: BlockPool) -> Intake {
+    /// Has the request's body, of `body_bytes` bytes, received into blocks of the pool. hyper
+    /// must not have handed out any of it yet.
+    pub fn take_in(&self, body_bytes: u64, pool: BlockPool) -> Intake {
         Intake::new(Rc::clone(&self.shared), body_bytes, pool)
     }
 

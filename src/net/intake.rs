@@ -6,9 +6,8 @@
 //! the back-pressure, and never sees the data.
 //!
 //! What hyper received before, behind the head for instance, comes first and is copied. The
-//! direct road begins when hyper holds nothing more of the body, and only where the length of
-//! the body is known. Should hyper's zeros and the blocks ever differ in number, the upload
-//! fails.
+//! direct road begins when hyper holds nothing more of the body. It is for bodies of a stated
+//! length. Should hyper's zeros and the blocks ever differ in number, the upload fails.
 
 use std::io;
 use std::rc::Rc;
@@ -22,15 +21,15 @@ use crate::transfer::BlockPool;
 /// The body of one request, in blocks. Dropped, the rest of the body goes hyper's way.
 pub struct Intake {
     shared: Rc<Shared>,
-    /// Bytes of the body that hyper has not handed out yet, where that is known.
-    left_bytes: Option<u64>,
+    /// Bytes of the body that hyper has not handed out yet.
+    left_bytes: u64,
     /// Placeholders that hyper handed out.
     taken_bytes: u64,
 }
 
 impl Intake {
     /// For a body of which hyper has handed out nothing yet.
-    pub(super) fn new(shared: Rc<Shared>, body_bytes: Option<u64>, pool: BlockPool) -> Self {
+    pub(super) fn new(shared: Rc<Shared>, body_bytes: u64, pool: BlockPool) -> Self {
         shared.inbox.replace(Some(Inbox::new(pool)));
         let intake = Self {
             shared,
@@ -52,9 +51,7 @@ impl Intake {
             }
             inbox.is_direct()
         });
-        if let Some(left) = &mut self.left_bytes {
-            *left = left.saturating_sub(data.len() as u64);
-        }
+        self.left_bytes = self.left_bytes.saturating_sub(data.len() as u64);
         if !is_direct {
             self.go_direct_if_possible();
             return Ok(());
@@ -86,7 +83,7 @@ impl Intake {
     /// now on is behind it.
     fn go_direct_if_possible(&self) {
         let left = self.shared.body_left_bytes();
-        if left > 0 && self.left_bytes == Some(left) {
+        if left > 0 && self.left_bytes == left {
             self.with_inbox(Inbox::go_direct);
         }
     }
