@@ -29,7 +29,7 @@ pub(super) fn open_stores(
         stores.push(Arc::new(HttpStore::new(http_store_options(config))?));
     }
     if config.store.has("s3") {
-        stores.push(open_s3(config)?);
+        stores.push(open_s3(config, hashes)?);
     }
     if config.store.has("swift") {
         stores.push(open_swift(config, hashes)?);
@@ -52,7 +52,7 @@ fn open_file(config: &Config, disk: Disk) -> Result<Arc<dyn Store>, StartError> 
     Ok(Arc::new(file))
 }
 
-fn open_s3(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+fn open_s3(config: &Config, hashes: &HashEngine) -> Result<Arc<dyn Store>, StartError> {
     let options = s3_store_options(&config.s3);
     tracing::info!(
         target: log::STARTUP,
@@ -60,7 +60,7 @@ fn open_s3(config: &Config) -> Result<Arc<dyn Store>, StartError> {
         bucket = options.bucket,
         "S3 store ready"
     );
-    Ok(Arc::new(S3Store::new(options)?))
+    Ok(Arc::new(S3Store::new(options, hashes.clone())?))
 }
 
 fn file_store_options(config: &Config) -> FileStoreOptions {
@@ -113,6 +113,7 @@ fn s3_store_options(s3: &config::S3Config) -> S3StoreOptions {
             config::S3Checksums::WhenRequired => Checksums::WhenRequired,
             config::S3Checksums::WhenSupported => Checksums::WhenSupported,
         },
+        verify_uploads: s3.s3_store_verify_uploads,
         tls: TlsOptions {
             ca_file: s3.s3_store_cacert.clone(),
             insecure: false,

@@ -7,6 +7,7 @@
 //! gate.set(Mode::Silent);
 //! gate.cut(Way::Down, 100_000);       // when so many more bytes have come from the server
 //! gate.flip(Way::Up, 100_000);        // one bit of the byte after so many
+//! gate.hold(Way::Down, 100_000);      // silent when so many, or some more, have come
 //! ```
 
 use std::collections::HashMap;
@@ -57,6 +58,8 @@ struct State {
     until_cut: [Option<u64>; 2],
     /// Bytes that still pass before the one that comes to be another.
     until_flip: [Option<u64>; 2],
+    /// Bytes until the gate falls silent.
+    until_silence: [Option<u64>; 2],
 }
 
 impl Gate {
@@ -71,6 +74,7 @@ impl Gate {
             passed_bytes: [0; 2],
             until_cut: [None; 2],
             until_flip: [None; 2],
+            until_silence: [None; 2],
         };
         let shared = Arc::new(Shared {
             server,
@@ -102,6 +106,10 @@ impl Gate {
         }
     }
 
+    pub fn mode(&self) -> Mode {
+        self.shared.mode()
+    }
+
     /// Cuts the connection on which one more byte would pass after so many, from now on and
     /// over all connections. Once.
     pub fn cut(&self, way: Way, after_bytes: u64) {
@@ -117,6 +125,12 @@ impl Gate {
     /// another. Once.
     pub fn flip(&self, way: Way, after_bytes: u64) {
         self.shared.state().until_flip[way as usize] = Some(after_bytes);
+    }
+
+    /// Falls silent when so many bytes, or some more, have passed from now on, over all
+    /// connections. Once.
+    pub fn hold(&self, way: Way, after_bytes: u64) {
+        self.shared.state().until_silence[way as usize] = Some(after_bytes);
     }
 
     /// Whether a flip is still to come.
@@ -158,6 +172,12 @@ impl Shared {
         let is_cut = admitted < count as u64;
         state.until_cut[way as usize] = pending.filter(|_| !is_cut).map(|left| left - admitted);
         state.passed_bytes[way as usize] += admitted;
+        if let Some(left) = state.until_silence[way as usize].take() {
+            match left.checked_sub(admitted) {
+                Some(left @ 1..) => state.until_silence[way as usize] = Some(left),
+                _ => state.mode = Mode::Silent,
+            }
+        }
         admitted as usize
     }
 

@@ -78,8 +78,11 @@ options! {
     /// Memory for parts on their way to S3, all uploads together. An upload that finds none left waits, and its
     /// client with it. No part can be larger than this.
     s3_store_upload_memory: u64 = "64", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
-    /// Checksums that S3 is to check besides the one that is compared end to end: when_required (many services other
-    /// than Amazon's refuse more), or when_supported.
+    /// Compare the ETag that S3 answers with to the MD5 of what was sent, of each part. It is none, and is not compared,
+    /// where S3 encrypts with keys of KMS. Off for a service whose ETags look like MD5s and are none.
+    s3_store_verify_uploads: bool = "true", Flag;
+    /// Checksums that S3 is to check besides: when_required (many services other than Amazon's refuse more), or
+    /// when_supported.
     s3_store_checksums: S3Checksums = "when_required", Choice(&[
         ("when_required", S3Checksums::WhenRequired),
         ("when_supported", S3Checksums::WhenSupported),

@@ -18,6 +18,7 @@ mod part_sizes;
 mod passing;
 mod place;
 mod region;
+mod verify;
 mod writer;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ use super::{Store, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
+use crate::transfer::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
 
 /// How long an unused connection to S3 is kept; shorter than services keep theirs.
@@ -56,14 +58,18 @@ pub struct S3Store {
     accesses: Accesses,
     own: Access,
     memory: Memory,
+    hashes: HashEngine,
 }
 
 impl S3Store {
-    /// Sets everything up; S3 is not asked for anything yet.
+    /// Sets everything up; S3 is not asked for anything yet. `hashes` is for the MD5s of parts.
     ///
     /// # Errors
     /// [`S3StoreError`] when its certificates could not be judged.
-    pub fn new(options: S3StoreOptions) -> std::result::Result<Self, S3StoreError> {
+    pub fn new(
+        options: S3StoreOptions,
+        hashes: HashEngine,
+    ) -> std::result::Result<Self, S3StoreError> {
         let http = Client::new(ClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.response_timeout,
@@ -78,6 +84,7 @@ impl S3Store {
             memory: Memory::new(options.upload_memory_bytes),
             http,
             accesses,
+            hashes,
             options,
         })
     }
@@ -133,6 +140,7 @@ impl S3Store {
             sizes: sizes.ok_or_else(parts_too_large)?,
             parts_at_once: options.parts_at_once,
             memory: memory.clone(),
+            hashes: options.verify_uploads.then(|| self.hashes.clone()),
         })
     }
 }

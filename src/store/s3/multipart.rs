@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::object::Object;
 use super::part::{HandedOver, Load, Parcel, Part};
 use super::passing::{Gone, Passing};
+use super::verify::Expected;
 
 /// Longest wait, before an upload is removed, for parts that S3 has received already. Such
 /// a part could otherwise come to rest after everything else was removed.
@@ -52,26 +53,41 @@ impl Multipart {
         u64::from(self.last_number.unsigned_abs()) + 1
     }
 
-    /// Has a part sent, as soon as there are not too many under way.
-    pub(super) async fn send(&mut self, part: Part) -> Result<(), Failure> {
-        self.start(Parcel::new(part).load()).await
+    /// Has a part sent, as soon as there are not too many under way. What S3 has of it is
+    /// compared with what is expected, if anything is.
+    pub(super) async fn send(
+        &mut self,
+        part: Part,
+        expected: Option<Expected>,
+    ) -> Result<(), Failure> {
+        self.start(Parcel::new(part).load(), expected).await
     }
 
     /// Begins to send a part that is still to come.
-    pub(super) async fn pass(&mut self, len: u64) -> Result<Passing, Failure> {
+    pub(super) async fn pass(
+        &mut self,
+        len: u64,
+        expected: Option<Expected>,
+    ) -> Result<Passing, Failure> {
         let (passing, load) = Passing::new(len);
-        self.start(load).await?;
+        self.start(load, expected).await?;
         Ok(passing)
     }
 
-    async fn start(&mut self, load: Load) -> Result<(), Failure> {
+    async fn start(&mut self, load: Load, expected: Option<Expected>) -> Result<(), Failure> {
         while self.sending.len() >= self.most_at_once {
             self.one_sent().await?;
         }
         self.last_number += 1;
         let (object, upload_id) = (Arc::clone(&self.object), self.upload_id());
         let (number, handed_over) = (self.last_number, load.handed_over.clone());
-        let send = async move { object.put_part(&upload_id, number, load).await };
+        let send = async move {
+            let (part, received) = object.put_part(&upload_id, number, load).await?;
+            if let Some(expected) = expected {
+                received.compare_part("UploadPart", expected).await?;
+            }
+            Ok(part)
+        };
         let handle = self.sending.spawn_local(send);
         self.handles.retain(|(handle, _)| !handle.is_finished());
         self.handles.push((handle, handed_over));

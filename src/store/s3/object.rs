@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{
 use super::access::Access;
 use super::failure::Failure;
 use super::part::Load;
+use super::verify::Received;
 
 /// How long a signed address is good for. It is used at once; the rest is for clocks that
 /// do not agree.
@@ -29,8 +30,8 @@ pub(super) struct Object {
 type Result<T> = std::result::Result<T, Failure>;
 
 impl Object {
-    /// Writes all of it.
-    pub(super) async fn put(&self, load: Load) -> Result<()> {
+    /// Writes all of it; what S3 has of it then.
+    pub(super) async fn put(&self, load: Load) -> Result<Received> {
         let request = self.access.data.put_object();
         let sent = request
             .bucket(&self.bucket)
@@ -39,8 +40,11 @@ impl Object {
             .body(load.stream)
             .send()
             .await;
-        sent.map_err(|error| Failure::of("PutObject", &error))?;
-        Ok(())
+        let sent = sent.map_err(|error| Failure::of("PutObject", &error))?;
+        Ok(Received::of(
+            sent.e_tag.as_deref(),
+            sent.server_side_encryption.as_ref(),
+        ))
     }
 
     /// Begins to write it in parts; the name of the upload.
@@ -54,13 +58,13 @@ impl Object {
             .ok_or_else(|| Failure::odd(OPERATION, "the upload has no name"))
     }
 
-    /// Writes one part, by its number from 1.
+    /// Writes one part, by its number from 1; what S3 has of it then.
     pub(super) async fn put_part(
         &self,
         upload_id: &str,
         number: i32,
         load: Load,
-    ) -> Result<CompletedPart> {
+    ) -> Result<(CompletedPart, Received)> {
         let request = self.access.data.upload_part();
         let sent = request
             .bucket(&self.bucket)
@@ -72,11 +76,12 @@ impl Object {
             .send()
             .await;
         let sent = sent.map_err(|error| Failure::of("UploadPart", &error))?;
-        Ok(CompletedPart::builder()
+        let received = Received::of(sent.e_tag.as_deref(), sent.server_side_encryption.as_ref());
+        let part = CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)
-            .set_checksum_crc32(sent.checksum_crc32)
-            .build())
+            .set_checksum_crc32(sent.checksum_crc32);
+        Ok((part.build(), received))
     }
 
     /// Puts the parts together.

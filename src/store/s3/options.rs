@@ -52,6 +52,8 @@ pub struct S3StoreOptions {
     pub upload_memory_bytes: u64,
     /// When checksums go along.
     pub checksums: Checksums,
+    /// Whether the MD5 of what S3 has received is compared with what was sent.
+    pub verify_uploads: bool,
     /// Whom we trust.
     pub tls: TlsOptions,
     /// Longest time until a connection stands.

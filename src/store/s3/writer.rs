@@ -15,9 +15,11 @@ use super::object::Object;
 use super::part::{Parcel, Part};
 use super::part_sizes::PartSizes;
 use super::passing::Passing;
+use super::verify::{Expected, PartHash, Received};
 use crate::error::{Error, Kind, Result};
-use crate::image::Location;
+use crate::image::{Checksum, Location};
 use crate::store::Writer;
+use crate::transfer::md5::HashEngine;
 
 /// Longest time that whoever uploads waits for the removal of what failed. The housekeeper
 /// has more patience.
@@ -33,6 +35,8 @@ pub(super) struct Plan {
     pub(super) sizes: PartSizes,
     pub(super) parts_at_once: usize,
     pub(super) memory: Memory,
+    /// For the MD5s of parts, where they are to be compared.
+    pub(super) hashes: Option<HashEngine>,
 }
 
 /// An upload on its way to S3.
@@ -43,15 +47,22 @@ pub(super) struct S3Writer {
     expected: Option<u64>,
     filling: Option<Filling>,
     multipart: Option<Multipart>,
+    /// Of the whole image, once it is known.
+    checksum: Option<Checksum>,
     /// Whether S3 may know of an upload in parts.
     is_begun: bool,
     is_finished: bool,
 }
 
 /// The part that takes what comes in.
-enum Filling {
-    /// In memory, until it is full.
-    Kept(Part),
+struct Filling {
+    body: Body,
+    hash: Option<PartHash>,
+}
+
+enum Body {
+    /// In memory, until it is full, with what it is compared with then.
+    Kept(Part, Option<Expected>),
     /// On its way already.
     Passed(Passing),
 }
@@ -66,6 +77,7 @@ impl S3Writer {
             expected: image_bytes,
             filling: None,
             multipart: None,
+            checksum: None,
             is_begun: false,
             is_finished: false,
         }
@@ -80,13 +92,17 @@ impl S3Writer {
             Some(filling) => filling,
             None => self.next_part().await?,
         };
-        match (&mut filling, &mut self.multipart) {
-            (Filling::Kept(part), _) => part.fill(bytes),
-            (Filling::Passed(passing), Some(multipart)) => {
+        let before = bytes.clone();
+        match (&mut filling.body, &mut self.multipart) {
+            (Body::Kept(part, _), _) => part.fill(bytes),
+            (Body::Passed(passing), Some(multipart)) => {
                 let filled = multipart.fill(passing, bytes).await;
                 filled.map_err(Failure::writing)?;
             }
-            (Filling::Passed(_), None) => return Err(Error::internal("a part of no upload")),
+            (Body::Passed(_), None) => return Err(Error::internal("a part of no upload")),
+        }
+        if let Some(hash) = &mut filling.hash {
+            hash.push(before.slice(..before.len() - bytes.len())).await;
         }
         self.filling = Some(filling);
         Ok(())
@@ -98,24 +114,31 @@ impl S3Writer {
         let number = self.multipart.as_ref().map_or(1, Multipart::next_number);
         let planned = self.plan.sizes.of(number).ok_or_else(too_many_parts)?;
         let left = self.expected.filter(|left| *left > 0);
+        let whole = left.filter(|left| number == 1 && *left <= self.plan.single_put_bytes);
         let len = match left {
-            Some(left) if number == 1 && left <= self.plan.single_put_bytes => left,
-            Some(left) => planned.min(left),
+            Some(left) => whole.unwrap_or(planned.min(left)),
             None => planned,
         };
-        match self.plan.memory.try_take(len) {
-            Some(memory) => Ok(Filling::Kept(Part::new(len, memory))),
-            None if left.is_some() => self.pass(len).await.map_err(Failure::writing),
-            None => self.wait_for(len).await.map_err(Failure::writing),
-        }
+        let memory = self.plan.memory.try_take(len);
+        // What is kept whole is compared with the MD5 of the image.
+        let is_part = whole.is_none() || memory.is_none();
+        let hashes = self.plan.hashes.as_ref().filter(|_| is_part);
+        let (hash, expected) = hashes.map(PartHash::new).unzip();
+        let body = match memory {
+            Some(memory) => Ok(Body::Kept(Part::new(len, memory), expected)),
+            None if left.is_some() => self.pass(len, expected).await,
+            None => self.wait_for(len, expected).await,
+        };
+        let body = body.map_err(Failure::writing)?;
+        Ok(Filling { body, hash })
     }
 
-    async fn pass(&mut self, len: u64) -> Tried<Filling> {
+    async fn pass(&mut self, len: u64, expected: Option<Expected>) -> Tried<Body> {
         let multipart = self.multipart().await?;
-        Ok(Filling::Passed(multipart.pass(len).await?))
+        Ok(Body::Passed(multipart.pass(len, expected).await?))
     }
 
-    async fn wait_for(&mut self, len: u64) -> Tried<Filling> {
+    async fn wait_for(&mut self, len: u64, expected: Option<Expected>) -> Tried<Body> {
         let memory = self.plan.memory.clone();
         let taken = memory.take(len);
         let taken = match &mut self.multipart {
@@ -123,14 +146,17 @@ impl S3Writer {
             // A part that fails need not be waited for.
             Some(multipart) => multipart.meanwhile(taken).await?,
         };
-        Ok(Filling::Kept(Part::new(len, taken)))
+        Ok(Body::Kept(Part::new(len, taken), expected))
     }
 
     /// Sends a part that is not the whole image.
     async fn dispatch(&mut self, filling: Filling) -> Tried<()> {
-        match filling {
-            Filling::Kept(part) => self.multipart().await?.send(part).await,
-            Filling::Passed(_) => Ok(()),
+        if let Some(hash) = filling.hash {
+            hash.end();
+        }
+        match filling.body {
+            Body::Kept(part, expected) => self.multipart().await?.send(part, expected).await,
+            Body::Passed(_) => Ok(()),
         }
     }
 
@@ -154,7 +180,7 @@ impl S3Writer {
         if let Some(filling) = last {
             if self.multipart.is_some() {
                 self.dispatch(filling).await?;
-            } else if let Filling::Kept(part) = filling {
+            } else if let Body::Kept(part, _) = filling.body {
                 return self.put(part).await;
             }
         }
@@ -171,7 +197,11 @@ impl S3Writer {
             let load = whole.load();
             async move { object.put(load).await }
         };
-        self.in_bucket(put).await
+        let received: Received = self.in_bucket(put).await?;
+        match &self.checksum {
+            Some(sent) if self.plan.hashes.is_some() => received.compare("PutObject", sent),
+            _ => Ok(()),
+        }
     }
 
     /// Asks for something, and once more when the bucket had to be made for it.
@@ -201,9 +231,9 @@ impl S3Writer {
 
 impl Filling {
     fn is_full(&self) -> bool {
-        match self {
-            Filling::Kept(part) => part.is_full(),
-            Filling::Passed(passing) => passing.is_full(),
+        match &self.body {
+            Body::Kept(part, _) => part.is_full(),
+            Body::Passed(passing) => passing.is_full(),
         }
     }
 }
@@ -218,6 +248,10 @@ impl Writer for S3Writer {
             self.expected = self.expected.map(|left| left.saturating_sub(taken));
         }
         Ok(())
+    }
+
+    fn expect(&mut self, checksum: &Checksum) {
+        self.checksum = Some(checksum.clone());
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {

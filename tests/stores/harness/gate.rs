@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::eventually;
 use crate::support::gate::{Gate, Mode, Way};
 use crate::support::http::{Connection, Request};
 use crate::support::origin::Origin;
@@ -93,4 +94,23 @@ fn a_flip_changes_one_bit_once() {
     assert!(others.next().is_none() && got.len() == all.len());
     assert!(!gate.is_flip_pending(Way::Down));
     assert!(connect(&gate).request(&get()).body == all);
+}
+
+#[test]
+fn a_hold_lets_the_first_bytes_pass_and_keeps_the_rest() {
+    let (origin, gate) = origin_and_gate();
+    gate.hold(Way::Down, 500_000);
+    let answer = std::thread::scope(|scope| {
+        let get = scope.spawn(|| connect(&gate).request(&get()));
+        eventually("it is silent", || {
+            (gate.mode() == Mode::Silent).then_some(())
+        });
+        let passed = gate.passed_bytes(Way::Down);
+        assert!((500_000..SIZE_BYTES).contains(&passed), "{passed}");
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(gate.passed_bytes(Way::Down), passed);
+        gate.set(Mode::Open);
+        get.join().expect("an answer")
+    });
+    assert!(answer.body == origin.content.all());
 }

@@ -215,6 +215,7 @@ fn a_download_goes_on_with_the_same_object_or_not_at_all() {
     let id = server.upload(&[], &pattern(LARGE, 1));
     let mut connection = server.connect();
     let get = Request::get(&image_path(&id));
+    gate.hold(Way::Down, 1_500_000);
     connection.send(&get).expect("sent");
     let len = connection
         .read_head()
@@ -222,7 +223,10 @@ fn a_download_goes_on_with_the_same_object_or_not_at_all() {
         .header("content-length")
         .map(str::to_owned);
     assert_eq!(len, Some(LARGE.to_string()));
-    // Nobody reads on, so the rest is still in S3 when another object takes its place.
+    // The rest is still in S3 when another object takes its place.
+    eventually("nothing more comes", || {
+        (gate.mode() == Mode::Silent).then_some(())
+    });
     bucket.overwrite(&id, &pattern(LARGE, 2));
     gate.set(Mode::Closed);
     gate.set(Mode::Open);

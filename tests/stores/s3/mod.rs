@@ -86,6 +86,7 @@ impl Bucket {
             parts_at_once: 4,
             upload_memory_bytes: 64 * MIB,
             checksums: Checksums::WhenRequired,
+            verify_uploads: true,
             tls: TlsOptions::default(),
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(30),

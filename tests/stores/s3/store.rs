@@ -11,6 +11,7 @@ use glance::image::{ImageId, Location, Timestamp, Upload};
 use glance::store::{Checksums, S3Store, S3StoreOptions, Store, Wanted, conformance};
 use glance::transfer::Payload;
 use glance::transfer::disk::probe_uring;
+use glance::transfer::md5::HashEngine;
 use uuid::Uuid;
 
 use super::{Bucket, MIB};
@@ -27,7 +28,7 @@ fn on_worker(future: impl Future<Output = ()>) {
 }
 
 fn store(options: S3StoreOptions) -> S3Store {
-    S3Store::new(options).unwrap()
+    S3Store::new(options, HashEngine::start(1).unwrap()).unwrap()
 }
 
 /// Nothing is left in the bucket, and nothing of parts behind it.

@@ -1,0 +1,142 @@
+//! Whether S3 has the bytes that were sent.
+//!
+//! The ETag of a part, and of an object that was sent in one request, is the MD5 of what S3
+//! received, unless it encrypts with keys of KMS. So a byte that changed on its way is
+//! noticed before the image is acknowledged, whoever the service is.
+
+use aws_sdk_s3::types::ServerSideEncryption;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::failure::Failure;
+use crate::image::Checksum;
+use crate::transfer::md5::{DIGEST_BYTES, DigestLost, HashEngine, Md5Stream};
+
+/// What S3 says that it has received; nothing, where its ETag is no MD5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Received(Option<String>);
+
+/// The MD5 of a part that comes in.
+pub(super) struct PartHash {
+    stream: Md5Stream,
+    digest: oneshot::Sender<Digest>,
+}
+
+/// The MD5 that a part will have had.
+pub(super) struct Expected(oneshot::Receiver<Digest>);
+
+type Digest = Result<[u8; DIGEST_BYTES], DigestLost>;
+
+impl PartHash {
+    /// Of a part that is about to come in, and what to compare it with.
+    pub(super) fn new(hashes: &HashEngine) -> (Self, Expected) {
+        let (digest, expected) = oneshot::channel();
+        let stream = hashes.stream();
+        (Self { stream, digest }, Expected(expected))
+    }
+
+    /// Takes the next bytes.
+    pub(super) async fn push(&mut self, piece: Bytes) {
+        self.stream.push(piece).await;
+    }
+
+    /// The part is complete. Returns at once.
+    pub(super) fn end(self) {
+        let Self { stream, digest } = self;
+        tokio::task::spawn_local(async move {
+            // Nobody waits for it when the part has failed.
+            let _ = digest.send(stream.finish().await);
+        });
+    }
+}
+
+impl Received {
+    /// From the ETag of an answer.
+    pub(super) fn of(e_tag: Option<&str>, encryption: Option<&ServerSideEncryption>) -> Self {
+        let is_with_kms = matches!(
+            encryption,
+            Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
+        );
+        let e_tag = e_tag.filter(|_| !is_with_kms);
+        let md5 = e_tag.map(|e_tag| e_tag.trim_matches('"').to_ascii_lowercase());
+        Self(md5.filter(|md5| md5.len() == 2 * DIGEST_BYTES && is_hexadecimal(md5)))
+    }
+
+    /// Compares it with what was sent.
+    pub(super) fn compare(&self, operation: &'static str, sent: &Checksum) -> Result<(), Failure> {
+        match &self.0 {
+            Some(received) if received != sent.as_str() => {
+                let detail = format!(
+                    "S3 has MD5 {received}, and {sent} was sent; where ETags are no MD5s, \
+                     turn s3_store_verify_uploads off"
+                );
+                Err(Failure::odd(operation, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares it with a part that has come in whole.
+    pub(super) async fn compare_part(
+        &self,
+        operation: &'static str,
+        expected: Expected,
+    ) -> Result<(), Failure> {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        let Ok(digest) = expected.0.await else {
+            return Err(Failure::odd(operation, "the upload was given up"));
+        };
+        let digest = digest.map_err(|lost| Failure::of_silence(operation, &lost))?;
+        self.compare(operation, &Checksum::of(&digest))
+    }
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    fn compare(e_tag: &str, encryption: Option<ServerSideEncryption>) -> bool {
+        let sent = Checksum::stated(SENT).unwrap();
+        let received = Received::of(Some(e_tag), encryption.as_ref());
+        received.compare("PutObject", &sent).is_ok()
+    }
+
+    #[test]
+    fn an_md5_must_be_the_right_one() {
+        for right in [
+            SENT.to_owned(),
+            format!("\"{}\"", SENT.to_ascii_uppercase()),
+        ] {
+            assert!(compare(&right, None), "{right}");
+        }
+        let wrong = SENT.replace('9', "8");
+        assert!(!compare(&wrong, None));
+        assert!(!compare(&wrong, Some(ServerSideEncryption::Aes256)));
+    }
+
+    #[test]
+    fn what_is_no_md5_is_not_compared() {
+        let wrong = SENT.replace('9', "8");
+        assert!(compare(&wrong, Some(ServerSideEncryption::AwsKms)));
+        for other in ["", "x", &format!("{wrong}-2"), &SENT.replace('9', "g")] {
+            assert!(compare(other, None), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_given_up_is_not_waited_for() {
+        let hashes = HashEngine::start(1).unwrap();
+        let (hash, expected) = PartHash::new(&hashes);
+        drop(hash);
+        let received = Received::of(Some(SENT), None);
+        assert!(received.compare_part("UploadPart", expected).await.is_err());
+    }
+}
