@@ -72,17 +72,22 @@ def _report_get(section, counts, results, names):
                          ratio(of["glance"], of[name], "cpu_s_per_gib")])
         speed = ratio(of["glance"], of["nginx best"], "gib_per_s")
         cpu = ratio(of["glance"], of["nginx best"], "cpu_s_per_gib")
-        section.figure(f"GET, {clients} clients: throughput to nginx best", ">= 1.0 x", speed, speed >= 1)
-        section.figure(f"GET, {clients} clients: CPU/GiB to nginx best", "<= 1.0 x", cpu, cpu <= 1)
+        who = _clients(clients)
+        section.figure(f"GET, {who}: throughput to nginx best", ">= 1.0 x", speed, speed >= 1)
+        section.figure(f"GET, {who}: CPU/GiB to nginx best", "<= 1.0 x", cpu, cpu <= 1)
     cpu = ratio(results[64]["glance"], results[64]["nginx default"], "cpu_s_per_gib")
     section.figure("GET, 64 clients: CPU/GiB to nginx default", "<= 0.65 x", cpu, cpu <= 0.65)
     section.table(["clients", "server", "GiB/s", "CPU s/GiB", "glance's speed to it", "glance's CPU to it"], rows)
-    groups = ["1 client" if clients == 1 else f"{clients} clients" for clients in counts]
+    groups = [_clients(clients) for clients in counts]
     for name, field, title, unit in [
             ("get-speed", "gib_per_s", "GET from the page cache", "GiB/s (more is better)"),
             ("get-cpu", "cpu_s_per_gib", "GET from the page cache", "server CPU seconds per GiB (less is better)")]:
         series = {n: [median(results[c][n], field) for c in counts] for n in names}
         section.plot(name, title, unit, groups, series)
+
+
+def _clients(count):
+    return "1 client" if count == 1 else f"{count} clients"
 
 
 def part_cold(lab):

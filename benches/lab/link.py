@@ -94,6 +94,8 @@ def part_gigabit(lab):
     rows = [[name, median(of, "fill") * 100, median(of, "cpu_share") * 100,
              median(of, "cpu_share") / median(of, "fill") * 100] for name, of in results.items()]
     section.table(["transfer", "link filled, %", "of a core, %", "of a core for a full link, %"], rows)
+    section.plot("gigabit", "A full link of 1 Gbit/s", "server processor, % of a core (less is better)", ["CPU"],
+                 {name: [share] for name, *_, share in rows})
     (_, fill, _, share), _, (_, _, _, upload_share) = rows
     section.figure("downloads over 1 Gbit/s: link filled, %", ">= 99", fill, fill >= 99)
     section.figure("downloads over 1 Gbit/s: of a core, %", "< 5", share, share < 5)

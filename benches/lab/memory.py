@@ -55,6 +55,9 @@ def part_idle(lab):
                 rows.append([name, "glance" if server is node else "nginx",
                              _idle_bytes(lab, server, server.url + url, count, asked) / KIB])
     section.table(["connections", "server", "KiB of RSS each"], rows)
+    section.plot("idle", f"{count:,} idle connections", "KiB of RSS each (less is better)",
+                 ["connected only", "after one request"],
+                 {who: [each for _, server, each in rows if server == who] for who in ("glance", "nginx")})
     for name, server, each in rows:
         if server == "glance":
             section.figure(f"{count:,} idle connections, {name}: KiB each", "<= 12", each, each <= 12)
