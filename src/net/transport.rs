@@ -162,9 +162,12 @@ impl Transport {
         shown: usize,
     ) -> Poll<io::Result<usize>> {
         let left = usize::try_from(segment.left()).unwrap_or(usize::MAX);
-        let most = shown.min(left).min(TURN_BYTES - self.turn_bytes);
+        let most = shown.min(left);
         let sent = match segment.road() {
-            Road::File(slice) => ready!(self.send_file(cx, slice, segment.moved_bytes(), most))?,
+            Road::File(slice) => {
+                let most = most.min(TURN_BYTES - self.turn_bytes);
+                ready!(self.send_file(cx, slice, segment.moved_bytes(), most))?
+            }
             Road::Relay(relay) => ready!(self.send_relayed(cx, &mut relay.borrow_mut(), most))?,
         };
         segment.moved(sent as u64);
@@ -208,7 +211,11 @@ impl Transport {
             return Poll::Ready(Err(io::Error::other(error)));
         }
         let out = self.stream.as_raw_fd();
-        self.when_writable(cx, || Ok((relay.send(out, most)?, false)))
+        let sent = ready!(self.when_writable(cx, || Ok((relay.send(out, most)?, false))))?;
+        if relay.is_drained() {
+            self.turn_bytes = TURN_BYTES;
+        }
+        Poll::Ready(Ok(sent))
     }
 
     /// Runs a call that sends, once the socket takes data. The call says how much it sent

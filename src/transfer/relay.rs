@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -17,8 +18,9 @@ use super::remote::{Arrived, Remote};
 use super::{BLOCK_BYTES, BlockPool};
 use crate::error::{Error, Result};
 
-/// Blocks that wait to be used again by the checks of one thread.
-const IDLE_BLOCKS: usize = 8;
+/// Blocks that wait to be used again by the checks of all threads: as much as all streams
+/// together may have at the hash.
+const IDLE_BLOCKS: usize = 128;
 
 /// An object on its way from its origin to one socket.
 #[derive(Debug)]
@@ -66,6 +68,19 @@ impl Relay {
     /// Bytes that have not been sent yet.
     pub fn left(&self) -> u64 {
         self.left
+    }
+
+    /// Whether all that had come through a socket is sent, and not all is. Others should have their turn
+    /// then: what comes meanwhile makes the next piece larger, and pieces are what costs. And
+    /// where many objects are checked, all of them bring their hash something instead of one
+    /// after the other, so that they are hashed side by side.
+    pub fn is_drained(&self) -> bool {
+        match &self.state {
+            State::Holding(source) => {
+                self.left > 0 && source.pipe.is_some() && source.held_bytes() == 0
+            }
+            State::Filling(_) | State::Broken => false,
+        }
     }
 
     /// Waits until there is something to send.
@@ -137,6 +152,10 @@ impl Source {
 
     /// Takes the next bytes from the origin; the last only if they complete the right object.
     async fn fill(&mut self) -> Result<()> {
+        let piece_bytes = match self.remote.is_checked() {
+            true => BLOCK_BYTES,
+            false => PIPE_BYTES,
+        };
         while self.held_bytes() == 0 {
             let left = self.remote.left();
             let stream = match self.remote.arrived().await? {
@@ -152,7 +171,8 @@ impl Source {
                 Some(pipe) => pipe,
                 none => none.insert(Pipe::take().map_err(Error::internal)?),
             };
-            let most_bytes = usize::try_from(left).map_or(PIPE_BYTES, |left| left.min(PIPE_BYTES));
+            let most_bytes =
+                usize::try_from(left).map_or(piece_bytes, |left| left.min(piece_bytes));
             let from = stream.as_raw_fd();
             let drawn = stream.try_io(Interest::READABLE, || pipe.draw(from, most_bytes));
             match drawn {
@@ -174,7 +194,7 @@ impl Source {
         let mut copy = Pipe::take().map_err(Error::internal)?;
         pipe.share_with(&mut copy).map_err(Error::internal)?;
         while copy.held_bytes() > 0 {
-            let mut block = BLOCKS.with(BlockPool::take);
+            let mut block = BLOCKS.take();
             while copy.held_bytes() > 0 && block.len() < BLOCK_BYTES {
                 copy.read_into(&mut block).map_err(Error::internal)?;
             }
@@ -184,9 +204,7 @@ impl Source {
     }
 }
 
-thread_local! {
-    static BLOCKS: BlockPool = BlockPool::new(IDLE_BLOCKS);
-}
+static BLOCKS: LazyLock<BlockPool> = LazyLock::new(|| BlockPool::new(IDLE_BLOCKS));
 
 impl std::fmt::Debug for Filling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
