@@ -50,8 +50,9 @@ def _round(lab, url, small, workers):
     idle, before = workers()
     load = lab.load.start("get", url, clients=DOWNLOADS, seconds=seconds)
     time.sleep(0.3)
+    now, _ = workers()
     times = _newcomers(small, seconds - 0.6)
-    now, after = workers()
+    _, after = workers()
     result = lab.load.finish(load)
     return result | {
         "uneven_connections": _uneven([a - b for a, b in zip(now, idle)]),
@@ -69,14 +70,15 @@ def _newcomers(url, seconds):
     """Milliseconds that each new connection took for one answer."""
     host, path = re.fullmatch(r"http://([^/]+)(/.*)", url).groups()
     times = []
-    begun = time.monotonic()
-    while (due := begun + len(times) * NEWCOMERS_EVERY_S) < begun + seconds:
+    due = begun = time.monotonic()
+    while due < begun + seconds:
         time.sleep(max(0.0, due - time.monotonic()))
         asked = time.monotonic()
         with contextlib.closing(HTTPConnection(host, timeout=30)) as connection:
             connection.request("HEAD", path)
             connection.getresponse().read()
         times.append((time.monotonic() - asked) * 1000)
+        due = max(due + NEWCOMERS_EVERY_S, time.monotonic())
     return times
 
 
