@@ -1,4 +1,5 @@
-//! The operator's door: metrics and health, on a listener that tenants cannot reach.
+//! The operator's door: metrics, health and the scrubber, on a listener that tenants cannot
+//! reach.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
 use super::health::{NodeHealth, health_answer};
+use super::operator::{Command, Operator};
 use crate::error::Result;
 use crate::metrics;
 use crate::service::Service;
@@ -19,11 +21,15 @@ use crate::service::Service;
 const EXPOSITION: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// `/metrics` and `/healthcheck`.
+/// What there is to say when the service is gone.
+const ENDING: &str = "ENDING";
+
+/// `/metrics` and `/healthcheck` for everybody who reaches it, commands for operators.
 pub struct AdminDoor {
     service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
+    operator: Operator,
 }
 
 impl AdminDoor {
@@ -32,11 +38,13 @@ impl AdminDoor {
         service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
+        operator: Operator,
     ) -> Self {
         Self {
             service,
             health,
             disable_by_file,
+            operator,
         }
     }
 
@@ -53,13 +61,20 @@ impl AdminDoor {
         Answer::of(StatusCode::OK, EXPOSITION, metrics::render())
     }
 
+    async fn command(&self, command: Command<'_>, exchange: &Exchange) -> Result<Answer> {
+        match self.service.upgrade() {
+            Some(service) => self.operator.obey(command, exchange, &service).await,
+            None => Ok(health_answer(Some(ENDING))),
+        }
+    }
+
     async fn healthcheck(&self) -> Answer {
         let problem = match self.service.upgrade() {
             Some(service) => {
                 let disable_by_file = self.disable_by_file.as_deref();
                 self.health.problem(&service, disable_by_file).await
             }
-            None => Some("ENDING"),
+            None => Some(ENDING),
         };
         health_answer(problem)
     }
@@ -68,7 +83,11 @@ impl AdminDoor {
 impl Door for AdminDoor {
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
-        let answer = match exchange.head.uri.path() {
+        let path = exchange.head.uri.path();
+        if let Some(command) = Command::at(path) {
+            return ("admin", self.command(command, &exchange).await);
+        }
+        let answer = match path {
             "/metrics" | "/healthcheck" if !is_read => {
                 method_not_allowed("GET, HEAD", exchange.form)
             }

@@ -13,10 +13,12 @@ mod errors;
 mod exchange;
 mod frame;
 mod health;
+mod operator;
 mod v1;
 
 pub use admin::AdminDoor;
 pub use body::Patience;
 pub use frame::{Door, Frame, FrameSettings};
 pub use health::NodeHealth;
+pub use operator::{OPERATOR_TOKEN, Operator, ScrubReport};
 pub use v1::{V1Door, V1Settings};

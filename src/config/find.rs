@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::error::ConfigError;
 
-/// The name that every program looks for after its own.
-const COMMON_NAME: &str = "glance.conf";
+/// The names that every program looks for after its own: programs beside the server have its configuration.
+const COMMON_NAMES: [&str; 2] = ["glance-api.conf", "glance.conf"];
 
 /// The folders that are searched, first one first: `./`, `~/.glance/`, `~/`, `/etc/glance/`, `/etc/`.
 /// Without a home folder the two of it are left out.
@@ -19,8 +19,8 @@ pub fn search_dirs(home: Option<&Path>) -> Vec<PathBuf> {
     dirs
 }
 
-/// The file to read: the one that was chosen on the command line, else the first of `<program>.conf` and
-/// `glance.conf` in the folders, in that order within each.
+/// The file to read: the one that was chosen on the command line, else the first of `<program>.conf`, `glance-api.conf`
+/// and `glance.conf` in the folders, in that order within each.
 ///
 /// # Errors
 /// [`ConfigError::NotFound`] when none was chosen and none is there. A chosen file is not looked at here.
@@ -32,7 +32,8 @@ pub fn find_config_file(
     if let Some(choice) = choice {
         return Ok(choice.to_owned());
     }
-    let names = [format!("{program}.conf"), COMMON_NAME.to_owned()];
+    let own = format!("{program}.conf");
+    let names = [own.as_str(), COMMON_NAMES[0], COMMON_NAMES[1]];
     let mut candidates = dirs
         .iter()
         .flat_map(|dir| names.iter().map(|name| dir.join(name)));

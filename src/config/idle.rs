@@ -27,11 +27,11 @@ const NO_EFFECT: &str = "\
     pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
     registry_client_ca_file registry_client_cert_file registry_client_insecure \
     registry_client_key_file registry_client_protocol registry_client_timeout registry_port \
-    restore rpc_backend rpc_response_timeout scrub_pool_size scrub_time scrubber_datadir \
+    restore rpc_backend rpc_response_timeout scrubber_datadir \
     secure_proxy_ssl_header send_identity_headers show_image_direct_url show_multiple_locations \
     sql_idle_timeout sql_max_retries sql_retry_interval syslog_log_facility transport_url \
     use_journal use_json use_syslog use_syslog_rfc_format use_user_token \
-    wakeup_time watch_log_file worker_self_reference_url \
+    watch_log_file worker_self_reference_url \
     filesystem_store_metadata_file paste.app_factory use";
 
 /// Options of `[glance_store]`, and in old files of `[DEFAULT]`, that do nothing here.

@@ -230,14 +230,14 @@ fn what_may_surprise_is_a_warning() {
 #[test]
 fn unknown_and_idle_keys_are_told_apart() {
     let (_, warnings) = sound(
-        "[DEFAULT]\nbind_prot = 9292\nscrub_time = 5\nswift_store_admin_tenants = x\n[mine]\na = 1\n\
+        "[DEFAULT]\nbind_prot = 9292\nlock_path = 5\nswift_store_admin_tenants = x\n[mine]\na = 1\n\
          [keystone_authtoken]\nmemcached_servers = x\ncertfile = y\n[DEFAULT]\n",
     );
     assert_eq!(
         warnings,
         [
             "g.conf:2: [DEFAULT] bind_prot is no option of this program; it is ignored",
-            "g.conf:3: [DEFAULT] scrub_time has no effect in this release",
+            "g.conf:3: [DEFAULT] lock_path has no effect in this release",
             "g.conf:4: [DEFAULT] swift_store_admin_tenants has no effect in this release",
             "g.conf:6: [mine] a is no option of this program; it is ignored",
             "g.conf:7: [keystone_authtoken] has options without effect in this release, memcached_servers among them",

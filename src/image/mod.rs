@@ -29,7 +29,7 @@ pub use id::{ImageId, InvalidImageId};
 pub use location::{Location, LocationError};
 pub use member::Member;
 pub use query::{Filter, Query, SortDirection, SortKey, SortValue, Visibility};
-pub use record::{Image, ImageData, Properties, Upload};
+pub use record::{Image, ImageData, Properties, SetAside, Upload};
 pub use source_rules::{Listed, SourceRefusal, SourceRules};
 pub use status::Status;
 pub use timestamp::Timestamp;

@@ -61,6 +61,18 @@ pub struct Image {
     /// still to be removed.
     #[serde(default)]
     pub upload: Option<Upload>,
+    /// What a delayed deletion took from clients and a restoration gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Box<SetAside>>,
+}
+
+/// What an image that waits for the scrubber has no more and may get back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Its properties.
+    pub properties: Properties,
+    /// The tenants it was shared with.
+    pub members: Vec<Member>,
 }
 
 /// Complete image data in a store.
@@ -117,6 +129,7 @@ impl Image {
             members: Vec::new(),
             data: None,
             upload: None,
+            set_aside: None,
         }
     }
 

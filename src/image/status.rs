@@ -61,6 +61,8 @@ impl Status {
         match (self, next) {
             (Deleted, _) => false,
             (_, Deleted) => true,
+            // Restored before the scrubber came.
+            (PendingDelete, Active) => true,
             (PendingDelete, _) => false,
             (Queued, Saving | Active | Killed) => true,
             (Saving, Active | Killed) => true,
@@ -103,5 +105,7 @@ mod tests {
         assert!(!Status::Killed.may_become(Status::Saving));
         assert!(Status::Saving.may_become(Status::Killed));
         assert!(Status::PendingDelete.may_become(Status::Deleted));
+        assert!(Status::PendingDelete.may_become(Status::Active));
+        assert!(!Status::PendingDelete.may_become(Status::Queued));
     }
 }

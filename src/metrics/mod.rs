@@ -8,7 +8,7 @@ mod names;
 mod process;
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{
     Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -17,8 +17,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use self::names::{
     BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGE_BYTES, IMAGES,
-    INTEGRITY_FAILURES, IO_BACKEND, QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS,
-    REQUESTS_IN_FLIGHT, STORE_DURATION, TOKEN_CHECKS, TOKEN_VALIDATION, TRANSFER_BYTES,
+    INTEGRITY_FAILURES, IO_BACKEND, LAST_SCRUB, QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, SCRUBBED, STORE_DURATION, TOKEN_CHECKS, TOKEN_VALIDATION, TRANSFER_BYTES,
     TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
 use crate::error::Kind;
@@ -140,6 +140,18 @@ const TABLE: &[Metric] = &[
         shape: Shape::Gauge,
         unit: Unit::Bytes,
         help: "Bytes that count against the quotas of owners: kept, uploads under way included, and leaving.",
+    },
+    Metric {
+        name: SCRUBBED,
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Images that waited for the scrubber, by whether their data were removed or have to be tried again.",
+    },
+    Metric {
+        name: LAST_SCRUB,
+        shape: Shape::Gauge,
+        unit: Unit::Seconds,
+        help: "When the scrubber's last round ended, since the epoch.",
     },
     Metric {
         name: IO_BACKEND,
@@ -379,6 +391,14 @@ pub fn token_validated(result: TokenCheck, took: Duration) {
 /// How many images have a status.
 pub fn images(status: &'static str, count: usize) {
     gauge!(IMAGES, "status" => status).set(count as f64);
+}
+
+/// A round of the scrubber has ended.
+pub fn scrubbed(removed: usize, failed: usize) {
+    counter!(SCRUBBED, "result" => "removed").increment(removed as u64);
+    counter!(SCRUBBED, "result" => "failed").increment(failed as u64);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    gauge!(LAST_SCRUB).set(since_epoch.unwrap_or_default().as_secs_f64());
 }
 
 /// How many bytes images have, and how many are being removed.

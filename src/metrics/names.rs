@@ -16,5 +16,7 @@ pub(super) const TOKEN_CHECKS: &str = "glance_token_checks_total";
 pub(super) const TOKEN_VALIDATION: &str = "glance_token_validation_duration_seconds";
 pub(super) const IMAGES: &str = "glance_images";
 pub(super) const IMAGE_BYTES: &str = "glance_image_bytes";
+pub(super) const SCRUBBED: &str = "glance_scrubbed_images_total";
+pub(super) const LAST_SCRUB: &str = "glance_last_scrub_timestamp_seconds";
 pub(super) const IO_BACKEND: &str = "glance_io_backend";
 pub(super) const BUILD_INFO: &str = "glance_build_info";

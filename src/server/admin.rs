@@ -12,9 +12,10 @@ use tokio::task::LocalSet;
 use super::acceptor::accept;
 use super::build::App;
 use super::listener::Listener;
+use super::operator_token;
 use super::settings;
 use super::start_error::StartError;
-use crate::api::{AdminDoor, Frame};
+use crate::api::{AdminDoor, Frame, Operator};
 use crate::log;
 use crate::net::{self, ConnectionSettings};
 use crate::transfer::Blocking;
@@ -26,6 +27,9 @@ pub(super) fn start(app: &App, listener: Listener) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Threads)?;
     let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
+    let token = operator_token::issue(&app.config.registry.registry_dir);
+    let token = token.map_err(StartError::OperatorToken)?;
+    let operator = Operator::new(app.scrubber.clone(), token);
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
     let blocking = app.blocking();
     let connection = settings::connection(&app.config);
@@ -34,7 +38,7 @@ pub(super) fn start(app: &App, listener: Listener) -> Result<(), StartError> {
     let room = Arc::new(Semaphore::new(app.config.listen.admin_max_connections));
     let run = move || {
         let handler = Rc::new(Frame::new(
-            AdminDoor::new(service, health, disable_by_file),
+            AdminDoor::new(service, health, disable_by_file, operator),
             frame,
         ));
         let serve = serve(socket, handler, connection, blocking, room);

@@ -9,7 +9,7 @@ use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::image::FormatRules;
 use crate::registry::{Registry, SledOptions, SledRegistry};
-use crate::service::{Housekeeper, Limits, Service};
+use crate::service::{Housekeeper, Limits, Orders, Scrubber, Service};
 use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
 use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
@@ -37,8 +37,10 @@ pub struct App {
     pub io_backend: IoBackend,
     /// Workers to start.
     pub workers: usize,
+    /// Who removes the data of images that were deleted a while ago.
+    pub scrubber: Scrubber,
     blocking: BlockingThreads,
-    housekeeper: JoinHandle<()>,
+    threads: [JoinHandle<()>; 2],
 }
 
 impl App {
@@ -51,11 +53,16 @@ impl App {
     pub fn close(self) {
         let Self {
             service,
-            housekeeper,
+            scrubber,
+            threads,
             ..
         } = self;
         service.housekeeper().end();
-        let _ = housekeeper.join();
+        scrubber.end();
+        for thread in threads {
+            // One that panicked has nothing left to end.
+            let _ = thread.join();
+        }
         drop(service);
     }
 }
@@ -66,26 +73,20 @@ impl App {
 /// [`StartError`], which says what is to be done.
 pub fn build(config: Config) -> Result<App, StartError> {
     metrics::install()?;
-    let blocking = BlockingThreads::start(config.data.blocking_threads);
-    let blocking = blocking.map_err(StartError::Threads)?;
     let io_backend = choose_backend(config.data.io_backend)?;
-    let registry = open_registry(&config)?;
-    let hashes = start_hashes(&config)?;
-    let disk = Disk::new(io_backend, blocking.handle());
-    let stores = open_stores(&config, disk, &hashes)?;
+    let rules = rules::load(&config.rules)?;
+    let Parts {
+        service,
+        orders,
+        blocking,
+    } = open_parts(&config, io_backend)?;
     let authenticator = Arc::new(authenticator(&config)?);
-    let (housekeeper, orders) = Housekeeper::new();
-    let service = Arc::new(Service::new(
-        registry,
-        stores,
-        hashes,
-        BlockPool::new(MOST_IDLE_BLOCKS),
-        limits(&config),
-        housekeeper,
-    ));
-    service.set_rules(rules::load(&config.rules)?);
-    recover(&service)?;
+    service.set_rules(rules);
     let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
+    let (scrubber, wakeups) = Scrubber::new();
+    let every = config.scrubber.scrub_in_api;
+    let every = every.then_some(config.scrubber.wakeup_time);
+    let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
     Ok(App {
         workers: or_cores(config.listen.workers),
         authenticator,
@@ -94,7 +95,41 @@ pub fn build(config: Config) -> Result<App, StartError> {
         service,
         io_backend,
         blocking,
+        scrubber,
+        threads: [housekeeper, scrubbing],
+    })
+}
+
+/// The service over an open registry that was brought to rest.
+pub(super) struct Parts {
+    pub(super) service: Arc<Service>,
+    /// For a housekeeper.
+    pub(super) orders: Orders,
+    /// What files are read, written and removed by.
+    pub(super) blocking: BlockingThreads,
+}
+
+pub(super) fn open_parts(config: &Config, io_backend: IoBackend) -> Result<Parts, StartError> {
+    let blocking = BlockingThreads::start(config.data.blocking_threads);
+    let blocking = blocking.map_err(StartError::Threads)?;
+    let registry = open_registry(config)?;
+    let hashes = start_hashes(config)?;
+    let disk = Disk::new(io_backend, blocking.handle());
+    let stores = open_stores(config, disk, &hashes)?;
+    let (housekeeper, orders) = Housekeeper::new();
+    let service = Arc::new(Service::new(
+        registry,
+        stores,
+        hashes,
+        BlockPool::new(MOST_IDLE_BLOCKS),
+        limits(config),
         housekeeper,
+    ));
+    recover(&service)?;
+    Ok(Parts {
+        service,
+        orders,
+        blocking,
     })
 }
 
@@ -177,7 +212,9 @@ fn limits(config: &Config) -> Limits {
         owner: settings::owner_limits(config),
         default_page: images.limit_param_default,
         largest_page: images.api_limit_max,
-        delayed_delete: images.delayed_delete,
+        delayed_delete: config.scrubber.delayed_delete,
+        scrub_after: config.scrubber.scrub_time,
+        scrubs: config.scrubber.scrub_pool_size,
         verify_downloads: config.data.verify_downloads,
         upload_window_bytes: config.data.upload_window_size,
         formats: FormatRules {

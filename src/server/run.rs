@@ -11,11 +11,9 @@ use super::build::{App, build};
 use super::listener::Listener;
 use super::memory::Memory;
 use super::start_error::StartError;
-use super::{admin, drain, limits, rules, workers};
-use crate::config::{
-    Config, EXIT_CONFIG, EXIT_OK, ServerArgs, Warning, find_config_file, search_dirs,
-};
-use crate::log::{self, LogSettings};
+use super::{admin, drain, limits, program, rules, workers};
+use crate::config::{Config, EXIT_OK, ServerArgs};
+use crate::log;
 use crate::metrics;
 use crate::net::ListenOptions;
 
@@ -28,52 +26,14 @@ pub fn api_main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };
-    if args.print_config {
-        print!("{}", Config::sample());
-        return ExitCode::from(EXIT_OK);
-    }
-    let (config, warnings) = match load(&args) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(error.exit_code());
-        }
+    let (config, _log) = match program::begin(&args) {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
-    if args.check_config {
-        warnings.iter().for_each(|warning| eprintln!("{warning}"));
-        return match rules::load(&config.rules) {
-            Ok(_) => ExitCode::from(EXIT_OK),
-            Err(error) => {
-                eprintln!("ERROR: {error}");
-                ExitCode::from(EXIT_CONFIG)
-            }
-        };
-    }
-    let _log = match log::init(&LogSettings::from(&args, &config)) {
-        Ok(guard) => guard,
-        Err(error) => {
-            eprintln!("ERROR: {error}");
-            return ExitCode::from(error.exit_code());
-        }
-    };
-    for warning in &warnings {
-        tracing::warn!("{warning}");
-    }
     match start(config) {
         Ok(()) => ExitCode::from(EXIT_OK),
-        Err(error) => {
-            tracing::error!("cannot start: {error}");
-            eprintln!("ERROR: cannot start: {error}");
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => program::fail(&format!("cannot start: {error}"), error.exit_code()),
     }
-}
-
-fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), crate::config::ConfigError> {
-    let home = std::env::home_dir();
-    let folders = search_dirs(home.as_deref());
-    let path = find_config_file(args.program, args.config_file(), &folders)?;
-    Config::load(&path)
 }
 
 fn start(config: Config) -> Result<(), StartError> {

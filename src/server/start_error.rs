@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::keystone::KeystoneError;
 use crate::net::outgoing::TlsError;
 use crate::registry::OpenError;
-use crate::service::HousekeeperError;
+use crate::service::{HousekeeperError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
@@ -39,6 +39,10 @@ pub enum StartError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     Housekeeper(#[from] HousekeeperError),
+    #[error(transparent)]
+    Scrubber(#[from] ScrubberError),
+    #[error("the operator's token cannot be written to registry_dir: {0}")]
+    OperatorToken(#[source] io::Error),
     #[error("the registry cannot be brought to rest: {0}")]
     Recovery(Error),
     #[error("a worker cannot be started; the log says why")]

@@ -74,7 +74,7 @@ impl Clean for Service {
 }
 
 /// Every record there is, deleted ones too.
-fn everything() -> Query {
+pub(super) fn everything() -> Query {
     Query {
         visibility: Visibility::All,
         filters: Vec::new(),

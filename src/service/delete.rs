@@ -4,7 +4,7 @@ use super::{
     MOST_RETRIES, Service, forbidden, not_found, now_after, permit, permit_at_all, too_busy,
 };
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Deed, Image, ImageId, Status};
+use crate::image::{Caller, Deed, Image, ImageId, SetAside, Status};
 use crate::policy::Action;
 
 impl Service {
@@ -45,15 +45,17 @@ impl Service {
         }
         let mut image = current.clone();
         let waits = self.limits.delayed_delete && current.data.is_some();
-        image.status = if waits {
-            Status::PendingDelete
-        } else {
-            Status::Deleted
+        let set_aside = SetAside {
+            properties: std::mem::take(&mut image.properties),
+            members: std::mem::take(&mut image.members),
         };
+        image.status = Status::Deleted;
+        if waits {
+            image.status = Status::PendingDelete;
+            image.set_aside = Some(Box::new(set_aside));
+        }
         image.updated_at = now_after(current.updated_at);
         image.deleted_at = Some(image.updated_at);
-        image.properties.clear();
-        image.members.clear();
         Ok(image)
     }
 

@@ -17,12 +17,14 @@ mod named_source;
 mod parcels;
 mod permission;
 mod room;
+mod scrub;
+mod scrubber;
 mod show;
 mod update;
 mod upload;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -44,6 +46,8 @@ pub use download::Download;
 pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
 pub use list::ListRequest;
+pub use scrub::Scrubbed;
+pub use scrubber::{Scrubber, ScrubberError, Wakeups};
 pub use upload::{Data, Source};
 
 /// How often a change is tried again because somebody else changed the record first. Each
@@ -67,6 +71,10 @@ pub struct Limits {
     pub largest_page: usize,
     /// Whether the data of a deleted image wait for the scrubber.
     pub delayed_delete: bool,
+    /// How long they wait for it.
+    pub scrub_after: Duration,
+    /// Images that are scrubbed at a time.
+    pub scrubs: usize,
     /// Bytes of an upload that may wait for hash and store.
     pub upload_window_bytes: usize,
     /// Whether data from other servers are compared with the checksum of the record on

@@ -17,6 +17,7 @@ mod members;
 mod program;
 mod quota;
 mod routes;
+mod scrubber;
 mod shared_images;
 mod text;
 mod unversioned;

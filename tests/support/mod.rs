@@ -18,6 +18,7 @@
 //! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
 //! * [`origin`] is a server of HTTP that does what none of them can be made to do.
+//! * [`scrubber`] runs the real `glance-scrubber` beside a server.
 //! * [`disk`] is a small file system of our own, to be filled or to lose its power.
 //!
 //! Nothing here decides what is right; that is for the tests to say.
@@ -34,6 +35,7 @@ mod launch;
 pub mod origin;
 pub mod ports;
 pub mod process;
+pub mod scrubber;
 mod seccomp;
 pub mod server;
 pub mod setup;

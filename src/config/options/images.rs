@@ -32,6 +32,4 @@ options! {
     disk_formats: Vec<String> = "ami,ari,aki,vhd,vhdx,vmdk,raw,qcow2,vdi,iso,ploop", Words, also [
         ("image_format", "disk_formats"),
     ];
-    /// Whether a deleted image's data is only marked for deletion (status pending_delete).
-    delayed_delete: bool = "false", Flag;
 }

@@ -7,6 +7,7 @@ mod identity;
 mod images;
 mod log;
 mod s3;
+mod scrubber;
 mod server;
 mod sources;
 mod storage;
@@ -19,6 +20,7 @@ pub use identity::{
 pub use images::ImagesConfig;
 pub use log::LogConfig;
 pub use s3::{S3BucketUrl, S3Checksums, S3Config};
+pub use scrubber::ScrubberConfig;
 pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use sources::{CopiesConfig, HttpStoreConfig, SourcesConfig};
 pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
@@ -42,6 +44,8 @@ pub struct Config {
     pub data: DataConfig,
     /// Limits and formats of images and lists.
     pub images: ImagesConfig,
+    /// Delayed deletion.
+    pub scrubber: ScrubberConfig,
     /// Copies from elsewhere.
     pub copies: CopiesConfig,
     /// How identities are checked.
@@ -80,6 +84,7 @@ impl Config {
             http: HttpConfig::read(values)?,
             data: DataConfig::read(values)?,
             images: ImagesConfig::read(values)?,
+            scrubber: ScrubberConfig::read(values)?,
             copies: CopiesConfig::read(values)?,
             paste: PasteConfig::read(values)?,
             identity: IdentityConfig::read(values)?,
@@ -120,6 +125,7 @@ pub(crate) fn groups() -> Vec<Group> {
         HttpConfig::group(),
         DataConfig::group(),
         ImagesConfig::group(),
+        ScrubberConfig::group(),
         CopiesConfig::group(),
         IdentityConfig::group(),
         RulesConfig::group(),

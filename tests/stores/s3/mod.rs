@@ -6,6 +6,7 @@
 
 mod faults;
 mod node;
+mod scrub;
 mod store;
 
 use std::collections::BTreeMap;

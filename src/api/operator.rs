@@ -1,0 +1,136 @@
+//! What an operator's program may ask a node for: `POST /scrub` and `POST /restore/{id}`.
+
+use http::{HeaderName, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, JSON};
+use super::errors::method_not_allowed;
+use super::exchange::Exchange;
+use crate::error::{Error, Kind, Result};
+use crate::image::ImageId;
+use crate::service::{Scrubbed, Scrubber, Service};
+
+/// The header that shows the node's token. No browser sends it to a node unasked.
+pub const OPERATOR_TOKEN: HeaderName = HeaderName::from_static("x-operator-token");
+
+const RESTORE: &str = "/restore/";
+
+/// The answer to `POST /scrub`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// Images whose data are gone.
+    pub removed: usize,
+    /// Images whose data could not be removed yet.
+    pub failed: usize,
+    /// Images whose time has not come.
+    pub waiting: usize,
+}
+
+impl From<Scrubbed> for ScrubReport {
+    fn from(scrubbed: Scrubbed) -> Self {
+        Self {
+            removed: scrubbed.removed,
+            failed: scrubbed.failed,
+            waiting: scrubbed.waiting,
+        }
+    }
+}
+
+/// Who carries out what an operator asks for, and what an operator must know.
+pub struct Operator {
+    scrubber: Scrubber,
+    token: String,
+}
+
+/// Something that an operator can ask for.
+pub(super) enum Command<'a> {
+    Scrub,
+    Restore(&'a str),
+}
+
+impl<'a> Command<'a> {
+    /// The command of a path.
+    pub(super) fn at(path: &'a str) -> Option<Self> {
+        match path {
+            "/scrub" => Some(Self::Scrub),
+            _ => path.strip_prefix(RESTORE).map(Self::Restore),
+        }
+    }
+}
+
+impl Operator {
+    /// For those who know the token.
+    pub fn new(scrubber: Scrubber, token: String) -> Self {
+        Self { scrubber, token }
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// `Forbidden` without the token; those of the verbs.
+    pub(super) async fn obey(
+        &self,
+        command: Command<'_>,
+        exchange: &Exchange,
+        service: &Service,
+    ) -> Result<Answer> {
+        if *exchange.method() != Method::POST {
+            return Ok(method_not_allowed("POST", exchange.form));
+        }
+        let shown = exchange.header(OPERATOR_TOKEN).unwrap_or_default();
+        if !is_same(shown, &self.token) {
+            let message = "The node's token is needed, which it keeps in its registry_dir.";
+            return Err(Error::new(Kind::Forbidden, message));
+        }
+        match command {
+            Command::Scrub => {
+                let report = ScrubReport::from(self.scrubber.round().await?);
+                let body = serde_json::to_string(&report).map_err(Error::internal)?;
+                Ok(Answer::of(StatusCode::OK, JSON, body))
+            }
+            Command::Restore(id) => {
+                let id: ImageId = id.parse().map_err(|_| {
+                    Error::new(
+                        Kind::NotFound,
+                        format!("Image with identifier {id} not found"),
+                    )
+                })?;
+                service.restore(&id).await?;
+                Ok(Answer::empty(StatusCode::NO_CONTENT))
+            }
+        }
+    }
+}
+
+/// In a time that does not tell where they differ.
+fn is_same(shown: &str, token: &str) -> bool {
+    let (shown, token) = (shown.as_bytes(), token.as_bytes());
+    let differ = shown
+        .iter()
+        .zip(token)
+        .fold(0, |differ, (a, b)| differ | (a ^ b));
+    shown.len() == token.len() && differ == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_the_same_or_not() {
+        assert!(is_same("abc", "abc"));
+        for other in ["", "ab", "abcd", "abd", "xbc"] {
+            assert!(!is_same(other, "abc"), "{other}");
+        }
+    }
+
+    #[test]
+    fn paths_are_commands() {
+        assert!(matches!(Command::at("/scrub"), Some(Command::Scrub)));
+        assert!(matches!(
+            Command::at("/restore/x"),
+            Some(Command::Restore("x"))
+        ));
+        assert!(Command::at("/scrub/").is_none() && Command::at("/restore").is_none());
+    }
+}

@@ -1,0 +1,33 @@
+//! Delayed deletion: the scrubber in the server, `glance-scrubber`, and what is brought back.
+
+mod in_server;
+mod operator;
+mod program;
+mod restart;
+mod restore;
+
+use crate::support::eventually;
+use crate::support::server::{Server, Setup};
+
+/// A server whose deleted images wait until somebody comes for them.
+fn delaying() -> Setup {
+    let setup = Setup::new().option("delayed_delete", true);
+    setup.option("scrub_in_api", false)
+}
+
+/// An image with data that was deleted and waits.
+#[track_caller]
+fn pending(server: &Server) -> String {
+    let id = server.upload(&[("x-image-meta-is_public", "True")], b"data");
+    server.remove(&id).expect(200);
+    assert_eq!(server.status_of(&id), "pending_delete");
+    id
+}
+
+/// Waits until nothing of any image is left.
+#[track_caller]
+fn await_empty(server: &Server) {
+    eventually("everything is removed", || {
+        server.stored_files().is_empty().then_some(())
+    });
+}

@@ -1,0 +1,86 @@
+//! kill -9 while images are scrubbed: what was begun is ended, and nothing else is touched.
+
+use std::time::Duration;
+
+use super::delaying;
+use crate::support::scrubber::{command, run};
+use crate::support::server::{Server, Setup};
+use crate::support::{PATIENCE, pattern, within};
+
+const IMAGES: usize = 60;
+
+/// Deleted images that wait, and one that stays.
+fn filled(server: &Server) -> (Vec<String>, String) {
+    let ids: Vec<_> = (0..IMAGES)
+        .map(|number| server.upload(&[], &pattern(20_000, number as u64)))
+        .collect();
+    for id in &ids {
+        server.remove(id).expect(200);
+    }
+    (ids, server.upload(&[], b"kept"))
+}
+
+/// Every image is whole or gone for good: none is deleted with its data left behind.
+#[track_caller]
+fn assert_ended(server: &Server, ids: &[String], kept: &str) {
+    within(PATIENCE, "all are scrubbed", || {
+        ids.iter().all(|id| server.status_of(id) == "deleted") && server.stored_files().len() == 1
+    });
+    assert_eq!(server.download(kept).expect(200).body, b"kept");
+    let metrics = server.metrics();
+    assert!(
+        metrics.contains("glance_image_bytes{state=\"kept\"} 4\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("glance_image_bytes{state=\"leaving\"} 0\n"),
+        "{metrics}"
+    );
+}
+
+fn scrubbing() -> Setup {
+    Setup::new()
+        .option("delayed_delete", true)
+        .option("wakeup_time", 1)
+}
+
+#[test]
+fn of_the_server() {
+    let mut server = delaying().start();
+    let (ids, kept) = filled(&server);
+    server.set_up(|_| scrubbing());
+    server.restart();
+    for round in 0..6 {
+        // Somewhere in the middle of its first round.
+        std::thread::sleep(Duration::from_millis(980 + 20 * round));
+        server.kill();
+        server.start();
+        // What is not scrubbed can still be brought back; what is cannot.
+        let pending = ids
+            .iter()
+            .filter(|id| server.status_of(id) == "pending_delete");
+        let stored = server.stored_files().len();
+        assert!(
+            stored > pending.count(),
+            "an image lost its data before it was deleted"
+        );
+    }
+    assert_ended(&server, &ids, &kept);
+}
+
+#[test]
+fn of_the_program() {
+    let mut server = delaying().start();
+    let (ids, kept) = filled(&server);
+    server.stop();
+    for round in 0..6 {
+        let mut child = command(&server, &[]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(30 + 25 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    run(&server, &[]).expect(0).says(", failed: 0, waiting: 0");
+    assert_eq!(server.stored_files().len(), 1);
+    server.start();
+    assert_ended(&server, &ids, &kept);
+}
