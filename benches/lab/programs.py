@@ -140,6 +140,7 @@ class Node(Server):
         with open(config, "w") as out:
             for section, options in {"DEFAULT": values, **(sections or {})}.items():
                 out.write(f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()))
+        os.chmod(config, 0o600)  # the node refuses passwords that everybody may read
         self.images_dir = f"{folder}/data/images"
         command = [*wrap, *pinned(cpus, [program, config])]
         super().__init__(command, f"http://{host}:{port}", "/healthcheck", f"{folder}/node.log", prepare)
