@@ -150,7 +150,8 @@ fn run_daemon(runtime: &Runtime, config: &Config, every: Duration) -> Result<(),
             }
         };
         tokio::select! {
-            signal = signals.told_to_end() => {
+            // It keeps no files of rules that could be read again.
+            signal = signals.told_to_end(|| {}) => {
                 tracing::info!(target: log::STARTUP, "{signal}: ended");
             }
             () = rounds => {}
