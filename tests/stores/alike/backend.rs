@@ -196,10 +196,12 @@ impl Backend {
             Kind::Http(_) => Holding::new(),
             Kind::S3(bucket) => {
                 let contents = bucket.contents();
-                assert!(contents.uploads.is_empty(), "{contents:?}");
                 let objects = contents.objects.into_iter();
                 let held = objects.map(|(key, stored)| (key, (stored.size, stored.parts)));
-                held.collect()
+                // An abort that did not get through is tried again, as a removal is.
+                let uploads = contents.uploads.into_iter();
+                let unfinished = uploads.map(|key| (format!("upload of {key}"), (0, 0)));
+                held.chain(unfinished).collect()
             }
             Kind::Swift(container) => swift_holding(container),
         }
