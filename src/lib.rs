@@ -20,7 +20,7 @@
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
-//! * [`store`] - where image data are: a folder of files, or web servers that are only read
+//! * [`store`] - where image data are: a folder of files, Swift, S3, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
 //! * [`policy`] - what operators allow to whom: policy files, protection of properties
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API

@@ -17,14 +17,13 @@ use tokio::sync::watch;
 use super::awake::Awake;
 use super::body::ResponseBody;
 use super::head_guard::Violation;
-use super::intake::Intake;
 use super::pace::ReaderPace;
 use super::plain::{CameIn, PlainHandler, poll_next};
 use super::quiet::{Quiet, idle};
 use super::shared::Shared;
 use super::timer::TokioTimer;
 use super::transport::{Patience, Transport};
-use crate::transfer::{BlockPool, Blocking, Payload};
+use crate::transfer::{Blocking, Payload};
 
 /// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
 /// the processor time. Heads are limited by an option of their own.
@@ -72,12 +71,6 @@ impl Connection {
     /// A body for an answer on this connection, and no other.
     pub fn body(&self, payload: impl Into<Payload>) -> ResponseBody {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
-    }
-
-    /// Has the request's body, of `body_bytes` bytes, received into blocks of the pool. hyper
-    /// must not have handed out any of it yet.
-    pub fn take_in(&self, body_bytes: u64, pool: BlockPool) -> Intake {
-        Intake::new(Rc::clone(&self.shared), body_bytes, pool)
     }
 
     fn next_request(peer: SocketAddr, shared: &Rc<Shared>) -> Self {

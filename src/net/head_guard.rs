@@ -90,30 +90,6 @@ impl HeadGuard {
         )
     }
 
-    /// Bytes to come of a body whose length was stated; zero of any other.
-    pub(super) fn body_left_bytes(&self) -> u64 {
-        match self.state {
-            State::Body(left) => left,
-            _ => 0,
-        }
-    }
-
-    /// Bytes of a body came in that were not looked at: at most
-    /// [`body_left_bytes`](Self::body_left_bytes).
-    pub(super) fn pass_body(&mut self, bytes: u64) {
-        if let State::Body(left) = self.state
-            && bytes > 0
-        {
-            let left = left.saturating_sub(bytes);
-            self.state = if left == 0 {
-                State::Between
-            } else {
-                State::Body(left)
-            };
-            self.count_if_finished();
-        }
-    }
-
     /// Whether nothing of a next request has come in.
     pub(super) fn is_between(&self) -> bool {
         self.state == State::Between

@@ -25,7 +25,7 @@ use crate::transfer::{FileSlice, Relay};
 const PLACEHOLDER_BYTES: usize = 1024 * 1024;
 
 /// What hyper sees in place of a file's bytes. Never read, so it costs address space only.
-pub(super) static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];
+static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];
 
 /// Whether a slice that hyper hands down stands for bytes of a file.
 pub(super) fn is_placeholder(slice: &[u8]) -> bool {

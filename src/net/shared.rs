@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::head_guard::{HeadGuard, Violation};
-use super::inbox::Inbox;
 use super::segment::Outbox;
 
 /// The state of one connection.
@@ -19,10 +18,6 @@ pub(super) struct Shared {
     /// Requests that were handed to the handler.
     begun_requests: Cell<u64>,
     pub(super) received_bytes: Cell<u64>,
-    /// Bytes of the body under way that have not come in, where its length is known.
-    body_left_bytes: Cell<u64>,
-    /// Where the body under way goes that is received past hyper.
-    pub(super) inbox: RefCell<Option<Inbox>>,
     inside_request: Cell<bool>,
     unflushed: Cell<bool>,
 }
@@ -44,13 +39,7 @@ impl Shared {
         let total = self.received_bytes.get() + bytes as u64;
         self.received_bytes.set(total);
         self.received_requests.set(guard.finished());
-        self.body_left_bytes.set(guard.body_left_bytes());
         self.inside_request.set(!guard.is_between());
-    }
-
-    /// Bytes of the body under way that have not come in; zero where its length is unknown.
-    pub(super) fn body_left_bytes(&self) -> u64 {
-        self.body_left_bytes.get()
     }
 
     /// How many requests have come in whole.

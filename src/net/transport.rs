@@ -17,9 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::head_guard::HeadGuard;
-use super::inbox::{Inbox, MOST_SHOWN_BYTES};
 use super::prefetch::Prefetch;
-use super::segment::{PLACEHOLDER, Road, Segment, is_placeholder};
+use super::segment::{Road, Segment, is_placeholder};
 use super::shared::Shared;
 use crate::transfer::{Blocking, FileSlice, Relay};
 
@@ -272,48 +271,6 @@ impl Transport {
         )))
     }
 
-    /// Whether what comes next goes into blocks, past hyper.
-    fn takes_in_directly(&self) -> bool {
-        self.guard.body_left_bytes() > 0
-            && self
-                .shared
-                .inbox
-                .borrow()
-                .as_ref()
-                .is_some_and(Inbox::is_direct)
-    }
-
-    /// Receives into the inbox's block, and shows hyper as many zeros.
-    fn poll_take_in(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut cursor: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let left = usize::try_from(self.guard.body_left_bytes()).unwrap_or(usize::MAX);
-        let most = left.min(cursor.remaining()).min(MOST_SHOWN_BYTES);
-        let (stream, unread) = (&mut self.stream, &mut self.unread);
-        let mut polled = Poll::Ready(Ok(()));
-        let mut inbox = self.shared.inbox.borrow_mut();
-        let Some(inbox) = inbox.as_mut() else {
-            return Poll::Ready(Ok(()));
-        };
-        let received = inbox.receive(most, |room| {
-            let mut buffer = ReadBuf::new(room);
-            if unread.is_empty() {
-                polled = Pin::new(stream).poll_read(cx, &mut buffer);
-            } else {
-                buffer.put_slice(&unread.split_to(unread.len().min(buffer.remaining())));
-            }
-            Ok(buffer.filled().len())
-        });
-        ready!(polled)?;
-        let received = received?;
-        self.guard.pass_body(received as u64);
-        self.shared.received(received, &self.guard);
-        cursor.put_slice(&PLACEHOLDER[..received]);
-        Poll::Ready(Ok(()))
-    }
-
     /// Reads away what the client still sends, so that closing does not reset the
     /// connection before the client has read the answer (RFC 9112, 9.6).
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -346,9 +303,6 @@ impl hyper::rt::Read for Transport {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.takes_in_directly() {
-            return this.poll_take_in(cx, cursor);
-        }
         if !this.unread.is_empty() {
             let ready = this.unread.len().min(cursor.remaining());
             let bytes = this.unread.split_to(ready);

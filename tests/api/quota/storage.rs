@@ -97,7 +97,11 @@ fn begun(server: &Server, id: &str, len: usize) -> Connection {
         .send_head(&put(id, &[OCTETS]).announce_chunks())
         .unwrap();
     connection.send_bytes(&chunk_bytes(&vec![7; len])).unwrap();
-    eventually("they are counted", || {
+    // What is counted can be what an upload before this one has not given back yet.
+    eventually("the upload has begun", || {
+        (server.status_of(id) == "saving").then_some(())
+    });
+    eventually("its bytes are counted", || {
         (counted_bytes(server) >= len).then_some(())
     });
     connection
