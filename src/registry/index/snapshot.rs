@@ -45,6 +45,11 @@ impl Snapshot {
         self.table.record(self.table.slot(id)?)
     }
 
+    /// All of them, in no order that means anything.
+    pub(in super::super) fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.table.records()
+    }
+
     pub(in super::super) fn usage(&self, owner: Option<&str>) -> Usage {
         self.owners.usage(owner)
     }

@@ -2,7 +2,7 @@
 //!
 //! It takes every write that waits (group commit), decides each by compare-and-swap against
 //! a working copy of the index, applies them to sled in one batch, flushes, and syncs sled's
-//! file. Then it publishes the working copy and answers. So no reader sees what could still
+//! file, while another thread appends them to the journal and syncs that. Then it publishes the working copy and answers. So no reader sees what could still
 //! be lost, and no answer leaves before its write would survive a power cut.
 //!
 //! A failed flush or fsync is final: after it the kernel may have dropped pages it could not
@@ -17,13 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
 use super::super::index::{Index, Snapshot};
 use super::super::{Record, Version};
-use super::flusher::Flusher;
+use super::journal::push;
 use super::open::Opened;
+use super::options::MOST_IN_GROUP;
+use super::timed::Timed;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, OwnerLimits, Usage};
-
-/// Most writes of one group, which bounds how long the first of them waits.
-const MOST_IN_GROUP: usize = 512;
 
 /// When a client of a registry that cannot write should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -77,8 +76,23 @@ pub(super) struct Committer {
     pub(super) opened: Opened,
     pub(super) index: Arc<Index>,
     pub(super) health: Arc<Health>,
-    pub(super) flusher: Flusher,
+    pub(super) flusher: Timed<()>,
+    pub(super) journal: Timed<Append>,
     pub(super) owner_limits: OwnerLimits,
+}
+
+/// What the journal is to get.
+pub(super) struct Append {
+    pub(super) frames: Vec<u8>,
+    /// All records before.
+    pub(super) before: Snapshot,
+}
+
+/// What a group writes.
+#[derive(Default)]
+struct Group {
+    batch: sled::Batch,
+    frames: Vec<u8>,
 }
 
 /// A write that was decided and waits for the group to be durable.
@@ -96,7 +110,7 @@ impl Committer {
         }
         // Every write was synced when it was answered; this only spares the next start work.
         if self.health.check().is_ok()
-            && let Err(error) = self.flusher.flush()
+            && let Err(error) = self.flush()
         {
             tracing::warn!(%error, "the registry could not be flushed at the end");
         }
@@ -104,11 +118,11 @@ impl Committer {
 
     fn commit(&mut self, group: impl Iterator<Item = Request>) {
         let mut working = self.opened.snapshot.clone();
-        let mut batch = sled::Batch::default();
+        let mut writes = Group::default();
         let mut decided = Vec::new();
         for Request { write, answer } in group {
             let result = match self.health.check() {
-                Ok(()) => decide(&mut working, &mut batch, write, self.owner_limits),
+                Ok(()) => decide(&mut working, &mut writes, write, self.owner_limits),
                 Err(refused) => Err(refused),
             };
             match result {
@@ -120,16 +134,31 @@ impl Committer {
         if decided.is_empty() {
             return;
         }
-        match self.make_durable(batch) {
+        match self.make_durable(writes) {
             Ok(()) => self.publish(working, decided),
             Err(reason) => self.give_up(reason, decided),
         }
     }
 
-    fn make_durable(&self, batch: sled::Batch) -> std::result::Result<(), String> {
+    fn make_durable(&self, writes: Group) -> std::result::Result<(), String> {
+        self.journal.begin(Append {
+            frames: writes.frames,
+            before: self.opened.snapshot.clone(),
+        })?;
+        let in_sled = self.write_to_sled(writes.batch);
+        let in_journal = self.journal.end();
+        in_sled.and(in_journal)
+    }
+
+    fn flush(&self) -> std::result::Result<(), String> {
+        self.flusher.begin(())?;
+        self.flusher.end()
+    }
+
+    fn write_to_sled(&self, batch: sled::Batch) -> std::result::Result<(), String> {
         let in_sled = |error: sled::Error| format!("sled cannot write: {error}");
         self.opened.images.apply_batch(batch).map_err(in_sled)?;
-        self.flusher.flush()?;
+        self.flush()?;
         let synced = self.opened.log_file.sync_all();
         synced.map_err(|error| format!("the registry's file cannot be synced: {error}"))
     }
@@ -151,10 +180,10 @@ impl Committer {
     }
 }
 
-/// Decides one write and enters it into the working copy and the batch.
+/// Decides one write and enters it into the working copy and what the group writes.
 fn decide(
     working: &mut Snapshot,
-    batch: &mut sled::Batch,
+    writes: &mut Group,
     write: Write,
     owner_limits: OwnerLimits,
 ) -> Result<Arc<Record>> {
@@ -177,7 +206,9 @@ fn decide(
     };
     check_owner(working, &record.image, owner_limits)?;
     let bytes = codec::encode(&record).map_err(refuse_record)?;
-    batch.insert(record.image.id.as_str().as_bytes(), bytes);
+    push(&mut writes.frames, &record.image.id, record.version, &bytes);
+    let key = record.image.id.as_str().as_bytes();
+    writes.batch.insert(key, bytes);
     let record = Arc::new(record);
     working.put(Arc::clone(&record));
     Ok(record)

@@ -4,11 +4,17 @@
 //! write-back and does not wait for the device. So every write goes through one commit
 //! thread, which applies what is waiting, flushes, syncs sled's file itself, and only then
 //! publishes and answers. See [`commit`].
+//!
+//! sled's files may break all the same. Each record is therefore written twice, the second time
+//! to a [`journal`] of our own; where the two disagree at the start, the newer record counts,
+//! and files of sled that cannot be read are set aside and made anew.
 
 mod commit;
-mod flusher;
+mod journal;
 mod open;
 mod options;
+mod rebuild;
+mod timed;
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +23,10 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use self::commit::{Committer, Health, Request, Write};
-use self::flusher::Flusher;
+use self::commit::{Append, Committer, Health, Request, Write};
 pub use self::open::OpenError;
 pub use self::options::SledOptions;
+use self::timed::Timed;
 use super::index::Index;
 use super::{Census, Record, Registry, Version};
 use crate::error::{Error, Kind, Result};
@@ -42,19 +48,29 @@ impl SledRegistry {
     /// # Errors
     /// [`OpenError`]: in use by another process, not readable, damaged, of a later version.
     pub fn open(options: &SledOptions) -> std::result::Result<Self, OpenError> {
-        let opened = open::open(options)?;
+        let (opened, mut journal) = open::open(options)?;
         let index = Arc::new(Index::new(opened.snapshot.clone()));
         let health = Arc::new(Health::default());
         let damaged: Arc<[ImageId]> = opened.damaged.clone().into();
         let image_count = opened.image_count;
         let (writes, waiting) = mpsc::unbounded_channel();
-        let flusher = Flusher::start(opened.db.clone(), options.flush_limit);
-        let flusher = flusher.map_err(OpenError::Thread)?;
+        let db = opened.db.clone();
+        let flush = move |()| {
+            let flushed = db.flush().map(drop);
+            flushed.map_err(|error| format!("sled cannot write: {error}"))
+        };
+        let flusher = Timed::start("flush", options.flush_limit, flush);
+        let append = move |append: Append| {
+            let appended = journal.append(&append.frames, &append.before);
+            appended.map_err(|error| format!("the registry's journal cannot be written: {error}"))
+        };
+        let journal = Timed::start("journal", options.flush_limit, append);
         let committer = Committer {
             opened,
             index: Arc::clone(&index),
             health: Arc::clone(&health),
-            flusher,
+            flusher: flusher.map_err(OpenError::Thread)?,
+            journal: journal.map_err(OpenError::Thread)?,
             owner_limits: options.owner_limits,
         };
         let thread = std::thread::Builder::new()

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::image::OwnerLimits;
 
+/// Most writes of one commit, which bounds how long the first of them waits.
+pub(super) const MOST_IN_GROUP: usize = 512;
+
 /// Where the embedded registry is, and what it may use.
 #[derive(Debug, Clone)]
 pub struct SledOptions {
