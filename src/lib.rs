@@ -30,6 +30,7 @@
 //! Beside the server, over `wire` and what is above that here, and no further:
 //!
 //! * [`client`] - the library and the command line of `glance`
+//! * [`control`] - `glance-control`: starts, ends and reloads servers
 //!
 //! # Walkthroughs
 //!
@@ -46,12 +47,18 @@
 //! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits
 //! for its turn and then is an upload like any other, whose source is the store's answer.
 //!
+//! A reload: `server/reload.rs` starts a successor, which inherits the sockets
+//! (`server/inherited.rs`); `registry/handover` closes the registry here, opens it there, and
+//! relays what the old process still has to write; `net/phase.rs` gives every connection one
+//! last answer.
+//!
 //! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
 //! and `api/v1/plain.rs` answers with lines the record keeps.
 pub mod api;
 pub mod auth;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod image;
 pub mod keystone;

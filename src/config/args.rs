@@ -14,6 +14,11 @@ Configuration file:
 
 Signals:
   TERM, INT  accept no more, let transfers in flight end (drain_timeout), exit
+  USR2       reload: start this program anew, which reads the configuration and takes over the
+             sockets and the registry; what is in flight ends here (reload_timeout). When that
+             fails the server goes on as before
+  HUP        with --pid-file: reload, or, when the file is gone, as TERM (glance-control);
+             else read policy and property protection again
 
 Exit codes:
   0   it ended as it was told to
@@ -52,6 +57,10 @@ pub struct ServerArgs {
     /// Log what happens, not only what goes wrong
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// File that the process id is written to while the server serves
+    #[arg(long, value_name = "PATH", alias = "pid_file")]
+    pub pid_file: Option<PathBuf>,
 
     /// File to log to instead of standard output
     #[arg(long, value_name = "PATH", aliases = ["log_file", "logfile"])]

@@ -2,10 +2,12 @@
 
 use std::ops::{AddAssign, SubAssign};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Image, Status};
 
 /// What images take up: one image's, or all of an owner's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Images that clients have not deleted, whatever their status.
     pub images: u64,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,6 +19,7 @@ use super::awake::Awake;
 use super::body::ResponseBody;
 use super::head_guard::Violation;
 use super::pace::ReaderPace;
+use super::phase::Phase;
 use super::plain::{CameIn, PlainHandler, poll_next};
 use super::quiet::{Quiet, idle};
 use super::shared::Shared;
@@ -110,8 +112,7 @@ pub trait Handler: PlainHandler + 'static {
     ) -> impl Future<Output = Response<ResponseBody>>;
 }
 
-/// Serves a connection to its end. When `drain` turns true, the request in flight is
-/// finished and the connection closed.
+/// Serves a connection to its end, which comes sooner in some phases of the process.
 ///
 /// A connection on which nothing happens is parked: hyper and its buffers are dropped, and
 /// only the socket is kept, until the next request comes in.
@@ -124,7 +125,7 @@ pub async fn serve<H: Handler>(
     settings: &ConnectionSettings,
     handler: Rc<H>,
     blocking: Blocking,
-    mut drain: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) -> hyper::Result<()> {
     let shared = Rc::<Shared>::default();
     let patience = Patience {
@@ -140,10 +141,14 @@ pub async fn serve<H: Handler>(
     } else {
         0
     };
-    let mut drained = pin!(drain.wait_for(|drain| *drain));
+    let now = phase.clone();
+    let mut drained = pin!(phase.wait_for(|phase| *phase == Phase::Ending));
     loop {
         let mut answers = Vec::new();
         let next = poll_fn(|cx| {
+            // A plain answer does not say that it is the last one.
+            let is_last = now.borrow().is_last_answer();
+            let plain_head_bytes = if is_last { 0 } else { plain_head_bytes };
             poll_next(
                 &mut transport,
                 cx,
@@ -175,13 +180,22 @@ pub async fn serve<H: Handler>(
             &handler,
             &shared,
             pace,
-            drained.as_mut(),
+            Ending {
+                phase: &now,
+                begins: drained.as_mut(),
+            },
         );
         match Box::pin(by_hyper).await? {
             Some(parked) => transport = parked,
             None => return Ok(()),
         }
     }
+}
+
+/// The end of a process, before and when it comes.
+struct Ending<'a, F> {
+    phase: &'a watch::Receiver<Phase>,
+    begins: Pin<&'a mut F>,
 }
 
 /// Serves requests by hyper, until the connection ends or is quiet; then its transport is
@@ -193,14 +207,21 @@ async fn by_hyper<H: Handler>(
     handler: &Rc<H>,
     shared: &Rc<Shared>,
     pace: ReaderPace,
-    drained: Pin<&mut impl Future>,
+    ending: Ending<'_, impl Future>,
 ) -> hyper::Result<Option<Transport>> {
     let _awake = Awake::new();
     let service = service_fn(|request| {
         let connection = Connection::next_request(peer, shared);
         let violation = connection.violation();
         let answer = Rc::clone(handler).handle(connection, request, violation);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move {
+            let mut answer = answer.await;
+            if ending.phase.borrow().is_last_answer() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = builder(settings).serve_connection(transport, service);
     tokio::select! {
@@ -211,7 +232,7 @@ async fn by_hyper<H: Handler>(
             tracing::info!(%peer, "the client takes data too slowly and is cut");
             Ok(None)
         }
-        _ = drained => {
+        _ = ending.begins => {
             Pin::new(&mut http).graceful_shutdown();
             http.await.map(|()| None)
         }

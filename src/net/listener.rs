@@ -34,6 +34,27 @@ pub fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket, Liste
     listen(address, options).map_err(|cause| ListenError { address, cause })
 }
 
+/// Sets up a socket that listens already, in another process perhaps.
+///
+/// # Errors
+/// [`ListenError`] with the address.
+pub fn take_over(
+    socket: Socket,
+    address: SocketAddr,
+    options: ListenOptions,
+) -> Result<Socket, ListenError> {
+    let set_up = set_up(&socket, options).and_then(|()| socket.listen(options.backlog));
+    set_up.map_err(|cause| ListenError { address, cause })?;
+    Ok(socket)
+}
+
+/// What accepted sockets inherit, and what ours needs.
+fn set_up(socket: &Socket, options: ListenOptions) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(options.keepalive_idle))?;
+    socket.set_nonblocking(true)
+}
+
 fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -45,10 +66,7 @@ fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Accepted sockets inherit these two.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(options.keepalive_idle))?;
-    socket.set_nonblocking(true)?;
+    set_up(&socket, options)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(options.backlog)?;
     Ok(socket)

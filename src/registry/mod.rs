@@ -7,18 +7,21 @@
 mod codec;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod handover;
 mod index;
 mod sled;
 
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
+pub use self::handover::{FrameError, HandedOver, RelayEnd, read_frame, relay, write_frame};
 pub use self::sled::{OpenError, SledOptions, SledRegistry};
 
 /// Counts the writes to one record, from 1.
@@ -110,7 +113,7 @@ pub trait Registry: Send + Sync {
 }
 
 /// How many images there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     /// What all of them take up.
     pub usage: Usage,

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::balance::{Balance, Counted};
+use crate::net::Phase;
 
 /// Wait after an accept that failed because the process has no descriptors left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -83,20 +84,28 @@ impl Acceptor {
         (acceptor, receivers)
     }
 
-    /// Accepts until the drain begins; then takes what the kernel has accepted on our behalf
-    /// already, for closing the listener would reset it.
-    pub(super) async fn run(mut self, listener: TcpListener, mut drain: watch::Receiver<bool>) {
+    /// Accepts until another process does, or none; then takes what the kernel has accepted
+    /// on our behalf already, for closing the listener would reset it.
+    pub(super) async fn run(mut self, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
         loop {
+            let now = *phase.borrow_and_update();
+            if now >= Phase::HandedOver {
+                break;
+            }
             self.take_back();
             let late = self.waiting.front().map(|(at, _)| *at + TAKE_BACK_AFTER);
             tokio::select! {
                 biased;
-                _ = drain.wait_for(|drain| *drain) => break,
-                (stream, peer, room) = accept(&listener, &self.room) => {
+                changed = phase.changed() => if changed.is_err() { break },
+                (stream, peer, room) = accept(&listener, &self.room), if now == Phase::Serving => {
                     self.deal(stream, peer, Some(room));
                 }
                 () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => {}
             }
+        }
+        if *phase.borrow() == Phase::HandedOver {
+            // The socket is another process' too, and what waits there is for it.
+            return;
         }
         let mut context = Context::from_waker(Waker::noop());
         while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut context) {

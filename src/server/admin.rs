@@ -17,11 +17,15 @@ use super::settings;
 use super::start_error::StartError;
 use crate::api::{AdminDoor, Frame, Operator};
 use crate::log;
-use crate::net::{self, ConnectionSettings};
+use crate::net::{self, ConnectionSettings, Phase};
 use crate::transfer::Blocking;
 
 /// Serves the operator's door until the process ends.
-pub(super) fn start(app: &App, listener: Listener) -> Result<(), StartError> {
+pub(super) fn start(
+    app: &App,
+    listener: Listener,
+    phase: &watch::Receiver<Phase>,
+) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -35,13 +39,14 @@ pub(super) fn start(app: &App, listener: Listener) -> Result<(), StartError> {
     let connection = settings::connection(&app.config);
     let frame = settings::frame(&app.config, false);
     let Listener { address, socket } = listener;
+    let phase = phase.clone();
     let room = Arc::new(Semaphore::new(app.config.listen.admin_max_connections));
     let run = move || {
         let handler = Rc::new(Frame::new(
             AdminDoor::new(service, health, disable_by_file, operator),
             frame,
         ));
-        let serve = serve(socket, handler, connection, blocking, room);
+        let serve = serve(socket, handler, connection, blocking, room, phase);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
             tracing::error!(%error, "the operator's listener ended");
         }
@@ -58,19 +63,35 @@ async fn serve(
     settings: ConnectionSettings,
     blocking: Blocking,
     room: Arc<Semaphore>,
+    mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
-    // Never told to drain: while the node drains, this is where one sees that it does.
-    let (_never, drain) = watch::channel(false);
+    // Never told to end: while the node drains, this is where one sees that it does.
+    let here = watch::channel(Phase::Serving);
     loop {
-        let (stream, peer, permit) = accept(&listener, &room).await;
-        let (handler, blocking, drain) = (Rc::clone(&handler), blocking.clone(), drain.clone());
+        let now = *phase.borrow_and_update();
+        if now == Phase::HandedOver {
+            break;
+        }
+        let (stream, peer, permit) = tokio::select! {
+            biased;
+            changed = phase.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => break,
+            },
+            accepted = accept(&listener, &room), if now != Phase::Holding => accepted,
+        };
+        let (handler, blocking, phase) = (Rc::clone(&handler), blocking.clone(), here.1.clone());
         tokio::task::spawn_local(async move {
             let _room = permit;
-            let served = net::serve(stream, peer, &settings, handler, blocking, drain).await;
+            let served = net::serve(stream, peer, &settings, handler, blocking, phase).await;
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "the operator's connection broke");
             }
         });
     }
+    drop(listener);
+    here.0.send_replace(Phase::HandedOver);
+    // The connections go on until the process ends.
+    std::future::pending().await
 }

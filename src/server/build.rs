@@ -1,14 +1,17 @@
 //! From the configuration to the parts of a running node.
 
+use std::collections::HashSet;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{JoinHandle, available_parallelism};
+
+use uuid::Uuid;
 
 use crate::api::NodeHealth;
 use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::image::FormatRules;
-use crate::registry::{Registry, SledOptions, SledRegistry};
+use crate::registry::{HandedOver, Registry, SledOptions, SledRegistry};
 use crate::service::{Housekeeper, Limits, Orders, Scrubber, Service};
 use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
 use crate::transfer::md5::HashEngine;
@@ -16,6 +19,7 @@ use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
 use super::identity::authenticator;
+use super::inherited::Predecessor;
 use super::start_error::StartError;
 use super::stores::open_stores;
 use super::{rules, settings};
@@ -39,6 +43,8 @@ pub struct App {
     pub workers: usize,
     /// Who removes the data of images that were deleted a while ago.
     pub scrubber: Scrubber,
+    /// The registry, as it can be handed to a successor.
+    pub(super) registry: Arc<HandedOver>,
     blocking: BlockingThreads,
     threads: [JoinHandle<()>; 2],
 }
@@ -71,16 +77,20 @@ impl App {
 ///
 /// # Errors
 /// [`StartError`], which says what is to be done.
-pub fn build(config: Config) -> Result<App, StartError> {
+pub(super) fn build(
+    config: Config,
+    predecessor: Option<&mut Predecessor>,
+) -> Result<App, StartError> {
     metrics::install()?;
     let io_backend = choose_backend(config.data.io_backend)?;
     let rules = rules::load(&config.rules)?;
+    let authenticator = Arc::new(authenticator(&config)?);
     let Parts {
         service,
+        registry,
         orders,
         blocking,
-    } = open_parts(&config, io_backend)?;
-    let authenticator = Arc::new(authenticator(&config)?);
+    } = open_parts(&config, io_backend, predecessor)?;
     service.set_rules(rules);
     let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
     let (scrubber, wakeups) = Scrubber::new();
@@ -94,6 +104,7 @@ pub fn build(config: Config) -> Result<App, StartError> {
         config,
         service,
         io_backend,
+        registry,
         blocking,
         scrubber,
         threads: [housekeeper, scrubbing],
@@ -103,37 +114,51 @@ pub fn build(config: Config) -> Result<App, StartError> {
 /// The service over an open registry that was brought to rest.
 pub(super) struct Parts {
     pub(super) service: Arc<Service>,
+    pub(super) registry: Arc<HandedOver>,
     /// For a housekeeper.
     pub(super) orders: Orders,
     /// What files are read, written and removed by.
     pub(super) blocking: BlockingThreads,
 }
 
-pub(super) fn open_parts(config: &Config, io_backend: IoBackend) -> Result<Parts, StartError> {
+/// The registry comes last, so that a predecessor is without it for as short a time as can be.
+pub(super) fn open_parts(
+    config: &Config,
+    io_backend: IoBackend,
+    predecessor: Option<&mut Predecessor>,
+) -> Result<Parts, StartError> {
     let blocking = BlockingThreads::start(config.data.blocking_threads);
     let blocking = blocking.map_err(StartError::Threads)?;
-    let registry = open_registry(config)?;
     let hashes = start_hashes(config)?;
     let disk = Disk::new(io_backend, blocking.handle());
     let stores = open_stores(config, disk, &hashes)?;
     let (housekeeper, orders) = Housekeeper::new();
+    let under_way = match predecessor {
+        Some(predecessor) => {
+            predecessor.claim_registry()?;
+            predecessor.uploads.iter().copied().collect()
+        }
+        None => HashSet::new(),
+    };
+    let registry = Arc::new(HandedOver::new(open_registry(config)?));
     let service = Arc::new(Service::new(
-        registry,
+        Arc::clone(&registry) as Arc<dyn Registry>,
         stores,
         hashes,
         BlockPool::new(MOST_IDLE_BLOCKS),
         limits(config),
         housekeeper,
     ));
-    recover(&service)?;
+    recover(&service, &under_way)?;
     Ok(Parts {
         service,
+        registry,
         orders,
         blocking,
     })
 }
 
-fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+pub(super) fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     let folder = &config.registry.registry_dir;
     let registry = SledRegistry::open(&SledOptions {
         folder: folder.clone(),
@@ -153,12 +178,12 @@ fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
     Ok(hashes)
 }
 
-fn recover(service: &Service) -> Result<(), StartError> {
+fn recover(service: &Service, under_way: &HashSet<Uuid>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(StartError::Threads)?;
     let recovered = runtime
-        .block_on(service.recover())
+        .block_on(service.recover(|upload| under_way.contains(upload)))
         .map_err(StartError::Recovery)?;
     if recovered != Default::default() {
         tracing::info!(

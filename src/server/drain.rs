@@ -19,6 +19,18 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    reload: Signal,
+}
+
+/// What a signal tells a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// SIGTERM or SIGINT, by its name.
+    End(&'static str),
+    /// SIGHUP.
+    HangUp,
+    /// SIGUSR2: to start a successor.
+    Reload,
 }
 
 impl Signals {
@@ -28,17 +40,25 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            reload: signal(SignalKind::user_defined2())?,
         })
     }
 
-    /// Returns when the process is told to end: the name of the signal. SIGHUP does not end
-    /// it, and is what `hung_up` is for.
-    pub(super) async fn told_to_end(&mut self, hung_up: impl Fn()) -> &'static str {
+    /// The next one.
+    pub(super) async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End("SIGTERM"),
+            _ = self.interrupt.recv() => Told::End("SIGINT"),
+            _ = self.hang_up.recv() => Told::HangUp,
+            _ = self.reload.recv() => Told::Reload,
+        }
+    }
+
+    /// Returns when the process is told to end: the name of the signal.
+    pub(super) async fn told_to_end(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => hung_up(),
+            if let Told::End(signal) = self.told().await {
+                return signal;
             }
         }
     }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use socket2::Socket;
 
-use crate::net::{ListenError, ListenOptions, bind};
+use super::inherited::Inheritance;
+use crate::net::{ListenError, ListenOptions, bind, take_over};
 
 /// A listening socket and its address.
 pub(super) struct Listener {
@@ -13,10 +14,17 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Takes an address that nobody else has. From then on the kernel accepts connections,
-    /// which wait until they are served.
-    pub(super) fn claim(address: SocketAddr, options: ListenOptions) -> Result<Self, ListenError> {
-        let socket = bind(address, options)?;
+    /// Takes an address that nobody else has, or the socket that was inherited for it. From
+    /// then on the kernel accepts connections, which wait until they are served.
+    pub(super) fn claim(
+        address: SocketAddr,
+        options: ListenOptions,
+        inheritance: &mut Inheritance,
+    ) -> Result<Self, ListenError> {
+        let socket = match inheritance.listener(address) {
+            Some(socket) => take_over(socket, address, options)?,
+            None => bind(address, options)?,
+        };
         // Port 0 became another one.
         let bound = socket.local_addr().ok().and_then(|bound| bound.as_socket());
         Ok(Self {

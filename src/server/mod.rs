@@ -1,7 +1,8 @@
 //! The life of a server process: configuration, parts, workers, drain.
 //!
 //! `build` makes the parts an [`App`] has, in one straight line; `run` binds, starts a
-//! thread a worker and one that accepts for them, says so, and waits for the signal to end.
+//! thread a worker and one that accepts for them, and says so; `life` waits for signals. One
+//! ends it, one has `reload` start a successor, which gets the sockets and the registry.
 
 mod acceptor;
 mod admin;
@@ -9,24 +10,28 @@ mod balance;
 mod build;
 mod drain;
 mod identity;
+mod inherited;
+mod life;
 mod limits;
 mod listener;
 mod memory;
 mod node_client;
 mod offline;
 mod operator_token;
+mod pid_file;
 mod program;
+mod reload;
 mod rules;
 mod run;
 mod scrub;
 mod settings;
 mod start_error;
 mod stores;
+mod supervisor;
 mod swift;
 mod worker;
 mod workers;
 
-pub use build::{App, build};
 pub use run::api_main;
 pub use scrub::scrubber_main;
 pub use start_error::StartError;

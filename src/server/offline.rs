@@ -27,7 +27,7 @@ impl Offline {
     pub(super) fn open(config: &Config) -> std::result::Result<Self, StartError> {
         let Parts {
             service, blocking, ..
-        } = open_parts(config, IoBackend::Threads)?;
+        } = open_parts(config, IoBackend::Threads, None)?;
         Ok(Self {
             service,
             _blocking: blocking,

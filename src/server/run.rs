@@ -1,24 +1,21 @@
 //! Running `glance-api`.
 
 use std::process::ExitCode;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::balance::Balance;
-use super::build::{App, build};
+use super::build::build;
+use super::drain::Signals;
+use super::inherited::Inheritance;
+use super::life::{Before, Life};
 use super::listener::Listener;
-use super::memory::Memory;
+use super::pid_file::PidFile;
+use super::reload::{Origin, answer_predecessor};
 use super::start_error::StartError;
-use super::{admin, drain, limits, program, rules, workers};
-use crate::config::{Config, EXIT_OK, ServerArgs};
-use crate::log;
-use crate::metrics;
-use crate::net::ListenOptions;
-
-/// How often histograms are brought into shape, and freed memory is looked after.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+use super::supervisor::Supervisor;
+use super::{admin, limits, program, workers};
+use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
+use crate::net::{ListenOptions, Phase};
 
 /// The whole of `glance-api`.
 pub fn api_main() -> ExitCode {
@@ -26,17 +23,24 @@ pub fn api_main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };
+    // Before anything is opened that could be taken for it.
+    let inheritance = Inheritance::of_process();
     let (config, _log) = match program::begin(&args) {
         Ok(begun) => begun,
         Err(code) => return code,
     };
-    match start(config) {
+    let inheritance = inheritance.map_err(StartError::Inheritance);
+    match inheritance.and_then(|inheritance| start(&args, config, inheritance)) {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(error) => program::fail(&format!("cannot start: {error}"), error.exit_code()),
     }
 }
 
-fn start(config: Config) -> Result<(), StartError> {
+fn start(
+    args: &ServerArgs,
+    config: Config,
+    mut inheritance: Inheritance,
+) -> Result<(), StartError> {
     limits::raise_descriptors(config.listen.max_connections + config.listen.admin_max_connections);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -45,64 +49,74 @@ fn start(config: Config) -> Result<(), StartError> {
     // Before anybody can see that we listen and send one.
     let signals = {
         let _guard = runtime.enter();
-        drain::Signals::catch().map_err(StartError::Threads)?
+        Signals::catch().map_err(StartError::Threads)?
     };
+    let origin = Origin::of_process().map_err(StartError::Threads)?;
+    let pid_file = PidFile::new(args.pid_file.as_deref()).map_err(StartError::PidFile)?;
     // Before the parts are built, so that an address in use is known at once.
-    let options = ListenOptions {
-        backlog: i32::try_from(config.listen.backlog).unwrap_or(i32::MAX),
-        keepalive_idle: config.listen.tcp_keepidle,
-    };
-    let api = Listener::claim(config.listen.api_address(), options)?;
-    let admin = config.listen.admin_address();
-    let admin = admin
-        .map(|address| Listener::claim(address, options))
-        .transpose()?;
-    let app = build(config)?;
-    let (drain_begins, draining) = watch::channel(false);
-    let (balance, workers) = workers::start(&app, api, &draining)?;
+    let Listeners { api, admin } = claim(&config.listen, &mut inheritance)?;
+    let copies = [Some(&api), admin.as_ref()].into_iter().flatten();
+    let copies = copies.map(|listener| listener.socket.try_clone());
+    let copies: Result<_, _> = copies.collect();
+    let app = build(config, inheritance.predecessor.as_mut())?;
+    let (phase, now) = watch::channel(Phase::Serving);
+    let (balance, workers) = workers::start(&app, api, &now)?;
     if let Some(listener) = admin {
-        admin::start(&app, listener)?;
+        admin::start(&app, listener, &now)?;
     }
-    let end = wait_for_the_end(&app, &balance, signals, drain_begins, workers);
-    if runtime.block_on(end) {
+    let supervisor = Supervisor::of_process();
+    pid_file.write().map_err(StartError::PidFile)?;
+    let before = match inheritance.predecessor {
+        Some(mut predecessor) => {
+            let uploads = std::mem::take(&mut predecessor.uploads);
+            let end = match predecessor.ready() {
+                Ok(socket) => answer_predecessor(&app, socket).map_err(StartError::Threads)?,
+                Err(error) => {
+                    tracing::warn!("the process before has ended: {error}");
+                    tokio::sync::oneshot::channel().1
+                }
+            };
+            Some(Before { uploads, end })
+        }
+        None => {
+            supervisor.ready();
+            None
+        }
+    };
+    let life = Life {
+        app,
+        balance,
+        workers,
+        signals,
+        phase,
+        listeners: copies.map_err(StartError::Threads)?,
+        origin,
+        supervisor,
+        pid_file,
+        before,
+    };
+    // Out of the runtime: closing waits.
+    if let Some(app) = runtime.block_on(life.live())? {
         app.close();
     }
-    // Else what was cut still holds parts of the node: closing them would wait for it.
     Ok(())
 }
 
-/// Serves until a signal, then drains. Whether everything in flight came to its end.
-async fn wait_for_the_end(
-    app: &App,
-    balance: &Balance,
-    mut signals: drain::Signals,
-    drain_begins: watch::Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
-) -> bool {
-    let signal = tokio::select! {
-        signal = signals.told_to_end(|| rules::reload(&app.config.rules, &app.service)) => signal,
-        () = look_after() => "nothing",
-    };
-    tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
-    app.health.begin_drain();
-    drain_begins.send_replace(true);
-    let limit = app.config.listen.drain_timeout;
-    let all_ended = drain::wait(balance, app.service.in_flight(), limit).await;
-    if all_ended {
-        for worker in workers {
-            // One that panicked has said so.
-            let _ = worker.join();
-        }
-        tracing::info!(target: log::STARTUP, "ended; nothing was cut");
-    }
-    all_ended
+struct Listeners {
+    api: Listener,
+    admin: Option<Listener>,
 }
 
-async fn look_after() {
-    let mut memory = Memory::default();
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        metrics::upkeep();
-        memory.look_after();
-    }
+fn claim(config: &ListenConfig, inheritance: &mut Inheritance) -> Result<Listeners, StartError> {
+    let options = ListenOptions {
+        backlog: i32::try_from(config.backlog).unwrap_or(i32::MAX),
+        keepalive_idle: config.tcp_keepidle,
+    };
+    let api = Listener::claim(config.api_address(), options, inheritance)?;
+    let admin = config.admin_address();
+    let admin = admin.map(|address| Listener::claim(address, options, inheritance));
+    Ok(Listeners {
+        api,
+        admin: admin.transpose()?,
+    })
 }

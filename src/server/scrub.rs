@@ -1,14 +1,16 @@
 //! Running `glance-scrubber`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use super::drain::Signals;
+use super::drain::{Signals, Told};
 use super::node_client::{AskError, NodeClient};
 use super::offline::Offline;
+use super::pid_file::PidFile;
 use super::program;
 use super::start_error::StartError;
 use crate::api::ScrubReport;
@@ -71,7 +73,7 @@ fn run(args: &ScrubberArgs, config: &Config) -> Result<(), ScrubError> {
         Some(id) => restore(&runtime, config, id),
         None if daemon => {
             let every = args.wakeup_time().unwrap_or(config.scrubber.wakeup_time);
-            run_daemon(&runtime, config, every)
+            run_daemon(&runtime, config, every, args.server.pid_file.as_deref())
         }
         None => scrub_once(&runtime, config),
     }
@@ -134,11 +136,30 @@ fn tell(report: ScrubReport) {
     println!("images scrubbed: {removed}, failed: {failed}, waiting: {waiting}");
 }
 
+/// The name of the signal. It keeps no files of rules that SIGHUP could have it read again;
+/// but who removes its pid file and sends one wants it to end, as of every server.
+async fn told_to_end(signals: &mut Signals, pid_file: &PidFile) -> &'static str {
+    loop {
+        match signals.told().await {
+            Told::End(signal) => return signal,
+            Told::HangUp if pid_file.names_us() == Some(false) => return "SIGHUP",
+            Told::HangUp | Told::Reload => {}
+        }
+    }
+}
+
 /// Asks the node again and again, whether it runs or not.
-fn run_daemon(runtime: &Runtime, config: &Config, every: Duration) -> Result<(), ScrubError> {
+fn run_daemon(
+    runtime: &Runtime,
+    config: &Config,
+    every: Duration,
+    pid_file: Option<&Path>,
+) -> Result<(), ScrubError> {
     let node = NodeClient::new(config)?;
+    let pid_file = PidFile::new(pid_file).map_err(StartError::PidFile)?;
     runtime.block_on(async {
         let mut signals = Signals::catch().map_err(StartError::Threads)?;
+        pid_file.write().map_err(StartError::PidFile)?;
         tracing::info!(target: log::STARTUP, every_s = every.as_secs(), "glance-scrubber begins");
         let rounds = async {
             loop {
@@ -150,8 +171,7 @@ fn run_daemon(runtime: &Runtime, config: &Config, every: Duration) -> Result<(),
             }
         };
         tokio::select! {
-            // It keeps no files of rules that could be read again.
-            signal = signals.told_to_end(|| {}) => {
+            signal = told_to_end(&mut signals, &pid_file) => {
                 tracing::info!(target: log::STARTUP, "{signal}: ended");
             }
             () = rounds => {}

@@ -7,7 +7,7 @@ use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
 use crate::keystone::KeystoneError;
 use crate::net::outgoing::TlsError;
-use crate::registry::OpenError;
+use crate::registry::{FrameError, OpenError};
 use crate::service::{HousekeeperError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
@@ -45,6 +45,14 @@ pub enum StartError {
     OperatorToken(#[source] io::Error),
     #[error("the registry cannot be brought to rest: {0}")]
     Recovery(Error),
+    #[error("what was handed to this process cannot be used: {0}")]
+    Inheritance(#[source] io::Error),
+    #[error("the server before does not hand over: {0}")]
+    Predecessor(#[from] FrameError),
+    #[error("the pid file cannot be written: {0}")]
+    PidFile(#[source] io::Error),
+    #[error("the registry was closed for a successor that failed, and cannot be opened again: {0}")]
+    TakeBack(#[source] Box<StartError>),
     #[error("a worker cannot be started; the log says why")]
     Worker,
     #[error("threads cannot be started: {0}")]

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::acceptor::{Arrival, Inbox};
 use super::balance::Balance;
-use crate::net::{self, ConnectionSettings, Handler};
+use crate::net::{self, ConnectionSettings, Handler, Phase};
 use crate::service::InFlight;
 use crate::transfer::Blocking;
 use crate::transfer::disk::IoBackend;
@@ -22,7 +22,7 @@ pub(super) struct Worker {
     pub(super) balance: Balance,
     /// Uploads and copies; some may go on when no connection is left.
     pub(super) in_flight: InFlight,
-    pub(super) drain: watch::Receiver<bool>,
+    pub(super) phase: watch::Receiver<Phase>,
 }
 
 impl Worker {
@@ -74,10 +74,10 @@ impl Worker {
             }
         };
         let (settings, blocking) = (self.settings, self.blocking.clone());
-        let (handler, drain) = (Rc::clone(handler), self.drain.clone());
+        let (handler, phase) = (Rc::clone(handler), self.phase.clone());
         tokio::task::spawn_local(async move {
             let _counted = counted;
-            let served = net::serve(stream, peer, &settings, handler, blocking, drain).await;
+            let served = net::serve(stream, peer, &settings, handler, blocking, phase).await;
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "connection broken");
             }

@@ -16,12 +16,13 @@ use super::start_error::StartError;
 use super::worker::Worker;
 use crate::api::{Frame, V1Door};
 use crate::log;
+use crate::net::Phase;
 
 /// Starts a thread a worker, and when all of them serve, the one that accepts.
 pub(super) fn start(
     app: &App,
     listener: Listener,
-    drain: &watch::Receiver<bool>,
+    phase: &watch::Receiver<Phase>,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
     let room = app.config.listen.max_connections;
@@ -36,7 +37,7 @@ pub(super) fn start(
             blocking: app.blocking(),
             balance: balance.clone(),
             in_flight: app.service.in_flight().clone(),
-            drain: drain.clone(),
+            phase: phase.clone(),
         };
         threads.push(start_one(app, worker, inbox, ready.clone())?);
     }
@@ -46,7 +47,7 @@ pub(super) fn start(
         all_ready.recv().map_err(|_| StartError::Worker)?;
     }
     let address = listener.address;
-    threads.push(start_acceptor(acceptor, listener, drain.clone())?);
+    threads.push(start_acceptor(acceptor, listener, phase.clone())?);
     tracing::info!(
         target: log::STARTUP,
         workers = app.workers,
@@ -59,7 +60,7 @@ pub(super) fn start(
 fn start_acceptor(
     acceptor: Acceptor,
     listener: Listener,
-    drain: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 ) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -69,7 +70,7 @@ fn start_acceptor(
         let _guard = runtime.enter();
         TcpListener::from_std(listener.socket.into()).map_err(StartError::Threads)?
     };
-    let run = move || runtime.block_on(acceptor.run(listener, drain));
+    let run = move || runtime.block_on(acceptor.run(listener, phase));
     let thread = std::thread::Builder::new().name("acceptor".to_owned());
     thread.spawn(run).map_err(StartError::Threads)
 }

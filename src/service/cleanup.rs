@@ -1,5 +1,7 @@
 //! Removing what nobody will ever ask for again.
 
+use uuid::Uuid;
+
 use super::housekeeper::Clean;
 use super::{MOST_RETRIES, Service, now_after};
 use crate::error::{Kind, Result};
@@ -16,21 +18,30 @@ pub struct Recovered {
 
 impl Service {
     /// Brings the registry to rest after a process that ended somehow. To be called before
-    /// any request, and only where no other process uses the registry.
+    /// any request, and only where no other process uses the registry but those that
+    /// `is_under_way` knows the uploads of.
     ///
     /// # Errors
     /// Those of the registry.
-    pub async fn recover(&self) -> Result<Recovered> {
+    pub async fn recover(&self, is_under_way: impl Fn(&Uuid) -> bool) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for record in self.registry.list(&everything()).await? {
             let mut image = record.image.clone();
+            let upload = image.upload.as_ref();
+            if upload.is_some_and(|upload| is_under_way(&upload.id)) {
+                continue;
+            }
             // A copy that never had its turn is still queued.
             let awaits_turn = image.status == Status::Queued && image.upload.is_some();
             if image.status == Status::Saving || awaits_turn {
-                recovered.interrupted_uploads += 1;
                 image.status = Status::Killed;
                 image.updated_at = now_after(image.updated_at);
-                self.registry.replace(image.clone(), record.version).await?;
+                match self.registry.replace(image.clone(), record.version).await {
+                    // It has come to its end since it was listed.
+                    Err(error) if error.kind() == Kind::Stale => continue,
+                    result => drop(result?),
+                }
+                recovered.interrupted_uploads += 1;
             }
             if image.has_remains() {
                 recovered.images_with_remains += 1;

@@ -48,6 +48,16 @@ impl InFlight {
         self.uploads(|uploads| uploads.len())
     }
 
+    /// Which they are.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.uploads(|uploads| uploads.keys().copied().collect())
+    }
+
+    /// Whether this one is among them.
+    pub fn has(&self, upload: &Uuid) -> bool {
+        self.uploads(|uploads| uploads.contains_key(upload))
+    }
+
     /// Waits until there are none.
     pub async fn all_ended(&self) {
         loop {

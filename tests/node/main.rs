@@ -6,6 +6,7 @@
 //! * `uring_refused`: systems that do not allow io_uring.
 //! * `clients`: python-glanceclient and images made by qemu-img.
 //! * `limits`: memory that does not grow with images.
+//! * `reload`: servers that are replaced while they serve, and glance-control.
 //! * `workers`: connections spread over the workers, and one worker that is busy.
 //!
 //! Every server binds loopback, keeps its data below cargo's target folder, and is ended by
@@ -19,5 +20,6 @@ mod clients;
 mod crash;
 mod hostile;
 mod limits;
+mod reload;
 mod uring_refused;
 mod workers;

@@ -47,11 +47,20 @@ pub struct Server {
     address: SocketAddr,
     admin: SocketAddr,
     process: Option<Process>,
+    /// Processes that were replaced by a reload and may have something in flight.
+    retired: Vec<Process>,
+}
+
+/// A process that we started, or one that somebody else did.
+#[derive(Debug)]
+enum Handle {
+    Child(Child),
+    Other(u32),
 }
 
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    handle: Handle,
     guard: Child,
 }
 
@@ -69,6 +78,7 @@ impl Server {
             address,
             admin,
             process: None,
+            retired: Vec::new(),
         }
     }
 
@@ -121,7 +131,7 @@ impl Server {
     /// When it does not run.
     #[track_caller]
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("it runs").child.id()
+        self.process.as_ref().expect("it runs").handle.id()
     }
 
     /// A new connection to the API.
@@ -233,7 +243,7 @@ impl Server {
     /// Its status; `None` when it did not run.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         let process = self.process.as_ref()?;
-        signal(process.child.id(), "TERM");
+        signal(process.handle.id(), "TERM");
         if let Some(status) = self.wait_for_end(TERM_LIMIT) {
             return Some(status);
         }
@@ -245,9 +255,65 @@ impl Server {
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.guard_off();
-            // Fails only when it has ended by itself.
-            let _ = process.child.kill();
-            let _ = process.child.wait();
+            process.handle.kill();
+        }
+    }
+
+    /// Has it start a successor (SIGUSR2), and returns when that serves. The process before
+    /// goes on with what it has in flight.
+    #[track_caller]
+    pub fn reload(&mut self) {
+        self.signal("USR2");
+        self.follow();
+    }
+
+    /// From now on this is the process that the pid file names, once that is another one.
+    #[track_caller]
+    pub fn follow(&mut self) {
+        let before = self.process.take();
+        let before_id = before.as_ref().map(|before| before.handle.id());
+        self.retired.extend(before);
+        let pid = eventually("another process serves", || {
+            self.pid_in_file().filter(|pid| Some(*pid) != before_id)
+        });
+        self.process = Some(Process {
+            handle: Handle::Other(pid),
+            guard: guard(pid, self.folder()),
+        });
+    }
+
+    /// The process id in the pid file.
+    pub fn pid_in_file(&self) -> Option<u32> {
+        fs::read_to_string(self.pid_file())
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
+    /// The pid file, which is written when [`Setup::with_pid_file`] says so.
+    pub fn pid_file(&self) -> PathBuf {
+        self.folder().join("glance-api.pid")
+    }
+
+    /// kill -9 of every process that was replaced.
+    pub fn kill_retired(&mut self) {
+        for mut process in self.retired.drain(..) {
+            process.guard_off();
+            process.handle.kill();
+        }
+    }
+
+    /// Waits until every process that was replaced has ended, and fails when one did badly.
+    #[track_caller]
+    pub fn await_retired(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while let Some(mut process) = self.retired.pop() {
+            while !process.handle.has_ended() {
+                assert!(Instant::now() < deadline, "{} goes on", process.handle.id());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            process.guard_off();
         }
     }
 
@@ -272,15 +338,20 @@ impl Server {
         self.await_ready();
     }
 
-    /// Starts it and waits for nothing.
-    #[track_caller]
-    pub fn spawn(&mut self) {
-        assert!(self.process.is_none(), "it runs already");
+    /// Writes the configuration as it is set up now.
+    pub fn write_config(&self) {
         let config = self.setup.config(self.folder(), self.address, self.admin);
         fs::write(self.config_file(), config).expect("the configuration is written");
         // It may have a password in it.
         let own = fs::Permissions::from_mode(0o600);
         fs::set_permissions(self.config_file(), own).expect("permissions");
+    }
+
+    /// Starts it and waits for nothing.
+    #[track_caller]
+    pub fn spawn(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        self.write_config();
         let log = File::options()
             .create(true)
             .append(true)
@@ -290,14 +361,19 @@ impl Server {
         command
             .arg(self.config_file())
             .args(&self.setup.arguments)
+            .envs(self.setup.environment.clone())
             .current_dir(self.folder())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
+        if self.setup.with_pid_file {
+            command.arg("--pid-file").arg(self.pid_file());
+        }
         self.setup.launch.prepare(&mut command);
         let child = command.spawn().expect("the server's program");
         let guard = guard(child.id(), self.folder());
-        self.process = Some(Process { child, guard });
+        let handle = Handle::Child(child);
+        self.process = Some(Process { handle, guard });
     }
 
     /// Ready is who answers on all its ports; the kernel takes connections earlier.
@@ -322,7 +398,7 @@ impl Server {
         let deadline = Instant::now() + limit;
         let process = self.process.as_mut()?;
         loop {
-            if let Some(status) = process.child.try_wait().expect("a child of ours") {
+            if let Some(status) = process.handle.try_wait() {
                 process.guard_off();
                 self.process = None;
                 return Some(status);
@@ -344,7 +420,53 @@ impl Drop for Server {
             eprintln!("--- the end of the server's log:\n{}", tail.join("\n"));
         }
         self.kill();
+        self.kill_retired();
     }
+}
+
+impl Handle {
+    fn id(&self) -> u32 {
+        match self {
+            Self::Child(child) => child.id(),
+            Self::Other(pid) => *pid,
+        }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.try_wait().is_some()
+    }
+
+    /// How it has ended, if it has; nobody knows the code of one that is not our child.
+    fn try_wait(&mut self) -> Option<ExitStatus> {
+        match self {
+            Self::Child(child) => child.try_wait().expect("a child of ours"),
+            Self::Other(pid) => (!is_alive(*pid)).then(|| ExitStatus::from_raw(0)),
+        }
+    }
+
+    fn kill(&mut self) {
+        match self {
+            Self::Child(child) => {
+                // Fails only when it has ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Self::Other(pid) if is_alive(*pid) => {
+                signal(*pid, "KILL");
+                while is_alive(*pid) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            Self::Other(_) => {}
+        }
+    }
+}
+
+/// Whether a process has not ended; a zombie has.
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 impl Process {

@@ -20,6 +20,8 @@ pub struct Setup {
     options: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) arguments: Vec<String>,
     pub(super) launch: Launch,
+    pub(super) with_pid_file: bool,
+    pub(super) environment: BTreeMap<String, String>,
 }
 
 impl Setup {
@@ -58,6 +60,18 @@ impl Setup {
     /// Adds a word to the command line.
     pub fn argument(mut self, word: &str) -> Self {
         self.arguments.push(word.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Has it write its pid file, [`Server::pid_file`].
+    pub fn with_pid_file(mut self) -> Self {
+        self.with_pid_file = true;
         self
     }
 

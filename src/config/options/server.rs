@@ -34,6 +34,8 @@ options! {
     public_endpoint: Option<String> = "", Maybe(Endpoint);
     /// Time that SIGTERM leaves to transfers in flight; what runs longer is cut. 0 = cut at once.
     drain_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
+    /// Time that a reload leaves to transfers of the process that was replaced; what runs longer is cut.
+    reload_timeout: Duration = "21600", Seconds { min: 0, max: DAY_S };
     /// Address of the operator's listener (/metrics, /healthcheck). Keep it where tenants cannot reach it.
     admin_bind_host: IpAddr = "127.0.0.1", Address;
     /// Port of the operator's listener. 0 = no such listener.

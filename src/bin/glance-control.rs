@@ -1,0 +1,7 @@
+//! `glance-control`: starts, ends and reloads the servers.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    glance::control::main()
+}

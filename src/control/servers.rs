@@ -1,0 +1,113 @@
+//! The servers there are.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::config::{Config, ConfigError, find_config_file, search_dirs};
+
+/// Where pid files are unless somebody says otherwise.
+const PID_FOLDER: &str = "/var/run/glance";
+
+/// One of Glance's servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    Api,
+    Registry,
+    Scrubber,
+}
+
+/// A server that was started, and what it complains of.
+pub(super) struct Started {
+    pub(super) child: Child,
+    complaints: File,
+}
+
+impl Server {
+    /// The program.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "glance-api",
+            Self::Registry => "glance-registry",
+            Self::Scrubber => "glance-scrubber",
+        }
+    }
+
+    /// Whether it can start a successor and hand over to it.
+    pub(super) fn hands_over(self) -> bool {
+        self == Self::Api
+    }
+
+    /// Its pid file, where nobody says otherwise.
+    pub(super) fn pid_file(self) -> PathBuf {
+        Path::new(PID_FOLDER).join(format!("{}.pid", self.name()))
+    }
+
+    /// The configuration it is to be started with.
+    pub(super) fn config(self, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        let home = std::env::home_dir();
+        find_config_file(self.name(), named, &search_dirs(home.as_deref()))
+    }
+
+    /// Why `all` does without it, if it does.
+    pub(super) fn is_needless(self, config: &Path) -> Result<Option<&'static str>, ConfigError> {
+        let (config, _) = Config::load(config)?;
+        Ok(match self {
+            Self::Registry => Some("glance-api has its registry embedded"),
+            Self::Scrubber if config.scrubber.scrub_in_api => Some("glance-api scrubs itself"),
+            Self::Api | Self::Scrubber => None,
+        })
+    }
+
+    /// Starts the program, which goes on when this process and its terminal are gone.
+    pub(super) fn start(self, config: &Path, pid_file: &Path) -> io::Result<Started> {
+        let complaints = unnamed_file()?;
+        let mut command = Command::new(self.program()?);
+        command
+            .arg(config)
+            .arg("--pid-file")
+            .arg(pid_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(complaints.try_clone()?)
+            .process_group(0);
+        if self == Self::Scrubber {
+            command.arg("--daemon");
+        }
+        let child = command.spawn()?;
+        Ok(Started { child, complaints })
+    }
+
+    /// The program beside this one, else the one in the path.
+    fn program(self) -> io::Result<PathBuf> {
+        let beside = std::env::current_exe()?.with_file_name(self.name());
+        if beside.is_file() {
+            return Ok(beside);
+        }
+        Ok(PathBuf::from(self.name()))
+    }
+}
+
+impl Started {
+    /// What it has said so far.
+    pub(super) fn complaints(&mut self) -> String {
+        let mut text = String::new();
+        let read = self.complaints.rewind();
+        // What cannot be read cannot be shown; the exit code says the rest.
+        let _ = read.and_then(|()| self.complaints.read_to_string(&mut text));
+        text
+    }
+}
+
+/// A pipe would be closed when this process ends, and the server fail when it complains.
+fn unnamed_file() -> io::Result<File> {
+    let name = format!("glance-control-{}", uuid::Uuid::new_v4());
+    let path = std::env::temp_dir().join(name);
+    let mut options = File::options();
+    let file = options.read(true).append(true).create_new(true).open(&path);
+    let file = file?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}

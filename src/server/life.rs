@@ -1,0 +1,205 @@
+//! A server from its first request to its last.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::balance::Balance;
+use super::build::App;
+use super::drain::{self, Signals, Told};
+use super::memory::Memory;
+use super::pid_file::PidFile;
+use super::reload::{self, Origin, ReloadError};
+use super::rules;
+use super::start_error::StartError;
+use super::supervisor::Supervisor;
+use crate::log;
+use crate::metrics;
+use crate::net::Phase;
+use crate::registry::RelayEnd;
+
+/// How often histograms are brought into shape, and freed memory is looked after.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What the main thread keeps while the workers serve.
+pub(super) struct Life {
+    pub(super) app: App,
+    pub(super) balance: Balance,
+    pub(super) workers: Vec<JoinHandle<()>>,
+    pub(super) signals: Signals,
+    pub(super) phase: watch::Sender<Phase>,
+    /// Ours too as long as we accept: a successor gets them.
+    pub(super) listeners: Vec<Socket>,
+    pub(super) origin: Origin,
+    pub(super) supervisor: Supervisor,
+    pub(super) pid_file: PidFile,
+    pub(super) before: Option<Before>,
+}
+
+/// The process that handed over to this one and has not ended yet.
+pub(super) struct Before {
+    pub(super) uploads: Vec<Uuid>,
+    pub(super) end: RelayEnd,
+}
+
+/// What is to be done next.
+enum Next {
+    Rules,
+    Reload,
+    End(&'static str),
+    /// The process before has ended.
+    Alone,
+}
+
+impl Life {
+    /// Serves until a signal or until a successor has taken over, then drains. Returned are
+    /// the parts of the node, to be closed, unless something was cut that still uses them.
+    ///
+    /// # Errors
+    /// When the registry cannot be opened again after a reload that failed.
+    pub(super) async fn live(mut self) -> Result<Option<App>, StartError> {
+        let all_ended = loop {
+            match self.next().await {
+                Next::Rules => rules::reload(&self.app.config.rules, &self.app.service),
+                Next::Alone => self.recover().await,
+                Next::End(signal) => break self.end(signal).await,
+                Next::Reload => {
+                    if self.reload().await? {
+                        break self.leave().await;
+                    }
+                }
+            }
+        };
+        if !all_ended {
+            return Ok(None);
+        }
+        for worker in self.workers.drain(..) {
+            // One that panicked has said so.
+            let _ = worker.join();
+        }
+        tracing::info!(target: log::STARTUP, "ended; nothing was cut");
+        Ok(Some(self.app))
+    }
+
+    async fn next(&mut self) -> Next {
+        let alone = ended(&mut self.before);
+        tokio::select! {
+            told = self.signals.told() => match told {
+                Told::End(signal) => Next::End(signal),
+                Told::Reload => Next::Reload,
+                Told::HangUp => match self.pid_file.names_us() {
+                    None => Next::Rules,
+                    Some(true) => Next::Reload,
+                    Some(false) => Next::End("SIGHUP, and the pid file is gone"),
+                },
+            },
+            () = alone => Next::Alone,
+            () = look_after() => Next::End("nothing"),
+        }
+    }
+
+    /// What the process before has not brought to an end, nobody will.
+    async fn recover(&mut self) {
+        self.before = None;
+        let in_flight = self.app.service.in_flight();
+        let recovered = self.app.service.recover(|upload| in_flight.has(upload));
+        match recovered.await {
+            Ok(recovered) => tracing::info!(
+                target: log::STARTUP,
+                interrupted_uploads = recovered.interrupted_uploads,
+                "the process before has ended"
+            ),
+            Err(error) => tracing::error!(?error, "what the process before left is not cleaned up"),
+        }
+    }
+
+    /// Whether a successor has taken over.
+    async fn reload(&mut self) -> Result<bool, StartError> {
+        tracing::info!(target: log::STARTUP, "reload: starting a successor");
+        self.supervisor.reloading();
+        let uploads = self.before.as_ref().map(|before| before.uploads.clone());
+        let handed_over = reload::hand_over(
+            &self.app,
+            &self.origin,
+            &self.listeners,
+            &self.phase,
+            uploads.unwrap_or_default(),
+        );
+        match handed_over.await {
+            Ok(pid) => {
+                self.supervisor.replaced_by(pid);
+                tracing::info!(target: log::STARTUP, successor = pid, "reload: handed over");
+                Ok(true)
+            }
+            Err(ReloadError::TakeBack(error)) => Err(error),
+            Err(error) => {
+                self.supervisor.ready();
+                tracing::error!("reload: this process serves on: {error}");
+                Ok(false)
+            }
+        }
+    }
+
+    /// A successor serves: gives what is in flight its time, or less when it is told to end.
+    async fn leave(&mut self) -> bool {
+        self.listeners.clear();
+        self.app.scrubber.end();
+        let limit = self.app.config.listen.reload_timeout;
+        let in_flight = self.app.service.in_flight();
+        let end = async {
+            let all_ended = drain::wait(&self.balance, in_flight, limit).await;
+            ended_or_none(&mut self.before).await;
+            all_ended
+        };
+        let signal = tokio::select! {
+            all_ended = end => return all_ended,
+            signal = self.signals.told_to_end() => signal,
+            () = look_after() => "nothing",
+        };
+        self.drain(signal).await
+    }
+
+    async fn end(&mut self, signal: &'static str) -> bool {
+        self.supervisor
+            .stopping(self.app.config.listen.drain_timeout);
+        self.drain(signal).await
+    }
+
+    /// Whether everything in flight came to its end.
+    async fn drain(&mut self, signal: &'static str) -> bool {
+        tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
+        self.app.health.begin_drain();
+        // As long as one is open, the kernel takes connections in.
+        self.listeners.clear();
+        self.phase.send_replace(Phase::Ending);
+        let limit = self.app.config.listen.drain_timeout;
+        drain::wait(&self.balance, self.app.service.in_flight(), limit).await
+    }
+}
+
+/// Returns when the process before has ended; never when there is none.
+async fn ended(before: &mut Option<Before>) {
+    match before {
+        // Its sender only ever goes away.
+        Some(before) => drop((&mut before.end).await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended_or_none(before: &mut Option<Before>) {
+    if before.is_some() {
+        ended(before).await;
+    }
+}
+
+async fn look_after() {
+    let mut memory = Memory::default();
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        metrics::upkeep();
+        memory.look_after();
+    }
+}

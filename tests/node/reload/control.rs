@@ -1,0 +1,137 @@
+//! The real `glance-control`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::LIMIT;
+use crate::support::eventually;
+use crate::support::http::Request;
+use crate::support::scrubber::Run;
+use crate::support::server::{GLANCE_API, Server, Setup};
+
+fn control(server: &Server, words: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-control"));
+    command
+        .args(words)
+        .current_dir(server.folder())
+        .stdin(Stdio::null());
+    command.output().expect("glance-control").into()
+}
+
+/// With the server's own files.
+fn with_files(server: &Server, words: &[&str]) -> Run {
+    let (config, pid_file) = (server.config_file(), server.pid_file());
+    let files = [
+        config.to_str().unwrap(),
+        "--pid-file",
+        pid_file.to_str().unwrap(),
+    ];
+    control(server, &[words, &files].concat())
+}
+
+fn prepared() -> Server {
+    let server = Setup::new().option("log_file", "api.log").prepare();
+    server.write_config();
+    server
+}
+
+#[test]
+fn a_server_from_start_to_stop() {
+    assert!(
+        Path::new(GLANCE_API).is_file(),
+        "it is beside glance-control"
+    );
+    let mut server = prepared();
+    let config = server.config_file().display().to_string();
+    with_files(&server, &["api", "status"])
+        .expect(3)
+        .says("No glance-api running");
+    with_files(&server, &["api", "stop"])
+        .expect(0)
+        .says("No glance-api running");
+    with_files(&server, &["api", "start"])
+        .expect(0)
+        .says(&format!("Starting glance-api with {config}\n"));
+    server.follow();
+    server.request(&Request::get("/v1/images")).expect(200);
+    let pid = server.pid();
+    let pid_file = server.pid_file().display().to_string();
+    with_files(&server, &["api", "start"])
+        .expect(0)
+        .says(&format!(
+            "glance-api appears to already be running: {pid_file}"
+        ));
+    with_files(&server, &["api", "status"])
+        .expect(0)
+        .says(&format!("glance-api is running  pid: {pid}"));
+    let id = server.create(&[]);
+
+    with_files(&server, &["api", "reload"])
+        .expect(0)
+        .says(&format!("Reloading glance-api  pid: {pid}  signal: 1"));
+    server.follow();
+    assert_eq!(server.status_of(&id), "queued");
+    server.await_retired(LIMIT);
+
+    let pid = server.pid();
+    with_files(&server, &["api", "restart"])
+        .expect(0)
+        .says(&format!("Stopping glance-api  pid: {pid}  signal: 15\n"))
+        .says("Starting glance-api with");
+    server.follow();
+    assert_eq!(server.status_of(&id), "queued");
+
+    let pid = server.pid();
+    with_files(&server, &["api", "shutdown"])
+        .expect(0)
+        .says(&format!("Stopping glance-api  pid: {pid}  signal: 1\n"));
+    assert!(!server.is_running() && !server.pid_file().exists());
+}
+
+#[test]
+fn a_stale_pid_file_is_in_nobodys_way() {
+    let mut server = prepared();
+    let stale = std::process::id();
+    std::fs::write(server.pid_file(), stale.to_string()).unwrap();
+    let pid_file = server.pid_file().display().to_string();
+    with_files(&server, &["api", "status"]).expect(1);
+    with_files(&server, &["api", "start"])
+        .expect(0)
+        .says(&format!("Removing stale pid file {pid_file}\n"));
+    eventually("it is the server's", || {
+        server.pid_in_file().filter(|pid| *pid != stale)
+    });
+    server.follow();
+    with_files(&server, &["api", "stop"]).expect(0);
+    assert!(!server.is_running());
+}
+
+#[test]
+fn a_server_that_does_not_start_says_why() {
+    let server = prepared();
+    std::fs::write(server.config_file(), "[DEFAULT]\nbind_port = x\n").unwrap();
+    with_files(&server, &["api", "start"])
+        .expect(1)
+        .says("glance-api did not start")
+        .says("bind_port");
+    with_files(&server, &["registry", "start"]).expect(1);
+    control(&server, &["all", "start", "--pid-file", "x"]).expect(64);
+    control(&server, &["teapot", "start"]).expect(64);
+}
+
+#[test]
+fn the_scrubbers_daemon_is_looked_after_too() {
+    let server = Setup::new().start();
+    let pid_file = server.folder().join("scrubber.pid");
+    let config = server.config_file().display().to_string();
+    let files = [config.as_str(), "--pid-file", pid_file.to_str().unwrap()];
+    let run = |command: &str| control(&server, &[&["scrubber", command][..], &files].concat());
+    run("start").expect(0).says("Starting glance-scrubber");
+    let pid = || std::fs::read_to_string(&pid_file).unwrap_or_default();
+    let first = pid();
+    run("reload").expect(0).says("signal: 1");
+    assert_ne!(pid(), first, "it was started anew");
+    run("status").expect(0);
+    run("stop").expect(0).says("signal: 15");
+    assert!(!pid_file.exists());
+}
