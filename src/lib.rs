@@ -22,6 +22,7 @@
 //! * [`registry`] - what is known of images: an index in memory, durable through sled
 //! * [`store`] - where image data are: a folder of files, Swift, S3, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
+//! * [`cache`] - images of other servers kept near: fetched once, served while they come
 //! * [`policy`] - what operators allow to whom: policy files, protection of properties
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
@@ -43,6 +44,10 @@
 //! `net/transport.rs` has the kernel send it, after `net/prefetch.rs` has read ahead what is
 //! not in memory.
 //!
+//! A download of an image that is elsewhere, with a cache: `cache/books.rs` finds the kept
+//! file or the fill, or begins one; `cache/fill.rs` writes it on a thread of its own, and
+//! `net/transport.rs` sends what is there of it (`transfer/growing.rs`).
+//!
 //! A copy: `service/named_source.rs` judges the URI that a client names and asks the store for its
 //! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits
 //! for its turn and then is an upload like any other, whose source is the store's answer.
@@ -56,6 +61,7 @@
 //! and `api/v1/plain.rs` answers with lines the record keeps.
 pub mod api;
 pub mod auth;
+pub mod cache;
 pub mod client;
 pub mod config;
 pub mod control;

@@ -89,7 +89,7 @@ impl Answered {
         } = self;
         let took = record.began.elapsed();
         if let Some(transfer) = transfer {
-            transfer.moved(sent_bytes);
+            transfer.moved_in_all(sent_bytes);
         }
         if record.log {
             Line {

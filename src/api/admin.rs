@@ -1,4 +1,4 @@
-//! The operator's door: metrics, health and the scrubber, on a listener that tenants cannot
+//! The operator's door: the status page, metrics, health and the scrubber, on a listener that tenants cannot
 //! reach.
 
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use super::exchange::Exchange;
 use super::frame::Door;
 use super::health::{NodeHealth, health_answer};
 use super::operator::{Command, Operator};
+use super::status;
 use crate::error::Result;
 use crate::metrics;
 use crate::service::Service;
@@ -24,7 +25,7 @@ const EXPOSITION: HeaderValue =
 /// What there is to say when the service is gone.
 const ENDING: &str = "ENDING";
 
-/// `/metrics` and `/healthcheck` for everybody who reaches it, commands for operators.
+/// `/status`, `/metrics` and `/healthcheck` for everybody who reaches it, commands for operators.
 pub struct AdminDoor {
     service: Weak<Service>,
     health: Arc<NodeHealth>,
@@ -57,8 +58,24 @@ impl AdminDoor {
             }
             metrics::image_bytes(census.usage.kept_bytes, census.usage.leaving_bytes);
         }
+        self.cache_metrics();
         metrics::process();
         Answer::of(StatusCode::OK, EXPOSITION, metrics::render())
+    }
+
+    fn cache_metrics(&self) {
+        let service = self.service.upgrade();
+        let Some(cache) = service.as_ref().and_then(|service| service.cache()) else {
+            return;
+        };
+        let (counted, images) = cache.counted();
+        metrics::cache_holds(
+            counted.kept_bytes,
+            counted.filling_bytes,
+            counted.leaving_bytes,
+            cache.options().max_bytes,
+        );
+        metrics::cache_images(images, cache.queue().images().len());
     }
 
     async fn command(&self, command: Command<'_>, exchange: &Exchange) -> Result<Answer> {
@@ -88,9 +105,10 @@ impl Door for AdminDoor {
             return ("admin", self.command(command, &exchange).await);
         }
         let answer = match path {
-            "/metrics" | "/healthcheck" if !is_read => {
+            "/status" | "/metrics" | "/healthcheck" if !is_read => {
                 method_not_allowed("GET, HEAD", exchange.form)
             }
+            "/status" => status::page(self.service.upgrade().as_deref()),
             "/metrics" => self.metrics().await,
             "/healthcheck" => self.healthcheck().await,
             _ => status_page(StatusCode::NOT_FOUND, "", exchange.form),

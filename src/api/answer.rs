@@ -55,6 +55,12 @@ impl Answer {
         self
     }
 
+    /// Adds a header.
+    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     /// Ends the connection with this answer.
     pub fn closing(mut self) -> Self {
         self.close = true;

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::errors::{self, Form};
 use super::exchange::{Exchange, RequestId};
 use crate::error::{Error, Kind, Result};
-use crate::metrics;
+use crate::metrics::{self, Transfer};
 use crate::net::{
     Completion, Connection, Handler, PlainHandler, PlainRequest, ResponseBody, Violation,
 };
@@ -158,8 +158,10 @@ impl<D: Door> Handler for Frame<D> {
         }
         add_common_headers(&mut answer, &record);
         let transfer = answer.transfer.take();
+        let progress = transfer.as_ref().map(Transfer::progress);
         let record = record.answered(route, answer.status);
         answer.into_response(&connection).map(|body| {
+            let body = body.counted_by(progress);
             body.on_completion(Completion::new(move |sent_bytes, complete| {
                 record.finish(transfer, sent_bytes, complete);
             }))

@@ -14,6 +14,7 @@ mod exchange;
 mod frame;
 mod health;
 mod operator;
+mod status;
 mod v1;
 
 pub use admin::AdminDoor;

@@ -24,6 +24,7 @@
 
 pub mod cli;
 
+mod cached;
 mod connection;
 mod connector;
 mod download;

@@ -168,10 +168,6 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
             ),
         );
     }
-    for part in config.paste.idle_parts() {
-        let message = format!("there is no image cache in this release: {part} does nothing");
-        warn("paste_deploy", "flavor", message);
-    }
     if config
         .identity
         .trusted_proxies

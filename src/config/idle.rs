@@ -16,7 +16,7 @@ const NO_EFFECT: &str = "\
     default_publisher_id delayed_delete_scrub digest_algorithm \
     disabled_notifications enable_v1_registry enable_v2_api enable_v2_registry enable_v3_api \
     enabled_import_methods eventlet_executor_pool_size executor_thread_pool_size \
-    fatal_deprecations hashing_algorithm image_cache_dir image_cache_driver image_cache_max_size \
+    fatal_deprecations hashing_algorithm image_cache_driver \
     image_cache_sqlite_db image_cache_stall_time image_location_quota image_tag_quota \
     instance_format instance_uuid_format location_strategy lock_path log_rotate_interval \
     log_rotate_interval_type log_rotation_type logging_context_format_string \

@@ -37,10 +37,10 @@ pub use args::ServerArgs;
 pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
 pub use find::{find_config_file, search_dirs};
 pub use options::{
-    Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig, IdentityMode,
-    ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig, ProtectionRules,
-    RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config, ScrubberConfig, StoreConfig,
-    StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
+    CacheConfig, Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
+    IdentityMode, ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig,
+    ProtectionRules, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config,
+    ScrubberConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
 };
 pub use scrubber_args::ScrubberArgs;
 pub use secret::Secret;

@@ -3,11 +3,12 @@
 use tracing::metadata::LevelFilter;
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::clock::Clock;
+use super::recent;
 use super::record::{Fields, Record};
 use super::routes::Routes;
 
@@ -72,14 +73,18 @@ where
             }
         }
         let metadata = event.metadata();
+        let (time, line) = (self.clock.now(), fields.into_line(&of_spans));
+        if *metadata.level() == Level::ERROR {
+            recent::note(time.strftime("%Y-%m-%d %H:%M:%S").to_string(), &line);
+        }
         self.routes.log(&Record {
-            time: self.clock.now(),
+            time,
             level: *metadata.level(),
             target: metadata.target(),
             file: metadata.file().unwrap_or("-"),
             line: metadata.line().unwrap_or(0),
             function,
-            message: &fields.into_line(&of_spans),
+            message: &line,
         });
     }
 }

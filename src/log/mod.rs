@@ -21,6 +21,7 @@ mod output;
 mod pyargs;
 mod pylogging;
 mod queue;
+mod recent;
 mod record;
 mod routes;
 mod settings;
@@ -43,6 +44,7 @@ use settings::{HandlerPlan, Plan};
 
 pub use error::LogError;
 pub use output::Destination;
+pub use recent::{RecentError, recent_errors};
 pub use settings::{ACCESS, LogSettings, STARTUP};
 
 /// Keeps the log going. Dropped at the end of the process, it waits until what was logged is written, for a few

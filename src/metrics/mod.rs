@@ -3,169 +3,39 @@
 //! Labels come from closed sets only: routes, methods, status classes, stores, workers. An image, a
 //! tenant or a path as a label would let clients fill the memory (one series each).
 
+mod cache;
 mod handles;
 mod names;
 mod process;
+mod table;
+mod transfers;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{
-    Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::names::{
     BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGE_BYTES, IMAGES,
-    INTEGRITY_FAILURES, IO_BACKEND, LAST_SCRUB, QUOTA_REJECTIONS, REQUEST_DURATION, REQUESTS,
-    REQUESTS_IN_FLIGHT, SCRUBBED, STORE_DURATION, TOKEN_CHECKS, TOKEN_VALIDATION, TRANSFER_BYTES,
-    TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+    INTEGRITY_FAILURES, IO_BACKEND, LAST_SCRUB, QUOTA_REJECTIONS, SCRUBBED, STORE_DURATION,
+    TOKEN_VALIDATION, TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
+use self::table::{Metric, Shape, TABLE};
 use crate::error::Kind;
 
-/// What a metric is.
-enum Shape {
-    Counter,
-    Gauge,
-    /// With upper bounds of buckets.
-    Histogram(&'static [f64]),
+pub use self::cache::{
+    CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
+    cache_holds, cache_images, fill_begins, fill_ended,
+};
+pub use self::transfers::{Direction, Progress, Throughput, TransferView, throughput, transfers};
+
+/// All of them.
+fn table() -> impl Iterator<Item = &'static Metric> {
+    TABLE.iter().chain(cache::TABLE)
 }
-
-struct Metric {
-    name: &'static str,
-    shape: Shape,
-    unit: Unit,
-    help: &'static str,
-}
-
-/// From a list answered out of memory to a download that takes minutes.
-const REQUEST_SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 30.0, 60.0, 300.0,
-];
-
-const TABLE: &[Metric] = &[
-    Metric {
-        name: REQUESTS,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Requests answered, by route, method and status class.",
-    },
-    Metric {
-        name: REQUEST_DURATION,
-        shape: Shape::Histogram(REQUEST_SECONDS),
-        unit: Unit::Seconds,
-        help: "Time from a request's head to the last byte of its answer.",
-    },
-    Metric {
-        name: REQUESTS_IN_FLIGHT,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "Requests being answered.",
-    },
-    Metric {
-        name: CONNECTIONS,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "Open connections of clients, by worker.",
-    },
-    Metric {
-        name: TRANSFER_BYTES,
-        shape: Shape::Counter,
-        unit: Unit::Bytes,
-        help: "Bytes of image data moved, by direction, store and source.",
-    },
-    Metric {
-        name: TRANSFERS_IN_FLIGHT,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "Image data transfers under way, by direction.",
-    },
-    Metric {
-        name: FIRST_BYTE,
-        shape: Shape::Histogram(REQUEST_SECONDS),
-        unit: Unit::Seconds,
-        help: "Time until a download's data are at hand.",
-    },
-    Metric {
-        name: STORE_DURATION,
-        shape: Shape::Histogram(REQUEST_SECONDS),
-        unit: Unit::Seconds,
-        help: "Time of a store's operations, by store, operation and result.",
-    },
-    Metric {
-        name: UPLOAD_FAILURES,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Uploads that did not make their image active, by reason.",
-    },
-    Metric {
-        name: CHECKSUM_MISMATCH,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Data whose MD5 was not the stated one.",
-    },
-    Metric {
-        name: INTEGRITY_FAILURES,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Downloads that were broken off because the store's data had another MD5 than the record.",
-    },
-    Metric {
-        name: QUOTA_REJECTIONS,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Requests refused for a size or a quota.",
-    },
-    Metric {
-        name: TOKEN_CHECKS,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Tokens that came with requests, by what became of them.",
-    },
-    Metric {
-        name: TOKEN_VALIDATION,
-        shape: Shape::Histogram(REQUEST_SECONDS),
-        unit: Unit::Seconds,
-        help: "Time of the identity service to say what a token is, by result.",
-    },
-    Metric {
-        name: IMAGES,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "Images in the registry, by status.",
-    },
-    Metric {
-        name: IMAGE_BYTES,
-        shape: Shape::Gauge,
-        unit: Unit::Bytes,
-        help: "Bytes that count against the quotas of owners: kept, uploads under way included, and leaving.",
-    },
-    Metric {
-        name: SCRUBBED,
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Images that waited for the scrubber, by whether their data were removed or have to be tried again.",
-    },
-    Metric {
-        name: LAST_SCRUB,
-        shape: Shape::Gauge,
-        unit: Unit::Seconds,
-        help: "When the scrubber's last round ended, since the epoch.",
-    },
-    Metric {
-        name: IO_BACKEND,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "1 for the I/O engine that runs.",
-    },
-    Metric {
-        name: BUILD_INFO,
-        shape: Shape::Gauge,
-        unit: Unit::Count,
-        help: "1, with the version as label.",
-    },
-];
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -176,7 +46,7 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 /// When a recorder is there already.
 pub fn install() -> Result<(), BuildError> {
     let mut builder = PrometheusBuilder::new();
-    for metric in TABLE {
+    for metric in table() {
         if let Shape::Histogram(buckets) = metric.shape {
             let matcher = Matcher::Full(metric.name.to_owned());
             builder = builder.set_buckets_for_metric(matcher, buckets)?;
@@ -188,7 +58,7 @@ pub fn install() -> Result<(), BuildError> {
         shape,
         unit,
         help,
-    } in TABLE
+    } in table()
     {
         match shape {
             Shape::Counter => describe_counter!(*name, *unit, *help),
@@ -212,6 +82,7 @@ pub fn render() -> String {
 
 /// What has to be done every few seconds, or histograms grow while nobody scrapes.
 pub fn upkeep() {
+    transfers::sample();
     if let Some(handle) = HANDLE.get() {
         handle.run_upkeep();
     }
@@ -269,42 +140,59 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Which way image data move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From a client.
-    Upload,
-    /// To a client.
-    Download,
-}
-
-impl Direction {
-    fn as_str(self) -> &'static str {
-        match self {
-            Direction::Upload => "upload",
-            Direction::Download => "download",
-        }
-    }
-}
-
 /// A transfer of image data under way; dropped when it ends.
 pub struct Transfer {
     direction: Direction,
     store: &'static str,
+    source: &'static str,
+    progress: Arc<Progress>,
 }
 
 /// A transfer begins.
-pub fn transfer_begins(direction: Direction, store: &'static str) -> Transfer {
+pub fn transfer_begins(
+    direction: Direction,
+    store: &'static str,
+    image: String,
+    total_bytes: Option<u64>,
+) -> Transfer {
     gauge!(TRANSFERS_IN_FLIGHT, "direction" => direction.as_str()).increment(1.0);
-    Transfer { direction, store }
+    Transfer {
+        direction,
+        store,
+        source: "store",
+        progress: Progress::begin(direction, store, image, total_bytes),
+    }
 }
 
 impl Transfer {
+    /// The same, out of the cache.
+    pub fn from_cache(mut self) -> Self {
+        self.source = "cache";
+        self
+    }
+
+    /// Where its bytes are counted as they move.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// All bytes have moved that will. Those that were not counted as they did are now.
+    pub fn moved_in_all(&self, bytes: u64) {
+        let counted = self.progress.moved_bytes();
+        self.progress.add(bytes.saturating_sub(counted));
+        self.count(bytes);
+    }
+
     /// Bytes that have moved.
     pub fn moved(&self, bytes: u64) {
+        self.progress.add(bytes);
+        self.count(bytes);
+    }
+
+    fn count(&self, bytes: u64) {
         counter!(
             TRANSFER_BYTES,
-            "direction" => self.direction.as_str(), "store" => self.store, "source" => "store"
+            "direction" => self.direction.as_str(), "store" => self.store, "source" => self.source
         )
         .increment(bytes);
     }
@@ -312,6 +200,7 @@ impl Transfer {
 
 impl Drop for Transfer {
     fn drop(&mut self) {
+        self.progress.end();
         gauge!(TRANSFERS_IN_FLIGHT, "direction" => self.direction.as_str()).decrement(1.0);
     }
 }
@@ -429,7 +318,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions() {
-        for metric in TABLE {
+        for metric in table() {
             assert!(metric.name.starts_with("glance_"), "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
             let suffix = metric.name.rsplit('_').next().unwrap_or_default();

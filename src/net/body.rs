@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::completion::Completion;
 use super::segment::{Outbox, Piece, Road};
+use crate::metrics::Progress;
 use crate::transfer::{Payload, Relay};
 
 /// The body of an answer, in the form the connection sends best.
@@ -17,6 +19,7 @@ pub struct ResponseBody {
     payload: Payload,
     outbox: Rc<Outbox>,
     completion: Option<Completion>,
+    progress: Option<Arc<Progress>>,
     /// Bytes in memory that were handed over.
     handed_bytes: u64,
     len: u64,
@@ -29,6 +32,7 @@ impl ResponseBody {
             payload,
             outbox,
             completion: None,
+            progress: None,
             handed_bytes: 0,
             len,
         }
@@ -37,6 +41,12 @@ impl ResponseBody {
     /// Asks to be told when the body is done with, sent or not.
     pub fn on_completion(mut self, completion: Completion) -> Self {
         self.completion = Some(completion);
+        self
+    }
+
+    /// Asks for bytes to be counted as they leave; those in memory are not.
+    pub fn counted_by(mut self, progress: Option<Arc<Progress>>) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -58,9 +68,11 @@ impl ResponseBody {
                 return Some(Piece::Memory(bytes));
             }
             Payload::File(slice) => Road::File(slice),
+            Payload::Growing(slice) => Road::Growing(RefCell::new(slice)),
             Payload::Remote(remote) => Road::Relay(RefCell::new(Relay::new(*remote))),
         };
-        Some(self.outbox.push(road, self.completion.take()))
+        let (completion, progress) = (self.completion.take(), self.progress.take());
+        Some(self.outbox.push(road, completion, progress))
     }
 }
 

@@ -14,11 +14,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
 use super::completion::Completion;
-use crate::transfer::{FileSlice, Relay};
+use crate::metrics::Progress;
+use crate::transfer::{FileSlice, GrowingSlice, Relay};
 
 /// The most that one step moves: long enough to be worth its system call, short enough to
 /// be fair to other connections.
@@ -36,6 +38,8 @@ pub(super) fn is_placeholder(slice: &[u8]) -> bool {
 pub(super) enum Road {
     /// In a file.
     File(FileSlice),
+    /// In a file that is being written.
+    Growing(RefCell<GrowingSlice>),
     /// With another server.
     Relay(RefCell<Relay>),
 }
@@ -48,12 +52,15 @@ pub(super) struct Segment {
     moved: Cell<u64>,
     /// Bytes hyper took off the piece.
     taken: Cell<u64>,
+    /// Told of bytes as they move.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Segment {
-    fn new(road: Road) -> Self {
+    fn new(road: Road, progress: Option<Arc<Progress>>) -> Self {
         let len = match &road {
             Road::File(slice) => slice.len,
+            Road::Growing(slice) => slice.borrow().len(),
             Road::Relay(relay) => relay.borrow().left(),
         };
         Self {
@@ -61,6 +68,7 @@ impl Segment {
             len,
             moved: Cell::new(0),
             taken: Cell::new(0),
+            progress,
         }
     }
 
@@ -82,6 +90,9 @@ impl Segment {
     /// Counts bytes that the transport moved.
     pub(super) fn moved(&self, bytes: u64) {
         self.moved.set(self.moved.get() + bytes);
+        if let Some(progress) = &self.progress {
+            progress.add(bytes);
+        }
     }
 }
 
@@ -96,8 +107,13 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Puts bytes at the end; the piece is for hyper.
-    pub(super) fn push(self: &Rc<Self>, road: Road, completion: Option<Completion>) -> Piece {
-        let segment = Rc::new(Segment::new(road));
+    pub(super) fn push(
+        self: &Rc<Self>,
+        road: Road,
+        completion: Option<Completion>,
+        progress: Option<Arc<Progress>>,
+    ) -> Piece {
+        let segment = Rc::new(Segment::new(road, progress));
         self.segments.borrow_mut().push_back(Rc::clone(&segment));
         Piece::Elsewhere(Elsewhere {
             segment,
@@ -197,8 +213,6 @@ impl Buf for Piece {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn piece(len: u64) -> (Rc<Outbox>, Piece) {
@@ -208,7 +222,7 @@ mod tests {
             offset: 10,
             len,
         };
-        let piece = outbox.push(Road::File(slice), None);
+        let piece = outbox.push(Road::File(slice), None, None);
         (outbox, piece)
     }
 

@@ -22,7 +22,7 @@ use super::head_guard::HeadGuard;
 use super::prefetch::Prefetch;
 use super::segment::{Road, Segment, is_placeholder};
 use super::shared::Shared;
-use crate::transfer::{Blocking, FileSlice, Relay};
+use crate::transfer::{Blocking, FileSlice, GrowingSlice, Relay};
 
 /// Bytes sent before other connections of the worker get their turn: .1 ms on one core.
 const TURN_BYTES: usize = 512 * 1024;
@@ -189,6 +189,10 @@ impl Transport {
                 let most = most.min(TURN_BYTES - self.turn_bytes);
                 ready!(self.send_file(cx, slice, segment.moved_bytes(), most))?
             }
+            Road::Growing(slice) => {
+                let moved = segment.moved_bytes();
+                ready!(self.send_growing(cx, &mut slice.borrow_mut(), moved, most))?
+            }
             Road::Relay(relay) => ready!(self.send_relayed(cx, &mut relay.borrow_mut(), most))?,
         };
         segment.moved(sent as u64);
@@ -214,6 +218,37 @@ impl Transport {
             let sent = send_file(out, file, position, wanted)?;
             Ok((sent, false))
         })
+    }
+
+    /// Sends what is there of a file that is being written.
+    fn send_growing(
+        &mut self,
+        cx: &mut Context<'_>,
+        slice: &mut GrowingSlice,
+        moved: u64,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        match slice.poll_there(cx, moved) {
+            Poll::Pending => {
+                // What was sent before belongs to a turn that is over.
+                self.turn_bytes = 0;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(there)) => {
+                let left = usize::try_from(there.len - moved).unwrap_or(usize::MAX);
+                let most = most.min(left).min(TURN_BYTES - self.turn_bytes);
+                self.send_file(cx, there, moved, most)
+            }
+            Poll::Ready(Err(error)) => {
+                // Only breaking off tells a client that what it has is not the whole.
+                tracing::error!(
+                    ?error,
+                    moved,
+                    "an image on its way into the cache broke off"
+                );
+                Poll::Ready(Err(io::Error::other(error)))
+            }
+        }
     }
 
     fn send_relayed(

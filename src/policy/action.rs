@@ -19,11 +19,12 @@ pub enum Action {
     AddMember,
     ModifyMember,
     DeleteMember,
+    ManageImageCache,
 }
 
 impl Action {
     /// Every action, each at its own number.
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 15] = [
         Action::GetImages,
         Action::GetImage,
         Action::DownloadImage,
@@ -38,6 +39,7 @@ impl Action {
         Action::AddMember,
         Action::ModifyMember,
         Action::DeleteMember,
+        Action::ManageImageCache,
     ];
 
     /// The name of its rule in policy files.
@@ -57,6 +59,7 @@ impl Action {
             Action::AddMember => "add_member",
             Action::ModifyMember => "modify_member",
             Action::DeleteMember => "delete_member",
+            Action::ManageImageCache => "manage_image_cache",
         }
     }
 
@@ -64,7 +67,7 @@ impl Action {
     /// `admin_role` and `context_is_admin` and not by the word `admin`.
     pub(super) fn default_rule(self) -> Check {
         match self {
-            Action::PublicizeImage => Check::is_admin(),
+            Action::PublicizeImage | Action::ManageImageCache => Check::is_admin(),
             _ => Check::Always,
         }
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::api::NodeHealth;
 use crate::auth::Authenticator;
+use crate::cache::Filler;
 use crate::config::{self, Config};
 use crate::image::FormatRules;
 use crate::registry::{HandedOver, Registry, SledOptions, SledRegistry};
@@ -18,6 +19,7 @@ use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
 use crate::{log, metrics};
 
+use super::cache::{self, FillThread};
 use super::identity::authenticator;
 use super::inherited::Predecessor;
 use super::start_error::StartError;
@@ -47,6 +49,7 @@ pub struct App {
     pub(super) registry: Arc<HandedOver>,
     blocking: BlockingThreads,
     threads: [JoinHandle<()>; 2],
+    fills: Option<FillThread>,
 }
 
 impl App {
@@ -61,8 +64,12 @@ impl App {
             service,
             scrubber,
             threads,
+            fills,
             ..
         } = self;
+        if let Some(fills) = fills {
+            fills.end();
+        }
         service.housekeeper().end();
         scrubber.end();
         for thread in threads {
@@ -90,13 +97,16 @@ pub(super) fn build(
         registry,
         orders,
         blocking,
-    } = open_parts(&config, io_backend, predecessor)?;
+        filler,
+    } = open_parts(&config, io_backend, Caching::AsConfigured, predecessor)?;
     service.set_rules(rules);
     let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
     let (scrubber, wakeups) = Scrubber::new();
     let every = config.scrubber.scrub_in_api;
     let every = every.then_some(config.scrubber.wakeup_time);
     let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
+    let fills =
+        filler.map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend));
     Ok(App {
         workers: or_cores(config.listen.workers),
         authenticator,
@@ -108,6 +118,7 @@ pub(super) fn build(
         blocking,
         scrubber,
         threads: [housekeeper, scrubbing],
+        fills: fills.transpose()?,
     })
 }
 
@@ -119,19 +130,29 @@ pub(super) struct Parts {
     pub(super) orders: Orders,
     /// What files are read, written and removed by.
     pub(super) blocking: BlockingThreads,
+    /// For a thread; without it nothing is cached.
+    pub(super) filler: Option<Filler>,
+}
+
+/// Whether a program uses the image cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caching {
+    AsConfigured,
+    Off,
 }
 
 /// The registry comes last, so that a predecessor is without it for as short a time as can be.
 pub(super) fn open_parts(
     config: &Config,
     io_backend: IoBackend,
+    caching: Caching,
     predecessor: Option<&mut Predecessor>,
 ) -> Result<Parts, StartError> {
     let blocking = BlockingThreads::start(config.data.blocking_threads);
     let blocking = blocking.map_err(StartError::Threads)?;
     let hashes = start_hashes(config)?;
     let disk = Disk::new(io_backend, blocking.handle());
-    let stores = open_stores(config, disk, &hashes)?;
+    let stores = open_stores(config, disk.clone(), &hashes)?;
     let (housekeeper, orders) = Housekeeper::new();
     let under_way = match predecessor {
         Some(predecessor) => {
@@ -140,21 +161,28 @@ pub(super) fn open_parts(
         }
         None => HashSet::new(),
     };
+    let opened = match caching {
+        Caching::AsConfigured => cache::open(config, &stores, &hashes, &disk)?,
+        Caching::Off => None,
+    };
+    let (cache, filler) = opened.unzip();
     let registry = Arc::new(HandedOver::new(open_registry(config)?));
-    let service = Arc::new(Service::new(
+    let service = Service::new(
         Arc::clone(&registry) as Arc<dyn Registry>,
         stores,
         hashes,
         BlockPool::new(MOST_IDLE_BLOCKS),
         limits(config),
         housekeeper,
-    ));
+    );
+    let service = Arc::new(service.with_cache(cache));
     recover(&service, &under_way)?;
     Ok(Parts {
         service,
         registry,
         orders,
         blocking,
+        filler,
     })
 }
 

@@ -8,6 +8,7 @@ mod acceptor;
 mod admin;
 mod balance;
 mod build;
+mod cache;
 mod drain;
 mod identity;
 mod inherited;

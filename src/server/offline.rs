@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::build::{Parts, open_parts};
+use super::build::{Caching, Parts, open_parts};
 use super::start_error::StartError;
 use crate::api::ScrubReport;
 use crate::config::Config;
@@ -27,7 +27,7 @@ impl Offline {
     pub(super) fn open(config: &Config) -> std::result::Result<Self, StartError> {
         let Parts {
             service, blocking, ..
-        } = open_parts(config, IoBackend::Threads, None)?;
+        } = open_parts(config, IoBackend::Threads, Caching::Off, None)?;
         Ok(Self {
             service,
             _blocking: blocking,

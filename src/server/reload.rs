@@ -91,6 +91,7 @@ pub(super) async fn hand_over(
         Err(error) => return Err(successor.give_up(error.into())),
     }
     phase.send_replace(Phase::Holding);
+    retire_cache(app, true);
     app.registry.let_go().await;
     let mut uploads = app.service.in_flight().ids();
     uploads.extend(earlier_uploads);
@@ -101,6 +102,7 @@ pub(super) async fn hand_over(
             let again = open_registry(&app.config);
             app.registry
                 .take_back(again.map_err(|error| StartError::TakeBack(error.into()))?);
+            retire_cache(app, false);
             phase.send_replace(Phase::Serving);
             return Err(error);
         }
@@ -109,6 +111,13 @@ pub(super) async fn hand_over(
     app.registry.ask_next(successor.socket)?;
     phase.send_replace(Phase::HandedOver);
     Ok(pid)
+}
+
+/// Two processes must not both keep house in one folder.
+fn retire_cache(app: &App, is_retired: bool) {
+    if let Some(cache) = app.service.cache() {
+        cache.retire(is_retired);
+    }
 }
 
 impl Successor {

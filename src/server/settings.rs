@@ -31,6 +31,7 @@ pub(super) fn v1(config: &Config) -> V1Settings {
         },
         public_endpoint: config.listen.public_endpoint.clone(),
         disable_by_file: config.healthcheck.disable_by_file_path.clone(),
+        manages_cache: config.paste.manages_cache(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::rules::RulesError;
+use crate::cache::CacheError;
 use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
 use crate::keystone::KeystoneError;
@@ -31,6 +32,8 @@ pub enum StartError {
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
     NoUring(#[from] NoUring),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     #[error("[keystone_authtoken] auth_url: {0}")]
     Keystone(#[source] KeystoneError),
     #[error("[keystone_authtoken] cafile: {0}")]

@@ -101,7 +101,9 @@ impl Source for CopySource {
                 self.payload = Payload::Empty;
                 Ok(Some(bytes))
             }
-            Payload::File(_) => Err(Error::internal("files of this node are no source")),
+            Payload::File(_) | Payload::Growing(_) => {
+                Err(Error::internal("files of this node are no source"))
+            }
             Payload::Remote(remote) => {
                 let began = Instant::now();
                 let bytes = remote.next().await?;

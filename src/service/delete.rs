@@ -23,6 +23,9 @@ impl Service {
                 Err(error) if error.kind() == Kind::Stale => {}
                 Err(error) => return Err(error),
                 Ok(record) => {
+                    if let Some(cache) = &self.cache {
+                        cache.forget(id);
+                    }
                     self.remove_remains(&record.image);
                     return Ok(());
                 }

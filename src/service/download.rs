@@ -1,8 +1,9 @@
 //! One image's data.
 
 use super::{Service, forbidden};
+use crate::cache::Source;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, ImageData, Status};
+use crate::image::{Checksum, Image, ImageData, ImageId, Status};
 use crate::metrics::{self, Direction, Transfer};
 use crate::registry::Record;
 use crate::store::Wanted;
@@ -50,6 +51,19 @@ impl Service {
             object_bytes: data.size_bytes,
         };
         let store = self.stores.of(&data.location)?;
+        let transfer = || {
+            let image = record.image.id.to_string();
+            metrics::transfer_begins(Direction::Download, store.name(), image, Some(len))
+        };
+        if let Some(cache) = self.cache.as_ref().filter(|_| !store.is_local())
+            && let source = cache_source(record.image.id, data)
+            && let Some(payload) = cache.open_image(&source, offset, len).await?
+        {
+            return Ok(Download {
+                payload,
+                transfer: Some(transfer().from_cache()),
+            });
+        }
         let payload = match store.open(&data.location, wanted).await? {
             // A file is in this node's own hands; what crosses a network is checked on its
             // way, if all of it does.
@@ -58,10 +72,9 @@ impl Service {
             }
             payload => payload,
         };
-        let transfer = metrics::transfer_begins(Direction::Download, store.name());
         Ok(Download {
             payload,
-            transfer: Some(transfer),
+            transfer: Some(transfer()),
         })
     }
 
@@ -75,5 +88,16 @@ impl Service {
             }
             _ => remote,
         }
+    }
+}
+
+/// What the cache has to know to fetch an image.
+pub(super) fn cache_source(image: ImageId, data: &ImageData) -> Source {
+    let digest = data.checksum.as_ref().and_then(Checksum::digest);
+    Source {
+        image,
+        location: data.location.clone(),
+        size_bytes: data.size_bytes,
+        digest,
     }
 }

@@ -4,6 +4,7 @@
 //! the same verbs and gets the same answers.
 
 mod apply;
+mod cached;
 mod cleanup;
 mod copy;
 mod create;
@@ -16,6 +17,7 @@ mod members;
 mod named_source;
 mod parcels;
 mod permission;
+mod prefetcher;
 mod room;
 mod scrub;
 mod scrubber;
@@ -29,6 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
     Caller, Deed, FormatRules, Image, ImageId, OwnerLimits, Refusal, SourceRules, Timestamp, may,
@@ -46,6 +49,7 @@ pub use download::Download;
 pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
 pub use list::ListRequest;
+pub use prefetcher::prefetch;
 pub use scrub::Scrubbed;
 pub use scrubber::{Scrubber, ScrubberError, Wakeups};
 pub use upload::{Data, Source};
@@ -101,6 +105,7 @@ pub struct Service {
     in_flight: InFlight,
     copies: Semaphore,
     housekeeper: Housekeeper,
+    cache: Option<Cache>,
 }
 
 impl Service {
@@ -123,7 +128,19 @@ impl Service {
             rules: ArcSwap::default(),
             in_flight: InFlight::default(),
             housekeeper,
+            cache: None,
         }
+    }
+
+    /// With images of other servers kept near.
+    pub fn with_cache(mut self, cache: Option<Cache>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The images that are kept near.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     /// What an operator allows.

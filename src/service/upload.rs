@@ -200,7 +200,12 @@ impl Service {
         writer: &mut dyn Writer,
         mut source: impl Source,
     ) -> Result<Received> {
-        let transfer = metrics::transfer_begins(Direction::Upload, begun.store.name());
+        let transfer = metrics::transfer_begins(
+            Direction::Upload,
+            begun.store.name(),
+            begun.image.to_string(),
+            Some(begun.stated_bytes).filter(|stated| *stated > 0),
+        );
         let cap = self.limits.image_size_cap_bytes;
         let mut hash = self
             .hashes

@@ -54,6 +54,16 @@ pub trait Store: Send + Sync {
         &[]
     }
 
+    /// Whether its objects are in this node's own hands: then a cache has nothing to add.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether it sends any part of an object as readily as the whole.
+    fn serves_ranges(&self) -> bool {
+        true
+    }
+
     /// The wanted bytes of an object.
     ///
     /// # Errors

@@ -48,6 +48,14 @@ impl Store for Observed {
         self.store.source_schemes()
     }
 
+    fn is_local(&self) -> bool {
+        self.store.is_local()
+    }
+
+    fn serves_ranges(&self) -> bool {
+        self.store.serves_ranges()
+    }
+
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
         self.measure("open", self.store.open(location, wanted))
             .await

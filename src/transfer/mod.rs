@@ -2,7 +2,10 @@
 
 mod block;
 mod blocking;
+mod directory;
 pub mod disk;
+mod extents;
+mod growing;
 pub mod md5;
 mod pace;
 pub mod page_cache;
@@ -10,10 +13,14 @@ mod payload;
 mod pipe;
 mod relay;
 mod remote;
+mod slice;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
 pub use blocking::{Blocking, BlockingThreads};
+pub use directory::{Directory, free_bytes, take_room};
+pub use growing::{Growing, GrowingSlice};
 pub use pace::{Pace, RATE_WINDOW};
-pub use payload::{FileSlice, Payload};
+pub use payload::Payload;
 pub use relay::Relay;
 pub use remote::{Arrived, DEFAULT_STALL, Frames, Origin, Part, Remote, SocketPart};
+pub use slice::FileSlice;

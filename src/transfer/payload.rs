@@ -1,11 +1,10 @@
 //! The one body type, in whatever form the bytes are at hand.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::Remote;
+use super::growing::GrowingSlice;
+use super::remote::Remote;
+use super::slice::FileSlice;
 
 /// Bytes that are to be sent: what they are, not only what they yield, so that the road
 /// below can be the shortest for each. A file stays a file until a socket asks.
@@ -18,19 +17,10 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of an open file.
     File(FileSlice),
+    /// A part of a file that is being written.
+    Growing(GrowingSlice),
     /// Bytes that come from another server.
     Remote(Box<Remote>),
-}
-
-/// A part of an open file.
-#[derive(Debug, Clone)]
-pub struct FileSlice {
-    /// The file.
-    pub file: Arc<File>,
-    /// Where the part begins, in bytes.
-    pub offset: u64,
-    /// How long it is, in bytes.
-    pub len: u64,
 }
 
 impl Payload {
@@ -40,6 +30,7 @@ impl Payload {
             Payload::Empty => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(slice) => slice.len,
+            Payload::Growing(slice) => slice.len(),
             Payload::Remote(remote) => remote.left(),
         }
     }

@@ -1,6 +1,7 @@
 //! The messages of the v1 API, both directions of each in one file, so that server and
 //! client cannot disagree.
 
+mod cached;
 mod conditions;
 mod escapes;
 mod json;
@@ -8,6 +9,7 @@ mod members;
 mod meta_fields;
 mod meta_headers;
 
+pub use cached::{CachedImage, CachedImages, NumDeleted, QueuedImages};
 pub use conditions::{Selection, select};
 pub use escapes::decode_escapes;
 pub use json::{ImageMeta, Listing, write_detail, write_image, write_listing};

@@ -21,6 +21,8 @@ pub struct V1Settings {
     pub public_endpoint: Option<String>,
     /// While this file is there, `/healthcheck` says that the node is out of service.
     pub disable_by_file: Option<PathBuf>,
+    /// Whether the image cache is shown.
+    pub manages_cache: bool,
 }
 
 /// What a verb's handler needs beside the request itself.

@@ -8,6 +8,10 @@
 //! | `/v1/images/{id}/members` | list | | | replace | |
 //! | `/v1/images/{id}/members/{member}` | | | | add | remove |
 //! | `/v1/shared-images/{member}` | list | | | | |
+//! | `/v1/cached_images` | list | | | | delete all |
+//! | `/v1/cached_images/{id}` | | | | | delete |
+//! | `/v1/queued_images` | list | | | | delete all |
+//! | `/v1/queued_images/{id}` | | | | queue | delete |
 //!
 //! `/v1.0` and `/v1.1` are `/v1`. The paths of the first documents, without a version, are
 //! served too; so is `/v1` itself, whose images they are. Everything else that begins with
@@ -69,10 +73,28 @@ pub(super) enum Endpoint {
     SharedImages {
         member: String,
     },
+    /// Management of the image cache; not found on nodes that do not show it.
+    Cache(CacheEndpoint),
     NotFound,
     NotImplemented,
     /// With the methods that are served.
     MethodNotAllowed(&'static str),
+}
+
+/// What is asked of the image cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CacheEndpoint {
+    pub(super) verb: CacheVerb,
+    /// Of its queue, else of what is kept.
+    pub(super) is_queue: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CacheVerb {
+    List,
+    DeleteAll,
+    Delete(String),
+    Queue(String),
 }
 
 impl Endpoint {
@@ -105,6 +127,7 @@ impl Endpoint {
             | Endpoint::AddMember { .. }
             | Endpoint::RemoveMember { .. } => "members",
             Endpoint::SharedImages { .. } => "shared_images",
+            Endpoint::Cache(_) => "image_cache",
             Endpoint::NotFound => "not_found",
             Endpoint::NotImplemented | Endpoint::MethodNotAllowed(_) => "method_not_allowed",
         }
@@ -217,6 +240,18 @@ fn resource(method: &Method, segments: &[&str]) -> Endpoint {
             },
             _ => Endpoint::MethodNotAllowed("GET"),
         },
+        [list @ ("cached_images" | "queued_images"), rest @ ..] => {
+            let verb = match (method.as_str(), rest) {
+                ("GET", []) => Some(CacheVerb::List),
+                ("DELETE", []) => Some(CacheVerb::DeleteAll),
+                ("DELETE", [id]) => Some(CacheVerb::Delete(decoded(id))),
+                ("PUT", [id]) if *list == "queued_images" => Some(CacheVerb::Queue(decoded(id))),
+                _ => None,
+            };
+            let is_queue = *list == "queued_images";
+            let endpoint = verb.map(|verb| Endpoint::Cache(CacheEndpoint { verb, is_queue }));
+            endpoint.unwrap_or_else(|| nowhere(method))
+        }
         _ => nowhere(method),
     }
 }
@@ -320,7 +355,7 @@ mod tests {
             "/v1/foo",
             "/v1//images",
             "/v1/images/7/x",
-            "/v1/cached_images",
+            "/v1/cached_images/7",
         ] {
             assert_eq!(at("GET", path), Endpoint::NotFound, "{path}");
             assert_eq!(at("BREW", path), Endpoint::NotImplemented, "{path}");
@@ -331,6 +366,25 @@ mod tests {
             at("CONNECT", "example.org:80").route(),
             "method_not_allowed"
         );
+    }
+
+    #[test]
+    fn the_image_cache() {
+        let cache = |verb, is_queue| Endpoint::Cache(CacheEndpoint { verb, is_queue });
+        assert_eq!(
+            at("GET", "/v1/cached_images"),
+            cache(CacheVerb::List, false)
+        );
+        assert_eq!(
+            at("DELETE", "/v1/queued_images"),
+            cache(CacheVerb::DeleteAll, true)
+        );
+        let queue = cache(CacheVerb::Queue(id("7")), true);
+        assert_eq!(at("PUT", "/v1/queued_images/7"), queue);
+        let delete = cache(CacheVerb::Delete(id("7")), false);
+        assert_eq!(at("DELETE", "/v1/cached_images/7"), delete);
+        assert_eq!(at("PUT", "/v1/cached_images/7"), Endpoint::NotFound);
+        assert_eq!(at("GET", "/v1/queued_images/7/8"), Endpoint::NotFound);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The door of the v1 API.
 
+mod cached;
 mod context;
 mod download;
 mod endpoint;
@@ -89,6 +90,7 @@ impl V1Door {
             }
             Endpoint::RemoveMember { id, member } => members::remove(&context, &id, &member).await,
             Endpoint::SharedImages { member } => members::shared_images(&context, &member).await,
+            Endpoint::Cache(endpoint) => cached::answer(&context, &endpoint).await,
             Endpoint::NotFound => Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form)),
             Endpoint::NotImplemented => {
                 Ok(status_page(StatusCode::NOT_IMPLEMENTED, "", exchange.form))
@@ -130,7 +132,10 @@ impl Door for V1Door {
 
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let accepted = Accepted::parse(exchange.header(http::header::ACCEPT));
-        let (endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);
+        let (mut endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);
+        if matches!(endpoint, Endpoint::Cache(_)) && !self.settings.manages_cache {
+            endpoint = Endpoint::NotFound;
+        }
         (
             endpoint.route(),
             self.dispatch(endpoint, style, exchange).await,

@@ -2,11 +2,13 @@
 
 mod args;
 mod bar;
+mod cache_manage;
 mod era;
 mod era_args;
 mod era_render;
 mod failure;
 mod fields;
+mod program;
 mod render;
 mod resolve;
 mod session;
@@ -16,7 +18,6 @@ mod text;
 mod today;
 mod today_args;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,31 +26,13 @@ use args::{Command, CommandLine};
 use failure::{Failure, Outcome};
 use session::Session;
 
+pub use cache_manage::cache_manage_main;
+
 /// Runs the program on the arguments and the environment of the process.
 pub fn main() -> ExitCode {
     // Ends the process itself for --help, --version (0) and a wrong command line (2).
-    let command_line = CommandLine::parse();
-    if command_line.options.verbose {
-        tell_requests();
-    }
-    match run(command_line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            report(&failure);
-            ExitCode::from(failure.code())
-        }
-    }
-}
-
-fn run(command_line: CommandLine) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let session = Session::new(command_line.options, |name| std::env::var(name).ok())?;
-    let outcome = runtime.block_on(carry_out(&session, &command_line.command));
-    // A look-up of a host name that hangs must not keep the program.
-    runtime.shutdown_background();
-    outcome
+    let CommandLine { command, options } = CommandLine::parse();
+    program::run(options, async |session| carry_out(session, &command).await)
 }
 
 async fn carry_out(session: &Session, command: &Command) -> Outcome {
@@ -93,27 +76,6 @@ fn knows_dry_runs(command: &Command) -> bool {
             | Command::MemberCreate(_)
             | Command::MemberDelete(_)
     )
-}
-
-fn report(failure: &Failure) {
-    if matches!(failure, Failure::OutputClosed | Failure::Reported(_)) {
-        return;
-    }
-    let words = text::printable_lines(&failure.to_string());
-    // Without a standard error there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{words}");
-}
-
-/// `--verbose`: every request and its answer, a line each.
-fn tell_requests() {
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(tracing::Level::DEBUG)
-        .without_time()
-        .with_target(false)
-        .finish();
-    // It can be set once only, and nobody else does.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ options! {
 
     /// How it is known who is asking. Nothing or none: nobody is asked, and everybody who reaches the API is an
     /// administrator. trusted-auth: a proxy of trusted_proxies says it in headers. keystone: Keystone knows whose
-    /// token it is. The parts caching and cachemanagement are taken and do nothing in this release.
+    /// token it is. With caching images of other servers are kept near (image_cache_dir); with cachemanagement they
+    /// are too, and those whom the policy lets (manage_image_cache) can see and change what is kept.
     flavor: Vec<&'static str> = "", FlavorParts;
 }
 
@@ -46,10 +47,14 @@ impl PasteConfig {
         }
     }
 
-    /// The parts that do nothing in this release.
-    pub fn idle_parts(&self) -> impl Iterator<Item = &'static str> {
-        let parts = self.flavor.iter().copied();
-        parts.filter(|part| part.starts_with("cach"))
+    /// Whether images of other servers are kept near.
+    pub fn caches(&self) -> bool {
+        self.flavor.contains(&"caching") || self.manages_cache()
+    }
+
+    /// Whether the API shows what is kept.
+    pub fn manages_cache(&self) -> bool {
+        self.flavor.contains(&"cachemanagement")
     }
 }
 

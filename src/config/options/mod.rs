@@ -3,6 +3,7 @@
 //! Most options of Glance stand in `[DEFAULT]`, which is a drawer rather than a subject; so it is split here, and
 //! a part of the program is given only the struct of its own subject. In the file nothing is split.
 
+mod cache;
 mod identity;
 mod images;
 mod log;
@@ -14,6 +15,7 @@ mod storage;
 mod store_names;
 mod swift;
 
+pub use cache::CacheConfig;
 pub use identity::{
     IdentityConfig, IdentityMode, KeystoneConfig, PasteConfig, ProtectionRules, RulesConfig,
 };
@@ -44,6 +46,8 @@ pub struct Config {
     pub data: DataConfig,
     /// Limits and formats of images and lists.
     pub images: ImagesConfig,
+    /// The image cache.
+    pub cache: CacheConfig,
     /// Delayed deletion.
     pub scrubber: ScrubberConfig,
     /// Copies from elsewhere.
@@ -84,6 +88,7 @@ impl Config {
             http: HttpConfig::read(values)?,
             data: DataConfig::read(values)?,
             images: ImagesConfig::read(values)?,
+            cache: CacheConfig::read(values)?,
             scrubber: ScrubberConfig::read(values)?,
             copies: CopiesConfig::read(values)?,
             paste: PasteConfig::read(values)?,
@@ -125,6 +130,7 @@ pub(crate) fn groups() -> Vec<Group> {
         HttpConfig::group(),
         DataConfig::group(),
         ImagesConfig::group(),
+        CacheConfig::group(),
         ScrubberConfig::group(),
         CopiesConfig::group(),
         IdentityConfig::group(),

@@ -16,16 +16,10 @@ fn nobody_is_asked_unless_a_flavor_says_so() {
     ] {
         let (config, warnings) = sound(&format!("[paste_deploy]\nflavor = {flavor}\n"));
         assert_eq!(config.paste.identity(), mode, "{flavor}");
-        assert_eq!(
-            warnings.len(),
-            usize::from(flavor.contains("cach")),
-            "{warnings:?}"
-        );
-        assert!(
-            warnings
-                .iter()
-                .all(|w| w.contains("no image cache in this release"))
-        );
+        assert_eq!(config.paste.caches(), flavor.contains("cach"), "{flavor}");
+        let manages = flavor.contains("cachemanagement");
+        assert_eq!(config.paste.manages_cache(), manages, "{flavor}");
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
     let unknown = wrong("[paste_deploy]\nflavor = keystone2\n");
     assert!(

@@ -37,11 +37,12 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
-fn without_a_file_only_publishing_is_for_administrators() {
+fn without_a_file_publishing_and_the_cache_are_for_administrators() {
     for policy in [Policy::default(), Policy::parse("", "default").unwrap()] {
         for action in Action::ALL {
             let member = policy.allows(action, &caller("u", "t", &["member"]), None);
-            assert_eq!(member, action != Action::PublicizeImage, "{action:?}");
+            let is_for_all = !matches!(action, Action::PublicizeImage | Action::ManageImageCache);
+            assert_eq!(member, is_for_all, "{action:?}");
             assert!(policy.allows(action, &caller("u", "t", &["admin"]), None));
         }
         assert!(!policy.makes_admin(&caller("u", "t", &["admin"])));

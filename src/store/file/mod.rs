@@ -120,6 +120,10 @@ impl Store for FileStore {
         &["file", "filesystem"]
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
         let file = self.open_file(&self.name_of(location)?).await;
         let file = Arc::new(file.map_err(open_error)?);

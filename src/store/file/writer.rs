@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::image::{ImageId, Location};
 use crate::store::Writer;
 use crate::transfer::disk::{Disk, DiskFile};
-use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES};
+use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES, free_bytes};
 
 /// Written bytes after which the kernel is asked to start writing them back, so that the
 /// fsync at the end finds little left to do.
@@ -213,14 +212,7 @@ impl Target {
 /// Refuses what cannot fit, before its bytes have crossed the network. Nothing is set aside:
 /// a client that announces much and sends little must not fill the disk for others.
 fn check_room(file: &File, bytes: u64) -> io::Result<()> {
-    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: a valid descriptor and a pointer to a struct of the right type.
-    if unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: filled in, since the call returned zero.
-    let stat = unsafe { stat.assume_init() };
-    if bytes > stat.f_bavail.saturating_mul(stat.f_frsize) {
+    if bytes > free_bytes(file)? {
         return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(())

@@ -78,6 +78,11 @@ impl Store for HttpStore {
         SCHEMES
     }
 
+    /// Web servers need not know what a range is.
+    fn serves_ranges(&self) -> bool {
+        false
+    }
+
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
         let origin = HttpOrigin::new(
             Arc::clone(&self.asker),

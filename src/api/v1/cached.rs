@@ -1,0 +1,65 @@
+//! Management of the image cache.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::context::Context;
+use super::endpoint::{CacheEndpoint, CacheVerb};
+use crate::api::answer::{Answer, JSON};
+use crate::cache;
+use crate::error::{Error, Result};
+use crate::image::ImageId;
+use crate::wire::{CachedImage, CachedImages, NumDeleted, QueuedImages};
+
+pub(super) async fn answer(context: &Context<'_>, endpoint: &CacheEndpoint) -> Result<Answer> {
+    let (service, caller) = (context.service, &context.caller);
+    match (&endpoint.verb, endpoint.is_queue) {
+        (CacheVerb::List, false) => {
+            let images = service.cached_images(caller)?;
+            let cached_images = images.into_iter().map(shown).collect();
+            json(&CachedImages { cached_images })
+        }
+        (CacheVerb::List, true) => {
+            let images = service.queued_images(caller)?;
+            let queued_images = images.iter().map(ToString::to_string).collect();
+            json(&QueuedImages { queued_images })
+        }
+        (CacheVerb::DeleteAll, false) => json(&NumDeleted {
+            num_deleted: service.delete_all_cached(caller)?,
+        }),
+        (CacheVerb::DeleteAll, true) => json(&NumDeleted {
+            num_deleted: service.delete_all_queued(caller).await?,
+        }),
+        (CacheVerb::Delete(id), is_queue) => {
+            // What is no identifier is the one of no image, but the policy speaks first.
+            match id.parse::<ImageId>() {
+                Ok(id) if is_queue => service.delete_queued(caller, id).await?,
+                Ok(id) => service.delete_cached(caller, &id)?,
+                Err(_) => drop(service.queued_images(caller)?),
+            }
+            json(&())
+        }
+        (CacheVerb::Queue(id), _) => {
+            match id.parse::<ImageId>() {
+                Ok(id) => service.queue_image(caller, id).await?,
+                Err(_) => drop(service.queued_images(caller)?),
+            }
+            json(&())
+        }
+    }
+}
+
+fn shown(image: cache::CachedImage) -> CachedImage {
+    CachedImage {
+        image_id: image.image.to_string(),
+        hits: image.hits,
+        last_accessed: image.last_accessed_s,
+        last_modified: image.last_modified_s,
+        size: image.size_bytes,
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Answer> {
+    let body = serde_json::to_string(value).map_err(Error::internal)?;
+    Ok(Answer::of(StatusCode::OK, JSON, body))
+}

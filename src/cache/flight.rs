@@ -1,0 +1,142 @@
+//! A fill, as its readers see it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind, Result};
+use crate::image::{ImageId, Location, Md5Digest};
+use crate::transfer::{Growing, GrowingSlice};
+
+/// An image at its origin, as the registry knows it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The image.
+    pub image: ImageId,
+    /// Where its bytes are.
+    pub location: Location,
+    /// How many there are.
+    pub size_bytes: u64,
+    /// Their MD5, where it is known.
+    pub digest: Option<Md5Digest>,
+}
+
+/// A fill that was asked for.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) source: Source,
+    pub(super) began: Instant,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// Nobody knows yet whether it will be.
+    Asked,
+    /// The origin sends.
+    Growing(Arc<Growing>),
+    /// It is kept, or its bytes are at least complete and right.
+    Landed(Arc<Growing>),
+    /// There is no room: everybody goes to the origin.
+    NoRoom,
+    /// It failed. Whoever has its file has been told.
+    Failed(Kind, String),
+}
+
+/// What a fill under way has to say.
+#[derive(Debug, Clone, Copy)]
+pub struct FillProgress {
+    /// The image.
+    pub image: ImageId,
+    /// Its size.
+    pub size_bytes: u64,
+    /// How much of it is there.
+    pub there_bytes: u64,
+    /// How long it has been under way.
+    pub took: Duration,
+}
+
+impl Flight {
+    pub(super) fn new(source: Source) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            began: Instant::now(),
+            stage: watch::Sender::new(Stage::Asked),
+        })
+    }
+
+    /// Waits until the origin sends, and gives a part to a reader; `None` when the image
+    /// finds no room.
+    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<GrowingSlice>> {
+        let stage = self
+            .wait_for(|stage| !matches!(stage, Stage::Asked))
+            .await?;
+        match stage {
+            Stage::Growing(growing) | Stage::Landed(growing) => {
+                Ok(Some(growing.slice(offset, len)))
+            }
+            Stage::Failed(kind, message) => Err(Error::new(kind, message)),
+            Stage::Asked | Stage::NoRoom => Ok(None),
+        }
+    }
+
+    /// Waits for the end. Whether the image is complete; `false` when there was no room.
+    pub(super) async fn ended(&self) -> Result<bool> {
+        let is_end = |stage: &Stage| !matches!(stage, Stage::Asked | Stage::Growing(_));
+        match self.wait_for(is_end).await? {
+            Stage::Failed(kind, message) => Err(Error::new(kind, message)),
+            stage => Ok(matches!(stage, Stage::Landed(_))),
+        }
+    }
+
+    async fn wait_for(&self, is_so: impl FnMut(&Stage) -> bool) -> Result<Stage> {
+        let mut stages = self.stage.subscribe();
+        let stage = stages.wait_for(is_so).await.map_err(Error::internal)?;
+        Ok(stage.clone())
+    }
+
+    /// The origin sends.
+    pub(super) fn takes_off(&self, growing: &Arc<Growing>) {
+        self.stage.send_replace(Stage::Growing(Arc::clone(growing)));
+    }
+
+    /// All bytes are there and right.
+    pub(super) fn lands(&self, growing: &Arc<Growing>) {
+        growing.complete();
+        self.stage.send_replace(Stage::Landed(Arc::clone(growing)));
+    }
+
+    /// There is no room for it.
+    pub(super) fn finds_no_room(&self) {
+        self.stage.send_replace(Stage::NoRoom);
+    }
+
+    /// It has failed, if it has not ended otherwise.
+    pub(super) fn fails(&self, error: &Error) {
+        self.stage.send_if_modified(|stage| {
+            match stage {
+                Stage::Growing(growing) => growing.break_off(error),
+                Stage::Asked => {}
+                _ => return false,
+            }
+            *stage = Stage::Failed(error.kind(), error.message().to_owned());
+            true
+        });
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> FillProgress {
+        let there_bytes = match &*self.stage.borrow() {
+            Stage::Growing(growing) | Stage::Landed(growing) => growing.there_bytes(),
+            _ => 0,
+        };
+        FillProgress {
+            image: self.source.image,
+            size_bytes: self.source.size_bytes,
+            there_bytes,
+            took: self.began.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The verbs on the image cache of a node.
+
+use http::Method;
+
+use super::connector::{Call, Client};
+use super::error::Result;
+use crate::wire::{CachedImage, CachedImages, NumDeleted, QueuedImages};
+
+const CACHED: &str = "cached_images";
+const QUEUED: &str = "queued_images";
+
+impl Client {
+    /// The images that the node keeps.
+    ///
+    /// # Errors
+    /// Any [`super::ClientError`], as of all of these.
+    pub async fn get_cached_images(&self) -> Result<Vec<CachedImage>> {
+        let call = Call::new(Method::GET, self.endpoint().path(&[CACHED]));
+        let listing: CachedImages = self.call(call).await?.json().await?;
+        Ok(listing.cached_images)
+    }
+
+    /// The ids of the images that the node will fetch, in order.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn get_queued_images(&self) -> Result<Vec<String>> {
+        let call = Call::new(Method::GET, self.endpoint().path(&[QUEUED]));
+        let listing: QueuedImages = self.call(call).await?.json().await?;
+        Ok(listing.queued_images)
+    }
+
+    /// Has the node fetch an image when its turn comes.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn queue_image_for_caching(&self, image: &str) -> Result<()> {
+        self.change(Method::PUT, QUEUED, image).await
+    }
+
+    /// Has the node forget an image.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn delete_cached_image(&self, image: &str) -> Result<()> {
+        self.change(Method::DELETE, CACHED, image).await
+    }
+
+    /// Has the node forget all images; how many there were.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn delete_all_cached_images(&self) -> Result<usize> {
+        self.delete_all(CACHED).await
+    }
+
+    /// Takes an image off the queue.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn delete_queued_image(&self, image: &str) -> Result<()> {
+        self.change(Method::DELETE, QUEUED, image).await
+    }
+
+    /// Takes all images off the queue; how many there were.
+    ///
+    /// # Errors
+    /// As [`Client::get_cached_images`].
+    pub async fn delete_all_queued_images(&self) -> Result<usize> {
+        self.delete_all(QUEUED).await
+    }
+
+    async fn change(&self, method: Method, list: &str, image: &str) -> Result<()> {
+        let id = self.endpoint().image_id(image)?;
+        let path = self.endpoint().path(&[list, &id]);
+        self.call(Call::new(method, path)).await?.discard().await
+    }
+
+    async fn delete_all(&self, list: &str) -> Result<usize> {
+        let call = Call::new(Method::DELETE, self.endpoint().path(&[list]));
+        let deleted: NumDeleted = self.call(call).await?.json().await?;
+        Ok(deleted.num_deleted)
+    }
+}

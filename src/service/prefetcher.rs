@@ -1,0 +1,80 @@
+//! Fetching images before anybody asks for them.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use super::Service;
+use super::download::cache_source;
+use crate::cache::Cache;
+use crate::error::{Kind, Result};
+use crate::image::{ImageId, Status};
+
+/// The wait after an origin was away.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What became of a queued image.
+enum Prefetched {
+    Kept,
+    /// It cannot be, for this reason.
+    Never(&'static str),
+}
+
+/// Works on the queue of a cache, one image at a time, until the service is gone.
+pub async fn prefetch(cache: Cache, service: Weak<Service>) {
+    loop {
+        let id = cache.queue().first().await;
+        if cache.is_retired() {
+            tokio::time::sleep(RETRY_AFTER).await;
+            continue;
+        }
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        let fetched = service.prefetch(&cache, &id).await;
+        drop(service);
+        if cache.is_retired() {
+            continue;
+        }
+        let is_to_be_retried = match &fetched {
+            Ok(Prefetched::Kept) => false,
+            Ok(Prefetched::Never(why)) => {
+                tracing::warn!(image_id = %id, why, "a queued image is not fetched");
+                false
+            }
+            Err(error) => {
+                tracing::error!(image_id = %id, ?error, "a queued image could not be fetched");
+                matches!(error.kind(), Kind::Unavailable { .. })
+            }
+        };
+        let moved = match cache.queue().remove(id).await {
+            Ok(true) if is_to_be_retried => cache.queue().add(id).await,
+            removed => removed.map(|_| ()),
+        };
+        if let Err(error) = moved {
+            tracing::error!(?error, "the queue of the image cache cannot be written");
+        }
+        if is_to_be_retried {
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+impl Service {
+    async fn prefetch(&self, cache: &Cache, id: &ImageId) -> Result<Prefetched> {
+        let Some(record) = self.registry.get(id).await? else {
+            return Ok(Prefetched::Never("there is no such image"));
+        };
+        let image = &record.image;
+        let data = image.data.as_ref().filter(|data| data.size_bytes > 0);
+        let (Status::Active, Some(data)) = (image.status, data) else {
+            return Ok(Prefetched::Never("it has no data to serve"));
+        };
+        if self.stores.of(&data.location)?.is_local() {
+            return Ok(Prefetched::Never("its data are at this node"));
+        }
+        match cache.fetch(&cache_source(*id, data)).await? {
+            true => Ok(Prefetched::Kept),
+            false => Ok(Prefetched::Never("there is no room for it")),
+        }
+    }
+}

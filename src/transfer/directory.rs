@@ -1,0 +1,163 @@
+//! A folder as a descriptor.
+//!
+//! Every name is looked up from an open descriptor, is a single path component, and is never
+//! followed when it is a symbolic link: nothing a name says leads out of the folder.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Directory(File);
+
+impl Directory {
+    /// Opens a folder that is there.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(Self)
+    }
+
+    /// Opens a file for reading if that needs no waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it may, or when this kernel cannot say; those of openat2(2).
+    pub fn open_cached(&self, name: &str) -> io::Result<File> {
+        let name = CString::new(name)?;
+        // SAFETY: all-zero bytes are a valid open_how.
+        let mut how: libc::open_how = unsafe { mem::zeroed() };
+        how.flags = READ_FLAGS as u64;
+        how.resolve = libc::RESOLVE_CACHED | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+        // SAFETY: a valid descriptor, a terminated name, and a struct of the stated size.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                self.0.as_raw_fd(),
+                name.as_ptr(),
+                &raw const how,
+                mem::size_of::<libc::open_how>(),
+            )
+        };
+        if fd >= 0 {
+            // SAFETY: the kernel has just returned this descriptor to us alone.
+            return Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }.into());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ELOOP | libc::EMFILE | libc::ENFILE) => Err(error),
+            // EAGAIN; or ENOSYS, EPERM, EINVAL of kernels and containers without it.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Opens a file for reading. Blocks.
+    ///
+    /// # Errors
+    /// Those of openat(2).
+    pub fn open_file(&self, name: &str) -> io::Result<File> {
+        self.open_with(name, READ_FLAGS, 0)
+    }
+
+    /// Opens a file with flags of openat(2); `mode` is for one that is made. Blocks.
+    ///
+    /// # Errors
+    /// Those of openat(2).
+    pub fn open_with(&self, name: &str, flags: i32, mode: u32) -> io::Result<File> {
+        let name = CString::new(name)?;
+        let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // SAFETY: a valid descriptor and a terminated name.
+        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags, mode) };
+        check(fd)?;
+        // SAFETY: the kernel has just returned this descriptor to us alone.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+    }
+
+    /// Gives a file a name in another folder, never in the place of another file.
+    ///
+    /// # Errors
+    /// Those of renameat2(2).
+    pub fn rename(&self, from: &str, folder: &Directory, to: &str) -> io::Result<()> {
+        let (from, to) = (CString::new(from)?, CString::new(to)?);
+        // SAFETY: valid descriptors and terminated names.
+        check(unsafe {
+            libc::renameat2(
+                self.0.as_raw_fd(),
+                from.as_ptr(),
+                folder.0.as_raw_fd(),
+                to.as_ptr(),
+                libc::RENAME_NOREPLACE,
+            )
+        })
+    }
+
+    /// Removes a name; one that is not there is as good as removed.
+    ///
+    /// # Errors
+    /// Those of unlinkat(2).
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let name = CString::new(name)?;
+        // SAFETY: a valid descriptor and a terminated name.
+        match check(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) }) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Makes what was named and removed here survive a power cut.
+    ///
+    /// # Errors
+    /// Those of fsync(2).
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    /// Bytes of its file system that may still be taken.
+    ///
+    /// # Errors
+    /// Those of fstatvfs(3).
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        free_bytes(&self.0)
+    }
+}
+
+/// Bytes that may still be taken of the file system that a file is in.
+///
+/// # Errors
+/// Those of fstatvfs(3).
+pub fn free_bytes(file: &File) -> io::Result<u64> {
+    let mut stat = mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: a valid descriptor and a pointer to a struct of the right type.
+    check(unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) })?;
+    // SAFETY: filled in, since the call returned zero.
+    let stat = unsafe { stat.assume_init() };
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Takes the room for a file of this length before its bytes come; where the file system
+/// cannot, the file has its length and takes room as they come.
+///
+/// # Errors
+/// `StorageFull`; those of fallocate(2).
+pub fn take_room(file: &File, len: u64) -> io::Result<()> {
+    let signed = libc::off_t::try_from(len).map_err(io::Error::other)?;
+    // SAFETY: a valid descriptor and plain integers.
+    match check(unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, signed) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => file.set_len(len),
+        result => result,
+    }
+}
+
+/// O_NONBLOCK, so that a planted FIFO blocks nobody.
+const READ_FLAGS: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

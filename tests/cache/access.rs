@@ -1,0 +1,97 @@
+//! What is kept is for those who may have the image, as long as there is one.
+
+use super::node::{MIB, caching, files, fills, locate};
+use super::reader::{Reader, read_image};
+use crate::support::eventually;
+use crate::support::http::Request;
+use crate::support::origin::Origin;
+use crate::support::origin::content::Content;
+use crate::support::server::Server;
+use crate::support::v1::{RAW, id_of, image_path, post};
+
+fn kept(node: &Server, origin: &Origin) -> String {
+    let id = locate(node, origin);
+    assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
+    eventually("it is kept", || (fills(node, "kept") >= 1).then_some(()));
+    id
+}
+
+#[test]
+fn a_deleted_image_is_not_served_and_leaves() {
+    let node = caching().start();
+    let origin = Origin::honest(Content::new(11, MIB));
+    let id = kept(&node, &origin);
+    assert_eq!(files(&node).len(), 1);
+    node.remove(&id).expect(200);
+    node.request(&Request::get(&image_path(&id))).expect(404);
+    eventually("its file is gone", || files(&node).is_empty().then_some(()));
+}
+
+#[test]
+fn whoever_reads_a_deleted_image_may_end() {
+    let node = caching().start();
+    let origin = Origin::honest(Content::new(12, 24 * MIB));
+    let id = kept(&node, &origin);
+    let all = origin.content.all();
+    let reader = Reader::send(node.address(), &id, "").expect("sent");
+    node.remove(&id).expect(200);
+    assert!(reader.read(&all, u64::MAX).is_good());
+}
+
+/// Header lines as a proxy writes them.
+fn from(tenant: &str) -> String {
+    format!(
+        "X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Tenant-Id: {tenant}\r\nX-Roles: member\r\n"
+    )
+}
+
+#[test]
+fn others_see_nothing_of_it() {
+    let node = caching()
+        .option_in("paste_deploy", "flavor", "trusted-auth+cachemanagement")
+        .start();
+    let origin = Origin::honest(Content::new(13, MIB));
+    let all = origin.content.all();
+    let identity = |tenant| {
+        [
+            ("X-Identity-Status", "Confirmed"),
+            ("X-User-Id", "u"),
+            ("X-Tenant-Id", tenant),
+            ("X-Roles", "member"),
+        ]
+    };
+    let url = origin.url("/image");
+    let request = post(RAW)
+        .headers(&[("x-image-meta-location", &*url)])
+        .headers(&identity("mine"));
+    let id = id_of(&node.request(&request).expect(201));
+    let read = |lines: &str| {
+        let reader = Reader::send(node.address(), &id, lines).expect("sent");
+        reader.read(&all, u64::MAX)
+    };
+    assert!(read(&from("mine")).is_good());
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    assert!(read(&from("mine")).is_good());
+    assert_eq!(read(&from("theirs")).status, 404);
+    assert_eq!(read("").status, 401);
+    // A member has no say in what is kept.
+    let list = Request::get("/v1/cached_images").headers(&identity("mine"));
+    node.request(&list).expect(403);
+}
+
+#[test]
+fn the_policy_is_asked_for_what_is_kept() {
+    let policy = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(policy.path(), "{}").expect("written");
+    let node = caching()
+        .option_in("oslo_policy", "policy_file", policy.path().display())
+        .start();
+    let origin = Origin::honest(Content::new(14, MIB));
+    let id = kept(&node, &origin);
+    std::fs::write(policy.path(), r#"{"download_image": "!"}"#).expect("written");
+    node.signal("HUP");
+    eventually("the policy is in force", || {
+        let answer = node.request(&Request::get(&image_path(&id)));
+        (answer.status == 403).then_some(())
+    });
+}

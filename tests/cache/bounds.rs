@@ -1,0 +1,204 @@
+//! The limit holds at every moment; who was asked for longest ago leaves, and nobody who is
+//! being read.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::node::{MIB, answers, cache_dir, caching, files, fills, locate, metric};
+use super::reader::{Reader, read_image, read_part};
+use crate::support::bytes::Chance;
+use crate::support::eventually;
+use crate::support::origin::Origin;
+use crate::support::origin::answer::Answer;
+use crate::support::origin::content::Content;
+use crate::support::server::Server;
+
+/// Seconds of the random run, unless the environment says otherwise.
+const RANDOM_RUN_S: u64 = 10;
+
+#[track_caller]
+fn await_kept(node: &Server, fills_kept: u64) {
+    eventually("it is kept", || {
+        (fills(node, "kept") == fills_kept).then_some(())
+    });
+}
+
+#[test]
+fn who_was_asked_for_longest_ago_leaves() {
+    let node = caching().option("image_cache_max_size", 3 * MIB).start();
+    let origins: Vec<_> = (0..4)
+        .map(|seed| Origin::honest(Content::new(seed, MIB)))
+        .collect();
+    let ids: Vec<_> = origins.iter().map(|origin| locate(&node, origin)).collect();
+    let read = |index: usize| {
+        let all = origins[index].content.all();
+        assert!(read_image(node.address(), &ids[index], &all).is_good());
+    };
+    for index in [0, 1, 2] {
+        read(index);
+        await_kept(&node, index as u64 + 1);
+    }
+    // The first is asked for again, so that the second has been waiting longest.
+    read(0);
+    read(3);
+    await_kept(&node, 4);
+    assert_eq!(
+        metric(&node, "glance_cache_evictions_total{reason=\"room\"}"),
+        1
+    );
+    let kept = |index: usize| {
+        let files = files(&node);
+        files
+            .iter()
+            .any(|(path, _)| path.to_string_lossy().contains(&ids[index]))
+    };
+    assert_eq!([0, 1, 2, 3].map(kept), [true, false, true, true]);
+}
+
+#[test]
+fn what_is_read_stays_and_what_does_not_fit_is_passed_on() {
+    // More than sockets hold, so that a reader who stops is in the middle.
+    const LARGE_BYTES: u64 = 24 * MIB;
+    let node = caching()
+        .option("image_cache_max_size", LARGE_BYTES)
+        .start();
+    let large = Origin::honest(Content::new(1, LARGE_BYTES));
+    let small = Origin::honest(Content::new(2, MIB));
+    let (large_id, small_id) = (locate(&node, &large), locate(&node, &small));
+    let (all, small_all) = (large.content.all(), small.content.all());
+    let stopped = Reader::send(node.address(), &large_id, "").expect("sent");
+    await_kept(&node, 1);
+    assert!(read_image(node.address(), &small_id, &small_all).is_good());
+    assert_eq!((answers(&node, "bypass"), fills(&node, "no_room")), (1, 1));
+    assert!(stopped.read(&all, u64::MAX).is_good());
+    // Nobody reads it any more.
+    eventually("there is room", || {
+        assert!(read_image(node.address(), &small_id, &small_all).is_good());
+        (fills(&node, "kept") == 2).then_some(())
+    });
+    // What is larger than the cache drives nobody out.
+    let huge = Origin::honest(Content::new(3, LARGE_BYTES + 1));
+    let huge_id = locate(&node, &huge);
+    assert!(read_image(node.address(), &huge_id, &huge.content.all()).is_good());
+    assert_eq!(files(&node).len(), 1);
+}
+
+#[test]
+fn the_disk_keeps_its_floor() {
+    let node = caching()
+        .option("image_cache_min_free", 1_u64 << 49)
+        .start();
+    let origin = Origin::honest(Content::new(4, MIB));
+    let id = locate(&node, &origin);
+    assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
+    assert_eq!(answers(&node, "bypass"), 1);
+    assert!(files(&node).is_empty());
+}
+
+/// What the cache's folder takes up: the lengths of its files, and their blocks.
+fn taken_bytes(node: &Server) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    let mut taken = (0, 0);
+    for folder in [cache_dir(node), cache_dir(node).join("incomplete")] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if metadata.is_file() {
+                taken.0 += metadata.len();
+                taken.1 += metadata.blocks() * 512;
+            }
+        }
+    }
+    taken
+}
+
+/// Readers of many images at random, some of whom leave, from origins that break off, with
+/// deletions between: at no moment is there more than the limit.
+#[test]
+fn never_a_byte_too_many() {
+    const LIMIT_BYTES: u64 = 10 * MIB;
+    let seconds = std::env::var("GLANCE_CACHE_RANDOM_S").ok();
+    let seconds = seconds.and_then(|s| s.parse().ok()).unwrap_or(RANDOM_RUN_S);
+    let node = caching()
+        .option("image_cache_max_size", LIMIT_BYTES)
+        .start();
+    let origins: Vec<_> = (0..12)
+        .map(|seed| {
+            let content = Content::new(seed, (seed + 1) * MIB / 3 + seed);
+            Origin::start(content, move |seen| match (&*seen.method, seen.turn % 5) {
+                ("GET", 3) => Answer::whole().cut_after(100_000),
+                ("GET", 4) if seed % 3 == 0 => Answer::whole().wrong_at(7),
+                _ => Answer::whole().slowly(200_000, Duration::from_millis(1)),
+            })
+        })
+        .collect();
+    let is_over = AtomicBool::new(false);
+    let length = Duration::from_secs(seconds);
+    let (node, origins, is_over) = (&node, &origins, &is_over);
+    thread::scope(|scope| {
+        let watching = scope.spawn(move || {
+            let (mut most, mut looks) = ((0, 0), 0_u64);
+            while !is_over.load(Ordering::Relaxed) {
+                let taken = taken_bytes(node);
+                most = (most.0.max(taken.0), most.1.max(taken.1));
+                looks += 1;
+                thread::sleep(Duration::from_micros(200));
+            }
+            (most, looks)
+        });
+        let readers: Vec<_> = (0..6)
+            .map(|seed| scope.spawn(move || wander(node, origins, seed, length)))
+            .collect();
+        let good: u64 = readers
+            .into_iter()
+            .map(|reader| reader.join().expect("ended"))
+            .sum();
+        is_over.store(true, Ordering::Relaxed);
+        let (most, looks) = watching.join().expect("watched");
+        eprintln!("{looks} looks, at most {most:?} bytes and blocks, {good} good reads");
+        assert!(
+            most.0 <= LIMIT_BYTES && most.1 <= LIMIT_BYTES,
+            "{most:?} > {LIMIT_BYTES}"
+        );
+        assert!(most.0 > LIMIT_BYTES / 2 && good > 10);
+    });
+    assert!(metric(node, "glance_cache_evictions_total{reason=\"room\"}") > 0);
+}
+
+/// Reads at random for so long; how many reads were complete. None may be wrong and
+/// complete.
+fn wander(node: &Server, origins: &[Origin], seed: u64, length: Duration) -> u64 {
+    let mut chance = Chance::new(seed);
+    let mut ids: Vec<_> = origins.iter().map(|origin| locate(node, origin)).collect();
+    let contents: Vec<_> = origins.iter().map(|origin| origin.content.all()).collect();
+    let end = Instant::now() + length;
+    let mut good = 0;
+    while Instant::now() < end {
+        let index = chance.below(origins.len() as u64) as usize;
+        let (id, all) = (&ids[index], &contents[index]);
+        let size_bytes = all.len() as u64;
+        let got = match chance.below(4) {
+            0 => {
+                let first = chance.below(size_bytes);
+                let len = 1 + chance.below(size_bytes - first);
+                read_part(node.address(), id, all, first, len)
+            }
+            1 => {
+                let reader = Reader::send(node.address(), id, "").expect("sent");
+                reader.read(all, chance.below(size_bytes))
+            }
+            _ => read_image(node.address(), id, all),
+        };
+        // A part before the end of a wrong fill is not known to be wrong.
+        let is_whole = got.promised == size_bytes;
+        assert!(!(is_whole && got.is_complete() && !got.is_right), "{got:?}");
+        good += u64::from(got.is_good());
+        if chance.below(30) == 0 {
+            node.remove(id).expect(200);
+            ids[index] = locate(node, &origins[index]);
+        }
+    }
+    good
+}

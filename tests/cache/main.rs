@@ -1,0 +1,25 @@
+//! The image cache of the real program, with the real servers it is made for and with a
+//! scripted origin for what those cannot be made to do.
+//!
+//! * `storm`: a thousand cold readers, one fetch.
+//! * `readers`: who waits for what.
+//! * `wrong`: origins that send other bytes, break off or fail.
+//! * `bounds`: the limit, the room for others, and who leaves.
+//! * `restarts`: ends of every kind, and what the next start finds.
+//! * `access`: who may have what is kept.
+//! * `status_page`: what the operator's page shows.
+//! * `management`: what operators see and change, by the API and by `glance-cache-manage`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod bounds;
+mod management;
+mod node;
+mod reader;
+mod readers;
+mod restarts;
+mod status_page;
+mod storm;
+mod wrong;

@@ -1,0 +1,220 @@
+//! What operators see and change of the cache.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use super::node::{MIB, answers, caching, files, fills, locate, metric};
+use super::reader::read_image;
+use crate::support::eventually;
+use crate::support::http::Response;
+use crate::support::origin::Origin;
+use crate::support::origin::answer::Answer;
+use crate::support::origin::content::Content;
+use crate::support::server::Server;
+use crate::support::v1::id_of;
+use crate::support::v1::post_data;
+
+const CACHED: &str = "/v1/cached_images";
+const QUEUED: &str = "/v1/queued_images";
+
+fn ask(node: &Server, method: &str, path: &str) -> Response {
+    node.ask(method, path, "", b"")
+}
+
+#[track_caller]
+fn cached(node: &Server) -> Vec<Value> {
+    let answer = ask(node, "GET", CACHED).expect(200).json();
+    answer["cached_images"].as_array().expect("a list").clone()
+}
+
+#[track_caller]
+fn queued(node: &Server) -> Value {
+    ask(node, "GET", QUEUED).expect(200).json()["queued_images"].clone()
+}
+
+#[test]
+fn what_is_kept_is_listed_and_can_be_forgotten() {
+    let node = caching().start();
+    let origins = [1, 2, 3].map(|seed| Origin::honest(Content::new(seed, MIB)));
+    let mut ids = [0, 1, 2].map(|index: usize| locate(&node, &origins[index]));
+    ids.sort();
+    assert_eq!(cached(&node), Vec::<Value>::new());
+    for (id, origin) in ids.iter().zip(&origins) {
+        let _ = origin;
+        assert!(ask(&node, "GET", &format!("/v1/images/{id}")).status == 200);
+    }
+    eventually("all are kept", || (fills(&node, "kept") == 3).then_some(()));
+    for _ in 0..2 {
+        ask(&node, "GET", &format!("/v1/images/{}", ids[1])).expect(200);
+    }
+    // HEAD is no use of the cache.
+    ask(&node, "HEAD", &format!("/v1/images/{}", ids[1])).expect(200);
+    let list = cached(&node);
+    let of = |name: &str| -> Vec<Value> { list.iter().map(|entry| entry[name].clone()).collect() };
+    assert_eq!(of("image_id"), ids);
+    assert_eq!(of("hits"), [0, 2, 0]);
+    assert_eq!(of("size"), [MIB; 3]);
+    for entry in &list {
+        assert_eq!(entry.as_object().expect("an object").len(), 5);
+        let accessed = entry["last_accessed"].as_f64().expect("a time");
+        assert!(entry["last_modified"].as_f64().expect("a time") <= accessed + 0.01);
+        assert!(accessed > 1.7e9);
+    }
+    for _ in 0..2 {
+        let deleted = ask(&node, "DELETE", &format!("{CACHED}/{}", ids[0])).expect(200);
+        assert_eq!(deleted.text(), "null");
+    }
+    assert_eq!(cached(&node).len(), 2);
+    let deleted = ask(&node, "DELETE", CACHED).expect(200).json();
+    assert_eq!(deleted, json!({ "num_deleted": 2 }));
+    assert_eq!(cached(&node), Vec::<Value>::new());
+    eventually("the files are gone", || {
+        files(&node).is_empty().then_some(())
+    });
+}
+
+#[test]
+fn what_is_queued_is_fetched_without_anybody_asking() {
+    let node = caching().start();
+    let content = Content::new(5, MIB);
+    let origin = Origin::start(content, |_| Answer::whole());
+    let id = locate(&node, &origin);
+    for _ in 0..2 {
+        let queued = ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
+        assert_eq!(queued.text(), "null");
+    }
+    eventually("it is kept", || (cached(&node).len() == 1).then_some(()));
+    eventually("the queue is empty", || {
+        (queued(&node) == json!([])).then_some(())
+    });
+    assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
+    assert_eq!((answers(&node, "hit"), answers(&node, "miss")), (1, 0));
+    // What is kept is not queued; what is no image, or is here anyway, is not fetched.
+    ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
+    assert_eq!(queued(&node), json!([]));
+    let local = id_of(&node.request(&post_data(&[], b"here")).expect(201));
+    for id in [&*local, "00000000-0000-0000-0000-000000000000", "no-id"] {
+        ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
+    }
+    eventually("the queue is empty", || {
+        (queued(&node) == json!([])).then_some(())
+    });
+    assert_eq!(cached(&node).len(), 1);
+}
+
+#[test]
+fn the_queue_keeps_its_order_over_a_start() {
+    let mut node = caching().start();
+    let hanging = Origin::start(Content::new(6, MIB), |seen| match &*seen.method {
+        "GET" => Answer::whole().slowly(1000, std::time::Duration::from_secs(1)),
+        _ => Answer::whole(),
+    });
+    let honest = Origin::honest(Content::new(7, MIB));
+    let ids = [
+        locate(&node, &hanging),
+        locate(&node, &honest),
+        locate(&node, &honest),
+        locate(&node, &honest),
+    ];
+    for id in &ids {
+        ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
+    }
+    assert_eq!(queued(&node), json!(ids));
+    node.kill();
+    node.start();
+    assert_eq!(queued(&node), json!(ids));
+    ask(&node, "DELETE", &format!("{QUEUED}/{}", ids[2])).expect(200);
+    assert_eq!(queued(&node), json!([ids[0], ids[1], ids[3]]));
+    let deleted = ask(&node, "DELETE", QUEUED).expect(200).json();
+    assert_eq!(deleted, json!({ "num_deleted": 3 }));
+    assert_eq!(queued(&node), json!([]));
+}
+
+#[test]
+fn without_management_there_is_nothing_to_manage() {
+    let node = caching()
+        .option_in("paste_deploy", "flavor", "caching")
+        .start();
+    for (method, path) in [
+        ("GET", CACHED),
+        ("DELETE", CACHED),
+        ("GET", QUEUED),
+        ("PUT", QUEUED),
+    ] {
+        ask(&node, method, path).expect(404);
+    }
+    let failed = manage(&node, &["list-cached"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("cachemanagement"));
+    // It caches all the same.
+    let origin = Origin::honest(Content::new(8, MIB));
+    let id = locate(&node, &origin);
+    assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
+    assert_eq!(answers(&node, "miss"), 1);
+}
+
+#[test]
+fn images_of_the_file_store_are_not_cached() {
+    let node = caching().start();
+    let id = id_of(&node.request(&post_data(&[], &[7; 100_000])).expect(201));
+    ask(&node, "GET", &format!("/v1/images/{id}")).expect(200);
+    assert_eq!(cached(&node), Vec::<Value>::new());
+    let answered = ["hit", "miss", "coalesced", "bypass"].map(|result| answers(&node, result));
+    assert_eq!(answered, [0; 4]);
+}
+
+fn manage(node: &Server, words: &[&str]) -> Output {
+    let address = node.address();
+    Command::new(env!("CARGO_BIN_EXE_glance-cache-manage"))
+        .args([
+            "-H",
+            &address.ip().to_string(),
+            "-p",
+            &address.port().to_string(),
+        ])
+        .args(words)
+        .env_clear()
+        .output()
+        .expect("the program runs")
+}
+
+#[track_caller]
+fn managed(node: &Server, words: &[&str]) -> String {
+    let output = manage(node, words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_program_does_what_the_api_does() {
+    let node = caching().start();
+    assert_eq!(managed(&node, &["list-cached"]), "No cached images.\n");
+    assert_eq!(managed(&node, &["list-queued"]), "No queued images.\n");
+    let origin = Origin::honest(Content::new(9, MIB));
+    let id = locate(&node, &origin);
+    let queued = managed(&node, &["queue-image", &id]);
+    assert_eq!(queued, format!("Queued image {id} for caching\n"));
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    let list = managed(&node, &["list-cached"]);
+    assert!(list.starts_with("Found 1 cached images...\nID "), "{list}");
+    assert!(list.contains(&id) && list.contains("1048576"), "{list}");
+    // Nobody is there to be asked.
+    assert_eq!(
+        manage(&node, &["delete-cached-image", &id]).status.code(),
+        Some(2)
+    );
+    managed(&node, &["-f", "delete-cached-image", &id]);
+    assert_eq!(
+        managed(&node, &["-f", "delete-all-cached-images"]),
+        "Deleted 0 cached images\n"
+    );
+    managed(&node, &["-f", "delete-queued-image", &id]);
+    assert_eq!(
+        managed(&node, &["-f", "delete-all-queued-images"]),
+        "Deleted 0 queued images\n"
+    );
+    assert_eq!(cached(&node), Vec::<Value>::new());
+    assert_eq!(metric(&node, "glance_cache_images"), 0);
+}

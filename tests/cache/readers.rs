@@ -1,0 +1,117 @@
+//! Who waits for what, while an image is being fetched.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::node::{MIB, answers, caching, fills, locate, locate_with};
+use super::reader::{Reader, read_image, read_part};
+use crate::support::eventually;
+use crate::support::origin::Origin;
+use crate::support::origin::answer::Answer;
+use crate::support::origin::content::Content;
+
+const SIZE_BYTES: u64 = 3 * MIB + 77;
+/// Where the origin falls silent for a while.
+const PAUSE_AT: u64 = MIB;
+
+/// An origin that pauses in the middle of its first answer.
+fn pausing(pause: Duration) -> Origin {
+    Origin::start(Content::new(31, SIZE_BYTES), move |seen| {
+        match seen.method.as_str() {
+            "GET" => Answer::whole().pause_after(PAUSE_AT, pause),
+            _ => Answer::whole(),
+        }
+    })
+}
+
+#[test]
+fn what_is_there_is_sent_and_the_rest_is_waited_for() {
+    let origin = pausing(Duration::from_secs(3));
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let began = Instant::now();
+    // Goes away in the middle; the fill goes on.
+    let first = Reader::send(node.address(), &id, "").expect("sent");
+    assert_eq!(first.read(&all, PAUSE_AT / 2).status, 200);
+    // A part that is there needs no more than that.
+    assert!(read_part(node.address(), &id, &all, 1000, 5000).is_good());
+    assert!(
+        began.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(fills(&node, "kept"), 0);
+    // A part behind the pause, and all of it.
+    assert!(read_part(node.address(), &id, &all, 2 * MIB, 100_000).is_good());
+    assert!(read_image(node.address(), &id, &all).is_good());
+    assert_eq!(origin.times_sent(), (1, 1));
+    assert_eq!(answers(&node, "miss"), 1);
+}
+
+#[test]
+fn the_fill_outlives_all_readers() {
+    let origin = pausing(Duration::from_millis(500));
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let first = Reader::send(node.address(), &id, "").expect("sent");
+    assert_eq!(first.read(&all, 1).status, 200);
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    assert!(read_image(node.address(), &id, &all).is_good());
+    assert_eq!(answers(&node, "hit"), 1);
+    assert_eq!(origin.times_sent(), (1, 1));
+}
+
+#[test]
+fn the_last_piece_waits_for_the_digest() {
+    // The wrong last byte is known only at the end: nobody has the last piece.
+    let content = Content::new(32, SIZE_BYTES);
+    let origin = Origin::start(content, |_| Answer::whole().wrong_at(SIZE_BYTES - 1));
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = Arc::new(origin.content.all());
+    let got = read_image(node.address(), &id, &all);
+    assert!(!got.is_complete() && got.bytes < SIZE_BYTES, "{got:?}");
+    // Nor has who asks for all of it by a range.
+    let got = read_part(node.address(), &id, &all, 0, SIZE_BYTES);
+    assert!(!got.is_complete(), "{got:?}");
+}
+
+#[test]
+fn without_a_checksum_what_comes_is_kept() {
+    let origin = Origin::honest(Content::new(33, SIZE_BYTES));
+    let node = caching().start();
+    let id = locate_with(&node, &origin, &[]);
+    let all = origin.content.all();
+    assert!(read_image(node.address(), &id, &all).is_good());
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    assert!(read_image(node.address(), &id, &all).is_good());
+    assert_eq!(origin.times_sent(), (1, 1));
+}
+
+#[test]
+fn small_images_and_odd_ranges_are_right() {
+    let node = caching().start();
+    for size_bytes in [1, 4095, 4096, 256 * 1024, 256 * 1024 + 1, MIB + 1] {
+        let origin = Origin::honest(Content::new(size_bytes, size_bytes));
+        let id = locate(&node, &origin);
+        let all = origin.content.all();
+        for _ in 0..2 {
+            assert!(
+                read_image(node.address(), &id, &all).is_good(),
+                "{size_bytes}"
+            );
+            for (first, len) in [
+                (0, 1),
+                (size_bytes - 1, 1),
+                (size_bytes / 2, size_bytes / 3 + 1),
+            ] {
+                let len = len.min(size_bytes - first);
+                let got = read_part(node.address(), &id, &all, first, len);
+                assert!(got.is_good(), "{size_bytes} {first} {len} {got:?}");
+            }
+        }
+        assert_eq!(origin.times_sent(), (1, 1), "{size_bytes}");
+    }
+}

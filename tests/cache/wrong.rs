@@ -1,0 +1,138 @@
+//! Origins that send other bytes, break off or fail.
+
+use std::thread;
+use std::time::Duration;
+
+use super::node::{MIB, caching, files, fills, locate, metric};
+use super::reader::{Got, read_image};
+use crate::support::eventually;
+use crate::support::origin::answer::Answer;
+use crate::support::origin::content::Content;
+use crate::support::origin::{Origin, Seen};
+use crate::support::server::Server;
+
+const SIZE_BYTES: u64 = 2 * MIB + 99;
+
+/// An origin whose answers to GET are scripted; HEAD is honest.
+fn origin(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Origin {
+    Origin::start(Content::new(51, SIZE_BYTES), move |seen| {
+        match seen.method.as_str() {
+            "GET" => script(seen),
+            _ => Answer::whole(),
+        }
+    })
+}
+
+/// Several readers at once.
+fn read_at_once(node: &Server, id: &str, all: &[u8], readers: usize) -> Vec<Got> {
+    thread::scope(|scope| {
+        let read = || scope.spawn(|| read_image(node.address(), id, all));
+        let reading: Vec<_> = (0..readers).map(|_| read()).collect();
+        let got = reading
+            .into_iter()
+            .map(|reader| reader.join().expect("a reader"));
+        got.collect()
+    })
+}
+
+#[test]
+fn a_wrong_fill_is_thrown_away_and_tried_once_more() {
+    let origin = origin(|seen| match seen.turn {
+        0 => Answer::whole().wrong_at(MIB),
+        _ => Answer::whole(),
+    });
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let got = read_at_once(&node, &id, &all, 20);
+    for got in &got {
+        assert!(got.is_good() || !got.is_complete(), "{got:?}");
+    }
+    eventually("the second is kept", || {
+        (fills(&node, "kept") == 1).then_some(())
+    });
+    assert_eq!(fills(&node, "wrong"), 1);
+    assert_eq!(metric(&node, "glance_integrity_failures_total"), 1);
+    assert!(read_image(node.address(), &id, &all).is_good());
+    assert_eq!(origin.count("GET"), 2);
+}
+
+#[test]
+fn who_had_nothing_of_a_wrong_fill_has_the_right_one() {
+    // Small: nobody is sent anything before the digest is known.
+    let content = Content::new(52, 100_000);
+    let origin = Origin::start(content, |seen| match (&*seen.method, seen.turn) {
+        ("GET", 0) => Answer::whole().wrong_at(99_999),
+        _ => Answer::whole(),
+    });
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let got = read_at_once(&node, &id, &all, 20);
+    assert!(got.iter().all(Got::is_good), "{got:?}");
+}
+
+#[test]
+fn what_is_wrong_twice_is_given_up() {
+    let origin = origin(|_| Answer::whole().wrong_at(5));
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    for got in read_at_once(&node, &id, &all, 10) {
+        assert!(!got.is_complete(), "{got:?}");
+    }
+    eventually("it has failed", || {
+        (fills(&node, "failed") >= 1).then_some(())
+    });
+    assert_eq!(fills(&node, "kept"), 0);
+    eventually("nothing is left", || files(&node).is_empty().then_some(()));
+    let leaving = "glance_cache_bytes{state=\"leaving\"}";
+    eventually("nothing is counted", || {
+        let filling = metric(&node, "glance_cache_bytes{state=\"filling\"}");
+        (filling + metric(&node, leaving) == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_cut_is_gone_on_from() {
+    let origin = origin(|seen| match seen.turn {
+        0 => Answer::whole().cut_after(1_500_000),
+        1 => Answer::whole().reset_after(300_000),
+        _ => Answer::whole(),
+    });
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let got = read_at_once(&node, &id, &all, 10);
+    assert!(got.iter().all(Got::is_good), "{got:?}");
+    assert!(origin.count("GET") >= 2);
+    assert!(origin.sent_bytes() < SIZE_BYTES + MIB);
+}
+
+#[test]
+fn an_origin_that_has_nothing_says_so_to_everybody() {
+    let origin = origin(|_| Answer::status(404).pause_after(0, Duration::from_millis(200)));
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let got = read_at_once(&node, &id, &[], 10);
+    assert!(got.iter().all(|got| got.status == 404), "{got:?}");
+    eventually("nothing is left", || files(&node).is_empty().then_some(()));
+}
+
+#[test]
+fn an_origin_that_is_away_is_asked_again_by_the_next() {
+    let mut origin = origin(|_| Answer::whole());
+    let node = caching().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    origin = {
+        let broken = Content::new(origin.content.seed(), SIZE_BYTES);
+        drop(origin);
+        Origin::start(broken, |_| Answer::whole())
+    };
+    // Nobody listens where the first one did.
+    let got = read_at_once(&node, &id, &all, 5);
+    assert!(got.iter().all(|got| got.status == 503), "{got:?}");
+    let other = locate(&node, &origin);
+    assert!(read_image(node.address(), &other, &all).is_good());
+}
