@@ -18,6 +18,7 @@ import remote
 import report
 import small
 import spread
+import storm
 import uploads
 
 PARTS = {
@@ -35,6 +36,7 @@ PARTS = {
     "s3": remote.part_s3,
     "swift": remote.part_swift,
     "many": remote.part_many,
+    "storm": storm.part_storm,
     "gigabit": link.part_gigabit,
     "uring-refused": uploads.part_uring_refused,
 }
