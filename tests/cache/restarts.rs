@@ -88,6 +88,35 @@ fn a_smaller_limit_holds_from_the_start() {
     eventually("one has left", || (files(&node).len() == 2).then_some(()));
 }
 
+#[test]
+fn a_successor_has_what_was_kept_and_nobody_is_cut() {
+    let mut node = caching().with_pid_file().start();
+    let kept = Origin::honest(Content::new(10, MIB));
+    let slow = Origin::start(Content::new(11, 4 * MIB), |seen| match &*seen.method {
+        "GET" => Answer::whole().slowly(MIB / 4, Duration::from_millis(150)),
+        _ => Answer::whole(),
+    });
+    let (kept_id, slow_id) = (locate(&node, &kept), locate(&node, &slow));
+    let (kept_all, slow_all) = (kept.content.all(), slow.content.all());
+    assert!(read_image(node.address(), &kept_id, &kept_all).is_good());
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    let reading = Reader::send(node.address(), &slow_id, "").expect("sent");
+    eventually("it is being fetched", || {
+        (slow.count("GET") == 1).then_some(())
+    });
+    node.reload();
+    // In flight over there, to its end; here from the folder, and from the origin anew.
+    assert!(reading.read(&slow_all, u64::MAX).is_good());
+    assert!(read_image(node.address(), &kept_id, &kept_all).is_good());
+    assert_eq!(answers(&node, "hit"), 1);
+    assert!(read_image(node.address(), &slow_id, &slow_all).is_good());
+    eventually("it is kept here", || {
+        (fills(&node, "kept") == 1).then_some(())
+    });
+    assert_eq!(files(&node).len(), 2);
+    assert_eq!(kept.times_sent(), (1, 1));
+}
+
 /// The node, the origin or readers end at random: nobody has a wrong image that is complete,
 /// and at the end everything is served.
 #[test]
