@@ -19,8 +19,9 @@
 //!   requests to other servers
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
-//! * [`registry`] - what is known of images: an index in memory, durable through sled
-//! * [`store`] - where image data are: a folder of files, Swift, S3, or web servers that are only read
+//! * [`registry`] - what is known of images: an index in memory, durable through sled or etcd, or
+//!   a registry server that is asked (`remote`)
+//! * [`store`] - where image data are: a folder of files, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
 //! * [`cache`] - images of other servers kept near: fetched once, served while they come
 //! * [`policy`] - what operators allow to whom: policy files, protection of properties
@@ -56,6 +57,11 @@
 //! (`server/inherited.rs`); `registry/handover` closes the registry here, opens it there, and
 //! relays what the old process still has to write; `net/phase.rs` gives every connection one
 //! last answer.
+//!
+//! A record at several servers: `registry/remote` asks a `glance-registry`, whose door is
+//! `api/registry`; `registry/etcd/follow.rs` keeps the index of each server up to date by a watch,
+//! and `registry/etcd/write.rs` decides a write in one transaction. An upload belongs to the
+//! server that takes it in (`Upload::node`): `service/cleanup.rs` leaves those of others alone.
 //!
 //! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
 //! and `api/v1/plain.rs` answers with lines the record keeps.

@@ -30,16 +30,16 @@ pub struct AdminDoor {
     service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
-    operator: Operator,
+    operator: Option<Operator>,
 }
 
 impl AdminDoor {
-    /// The door to a node.
+    /// The door to a node; without an operator nobody can command it.
     pub fn new(
         service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
-        operator: Operator,
+        operator: Option<Operator>,
     ) -> Self {
         Self {
             service,
@@ -78,9 +78,14 @@ impl AdminDoor {
         metrics::cache_images(images, cache.queue().images().len());
     }
 
-    async fn command(&self, command: Command<'_>, exchange: &Exchange) -> Result<Answer> {
+    async fn command(
+        &self,
+        operator: &Operator,
+        command: Command<'_>,
+        exchange: &Exchange,
+    ) -> Result<Answer> {
         match self.service.upgrade() {
-            Some(service) => self.operator.obey(command, exchange, &service).await,
+            Some(service) => operator.obey(command, exchange, &service).await,
             None => Ok(health_answer(Some(ENDING))),
         }
     }
@@ -101,8 +106,8 @@ impl Door for AdminDoor {
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
         let path = exchange.head.uri.path();
-        if let Some(command) = Command::at(path) {
-            return ("admin", self.command(command, &exchange).await);
+        if let (Some(command), Some(operator)) = (Command::at(path), &self.operator) {
+            return ("admin", self.command(operator, command, &exchange).await);
         }
         let answer = match path {
             "/status" | "/metrics" | "/healthcheck" if !is_read => {

@@ -3,7 +3,7 @@
 //!
 //! `frame` does once what every request needs: refusing what must not be looked at, request
 //! ids, errors in the form the client reads, counting, the access log. `v1` is the image
-//! API's own door; `admin` is the operator's.
+//! API's own door, `registry` that of a registry server; `admin` is the operator's.
 
 mod access;
 mod admin;
@@ -13,7 +13,9 @@ mod errors;
 mod exchange;
 mod frame;
 mod health;
+mod list_query;
 mod operator;
+mod registry;
 mod status;
 mod v1;
 
@@ -22,4 +24,5 @@ pub use body::Patience;
 pub use frame::{Door, Frame, FrameSettings};
 pub use health::NodeHealth;
 pub use operator::{OPERATOR_TOKEN, Operator, ScrubReport};
+pub use registry::RegistryDoor;
 pub use v1::{V1Door, V1Settings};

@@ -3,7 +3,7 @@
 use crate::config::declare::{Group, Key};
 use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::DEFAULT;
-use crate::config::options::{Config, IdentityMode, store_named};
+use crate::config::options::{Config, IdentityMode, RegistryBackend, store_named};
 use crate::config::values::Values;
 
 /// Checks what no single option can check for itself.
@@ -36,8 +36,33 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigEr
             &wanted,
         ));
     }
+    check_registry(config, values)?;
     check_default_store(config, values)?;
     check_keystone(config, values)
+}
+
+/// A registry elsewhere needs an address.
+fn check_registry(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
+    let registry = &config.registry;
+    let (name, given, wanted) = match registry.backend() {
+        RegistryBackend::Remote if registry.registry_host.is_empty() => (
+            "registry_host",
+            "",
+            "the host of the registry server, because of registry_backend = remote",
+        ),
+        RegistryBackend::Etcd if registry.etcd_endpoints.is_empty() => (
+            "etcd_endpoints",
+            "",
+            "addresses, because of registry_backend = etcd",
+        ),
+        RegistryBackend::Etcd if !registry.etcd_prefix.ends_with('/') => (
+            "etcd_prefix",
+            registry.etcd_prefix.as_str(),
+            "a prefix that ends in a slash",
+        ),
+        _ => return Ok(()),
+    };
+    Err(misfit(values, (DEFAULT, name), given, wanted))
 }
 
 fn check_default_store(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
@@ -244,7 +269,8 @@ pub(crate) fn warn_twice(values: &Values<'_>, groups: &[Group]) -> Vec<Warning> 
     warnings
 }
 
-fn misfit(
+/// The error of a value that does not fit other options, at its line.
+pub(crate) fn misfit(
     values: &Values<'_>,
     (section, name): (&'static str, &'static str),
     given: impl ToString,

@@ -25,8 +25,7 @@ const NO_EFFECT: &str = "\
     metadata_encryption_key metadata_source_path node_staging_uri notification_driver \
     notification_topics notifier_strategy publish_errors pydev_worker_debug_host \
     pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
-    registry_client_ca_file registry_client_cert_file registry_client_insecure \
-    registry_client_key_file registry_client_protocol registry_client_timeout registry_port \
+    registry_client_cert_file registry_client_key_file \
     restore rpc_backend rpc_response_timeout scrubber_datadir \
     secure_proxy_ssl_header send_identity_headers show_image_direct_url show_multiple_locations \
     sql_idle_timeout sql_max_retries sql_retry_interval syslog_log_facility transport_url \

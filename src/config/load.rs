@@ -6,21 +6,27 @@ use crate::config::declare::Group;
 use crate::config::error::{ConfigError, Place, Warning};
 use crate::config::ini::{self, DEFAULT, Ini};
 use crate::config::options::{self, Config};
+use crate::config::role::Role;
 use crate::config::values::Values;
 use crate::config::{checks, idle, refused, sample, text_file};
 
-/// The section in which the first Glance kept the options of this program.
-const SEED_SECTION: &str = "app:glance-api";
-
 impl Config {
-    /// Reads a file. Relative paths in it start at the current folder.
+    /// Reads the file of an API server. Relative paths in it start at the current folder.
+    ///
+    /// # Errors
+    /// As [`Config::load_for`].
+    pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::load_for(Role::Api, path)
+    }
+
+    /// Reads the file of a server.
     ///
     /// # Errors
     /// [`ConfigError`] when the file cannot be read, is no INI, has a value that does not fit, or has a
     /// password and may be read by everybody.
-    pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
+    pub fn load_for(role: Role, path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
         let (text, everybody_reads) = text_file::read(path)?;
-        let loaded = read(&path.display().to_string(), &text)?;
+        let loaded = read(role, &path.display().to_string(), &text)?;
         if everybody_reads && loaded.has_secret {
             return Err(ConfigError::Exposed {
                 path: path.to_owned(),
@@ -34,7 +40,19 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the text is no INI or has a value that does not fit.
     pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let loaded = read(name, text)?;
+        Self::from_text_for(Role::Api, name, text)
+    }
+
+    /// Reads text as if it were the file `name` of a server.
+    ///
+    /// # Errors
+    /// As [`Config::from_text`].
+    pub fn from_text_for(
+        role: Role,
+        name: &str,
+        text: &str,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let loaded = read(role, name, text)?;
         Ok((loaded.config, loaded.warnings))
     }
 
@@ -52,7 +70,7 @@ struct Loaded {
     has_secret: bool,
 }
 
-fn read(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+fn read(role: Role, name: &str, text: &str) -> Result<Loaded, ConfigError> {
     let ini = ini::parse(text).map_err(|bad| ConfigError::Syntax {
         place: Place {
             file: name.to_owned(),
@@ -60,11 +78,14 @@ fn read(name: &str, text: &str) -> Result<Loaded, ConfigError> {
         },
         problem: bad.problem,
     })?;
-    let ini = in_house_spelling(ini);
+    let ini = in_house_spelling(ini, role.seed_section());
     let groups = options::groups();
     let values = Values::new(name, &ini, &groups);
     refused::refuse_dangerous(&values)?;
-    let config = Config::read(&values)?;
+    let mut config = Config::read(&values)?;
+    if role == Role::Registry {
+        config.be_a_registry(&values)?;
+    }
     checks::check(&config, &values)?;
     Ok(Loaded {
         warnings: all_warnings(&config, &values, &groups),
@@ -84,7 +105,7 @@ fn has_secret(values: &Values<'_>, groups: &[Group]) -> bool {
 
 /// One spelling for each section and key: sections in lower case but DEFAULT, keys with underscores. The section of
 /// the seeds counts as DEFAULT and wins over it wherever it stands.
-fn in_house_spelling(mut ini: Ini) -> Ini {
+fn in_house_spelling(mut ini: Ini, seed_section: &str) -> Ini {
     for entry in &mut ini.entries {
         entry.section = section_name(&entry.section);
         entry.key = entry.key.replace('-', "_");
@@ -94,9 +115,9 @@ fn in_house_spelling(mut ini: Ini) -> Ini {
     }
     // Stable, so that within a section the last one still wins.
     ini.entries
-        .sort_by_key(|entry| entry.section == SEED_SECTION);
+        .sort_by_key(|entry| entry.section == seed_section);
     for entry in &mut ini.entries {
-        if entry.section == SEED_SECTION {
+        if entry.section == seed_section {
             entry.section = DEFAULT.to_owned();
         }
     }

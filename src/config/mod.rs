@@ -10,6 +10,7 @@
 //! * `accounts` accounts of Swift, from the options or a file of their own; `secret` what nobody prints
 //! * `refused` and `idle` options of Glance that stop the start or do nothing; `checks` rules between options
 //! * `find` where the file is; `text_file` reads it; `load` from its text to the data
+//! * `role` what differs between the servers that read a file of this form
 //! * `sample` the sample file; `args` the command line of a server, `scrubber_args` that of the scrubber
 
 mod accounts;
@@ -24,6 +25,7 @@ mod kinds;
 mod load;
 mod options;
 mod refused;
+mod role;
 mod sample;
 mod scrubber_args;
 mod secret;
@@ -39,8 +41,9 @@ pub use find::{find_config_file, search_dirs};
 pub use options::{
     CacheConfig, Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
     IdentityMode, ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig,
-    ProtectionRules, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config,
+    ProtectionRules, RegistryBackend, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config,
     ScrubberConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
 };
+pub use role::Role;
 pub use scrubber_args::ScrubberArgs;
 pub use secret::Secret;

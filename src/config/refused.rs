@@ -17,8 +17,9 @@ struct Refusal {
 const NO_TLS: &str = "this release serves no TLS. End TLS in a proxy in front (HAProxy, nginx) and remove the option";
 const NO_PIPELINE: &str = "this release reads no pipelines, so nobody would be asked who is calling. Remove it, and name \
     the way with [paste_deploy] flavor";
-const NO_REMOTE_REGISTRY: &str = "this release keeps its registry itself, in registry_dir, and reads no other. \
-    Remove the option; images known elsewhere have to be uploaded again";
+const NO_DATA_API: &str = "remove it: a registry server is used when registry_host names one";
+const NO_DATABASE: &str = "this release keeps its registry itself, in registry_dir, in etcd or in glance-registry, and \
+    reads no database. Remove the option";
 const ONE_FOLDER: &str =
     "this release keeps images in one folder. Name it with [glance_store] filesystem_store_datadir";
 const ONE_STORE: &str = "this release has one store. Use [glance_store] default_store and \
@@ -40,15 +41,14 @@ const REFUSALS: &[Refusal] = &[
         names_identity,
         NO_PIPELINE,
     ),
-    refuse(DEFAULT, "registry_host", always, NO_REMOTE_REGISTRY),
     refuse(
         DEFAULT,
         "data_api",
         |api| api.contains("registry"),
-        NO_REMOTE_REGISTRY,
+        NO_DATA_API,
     ),
-    refuse(DEFAULT, "sql_connection", always, NO_REMOTE_REGISTRY),
-    refuse("database", "connection", always, NO_REMOTE_REGISTRY),
+    refuse(DEFAULT, "sql_connection", always, NO_DATABASE),
+    refuse("database", "connection", always, NO_DATABASE),
     refuse(DEFAULT, "filesystem_store_datadirs", always, ONE_FOLDER),
     refuse(
         "glance_store",

@@ -335,7 +335,6 @@ fn what_must_not_be_passed_over_stops_the_start() {
             "pipeline:glance-api",
             "pipeline = versionnegotiation authtoken auth-context apiv1app",
         ),
-        ("DEFAULT", "registry_host = 10.0.0.1"),
         ("DEFAULT", "data_api = glance.db.registry.api"),
         (
             "DEFAULT",

@@ -103,6 +103,17 @@ pub struct Upload {
     /// What is of unknown length reserves more as it grows.
     #[serde(default)]
     pub reserved_bytes: u64,
+    /// The server that takes it in, by its name. Records of former releases have none, since
+    /// there was only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+impl Upload {
+    /// Whether the server of this name takes it in, or took it in.
+    pub fn is_of(&self, node: &str) -> bool {
+        self.node.as_deref().is_none_or(|name| name == node)
+    }
 }
 
 impl Image {

@@ -133,6 +133,7 @@ mod tests {
             store: "file".into(),
             started_at: Timestamp::from_micros(0),
             reserved_bytes,
+            node: None,
         });
         image
     }

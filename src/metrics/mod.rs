@@ -7,6 +7,7 @@ mod cache;
 mod handles;
 mod names;
 mod process;
+mod registry;
 mod table;
 mod transfers;
 
@@ -30,11 +31,12 @@ pub use self::cache::{
     CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
     cache_holds, cache_images, fill_begins, fill_ended,
 };
+pub use self::registry::{registry_age, registry_asked};
 pub use self::transfers::{Direction, Progress, Throughput, TransferView, throughput, transfers};
 
 /// All of them.
 fn table() -> impl Iterator<Item = &'static Metric> {
-    TABLE.iter().chain(cache::TABLE)
+    TABLE.iter().chain(cache::TABLE).chain(registry::TABLE)
 }
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();

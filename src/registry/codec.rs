@@ -104,6 +104,7 @@ mod tests {
             store: "file".into(),
             started_at: now,
             reserved_bytes: 3,
+            node: None,
         });
         Record::new(image, 7)
     }

@@ -9,13 +9,13 @@ use crate::image::{
 use super::Registry;
 
 /// What the registry that is tried must hold owners to.
-pub(crate) const OWNER_LIMITS: OwnerLimits = OwnerLimits {
+pub const OWNER_LIMITS: OwnerLimits = OwnerLimits {
     bytes: Some(1000),
     images: Some(100),
 };
 
 /// A new image that nobody has registered.
-pub(crate) fn image(name: &str) -> Image {
+pub fn image(name: &str) -> Image {
     let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1_000_000));
     image.name = Some(name.to_owned());
     image.is_public = true;
@@ -23,7 +23,7 @@ pub(crate) fn image(name: &str) -> Image {
 }
 
 /// Every behaviour.
-pub(crate) async fn all(registry: &dyn Registry) {
+pub async fn all(registry: &dyn Registry) {
     what_is_inserted_is_there(registry).await;
     an_identifier_is_taken_once(registry).await;
     a_change_needs_the_version_seen(registry).await;
@@ -161,6 +161,7 @@ fn reserving(owner: &str, reserved_bytes: u64) -> Image {
         store: "file".to_owned(),
         started_at: image.created_at,
         reserved_bytes,
+        node: None,
     });
     image
 }

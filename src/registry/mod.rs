@@ -5,23 +5,30 @@
 //! racing upload and delete, or two servers on one registry, are decided in one place.
 
 mod codec;
-#[cfg(test)]
-pub(crate) mod conformance;
+#[doc(hidden)]
+pub mod conformance;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod handover;
 mod index;
+mod remote;
 mod sled;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
+#[cfg(feature = "etcd")]
+pub use self::etcd::{EtcdError, EtcdOptions, EtcdRegistry, EtcdTls};
 pub use self::handover::{FrameError, HandedOver, RelayEnd, read_frame, relay, write_frame};
+pub use self::remote::{RemoteError, RemoteOptions, RemoteRegistry};
 pub use self::sled::{OpenError, SledOptions, SledRegistry};
 
 /// Counts the writes to one record, from 1.
@@ -110,6 +117,23 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
     async fn check(&self) -> Result<Census>;
+
+    /// Whether other processes may write here too.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+/// When it is worth asking again a registry that is somewhere else: it is back soon, or
+/// another one takes its place.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A registry that is somewhere else cannot be asked.
+fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let kind = Kind::Unavailable {
+        retry_after: RETRY_AFTER,
+    };
+    Error::new(kind, message).because(cause)
 }
 
 /// How many images there are.
@@ -124,6 +148,18 @@ impl Census {
     /// How many images have each status.
     pub fn by_status(&self) -> impl Iterator<Item = (Status, usize)> {
         Status::ALL.into_iter().zip(self.counts)
+    }
+
+    /// A census that somebody else has taken.
+    fn of_counts(usage: Usage, counts: impl Iterator<Item = (Status, usize)>) -> Self {
+        let mut census = Self {
+            usage,
+            ..Self::default()
+        };
+        for (status, number) in counts {
+            census.of(status, |_| number);
+        }
+        census
     }
 
     fn count_in(&mut self, status: Status) {

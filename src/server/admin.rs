@@ -31,9 +31,7 @@ pub(super) fn start(
         .build()
         .map_err(StartError::Threads)?;
     let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
-    let token = operator_token::issue(&app.config.registry.registry_dir);
-    let token = token.map_err(StartError::OperatorToken)?;
-    let operator = Operator::new(app.scrubber.clone(), token);
+    let operator = operator(app)?;
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
     let blocking = app.blocking();
     let connection = settings::connection(&app.config);
@@ -55,6 +53,16 @@ pub(super) fn start(
     thread.spawn(run).map_err(StartError::Threads)?;
     tracing::info!(target: log::STARTUP, "metrics on http://{address}/metrics");
     Ok(())
+}
+
+/// Who obeys operators, where there is something to be done for them.
+fn operator(app: &App) -> Result<Option<Operator>, StartError> {
+    let Some(scrubber) = &app.scrubber else {
+        return Ok(None);
+    };
+    let token = operator_token::issue(&app.config.registry.registry_dir);
+    let token = token.map_err(StartError::OperatorToken)?;
+    Ok(Some(Operator::new(scrubber.clone(), token)))
 }
 
 async fn serve(

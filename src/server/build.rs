@@ -12,8 +12,9 @@ use crate::auth::Authenticator;
 use crate::cache::Filler;
 use crate::config::{self, Config};
 use crate::image::FormatRules;
-use crate::registry::{HandedOver, Registry, SledOptions, SledRegistry};
+use crate::registry::{HandedOver, Registry};
 use crate::service::{Housekeeper, Limits, Orders, Scrubber, Service};
+use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend, NoUring, probe_uring};
 use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, Blocking, BlockingThreads};
@@ -22,6 +23,7 @@ use crate::{log, metrics};
 use super::cache::{self, FillThread};
 use super::identity::authenticator;
 use super::inherited::Predecessor;
+use super::registry::open_registry;
 use super::start_error::StartError;
 use super::stores::open_stores;
 use super::{rules, settings};
@@ -43,12 +45,13 @@ pub struct App {
     pub io_backend: IoBackend,
     /// Workers to start.
     pub workers: usize,
-    /// Who removes the data of images that were deleted a while ago.
-    pub scrubber: Scrubber,
+    /// Who removes the data of images that were deleted a while ago; a registry server, which
+    /// has no data, has nobody for it.
+    pub scrubber: Option<Scrubber>,
     /// The registry, as it can be handed to a successor.
     pub(super) registry: Arc<HandedOver>,
     blocking: BlockingThreads,
-    threads: [JoinHandle<()>; 2],
+    threads: Vec<JoinHandle<()>>,
     fills: Option<FillThread>,
 }
 
@@ -71,7 +74,9 @@ impl App {
             fills.end();
         }
         service.housekeeper().end();
-        scrubber.end();
+        if let Some(scrubber) = scrubber {
+            scrubber.end();
+        }
         for thread in threads {
             // One that panicked has nothing left to end.
             let _ = thread.join();
@@ -116,9 +121,54 @@ pub(super) fn build(
         io_backend,
         registry,
         blocking,
-        scrubber,
-        threads: [housekeeper, scrubbing],
+        scrubber: Some(scrubber),
+        threads: vec![housekeeper, scrubbing],
         fills: fills.transpose()?,
+    })
+}
+
+/// Makes every part of a registry server: records and who may see them, and no image data.
+/// Uploads that the records tell of are those of API servers, which may be under way.
+///
+/// # Errors
+/// [`StartError`], which says what is to be done.
+pub(super) fn build_registry(
+    config: Config,
+    predecessor: Option<&mut Predecessor>,
+) -> Result<App, StartError> {
+    metrics::install()?;
+    let io_backend = choose_backend(config.data.io_backend)?;
+    let rules = rules::load(&config.rules)?;
+    let blocking = BlockingThreads::start(config.data.blocking_threads);
+    let blocking = blocking.map_err(StartError::Threads)?;
+    let authenticator = Arc::new(authenticator(&config)?);
+    let hashes = HashEngine::start(1).map_err(StartError::Threads)?;
+    if let Some(predecessor) = predecessor {
+        predecessor.claim_registry()?;
+    }
+    let registry = Arc::new(HandedOver::new(open_registry(&config)?));
+    let service = Arc::new(Service::new(
+        Arc::clone(&registry) as Arc<dyn Registry>,
+        Stores::none(),
+        hashes,
+        BlockPool::new(0),
+        limits(&config),
+        // Nothing is ever to be removed here.
+        Housekeeper::new().0,
+    ));
+    service.set_rules(rules);
+    Ok(App {
+        workers: or_cores(config.listen.workers),
+        authenticator,
+        health: Arc::default(),
+        config,
+        service,
+        io_backend,
+        registry,
+        blocking,
+        scrubber: None,
+        threads: Vec::new(),
+        fills: None,
     })
 }
 
@@ -186,19 +236,6 @@ pub(super) fn open_parts(
     })
 }
 
-pub(super) fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
-    let folder = &config.registry.registry_dir;
-    let registry = SledRegistry::open(&SledOptions {
-        folder: folder.clone(),
-        cache_bytes: config.registry.registry_cache_size,
-        flush_limit: config.registry.registry_flush_timeout,
-        owner_limits: settings::owner_limits(config),
-    })?;
-    let images = registry.image_count_at_open();
-    tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");
-    Ok(Arc::new(registry))
-}
-
 fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
     let threads = or_cores(config.data.hash_threads);
     let hashes = HashEngine::start(threads).map_err(StartError::Threads)?;
@@ -208,6 +245,7 @@ fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
 
 fn recover(service: &Service, under_way: &HashSet<Uuid>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(StartError::Threads)?;
     let recovered = runtime
@@ -259,6 +297,7 @@ fn limits(config: &Config) -> Limits {
     };
     let images = &config.images;
     Limits {
+        node_name: settings::node_name(config),
         image_size_cap_bytes: images.image_size_cap,
         property_quota: quota(images.image_property_quota),
         member_quota: quota(images.image_member_quota),

@@ -146,7 +146,9 @@ impl Life {
     /// A successor serves: gives what is in flight its time, or less when it is told to end.
     async fn leave(&mut self) -> bool {
         self.listeners.clear();
-        self.app.scrubber.end();
+        if let Some(scrubber) = &self.app.scrubber {
+            scrubber.end();
+        }
         let limit = self.app.config.listen.reload_timeout;
         let in_flight = self.app.service.in_flight();
         let end = async {

@@ -21,6 +21,8 @@ fn path(registry_dir: &Path) -> PathBuf {
 /// Makes a new token in the folder of a registry that this process has open.
 pub(super) fn issue(registry_dir: &Path) -> io::Result<String> {
     let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    // With a registry elsewhere nobody has made it.
+    fs::create_dir_all(registry_dir)?;
     let path = path(registry_dir);
     // Whatever is there may have other permissions.
     match fs::remove_file(&path) {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use super::rules;
 use crate::config::{
-    Config, ConfigError, EXIT_CONFIG, EXIT_OK, ServerArgs, Warning, find_config_file, search_dirs,
+    Config, ConfigError, EXIT_CONFIG, EXIT_OK, Role, ServerArgs, Warning, find_config_file,
+    search_dirs,
 };
 use crate::log::{self, LogGuard, LogSettings};
 
@@ -46,7 +47,11 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
     let home = std::env::home_dir();
     let folders = search_dirs(home.as_deref());
     let path = find_config_file(args.program, args.config_file(), &folders)?;
-    Config::load(&path)
+    let role = match args.program {
+        "glance-registry" => Role::Registry,
+        _ => Role::Api,
+    };
+    Config::load_for(role, &path)
 }
 
 /// Says why a program ends as it should not.

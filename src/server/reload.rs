@@ -24,8 +24,9 @@ use socket2::Socket;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::build::{App, open_registry};
+use super::build::App;
 use super::inherited::{HANDOVER, NewSays, OldSays};
+use super::registry::open_registry;
 use super::start_error::StartError;
 use crate::net::Phase;
 use crate::registry::{FrameError, read_frame, write_frame};

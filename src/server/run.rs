@@ -1,10 +1,11 @@
-//! Running `glance-api`.
+//! Running a server: `glance-api` or `glance-registry`.
 
 use std::process::ExitCode;
 
 use tokio::sync::watch;
 
-use super::build::build;
+use super::build::{build, build_registry};
+use super::doors;
 use super::drain::Signals;
 use super::inherited::Inheritance;
 use super::life::{Before, Life};
@@ -13,13 +14,38 @@ use super::pid_file::PidFile;
 use super::reload::{Origin, answer_predecessor};
 use super::start_error::StartError;
 use super::supervisor::Supervisor;
-use super::{admin, limits, program, workers};
+use super::{admin, limits, program};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
 use crate::net::{ListenOptions, Phase};
 
+/// What a server serves.
+#[derive(Clone, Copy)]
+enum Program {
+    Api,
+    Registry,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Program::Api => "glance-api",
+            Program::Registry => "glance-registry",
+        }
+    }
+}
+
 /// The whole of `glance-api`.
 pub fn api_main() -> ExitCode {
-    let args = match ServerArgs::of_process("glance-api") {
+    main(Program::Api)
+}
+
+/// The whole of `glance-registry`.
+pub fn registry_main() -> ExitCode {
+    main(Program::Registry)
+}
+
+fn main(program: Program) -> ExitCode {
+    let args = match ServerArgs::of_process(program.name()) {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };
@@ -30,13 +56,14 @@ pub fn api_main() -> ExitCode {
         Err(code) => return code,
     };
     let inheritance = inheritance.map_err(StartError::Inheritance);
-    match inheritance.and_then(|inheritance| start(&args, config, inheritance)) {
+    match inheritance.and_then(|inheritance| start(program, &args, config, inheritance)) {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(error) => program::fail(&format!("cannot start: {error}"), error.exit_code()),
     }
 }
 
 fn start(
+    program: Program,
     args: &ServerArgs,
     config: Config,
     mut inheritance: Inheritance,
@@ -58,9 +85,16 @@ fn start(
     let copies = [Some(&api), admin.as_ref()].into_iter().flatten();
     let copies = copies.map(|listener| listener.socket.try_clone());
     let copies: Result<_, _> = copies.collect();
-    let app = build(config, inheritance.predecessor.as_mut())?;
+    let predecessor = inheritance.predecessor.as_mut();
+    let app = match program {
+        Program::Api => build(config, predecessor)?,
+        Program::Registry => build_registry(config, predecessor)?,
+    };
     let (phase, now) = watch::channel(Phase::Serving);
-    let (balance, workers) = workers::start(&app, api, &now)?;
+    let (balance, workers) = match program {
+        Program::Api => doors::serve_api(&app, program.name(), api, &now)?,
+        Program::Registry => doors::serve_registry(&app, program.name(), api, &now)?,
+    };
     if let Some(listener) = admin {
         admin::start(&app, listener, &now)?;
     }

@@ -14,7 +14,7 @@ use super::pid_file::PidFile;
 use super::program;
 use super::start_error::StartError;
 use crate::api::ScrubReport;
-use crate::config::{Config, EXIT_FAILURE, EXIT_OK, ScrubberArgs};
+use crate::config::{Config, EXIT_FAILURE, EXIT_OK, RegistryBackend, ScrubberArgs};
 use crate::error::Error;
 use crate::image::ImageId;
 use crate::log;
@@ -88,6 +88,10 @@ enum Worker {
 }
 
 fn worker(config: &Config) -> Result<Worker, ScrubError> {
+    // One that is shared may be in use, and a node knows what is under way.
+    if config.registry.backend() != RegistryBackend::Embedded {
+        return Ok(Worker::Node(NodeClient::new(config)?));
+    }
     let folder = &config.registry.registry_dir;
     // Opening one that is not there would make it.
     if !folder.is_dir() {

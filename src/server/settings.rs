@@ -42,6 +42,15 @@ pub(super) fn owner_limits(config: &Config) -> OwnerLimits {
     }
 }
 
+/// What this server is called in the records of its uploads.
+pub(super) fn node_name(config: &Config) -> String {
+    if !config.registry.node_name.is_empty() {
+        return config.registry.node_name.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), config.listen.bind_port)
+}
+
 pub(super) fn source_rules(config: &Config) -> SourceRules {
     let sources = &config.sources;
     SourceRules {

@@ -8,7 +8,9 @@ use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
 use crate::keystone::KeystoneError;
 use crate::net::outgoing::TlsError;
-use crate::registry::{FrameError, OpenError};
+#[cfg(feature = "etcd")]
+use crate::registry::EtcdError;
+use crate::registry::{FrameError, OpenError, RemoteError};
 use crate::service::{HousekeeperError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
@@ -18,6 +20,19 @@ use crate::transfer::disk::NoUring;
 pub enum StartError {
     #[error(transparent)]
     Registry(#[from] OpenError),
+    #[error(transparent)]
+    RemoteRegistry(#[from] RemoteError),
+    #[cfg(feature = "etcd")]
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+    #[cfg(not(feature = "etcd"))]
+    #[error(
+        "registry_backend = etcd, but this program was built without etcd; build it with: cargo \
+         build --release --features etcd (which needs protoc, of Debian's protobuf-compiler)"
+    )]
+    NoEtcd,
+    #[error("{0}; see registry_backend, and registry_start_timeout for one that is late")]
+    RegistryAway(String),
     #[error(transparent)]
     FileStore(#[from] FileStoreError),
     #[error("the store http: {0}; see https_ca_certificates_file")]

@@ -1,6 +1,5 @@
 //! Starting the workers, and the thread that accepts for them.
 
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -14,15 +13,18 @@ use super::listener::Listener;
 use super::settings;
 use super::start_error::StartError;
 use super::worker::Worker;
-use crate::api::{Frame, V1Door};
+use crate::api::{Door, Frame};
 use crate::log;
 use crate::net::Phase;
 
-/// Starts a thread a worker, and when all of them serve, the one that accepts.
-pub(super) fn start(
+/// Starts a thread a worker, and when all of them serve, the one that accepts. `door` gives
+/// what makes a worker's door, on its thread.
+pub(super) fn start<D: Door, M: FnOnce() -> D + Send + 'static>(
     app: &App,
+    program: &str,
     listener: Listener,
     phase: &watch::Receiver<Phase>,
+    door: impl Fn() -> M,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
     let room = app.config.listen.max_connections;
@@ -39,7 +41,7 @@ pub(super) fn start(
             in_flight: app.service.in_flight().clone(),
             phase: phase.clone(),
         };
-        threads.push(start_one(app, worker, inbox, ready.clone())?);
+        threads.push(start_one(app, worker, inbox, ready.clone(), door())?);
     }
     drop(ready);
     for _ in 0..app.workers {
@@ -51,7 +53,7 @@ pub(super) fn start(
     tracing::info!(
         target: log::STARTUP,
         workers = app.workers,
-        "glance-api {} listens on http://{address}",
+        "{program} {} listens on http://{address}",
         env!("CARGO_PKG_VERSION"),
     );
     Ok((balance, threads))
@@ -75,25 +77,23 @@ fn start_acceptor(
     thread.spawn(run).map_err(StartError::Threads)
 }
 
-fn start_one(
+fn start_one<D: Door>(
     app: &App,
     worker: Worker,
     inbox: Inbox,
     ready: SyncSender<()>,
+    door: impl FnOnce() -> D + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
-    let (service, health) = (Arc::clone(&app.service), Arc::clone(&app.health));
-    let authenticator = Arc::clone(&app.authenticator);
-    let v1 = settings::v1(&app.config);
     let frame = settings::frame(&app.config, app.config.log.access_log);
     let number = worker.number;
-    let door = move || {
+    let framed = move || {
         // Asked for when everything else of the worker is there. Nobody listens any more
         // when another worker has failed.
         let _ = ready.send(());
-        Frame::new(V1Door::new(service, authenticator, v1, health), frame)
+        Frame::new(door(), frame)
     };
     let run = move || {
-        if let Err(error) = worker.run(inbox, door) {
+        if let Err(error) = worker.run(inbox, framed) {
             tracing::error!(worker = number, %error, "a worker ended");
         }
     };

@@ -4,8 +4,10 @@ use uuid::Uuid;
 
 use super::housekeeper::Clean;
 use super::{MOST_RETRIES, Service, now_after};
-use crate::error::{Kind, Result};
-use crate::image::{ImageId, Query, SortDirection, SortKey, Status, Timestamp, Visibility};
+use crate::error::{Error, Kind, Result};
+use crate::image::{
+    Image, ImageId, Query, SortDirection, SortKey, Status, Timestamp, Upload, Visibility,
+};
 
 /// What the start found to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,37 +20,76 @@ pub struct Recovered {
 
 impl Service {
     /// Brings the registry to rest after a process that ended somehow. To be called before
-    /// any request, and only where no other process uses the registry but those that
-    /// `is_under_way` knows the uploads of.
+    /// any request. What is under way is left alone: that of other servers that share the
+    /// registry, and what `is_under_way` knows of, in a process that handed over to this one.
     ///
     /// # Errors
     /// Those of the registry.
     pub async fn recover(&self, is_under_way: impl Fn(&Uuid) -> bool) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for record in self.registry.list(&everything()).await? {
-            let mut image = record.image.clone();
+            let image = &record.image;
             let upload = image.upload.as_ref();
             if upload.is_some_and(|upload| is_under_way(&upload.id)) {
                 continue;
             }
-            // A copy that never had its turn is still queued.
-            let awaits_turn = image.status == Status::Queued && image.upload.is_some();
-            if image.status == Status::Saving || awaits_turn {
-                image.status = Status::Killed;
-                image.updated_at = now_after(image.updated_at);
-                match self.registry.replace(image.clone(), record.version).await {
+            if self.was_cut_off(image) {
+                let killed = self.registry.replace(killed(image), record.version);
+                match killed.await {
                     // It has come to its end since it was listed.
                     Err(error) if error.kind() == Kind::Stale => continue,
                     result => drop(result?),
                 }
                 recovered.interrupted_uploads += 1;
+            } else if !image.has_remains() {
+                continue;
             }
-            if image.has_remains() {
-                recovered.images_with_remains += 1;
-                self.housekeeper.clean(image.id);
-            }
+            recovered.images_with_remains += 1;
+            self.housekeeper.clean(image.id);
         }
         Ok(recovered)
+    }
+
+    /// Whether the record has an upload of this server under way that is not. A copy that has
+    /// yet to have its turn is still queued.
+    fn was_cut_off(&self, image: &Image) -> bool {
+        match (image.status, &image.upload) {
+            (Status::Queued | Status::Saving, Some(upload)) => {
+                self.is_ours(upload) && !self.in_flight.has(&upload.id)
+            }
+            // Whoever keeps such records has them elsewhere too.
+            (Status::Saving, None) => !self.registry.is_shared(),
+            _ => false,
+        }
+    }
+
+    /// Whether the record has an upload that this process began and has not under way: the
+    /// answer of the registry that was to begin or to end it got lost. One that began before
+    /// may go on in the process that handed over to this one.
+    fn has_lost(&self, image: &Image) -> bool {
+        let upload = image.upload.as_ref();
+        upload.is_some_and(|upload| upload.started_at >= self.began) && self.was_cut_off(image)
+    }
+
+    /// Whether no other server can have an upload under way.
+    fn is_ours(&self, upload: &Upload) -> bool {
+        !self.registry.is_shared() || upload.is_of(&self.limits.node_name)
+    }
+
+    /// Has the housekeeper look after an image when nobody knows whether the upload that was
+    /// to begin is in its record.
+    pub(super) fn clean_if_unknown(&self, id: ImageId, error: &Error) {
+        if matches!(error.kind(), Kind::Unavailable { .. }) {
+            self.housekeeper.clean(id);
+        }
+    }
+}
+
+fn killed(image: &Image) -> Image {
+    Image {
+        status: Status::Killed,
+        updated_at: now_after(image.updated_at),
+        ..image.clone()
     }
 }
 
@@ -59,21 +100,17 @@ impl Clean for Service {
             let Some(record) = self.registry.get(id).await? else {
                 return Ok(());
             };
-            if !record.image.has_remains() {
-                return Ok(());
+            if self.has_lost(&record.image) {
+                let killed = killed(&record.image);
+                match self.registry.replace(killed, record.version).await {
+                    Err(error) if error.kind() == Kind::Stale => {}
+                    result => drop(result?),
+                }
+                continue;
             }
             let mut image = record.image.clone();
-            if let Some(upload) = image.upload.take() {
-                let store = self.stores.choose(Some(&upload.store))?;
-                store.discard(id, &upload).await?;
-            }
-            if image.status == Status::Deleted
-                && let Some(data) = image.data.take()
-            {
-                self.stores
-                    .of(&data.location)?
-                    .delete(&data.location)
-                    .await?;
+            if !self.remove(&mut image).await? {
+                return Ok(());
             }
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
@@ -81,6 +118,29 @@ impl Clean for Service {
             }
         }
         Ok(())
+    }
+}
+
+impl Service {
+    /// Removes from the stores what is left of an image, and says so in its record. Whether
+    /// there was anything.
+    async fn remove(&self, image: &mut Image) -> Result<bool> {
+        let is_deleted = image.status == Status::Deleted;
+        let is_left = image.has_remains();
+        // What another server takes in may be under way there. That one sees that its image is
+        // gone, at the latest when it starts anew, and removes what it has written.
+        let is_over = |upload: &mut Upload| is_left && (!is_deleted || self.is_ours(upload));
+        let upload = image.upload.take_if(is_over);
+        let data = image.data.take_if(|_| is_deleted);
+        if let Some(upload) = &upload {
+            let store = self.stores.choose(Some(&upload.store))?;
+            store.discard(&image.id, upload).await?;
+        }
+        if let Some(data) = &data {
+            let store = self.stores.of(&data.location)?;
+            store.delete(&data.location).await?;
+        }
+        Ok(upload.is_some() || data.is_some())
     }
 }
 

@@ -80,9 +80,10 @@ impl Service {
         }
         // Reserved and saving in one durable write, before the first byte is taken.
         let mut killed = image.clone();
-        let begun = Begun::new(&self.in_flight, store, &mut image, data.len_bytes);
+        let begun = Begun::new(self, store, &mut image, data.len_bytes);
         self.await_room_for(&image).await?;
         if let Err(refusal) = self.registry.insert(image).await {
+            self.clean_if_unknown(killed.id, &refusal);
             if refusal.kind() == Kind::TooLarge {
                 killed.status = Status::Killed;
                 // Where there is no room for the record either, none is left.
@@ -103,7 +104,9 @@ impl Service {
         match self.adopt(&mut image, source, store) {
             Ok(copy) => {
                 self.await_room_for(&image).await?;
-                let record = self.registry.insert(image).await?;
+                let id = image.id;
+                let inserted = self.registry.insert(image).await;
+                let record = inserted.inspect_err(|error| self.clean_if_unknown(id, error))?;
                 copy.into_iter().for_each(|copy| self.copy(copy));
                 Ok(record)
             }

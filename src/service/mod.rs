@@ -18,6 +18,8 @@ mod named_source;
 mod parcels;
 mod permission;
 mod prefetcher;
+mod records;
+mod registrar;
 mod room;
 mod scrub;
 mod scrubber;
@@ -61,6 +63,8 @@ const MOST_RETRIES: usize = 64;
 /// What an operator allows.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// The name of this server in the records of its uploads.
+    pub node_name: String,
     /// Largest image, in bytes.
     pub image_size_cap_bytes: u64,
     /// Most properties of an image.
@@ -106,6 +110,8 @@ pub struct Service {
     copies: Semaphore,
     housekeeper: Housekeeper,
     cache: Option<Cache>,
+    /// When this process began.
+    began: Timestamp,
 }
 
 impl Service {
@@ -129,6 +135,7 @@ impl Service {
             in_flight: InFlight::default(),
             housekeeper,
             cache: None,
+            began: now(),
         }
     }
 
@@ -146,6 +153,11 @@ impl Service {
     /// What an operator allows.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Buffers for data on their way to a store.
+    pub fn blocks(&self) -> &BlockPool {
+        &self.blocks
     }
 
     /// The uploads under way.

@@ -127,7 +127,7 @@ impl Service {
         store: Arc<dyn Store>,
     ) -> Result<Option<PendingCopy>> {
         if source.to_be == Use::Copied {
-            let begun = Begun::reserve(&self.in_flight, store, image, source.size_bytes);
+            let begun = Begun::reserve(self, store, image, source.size_bytes);
             return Ok(Some(PendingCopy { begun, source }));
         }
         if let Some(missing) = missing_format(image) {

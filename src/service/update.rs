@@ -97,6 +97,7 @@ impl Service {
             match self.registry.replace(plan.image, record.version).await {
                 Err(error) if error.kind() == Kind::Stale => {}
                 Err(error) => {
+                    self.clean_if_unknown(*id, &error);
                     self.kill_refused(killed, record.version, &error).await;
                     return Err(error);
                 }
@@ -176,7 +177,7 @@ impl Service {
             image.status = Status::Killed;
             return Then::Refuse(wrong_content_type());
         }
-        Then::Upload(Begun::new(&self.in_flight, store, image, data.len_bytes))
+        Then::Upload(Begun::new(self, store, image, data.len_bytes))
     }
 
     /// The image with the request's fields.

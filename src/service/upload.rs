@@ -5,12 +5,13 @@
 //! leaves a record that says what there is to remove.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::apply::over_cap;
-use super::in_flight::{InFlight, Place, Underway};
+use super::in_flight::{Place, Underway};
 use super::parcels::Parcels;
 use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
@@ -19,6 +20,9 @@ use crate::metrics::{self, Direction};
 use crate::registry::Record;
 use crate::store::{Store, Writer};
 use crate::transfer::md5::Md5Stream;
+
+/// How often an upload looks whether another server has deleted its image.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where an upload's bytes come from.
 pub trait Source: 'static {
@@ -60,16 +64,16 @@ struct Received {
 impl Begun {
     /// Makes the image `saving`.
     pub(super) fn new(
-        in_flight: &InFlight,
+        service: &Service,
         store: Arc<dyn Store>,
         image: &mut Image,
         len_bytes: Option<u64>,
     ) -> Self {
         // Nothing is known of what is neither announced nor stated: room is made as it comes.
         let reserved_bytes = len_bytes.unwrap_or(image.size_bytes);
-        let mut begun = Self::reserve(in_flight, store, image, reserved_bytes);
+        let mut begun = Self::reserve(service, store, image, reserved_bytes);
         let grows = len_bytes.is_none() && reserved_bytes == 0;
-        begun.place = grows.then(|| in_flight.line_up(image.owner.as_deref()));
+        begun.place = grows.then(|| service.in_flight.line_up(image.owner.as_deref()));
         image.status = Status::Saving;
         begun
     }
@@ -78,7 +82,7 @@ impl Begun {
     /// as under way before the record is written, so that whoever deletes the image finds
     /// somebody to stop.
     pub(super) fn reserve(
-        in_flight: &InFlight,
+        service: &Service,
         store: Arc<dyn Store>,
         image: &mut Image,
         reserved_bytes: u64,
@@ -88,12 +92,13 @@ impl Begun {
             store: store.name().to_owned(),
             started_at: now(),
             reserved_bytes,
+            node: Some(service.limits.node_name.clone()),
         };
         image.upload = Some(upload.clone());
         Self {
             image: image.id,
             stated_bytes: image.size_bytes,
-            underway: in_flight.begin(upload.id),
+            underway: service.in_flight.begin(upload.id),
             place: None,
             upload,
             store,
@@ -153,9 +158,13 @@ impl Service {
         // And whoever waits for its room may have it.
         drop(begun.place);
         match given_up {
-            Ok(Status::Killed) => failure,
+            // Or active: then it is the answer of the registry that got lost.
+            Ok(Status::Killed | Status::Active) => failure,
             Ok(_) => deleted_meanwhile(&image),
-            Err(error) => error,
+            Err(error) => {
+                self.housekeeper.clean(image);
+                error
+            }
         }
     }
 
@@ -175,6 +184,7 @@ impl Service {
         let received = tokio::select! {
             biased;
             () = begun.stopped() => Err(deleted_meanwhile(&begun.image)),
+            () = self.gone_elsewhere(begun) => Err(deleted_meanwhile(&begun.image)),
             received = self.receive(begun, &mut *writer, data.source) => received,
         };
         let received = match received {
@@ -268,6 +278,22 @@ impl Service {
         record
             .filter(|record| is_current(&record.image, begun.upload.id))
             .ok_or_else(|| deleted_meanwhile(&begun.image))
+    }
+
+    /// Returns when another server has deleted the image. One that shares no registry is told
+    /// by whoever deletes it.
+    async fn gone_elsewhere(&self, begun: &Begun) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            // Else whoever deletes it tells us.
+            if !self.registry.is_shared() {
+                continue;
+            }
+            let current = self.current(begun).await;
+            if current.is_err_and(|error| error.kind() == Kind::DeletedMeanwhile) {
+                return;
+            }
+        }
     }
 
     /// Makes the image active. Its metadata may have changed while its data came in.

@@ -64,6 +64,7 @@ fn upload(store: &dyn Store) -> (ImageId, Upload) {
         store: store.schemes()[0].to_owned(),
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
+        node: None,
     };
     (ImageId::random(), upload)
 }

@@ -27,6 +27,14 @@ impl Stores {
         Some(stores)
     }
 
+    /// No store at all, where there are no image data.
+    pub fn none() -> Self {
+        Self {
+            stores: Vec::new(),
+            default: String::new(),
+        }
+    }
+
     /// The store that a client asked for by scheme, or the default one.
     ///
     /// # Errors

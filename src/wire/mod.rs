@@ -1,5 +1,5 @@
-//! The messages of the v1 API, both directions of each in one file, so that server and
-//! client cannot disagree.
+//! The messages of the v1 API and of the registry API, both directions of each in one file, so
+//! that server and client cannot disagree.
 
 mod cached;
 mod conditions;
@@ -8,6 +8,7 @@ mod json;
 mod members;
 mod meta_fields;
 mod meta_headers;
+pub mod registry;
 
 pub use cached::{CachedImage, CachedImages, NumDeleted, QueuedImages};
 pub use conditions::{Selection, select};

@@ -1,4 +1,4 @@
-//! The real `glance-api`, started as an operator starts it.
+//! The real `glance-api`, or `glance-registry`, started as an operator starts it.
 //!
 //! ```text
 //! let mut server = Setup::new().option("image_size_cap", 1000).start();
@@ -116,7 +116,7 @@ impl Server {
 
     /// The configuration file.
     pub fn config_file(&self) -> PathBuf {
-        self.folder().join("glance-api.conf")
+        self.folder().join(self.setup.program.config_file())
     }
 
     /// What the server has printed and logged, over all its starts.
@@ -357,7 +357,7 @@ impl Server {
             .append(true)
             .open(self.log_file())
             .expect("a log file");
-        let mut command = Command::new(GLANCE_API);
+        let mut command = Command::new(self.setup.program.path());
         command
             .arg(self.config_file())
             .args(&self.setup.arguments)
@@ -371,7 +371,7 @@ impl Server {
         }
         self.setup.launch.prepare(&mut command);
         let child = command.spawn().expect("the server's program");
-        let guard = guard(child.id(), self.folder());
+        let guard = guard(child.id(), Some(self.folder()));
         let handle = Handle::Child(child);
         self.process = Some(Process { handle, guard });
     }
@@ -485,12 +485,12 @@ fn answers(address: SocketAddr) -> bool {
 }
 
 /// Waits at a pipe that closes when the test process ends, however it ends.
-fn guard(server: u32, folder: &Path) -> Child {
-    const SCRIPT: &str =
-        r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; rm -rf -- "$2""#;
+/// Kills a process then, and removes its folder.
+pub(super) fn guard(server: u32, folder: Option<&Path>) -> Child {
+    const SCRIPT: &str = r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; test -z "$2" || rm -rf -- "$2""#;
     Command::new("sh")
         .args(["-c", SCRIPT, "guard", &server.to_string()])
-        .arg(folder)
+        .arg(folder.unwrap_or(Path::new("")))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

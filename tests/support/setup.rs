@@ -13,9 +13,36 @@ use super::server::Server;
 
 const DEFAULT: &str = "DEFAULT";
 
+/// Which server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Program {
+    #[default]
+    Api,
+    Registry,
+}
+
+impl Program {
+    /// The program under test.
+    pub fn path(self) -> &'static str {
+        match self {
+            Program::Api => env!("CARGO_BIN_EXE_glance-api"),
+            Program::Registry => env!("CARGO_BIN_EXE_glance-registry"),
+        }
+    }
+
+    /// Its configuration file.
+    pub fn config_file(self) -> &'static str {
+        match self {
+            Program::Api => "glance-api.conf",
+            Program::Registry => "glance-registry.conf",
+        }
+    }
+}
+
 /// A server that is still to be started.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
+    pub(super) program: Program,
     /// Section to key to value.
     options: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) arguments: Vec<String>,
@@ -28,6 +55,20 @@ impl Setup {
     /// Ports, folders and two workers; everything else has its default.
     pub fn new() -> Self {
         Self::default().option("workers", 2)
+    }
+
+    /// The same of a `glance-registry`.
+    pub fn registry() -> Self {
+        Self {
+            program: Program::Registry,
+            ..Self::new()
+        }
+    }
+
+    /// Keeps the records in a registry server.
+    pub fn registry_at(self, address: SocketAddr) -> Self {
+        self.option("registry_host", address.ip())
+            .option("registry_port", address.port())
     }
 
     /// Sets an option of `[DEFAULT]`.

@@ -6,10 +6,10 @@ use hyper::body::Body;
 
 use super::context::{Context, image_id};
 use super::endpoint::Style;
-use super::list_query;
 use crate::api::answer::{Answer, HTML, JSON};
 use crate::api::body::BodySource;
 use crate::api::exchange::Exchange;
+use crate::api::list_query;
 use crate::error::Result;
 use crate::image::{Fields, Image};
 use crate::service::{Data, Purge};
@@ -127,7 +127,12 @@ fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Option<Data<Body
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
-    let source = BodySource::new(body, exchange.connection.clone(), context.settings.patience);
+    let source = BodySource::new(
+        body,
+        exchange.connection.clone(),
+        context.settings.patience,
+        context.service.blocks().clone(),
+    );
     Some(Data {
         source,
         len_bytes,

@@ -5,7 +5,6 @@ mod context;
 mod download;
 mod endpoint;
 mod images;
-mod list_query;
 mod members;
 mod plain;
 mod versions;

@@ -7,6 +7,7 @@ mod cache;
 mod identity;
 mod images;
 mod log;
+mod registry;
 mod s3;
 mod scrubber;
 mod server;
@@ -21,11 +22,12 @@ pub use identity::{
 };
 pub use images::ImagesConfig;
 pub use log::LogConfig;
+pub use registry::{RegistryBackend, RegistryConfig};
 pub use s3::{S3BucketUrl, S3Checksums, S3Config};
 pub use scrubber::ScrubberConfig;
 pub use server::{HealthcheckConfig, HttpConfig, ListenConfig};
 pub use sources::{CopiesConfig, HttpStoreConfig, SourcesConfig};
-pub use storage::{DataConfig, IoBackend, RegistryConfig, StoreConfig, StoreIo};
+pub use storage::{DataConfig, IoBackend, StoreConfig, StoreIo};
 pub(crate) use store_names::store_named;
 pub(crate) use swift::SwiftAuthVersion;
 pub use swift::{EndpointType, SwiftAuth, SwiftConfig, SwiftManifest};
@@ -60,7 +62,7 @@ pub struct Config {
     pub rules: RulesConfig,
     /// The identity service.
     pub keystone: KeystoneConfig,
-    /// The embedded registry.
+    /// Where image records are kept.
     pub registry: RegistryConfig,
     /// What is logged, and where to.
     pub log: LogConfig,

@@ -1,11 +1,10 @@
 //! Where data lives and how it is written.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::store_names::store_named;
 use crate::config::declare::options;
-use crate::config::kinds::{Choice, DAY_S, FilePath, Flag, Int, Mode, Seconds, Words};
+use crate::config::kinds::{Choice, FilePath, Flag, Int, Mode, Words};
 
 /// What reads and writes files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +52,6 @@ options! {
     blocking_threads: usize = "8", Int::<usize>::new(1, 512, "");
     /// Threads that compute checksums of uploads. 0 = one for each core.
     hash_threads: usize = "0", Int::<usize>::new(0, 1_024, "");
-}
-
-options! {
-    /// The embedded registry of image records.
-    pub struct RegistryConfig, "DEFAULT", "Registry";
-
-    /// Folder of the embedded registry. One server at a time can have it open.
-    registry_dir: PathBuf = "$data_dir/registry", FilePath;
-    /// Memory that the embedded registry may use as a cache.
-    registry_cache_size: u64 = "67108864", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
-    /// Longest that writing to the disk may take. A busy disk takes a second or two; after this long the registry
-    /// is only read until the server is started anew, because nobody knows what the disk has.
-    registry_flush_timeout: Duration = "15", Seconds { min: 1, max: DAY_S };
 }
 
 options! {

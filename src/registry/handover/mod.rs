@@ -158,6 +158,15 @@ impl Registry for HandedOver {
     async fn check(&self) -> Result<Census> {
         self.holder().await?.registry()?.check().await
     }
+
+    fn is_shared(&self) -> bool {
+        match &**self.holder.load() {
+            Holder::Own(own) => own.is_shared(),
+            // The next process writes to it for others.
+            Holder::Next(_) => true,
+            Holder::Nobody => false,
+        }
+    }
 }
 
 #[cfg(test)]

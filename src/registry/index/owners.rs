@@ -69,6 +69,7 @@ mod tests {
             store: "file".into(),
             started_at: now,
             reserved_bytes,
+            node: None,
         });
         image
     }

@@ -116,6 +116,7 @@ fn what_cannot_fit_is_known_before_it_is_sent() {
         store: "file".to_owned(),
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
+        node: None,
     };
     let image = ImageId::random();
     on_worker(async {

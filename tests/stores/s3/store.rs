@@ -74,6 +74,7 @@ fn upload() -> (ImageId, Upload) {
         store: "s3".to_owned(),
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
+        node: None,
     };
     (ImageId::random(), upload)
 }

@@ -115,6 +115,7 @@ fn an_upload() -> (ImageId, Upload) {
         store: "swift".to_owned(),
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
+        node: None,
     };
     (ImageId::random(), upload)
 }

@@ -1,0 +1,102 @@
+//! Images in the dialect of Glance's own registry.
+
+use http::StatusCode;
+use http::header::HeaderValue;
+
+use super::context::{Context, body, image_id};
+use super::endpoint::Endpoint;
+use super::members;
+use crate::api::answer::{Answer, JSON};
+use crate::api::errors::status_page;
+use crate::api::exchange::Exchange;
+use crate::api::list_query;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Filter, Status, Timestamp};
+use crate::registry::Record;
+use crate::service::{ListRequest, Purge};
+use crate::wire::registry::{VERSION, parse_amendment, write_standard, write_standard_list};
+use crate::wire::{is_true_word, write_listing};
+
+/// Of PUT; where it is not said, properties that are not named stay.
+const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
+
+pub(super) async fn answer(
+    context: &Context<'_>,
+    endpoint: Endpoint,
+    exchange: &mut Exchange,
+) -> Result<Answer> {
+    let (service, caller) = (context.service, &*context.caller);
+    match endpoint {
+        Endpoint::Index => list(context, exchange, false).await,
+        Endpoint::Detail => list(context, exchange, true).await,
+        Endpoint::Register => {
+            let (fields, _) = parse_amendment(&body(context, exchange).await?)?;
+            image(&*service.register(caller, fields).await?)
+        }
+        Endpoint::Show { id } => image(&*service.show(caller, &image_id(&id)?).await?),
+        Endpoint::Amend { id } => {
+            let id = image_id(&id)?;
+            let (fields, from_state) = parse_amendment(&body(context, exchange).await?)?;
+            let purge = match exchange.header(PURGE_PROPERTIES) {
+                Some(word) if is_true_word(word) => Purge::Unnamed,
+                _ => Purge::Nothing,
+            };
+            let amended = service.amend(caller, &id, &fields, purge, from_state.as_deref());
+            image(&*amended.await?)
+        }
+        Endpoint::TakeOff { id } => image(&*service.take_off(caller, &image_id(&id)?).await?),
+        Endpoint::Usage | Endpoint::Census => {
+            Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form))
+        }
+        _ => members::answer(context, endpoint, exchange).await,
+    }
+}
+
+fn image(record: &Record) -> Result<Answer> {
+    let mut answer = Answer::of(StatusCode::OK, JSON, write_standard(&record.image)?);
+    let version = HeaderValue::from(record.version);
+    answer.headers.insert(VERSION, version);
+    Ok(answer)
+}
+
+async fn list(context: &Context<'_>, exchange: &Exchange, detailed: bool) -> Result<Answer> {
+    let query = exchange.head.uri.query().unwrap_or_default();
+    let mut request = list_query::parse(query)?;
+    if context.caller.is_admin {
+        look_at_deleted(query, &mut request)?;
+    }
+    let page = context.service.list(&context.caller, request).await?;
+    let images = page.iter().map(|record| &record.image);
+    let body = match detailed {
+        true => write_standard_list(images)?,
+        false => write_listing(images, false, None),
+    };
+    Ok(Answer::of(StatusCode::OK, JSON, body))
+}
+
+/// The parameter `deleted`, which only administrators have: deleted images alone (a true
+/// word), with the others (`none`), or not at all.
+fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<()> {
+    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut said = parameters.rev().filter(|(name, _)| *name == "deleted");
+    let Some((_, word)) = said.next() else {
+        return Ok(());
+    };
+    let word = word.to_ascii_lowercase();
+    let gone = || {
+        let gone = Status::ALL.into_iter().filter(|status| status.is_gone());
+        Filter::Status(gone.map(|status| status.as_str().to_owned()).collect())
+    };
+    match word.as_str() {
+        "none" => {}
+        "true" | "1" => request.filters.push(gone()),
+        "false" | "0" => return Ok(()),
+        _ => {
+            let message = "Invalid value for deleted: true, false or none wanted.";
+            return Err(Error::new(Kind::Invalid, message));
+        }
+    }
+    let ever = Timestamp::from_micros(i64::MIN);
+    request.changes_since = request.changes_since.or(Some(ever));
+    Ok(())
+}

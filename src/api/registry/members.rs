@@ -1,0 +1,50 @@
+//! Members, which have the same messages as in the image API.
+
+use http::StatusCode;
+
+use super::context::{Context, body, image_id};
+use super::endpoint::Endpoint;
+use crate::api::answer::{Answer, JSON};
+use crate::api::errors::status_page;
+use crate::api::exchange::Exchange;
+use crate::error::Result;
+use crate::wire;
+
+pub(super) async fn answer(
+    context: &Context<'_>,
+    endpoint: Endpoint,
+    exchange: &mut Exchange,
+) -> Result<Answer> {
+    let (service, caller) = (context.service, &*context.caller);
+    match endpoint {
+        Endpoint::Members { id } => {
+            let members = service.members(caller, &image_id(&id)?).await?;
+            let body = wire::write_members(members.iter());
+            return Ok(Answer::of(StatusCode::OK, JSON, body));
+        }
+        Endpoint::SharedImages { member } => {
+            let shared = service.shared_images(caller, &member).await?;
+            let images = shared.iter().map(|record| &record.image);
+            let body = wire::write_shared_images(images, &member);
+            return Ok(Answer::of(StatusCode::OK, JSON, body));
+        }
+        Endpoint::ReplaceMembers { id } => {
+            let wanted = wire::parse_memberships(&body(context, exchange).await?)?;
+            let id = image_id(&id)?;
+            service.replace_members(caller, &id, &wanted).await?;
+        }
+        Endpoint::AddMember { id, member } => {
+            let can_share = wire::parse_member(&body(context, exchange).await?)?;
+            wire::check_member_id(&member)?;
+            let id = image_id(&id)?;
+            service.add_member(caller, &id, &member, can_share).await?;
+        }
+        Endpoint::RemoveMember { id, member } => {
+            service
+                .remove_member(caller, &image_id(&id)?, &member)
+                .await?;
+        }
+        _ => return Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form)),
+    }
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}

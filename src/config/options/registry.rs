@@ -1,0 +1,99 @@
+//! Where image records are kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::declare::options;
+use crate::config::kinds::{
+    Choice, DAY_S, FilePath, Flag, Int, Maybe, Password, Seconds, SecondsOrOff, Text, WordList,
+};
+use crate::config::secret::Secret;
+
+/// Who keeps the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryBackend {
+    /// This process, in a folder.
+    Embedded,
+    /// A registry server.
+    Remote,
+    /// An etcd cluster.
+    Etcd,
+}
+
+options! {
+    /// Where image records are kept, and how.
+    pub struct RegistryConfig, "DEFAULT", "Registry";
+
+    /// Who keeps the records of images: embedded (this server, in registry_dir), remote (glance-registry at
+    /// registry_host), or etcd (a cluster, for a program that was built with the feature etcd). Nothing = remote when
+    /// registry_host is set, else embedded. Servers that share a registry must share the store of image data.
+    registry_backend: Option<RegistryBackend> = "", Maybe(Choice(&[
+        ("embedded", RegistryBackend::Embedded),
+        ("remote", RegistryBackend::Remote),
+        ("etcd", RegistryBackend::Etcd),
+    ]));
+    /// Name of this server among those that share a registry, the same after each start: a server that starts kills
+    /// the uploads that one of its name has left. Nothing = the name of the machine and bind_port.
+    node_name: String = "", Text;
+    /// Folder of the embedded registry. One server at a time can have it open.
+    registry_dir: PathBuf = "$data_dir/registry", FilePath;
+    /// Memory that the embedded registry may use as a cache.
+    registry_cache_size: u64 = "67108864", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
+    /// Longest that writing to the disk may take. A busy disk takes a second or two; after this long the registry
+    /// is only read until the server is started anew, because nobody knows what the disk has.
+    registry_flush_timeout: Duration = "15", Seconds { min: 1, max: DAY_S };
+    /// Host of the registry server.
+    registry_host: String = "", Text;
+    /// Port of the registry server.
+    registry_port: u16 = "9191", Int::<u16>::new(1, 65_535, "");
+    /// How the registry server is spoken to: http or https.
+    registry_client_protocol: &'static str = "http", Choice(&[("http", "http"), ("https", "https")]);
+    /// File with the certificates that the registry server is trusted by. Nothing = those of the system.
+    registry_client_ca_file: Option<PathBuf> = "", Maybe(FilePath);
+    /// Whether anybody may answer for the registry server. For trials.
+    registry_client_insecure: bool = "false", Flag;
+    /// Longest wait for a registry server or for etcd, the time to connect included. After it the client is told to
+    /// try again.
+    registry_client_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
+    /// How long a server that starts waits for a registry that is away.
+    registry_start_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
+    /// Addresses of the members of the etcd cluster. Name all of them: one that is away is passed over.
+    etcd_endpoints: Vec<String> = "http://127.0.0.1:2379", WordList;
+    /// What the keys in etcd begin with. Servers that share a registry have the same.
+    etcd_prefix: String = "/glance/", Text;
+    /// User in etcd. Nothing = etcd asks nobody.
+    etcd_user: String = "", Text;
+    /// The user's password.
+    etcd_password: Secret = "", Password;
+    /// File with the certificates that etcd is trusted by. Nothing = those of the system.
+    etcd_ca_file: Option<PathBuf> = "", Maybe(FilePath);
+    /// File with the certificate that etcd knows this server by.
+    etcd_cert_file: Option<PathBuf> = "", Maybe(FilePath);
+    /// File with its key.
+    etcd_key_file: Option<PathBuf> = "", Maybe(FilePath);
+    /// How long images are still shown as they were when etcd was last heard of. After it reading answers 503, as
+    /// writing does at once. 0 = for ever.
+    etcd_read_limit: Option<Duration> = "300", SecondsOrOff { max: DAY_S };
+}
+
+impl RegistryConfig {
+    /// Who keeps the records.
+    pub fn backend(&self) -> RegistryBackend {
+        self.registry_backend
+            .unwrap_or(match self.registry_host.as_str() {
+                "" => RegistryBackend::Embedded,
+                _ => RegistryBackend::Remote,
+            })
+    }
+
+    /// Where the registry server is.
+    pub fn remote_address(&self) -> String {
+        // An IPv6 address.
+        let host = match self.registry_host.contains(':') && !self.registry_host.starts_with('[') {
+            true => format!("[{}]", self.registry_host),
+            false => self.registry_host.clone(),
+        };
+        let protocol = self.registry_client_protocol;
+        format!("{protocol}://{host}:{}", self.registry_port)
+    }
+}

@@ -1,0 +1,92 @@
+//! What differs between the servers that one form of file is for.
+
+use crate::config::checks::misfit;
+use crate::config::error::ConfigError;
+use crate::config::ini::DEFAULT;
+use crate::config::options::{Config, RegistryBackend};
+use crate::config::values::Values;
+
+/// Ports of a registry server, where the file does not say others.
+const REGISTRY_PORT: u16 = 9191;
+const REGISTRY_ADMIN_PORT: u16 = 9192;
+
+/// The server that a configuration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `glance-api`, and the programs beside it.
+    Api,
+    /// `glance-registry`: other ports, and never a client of another registry server.
+    Registry,
+}
+
+impl Role {
+    /// The section in which the first Glance kept the options of the program.
+    pub(crate) fn seed_section(self) -> &'static str {
+        match self {
+            Role::Api => "app:glance-api",
+            Role::Registry => "app:glance-registry",
+        }
+    }
+}
+
+impl Config {
+    /// What differs in a registry server: its ports, and that it asks no other.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] when it is to ask another all the same.
+    pub(crate) fn be_a_registry(&mut self, values: &Values<'_>) -> Result<(), ConfigError> {
+        let is_set = |name| {
+            let key = values.declared(DEFAULT, name);
+            key.is_some_and(|key| values.find(&key).is_some())
+        };
+        if !is_set("bind_port") {
+            self.listen.bind_port = REGISTRY_PORT;
+        }
+        if !is_set("admin_bind_port") {
+            self.listen.admin_bind_port = REGISTRY_ADMIN_PORT;
+        }
+        // In a file for both servers this is where the other one finds this one.
+        self.registry.registry_host.clear();
+        if self.registry.backend() == RegistryBackend::Remote {
+            return Err(misfit(
+                values,
+                (DEFAULT, "registry_backend"),
+                "remote",
+                "embedded or etcd in a registry server",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let read = Config::from_text_for(Role::Registry, "g.conf", text);
+        read.map(|(config, _)| config)
+    }
+
+    #[test]
+    fn a_registry_server_has_ports_of_its_own() {
+        let config = read("[DEFAULT]\nregistry_host = 10.0.0.1\n").unwrap();
+        let ports = (config.listen.bind_port, config.listen.admin_bind_port);
+        assert_eq!(ports, (9191, 9192));
+        assert_eq!(config.registry.backend(), RegistryBackend::Embedded);
+        let config =
+            read("[DEFAULT]\nbind_port = 1\n[app:glance-registry]\nbind_port = 2\n").unwrap();
+        assert_eq!(config.listen.bind_port, 2);
+        let (api, _) =
+            Config::from_text("g.conf", "[DEFAULT]\nregistry_host = 10.0.0.1\n").unwrap();
+        assert_eq!(api.registry.backend(), RegistryBackend::Remote);
+        assert_eq!(api.registry.remote_address(), "http://10.0.0.1:9191");
+    }
+
+    #[test]
+    fn a_registry_server_asks_no_other() {
+        let wrong =
+            read("[DEFAULT]\nregistry_backend = remote\nregistry_host = 10.0.0.1\n").unwrap_err();
+        assert!(wrong.to_string().contains("embedded or etcd"), "{wrong}");
+    }
+}

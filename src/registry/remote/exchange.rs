@@ -1,0 +1,199 @@
+//! One question to a registry server, and its answer.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, request};
+use serde::de::DeserializeOwned;
+
+use super::super::Version;
+use super::super::unavailable;
+use super::options::{RemoteError, RemoteOptions};
+use crate::error::{Error, Kind, Result};
+use crate::metrics;
+use crate::net::outgoing::{Client, ClientOptions, OutgoingError, Reach, empty, full};
+use crate::wire::registry::{ABOUT_MOST_BYTES, RECORD, VERSION};
+
+/// A registry server closes a connection that rests for a minute.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The longest answer: the record that goes beyond has 64 KiB, and half as much again as text.
+const MOST_ANSWER_BYTES: usize = ABOUT_MOST_BYTES + (1 << 20);
+
+/// Who asks, to a registry server that lets proxies say it.
+const IDENTITY: [(&str, &str); 3] = [
+    ("x-identity-status", "Confirmed"),
+    ("x-user-id", "glance-api"),
+    ("x-roles", "admin"),
+];
+
+/// Asks one registry server.
+pub(super) struct Exchange {
+    client: Client,
+    address: String,
+}
+
+/// What it answered.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// There was no answer.
+pub(super) struct Failure {
+    /// Whether the question certainly did not arrive.
+    pub(super) is_unsent: bool,
+    pub(super) cause: OutgoingError,
+}
+
+impl Exchange {
+    pub(super) fn new(options: &RemoteOptions) -> std::result::Result<Self, RemoteError> {
+        let bad = || RemoteError::Address(options.address.clone());
+        let uri: Uri = options.address.parse().map_err(|_| bad())?;
+        uri.host().ok_or_else(bad)?;
+        Ok(Self {
+            client: Client::new(ClientOptions {
+                connect_timeout: options.timeout,
+                answer_timeout: options.timeout,
+                idle_timeout: IDLE,
+                reach: Reach::Any,
+                tls: options.tls.clone(),
+            }),
+            address: options.address.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Reads; once more when the connection broke, as it does when a server is started anew.
+    pub(super) async fn read(
+        &self,
+        operation: &'static str,
+        path: &str,
+        known: Option<Version>,
+    ) -> std::result::Result<Reply, Failure> {
+        let ask = || async {
+            let mut request = self.request(Method::GET, path);
+            if let Some(version) = known {
+                request = request.header(IF_NONE_MATCH, format!("\"{version}\""));
+            }
+            self.ask(operation, request, None).await
+        };
+        match ask().await {
+            Err(failure) if !failure.is_unsent && !failure.is_silence() => ask().await,
+            result => result,
+        }
+    }
+
+    /// Writes, once.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        seen: Version,
+        body: Vec<u8>,
+    ) -> std::result::Result<Reply, Failure> {
+        let operation = match method {
+            Method::POST => "insert",
+            _ => "replace",
+        };
+        let request = self.request(method, path);
+        let request = request.header(CONTENT_TYPE, RECORD).header(VERSION, seen);
+        self.ask(operation, request, Some(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address))
+            // Errors are JSON.
+            .header(ACCEPT, format!("{RECORD}, application/json"));
+        for (name, value) in IDENTITY {
+            request = request.header(name, value);
+        }
+        request
+    }
+
+    async fn ask(
+        &self,
+        operation: &'static str,
+        request: request::Builder,
+        body: Option<Vec<u8>>,
+    ) -> std::result::Result<Reply, Failure> {
+        let began = Instant::now();
+        let body = body.map_or_else(empty, |body| full(body.into()));
+        let request = request.body(body).map_err(|_| OutgoingError::Address)?;
+        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await;
+        metrics::registry_asked("remote", operation, answer.is_ok(), began.elapsed());
+        let (head, body) = answer?.into_parts();
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+}
+
+impl Reply {
+    /// What the body says, if it is one of ours.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let is_ours = self.headers.get(CONTENT_TYPE);
+        if is_ours.is_none_or(|content_type| content_type != RECORD) {
+            let cause =
+                "whoever listens at registry_host and registry_port is no glance-registry of ours";
+            return Err(unavailable("The registry server cannot be used.", cause));
+        }
+        serde_json::from_slice(&self.body).map_err(Error::internal)
+    }
+
+    /// What a refusal means here.
+    pub(super) fn refusal(&self) -> Error {
+        let words = self.words();
+        match self.status {
+            StatusCode::BAD_REQUEST => Error::new(Kind::Invalid, words),
+            StatusCode::CONFLICT => Error::new(Kind::Conflict, words),
+            StatusCode::PAYLOAD_TOO_LARGE => Error::new(Kind::TooLarge, words),
+            StatusCode::SERVICE_UNAVAILABLE => Error::new(
+                Kind::Unavailable {
+                    retry_after: self.retry_after(),
+                },
+                words,
+            ),
+            status => {
+                let cause = format!("the registry server answered {status}: {words}");
+                unavailable("The registry server refuses.", cause)
+            }
+        }
+    }
+
+    /// The detail in an error's page.
+    fn words(&self) -> String {
+        let page: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let message = page["message"].as_str().unwrap_or_default();
+        let detail = message.rsplit("<br />").next().unwrap_or_default();
+        detail.trim().to_owned()
+    }
+
+    fn retry_after(&self) -> Duration {
+        let seconds = self.headers.get(RETRY_AFTER).and_then(|value| {
+            let text = value.to_str().ok()?;
+            text.parse().ok()
+        });
+        Duration::from_secs(seconds.unwrap_or(1))
+    }
+}
+
+impl Failure {
+    fn is_silence(&self) -> bool {
+        matches!(self.cause, OutgoingError::Silent(_))
+    }
+}
+
+impl From<OutgoingError> for Failure {
+    fn from(cause: OutgoingError) -> Self {
+        Self {
+            is_unsent: cause.is_unsent(),
+            cause,
+        }
+    }
+}

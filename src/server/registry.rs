@@ -1,0 +1,118 @@
+//! The configured registry.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::settings;
+use super::start_error::StartError;
+use crate::config::{Config, RegistryBackend};
+use crate::log;
+use crate::net::outgoing::{TlsOptions, client_config};
+use crate::registry::{
+    Registry, RemoteError, RemoteOptions, RemoteRegistry, SledOptions, SledRegistry,
+};
+
+/// Between two looks whether a registry elsewhere is there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Opens the registry. One elsewhere is waited for.
+pub(super) fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    match config.registry.backend() {
+        RegistryBackend::Embedded => open_embedded(config),
+        RegistryBackend::Remote => open_remote(config),
+        RegistryBackend::Etcd => open_etcd(config),
+    }
+}
+
+fn open_embedded(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    let folder = &config.registry.registry_dir;
+    let registry = SledRegistry::open(&SledOptions {
+        folder: folder.clone(),
+        cache_bytes: config.registry.registry_cache_size,
+        flush_limit: config.registry.registry_flush_timeout,
+        owner_limits: settings::owner_limits(config),
+    })?;
+    let images = registry.image_count_at_open();
+    tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");
+    Ok(Arc::new(registry))
+}
+
+fn open_remote(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    let options = &config.registry;
+    let address = options.remote_address();
+    let registry: Arc<dyn Registry> = Arc::new(RemoteRegistry::new(&RemoteOptions {
+        address: address.clone(),
+        timeout: options.registry_client_timeout,
+        tls: client_config(&TlsOptions {
+            ca_file: options.registry_client_ca_file.clone(),
+            insecure: options.registry_client_insecure,
+        })
+        .map_err(RemoteError::Tls)?,
+    })?);
+    let images = await_registry(&*registry, options.registry_start_timeout)?;
+    tracing::info!(target: log::STARTUP, images, address, "registry server in use");
+    Ok(registry)
+}
+
+#[cfg(not(feature = "etcd"))]
+fn open_etcd(_config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    Err(StartError::NoEtcd)
+}
+
+#[cfg(feature = "etcd")]
+fn open_etcd(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+    use crate::registry::{EtcdOptions, EtcdRegistry, EtcdTls};
+
+    let options = &config.registry;
+    let registry: Arc<dyn Registry> = Arc::new(EtcdRegistry::start(EtcdOptions {
+        endpoints: options.etcd_endpoints.clone(),
+        prefix: options.etcd_prefix.clone(),
+        user: options.etcd_user.clone(),
+        password: options.etcd_password.expose().to_owned(),
+        tls: EtcdTls {
+            ca_file: options.etcd_ca_file.clone(),
+            cert_file: options.etcd_cert_file.clone(),
+            key_file: options.etcd_key_file.clone(),
+        },
+        timeout: options.registry_client_timeout,
+        read_limit: options.etcd_read_limit,
+        owner_limits: settings::owner_limits(config),
+    })?);
+    let images = await_registry(&*registry, options.registry_start_timeout)?;
+    let endpoints = options.etcd_endpoints.join(",");
+    let prefix = &options.etcd_prefix;
+    tracing::info!(target: log::STARTUP, images, endpoints, prefix, "registry in etcd");
+    Ok(registry)
+}
+
+/// Waits until a registry answers: how many images clients have not deleted.
+fn await_registry(registry: &dyn Registry, limit: Duration) -> Result<u64, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let deadline = Instant::now() + limit;
+    let waiting = async {
+        let mut is_told = false;
+        loop {
+            let error = match registry.check().await {
+                Ok(census) => return Ok(census.usage.images),
+                Err(error) => error,
+            };
+            let cause = error.cause().unwrap_or_default();
+            if Instant::now() >= deadline {
+                return Err(StartError::RegistryAway(format!("{error} ({cause})")));
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(%error, cause, "waiting for the registry");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    // On a thread of its own: this one may be another runtime's, when a reload has failed.
+    std::thread::scope(|scope| {
+        let waited = scope.spawn(move || runtime.block_on(waiting)).join();
+        let panicked = |_| StartError::RegistryAway("looking for it broke down".to_owned());
+        waited.map_err(panicked)?
+    })
+}

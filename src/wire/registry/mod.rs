@@ -1,0 +1,32 @@
+//! Messages of the registry API, in its two dialects.
+//!
+//! * `standard` is what Glance's own registry speaks: JSON images as other API servers read
+//!   and write them.
+//! * `records` is what our servers speak among themselves: records whole, chosen by the media
+//!   type [`RECORD`] in `Accept` and `Content-Type`, with the version of a record in
+//!   [`VERSION`]. A registry of another make passes the media type over and answers in JSON,
+//!   which is how it is told from ours.
+
+mod records;
+mod standard;
+
+use http::HeaderName;
+
+pub use records::{
+    CensusMessage, ListMessage, RecordMessage, parse_owner, parse_query, write_owner, write_query,
+    write_record, write_records,
+};
+pub use standard::{parse_amendment, write_standard, write_standard_list};
+
+/// The media type of records.
+pub const RECORD: &str = "application/vnd.glance.registry-record+json";
+
+/// The version of the record in an answer; in a PUT of a record the one that was seen, which
+/// must still be there.
+pub const VERSION: HeaderName = HeaderName::from_static("x-glance-registry-version");
+
+/// Most records of one answer; whoever wants more asks again behind the last one.
+pub const MOST_RECORDS: usize = 1000;
+
+/// About as many bytes as one answer has at most: the last record may go beyond.
+pub const ABOUT_MOST_BYTES: usize = 4 << 20;

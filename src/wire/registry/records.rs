@@ -1,0 +1,193 @@
+//! Records whole, as our servers exchange them.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::ABOUT_MOST_BYTES;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Image, Query, Timestamp, Usage};
+
+/// What stands in a query string as it is.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+#[derive(Serialize)]
+struct RecordRef<'a> {
+    version: u64,
+    image: &'a Image,
+}
+
+/// A record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordMessage {
+    /// Which write to the image this was, from 1.
+    pub version: u64,
+    /// The image.
+    pub image: Image,
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ListMessage {
+    /// The records, in the order of the list.
+    pub records: Vec<RecordMessage>,
+    /// Whether others may follow behind them.
+    pub more: bool,
+}
+
+/// How many images there are and what they take up.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CensusMessage {
+    /// What all of them take up.
+    pub usage: Usage,
+    /// The word of each status with the number of images in it.
+    pub counts: Vec<(String, usize)>,
+}
+
+/// A query, with the one field that has no text of its own: the times that images have can be
+/// earlier than any that can be written.
+#[derive(Serialize, Deserialize)]
+struct QueryMessage {
+    query: Query,
+    changes_since_micros: Option<i64>,
+}
+
+/// Writes a record.
+pub fn write_record(version: u64, image: &Image) -> Result<Vec<u8>> {
+    serde_json::to_vec(&RecordRef { version, image }).map_err(Error::internal)
+}
+
+/// Writes as much of a list as one answer holds; `more` says whether the list had more than
+/// was looked for.
+pub fn write_records<'a>(
+    records: impl Iterator<Item = (u64, &'a Image)>,
+    mut more: bool,
+) -> Result<Vec<u8>> {
+    let mut out = b"{\"records\":[".to_vec();
+    for (position, (version, image)) in records.enumerate() {
+        if out.len() > ABOUT_MOST_BYTES {
+            more = true;
+            break;
+        }
+        if position > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, &RecordRef { version, image }).map_err(Error::internal)?;
+    }
+    out.extend_from_slice(format!("],\"more\":{more}}}").as_bytes());
+    Ok(out)
+}
+
+/// A query as a query string.
+pub fn write_query(query: &Query) -> Result<String> {
+    let message = QueryMessage {
+        query: Query {
+            changes_since: None,
+            ..query.clone()
+        },
+        changes_since_micros: query.changes_since.map(Timestamp::as_micros),
+    };
+    let json = serde_json::to_string(&message).map_err(Error::internal)?;
+    Ok(format!("query={}", utf8_percent_encode(&json, QUERY)))
+}
+
+/// Reads what [`write_query`] writes.
+///
+/// # Errors
+/// `Invalid`.
+pub fn parse_query(text: &str) -> Result<Query> {
+    let json = parameter(text, "query")?;
+    let message: QueryMessage =
+        serde_json::from_str(&json).map_err(|error| invalid("query").because(error))?;
+    Ok(Query {
+        changes_since: message.changes_since_micros.map(Timestamp::from_micros),
+        ..message.query
+    })
+}
+
+/// The owner whose usage is asked for, as a query string; nothing for nobody.
+pub fn write_owner(owner: Option<&str>) -> String {
+    owner.map_or_else(String::new, |owner| {
+        format!("owner={}", utf8_percent_encode(owner, QUERY))
+    })
+}
+
+/// Reads what [`write_owner`] writes.
+///
+/// # Errors
+/// `Invalid`.
+pub fn parse_owner(text: &str) -> Result<Option<String>> {
+    match text {
+        "" => Ok(None),
+        text => parameter(text, "owner").map(Some),
+    }
+}
+
+fn parameter(text: &str, name: &str) -> Result<String> {
+    let value = text
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('='));
+    let value = value.ok_or_else(|| invalid(name))?;
+    let decoded = percent_decode_str(value).decode_utf8();
+    decoded
+        .map(|text| text.into_owned())
+        .map_err(|error| invalid(name).because(error))
+}
+
+fn invalid(name: &str) -> Error {
+    Error::new(Kind::Invalid, format!("The parameter {name} is malformed."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Filter, ImageId, SortDirection, SortKey, Visibility};
+
+    #[test]
+    fn a_query_is_read_back_whole() {
+        let query = Query {
+            visibility: Visibility::Tenant(Some("a&b = ü".to_owned())),
+            filters: vec![
+                Filter::Name(vec!["in:x".to_owned(), "50%".to_owned()]),
+                Filter::SizeMin(u64::MAX),
+            ],
+            changes_since: Some(Timestamp::from_micros(i64::MIN)),
+            sort_key: SortKey::UpdatedAt,
+            sort_direction: SortDirection::Descending,
+            marker: Some(ImageId::random()),
+            limit: usize::MAX,
+        };
+        let text = write_query(&query).unwrap();
+        assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(parse_query(&text).unwrap(), query);
+        for wrong in ["", "query=", "query=%7B", "query=%ff"] {
+            assert_eq!(parse_query(wrong).unwrap_err().kind(), Kind::Invalid);
+        }
+    }
+
+    #[test]
+    fn an_owner_is_read_back() {
+        for owner in [None, Some(""), Some("a b&c=ü")] {
+            let text = write_owner(owner);
+            assert_eq!(parse_owner(&text).unwrap().as_deref(), owner);
+        }
+    }
+
+    #[test]
+    fn a_list_ends_when_an_answer_is_full() {
+        let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(7));
+        let value = "x".repeat(60_000);
+        image.properties.insert("p".to_owned(), Some(value));
+        let records = (1..=100).map(|version| (version, &image));
+        let list: ListMessage =
+            serde_json::from_slice(&write_records(records, false).unwrap()).unwrap();
+        assert!(list.more && list.records.len() < 100);
+        assert_eq!(list.records[0].image, image);
+        let one = write_records([(3, &image)].into_iter(), false).unwrap();
+        let list: ListMessage = serde_json::from_slice(&one).unwrap();
+        assert_eq!((list.records[0].version, list.more), (3, false));
+    }
+}

@@ -1,0 +1,188 @@
+//! Images as the API servers of Glance exchange them with its registry.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+use crate::image::{Change, Checksum, Fields, Image, Properties};
+use crate::wire::json::write_detail;
+
+#[derive(Deserialize)]
+struct Body {
+    image: Amendment,
+    from_state: Option<String>,
+}
+
+/// What is said of an image. A field that is named with `null` is cleared.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Amendment {
+    id: Option<String>,
+    status: Option<String>,
+    #[serde(deserialize_with = "said")]
+    name: Change<String>,
+    size: Option<u64>,
+    #[serde(deserialize_with = "said")]
+    virtual_size: Change<u64>,
+    #[serde(deserialize_with = "said")]
+    disk_format: Change<String>,
+    #[serde(deserialize_with = "said")]
+    container_format: Change<String>,
+    #[serde(deserialize_with = "said")]
+    checksum: Change<String>,
+    #[serde(deserialize_with = "said")]
+    owner: Change<String>,
+    is_public: Option<bool>,
+    protected: Option<bool>,
+    min_disk: Option<u32>,
+    min_ram: Option<u32>,
+    properties: Properties,
+    location: Option<String>,
+    location_data: Vec<LocationData>,
+}
+
+#[derive(Deserialize)]
+struct LocationData {
+    url: String,
+}
+
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> std::result::Result<Change<T>, D::Error> {
+    let value = Option::deserialize(deserializer)?;
+    Ok(value.map_or(Change::Clear, Change::Set))
+}
+
+/// Reads the body of POST and PUT: what is said of the image, and the status that it must
+/// have for a PUT, if the body says that.
+///
+/// # Errors
+/// `Invalid`.
+pub fn parse_amendment(body: &[u8]) -> Result<(Fields, Option<String>)> {
+    let malformed = |cause| {
+        let message = "The body is no {\"image\": {...}} as a registry takes it.";
+        Error::new(Kind::Invalid, message).because(cause)
+    };
+    let body: Body = serde_json::from_slice(body).map_err(malformed)?;
+    let image = body.image;
+    let id =
+        match image.id {
+            None => None,
+            Some(id) => {
+                let id = id.parse();
+                Some(id.map_err(|error| {
+                    Error::new(Kind::Invalid, format!("Invalid image id: {error}"))
+                })?)
+            }
+        };
+    let fields = Fields {
+        id,
+        name: image.name,
+        status: image.status,
+        size_bytes: image.size,
+        virtual_size_bytes: image.virtual_size,
+        disk_format: image.disk_format,
+        container_format: image.container_format,
+        checksum: checksum(image.checksum)?,
+        owner: image.owner,
+        is_public: image.is_public,
+        protected: image.protected,
+        min_disk_gb: image.min_disk,
+        min_ram_mb: image.min_ram,
+        properties: image.properties,
+        location: image
+            .location
+            .or_else(|| image.location_data.into_iter().next().map(|data| data.url)),
+        ..Fields::default()
+    };
+    Ok((fields, body.from_state))
+}
+
+fn checksum(said: Change<String>) -> Result<Change<Checksum>> {
+    Ok(match said {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(text) => Change::Set(Checksum::stated(&text).ok_or_else(|| {
+            Error::new(
+                Kind::Invalid,
+                "Invalid checksum: at most 32 characters wanted.",
+            )
+        })?),
+    })
+}
+
+/// Writes `{"image":{...}}`.
+pub fn write_standard(image: &Image) -> Result<Vec<u8>> {
+    serde_json::to_vec(&json!({ "image": value(image)? })).map_err(Error::internal)
+}
+
+/// Writes `{"images":[...]}` with every field.
+pub fn write_standard_list<'a>(images: impl Iterator<Item = &'a Image>) -> Result<Vec<u8>> {
+    let images = images.map(value).collect::<Result<Vec<_>>>()?;
+    serde_json::to_vec(&json!({ "images": images })).map_err(Error::internal)
+}
+
+/// What clients of the API see, and where the data are, which API servers need to know.
+fn value(image: &Image) -> Result<Value> {
+    let mut detail = Vec::new();
+    write_detail(&mut detail, image, None);
+    let mut value: Value = serde_json::from_slice(&detail).map_err(Error::internal)?;
+    let location = image.data.as_ref().map(|data| {
+        let location = &data.location;
+        format!("{}:{}", location.scheme(), location.expose_rest())
+    });
+    if let Some(fields) = value.as_object_mut() {
+        let data = location
+            .iter()
+            .map(|url| json!({ "url": url, "metadata": {}, "status": "active" }));
+        fields.insert("location_data".to_owned(), data.collect());
+        fields.insert("location".to_owned(), json!(location));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ImageData, ImageId, Location, Timestamp};
+
+    #[test]
+    fn api_servers_are_told_where_the_data_are() {
+        let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
+        let absent: Value = serde_json::from_slice(&write_standard(&image).unwrap()).unwrap();
+        assert_eq!(absent["image"]["location"], Value::Null);
+        assert_eq!(absent["image"]["location_data"], json!([]));
+        image.data = Some(ImageData {
+            location: Location::parse("file:///x").unwrap(),
+            size_bytes: 1,
+            checksum: None,
+        });
+        let image: Value = serde_json::from_slice(&write_standard(&image).unwrap()).unwrap();
+        assert_eq!(image["image"]["location"], "file:///x");
+        let data = json!([{ "url": "file:///x", "metadata": {}, "status": "active" }]);
+        assert_eq!(image["image"]["location_data"], data);
+    }
+
+    #[test]
+    fn null_clears_and_what_is_not_named_stays() {
+        let body = br#"{"image":{"name":null,"size":3,"owner":"o","location_data":[{"url":"file:///x","metadata":{}}]},
+            "from_state":"saving"}"#;
+        let (fields, from_state) = parse_amendment(body).unwrap();
+        assert_eq!(fields.name, Change::Clear);
+        assert_eq!(fields.disk_format, Change::Keep);
+        assert_eq!(fields.owner, Change::Set("o".to_owned()));
+        assert_eq!(fields.size_bytes, Some(3));
+        assert_eq!(fields.location.as_deref(), Some("file:///x"));
+        assert_eq!(from_state.as_deref(), Some("saving"));
+        for wrong in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            br#"{"image":{"size":-1}}"#,
+            br#"{"image":{"id":"7"}}"#,
+            br#"{"image":{"checksum":"123456789012345678901234567890123"}}"#,
+        ] {
+            assert_eq!(parse_amendment(wrong).unwrap_err().kind(), Kind::Invalid);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The registry API as API servers of any make speak it.
+
+use serde_json::{Value, json};
+
+use crate::support::http::{Request, Response};
+use crate::support::server::{Server, Setup};
+
+fn body(method: &str, path: &str, value: &Value) -> Request {
+    let request = Request::new(method, path).header("Content-Type", "application/json");
+    request.body(value.to_string().as_bytes())
+}
+
+fn register(registry: &Server, image: Value) -> Response {
+    let request = body("POST", "/images", &json!({ "image": image }));
+    registry.request(&request)
+}
+
+fn registered(registry: &Server, image: Value) -> Value {
+    register(registry, image).expect(200).json()["image"].clone()
+}
+
+fn get(registry: &Server, path: &str) -> Response {
+    registry.request(&Request::get(path))
+}
+
+fn names(list: &Response) -> Vec<String> {
+    let images = list.json()["images"].as_array().cloned().expect("a list");
+    let name = |image: &Value| image["name"].as_str().expect("a name").to_owned();
+    images.iter().map(name).collect()
+}
+
+#[test]
+fn images_are_registered_shown_amended_and_taken_off() {
+    let registry = Setup::registry().start();
+    get(&registry, "/healthcheck").expect(200);
+    let image = registered(
+        &registry,
+        json!({ "name": "a", "is_public": true, "owner": "o", "size": 3, "properties": { "k": "v" },
+            "location": "file:///x", "disk_format": "raw" }),
+    );
+    assert_eq!(image["status"], "active", "where nothing is said");
+    assert_eq!(image["location"], "file:///x");
+    assert_eq!(image["location_data"][0]["url"], "file:///x");
+    assert_eq!(image["owner"], "o");
+    let path = format!("/images/{}", image["id"].as_str().expect("an id"));
+    let shown = get(&registry, &path).expect(200);
+    assert_eq!(shown.header("x-glance-registry-version"), Some("1"));
+    assert_eq!(shown.json()["image"], image);
+
+    let amend = |image: Value, purge: bool| {
+        let request = body("PUT", &path, &json!({ "image": image }));
+        let purge = if purge { "true" } else { "false" };
+        registry.request(&request.header("X-Glance-Registry-Purge-Props", purge))
+    };
+    let merged = amend(json!({ "properties": { "l": "w" } }), false);
+    let properties = &merged.expect(200).json()["image"]["properties"];
+    assert_eq!(*properties, json!({ "k": "v", "l": "w" }));
+    let purged = amend(json!({ "name": null, "properties": { "m": null } }), true);
+    let purged = purged.expect(200).json();
+    assert_eq!(purged["image"]["properties"], json!({ "m": null }));
+    assert_eq!(purged["image"]["name"], Value::Null);
+
+    let gone = registry.request(&Request::delete(&path)).expect(200);
+    assert_eq!(gone.json()["image"]["status"], "deleted");
+    assert_eq!(gone.json()["image"]["deleted"], true);
+    register(&registry, json!({ "id": image["id"] })).expect(409);
+    get(&registry, &format!("/images/{}", uuid())).expect(404);
+    amend(json!({ "status": "active" }), false).expect(409);
+}
+
+#[test]
+fn a_state_that_is_not_there_any_more_is_a_conflict() {
+    let registry = Setup::registry().start();
+    let image = registered(&registry, json!({ "status": "queued" }));
+    let path = format!("/images/{}", image["id"].as_str().expect("an id"));
+    let step = |to: &str, from: &str| {
+        let change = json!({ "image": { "status": to }, "from_state": from });
+        registry.request(&body("PUT", &path, &change))
+    };
+    step("saving", "queued").expect(200);
+    step("saving", "queued").expect(409);
+    step("active", "saving").expect(200);
+    step("queued", "active").expect(409);
+}
+
+#[test]
+fn lists_have_filters_and_the_deleted() {
+    let registry = Setup::registry().start();
+    for name in ["a", "b", "c"] {
+        registered(
+            &registry,
+            json!({ "name": name, "is_public": name != "c", "properties": { "p": name } }),
+        );
+    }
+    let list = |path: &str| names(&get(&registry, path).expect(200));
+    assert_eq!(list("/images?sort_key=name&sort_dir=asc"), ["a", "b"]);
+    assert_eq!(list("/images/detail?property-p=b"), ["b"]);
+    assert_eq!(list("/?limit=1&sort_key=name&sort_dir=asc"), ["a"]);
+    assert_eq!(list("/images/detail?is_public=False"), ["c"]);
+    let index = get(&registry, "/images").json();
+    assert_eq!(index["images"][0].as_object().expect("an entry").len(), 6);
+    let all = get(&registry, "/images/detail?name=a").json();
+    let id = all["images"][0]["id"].as_str().expect("an id").to_owned();
+    let gone = Request::delete(&format!("/images/{id}"));
+    registry.request(&gone).expect(200);
+    assert_eq!(list("/images/detail"), ["b"]);
+    assert_eq!(list("/images/detail?deleted=True"), ["a"]);
+    assert_eq!(
+        list("/images/detail?deleted=None&sort_key=name"),
+        ["b", "a"]
+    );
+    get(&registry, "/images/detail?deleted=perhaps").expect(400);
+}
+
+#[test]
+fn members_are_those_of_the_image_api() {
+    let registry = Setup::registry().start();
+    let image = registered(&registry, json!({ "owner": "o" }));
+    let path = format!("/images/{}/members", image["id"].as_str().expect("an id"));
+    let member = format!("{path}/t");
+    registry
+        .request(&Request::put(&member).body(b""))
+        .expect(204);
+    let list = get(&registry, &path).json();
+    assert_eq!(
+        list["members"],
+        json!([{ "member_id": "t", "can_share": false }])
+    );
+    let shared = get(&registry, "/shared-images/t").json();
+    assert_eq!(shared["shared_images"][0]["image_id"], image["id"]);
+    let all = json!({ "memberships": [{ "member_id": "u", "can_share": true }] });
+    registry.request(&body("PUT", &path, &all)).expect(204);
+    registry.request(&Request::delete(&member)).expect(404);
+}
+
+#[test]
+fn what_is_not_sound_is_refused() {
+    let registry = Setup::registry().start();
+    register(&registry, json!({ "status": "nonsense" })).expect(400);
+    register(&registry, json!({ "id": "7" })).expect(400);
+    register(&registry, json!({ "size": "x" })).expect(400);
+    registry
+        .request(&Request::post("/images").body(b"{"))
+        .expect(400);
+    get(&registry, "/images/7").expect(404);
+    get(&registry, "/v1/images").expect(404);
+    get(&registry, "/usage").expect(404);
+    registry.request(&Request::delete("/images")).expect(405);
+}
+
+#[test]
+fn records_are_for_administrators() {
+    let registry = Setup::registry()
+        .option_in("paste_deploy", "flavor", "trusted-auth")
+        .start();
+    let ask = |roles: &str| {
+        let request = Request::get("/census")
+            .header("Accept", "application/vnd.glance.registry-record+json")
+            .header("X-Identity-Status", "Confirmed")
+            .header("X-Tenant-Id", "t")
+            .header("X-Roles", roles);
+        registry.request(&request)
+    };
+    ask("member").expect(403);
+    ask("admin").expect(200);
+    get(&registry, "/images").expect(401);
+}
+
+fn uuid() -> String {
+    "71c675ab-d94f-49cd-a114-e12490b328d9".to_owned()
+}

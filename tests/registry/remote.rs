@@ -1,0 +1,148 @@
+//! API servers on one registry server.
+
+use std::time::Duration;
+
+use crate::support::http::Request;
+use crate::support::server::{Server, Setup};
+use crate::support::setup::temp_folder;
+use crate::support::v1::{OCTETS, RAW, post, put};
+use crate::support::within;
+
+/// Two API servers on a registry server, and on one folder of images.
+fn two(registry: &Server) -> (tempfile::TempDir, [Server; 2]) {
+    let images = temp_folder();
+    let nodes = [(); 2].map(|()| {
+        Setup::new()
+            .registry_at(registry.address())
+            .store_dir(images.path())
+            .start()
+    });
+    (images, nodes)
+}
+
+#[test]
+fn what_one_server_writes_the_other_sees_at_once() {
+    let registry = Setup::registry().start();
+    let (_images, [a, b]) = two(&registry);
+    let id = a.upload(&[("x-image-meta-is_public", "True")], b"data");
+    assert_eq!(b.download(&id).expect(200).body, b"data");
+    for name in ["one", "two", "three"] {
+        a.request(&put(&id, &[("x-image-meta-name", name)]))
+            .expect(200);
+        let head = b.head(&id).expect(200);
+        assert_eq!(head.header("x-image-meta-name"), Some(name));
+    }
+    assert_eq!(b.listed("name=three"), [&*id]);
+    b.remove(&id).expect(200);
+    a.download(&id).expect(404);
+    a.await_nothing_stored(&id);
+    let metrics = a.metrics();
+    assert!(metrics.contains("glance_registry_request_duration_seconds_count{backend=\"remote\""));
+}
+
+#[test]
+fn a_quota_is_decided_where_it_is_written() {
+    let registry = Setup::registry().option("user_image_quota", 2).start();
+    let (_images, [a, b]) = two(&registry);
+    a.create(&[]);
+    b.create(&[]);
+    let refused = a.request(&post(&[])).expect(413);
+    assert!(refused.text().contains("Maximum: 2"), "{}", refused.text());
+}
+
+#[test]
+fn a_registry_that_is_away_costs_a_while_and_no_image() {
+    let mut registry = Setup::registry().start();
+    let (_images, [a, _b]) = two(&registry);
+    let id = a.upload(&[], b"kept");
+    registry.kill();
+    for answer in [a.head(&id), a.download(&id), a.request(&post(RAW))] {
+        let answer = answer.expect(503);
+        assert!(answer.header("retry-after").is_some());
+    }
+    let health = a.request(&Request::get("/healthcheck"));
+    assert_eq!(health.status, 503);
+    registry.start();
+    assert_eq!(a.download(&id).expect(200).body, b"kept");
+    a.create(&[]);
+}
+
+#[test]
+fn a_server_that_starts_waits_for_the_registry() {
+    let mut registry = Setup::registry().start();
+    let address = registry.address();
+    registry.kill();
+    let mut node = Setup::new().registry_at(address).prepare();
+    node.spawn();
+    within(Duration::from_secs(10), "it waits", || {
+        node.log().contains("waiting for the registry")
+    });
+    registry.start();
+    within(Duration::from_secs(10), "it serves", || {
+        node.log().contains("glance-api 0.1.0 listens")
+    });
+    node.stop();
+    registry.kill();
+    node.set_up(|setup| setup.option("registry_start_timeout", 1));
+    node.spawn();
+    assert!(!node.wait(Duration::from_secs(20)).success());
+    assert!(
+        node.log().contains("registry_start_timeout"),
+        "{}",
+        node.log()
+    );
+}
+
+#[test]
+fn an_upload_at_one_server_outlives_the_start_of_another() {
+    let registry = Setup::registry().start();
+    let (_images, [mut a, mut b]) = two(&registry);
+    let id = a.reserve();
+    let mut upload = a.connect();
+    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
+    upload.send_head(&request).expect("a head");
+    upload.send_bytes(b"half").expect("half");
+    within(Duration::from_secs(5), "it is saving", || {
+        b.status_of(&id) == "saving"
+    });
+    b.restart();
+    assert_eq!(b.status_of(&id), "saving", "it is under way at the other");
+    upload.send_bytes(b"half").expect("half");
+    upload.read_response("PUT").expect("an answer").expect(200);
+    assert_eq!(b.download(&id).expect(200).body, b"halfhalf");
+
+    // And one that its own server has left is killed by that.
+    let id = a.reserve();
+    let mut upload = a.connect();
+    upload
+        .send_head(&put(&id, &[OCTETS]).header("Content-Length", "8"))
+        .expect("a head");
+    within(Duration::from_secs(5), "it is saving", || {
+        b.status_of(&id) == "saving"
+    });
+    a.kill();
+    assert_eq!(b.status_of(&id), "saving");
+    a.start();
+    assert_eq!(b.status_of(&id), "killed");
+}
+
+#[test]
+fn an_upload_ends_when_another_server_deletes_its_image() {
+    let registry = Setup::registry().start();
+    let (_images, [a, b]) = two(&registry);
+    let id = a.reserve();
+    let mut upload = a.connect();
+    upload
+        .send_head(&put(&id, &[OCTETS]).header("Content-Length", "8"))
+        .expect("a head");
+    upload.send_bytes(b"half").expect("half");
+    within(Duration::from_secs(5), "it is saving", || {
+        b.status_of(&id) == "saving"
+    });
+    b.remove(&id).expect(200);
+    upload.read_response("PUT").expect("an answer").expect(412);
+    b.await_nothing_stored(&id);
+    within(Duration::from_secs(5), "nothing is staged", || {
+        a.stored_files().is_empty()
+    });
+}
