@@ -1,0 +1,87 @@
+//! How old what is known is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::super::unavailable;
+use crate::error::Result;
+
+/// Silence after which etcd counts as away: every second it is asked for a sign of life.
+const AWAY_AFTER: Duration = Duration::from_secs(3);
+
+/// When etcd was last heard of.
+pub(super) struct Age {
+    began: Instant,
+    /// Milliseconds since then, plus one; zero for never.
+    heard_ms: AtomicU64,
+    limit: Option<Duration>,
+}
+
+impl Age {
+    pub(super) fn new(limit: Option<Duration>) -> Self {
+        Self {
+            began: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+            limit,
+        }
+    }
+
+    pub(super) fn heard(&self) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.heard_ms.store(millis + 1, Ordering::Release);
+    }
+
+    /// How long ago that was; `None` when there was never anything.
+    pub(super) fn now(&self) -> Option<Duration> {
+        let heard_ms = self.heard_ms.load(Ordering::Acquire).checked_sub(1)?;
+        let elapsed = self.began.elapsed();
+        Some(elapsed.saturating_sub(Duration::from_millis(heard_ms)))
+    }
+
+    /// Whether it is of use to ask etcd.
+    pub(super) fn is_away(&self) -> bool {
+        self.now().is_none_or(|age| age > AWAY_AFTER)
+    }
+
+    /// Refuses reading what nobody has read yet, and what is too old.
+    pub(super) fn check(&self) -> Result<()> {
+        let message = "The registry cannot be asked.";
+        let Some(age) = self.now() else {
+            return Err(unavailable(
+                message,
+                "the records were not read from etcd yet",
+            ));
+        };
+        match self.limit {
+            Some(limit) if age > limit => {
+                let age_s = age.as_secs();
+                let cause = format!("etcd is away for {age_s} s, longer than etcd_read_limit");
+                Err(unavailable(message, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_heard_of_is_not_read() {
+        let age = Age::new(None);
+        assert!(age.check().is_err() && age.is_away());
+        age.heard();
+        assert!(age.check().is_ok() && !age.is_away());
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_read() {
+        let age = Age::new(Some(Duration::from_millis(20)));
+        age.heard();
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(age.check().is_err());
+        age.heard();
+        assert!(age.check().is_ok());
+    }
+}

@@ -1,0 +1,76 @@
+//! Where questions to etcd are answered, on the registry's thread.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::GetOptions;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use super::super::{Record, unavailable};
+use super::cluster::Cluster;
+use super::keys::Keys;
+use super::options::EtcdOptions;
+use super::replica::Replica;
+use crate::error::{Error, Result};
+use crate::image::{ImageId, OwnerLimits};
+
+/// Between two attempts to write.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// Writes of one owner's images follow one another; owners share so many queues.
+const QUEUES: usize = 64;
+
+pub(super) const CANNOT_WRITE: &str = "The registry cannot be written.";
+
+/// What is needed to answer.
+pub(super) struct Desk {
+    pub(super) cluster: Cluster,
+    pub(super) keys: Keys,
+    pub(super) replica: Replica,
+    pub(super) limits: OwnerLimits,
+    queues: Vec<Mutex<()>>,
+}
+
+impl Desk {
+    pub(super) fn new(cluster: Cluster, replica: Replica, options: &EtcdOptions) -> Self {
+        Self {
+            cluster,
+            keys: Keys::below(&options.prefix),
+            replica,
+            limits: options.owner_limits,
+            queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    /// Looks for a record in etcd itself.
+    pub(super) async fn find(
+        &self,
+        id: &ImageId,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Record>>> {
+        let key = self.keys.image(id);
+        let found = self.cluster.get(&key, &GetOptions::new(), deadline).await;
+        let found = found.map_err(|away| unavailable("The registry cannot be asked.", away))?;
+        let Some(kv) = found.kvs().first() else {
+            return Ok(None);
+        };
+        match self.replica.take_key(&self.keys, kv) {
+            // Or a later one, which came while this was on its way.
+            Some(record) => Ok(self.replica.record(id).or(Some(record))),
+            None => Err(Error::internal(format!(
+                "the record of image {id} is damaged"
+            ))),
+        }
+    }
+
+    /// The end of the queue of an owner's writes.
+    pub(super) async fn turn_of(&self, owner: Option<&str>) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        owner.hash(&mut hasher);
+        let place = hasher.finish() as usize % self.queues.len();
+        self.queues[place].lock().await
+    }
+}

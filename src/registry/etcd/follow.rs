@@ -1,0 +1,117 @@
+//! Keeping the replica up to date.
+//!
+//! A list at a revision, and then a watch from the next one. A watch that breaks goes on where
+//! it was, at another member; one whose past etcd has thrown away (compaction) begins with a
+//! list again.
+
+use std::time::Duration;
+
+use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
+use tokio::time::{interval, sleep, timeout};
+
+use super::cluster::{Away, Cluster};
+use super::keys::Keys;
+use super::load::load;
+use super::replica::Replica;
+
+/// How often the watch is asked for a sign of life.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Silence after which another member is watched.
+const SILENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a watch goes no further.
+enum Ended {
+    /// What comes next is not to be had any more, or a record was removed, which nobody of
+    /// ours does.
+    ListAgain(String),
+    /// Another member may know how it goes on.
+    Broken(String),
+}
+
+/// Follows for ever.
+pub(super) async fn follow(cluster: &Cluster, keys: &Keys, replica: &Replica) {
+    let mut lists = true;
+    loop {
+        if lists {
+            if let Err(away) = load(cluster, keys, replica).await {
+                tracing::warn!(%away, "the records cannot be read from etcd; trying again");
+                sleep(PAUSE).await;
+                continue;
+            }
+            lists = false;
+        }
+        match watch(cluster, keys, replica).await {
+            Ended::ListAgain(reason) => {
+                tracing::info!(reason, "reading all records from etcd again");
+                lists = true;
+            }
+            Ended::Broken(reason) => {
+                tracing::warn!(reason, "the watch of etcd broke; watching another member");
+                cluster.turn();
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
+    let options = WatchOptions::new()
+        .with_prefix()
+        .with_start_revision(replica.revision() + 1);
+    let watching = cluster.watch(keys.images.as_bytes(), options).await;
+    let mut stream = match watching {
+        Ok(stream) => stream,
+        Err(away) => return Ended::Broken(Away::to_string(&away)),
+    };
+    let mut progress = interval(PROGRESS_EVERY);
+    loop {
+        tokio::select! {
+            _ = progress.tick() => {
+                if let Err(error) = stream.request_progress().await {
+                    return Ended::Broken(error.to_string());
+                }
+            }
+            response = next(&mut stream) => match response {
+                Ok(response) => {
+                    if let Err(ended) = take(&response, keys, replica) {
+                        return ended;
+                    }
+                }
+                Err(reason) => return Ended::Broken(reason),
+            },
+        }
+    }
+}
+
+async fn next(stream: &mut WatchStream) -> Result<WatchResponse, String> {
+    match timeout(SILENCE, stream.message()).await {
+        Ok(Ok(Some(response))) => Ok(response),
+        Ok(Ok(None)) => Err("it ended".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("silence for {} s", SILENCE.as_secs())),
+    }
+}
+
+fn take(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), Ended> {
+    if response.compact_revision() != 0 {
+        let compacted = response.compact_revision();
+        return Err(Ended::ListAgain(format!(
+            "etcd has thrown away what was before revision {compacted}"
+        )));
+    }
+    if response.canceled() {
+        return Err(Ended::Broken(response.cancel_reason().to_owned()));
+    }
+    replica.heard();
+    let events = response.events();
+    if events
+        .iter()
+        .any(|event| event.event_type() == EventType::Delete)
+    {
+        return Err(Ended::ListAgain("somebody removed a record".to_owned()));
+    }
+    let records: Vec<_> = events.iter().filter_map(|event| event.kv()).collect();
+    replica.follow(keys, &records);
+    Ok(())
+}
