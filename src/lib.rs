@@ -21,7 +21,7 @@
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through sled or etcd, or
 //!   a registry server that is asked (`remote`)
-//! * [`store`] - where image data are: a folder of files, or web servers that are only read
+//! * [`store`] - where image data are: a folder of files, Swift, S3, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
 //! * [`cache`] - images of other servers kept near: fetched once, served while they come
 //! * [`policy`] - what operators allow to whom: policy files, protection of properties

@@ -7,9 +7,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use crate::error::{Error, Kind, Result};
-use crate::net::{Connection, Intake};
+use crate::net::Connection;
 use crate::service::Source;
-use crate::transfer::{BlockPool, Pace};
+use crate::transfer::Pace;
 
 /// Largest JSON body; the longest list of members is far below it.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
@@ -27,62 +27,35 @@ pub struct Patience {
 pub(super) struct BodySource {
     body: Incoming,
     connection: Connection,
-    /// Where the body's length is known.
-    intake: Option<Intake>,
     stall: Option<Duration>,
     pace: Pace,
 }
 
 impl BodySource {
-    pub(super) fn new(
-        body: Incoming,
-        connection: Connection,
-        patience: Patience,
-        pool: BlockPool,
-    ) -> Self {
+    pub(super) fn new(body: Incoming, connection: Connection, patience: Patience) -> Self {
         Self {
-            intake: body
-                .size_hint()
-                .exact()
-                .map(|len_bytes| connection.take_in(len_bytes, pool)),
             body,
             connection,
             stall: patience.stall,
             pace: Pace::new(patience.min_rate_bytes),
         }
     }
-
-    /// What is left at the end of the body.
-    fn end(&mut self) -> Result<Option<Bytes>> {
-        if !self.connection.has_come_in_whole() {
-            return Err(disconnected());
-        }
-        match &mut self.intake {
-            Some(intake) => intake.rest().map_err(Error::internal),
-            None => Ok(None),
-        }
-    }
 }
 
 impl Source for BodySource {
-    /// Of a body of known length whole blocks, and at the end what is left. Of another what
-    /// comes as it comes: somebody may be waiting to see how much it becomes.
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            if let Some(block) = self.intake.as_mut().and_then(Intake::next_block) {
-                return Ok(Some(block));
-            }
-            let began = Instant::now();
-            let Some(data) = next_data(&mut self.body, self.stall).await? else {
-                return self.end();
+        let began = Instant::now();
+        let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
+            return if self.connection.has_come_in_whole() {
+                Ok(None)
+            } else {
+                Err(disconnected())
             };
-            if !self.pace.keeps_up(began.elapsed(), data.len()) {
-                return Err(too_slow());
-            }
-            match &mut self.intake {
-                Some(intake) => intake.take(&data).map_err(Error::internal)?,
-                None => return Ok(Some(data)),
-            }
+        };
+        if self.pace.keeps_up(began.elapsed(), bytes.len()) {
+            Ok(Some(bytes))
+        } else {
+            Err(too_slow())
         }
     }
 }

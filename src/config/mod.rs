@@ -41,8 +41,8 @@ pub use find::{find_config_file, search_dirs};
 pub use options::{
     CacheConfig, Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
     IdentityMode, ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig,
-    ProtectionRules, RegistryBackend, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums, S3Config,
-    ScrubberConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
+    ProtectionRules, RegistryBackend, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums,
+    S3Config, ScrubberConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
 };
 pub use role::Role;
 pub use scrubber_args::ScrubberArgs;

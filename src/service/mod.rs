@@ -155,11 +155,6 @@ impl Service {
         &self.limits
     }
 
-    /// Buffers for data on their way to a store.
-    pub fn blocks(&self) -> &BlockPool {
-        &self.blocks
-    }
-
     /// The uploads under way.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
+use crate::transfer::{Block, BlockPool};
 
 /// From here on a piece is passed on as it is, where the store takes any. Below it, the
 /// cost of handing a piece to hash and store is above that of copying it.
@@ -37,9 +37,6 @@ impl<'pool> Parcels<'pool> {
         if self.piece.is_empty() {
             return None;
         }
-        if self.block.is_none() && is_block(&self.piece) {
-            return Some(std::mem::take(&mut self.piece));
-        }
         if !self.blocks_only && self.piece.len() >= WHOLE_BYTES {
             // What came before goes before.
             return self
@@ -64,14 +61,10 @@ impl<'pool> Parcels<'pool> {
     }
 }
 
-/// Whether a piece is as good as a block: full, and aligned as blocks are.
-fn is_block(piece: &Bytes) -> bool {
-    piece.len() == BLOCK_BYTES && (piece.as_ptr() as usize).is_multiple_of(BLOCK_ALIGNMENT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::BLOCK_BYTES;
 
     fn parcels(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
         let pool = BlockPool::new(2);

@@ -16,6 +16,7 @@
 //!   test wrote, and every status, header and body byte of an answer can be seen.
 //! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
 //! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
+//! * [`etcd`] starts etcd, one member or several.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
 //! * [`origin`] is a server of HTTP that does what none of them can be made to do.
 //! * [`scrubber`] runs the real `glance-scrubber` beside a server.
@@ -29,6 +30,7 @@
 pub mod backends;
 pub mod bytes;
 pub mod disk;
+pub mod etcd;
 pub mod gate;
 pub mod http;
 mod launch;

@@ -278,7 +278,7 @@ impl Server {
         });
         self.process = Some(Process {
             handle: Handle::Other(pid),
-            guard: guard(pid, self.folder()),
+            guard: guard(pid, Some(self.folder())),
         });
     }
 

@@ -127,12 +127,7 @@ fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Option<Data<Body
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
-    let source = BodySource::new(
-        body,
-        exchange.connection.clone(),
-        context.settings.patience,
-        context.service.blocks().clone(),
-    );
+    let source = BodySource::new(body, exchange.connection.clone(), context.settings.patience);
     Some(Data {
         source,
         len_bytes,

@@ -1,0 +1,206 @@
+//! The real etcd: a cluster of members, each of which can be killed and started again.
+//!
+//! ```text
+//! let etcd = Etcd::start(3);
+//! let node = Setup::new().etcd(&etcd).start();
+//! etcd.kill(1);       // kill -9
+//! etcd.restart(1);    // on the same data
+//! ```
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::http::{Connection, Request};
+use super::ports::free_port;
+use super::server::guard;
+use super::setup::{Setup, temp_folder};
+use super::within;
+
+/// Longest time until a cluster has a leader.
+const ELECTION: Duration = Duration::from_secs(30);
+
+/// A cluster on loopback.
+#[derive(Debug)]
+pub struct Etcd {
+    folder: TempDir,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    client: SocketAddr,
+    peer: SocketAddr,
+    process: Mutex<Option<Process>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    guard: Child,
+}
+
+/// Whether this machine has etcd. `tests/run` installs it.
+pub fn is_here() -> bool {
+    let version = Command::new("etcd").arg("--version").output();
+    version.is_ok_and(|output| output.status.success())
+}
+
+impl Etcd {
+    /// A cluster of so many members that has a leader.
+    #[track_caller]
+    pub fn start(members: usize) -> Self {
+        assert!(
+            is_here(),
+            "no etcd here; tests/run installs it (etcd-server of Debian)"
+        );
+        let loopback = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let member = |_| Member {
+            client: loopback(),
+            peer: loopback(),
+            process: Mutex::default(),
+        };
+        let etcd = Self {
+            folder: temp_folder(),
+            members: (0..members).map(member).collect(),
+        };
+        (0..members).for_each(|number| etcd.spawn(number));
+        etcd.await_leader();
+        etcd
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The addresses as `etcd_endpoints` names them.
+    pub fn endpoints(&self) -> String {
+        let urls: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| format!("http://{}", member.client))
+            .collect();
+        urls.join(",")
+    }
+
+    /// kill -9 of a member, and waits until it is gone.
+    pub fn kill(&self, number: usize) {
+        let mut process = self.members[number].process.lock().expect("no panic");
+        if let Some(mut process) = process.take() {
+            process.kill();
+        }
+    }
+
+    /// Starts a member on its data; returns before it answers.
+    pub fn restart(&self, number: usize) {
+        self.kill(number);
+        self.spawn(number);
+    }
+
+    /// Waits until the cluster takes writes.
+    #[track_caller]
+    pub fn await_leader(&self) {
+        within(ELECTION, "etcd has a leader", || self.is_well());
+    }
+
+    /// Whether every member answers and knows a leader.
+    pub fn is_well(&self) -> bool {
+        self.members.iter().all(|member| is_well(member.client))
+    }
+
+    /// Runs etcdctl; what it printed.
+    #[track_caller]
+    pub fn ctl(&self, words: &[&str]) -> String {
+        let output = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .arg(format!("--endpoints={}", self.endpoints()))
+            .args(words)
+            .output()
+            .expect("etcdctl");
+        assert!(output.status.success(), "etcdctl {words:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The newest revision there is.
+    #[track_caller]
+    pub fn revision(&self) -> u64 {
+        let json = self.ctl(&["get", "--write-out=json", "/none"]);
+        let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        value["header"]["revision"].as_u64().expect("a revision")
+    }
+
+    fn spawn(&self, number: usize) {
+        let member = &self.members[number];
+        let url = |address: SocketAddr| format!("http://{address}");
+        let name = |number: usize| format!("member{number}");
+        let all = self.members.iter().enumerate();
+        let cluster: Vec<_> = all
+            .map(|(number, member)| format!("{}={}", name(number), url(member.peer)))
+            .collect();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{}.log", name(number))))
+            .expect("a log file");
+        let child = Command::new("etcd")
+            .args(["--name", &name(number)])
+            .arg("--data-dir")
+            .arg(self.path(&name(number)))
+            .args(["--listen-client-urls", &url(member.client)])
+            .args(["--advertise-client-urls", &url(member.client)])
+            .args(["--listen-peer-urls", &url(member.peer)])
+            .args(["--initial-advertise-peer-urls", &url(member.peer)])
+            .args(["--initial-cluster", &cluster.join(",")])
+            .args(["--initial-cluster-state", "new"])
+            .args(["--heartbeat-interval", "100", "--election-timeout", "1000"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("etcd");
+        let guard = guard(child.id(), None);
+        *member.process.lock().expect("no panic") = Some(Process { child, guard });
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Process {
+    fn kill(&mut self) {
+        // The guard must be gone before the process id can be anybody else's.
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        (0..self.members.len()).for_each(|number| self.kill(number));
+    }
+}
+
+/// Whether a member can read, which needs a leader.
+fn is_well(address: SocketAddr) -> bool {
+    let Ok(mut connection) = Connection::open(address) else {
+        return false;
+    };
+    let answer = connection.exchange(&Request::get("/health"));
+    answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.body).contains("\"true\""))
+}
+
+impl Setup {
+    /// Keeps the records in etcd.
+    pub fn etcd(self, etcd: &Etcd) -> Self {
+        self.option("registry_backend", "etcd")
+            .option("etcd_endpoints", etcd.endpoints())
+    }
+}
