@@ -100,13 +100,14 @@ impl Control<'_> {
             }
             Found::Nothing => {}
         }
-        let config = self.server.config(self.args.config.as_deref())?;
+        let named = self.args.config.as_deref();
         if self.args.target == Target::All
-            && let Some(reason) = self.server.is_needless(&config)?
+            && let Some(reason) = self.server.is_needless(named)?
         {
             println!("{} is not needed: {reason}", self.name());
             return Ok(());
         }
+        let config = self.server.config(named)?;
         pid_file.make_folder()?;
         if let Err(error) = raise_descriptors() {
             eprintln!("The limit of descriptors cannot be raised: {error}");

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::config::{Config, ConfigError, find_config_file, search_dirs};
+use crate::config::{Config, ConfigError, RegistryBackend, find_config_file, search_dirs};
 
 /// Where pid files are unless somebody says otherwise.
 const PID_FOLDER: &str = "/var/run/glance";
@@ -51,13 +51,26 @@ impl Server {
         find_config_file(self.name(), named, &search_dirs(home.as_deref()))
     }
 
-    /// Why `all` does without it, if it does.
-    pub(super) fn is_needless(self, config: &Path) -> Result<Option<&'static str>, ConfigError> {
-        let (config, _) = Config::load(config)?;
-        Ok(match self {
-            Self::Registry => Some("glance-api has its registry embedded"),
-            Self::Scrubber if config.scrubber.scrub_in_api => Some("glance-api scrubs itself"),
-            Self::Api | Self::Scrubber => None,
+    /// Why `all` does without it, if it does. `named` is the file named for all of them.
+    pub(super) fn is_needless(
+        self,
+        named: Option<&Path>,
+    ) -> Result<Option<&'static str>, ConfigError> {
+        // Whether there is anything for a registry server to do, its client says.
+        let asked = match self {
+            Self::Registry | Self::Api => Self::Api,
+            Self::Scrubber => Self::Scrubber,
+        };
+        let (config, _) = Config::load(&asked.config(named)?)?;
+        Ok(match (self, config.registry.backend()) {
+            (Self::Registry, RegistryBackend::Embedded) => {
+                Some("glance-api has its registry embedded")
+            }
+            (Self::Registry, RegistryBackend::Etcd) => {
+                Some("glance-api keeps its records in etcd itself")
+            }
+            (Self::Scrubber, _) if config.scrubber.scrub_in_api => Some("glance-api scrubs itself"),
+            _ => None,
         })
     }
 
@@ -110,4 +123,22 @@ fn unnamed_file() -> io::Result<File> {
     let file = file?;
     std::fs::remove_file(&path)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_server_is_for_those_who_ask_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let is_needless = |options: &str| {
+            std::fs::write(file.path(), format!("[DEFAULT]\n{options}\n")).unwrap();
+            let needless = Server::Registry.is_needless(Some(file.path()));
+            needless.unwrap().is_some()
+        };
+        assert!(is_needless(""));
+        assert!(is_needless("registry_backend = etcd"));
+        assert!(!is_needless("registry_host = 127.0.0.1"));
+    }
 }
