@@ -33,6 +33,13 @@ const PAGE_BYTES: u64 = 4096;
 /// Most plain slices that go out in one call.
 const MAX_SLICES: usize = 16;
 
+/// Whether nothing worth a call is left of a turn. Were a part of a page sent for its own
+/// sake, the next turn would begin within a page and be cut in two again, and so on for the
+/// whole file.
+fn is_turn_over(turn_bytes: usize) -> bool {
+    turn_bytes + PAGE_BYTES as usize > TURN_BYTES
+}
+
 /// Wakes the task when all others that are ready have had their turn, and the worker has
 /// looked for new connections and for sockets that have become ready. A task that wakes
 /// itself would be polled again before that, dozens of times.
@@ -140,7 +147,7 @@ impl Transport {
                 "bytes of a file were copied as placeholders; the connection is broken off",
             )));
         }
-        if self.turn_bytes >= TURN_BYTES {
+        if is_turn_over(self.turn_bytes) {
             self.turn_bytes = 0;
             return next_turn(cx);
         }
@@ -468,5 +475,23 @@ fn send_file(out: RawFd, file: RawFd, position: u64, wanted: usize) -> io::Resul
         )),
         Ok(sent) => Ok(sent),
         Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_before_a_file_cuts_no_later_turn_in_two() {
+        let (mut left, mut turn_bytes, mut position) = (4 * TURN_BYTES as u64 + 100, 812, 0);
+        while left > 0 {
+            turn_bytes *= usize::from(!is_turn_over(turn_bytes));
+            let most = (TURN_BYTES - turn_bytes).min(left as usize);
+            let sent = whole_pages(position, most, left);
+            assert_eq!(position % PAGE_BYTES, 0);
+            (position, left) = (position + sent as u64, left - sent as u64);
+            turn_bytes += sent;
+        }
     }
 }
