@@ -28,6 +28,7 @@
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
 //! * [`server`] - the life of a process: build, workers, drain
+//! * [`manage`] - `glance-manage`: a registry as a whole, dumped and loaded
 //!
 //! Beside the server, over `wire` and what is above that here, and no further:
 //!
@@ -75,6 +76,7 @@ pub mod error;
 pub mod image;
 pub mod keystone;
 pub mod log;
+pub mod manage;
 pub mod metrics;
 pub mod net;
 pub mod policy;

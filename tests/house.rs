@@ -29,6 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["service"],
     &["api"],
     &["server"],
+    &["manage"],
 ];
 
 /// Rooms beside the tower, each with the highest floor they may know.

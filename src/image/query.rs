@@ -99,6 +99,19 @@ pub enum SortDirection {
 }
 
 impl Query {
+    /// Every image there is, deleted ones too, by identifier: one page of so many.
+    pub fn everything(limit: usize) -> Self {
+        Self {
+            visibility: Visibility::All,
+            filters: Vec::new(),
+            changes_since: Some(Timestamp::from_micros(i64::MIN)),
+            sort_key: SortKey::Id,
+            sort_direction: SortDirection::Ascending,
+            marker: None,
+            limit,
+        }
+    }
+
     /// Whether the image belongs into the list, on whatever page.
     pub fn matches(&self, image: &Image) -> bool {
         self.admits_age(image)

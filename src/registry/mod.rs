@@ -29,7 +29,7 @@ pub use self::codec::{CodecError, MAX_RECORD_BYTES};
 pub use self::etcd::{EtcdError, EtcdOptions, EtcdRegistry, EtcdTls};
 pub use self::handover::{FrameError, HandedOver, RelayEnd, read_frame, relay, write_frame};
 pub use self::remote::{RemoteError, RemoteOptions, RemoteRegistry};
-pub use self::sled::{OpenError, SledOptions, SledRegistry};
+pub use self::sled::{Journalled, OpenError, SledOptions, SledRegistry};
 
 /// Counts the writes to one record, from 1.
 pub type Version = u64;
@@ -117,6 +117,12 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
     async fn check(&self) -> Result<Census>;
+
+    /// Images whose records are there and cannot be read: lists are without them. Empty where
+    /// nobody can tell.
+    fn unreadable(&self) -> Vec<ImageId> {
+        Vec::new()
+    }
 
     /// Whether other processes may write here too.
     fn is_shared(&self) -> bool {

@@ -35,6 +35,7 @@ mod swift;
 mod worker;
 mod workers;
 
+pub use registry::open_registry;
 pub use run::{api_main, registry_main};
 pub use scrub::scrubber_main;
 pub use start_error::StartError;

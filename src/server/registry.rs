@@ -15,8 +15,11 @@ use crate::registry::{
 /// Between two looks whether a registry elsewhere is there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Opens the registry. One elsewhere is waited for.
-pub(super) fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
+/// Opens the configured registry. One elsewhere is waited for.
+///
+/// # Errors
+/// [`StartError`], also when a node has an embedded one open.
+pub fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     match config.registry.backend() {
         RegistryBackend::Embedded => open_embedded(config),
         RegistryBackend::Remote => open_remote(config),

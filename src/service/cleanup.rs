@@ -5,9 +5,7 @@ use uuid::Uuid;
 use super::housekeeper::Clean;
 use super::{MOST_RETRIES, Service, now_after};
 use crate::error::{Error, Kind, Result};
-use crate::image::{
-    Image, ImageId, Query, SortDirection, SortKey, Status, Timestamp, Upload, Visibility,
-};
+use crate::image::{Image, ImageId, Query, Status, Upload};
 
 /// What the start found to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl Service {
     /// Those of the registry.
     pub async fn recover(&self, is_under_way: impl Fn(&Uuid) -> bool) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for record in self.registry.list(&everything()).await? {
+        for record in self.registry.list(&Query::everything(usize::MAX)).await? {
             let image = &record.image;
             let upload = image.upload.as_ref();
             if upload.is_some_and(|upload| is_under_way(&upload.id)) {
@@ -141,18 +139,5 @@ impl Service {
             store.delete(&data.location).await?;
         }
         Ok(upload.is_some() || data.is_some())
-    }
-}
-
-/// Every record there is, deleted ones too.
-pub(super) fn everything() -> Query {
-    Query {
-        visibility: Visibility::All,
-        filters: Vec::new(),
-        changes_since: Some(Timestamp::from_micros(i64::MIN)),
-        sort_key: SortKey::Id,
-        sort_direction: SortDirection::Ascending,
-        marker: None,
-        limit: usize::MAX,
     }
 }

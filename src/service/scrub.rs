@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::cleanup::everything;
 use super::housekeeper::Clean;
 use super::{MOST_RETRIES, Service, not_found, now, now_after, too_busy};
 use crate::error::{Error, Kind, Result};
@@ -60,7 +59,7 @@ impl Service {
     /// # Errors
     /// Those of the registry, before anything was done.
     pub async fn clean_remains(self: &Arc<Self>) -> Result<Scrubbed> {
-        let records = self.registry.list(&everything()).await?;
+        let records = self.registry.list(&Query::everything(usize::MAX)).await?;
         let images = records.iter().map(|record| &record.image);
         let left = images.filter(|image| image.has_remains());
         Ok(self.each(left.map(|image| image.id).collect()).await)
@@ -182,7 +181,7 @@ fn pending() -> Query {
         filters: vec![Filter::Status(vec![
             Status::PendingDelete.as_str().to_owned(),
         ])],
-        ..everything()
+        ..Query::everything(usize::MAX)
     }
 }
 

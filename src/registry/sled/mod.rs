@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use self::commit::{Append, Committer, Health, Request, Write};
+pub use self::journal::Journalled;
 pub use self::open::OpenError;
 pub use self::options::SledOptions;
 use self::timed::Timed;
@@ -149,6 +150,10 @@ impl Registry for SledRegistry {
 
     async fn check(&self) -> Result<Census> {
         self.health.check().map(|()| self.index.census())
+    }
+
+    fn unreadable(&self) -> Vec<ImageId> {
+        self.damaged.to_vec()
     }
 }
 

@@ -9,6 +9,7 @@
 //! meanwhile is copied, and the new file takes the old one's place within one commit.
 
 mod compaction;
+mod copy;
 mod frame;
 mod scan;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use super::super::Record;
 use super::super::index::Snapshot;
 use compaction::Compaction;
+pub use copy::Journalled;
 pub(super) use frame::push;
 pub(super) use scan::{Contents, Place};
 

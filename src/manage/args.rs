@@ -1,0 +1,118 @@
+//! The command line of `glance-manage`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::config::{EXIT_OK, EXIT_USAGE};
+
+const AFTER_HELP: &str = "\
+Run it as the user that the node runs as: files that it makes have to be that user's.
+
+An embedded registry can be open in one process only: stop the node for import. export reads the
+journal of one that runs. Registries that are shared (remote, etcd) are used beside their servers.
+
+A dump holds everything the registry knows, keys in locations too. Its file is made for its
+owner's eyes alone (mode 0600): keep it so.
+
+Exit codes:
+  0   done
+  1   not done, or not all of it; what was done stays done, and the command can be run again
+  64  the command line is wrong
+  78  the configuration is wrong";
+
+/// What can be said on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "glance-manage", version, after_help = AFTER_HELP, max_term_width = 100,
+          about = "Dumps an image registry, and loads a dump into another")]
+pub(super) struct Args {
+    /// Configuration file of the node [default: as glance-api finds it]
+    #[arg(long, value_name = "PATH", alias = "config_file", global = true)]
+    pub(super) config_file: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write everything that the registry knows into a file
+    Export {
+        /// File to write
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Load a dump into the registry
+    Import {
+        /// File to read
+        file: PathBuf,
+        #[command(flatten)]
+        load: Load,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(super) struct Load {
+    /// Load into a registry that has images of its own; what becomes of those that it has, and
+    /// otherwise. Without this it must be empty, or have nothing but images that are loaded
+    #[arg(long, value_name = "POLICY")]
+    pub(super) merge: Option<Merge>,
+    /// Say what would be done, and load nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What becomes of an image that the registry has already, and otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Merge {
+    /// Nothing is loaded when there is one
+    Stop,
+    /// The registry's stays
+    Skip,
+    /// The loaded one takes its place
+    Replace,
+    /// The one that was changed last stays
+    Newer,
+}
+
+impl Args {
+    /// Reads the command line of this process. Help, version and complaints are printed here.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub(super) fn of_process() -> Result<Self, u8> {
+        Self::try_parse().map_err(|error| {
+            // Nothing is left to tell anybody when this fails.
+            let _ = error.print();
+            if error.use_stderr() {
+                EXIT_USAGE
+            } else {
+                EXIT_OK
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn read(words: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_commands() {
+        Args::command().debug_assert();
+        read("glance-manage export x --force --config-file a.conf").unwrap();
+        let args = read("glance-manage import x --merge newer").unwrap();
+        let Command::Import { load, .. } = args.command else {
+            panic!("{args:?}");
+        };
+        assert_eq!(load.merge, Some(Merge::Newer));
+        assert!(read("glance-manage import x --merge maybe").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! A dump: JSON lines, a header first and a count last.
+//!
+//! ```text
+//! {"header":{"format":"glance-registry-dump","version":1,"program":"glance-manage 0.1.0"}}
+//! {"image":{"id":"71c675ab-d94f-49cd-a114-e12490b328d9","name":...}}
+//! {"end":{"images":1,"crc32c":"1c291ca3"}}
+//! ```
+//!
+//! The fields of an image are those of its record, and images are in the order of their
+//! identifiers. `crc32c` is that of all bytes before the last line (RFC 3720, B.4). A later
+//! version that adds fields gives them defaults and keeps the number; one that changes what
+//! they mean raises it.
+
+use std::io::{self, BufRead, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Image, ImageId};
+use crate::registry::MAX_RECORD_BYTES;
+
+const FORMAT: &str = "glance-registry-dump";
+const VERSION: u32 = 1;
+const PROGRAM: &str = concat!("glance-manage ", env!("CARGO_PKG_VERSION"));
+
+/// Longest line, and no image's is nearly as long: a file that is no dump may have no lines.
+const MAX_LINE_BYTES: u64 = 16 * MAX_RECORD_BYTES as u64;
+
+/// A line; `I` is an image, or a reference to one that is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<I> {
+    Header {
+        format: String,
+        version: u32,
+        program: String,
+    },
+    Image(I),
+    End {
+        images: u64,
+        crc32c: String,
+    },
+}
+
+/// Why a dump cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DumpError {
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("line {line} is not understood: {cause}")]
+    Line { line: u64, cause: serde_json::Error },
+    #[error("it is no dump of a registry")]
+    NoDump,
+    #[error("its format has version {0}, and this program knows {VERSION}: use a newer one")]
+    Version(u32),
+    #[error("it is cut short after {0} images")]
+    Cut(u64),
+    #[error("it says that it has {stated} images and has {found}")]
+    Count { stated: u64, found: u64 },
+    #[error("it was changed since it was written: its checksum is not that of its bytes")]
+    Checksum,
+    #[error("line {0}: images are not in the order of their identifiers")]
+    Order(u64),
+    #[error("there is something behind its end")]
+    Behind,
+}
+
+/// Writes a dump.
+pub(super) struct DumpWriter<W: Write> {
+    out: W,
+    images: u64,
+    crc: u32,
+}
+
+impl<W: Write> DumpWriter<W> {
+    pub(super) fn begin(out: W) -> io::Result<Self> {
+        let mut writer = Self {
+            out,
+            images: 0,
+            crc: 0,
+        };
+        writer.line(&Line::Header {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            program: PROGRAM.to_owned(),
+        })?;
+        Ok(writer)
+    }
+
+    /// The next image in the order of identifiers.
+    pub(super) fn image(&mut self, image: &Image) -> io::Result<()> {
+        self.images += 1;
+        self.line(&Line::Image(image))
+    }
+
+    /// Only now it is whole. How many images it has, and what it was written to.
+    pub(super) fn end(mut self) -> io::Result<(u64, W)> {
+        let end = Line::End {
+            images: self.images,
+            crc32c: hex(self.crc),
+        };
+        self.line(&end)?;
+        Ok((self.images, self.out))
+    }
+
+    fn line(&mut self, line: &Line<&Image>) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.crc = crc32c::crc32c_append(self.crc, &text);
+        self.out.write_all(&text)
+    }
+}
+
+fn hex(crc: u32) -> String {
+    format!("{crc:08x}")
+}
+
+/// All images of a dump that is whole, in the order of their identifiers.
+///
+/// # Errors
+/// [`DumpError`] for anything else.
+pub(super) fn read_dump(input: impl BufRead) -> Result<Vec<Image>, DumpError> {
+    let mut reader = Reader {
+        input,
+        line: 0,
+        crc: 0,
+    };
+    match reader.next() {
+        Ok(Some(Line::Header {
+            format, version, ..
+        })) if format == FORMAT => match version {
+            VERSION => {}
+            other => return Err(DumpError::Version(other)),
+        },
+        Err(DumpError::Io(error)) => return Err(error.into()),
+        _ => return Err(DumpError::NoDump),
+    }
+    let mut images: Vec<Image> = Vec::new();
+    loop {
+        let crc = reader.crc;
+        let found = images.len() as u64;
+        match reader.next()? {
+            Some(Line::Image(image)) => {
+                let before = images.last().map(|image| image.id);
+                reader.check_order(before, image.id)?;
+                images.push(*image);
+            }
+            Some(Line::End { images: stated, .. }) if stated != found => {
+                return Err(DumpError::Count { stated, found });
+            }
+            Some(Line::End { crc32c, .. }) if crc32c != hex(crc) => {
+                return Err(DumpError::Checksum);
+            }
+            Some(Line::End { .. }) => break,
+            Some(Line::Header { .. }) => return Err(DumpError::NoDump),
+            None => return Err(DumpError::Cut(found)),
+        }
+    }
+    match reader.input.fill_buf()? {
+        [] => Ok(images),
+        _ => Err(DumpError::Behind),
+    }
+}
+
+struct Reader<R> {
+    input: R,
+    line: u64,
+    /// Of everything that was read.
+    crc: u32,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// The next line; `None` where there is none, or not all of one.
+    fn next(&mut self) -> Result<Option<Line<Box<Image>>>, DumpError> {
+        let mut text = Vec::new();
+        self.line += 1;
+        let mut limited = (&mut self.input).take(MAX_LINE_BYTES);
+        limited.read_until(b'\n', &mut text)?;
+        let is_too_long = limited.limit() == 0;
+        if text.last() != Some(&b'\n') && !is_too_long {
+            return Ok(None);
+        }
+        self.crc = crc32c::crc32c_append(self.crc, &text);
+        let line = serde_json::from_slice(&text);
+        line.map(Some).map_err(|cause| DumpError::Line {
+            line: self.line,
+            cause,
+        })
+    }
+
+    /// Whoever sorts finds what is there twice.
+    fn check_order(&self, before: Option<ImageId>, id: ImageId) -> Result<(), DumpError> {
+        match before {
+            Some(before) if before >= id => Err(DumpError::Order(self.line)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Timestamp;
+
+    fn image(number: u32) -> Image {
+        let id = format!("{number:032}").parse().unwrap();
+        let mut image = Image::queued(id, Timestamp::from_micros(1));
+        image.name = Some(format!("image {number}\n"));
+        image
+    }
+
+    fn dumped(numbers: &[u32]) -> Vec<u8> {
+        let mut writer = DumpWriter::begin(Vec::new()).unwrap();
+        for number in numbers {
+            writer.image(&image(*number)).unwrap();
+        }
+        writer.end().unwrap().1
+    }
+
+    #[test]
+    fn what_is_dumped_is_read() {
+        let images = read_dump(&dumped(&[1, 2, 7])[..]).unwrap();
+        assert_eq!(images, [image(1), image(2), image(7)]);
+        assert!(read_dump(&dumped(&[])[..]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        let whole = dumped(&[1, 2]);
+        for len in 0..whole.len() {
+            assert!(read_dump(&whole[..len]).is_err(), "{len} bytes");
+        }
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1;
+            assert!(read_dump(&damaged[..]).is_err(), "bit of byte {position}");
+        }
+    }
+
+    #[test]
+    fn it_is_said_what_is_wrong() {
+        let refused = |text: &str| read_dump(text.as_bytes()).unwrap_err();
+        let whole = String::from_utf8(dumped(&[1, 2])).unwrap();
+        let other = refused(&whole.replace(r#""version":1"#, r#""version":2"#));
+        assert!(matches!(other, DumpError::Version(2)), "{other}");
+        let fewer = refused(&whole.replace(r#"{"images":2"#, r#"{"images":3"#));
+        assert!(matches!(
+            fewer,
+            DumpError::Count {
+                stated: 3,
+                found: 2
+            }
+        ));
+        assert!(matches!(refused("{}\n"), DumpError::NoDump));
+        assert!(matches!(refused(&format!("{whole}x")), DumpError::Behind));
+        let twice = String::from_utf8(dumped(&[1, 1])).unwrap();
+        assert!(matches!(refused(&twice), DumpError::Order(3)));
+        let header = whole.lines().next().unwrap();
+        let endless = format!("{header}\n{}", "x".repeat(16 * MAX_RECORD_BYTES + 1));
+        assert!(matches!(refused(&endless), DumpError::Line { line: 2, .. }));
+    }
+}

@@ -1,0 +1,127 @@
+//! Writing a dump.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::dump::DumpWriter;
+use super::failure::Failure;
+use crate::image::Query;
+use crate::registry::{Journalled, Registry};
+
+/// Images that are asked for at a time.
+pub(super) const PAGE: usize = 1000;
+
+/// A file that has its name when it is whole and on the disk, and nothing of which is left
+/// when it never is. Nobody but its owner can read it (mode 0600).
+struct NewFile {
+    dump: DumpWriter<BufWriter<NamedTempFile>>,
+    path: PathBuf,
+    replaces: bool,
+}
+
+/// Dumps a registry: each image as it was at some moment while this went on. How many it has.
+pub(super) async fn export(
+    registry: &dyn Registry,
+    path: &Path,
+    replaces: bool,
+) -> Result<u64, Failure> {
+    let mut file = NewFile::begin(path, replaces)?;
+    let mut query = Query::everything(PAGE);
+    loop {
+        let page = registry.list(&query).await?;
+        for record in &page {
+            file.write(|dump| dump.image(&record.image))?;
+        }
+        match page.last() {
+            Some(last) => query.marker = Some(last.image.id),
+            None => break,
+        }
+    }
+    let images = file.end()?;
+    match registry.unreadable() {
+        unreadable if unreadable.is_empty() => Ok(images),
+        unreadable => Err(Failure::Unreadable(unreadable)),
+    }
+}
+
+/// Dumps the embedded registry of a node that runs, as it is in its journal at this moment.
+pub(super) fn export_journal(
+    journal: &Journalled,
+    path: &Path,
+    replaces: bool,
+) -> Result<u64, Failure> {
+    let mut file = NewFile::begin(path, replaces)?;
+    for image in journal.images() {
+        let image = image.map_err(Failure::Journal)?;
+        file.write(|dump| dump.image(&image))?;
+    }
+    file.end()
+}
+
+impl NewFile {
+    fn begin(path: &Path, replaces: bool) -> Result<Self, Failure> {
+        if !replaces && path.symlink_metadata().is_ok() {
+            return Err(Failure::IsThere(path.to_owned()));
+        }
+        let begun = || {
+            let beside = tempfile::Builder::new()
+                .prefix(".glance-manage-")
+                .suffix(".part")
+                .tempfile_in(folder_of(path))?;
+            DumpWriter::begin(BufWriter::new(beside))
+        };
+        Ok(Self {
+            dump: begun().map_err(|cause| cannot_write(path, cause))?,
+            path: path.to_owned(),
+            replaces,
+        })
+    }
+
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut DumpWriter<BufWriter<NamedTempFile>>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        write(&mut self.dump).map_err(|cause| cannot_write(&self.path, cause))
+    }
+
+    /// Gives it its name, durably. How many images it has.
+    fn end(self) -> Result<u64, Failure> {
+        let Self {
+            dump,
+            path,
+            replaces,
+        } = self;
+        let ended = || {
+            let (images, out) = dump.end()?;
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.as_file().sync_all()?;
+            match replaces {
+                true => file.persist(&path)?,
+                false => file.persist_noclobber(&path)?,
+            };
+            File::open(folder_of(&path))?.sync_all()?;
+            Ok(images)
+        };
+        ended().map_err(|cause: io::Error| match cause.kind() {
+            io::ErrorKind::AlreadyExists => Failure::IsThere(path.clone()),
+            _ => cannot_write(&path, cause),
+        })
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn cannot_write(path: &Path, cause: io::Error) -> Failure {
+    Failure::Write {
+        file: path.to_owned(),
+        cause,
+    }
+}

@@ -1,0 +1,85 @@
+//! The journal as somebody reads it who has not the registry open.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::FILE;
+use super::scan::{Place, scan};
+use crate::image::{Image, ImageId};
+
+/// What the journal of an embedded registry had at one moment. A process may have the registry
+/// open and go on writing; nothing is changed here.
+pub struct Journalled {
+    file: File,
+    newest: Vec<(ImageId, Place)>,
+}
+
+impl Journalled {
+    /// Finds the newest record of each image.
+    ///
+    /// # Errors
+    /// Those of the file system; `InvalidData` when a part of the journal cannot be read, since
+    /// the records there may have been the newest.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        // A file that is put in its place meanwhile has the same records.
+        let file = File::open(folder.join(FILE))?;
+        let contents = scan(&file)?;
+        if contents.is_damaged() {
+            let bytes = contents.damaged_bytes;
+            let reason = format!("{bytes} bytes of it are damaged");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        let mut newest: Vec<_> = contents.newest.into_iter().collect();
+        newest.sort_unstable_by_key(|(id, _)| *id);
+        Ok(Self { file, newest })
+    }
+
+    /// The images, deleted ones too, by identifier.
+    pub fn images(&self) -> impl Iterator<Item = io::Result<Image>> {
+        let read = |(_, place): &(ImageId, Place)| Ok(place.read(&self.file)?.0.image);
+        self.newest.iter().map(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+    use std::sync::Arc;
+
+    use super::super::super::super::conformance::image;
+    use super::super::super::super::index::Snapshot;
+    use super::super::super::super::{Record, codec};
+    use super::super::{Journal, push};
+    use super::*;
+
+    #[test]
+    fn it_reads_beside_the_one_who_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        let mut frames = Vec::new();
+        let images = [image("one"), image("two")];
+        for (version, image) in [(1, &images[0]), (1, &images[1]), (2, &images[1])] {
+            let mut image = image.clone();
+            image.min_disk_gb = version;
+            let record = Arc::new(Record::new(image, version.into()));
+            let bytes = codec::encode(&record).unwrap();
+            push(&mut frames, &record.image.id, record.version, &bytes);
+        }
+        journal.append(&frames, &Snapshot::of([])).unwrap();
+        let read = Journalled::read(folder.path()).unwrap();
+        let read: Vec<Image> = read.images().map(Result::unwrap).collect();
+        assert_eq!(read.len(), 2);
+        assert!(read.is_sorted_by_key(|image| image.id));
+        let second = read.iter().find(|image| image.id == images[1].id);
+        assert_eq!(second.map(|image| image.min_disk_gb), Some(2));
+
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join(FILE))
+            .unwrap();
+        file.write_all_at(b"x", 20).unwrap();
+        let refused = Journalled::read(folder.path()).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,71 @@
+//! The real `glance-manage`, beside nodes that run and nodes that do not.
+//!
+//! * `moves`: dumps of one registry that are loaded into another, of another kind too.
+//! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
+//!
+//! What needs etcd is there when the tests are built with the feature `etcd`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod dumps;
+mod moves;
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::http::Request;
+use crate::support::scrubber::Run;
+use crate::support::server::{Server, Setup};
+use crate::support::v1::{RAW, image_path, post, post_data};
+
+/// The program over a server's configuration.
+fn command(server: &Server, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-manage"));
+    command
+        .arg("--config-file")
+        .arg(server.config_file())
+        .args(words)
+        .current_dir(server.folder())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+#[track_caller]
+fn manage(server: &Server, words: &[&str]) -> Run {
+    command(server, words)
+        .output()
+        .expect("glance-manage")
+        .into()
+}
+
+/// A server that has never run, with its configuration written.
+fn prepared(setup: Setup) -> Server {
+    let server = setup.prepare();
+    server.write_config();
+    server
+}
+
+/// Everything that lists show of every image, deleted ones too.
+#[track_caller]
+fn everything(server: &Server) -> Value {
+    let query = "is_public=None&changes-since=2000-01-01&limit=1000&sort_key=id";
+    server.json(&format!("/v1/images/detail?{query}"))
+}
+
+/// Four images: active, queued and shared, deleted, killed. The active one's id.
+#[track_caller]
+fn populate(server: &Server) -> String {
+    let active = server.upload(&[("x-image-meta-name", "Größe")], b"data");
+    let shared = server.create(&[("x-image-meta-property-a", "b")]);
+    let member = format!("{}/members/t", image_path(&shared));
+    server.request(&Request::put(&member)).expect(204);
+    let deleted = server.upload(&[], b"gone");
+    server.remove(&deleted).expect(200);
+    let wrong = [("x-image-meta-checksum", "0")];
+    server.request(&post_data(&wrong, b"killed")).expect(400);
+    server.request(&post(RAW).body("no data")).expect(400);
+    active
+}
