@@ -3,12 +3,14 @@
 //!
 //! `frame` does once what every request needs: refusing what must not be looked at, request
 //! ids, errors in the form the client reads, counting, the access log. `v1` is the image
-//! API's own door, `registry` that of a registry server; `admin` is the operator's.
+//! API's own door, `registry` that of a registry server, `door_state` what these two share;
+//! `admin` is the operator's.
 
 mod access;
 mod admin;
 mod answer;
 mod body;
+mod door_state;
 mod errors;
 mod exchange;
 mod frame;
@@ -21,8 +23,9 @@ mod v1;
 
 pub use admin::AdminDoor;
 pub use body::Patience;
+pub use door_state::{DoorSettings, DoorState};
 pub use frame::{Door, Frame, FrameSettings};
 pub use health::NodeHealth;
 pub use operator::{OPERATOR_TOKEN, Operator, ScrubReport};
 pub use registry::RegistryDoor;
-pub use v1::{V1Door, V1Settings};
+pub use v1::V1Door;

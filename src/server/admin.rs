@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
 use super::acceptor::accept;
-use super::build::App;
+use super::app::App;
 use super::listener::Listener;
 use super::operator_token;
 use super::settings;

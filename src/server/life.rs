@@ -7,8 +7,8 @@ use socket2::Socket;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::app::App;
 use super::balance::Balance;
-use super::build::App;
 use super::drain::{self, Signals, Told};
 use super::memory::Memory;
 use super::pid_file::PidFile;

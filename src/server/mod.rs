@@ -1,15 +1,15 @@
 //! The life of a server process: configuration, parts, workers, drain.
 //!
-//! `build` makes the parts an [`App`] has, in one straight line; `run` binds, starts a
+//! `build` makes the parts an [`app::App`] has, in one straight line; `run` binds, starts a
 //! thread a worker and one that accepts for them, and says so; `life` waits for signals. One
 //! ends it, one has `reload` start a successor, which gets the sockets and the registry.
 
 mod acceptor;
 mod admin;
+mod app;
 mod balance;
 mod build;
 mod cache;
-mod doors;
 mod drain;
 mod identity;
 mod inherited;

@@ -24,7 +24,7 @@ use socket2::Socket;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::build::App;
+use super::app::App;
 use super::inherited::{HANDOVER, NewSays, OldSays};
 use super::registry::open_registry;
 use super::start_error::StartError;

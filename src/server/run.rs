@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 
 use super::build::{build, build_registry};
-use super::doors;
 use super::drain::Signals;
 use super::inherited::Inheritance;
 use super::life::{Before, Life};
@@ -14,7 +13,8 @@ use super::pid_file::PidFile;
 use super::reload::{Origin, answer_predecessor};
 use super::start_error::StartError;
 use super::supervisor::Supervisor;
-use super::{admin, limits, program};
+use super::{admin, limits, program, workers};
+use crate::api::{RegistryDoor, V1Door};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
 use crate::net::{ListenOptions, Phase};
 
@@ -91,9 +91,9 @@ fn start(
         Program::Registry => build_registry(config, predecessor)?,
     };
     let (phase, now) = watch::channel(Phase::Serving);
-    let (balance, workers) = match program {
-        Program::Api => doors::serve_api(&app, program.name(), api, &now)?,
-        Program::Registry => doors::serve_registry(&app, program.name(), api, &now)?,
+    let (balance, threads) = match program {
+        Program::Api => workers::start(&app, program.name(), api, &now, V1Door::new)?,
+        Program::Registry => workers::start(&app, program.name(), api, &now, RegistryDoor::new)?,
     };
     if let Some(listener) = admin {
         admin::start(&app, listener, &now)?;
@@ -120,7 +120,7 @@ fn start(
     let life = Life {
         app,
         balance,
-        workers,
+        workers: threads,
         signals,
         phase,
         listeners: copies.map_err(StartError::Threads)?,

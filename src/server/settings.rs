@@ -1,10 +1,14 @@
 //! What the configuration says to connections and doors.
 
-use crate::api::{FrameSettings, Patience, V1Settings};
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use crate::api::{DoorSettings, FrameSettings, Patience};
 use crate::config::Config;
-use crate::image::{Listed, OwnerLimits, SourceRules};
+use crate::image::{FormatRules, Listed, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
 use crate::net::outgoing::NamedReach;
+use crate::service::Limits;
 
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
     ConnectionSettings {
@@ -23,8 +27,8 @@ pub(super) fn frame(config: &Config, access_log: bool) -> FrameSettings {
     }
 }
 
-pub(super) fn v1(config: &Config) -> V1Settings {
-    V1Settings {
+pub(super) fn door(config: &Config) -> DoorSettings {
+    DoorSettings {
         patience: Patience {
             stall: config.http.client_socket_timeout,
             min_rate_bytes: config.http.client_min_rate,
@@ -78,5 +82,44 @@ pub(super) fn named_reach(config: &Config) -> NamedReach {
     NamedReach {
         private: config.sources.allow_private_addresses,
         own: own.into_iter().flatten().collect(),
+    }
+}
+
+/// What the service has to keep to.
+pub(super) fn limits(config: &Config) -> Limits {
+    let quota = |quota: Option<u64>| {
+        quota.map_or(usize::MAX, |quota| {
+            usize::try_from(quota).unwrap_or(usize::MAX)
+        })
+    };
+    let images = &config.images;
+    Limits {
+        node_name: node_name(config),
+        image_size_cap_bytes: images.image_size_cap,
+        property_quota: quota(images.image_property_quota),
+        member_quota: quota(images.image_member_quota),
+        owner: owner_limits(config),
+        default_page: images.limit_param_default,
+        largest_page: images.api_limit_max,
+        delayed_delete: config.scrubber.delayed_delete,
+        scrub_after: config.scrubber.scrub_time,
+        scrubs: config.scrubber.scrub_pool_size,
+        verify_downloads: config.data.verify_downloads,
+        upload_window_bytes: config.data.upload_window_size,
+        formats: FormatRules {
+            disk_formats: images.disk_formats.clone(),
+            container_formats: images.container_formats.clone(),
+        },
+        source_rules: source_rules(config),
+        copies: config.copies.copy_from_limit,
+        copy_min_rate_bytes: config.copies.copy_from_min_rate,
+    }
+}
+
+/// An option where zero means one for each core.
+pub(super) fn or_cores(option: usize) -> usize {
+    match option {
+        0 => available_parallelism().map_or(1, NonZero::get),
+        number => number,
     }
 }

@@ -7,24 +7,24 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::acceptor::{Acceptor, Inbox};
+use super::app::App;
 use super::balance::Balance;
-use super::build::App;
 use super::listener::Listener;
 use super::settings;
 use super::start_error::StartError;
 use super::worker::Worker;
-use crate::api::{Door, Frame};
+use crate::api::{Door, DoorState, Frame};
 use crate::log;
 use crate::net::Phase;
 
-/// Starts a thread a worker, and when all of them serve, the one that accepts. `door` gives
-/// what makes a worker's door, on its thread.
-pub(super) fn start<D: Door, M: FnOnce() -> D + Send + 'static>(
+/// Starts a thread a worker, and when all of them serve, the one that accepts. Each worker has
+/// a door of its own, which is opened on its thread.
+pub(super) fn start<D: Door>(
     app: &App,
     program: &str,
     listener: Listener,
     phase: &watch::Receiver<Phase>,
-    door: impl Fn() -> M,
+    open_door: fn(DoorState) -> D,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
     let room = app.config.listen.max_connections;
@@ -41,7 +41,8 @@ pub(super) fn start<D: Door, M: FnOnce() -> D + Send + 'static>(
             in_flight: app.service.in_flight().clone(),
             phase: phase.clone(),
         };
-        threads.push(start_one(app, worker, inbox, ready.clone(), door())?);
+        let door = (open_door, app.door_state());
+        threads.push(start_one(app, worker, inbox, ready.clone(), door)?);
     }
     drop(ready);
     for _ in 0..app.workers {
@@ -82,7 +83,7 @@ fn start_one<D: Door>(
     worker: Worker,
     inbox: Inbox,
     ready: SyncSender<()>,
-    door: impl FnOnce() -> D + Send + 'static,
+    (open_door, state): (fn(DoorState) -> D, DoorState),
 ) -> Result<JoinHandle<()>, StartError> {
     let frame = settings::frame(&app.config, app.config.log.access_log);
     let number = worker.number;
@@ -90,7 +91,7 @@ fn start_one<D: Door>(
         // Asked for when everything else of the worker is there. Nobody listens any more
         // when another worker has failed.
         let _ = ready.send(());
-        Frame::new(door(), frame)
+        Frame::new(open_door(state), frame)
     };
     let run = move || {
         if let Err(error) = worker.run(inbox, framed) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::api::body::read_small;
+use crate::api::door_state::DoorSettings;
 use crate::api::exchange::Exchange;
-use crate::api::v1::V1Settings;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, ImageId};
 use crate::service::Service;
@@ -12,7 +12,7 @@ use crate::service::Service;
 /// What a handler needs beside the request itself.
 pub(super) struct Context<'a> {
     pub(super) service: &'a Service,
-    pub(super) settings: &'a V1Settings,
+    pub(super) settings: &'a DoorSettings,
     pub(super) caller: Arc<Caller>,
 }
 

@@ -1,34 +1,20 @@
 //! What every handler of this door needs: who asks, of whom, and how the answer looks.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::header::HOST;
 
 use super::endpoint::Style;
-use crate::api::body::Patience;
+use crate::api::door_state::DoorSettings;
 use crate::api::exchange::Exchange;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, ImageId};
 use crate::service::Service;
 
-/// What an operator says about this door.
-#[derive(Debug, Clone)]
-pub struct V1Settings {
-    /// What senders may take their time for.
-    pub patience: Patience,
-    /// Start of the URLs in answers; without it, what the client asked for.
-    pub public_endpoint: Option<String>,
-    /// While this file is there, `/healthcheck` says that the node is out of service.
-    pub disable_by_file: Option<PathBuf>,
-    /// Whether the image cache is shown.
-    pub manages_cache: bool,
-}
-
 /// What a verb's handler needs beside the request itself.
 pub(super) struct Context<'a> {
     pub(super) service: &'a Arc<Service>,
-    pub(super) settings: &'a V1Settings,
+    pub(super) settings: &'a DoorSettings,
     pub(super) caller: Arc<Caller>,
     pub(super) style: Style,
     /// The Host that the client asked, where it can stand in a URL.

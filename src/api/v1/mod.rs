@@ -18,40 +18,23 @@ use http::header::LOCATION;
 use self::context::{Context, asked_host};
 use self::endpoint::{Accepted, Endpoint, Style, route};
 use super::answer::Answer;
+use super::door_state::DoorState;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
-use super::health::{NodeHealth, health_answer};
-use crate::auth::Authenticator;
 use crate::error::Result;
 use crate::image::Caller;
 use crate::net::PlainRequest;
-use crate::service::Service;
-
-pub use self::context::V1Settings;
 
 /// The v1 API over the service.
 pub struct V1Door {
-    service: Arc<Service>,
-    authenticator: Arc<Authenticator>,
-    settings: V1Settings,
-    health: Arc<NodeHealth>,
+    state: DoorState,
 }
 
 impl V1Door {
     /// The door to a service, for whom the authenticator lets in.
-    pub fn new(
-        service: Arc<Service>,
-        authenticator: Arc<Authenticator>,
-        settings: V1Settings,
-        health: Arc<NodeHealth>,
-    ) -> Self {
-        Self {
-            service,
-            authenticator,
-            settings,
-            health,
-        }
+    pub fn new(state: DoorState) -> Self {
+        Self { state }
     }
 
     async fn dispatch(
@@ -61,8 +44,8 @@ impl V1Door {
         exchange: Exchange,
     ) -> Result<Answer> {
         let context = Context {
-            service: &self.service,
-            settings: &self.settings,
+            service: &self.state.service,
+            settings: &self.state.settings,
             caller: self.caller(&endpoint, &exchange).await?,
             style,
             host: asked_host(&exchange).to_owned(),
@@ -73,7 +56,7 @@ impl V1Door {
                 let page = status_page(StatusCode::FOUND, "", exchange.form);
                 Ok(page.with(LOCATION, &format!("{}/v1/", context.base())))
             }
-            Endpoint::Healthcheck => Ok(self.healthcheck().await),
+            Endpoint::Healthcheck => Ok(self.state.healthcheck().await),
             Endpoint::Options => Ok(Answer::empty(StatusCode::OK)),
             Endpoint::Index => images::list(&context, &exchange, false).await,
             Endpoint::Detail => images::list(&context, &exchange, true).await,
@@ -103,16 +86,7 @@ impl V1Door {
         if endpoint.is_for_everybody() {
             return Ok(Arc::new(Caller::anonymous()));
         }
-        let headers = exchange.headers().iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let peer = exchange.connection.peer().ip();
-        let caller = self.authenticator.caller(peer, headers).await?;
-        Ok(self.service.recognised(caller))
-    }
-
-    async fn healthcheck(&self) -> Answer {
-        let disable_by_file = self.settings.disable_by_file.as_deref();
-        health_answer(self.health.problem(&self.service, disable_by_file).await)
+        self.state.caller(exchange).await
     }
 }
 
@@ -122,17 +96,17 @@ impl Door for V1Door {
         request: &PlainRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
-        plain::answer(&self.service, &self.authenticator, request, out)
+        plain::answer(&self.state.service, &self.state.authenticator, request, out)
     }
 
     fn challenge(&self) -> Option<&str> {
-        self.authenticator.challenge()
+        self.state.authenticator.challenge()
     }
 
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let accepted = Accepted::parse(exchange.header(http::header::ACCEPT));
         let (mut endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);
-        if matches!(endpoint, Endpoint::Cache(_)) && !self.settings.manages_cache {
+        if matches!(endpoint, Endpoint::Cache(_)) && !self.state.settings.manages_cache {
             endpoint = Endpoint::NotFound;
         }
         (
