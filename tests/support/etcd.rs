@@ -9,15 +9,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::guarded::Guarded;
 use super::http::{Connection, Request};
 use super::ports::free_port;
-use super::server::guard;
 use super::setup::{Setup, temp_folder};
 use super::within;
 
@@ -35,13 +35,7 @@ pub struct Etcd {
 struct Member {
     client: SocketAddr,
     peer: SocketAddr,
-    process: Mutex<Option<Process>>,
-}
-
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    guard: Child,
+    process: Mutex<Option<Guarded>>,
 }
 
 /// Whether this machine has etcd. `tests/run` installs it.
@@ -163,22 +157,11 @@ impl Etcd {
             .stderr(log)
             .spawn()
             .expect("etcd");
-        let guard = guard(child.id(), None);
-        *member.process.lock().expect("no panic") = Some(Process { child, guard });
+        *member.process.lock().expect("no panic") = Some(Guarded::child(child, None));
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-}
-
-impl Process {
-    fn kill(&mut self) {
-        // The guard must be gone before the process id can be anybody else's.
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

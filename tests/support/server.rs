@@ -16,12 +16,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::files::files_below;
+use super::guarded::Guarded;
 use super::http::{Connection, Request, Response};
 use super::{PATIENCE, eventually};
 
@@ -46,22 +48,9 @@ pub struct Server {
     folder: TempDir,
     address: SocketAddr,
     admin: SocketAddr,
-    process: Option<Process>,
+    process: Option<Guarded>,
     /// Processes that were replaced by a reload and may have something in flight.
-    retired: Vec<Process>,
-}
-
-/// A process that we started, or one that somebody else did.
-#[derive(Debug)]
-enum Handle {
-    Child(Child),
-    Other(u32),
-}
-
-#[derive(Debug)]
-struct Process {
-    handle: Handle,
-    guard: Child,
+    retired: Vec<Guarded>,
 }
 
 impl Server {
@@ -131,7 +120,7 @@ impl Server {
     /// When it does not run.
     #[track_caller]
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("it runs").handle.id()
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// A new connection to the API.
@@ -220,13 +209,13 @@ impl Server {
     /// Asks the server to end (SIGTERM) and does not wait.
     #[track_caller]
     pub fn terminate(&self) {
-        signal(self.pid(), "TERM");
+        self.signal("TERM");
     }
 
     /// Sends it a signal by name, such as `HUP`.
     #[track_caller]
     pub fn signal(&self, name: &str) {
-        signal(self.pid(), name);
+        self.process.as_ref().expect("it runs").signal(name);
     }
 
     /// Waits until the process has ended.
@@ -243,7 +232,7 @@ impl Server {
     /// Its status; `None` when it did not run.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         let process = self.process.as_ref()?;
-        signal(process.handle.id(), "TERM");
+        process.signal("TERM");
         if let Some(status) = self.wait_for_end(TERM_LIMIT) {
             return Some(status);
         }
@@ -254,8 +243,7 @@ impl Server {
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.guard_off();
-            process.handle.kill();
+            process.kill();
         }
     }
 
@@ -271,15 +259,12 @@ impl Server {
     #[track_caller]
     pub fn follow(&mut self) {
         let before = self.process.take();
-        let before_id = before.as_ref().map(|before| before.handle.id());
+        let before_id = before.as_ref().map(|before| before.id());
         self.retired.extend(before);
         let pid = eventually("another process serves", || {
             self.pid_in_file().filter(|pid| Some(*pid) != before_id)
         });
-        self.process = Some(Process {
-            handle: Handle::Other(pid),
-            guard: guard(pid, Some(self.folder())),
-        });
+        self.process = Some(Guarded::other(pid, Some(self.folder())));
     }
 
     /// The process id in the pid file.
@@ -299,8 +284,7 @@ impl Server {
     /// kill -9 of every process that was replaced.
     pub fn kill_retired(&mut self) {
         for mut process in self.retired.drain(..) {
-            process.guard_off();
-            process.handle.kill();
+            process.kill();
         }
     }
 
@@ -309,11 +293,10 @@ impl Server {
     pub fn await_retired(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while let Some(mut process) = self.retired.pop() {
-            while !process.handle.has_ended() {
-                assert!(Instant::now() < deadline, "{} goes on", process.handle.id());
+            while process.try_wait().is_none() {
+                assert!(Instant::now() < deadline, "{} goes on", process.id());
                 std::thread::sleep(Duration::from_millis(5));
             }
-            process.guard_off();
         }
     }
 
@@ -371,9 +354,7 @@ impl Server {
         }
         self.setup.launch.prepare(&mut command);
         let child = command.spawn().expect("the server's program");
-        let guard = guard(child.id(), Some(self.folder()));
-        let handle = Handle::Child(child);
-        self.process = Some(Process { handle, guard });
+        self.process = Some(Guarded::child(child, Some(self.folder())));
     }
 
     /// Ready is who answers on all its ports; the kernel takes connections earlier.
@@ -398,8 +379,7 @@ impl Server {
         let deadline = Instant::now() + limit;
         let process = self.process.as_mut()?;
         loop {
-            if let Some(status) = process.handle.try_wait() {
-                process.guard_off();
+            if let Some(status) = process.try_wait() {
                 self.process = None;
                 return Some(status);
             }
@@ -424,105 +404,9 @@ impl Drop for Server {
     }
 }
 
-impl Handle {
-    fn id(&self) -> u32 {
-        match self {
-            Self::Child(child) => child.id(),
-            Self::Other(pid) => *pid,
-        }
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.try_wait().is_some()
-    }
-
-    /// How it has ended, if it has; nobody knows the code of one that is not our child.
-    fn try_wait(&mut self) -> Option<ExitStatus> {
-        match self {
-            Self::Child(child) => child.try_wait().expect("a child of ours"),
-            Self::Other(pid) => (!is_alive(*pid)).then(|| ExitStatus::from_raw(0)),
-        }
-    }
-
-    fn kill(&mut self) {
-        match self {
-            Self::Child(child) => {
-                // Fails only when it has ended by itself.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-            Self::Other(pid) if is_alive(*pid) => {
-                signal(*pid, "KILL");
-                while is_alive(*pid) {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-            }
-            Self::Other(_) => {}
-        }
-    }
-}
-
-/// Whether a process has not ended; a zombie has.
-fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
-}
-
-impl Process {
-    /// The guard must be gone before its server's process id can be anybody else's.
-    fn guard_off(&mut self) {
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-    }
-}
-
 /// Whether somebody answers there, whatever it is.
 fn answers(address: SocketAddr) -> bool {
     let probe = Request::get("/healthcheck").header("Connection", "close");
     let connection = Connection::open(address);
     connection.is_ok_and(|mut connection| connection.exchange(&probe).is_ok())
-}
-
-/// Waits at a pipe that closes when the test process ends, however it ends.
-/// Kills a process then, and removes its folder.
-pub(super) fn guard(server: u32, folder: Option<&Path>) -> Child {
-    const SCRIPT: &str = r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; test -z "$2" || rm -rf -- "$2""#;
-    Command::new("sh")
-        .args(["-c", SCRIPT, "guard", &server.to_string()])
-        .arg(folder.unwrap_or(Path::new("")))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh")
-}
-
-/// Through the shell's own kill, so that no unsafe call is needed here.
-#[track_caller]
-fn signal(pid: u32, name: &str) {
-    let script = format!("kill -{name} {pid}");
-    let status = Command::new("sh").args(["-c", &script]).status();
-    assert!(status.expect("sh").success(), "{script}");
-}
-
-/// Files in a folder and in those in it, with their sizes.
-pub fn files_below(folder: &Path) -> Vec<(PathBuf, u64)> {
-    let mut files = Vec::new();
-    walk(folder, &mut files);
-    files
-}
-
-fn walk(folder: &Path, files: &mut Vec<(PathBuf, u64)>) {
-    // A folder or file may go away while we look.
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => walk(&entry.path(), files),
-            Ok(metadata) => files.push((entry.path(), metadata.len())),
-            Err(_) => {}
-        }
-    }
 }

@@ -14,7 +14,8 @@ mod uploads;
 
 use std::path::Path;
 
-use crate::support::server::{Server, files_below};
+use crate::support::files::files_below;
+use crate::support::server::Server;
 use crate::support::v1::UPLOAD;
 use crate::support::{PATIENCE, within};
 

@@ -1,0 +1,25 @@
+//! What a folder holds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files in a folder and in those in it, with their sizes.
+pub fn files_below(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut files = Vec::new();
+    walk(folder, &mut files);
+    files
+}
+
+fn walk(folder: &Path, files: &mut Vec<(PathBuf, u64)>) {
+    // A folder or file may go away while we look.
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => walk(&entry.path(), files),
+            Ok(metadata) => files.push((entry.path(), metadata.len())),
+            Err(_) => {}
+        }
+    }
+}
