@@ -34,6 +34,7 @@ fn whoever_reads_a_deleted_image_may_end() {
     let id = kept(&node, &origin);
     let all = origin.content.all();
     let reader = Reader::send(node.address(), &id, "").expect("sent");
+    let reader = reader.answered();
     node.remove(&id).expect(200);
     assert!(reader.read(&all, u64::MAX).is_good());
 }

@@ -15,6 +15,11 @@ pub fn caching() -> Setup {
     with_cache(Setup::new())
 }
 
+/// The same, for origins that are silent as long as a test holds them.
+pub fn patient() -> Setup {
+    caching().store_option("http_store_stall_timeout", 120)
+}
+
 /// The same of a node that has its own stores.
 pub fn with_cache(setup: Setup) -> Setup {
     setup

@@ -51,6 +51,29 @@ impl Reader {
         })
     }
 
+    /// Waits until the answer has begun: until then the node may not have seen the request.
+    pub fn answered(mut self) -> Self {
+        let mut buffer = [0; 4096];
+        while head_end(&self.head).is_none() {
+            let read = self.stream.read(&mut buffer).expect("an answer");
+            assert!(read > 0, "no answer");
+            self.head.extend_from_slice(&buffer[..read]);
+        }
+        self
+    }
+
+    /// Whether nothing more comes for so long.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        let is_bare = head_end(&self.head) == Some(self.head.len());
+        let set = |time| self.stream.set_read_timeout(Some(time)).expect("an option");
+        set(time);
+        let nothing = self.stream.peek(&mut [0]).is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        });
+        set(SILENCE);
+        is_bare && nothing
+    }
+
     /// Reads on until so many bytes of the body have come, or the end; `expected` are the
     /// bytes from the body's first on.
     pub fn read(mut self, expected: &[u8], most: u64) -> Got {
@@ -61,6 +84,7 @@ impl Reader {
             is_right: true,
         };
         let mut buffer = vec![0; 256 * 1024];
+        got.take_head(&mut self.head, expected);
         while got.bytes < most.min(got.promised) {
             let read = match self.stream.read(&mut buffer) {
                 Ok(0) => break,
@@ -73,17 +97,22 @@ impl Reader {
                 continue;
             }
             self.head.extend_from_slice(&buffer[..read]);
-            if let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") {
-                let body = self.head.split_off(end + 4);
-                (got.status, got.promised) = parse_head(&self.head);
-                got.take(&body, expected);
-            }
+            got.take_head(&mut self.head, expected);
         }
         got
     }
 }
 
 impl Got {
+    /// Takes the head, once it is whole, and what follows it.
+    fn take_head(&mut self, head: &mut Vec<u8>, expected: &[u8]) {
+        if let Some(end) = head_end(head) {
+            let body = head.split_off(end);
+            (self.status, self.promised) = parse_head(head);
+            self.take(&body, expected);
+        }
+    }
+
     fn take(&mut self, bytes: &[u8], expected: &[u8]) {
         if self.status / 100 == 2 {
             let from = self.bytes as usize;
@@ -92,6 +121,12 @@ impl Got {
         }
         self.bytes += bytes.len() as u64;
     }
+}
+
+/// Where the body begins, if all of the head is there.
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map(|end| end + 4)
 }
 
 fn parse_head(head: &[u8]) -> (u16, u64) {

@@ -1,49 +1,53 @@
 //! Who waits for what, while an image is being fetched.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::node::{MIB, answers, caching, fills, locate, locate_with};
+use super::node::{MIB, answers, caching, fills, locate, locate_with, patient};
 use super::reader::{Reader, read_image, read_part};
 use crate::support::eventually;
 use crate::support::origin::Origin;
-use crate::support::origin::answer::Answer;
+use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 
 const SIZE_BYTES: u64 = 3 * MIB + 77;
-/// Where the origin falls silent for a while.
-const PAUSE_AT: u64 = MIB;
+/// Whoever gets nothing for so long waits.
+const SILENCE: Duration = Duration::from_millis(300);
+/// Where the origin falls silent until it is let go.
+const HELD_AT: u64 = MIB;
 
-/// An origin that pauses in the middle of its first answer.
-fn pausing(pause: Duration) -> Origin {
-    Origin::start(Content::new(31, SIZE_BYTES), move |seen| {
+/// An origin that is held up in the middle of its answers.
+fn held() -> (Origin, Hold) {
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let origin = Origin::start(Content::new(31, SIZE_BYTES), move |seen| {
         match seen.method.as_str() {
-            "GET" => Answer::whole().pause_after(PAUSE_AT, pause),
+            "GET" => Answer::whole().hold_after(HELD_AT, &holding),
             _ => Answer::whole(),
         }
-    })
+    });
+    (origin, hold)
 }
 
 #[test]
 fn what_is_there_is_sent_and_the_rest_is_waited_for() {
-    let origin = pausing(Duration::from_secs(3));
-    let node = caching().start();
+    let (origin, hold) = held();
+    let node = patient().start();
     let id = locate(&node, &origin);
     let all = origin.content.all();
-    let began = Instant::now();
     // Goes away in the middle; the fill goes on.
     let first = Reader::send(node.address(), &id, "").expect("sent");
-    assert_eq!(first.read(&all, PAUSE_AT / 2).status, 200);
+    assert_eq!(first.read(&all, HELD_AT / 2).status, 200);
     // A part that is there needs no more than that.
     assert!(read_part(node.address(), &id, &all, 1000, 5000).is_good());
-    assert!(
-        began.elapsed() < Duration::from_millis(2500),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(fills(&node, "kept"), 0);
-    // A part behind the pause, and all of it.
-    assert!(read_part(node.address(), &id, &all, 2 * MIB, 100_000).is_good());
+    // A part that is not, and all of it.
+    let range = format!("Range: bytes={}-{}\r\n", 2 * MIB, 2 * MIB + 99_999);
+    let waiting = Reader::send(node.address(), &id, &range).expect("sent");
+    let mut waiting = waiting.answered();
+    assert!(waiting.is_silent_for(SILENCE));
+    hold.release();
+    assert!(waiting.read(&all[2 * MIB as usize..], u64::MAX).is_good());
     assert!(read_image(node.address(), &id, &all).is_good());
     assert_eq!(origin.times_sent(), (1, 1));
     assert_eq!(answers(&node, "miss"), 1);
@@ -51,12 +55,13 @@ fn what_is_there_is_sent_and_the_rest_is_waited_for() {
 
 #[test]
 fn the_fill_outlives_all_readers() {
-    let origin = pausing(Duration::from_millis(500));
-    let node = caching().start();
+    let (origin, hold) = held();
+    let node = patient().start();
     let id = locate(&node, &origin);
     let all = origin.content.all();
     let first = Reader::send(node.address(), &id, "").expect("sent");
     assert_eq!(first.read(&all, 1).status, 200);
+    hold.release();
     eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
     assert!(read_image(node.address(), &id, &all).is_good());
     assert_eq!(answers(&node, "hit"), 1);

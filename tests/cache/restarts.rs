@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::node::{MIB, answers, cache_dir, caching, files, fills, locate};
+use super::node::{MIB, answers, cache_dir, caching, files, fills, locate, patient};
 use super::reader::{Reader, read_image};
 use crate::support::bytes::Chance;
 use crate::support::eventually;
 use crate::support::origin::Origin;
-use crate::support::origin::answer::Answer;
+use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 
 /// Rounds of random ends, unless the environment says otherwise.
@@ -90,10 +90,12 @@ fn a_smaller_limit_holds_from_the_start() {
 
 #[test]
 fn a_successor_has_what_was_kept_and_nobody_is_cut() {
-    let mut node = caching().with_pid_file().start();
+    let mut node = patient().with_pid_file().start();
     let kept = Origin::honest(Content::new(10, MIB));
-    let slow = Origin::start(Content::new(11, 4 * MIB), |seen| match &*seen.method {
-        "GET" => Answer::whole().slowly(MIB / 4, Duration::from_millis(150)),
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let slow = Origin::start(Content::new(11, 4 * MIB), move |seen| match &*seen.method {
+        "GET" => Answer::whole().hold_after(MIB, &holding),
         _ => Answer::whole(),
     });
     let (kept_id, slow_id) = (locate(&node, &kept), locate(&node, &slow));
@@ -105,6 +107,7 @@ fn a_successor_has_what_was_kept_and_nobody_is_cut() {
         (slow.count("GET") == 1).then_some(())
     });
     node.reload();
+    hold.release();
     // In flight over there, to its end; here from the folder, and from the origin anew.
     assert!(reading.read(&slow_all, u64::MAX).is_good());
     assert!(read_image(node.address(), &kept_id, &kept_all).is_good());

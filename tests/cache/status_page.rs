@@ -26,8 +26,8 @@ fn its_figures_are_real() {
     let kept_id = locate(&node, &kept);
     assert!(read_image(node.address(), &kept_id, &kept.content.all()).is_good());
     eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
-    let slow = Origin::start(Content::new(2, 8 * MIB), |seen| match &*seen.method {
-        "GET" => Answer::whole().slowly(MIB / 8, Duration::from_millis(100)),
+    let slow = Origin::start(Content::new(2, 4 * MIB), |seen| match &*seen.method {
+        "GET" => Answer::whole().slowly(MIB / 8, Duration::from_millis(200)),
         _ => Answer::whole(),
     });
     let broken = Origin::start(Content::new(3, MIB), |seen| match &*seen.method {
@@ -37,19 +37,19 @@ fn its_figures_are_real() {
     let (slow_id, broken_id) = (locate(&node, &slow), locate(&node, &broken));
     assert!(!read_image(node.address(), &broken_id, &broken.content.all()).is_good());
     let reading = Reader::send(node.address(), &slow_id, "").expect("sent");
-    eventually("something moves", || {
-        let text = page(&node).text().to_owned();
+    let page = eventually("something moves", || {
+        let page = page(&node);
+        let text = page.text();
         let moves = text.contains("<b id=\"transfers\">1</b>") && text.contains("KiB/s");
-        (moves && text.contains("id=\"fills\"")).then_some(())
+        (moves && text.contains("id=\"fills\"")).then_some(page)
     });
-    let page = page(&node);
     let text = page.text();
     assert!(
         text.contains("of 64.0 MiB") && text.contains("<b id=\"cached\">1</b>"),
         "{text}"
     );
     assert!(
-        text.contains(&slow_id) && text.contains("8.0 MiB"),
+        text.contains(&slow_id) && text.contains("4.0 MiB"),
         "{text}"
     );
     assert!(

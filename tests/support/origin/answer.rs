@@ -1,5 +1,6 @@
 //! What an origin does with one request.
 
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// An answer. As it is made it is honest; every method takes some honesty away.
@@ -39,15 +40,38 @@ pub(super) enum Ranges {
     From(u64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Event {
     /// The connection ends as if the body were whole.
     Cut,
     /// The connection is reset; what the client has not read yet is lost to it.
     Reset,
     Pause(Duration),
+    Hold(Hold),
     /// Nothing more, and the connection stays until the client ends it.
     Hang,
+}
+
+/// What holds answers up until the test lets them go; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Hold {
+    released: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Hold {
+    /// All answers go on, and those to come are not held up.
+    pub fn release(&self) {
+        *self.released.0.lock().unwrap() = true;
+        self.released.1.notify_all();
+    }
+
+    /// Waits for that.
+    pub(super) fn wait(&self) {
+        let (is_released, released) = &*self.released;
+        let waiting = is_released.lock().unwrap();
+        let waited = released.wait_while(waiting, |is_released| !*is_released);
+        drop(waited.unwrap());
+    }
 }
 
 impl Answer {
@@ -157,6 +181,11 @@ impl Answer {
     /// Nothing comes for a time after so many bytes of this body.
     pub fn pause_after(self, bytes: u64, pause: Duration) -> Self {
         self.event(bytes, Event::Pause(pause))
+    }
+
+    /// Nothing comes after so many bytes of this body until the test says so.
+    pub fn hold_after(self, bytes: u64, hold: &Hold) -> Self {
+        self.event(bytes, Event::Hold(hold.clone()))
     }
 
     /// Nothing comes any more after so many bytes of this body.

@@ -151,6 +151,7 @@ impl Sender<'_> {
                 Event::Cut => return Ok(Then::Cut),
                 Event::Reset => return Ok(Then::Reset),
                 Event::Pause(pause) => thread::sleep(*pause),
+                Event::Hold(hold) => hold.wait(),
                 Event::Hang => return self.hang(),
             }
         }
