@@ -113,7 +113,7 @@ fn write_transfers(html: &mut String, transfers: &[TransferView]) -> fmt::Result
         write!(
             html,
             "<tr><td><code>{}</code><td>{}<td>{}<td>{}{pace}</tr>",
-            Escaped(&transfer.image),
+            transfer.image,
             way(transfer.direction),
             transfer.store,
             Known(transfer.total_bytes.map(|total| Bytes(total as f64))),

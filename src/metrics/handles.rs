@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::names::{REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, TOKEN_CHECKS};
+use super::names::{
+    FIRST_BYTE, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT, TOKEN_CHECKS, TRANSFER_BYTES,
+    TRANSFERS_IN_FLIGHT,
+};
+use super::transfers::Direction;
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -16,9 +20,15 @@ struct Route {
     duration: Histogram,
 }
 
+/// Which way image data go, to or from which store, and out of what.
+type Road = (Direction, &'static str, &'static str);
+
 thread_local! {
     static ROUTES: RefCell<HashMap<(&'static str, &'static str), Route>> = RefCell::default();
     static IN_FLIGHT: Gauge = gauge!(REQUESTS_IN_FLIGHT);
+    static TRANSFER_ROADS: RefCell<HashMap<Road, Counter>> = RefCell::default();
+    static TRANSFERS: RefCell<HashMap<Direction, Gauge>> = RefCell::default();
+    static FIRST_BYTES: Histogram = histogram!(FIRST_BYTE);
     static TOKENS: RefCell<HashMap<&'static str, Counter>> = RefCell::default();
 }
 
@@ -51,4 +61,36 @@ pub(super) fn token_check(result: &'static str) {
 /// Changes the number of requests being answered.
 pub(super) fn requests_in_flight(change: impl FnOnce(&Gauge)) {
     IN_FLIGHT.with(change);
+}
+
+/// The counter of bytes that transfers move.
+pub(super) fn transfer_bytes(
+    direction: Direction,
+    store: &'static str,
+    source: &'static str,
+) -> Counter {
+    TRANSFER_ROADS.with_borrow_mut(|roads| {
+        let counter = roads.entry((direction, store, source)).or_insert_with(|| {
+            counter!(
+                TRANSFER_BYTES,
+                "direction" => direction.as_str(), "store" => store, "source" => source
+            )
+        });
+        counter.clone()
+    })
+}
+
+/// Changes the number of transfers under way.
+pub(super) fn transfers_in_flight(direction: Direction, change: impl FnOnce(&Gauge)) {
+    TRANSFERS.with_borrow_mut(|gauges| {
+        let gauge = gauges
+            .entry(direction)
+            .or_insert_with(|| gauge!(TRANSFERS_IN_FLIGHT, "direction" => direction.as_str()));
+        change(gauge);
+    });
+}
+
+/// Notes how long a download's data took to be at hand.
+pub(super) fn first_byte(took: Duration) {
+    FIRST_BYTES.with(|histogram| histogram.record(took));
 }

@@ -15,17 +15,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{
-    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::names::{
-    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, FIRST_BYTE, IMAGE_BYTES, IMAGES,
-    INTEGRITY_FAILURES, IO_BACKEND, LAST_SCRUB, QUOTA_REJECTIONS, SCRUBBED, STORE_DURATION,
-    TOKEN_VALIDATION, TRANSFER_BYTES, TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
+    BUILD_INFO, CHECKSUM_MISMATCH, CONNECTIONS, IMAGE_BYTES, IMAGES, INTEGRITY_FAILURES,
+    IO_BACKEND, LAST_SCRUB, QUOTA_REJECTIONS, SCRUBBED, STORE_DURATION, TOKEN_VALIDATION,
+    UPLOAD_FAILURES,
 };
 use self::table::{Metric, Shape, TABLE};
+use self::transfers::{About, Listed};
 use crate::error::Kind;
+use crate::image::ImageId;
 
 pub use self::cache::{
     CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
@@ -146,70 +148,67 @@ impl Drop for OpenConnection {
 pub struct Transfer {
     direction: Direction,
     store: &'static str,
-    source: &'static str,
-    progress: Arc<Progress>,
+    bytes: Counter,
+    listed: Listed,
 }
 
-/// A transfer begins.
+/// A transfer begins, of so many bytes where that is known.
 pub fn transfer_begins(
     direction: Direction,
     store: &'static str,
-    image: String,
+    image: ImageId,
     total_bytes: Option<u64>,
 ) -> Transfer {
-    gauge!(TRANSFERS_IN_FLIGHT, "direction" => direction.as_str()).increment(1.0);
+    handles::transfers_in_flight(direction, |gauge| gauge.increment(1.0));
+    let listed = Listed::begin(About {
+        direction,
+        store,
+        image,
+        total_bytes,
+    });
     Transfer {
         direction,
         store,
-        source: "store",
-        progress: Progress::begin(direction, store, image, total_bytes),
+        bytes: handles::transfer_bytes(direction, store, "store"),
+        listed,
     }
 }
 
 impl Transfer {
     /// The same, out of the cache.
     pub fn from_cache(mut self) -> Self {
-        self.source = "cache";
+        self.bytes = handles::transfer_bytes(self.direction, self.store, "cache");
         self
     }
 
     /// Where its bytes are counted as they move.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
+        Arc::clone(self.listed.progress())
     }
 
     /// All bytes have moved that will. Those that were not counted as they did are now.
     pub fn moved_in_all(&self, bytes: u64) {
-        let counted = self.progress.moved_bytes();
-        self.progress.add(bytes.saturating_sub(counted));
-        self.count(bytes);
+        let progress = self.listed.progress();
+        progress.add(bytes.saturating_sub(progress.moved_bytes()));
+        self.bytes.increment(bytes);
     }
 
     /// Bytes that have moved.
     pub fn moved(&self, bytes: u64) {
-        self.progress.add(bytes);
-        self.count(bytes);
-    }
-
-    fn count(&self, bytes: u64) {
-        counter!(
-            TRANSFER_BYTES,
-            "direction" => self.direction.as_str(), "store" => self.store, "source" => self.source
-        )
-        .increment(bytes);
+        self.listed.progress().add(bytes);
+        self.bytes.increment(bytes);
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        self.progress.end();
-        gauge!(TRANSFERS_IN_FLIGHT, "direction" => self.direction.as_str()).decrement(1.0);
+        handles::transfers_in_flight(self.direction, |gauge| gauge.decrement(1.0));
     }
 }
 
 /// A download's data are at hand.
 pub fn first_byte(took: Duration) {
-    histogram!(FIRST_BYTE).record(took);
+    handles::first_byte(took);
 }
 
 /// A store's operation is done.

@@ -2,15 +2,18 @@
 //! store moves.
 //!
 //! Images and numbers of bytes are no labels here: this is a list of what is under way, not a
-//! set of series.
+//! set of series. Each thread has a list of its own, so that workers never wait for one
+//! another, and what has ended leaves its place to the next: a download costs no allocation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::image::ImageId;
+
 /// Which way image data move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
     /// From a client.
     Upload,
@@ -28,17 +31,9 @@ impl Direction {
 }
 
 /// One transfer's counter. Whoever moves its bytes adds them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Progress {
-    number: u64,
-    direction: Direction,
-    store: &'static str,
-    image: String,
-    /// How many bytes it will have, where that is known.
-    total_bytes: Option<u64>,
-    began: Instant,
     moved_bytes: AtomicU64,
-    of_store: Arc<AtomicU64>,
 }
 
 /// A transfer as it is now.
@@ -49,7 +44,7 @@ pub struct TransferView {
     /// The store.
     pub store: &'static str,
     /// The image.
-    pub image: String,
+    pub image: ImageId,
     /// How many bytes it will have, where that is known.
     pub total_bytes: Option<u64>,
     /// How many have moved.
@@ -71,61 +66,79 @@ pub struct Throughput {
     pub rate_bytes: f64,
 }
 
+/// What is known of a transfer when it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
+    pub(super) direction: Direction,
+    pub(super) store: &'static str,
+    pub(super) image: ImageId,
+    pub(super) total_bytes: Option<u64>,
+}
+
+/// A transfer on its thread's list; dropped, it is off.
+pub(super) struct Listed {
+    list: &'static Mutex<List>,
+    place: usize,
+    progress: Arc<Progress>,
+}
+
+/// What moves, and which way.
+type Road = (&'static str, Direction);
+
+/// The transfers that one thread has begun.
 #[derive(Debug, Default)]
-struct Board {
-    next: u64,
-    under_way: HashMap<u64, Arc<Progress>>,
-    stores: BTreeMap<(&'static str, Direction), Store>,
-    sampled: Option<Instant>,
+struct List {
+    places: Vec<Place>,
+    free: Vec<usize>,
+    /// What transfers have moved that are off the list.
+    ended_bytes: BTreeMap<Road, u64>,
 }
 
 #[derive(Debug, Default)]
-struct Store {
-    moved_bytes: Arc<AtomicU64>,
-    sample_bytes: u64,
+struct Place {
+    progress: Arc<Progress>,
+    taken: Option<(About, Instant)>,
+}
+
+/// The lists of all threads. They stay when their threads end: what those have moved still
+/// counts, and who moves image data are the workers, which are few.
+static LISTS: Mutex<Vec<&'static Mutex<List>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static LIST: &'static Mutex<List> = {
+        let list: &'static Mutex<List> = Box::leak(Box::default());
+        lock(&LISTS).push(list);
+        list
+    };
+}
+
+/// What roads had moved when they were looked at last.
+#[derive(Debug)]
+struct Samples {
+    taken: Option<Instant>,
+    roads: BTreeMap<Road, Sample>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    moved_bytes: u64,
     rate_bytes: f64,
 }
 
-static BOARD: LazyLock<Mutex<Board>> = LazyLock::new(Mutex::default);
+static SAMPLES: Mutex<Samples> = Mutex::new(Samples {
+    taken: None,
+    roads: BTreeMap::new(),
+});
 
-fn board() -> MutexGuard<'static, Board> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing between lock and unlock leaves the parts at odds.
-    BOARD.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Progress {
-    pub(super) fn begin(
-        direction: Direction,
-        store: &'static str,
-        image: String,
-        total_bytes: Option<u64>,
-    ) -> Arc<Self> {
-        let mut board = board();
-        board.next += 1;
-        let of_store = board.stores.entry((store, direction)).or_default();
-        let progress = Arc::new(Self {
-            of_store: Arc::clone(&of_store.moved_bytes),
-            number: board.next,
-            direction,
-            store,
-            image,
-            total_bytes,
-            began: Instant::now(),
-            moved_bytes: AtomicU64::new(0),
-        });
-        let number = progress.number;
-        board.under_way.insert(number, Arc::clone(&progress));
-        progress
-    }
-
-    pub(super) fn end(&self) {
-        board().under_way.remove(&self.number);
-    }
-
     /// Bytes have moved.
     pub fn add(&self, bytes: u64) {
         self.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.of_store.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Bytes that have moved.
@@ -134,44 +147,229 @@ impl Progress {
     }
 }
 
+impl Listed {
+    pub(super) fn begin(about: About) -> Self {
+        let list = LIST.with(|list| *list);
+        let (place, progress) = lock(list).begin(about);
+        Self {
+            list,
+            place,
+            progress,
+        }
+    }
+
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(self.list).end(self.place);
+    }
+}
+
+impl List {
+    fn begin(&mut self, about: About) -> (usize, Arc<Progress>) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.places.len() - 1
+        });
+        let place = &mut self.places[index];
+        match Arc::get_mut(&mut place.progress) {
+            Some(progress) => *progress.moved_bytes.get_mut() = 0,
+            // Somebody still holds the counter of the transfer before.
+            None => place.progress = Arc::default(),
+        }
+        place.taken = Some((about, Instant::now()));
+        (index, Arc::clone(&place.progress))
+    }
+
+    fn end(&mut self, index: usize) {
+        let place = &mut self.places[index];
+        if let Some((about, _)) = place.taken.take() {
+            let ended = self.ended_bytes.entry(about.road()).or_default();
+            *ended += place.progress.moved_bytes();
+            self.free.push(index);
+        }
+    }
+
+    fn under_way(&self) -> impl Iterator<Item = (&About, Instant, u64)> {
+        self.places.iter().filter_map(|place| {
+            let (about, began) = place.taken.as_ref()?;
+            Some((about, *began, place.progress.moved_bytes()))
+        })
+    }
+}
+
+impl About {
+    fn road(&self) -> Road {
+        (self.store, self.direction)
+    }
+}
+
+/// Looks at the lists one after the other; a thread waits for as long as its own takes.
+fn look(mut at: impl FnMut(&List)) {
+    let lists = lock(&LISTS).clone();
+    for list in lists {
+        at(&lock(list));
+    }
+}
+
 /// The transfers under way, the oldest first.
 pub fn transfers() -> Vec<TransferView> {
-    let mut under_way: Vec<_> = board().under_way.values().cloned().collect();
-    under_way.sort_by_key(|progress| progress.number);
-    let view = |progress: Arc<Progress>| TransferView {
-        direction: progress.direction,
-        store: progress.store,
-        image: progress.image.clone(),
-        total_bytes: progress.total_bytes,
-        moved_bytes: progress.moved_bytes(),
-        took: progress.began.elapsed(),
-    };
-    under_way.into_iter().map(view).collect()
+    let now = Instant::now();
+    let mut transfers = Vec::new();
+    look(|list| {
+        let views = list.under_way().map(|(about, began, moved_bytes)| {
+            let About {
+                direction,
+                store,
+                image,
+                total_bytes,
+            } = *about;
+            TransferView {
+                direction,
+                store,
+                image,
+                total_bytes,
+                moved_bytes,
+                took: now.saturating_duration_since(began),
+            }
+        });
+        transfers.extend(views);
+    });
+    transfers.sort_by_key(|transfer| std::cmp::Reverse(transfer.took));
+    transfers
+}
+
+/// What each store has moved so far.
+fn moved_bytes() -> BTreeMap<Road, u64> {
+    let mut moved = BTreeMap::new();
+    look(|list| {
+        let ended = list.ended_bytes.iter().map(|(road, bytes)| (*road, *bytes));
+        let going = list.under_way();
+        for (road, bytes) in ended.chain(going.map(|(about, _, bytes)| (about.road(), bytes))) {
+            *moved.entry(road).or_default() += bytes;
+        }
+    });
+    moved
 }
 
 /// What each store moves, by name.
 pub fn throughput() -> Vec<Throughput> {
-    let board = board();
-    let of = |((store, direction), moved): (&(&'static str, Direction), &Store)| Throughput {
-        direction: *direction,
+    let moved = moved_bytes();
+    let samples = lock(&SAMPLES);
+    let of = |((store, direction), total_bytes)| Throughput {
+        direction,
         store,
-        total_bytes: moved.moved_bytes.load(Ordering::Relaxed),
-        rate_bytes: moved.rate_bytes,
+        total_bytes,
+        rate_bytes: (samples.roads.get(&(store, direction))).map_or(0.0, |s| s.rate_bytes),
     };
-    board.stores.iter().map(of).collect()
+    moved.into_iter().map(of).collect()
 }
 
 /// Takes the rates anew. To be called every few seconds.
 pub(super) fn sample() {
-    let mut board = board();
+    let moved = moved_bytes();
+    let mut samples = lock(&SAMPLES);
     let now = Instant::now();
-    let since = board.sampled.replace(now).map(|before| now - before);
-    for store in board.stores.values_mut() {
-        let moved_bytes = store.moved_bytes.load(Ordering::Relaxed);
-        if let Some(since) = since.filter(|since| !since.is_zero()) {
-            let fresh = moved_bytes - store.sample_bytes;
-            store.rate_bytes = fresh as f64 / since.as_secs_f64();
+    let since = samples.taken.replace(now).map(|before| now - before);
+    let since = since.filter(|since| !since.is_zero());
+    for (road, moved_bytes) in moved {
+        let sample = samples.roads.entry(road).or_default();
+        if let Some(since) = since {
+            let fresh = moved_bytes.saturating_sub(sample.moved_bytes);
+            sample.rate_bytes = fresh as f64 / since.as_secs_f64();
         }
-        store.sample_bytes = moved_bytes;
+        sample.moved_bytes = moved_bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(store: &'static str, image: ImageId) -> About {
+        About {
+            direction: Direction::Download,
+            store,
+            image,
+            total_bytes: Some(10),
+        }
+    }
+
+    fn total_bytes(store: &str) -> Option<u64> {
+        let all = throughput();
+        let mut of_store = all.iter().filter(|moved| moved.store == store);
+        of_store.next().map(|moved| moved.total_bytes)
+    }
+
+    fn seen(image: ImageId) -> Option<u64> {
+        let all = transfers();
+        let mut seen = all.iter().filter(|transfer| transfer.image == image);
+        seen.next().map(|transfer| transfer.moved_bytes)
+    }
+
+    #[test]
+    fn a_transfer_is_seen_while_it_goes_and_its_bytes_for_ever() {
+        let image = ImageId::random();
+        let listed = Listed::begin(about("seen", image));
+        assert_eq!((seen(image), total_bytes("seen")), (Some(0), Some(0)));
+        listed.progress().add(7);
+        assert_eq!((seen(image), total_bytes("seen")), (Some(7), Some(7)));
+        drop(listed);
+        assert_eq!((seen(image), total_bytes("seen")), (None, Some(7)));
+    }
+
+    #[test]
+    fn threads_lose_nothing_and_may_hand_transfers_on() {
+        let begun: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    for _ in 0..1000 {
+                        let listed = Listed::begin(about("threads", ImageId::random()));
+                        listed.progress().add(3);
+                    }
+                    let last = Listed::begin(about("threads", ImageId::random()));
+                    last.progress().add(1);
+                    last
+                })
+            })
+            .collect();
+        let last: Vec<_> = begun.into_iter().map(|thread| thread.join()).collect();
+        assert_eq!(total_bytes("threads"), Some(4 * 3001));
+        drop(last);
+        assert_eq!(total_bytes("threads"), Some(4 * 3001));
+    }
+
+    #[test]
+    fn a_place_is_used_again_but_no_counter_that_is_still_held() {
+        let mut list = List::default();
+        let (first, held) = list.begin(about("places", ImageId::random()));
+        held.add(5);
+        list.end(first);
+        let (second, progress) = list.begin(about("places", ImageId::random()));
+        assert_eq!(first, second);
+        held.add(100);
+        assert_eq!(progress.moved_bytes(), 0);
+        drop((held, progress));
+        list.end(second);
+        let (third, progress) = list.begin(about("places", ImageId::random()));
+        assert_eq!((third, progress.moved_bytes()), (first, 0));
+        assert_eq!(list.places.len(), 1);
+        assert_eq!(list.ended_bytes[&("places", Direction::Download)], 5);
+    }
+
+    #[test]
+    fn a_rate_is_what_came_since_the_last_look() {
+        let listed = Listed::begin(about("rates", ImageId::random()));
+        sample();
+        listed.progress().add(1 << 20);
+        std::thread::sleep(Duration::from_millis(5));
+        sample();
+        let all = throughput();
+        let moved = all.iter().find(|moved| moved.store == "rates");
+        assert!(moved.is_some_and(|moved| moved.rate_bytes > 0.0), "{all:?}");
     }
 }

@@ -52,8 +52,12 @@ impl Service {
         };
         let store = self.stores.of(&data.location)?;
         let transfer = || {
-            let image = record.image.id.to_string();
-            metrics::transfer_begins(Direction::Download, store.name(), image, Some(len))
+            metrics::transfer_begins(
+                Direction::Download,
+                store.name(),
+                record.image.id,
+                Some(len),
+            )
         };
         if let Some(cache) = self.cache.as_ref().filter(|_| !store.is_local())
             && let source = cache_source(record.image.id, data)

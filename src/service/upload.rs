@@ -213,7 +213,7 @@ impl Service {
         let transfer = metrics::transfer_begins(
             Direction::Upload,
             begun.store.name(),
-            begun.image.to_string(),
+            begun.image,
             Some(begun.stated_bytes).filter(|stated| *stated > 0),
         );
         let cap = self.limits.image_size_cap_bytes;
