@@ -80,7 +80,7 @@ impl Dialer {
             let limit = until.saturating_duration_since(Instant::now()) / others;
             match timeout(limit, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(OutgoingError::Connect)?;
+                    set_options(&stream).map_err(OutgoingError::Connect)?;
                     return Ok(stream);
                 }
                 Ok(Err(error)) => failure = error,
@@ -95,6 +95,14 @@ impl Dialer {
         let secured = self.tls.connect(name, stream).await;
         Ok(Socket::Tls(Box::new(secured.map_err(OutgoingError::Tls)?)))
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // A request that is given up must not reach the server later, when somebody has already
+    // removed what it would make: without this the kernel goes on sending what it has been
+    // given. Who closes a connection in order has its answer, and nothing left to send.
+    stream.set_zero_linger()
 }
 
 impl AsyncRead for Socket {

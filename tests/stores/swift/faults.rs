@@ -1,6 +1,6 @@
 //! A Swift that is away, falls silent or breaks off in the middle.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use glance::error::{Error, Kind};
 use glance::image::Location;
@@ -109,6 +109,37 @@ fn a_silent_swift_is_given_up_by_its_silence() {
         assert!(writer.abort().await.is_err());
         gate.set(Mode::Open);
         store.discard(&image, &upload).await.unwrap();
+        assert_eq!(look.names(&options.container).len(), 1);
+    });
+}
+
+/// What was given up may lie on the way as a whole, and come through when the way is free
+/// again: after its removal, so that nobody knew of it.
+#[test]
+fn what_was_given_up_does_not_arrive_later() {
+    let Behind {
+        gate,
+        look,
+        options,
+        store,
+    } = behind_a_gate();
+    let past_the_gate = self::store(&SwiftOptions {
+        accounts: vec![by_v1(&Swift::shared().auth_url, &Swift::shared().account)],
+        ..options.clone()
+    });
+    on_worker(async {
+        put(&store, b"makes the container and the login", true).await;
+        let (image, upload) = an_upload();
+        let hint = Some(8 * MIB);
+        let mut writer = store.create(&image, &upload, hint).await.unwrap();
+        gate.set(Mode::Silent);
+        // Two segments find room in the sockets; nobody answers for the first.
+        let written = write(&mut *writer, &pattern(8 * MIB as usize, 1)).await;
+        assert_unavailable(&written.expect_err("nobody listens"));
+        assert!(writer.abort().await.is_err());
+        past_the_gate.discard(&image, &upload).await.unwrap();
+        gate.set(Mode::Open);
+        std::thread::sleep(Duration::from_secs(1));
         assert_eq!(look.names(&options.container).len(), 1);
     });
 }
