@@ -43,12 +43,12 @@
 //! is acknowledged that a power cut could take back, and no byte is written that no record knows.
 //!
 //! A download: `api/v1/download.rs` asks the index for the record and the store for a file;
-//! `net/transport.rs` has the kernel send it, after `net/prefetch.rs` has read ahead what is
+//! `net/transport` has the kernel send it, after `net/prefetch.rs` has read ahead what is
 //! not in memory.
 //!
 //! A download of an image that is elsewhere, with a cache: `cache/books.rs` finds the kept
 //! file or the fill, or begins one; `cache/fill.rs` writes it on a thread of its own, and
-//! `net/transport.rs` sends what is there of it (`transfer/growing.rs`).
+//! `net/transport` sends what is there of it (`transfer/growing.rs`).
 //!
 //! A copy: `service/named_source.rs` judges the URI that a client names and asks the store for its
 //! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits

@@ -1,0 +1,298 @@
+//! Whose turn it is to send: what keeps a worker's long transfers out of the way of
+//! everything else on it.
+//!
+//! A turn takes the worker about a tenth of a millisecond. Were all transfers that may send
+//! to do so in one go, a small request that comes in behind hundreds of them would wait for
+//! all. So between two looks of the worker at its sockets only a few get a turn; the others
+//! stand in a line, in the order in which they came. What a look finds is served before the
+//! next ones of the line.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use super::calls::PAGE_BYTES;
+
+/// Bytes sent in one turn: .1 ms on one core. They nearly fill packets of the size that the
+/// kernel makes; with 512 KiB a few hundred bytes would be left for one of their own.
+pub(super) const TURN_BYTES: usize = 504 * 1024;
+
+/// Turns between two looks. One would do for small requests; a look costs a system call.
+const TURNS_PER_LOOK: usize = 4;
+
+thread_local! {
+    static LINE: Line = Line::new();
+}
+
+/// Wakes the task when all others that are ready have had their turn, and the worker has
+/// looked for new connections and for sockets that have become ready. A task that wakes
+/// itself would be polled again before that, dozens of times.
+pub(super) fn after_look(cx: &mut Context<'_>) {
+    let yielded = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(yielded.is_pending(), "the first poll never is the last");
+}
+
+/// One connection's turns.
+#[derive(Default)]
+pub(super) struct Turn {
+    sent_bytes: usize,
+    is_ours: bool,
+    /// Whether the last turn was used up, so that the next one has to be waited for.
+    is_used_up: bool,
+    place: Option<Rc<Place>>,
+}
+
+impl Turn {
+    /// Waits for a turn of this connection, if it has none. Short answers need none, unless
+    /// they have become long ones.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
+        if is_used_up(self.sent_bytes) {
+            self.end();
+            self.is_used_up = true;
+        }
+        if !self.is_ours && (is_long || self.is_used_up) {
+            ready!(LINE.with(|line| line.poll_turn(cx, &mut self.place)));
+            self.is_ours = true;
+            self.is_used_up = false;
+        }
+        Poll::Ready(())
+    }
+
+    /// Bytes that may still be sent.
+    pub(super) fn left_bytes(&self) -> usize {
+        TURN_BYTES - self.sent_bytes
+    }
+
+    /// Counts bytes that were sent.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.sent_bytes = (self.sent_bytes + bytes).min(TURN_BYTES);
+    }
+
+    /// Leaves the rest of the turn to others.
+    pub(super) fn use_up(&mut self) {
+        self.sent_bytes = TURN_BYTES;
+    }
+
+    /// Ends the turn.
+    pub(super) fn end(&mut self) {
+        self.sent_bytes = 0;
+        self.is_ours = false;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place
+            && place.stands.get() == Stands::Called
+        {
+            // Nobody else would move the line. There is none when the worker ends.
+            let _ = LINE.try_with(Line::move_after_look);
+        }
+    }
+}
+
+/// Whether nothing worth a call is left of a turn. Were a part of a page sent for its own
+/// sake, the next turn would begin within a page and be cut in two again, and so on for the
+/// whole file.
+fn is_used_up(sent_bytes: usize) -> bool {
+    sent_bytes + PAGE_BYTES as usize > TURN_BYTES
+}
+
+/// Those of one worker that wait for their turn.
+struct Line {
+    waiting: RefCell<VecDeque<Rc<Place>>>,
+    /// Turns given since the last look.
+    given: Cell<usize>,
+    /// Whether the line moves on after the next look.
+    is_moving: Cell<bool>,
+    mover: Waker,
+}
+
+/// A connection's place in the line.
+#[derive(Default)]
+struct Place {
+    stands: Cell<Stands>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stands {
+    /// Not in the line.
+    #[default]
+    Outside,
+    /// Waiting.
+    InLine,
+    /// Called up: the turn is given.
+    Called,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self {
+            waiting: RefCell::default(),
+            given: Cell::new(0),
+            is_moving: Cell::new(false),
+            mover: Waker::from(Arc::new(Mover)),
+        }
+    }
+
+    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Place>>) -> Poll<()> {
+        let stands = place
+            .as_ref()
+            .map_or(Stands::Outside, |place| place.stands.get());
+        if stands == Stands::Called
+            && let Some(place) = place
+        {
+            place.stands.set(Stands::Outside);
+            self.move_after_look();
+            return Poll::Ready(());
+        }
+        if stands == Stands::Outside
+            && self.given.get() < TURNS_PER_LOOK
+            && self.waiting.borrow().is_empty()
+        {
+            self.given.update(|given| given + 1);
+            self.move_after_look();
+            return Poll::Ready(());
+        }
+        let place = place.get_or_insert_default();
+        place.waker.replace(Some(cx.waker().clone()));
+        if place.stands.replace(Stands::InLine) == Stands::Outside {
+            self.waiting.borrow_mut().push_back(Rc::clone(place));
+            self.move_after_look();
+        }
+        Poll::Pending
+    }
+
+    fn move_after_look(&self) {
+        if !self.is_moving.replace(true) {
+            after_look(&mut Context::from_waker(&self.mover));
+        }
+    }
+
+    /// Calls up those at the front. They move the line again, when they come: who is woken
+    /// after a look may not ask for another one.
+    fn move_on(&self) {
+        self.is_moving.set(false);
+        self.given.set(0);
+        while self.given.get() < TURNS_PER_LOOK {
+            let Some(place) = self.waiting.borrow_mut().pop_front() else {
+                return;
+            };
+            // Who has gone meanwhile has left its place.
+            if Rc::strong_count(&place) > 1 {
+                self.given.update(|given| given + 1);
+                place.stands.set(Stands::Called);
+                let waker = place.waker.take();
+                waker.inspect(Waker::wake_by_ref);
+            }
+        }
+    }
+}
+
+/// Moves the line of the worker on which it is woken.
+struct Mover;
+
+impl Wake for Mover {
+    fn wake(self: Arc<Self>) {
+        // None when the worker ends, and the line with it.
+        let _ = LINE.try_with(Line::move_on);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::net::transport::calls::whole_pages;
+
+    #[test]
+    fn a_head_before_a_file_cuts_no_later_turn_in_two() {
+        let (mut left, mut position) = (4 * TURN_BYTES as u64 + 100, 0);
+        let mut turn = Turn::default();
+        turn.spend(812);
+        while left > 0 {
+            if is_used_up(turn.sent_bytes) {
+                turn.end();
+            }
+            let most = turn.left_bytes().min(left as usize);
+            let sent = whole_pages(position, most, left);
+            assert_eq!(position % PAGE_BYTES, 0);
+            (position, left) = (position + sent as u64, left - sent as u64);
+            turn.spend(sent);
+        }
+    }
+
+    /// A connection that wants to send all the time, and how often it could.
+    async fn transfer(turns: Rc<Cell<usize>>) {
+        let mut turn = Turn::default();
+        loop {
+            poll_fn(|cx| turn.poll(cx, true)).await;
+            turns.set(turns.get() + 1);
+            turn.use_up();
+        }
+    }
+
+    /// Runs connections for as many looks as given; how often each had its turn.
+    fn after(looks: usize, connections: usize) -> Vec<usize> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let counts: Vec<_> = (0..connections)
+            .map(|_| Rc::<Cell<usize>>::default())
+            .collect();
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async {
+            for count in &counts {
+                tokio::task::spawn_local(transfer(Rc::clone(count)));
+            }
+            for _ in 0..looks {
+                tokio::task::yield_now().await;
+            }
+        });
+        counts.iter().map(|count| count.get()).collect()
+    }
+
+    #[test]
+    fn between_two_looks_few_have_their_turn() {
+        let had = after(50, 100).iter().sum::<usize>();
+        assert!(
+            (40 * TURNS_PER_LOOK..=52 * TURNS_PER_LOOK).contains(&had),
+            "{had}"
+        );
+    }
+
+    #[test]
+    fn turns_go_round() {
+        let had = after(500, 100);
+        let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
+        // The first in the line had all turns until the others came.
+        assert!(*least > 0 && most - least <= TURNS_PER_LOOK + 1, "{had:?}");
+    }
+
+    #[test]
+    fn who_has_gone_takes_no_turn() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let local = tokio::task::LocalSet::new();
+        let count = Rc::<Cell<usize>>::default();
+        local.block_on(&runtime, async {
+            let gone: Vec<_> = (0..100)
+                .map(|_| tokio::task::spawn_local(transfer(Rc::default())))
+                .collect();
+            tokio::task::spawn_local(transfer(Rc::clone(&count)));
+            tokio::task::yield_now().await;
+            gone.iter().for_each(|task| task.abort());
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(count.get() >= 5, "{}", count.get());
+    }
+}
