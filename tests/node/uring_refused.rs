@@ -47,9 +47,8 @@ fn auto_falls_back_to_threads_and_says_so() {
         assert_serves(&node);
         assert!(runs(&node, "threads"), "{}", node.metrics());
         assert!(!runs(&node, "uring"));
-        let log = node.log();
-        assert!(log.contains("refuses io_uring"), "{log}");
-        assert!(log.contains("engine=threads"), "{log}");
+        node.expect_log("refuses io_uring");
+        node.expect_log("engine=threads");
     }
 }
 

@@ -114,6 +114,18 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Waits until the log says so: it is written by a thread of its own, perhaps after the
+    /// answer to the client.
+    ///
+    /// # Panics
+    /// When it does not come to say so.
+    #[track_caller]
+    pub fn expect_log(&self, text: &str) {
+        eventually(&format!("the log says: {text}"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     /// The process id.
     ///
     /// # Panics

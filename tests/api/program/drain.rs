@@ -113,7 +113,7 @@ fn the_time_to_drain_is_limited() {
         "it was given its time"
     );
     assert!(began.elapsed() < Duration::from_secs(10), "and no more");
-    assert!(server.log().contains("cut"), "{}", server.log());
+    server.expect_log("cut");
 }
 
 #[test]

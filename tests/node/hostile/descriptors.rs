@@ -52,11 +52,7 @@ fn without_descriptors_accepting_pauses_and_recovers() {
         recovered,
     );
     assert!(node.is_running());
-    assert!(
-        node.log().contains("could not be accepted"),
-        "{}",
-        node.log()
-    );
+    node.expect_log("could not be accepted");
     // The operator's listener has lived through it too.
     assert!(node.metrics().contains("process_open_fds"));
     assert_only(&node, &[&id]);

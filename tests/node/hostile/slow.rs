@@ -198,5 +198,5 @@ fn readers_that_drip_are_cut_off() {
     assert!(began.elapsed() > Duration::from_secs(25), "cut too early");
     std::thread::sleep(Duration::from_secs(2));
     assert!(under_way(1), "the other one is cut too");
-    assert!(node.log().contains("too slowly"), "{}", node.log());
+    node.expect_log("too slowly");
 }

@@ -134,5 +134,5 @@ fn a_missing_bucket_is_made_only_when_told() {
         server.request(&put).expect(503);
         assert_eq!(server.status_of(&id), "killed");
     }
-    assert!(server.log().contains("s3_store_create_bucket_on_put"));
+    server.expect_log("s3_store_create_bucket_on_put");
 }

@@ -235,7 +235,7 @@ fn a_missing_container_is_told_to_the_operator() {
         );
         assert_eq!(server.status_of(&id), "killed");
     }
-    assert!(server.log().contains("swift_store_create_container_on_put"));
+    server.expect_log("swift_store_create_container_on_put");
 }
 
 /// Keys and tokens are nowhere: not in an answer, the log at its most talkative, the metrics
@@ -310,5 +310,5 @@ fn downloads_are_whole_or_cut() {
             .metrics()
             .contains("\nglance_integrity_failures_total 1\n")
     );
-    assert!(server.log().contains("its MD5 is another"));
+    server.expect_log("its MD5 is another");
 }
