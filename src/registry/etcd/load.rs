@@ -1,5 +1,11 @@
 //! Reading every record, as it was at one revision.
+//!
+//! etcd looks at every key of the range it is asked for, whatever the limit of the page, so
+//! pages cut from one long range would cost the square of their number. The first page tells
+//! how many keys there are; the rest is cut into ranges of about a page each by the first
+//! digits of the identifiers, which are random, and several are on their way at a time.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,53 +25,127 @@ const PAGE_BYTES: usize = 2 << 20;
 const FIRST_PAGE: usize = 256;
 const MOST_OF_PAGE: usize = 8192;
 
+/// Ranges are cut by so many first digits of identifiers.
+const DIGITS: usize = 4;
+const MOST_RANGES: usize = 1 << (4 * DIGITS);
+
 /// Longest time for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Decoded = JoinHandle<Vec<Arc<Record>>>;
 
+/// Keys that are still to be read.
+#[derive(Debug)]
+struct Range {
+    start: Vec<u8>,
+    end: Vec<u8>,
+}
+
+/// A list that is being read.
+struct List<'a> {
+    cluster: &'a Cluster,
+    /// Whose state it is; zero until the first page has said so.
+    revision: Cell<i64>,
+    page_len: Cell<usize>,
+    decoding: RefCell<Vec<Decoded>>,
+}
+
 /// Reads all records and has the replica begin with them. Pages are read while those before
 /// are taken apart by other threads.
 pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Result<(), Away> {
     replica.list_begins();
-    let mut start = keys.images.clone().into_bytes();
-    let end = end_of(&keys.images);
-    let mut revision = 0;
-    let mut page_len = FIRST_PAGE;
-    let mut decoding: Vec<Decoded> = Vec::new();
-    loop {
-        let options = GetOptions::new()
-            .with_range(end.clone())
-            .with_limit(i64::try_from(page_len).unwrap_or(i64::MAX))
-            .with_revision(revision);
-        let deadline = Instant::now() + PAGE_TIMEOUT;
-        let mut page = cluster.get(&start, &options, deadline).await?;
-        if revision == 0 {
-            revision = page.header().map_or(0, |header| header.revision());
-        }
-        let more = page.more();
-        let kvs = page.take_kvs();
-        if let Some(last) = kvs.last() {
-            start = last.key().to_vec();
-            start.push(0);
-            page_len = next_page_len(&kvs);
-        }
-        decoding.push(spawn_blocking(move || decode(&kvs)));
-        if !more {
-            break;
-        }
-    }
+    let list = List {
+        cluster,
+        revision: Cell::new(0),
+        page_len: Cell::new(FIRST_PAGE),
+        decoding: RefCell::default(),
+    };
+    let mut all = Range::of_all(&keys.images);
+    let rest = list.page(&mut all).await?;
+    let ranges = all.cut(&keys.images, rest.div_ceil(list.page_len.get() * 3 / 4 + 1));
+    let ranges = RefCell::new(ranges.into_iter());
+    let read = || list.read_all(&ranges);
+    tokio::try_join!(read(), read(), read(), read())?;
     let mut records = Vec::new();
-    for decoded in decoding {
+    for decoded in list.decoding.take() {
         // One that panicked is as good as damaged records.
         records.extend(decoded.await.unwrap_or_default());
     }
-    let count = records.len();
+    let (count, revision) = (records.len(), list.revision.get());
     let snapshot = spawn_blocking(move || Snapshot::of(records)).await;
     let snapshot = snapshot.unwrap_or_else(|_| Snapshot::of([]));
     replica.list_ends(snapshot, revision);
     tracing::info!(records = count, revision, "records read from etcd");
     Ok(())
+}
+
+impl List<'_> {
+    /// Reads ranges as long as there are some.
+    async fn read_all(&self, ranges: &RefCell<std::vec::IntoIter<Range>>) -> Result<(), Away> {
+        loop {
+            let Some(mut range) = ranges.borrow_mut().next() else {
+                return Ok(());
+            };
+            while self.page(&mut range).await? > 0 {}
+        }
+    }
+
+    /// Reads the first page of a range, which then begins behind it: how many keys it has.
+    async fn page(&self, range: &mut Range) -> Result<usize, Away> {
+        let options = GetOptions::new()
+            .with_range(range.end.clone())
+            .with_limit(i64::try_from(self.page_len.get()).unwrap_or(i64::MAX))
+            .with_revision(self.revision.get());
+        let deadline = Instant::now() + PAGE_TIMEOUT;
+        let page = self.cluster.get(&range.start, &options, deadline);
+        let mut page = page.await?;
+        if self.revision.get() == 0 {
+            let revision = page.header().map_or(0, |header| header.revision());
+            self.revision.set(revision);
+        }
+        let count = usize::try_from(page.count()).unwrap_or_default();
+        let (more, kvs) = (page.more(), page.take_kvs());
+        if let Some(last) = kvs.last() {
+            range.start = last.key().to_vec();
+            range.start.push(0);
+            self.page_len.set(next_page_len(&kvs));
+        }
+        // At least one, when etcd says so.
+        let rest = count.saturating_sub(kvs.len()).max(usize::from(more));
+        let decoded = spawn_blocking(move || decode(&kvs));
+        self.decoding.borrow_mut().push(decoded);
+        Ok(if more { rest } else { 0 })
+    }
+}
+
+impl Range {
+    /// All keys that begin with a prefix, which ends in a slash.
+    fn of_all(prefix: &str) -> Self {
+        let start = prefix.as_bytes().to_vec();
+        let mut end = start.clone();
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        Self { start, end }
+    }
+
+    /// About so many ranges that together are this one; none of nothing.
+    fn cut(self, prefix: &str, pieces: usize) -> Vec<Self> {
+        let pieces = pieces.min(MOST_RANGES);
+        let Self { mut start, end } = self;
+        let mut ranges = Vec::with_capacity(pieces);
+        for piece in 1..=pieces {
+            let next = match piece < pieces {
+                true => format!("{prefix}{:0DIGITS$x}", MOST_RANGES * piece / pieces).into_bytes(),
+                false => end.clone(),
+            };
+            if next > start {
+                let start = std::mem::replace(&mut start, next.clone());
+                ranges.push(Self { start, end: next });
+            }
+        }
+        ranges
+    }
 }
 
 fn next_page_len(kvs: &[KeyValue]) -> usize {
@@ -88,11 +168,25 @@ fn decode(kvs: &[KeyValue]) -> Vec<Arc<Record>> {
     records
 }
 
-/// The first key behind all that begin with a prefix, which ends in a slash.
-fn end_of(prefix: &str) -> Vec<u8> {
-    let mut end = prefix.as_bytes().to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_whole() {
+        for pieces in [1, 2, 37, 100_000] {
+            let mut all = Range::of_all("/x/");
+            all.start = b"/x/12345678".to_vec();
+            let (start, end) = (all.start.clone(), all.end.clone());
+            let cut = all.cut("/x/", pieces);
+            assert!(cut.len() <= pieces.min(MOST_RANGES));
+            assert!(cut.len() >= pieces.min(MOST_RANGES) * 3 / 4);
+            assert_eq!(cut[0].start, start);
+            assert_eq!(cut[cut.len() - 1].end, end);
+            assert!(cut.iter().all(|range| range.start < range.end));
+            let seams = cut.windows(2).all(|two| two[0].end == two[1].start);
+            assert!(seams, "{cut:?}");
+        }
+        assert!(Range::of_all("/x/").cut("/x/", 0).is_empty());
     }
-    end
 }
