@@ -1,5 +1,7 @@
 //! Rules between options, and options that are sound but may surprise.
 
+use std::time::Duration;
+
 use crate::config::declare::{Group, Key};
 use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::DEFAULT;
@@ -41,9 +43,19 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) -> Result<(), ConfigEr
     check_keystone(config, values)
 }
 
+/// Below it uploads that are alive would not always have shown it.
+const LEAST_ABANDONED_AFTER: Duration = Duration::from_secs(30);
+
 /// A registry elsewhere needs an address.
 fn check_registry(config: &Config, values: &Values<'_>) -> Result<(), ConfigError> {
     let registry = &config.registry;
+    if let Some(after) = registry.upload_abandoned_after
+        && after < LEAST_ABANDONED_AFTER
+    {
+        let option = (DEFAULT, "upload_abandoned_after");
+        let wanted = format!("{} seconds at least, or 0", LEAST_ABANDONED_AFTER.as_secs());
+        return Err(misfit(values, option, after.as_secs(), &wanted));
+    }
     let (name, given, wanted) = match registry.backend() {
         RegistryBackend::Remote if registry.registry_host.is_empty() => (
             "registry_host",

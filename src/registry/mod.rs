@@ -124,6 +124,12 @@ pub trait Registry: Send + Sync {
         Vec::new()
     }
 
+    /// Whether what it answers certainly is how things are now, and not how they were when a
+    /// registry elsewhere was last heard of.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// Whether other processes may write here too.
     fn is_shared(&self) -> bool {
         false

@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::metrics;
 use crate::policy::Rules;
 use crate::registry::HandedOver;
-use crate::service::{Scrubber, Service};
+use crate::service::{Scrubber, Service, Vigil};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{Blocking, BlockingThreads};
 
@@ -38,6 +38,8 @@ pub struct App {
     /// The registry, as it can be handed to a successor.
     pub(super) registry: Arc<HandedOver>,
     blocking: BlockingThreads,
+    /// Watches over uploads, also while the last of them end.
+    pub(super) vigil: Option<Vigil>,
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) fills: Option<FillThread>,
 }
@@ -63,6 +65,7 @@ impl App {
         let Self {
             service,
             scrubber,
+            vigil,
             threads,
             fills,
             ..
@@ -74,6 +77,7 @@ impl App {
         if let Some(scrubber) = scrubber {
             scrubber.end();
         }
+        drop(vigil);
         for thread in threads {
             // One that panicked has nothing left to end.
             let _ = thread.join();
@@ -118,6 +122,7 @@ impl Base {
             registry,
             blocking,
             scrubber: None,
+            vigil: None,
             threads: Vec::new(),
             fills: None,
         }

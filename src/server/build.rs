@@ -9,7 +9,7 @@ use crate::cache::Filler;
 use crate::config::Config;
 use crate::log;
 use crate::registry::{HandedOver, Registry};
-use crate::service::{Housekeeper, Orders, Scrubber, Service};
+use crate::service::{Housekeeper, Orders, Scrubber, Service, Vigil};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
 use crate::transfer::md5::HashEngine;
@@ -48,11 +48,14 @@ pub(super) fn build(
     let every = config.scrubber.scrub_in_api;
     let every = every.then_some(config.scrubber.wakeup_time);
     let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
+    let abandoned_after = config.registry.upload_abandoned_after;
+    let (vigil, watching) = Vigil::start(Arc::downgrade(&service), abandoned_after)?;
     let fills =
         filler.map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend));
     let mut app = base.app(config, service, registry, blocking);
     app.scrubber = Some(scrubber);
-    app.threads = vec![housekeeper, scrubbing];
+    app.vigil = Some(vigil);
+    app.threads = vec![housekeeper, scrubbing, watching];
     app.fills = fills.transpose()?;
     Ok(app)
 }

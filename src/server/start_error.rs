@@ -11,7 +11,7 @@ use crate::net::outgoing::TlsError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
 use crate::registry::{FrameError, OpenError, RemoteError};
-use crate::service::{HousekeeperError, ScrubberError};
+use crate::service::{HousekeeperError, ScrubberError, VigilError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
@@ -59,6 +59,8 @@ pub enum StartError {
     Housekeeper(#[from] HousekeeperError),
     #[error(transparent)]
     Scrubber(#[from] ScrubberError),
+    #[error(transparent)]
+    Vigil(#[from] VigilError),
     #[error("the operator's token cannot be written to registry_dir: {0}")]
     OperatorToken(#[source] io::Error),
     #[error("the registry cannot be brought to rest: {0}")]

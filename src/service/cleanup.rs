@@ -70,7 +70,7 @@ impl Service {
     }
 
     /// Whether no other server can have an upload under way.
-    fn is_ours(&self, upload: &Upload) -> bool {
+    pub(super) fn is_ours(&self, upload: &Upload) -> bool {
         !self.registry.is_shared() || upload.is_of(&self.limits.node_name)
     }
 
@@ -83,7 +83,7 @@ impl Service {
     }
 }
 
-fn killed(image: &Image) -> Image {
+pub(super) fn killed(image: &Image) -> Image {
     Image {
         status: Status::Killed,
         updated_at: now_after(image.updated_at),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::image::ImageId;
+
 /// The uploads under way: so that a deletion can stop one, and a server that ends can wait
 /// for them. Cheap to clone; clones are the same set.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +18,7 @@ pub struct InFlight {
 
 #[derive(Debug, Default)]
 struct Shared {
-    uploads: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    uploads: Mutex<HashMap<Uuid, (ImageId, Arc<Notify>)>>,
     ended: Notify,
     line: Mutex<Line>,
     left: Notify,
@@ -33,6 +35,13 @@ struct Line {
 pub(super) struct Place {
     in_flight: InFlight,
     number: u64,
+}
+
+/// Which upload fills which image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) upload: Uuid,
+    pub(super) image: ImageId,
 }
 
 /// One upload under way; dropping it takes it off the set.
@@ -58,6 +67,17 @@ impl InFlight {
         self.uploads(|uploads| uploads.contains_key(upload))
     }
 
+    /// Which they are, and of which images.
+    pub(super) fn flights(&self) -> Vec<Flight> {
+        self.uploads(|uploads| {
+            let flight = |(upload, (image, _)): (&Uuid, &(ImageId, _))| Flight {
+                upload: *upload,
+                image: *image,
+            };
+            uploads.iter().map(flight).collect()
+        })
+    }
+
     /// Waits until there are none.
     pub async fn all_ended(&self) {
         loop {
@@ -69,9 +89,9 @@ impl InFlight {
         }
     }
 
-    pub(super) fn begin(&self, upload: Uuid) -> Underway {
+    pub(super) fn begin(&self, upload: Uuid, image: ImageId) -> Underway {
         let stop = Arc::<Notify>::default();
-        self.uploads(|uploads| uploads.insert(upload, Arc::clone(&stop)));
+        self.uploads(|uploads| uploads.insert(upload, (image, Arc::clone(&stop))));
         Underway {
             in_flight: self.clone(),
             upload,
@@ -81,8 +101,8 @@ impl InFlight {
 
     /// Tells an upload that its image is gone. Whether it is under way in this process.
     pub(super) fn stop(&self, upload: &Uuid) -> bool {
-        let stop = self.uploads(|uploads| uploads.get(upload).cloned());
-        stop.inspect(|stop| stop.notify_one()).is_some()
+        let flight = self.uploads(|uploads| uploads.get(upload).cloned());
+        flight.inspect(|(_, stop)| stop.notify_one()).is_some()
     }
 
     /// A place behind all others.
@@ -103,7 +123,7 @@ impl InFlight {
         look(&mut line.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn uploads<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, Arc<Notify>>) -> T) -> T {
+    fn uploads<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, (ImageId, Arc<Notify>)>) -> T) -> T {
         let uploads = self.shared.uploads.lock();
         look(&mut uploads.unwrap_or_else(PoisonError::into_inner))
     }
@@ -163,7 +183,7 @@ mod tests {
         let in_flight = InFlight::default();
         let id = Uuid::new_v4();
         assert!(!in_flight.stop(&id));
-        let underway = in_flight.begin(id);
+        let underway = in_flight.begin(id, ImageId::random());
         assert_eq!(in_flight.count(), 1);
         assert!(in_flight.stop(&id));
         underway.stopped().await;

@@ -26,6 +26,7 @@ mod scrubber;
 mod show;
 mod update;
 mod upload;
+mod vigil;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,6 +56,7 @@ pub use prefetcher::prefetch;
 pub use scrub::Scrubbed;
 pub use scrubber::{Scrubber, ScrubberError, Wakeups};
 pub use upload::{Data, Source};
+pub use vigil::{Vigil, VigilError};
 
 /// How often a change is tried again because somebody else changed the record first. Each
 /// time another request has succeeded, so this many in a row mean something is wrong.

@@ -98,7 +98,7 @@ impl Begun {
         Self {
             image: image.id,
             stated_bytes: image.size_bytes,
-            underway: service.in_flight.begin(upload.id),
+            underway: service.in_flight.begin(upload.id, image.id),
             place: None,
             upload,
             store,
@@ -366,7 +366,7 @@ async fn pass_on(block: Bytes, writer: &mut dyn Writer, hash: &mut Md5Stream) ->
     Ok(())
 }
 
-fn is_current(image: &Image, upload: Uuid) -> bool {
+pub(super) fn is_current(image: &Image, upload: Uuid) -> bool {
     matches!(image.status, Status::Queued | Status::Saving)
         && image.upload.as_ref().is_some_and(|own| own.id == upload)
 }

@@ -35,6 +35,10 @@ options! {
     /// Name of this server among those that share a registry, the same after each start: a server that starts kills
     /// the uploads that one of its name has left. Nothing = the name of the machine and bind_port.
     node_name: String = "", Text;
+    /// How long an upload at another server that shares the registry may show no sign of life until its image is
+    /// killed and what it has stored is removed. A server that comes back under its name does that at once; this is
+    /// for those that never do. 30 at least; 0 = never.
+    upload_abandoned_after: Option<Duration> = "86400", SecondsOrOff { max: 366 * DAY_S };
     /// Folder of the embedded registry. One server at a time can have it open.
     registry_dir: PathBuf = "$data_dir/registry", FilePath;
     /// Memory that the embedded registry may use as a cache.

@@ -1,6 +1,7 @@
 //! How old what is known is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::unavailable;
@@ -15,6 +16,8 @@ pub(super) struct Age {
     /// Milliseconds since then, plus one; zero for never.
     heard_ms: AtomicU64,
     limit: Option<Duration>,
+    /// Why the last question got no answer.
+    trouble: Mutex<String>,
 }
 
 impl Age {
@@ -23,12 +26,27 @@ impl Age {
             began: Instant::now(),
             heard_ms: AtomicU64::new(0),
             limit,
+            trouble: Mutex::default(),
         }
     }
 
     pub(super) fn heard(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.heard_ms.store(millis + 1, Ordering::Release);
+    }
+
+    /// A question got no answer.
+    pub(super) fn not_heard(&self, why: &str) {
+        why.clone_into(&mut self.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is the matter, with the last trouble there was.
+    fn told(&self, what: String) -> String {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble.is_empty() {
+            true => what,
+            false => format!("{what}: {trouble}"),
+        }
     }
 
     /// How long ago that was; `None` when there was never anything.
@@ -47,16 +65,14 @@ impl Age {
     pub(super) fn check(&self) -> Result<()> {
         let message = "The registry cannot be asked.";
         let Some(age) = self.now() else {
-            return Err(unavailable(
-                message,
-                "the records were not read from etcd yet",
-            ));
+            let cause = "the records were not read from etcd yet";
+            return Err(unavailable(message, self.told(cause.to_owned())));
         };
         match self.limit {
             Some(limit) if age > limit => {
                 let age_s = age.as_secs();
                 let cause = format!("etcd is away for {age_s} s, longer than etcd_read_limit");
-                Err(unavailable(message, cause))
+                Err(unavailable(message, self.told(cause)))
             }
             _ => Ok(()),
         }

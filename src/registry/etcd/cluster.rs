@@ -1,6 +1,8 @@
 //! The members of the cluster, one of which is spoken to until it fails.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
@@ -9,6 +11,7 @@ use etcd_client::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use super::age::Age;
 use super::options::{EtcdError, EtcdOptions};
 
 /// Longest message either way. Pages are far shorter; a watch that catches up may not be.
@@ -37,11 +40,13 @@ pub(super) struct Cluster {
     options: ConnectOptions,
     clients: RefCell<Vec<Option<Client>>>,
     current: Cell<usize>,
+    /// Is told of questions without an answer.
+    age: Arc<Age>,
 }
 
 impl Cluster {
     /// The cluster of these options; nobody is asked yet.
-    pub(super) fn new(options: &EtcdOptions) -> Result<Self, EtcdError> {
+    pub(super) fn new(options: &EtcdOptions, age: Arc<Age>) -> Result<Self, EtcdError> {
         let mut connect = ConnectOptions::new()
             .with_connect_timeout(CONNECT)
             .with_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1)
@@ -59,6 +64,7 @@ impl Cluster {
             clients: RefCell::new(vec![None; options.endpoints.len()]),
             endpoints: options.endpoints.clone(),
             options: connect,
+            age,
             // Servers that begin together begin with different members.
             current: Cell::new(std::process::id() as usize % options.endpoints.len().max(1)),
         })
@@ -150,10 +156,10 @@ impl Cluster {
                     self.clients.borrow_mut()[place] = Some(client);
                     continue;
                 }
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => words_of(&error),
                 Err(_) => "no answer".to_owned(),
             };
-            self.turn_from(place);
+            let cause = self.passed_over(place, cause);
             if Instant::now() + PAUSE >= deadline {
                 return Err(Away {
                     cause,
@@ -165,19 +171,25 @@ impl Cluster {
     }
 
     fn failed(&self, place: usize, error: &Error) -> Away {
-        self.turn_from(place);
         Away {
-            cause: error.to_string(),
+            cause: self.passed_over(place, words_of(error)),
             is_unsent: false,
         }
     }
 
     fn silent(&self, place: usize) -> Away {
-        self.turn_from(place);
         Away {
-            cause: format!("{} is silent", self.endpoints[place]),
+            cause: self.passed_over(place, "no answer".to_owned()),
             is_unsent: false,
         }
+    }
+
+    /// Somebody else is asked next. Why, with the address.
+    fn passed_over(&self, place: usize, cause: String) -> String {
+        self.turn_from(place);
+        let cause = format!("{}: {cause}", self.endpoints[place]);
+        self.age.not_heard(&cause);
+        cause
     }
 
     /// Turns away from a member, unless somebody has done that already.
@@ -186,6 +198,21 @@ impl Cluster {
             self.current.set((place + 1) % self.endpoints.len());
         }
     }
+}
+
+/// An error with what is behind it, where the reason often is.
+fn words_of(error: &Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words.push_str(": ");
+            words.push_str(&more);
+        }
+        source = error.source();
+    }
+    words
 }
 
 fn tls(options: &EtcdOptions) -> Result<TlsOptions, EtcdError> {

@@ -75,7 +75,7 @@ impl EtcdRegistry {
             .build()
             .map_err(EtcdError::Thread)?;
         // Files that cannot be read are said before the thread begins.
-        Cluster::new(&options)?;
+        Cluster::new(&options, Arc::clone(&age))?;
         let parts = (Arc::clone(&index), Arc::clone(&age));
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
@@ -153,7 +153,7 @@ fn run(
     (index, age): (Arc<Index>, Arc<Age>),
     mut asked: mpsc::UnboundedReceiver<Question>,
 ) {
-    let Ok(cluster) = Cluster::new(options) else {
+    let Ok(cluster) = Cluster::new(options, Arc::clone(&age)) else {
         // It was tried before.
         return;
     };
@@ -244,6 +244,10 @@ impl Registry for EtcdRegistry {
     async fn check(&self) -> Result<Census> {
         self.age.check()?;
         Ok(self.index.census())
+    }
+
+    fn is_current(&self) -> bool {
+        !self.age.is_away()
     }
 
     fn is_shared(&self) -> bool {

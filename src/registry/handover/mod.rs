@@ -159,6 +159,13 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.check().await
     }
 
+    fn is_current(&self) -> bool {
+        match &**self.holder.load() {
+            Holder::Own(own) => own.is_current(),
+            Holder::Next(_) | Holder::Nobody => false,
+        }
+    }
+
     fn is_shared(&self) -> bool {
         match &**self.holder.load() {
             Holder::Own(own) => own.is_shared(),
