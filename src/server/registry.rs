@@ -12,8 +12,9 @@ use crate::registry::{
     Registry, RemoteError, RemoteOptions, RemoteRegistry, SledOptions, SledRegistry,
 };
 
-/// Between two looks whether a registry elsewhere is there.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Between two looks whether a registry elsewhere is there: at first, and at most. One that is
+/// well needs a moment to be read.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
 /// Opens the configured registry. One elsewhere is waited for.
 ///
@@ -46,6 +47,7 @@ fn open_remote(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     let registry: Arc<dyn Registry> = Arc::new(RemoteRegistry::new(&RemoteOptions {
         address: address.clone(),
         timeout: options.registry_client_timeout,
+        owner_limits: settings::owner_limits(config),
         tls: client_config(&TlsOptions {
             ca_file: options.registry_client_ca_file.clone(),
             insecure: options.registry_client_insecure,
@@ -97,6 +99,7 @@ fn await_registry(registry: &dyn Registry, limit: Duration) -> Result<u64, Start
     let deadline = Instant::now() + limit;
     let waiting = async {
         let mut is_told = false;
+        let mut pause = LOOK_AGAIN.0;
         loop {
             let error = match registry.check().await {
                 Ok(census) => return Ok(census.usage.images),
@@ -106,10 +109,11 @@ fn await_registry(registry: &dyn Registry, limit: Duration) -> Result<u64, Start
             if Instant::now() >= deadline {
                 return Err(StartError::RegistryAway(format!("{error} ({cause})")));
             }
-            if !std::mem::replace(&mut is_told, true) {
+            if pause == LOOK_AGAIN.1 && !std::mem::replace(&mut is_told, true) {
                 tracing::warn!(%error, cause, "waiting for the registry");
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_AGAIN.1);
         }
     };
     // On a thread of its own: this one may be another runtime's, when a reload has failed.

@@ -121,7 +121,7 @@ fn answers(node: &Server) -> Vec<String> {
     script().iter().map(answer).collect()
 }
 
-fn assert_alike(node: &Server) {
+pub fn assert_alike(node: &Server) {
     let embedded = Setup::new().start();
     let expected = answers(&embedded);
     for ((request, expected), got) in script().iter().zip(expected).zip(answers(node)) {

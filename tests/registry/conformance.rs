@@ -29,6 +29,7 @@ fn a_registry_server_conforms() {
     let remote = RemoteRegistry::new(&RemoteOptions {
         address: format!("http://{}", server.address()),
         timeout: Duration::from_secs(10),
+        owner_limits: limits,
         tls: tls.expect("TLS"),
     });
     run(&remote.expect("a client"));

@@ -21,6 +21,11 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The longest answer: the record that goes beyond has 64 KiB, and half as much again as text.
 const MOST_ANSWER_BYTES: usize = ABOUT_MOST_BYTES + (1 << 20);
 
+const JSON: &str = "application/json";
+
+/// Of a PUT: properties that are not named go.
+const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
+
 /// Who asks, to a registry server that lets proxies say it.
 const IDENTITY: [(&str, &str); 3] = [
     ("x-identity-status", "Confirmed"),
@@ -102,12 +107,37 @@ impl Exchange {
         self.ask(operation, request, Some(body)).await
     }
 
+    /// Where the server is.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Asks in the dialect of Glance's own, once.
+    pub(super) async fn standard(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> std::result::Result<Reply, Failure> {
+        let mut request = self.addressed(method, path).header(ACCEPT, JSON);
+        if body.is_some() {
+            request = request
+                .header(CONTENT_TYPE, JSON)
+                .header(PURGE_PROPERTIES, "true");
+        }
+        self.ask(operation, request, body).await
+    }
+
     fn request(&self, method: Method, path: &str) -> request::Builder {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.address))
-            // Errors are JSON.
-            .header(ACCEPT, format!("{RECORD}, application/json"));
+        let request = self.addressed(method, path);
+        // Errors are JSON.
+        request.header(ACCEPT, format!("{RECORD}, {JSON}"))
+    }
+
+    fn addressed(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method);
+        let mut request = request.uri(format!("{}{path}", self.address));
         for (name, value) in IDENTITY {
             request = request.header(name, value);
         }
@@ -135,10 +165,20 @@ impl Exchange {
 }
 
 impl Reply {
+    /// Whether one of our own servers has answered.
+    pub(super) fn has_records(&self) -> bool {
+        let content_type = self.headers.get(CONTENT_TYPE);
+        content_type.is_some_and(|content_type| content_type == RECORD)
+    }
+
+    /// The body as it is.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// What the body says, if it is one of ours.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let is_ours = self.headers.get(CONTENT_TYPE);
-        if is_ours.is_none_or(|content_type| content_type != RECORD) {
+        if !self.has_records() {
             let cause =
                 "whoever listens at registry_host and registry_port is no glance-registry of ours";
             return Err(unavailable("The registry server cannot be used.", cause));

@@ -1,37 +1,38 @@
 //! A registry server that this process asks over HTTP.
 //!
-//! Every question is asked anew, so that what any server has written is seen at once. A
-//! record that is known is asked for by its version: an answer that it is still so is short,
-//! and spares reading it again.
+//! Which dialect it speaks is found out with the first answer: one of ours is asked for whole
+//! records ([`records`]), one of another make in the words of Glance's own ([`standard`]).
 
 mod exchange;
 mod options;
+mod records;
+mod replica;
+mod standard;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use http::{Method, StatusCode};
-use quick_cache::sync::Cache;
+use http::StatusCode;
 
-use self::exchange::{Exchange, Failure, Reply};
+use self::exchange::{Exchange, Failure};
 pub use self::options::{RemoteError, RemoteOptions};
+use self::records::Records;
+use self::standard::Standard;
 use super::{Census, Record, Registry, Version};
-use crate::error::{Error, Kind, Result};
-use crate::image::{Image, ImageId, Query, Status, Usage};
-use crate::wire::registry::{
-    CensusMessage, ListMessage, MOST_RECORDS, RecordMessage, write_owner, write_query, write_record,
-};
-
-/// Records that are kept to be asked for by their version.
-const MOST_KNOWN: usize = 10_000;
-
-/// How often a write is sent again when nobody knows what became of it.
-const MOST_ATTEMPTS: usize = 3;
+use crate::error::{Error, Result};
+use crate::image::{Image, ImageId, OwnerLimits, Query, Usage};
 
 /// A registry server elsewhere.
 pub struct RemoteRegistry {
-    exchange: Exchange,
-    known: Cache<ImageId, Arc<Record>>,
+    exchange: Arc<Exchange>,
+    owner_limits: OwnerLimits,
+    /// Once it has answered.
+    dialect: OnceLock<Dialect>,
+}
+
+enum Dialect {
+    Records(Records),
+    Standard(Box<Standard>),
 }
 
 impl RemoteRegistry {
@@ -41,134 +42,71 @@ impl RemoteRegistry {
     /// [`RemoteError`] when TLS cannot be set up or the address is none.
     pub fn new(options: &RemoteOptions) -> std::result::Result<Self, RemoteError> {
         Ok(Self {
-            exchange: Exchange::new(options)?,
-            known: Cache::new(MOST_KNOWN),
+            exchange: Arc::new(Exchange::new(options)?),
+            owner_limits: options.owner_limits,
+            dialect: OnceLock::new(),
         })
     }
 
-    /// Reads the record of an answer and keeps it.
-    fn keep(&self, reply: &Reply) -> Result<Arc<Record>> {
-        let message: RecordMessage = reply.json()?;
-        let record = Arc::new(Record::new(message.image, message.version));
-        self.known.insert(record.image.id, Arc::clone(&record));
-        Ok(record)
+    async fn registry(&self) -> Result<&dyn Registry> {
+        let dialect = match self.dialect.get() {
+            Some(dialect) => dialect,
+            None => {
+                let found = self.find_dialect().await?;
+                self.dialect.get_or_init(|| found)
+            }
+        };
+        Ok(match dialect {
+            Dialect::Records(records) => records,
+            Dialect::Standard(standard) => &**standard,
+        })
     }
 
-    /// Writes, and finds out what became of it when the answer did not come.
-    async fn write(
-        &self,
-        method: Method,
-        path: &str,
-        image: &Image,
-        seen: Version,
-    ) -> Result<std::result::Result<Arc<Record>, Reply>> {
-        let body = write_record(seen, image)?;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let sent = self
-                .exchange
-                .write(method.clone(), path, seen, body.clone());
-            let failure = match sent.await {
-                Ok(reply) if reply.status == StatusCode::OK => return Ok(Ok(self.keep(&reply)?)),
-                Ok(reply) => return Ok(Err(reply)),
-                Err(failure) => failure,
-            };
-            if failure.is_unsent || attempt == MOST_ATTEMPTS {
-                return Err(failure.into());
-            }
-            match self.get(&image.id).await? {
-                Some(record) if record.version == seen + 1 && record.image == *image => {
-                    return Ok(Ok(record));
-                }
-                // It did not arrive: it may be sent again, since only one can be the next.
-                Some(record) if record.version == seen => {}
-                None if seen == 0 => {}
-                // Somebody else came after it, or before it: nobody can tell.
-                _ => return Err(failure.into()),
-            }
+    async fn find_dialect(&self) -> Result<Dialect> {
+        let reply = self.exchange.read("check", "/census", None).await?;
+        if reply.has_records() {
+            return Ok(Dialect::Records(Records::new(Arc::clone(&self.exchange))));
         }
+        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+            return Err(reply.refusal());
+        }
+        let standard = Standard::new(Arc::clone(&self.exchange), self.owner_limits);
+        standard.greet().await?;
+        tracing::warn!(
+            address = self.exchange.address(),
+            "the registry server is of another make and counts no versions of records: only a \
+             change of status is certain to fail when somebody else was first (from_state); of \
+             other changes made at the same time the last one stays, and quotas may be passed \
+             by what is begun at the same time"
+        );
+        Ok(Dialect::Standard(Box::new(standard)))
     }
 }
 
 #[async_trait]
 impl Registry for RemoteRegistry {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        let known = self.known.get(id);
-        let version = known.as_ref().map(|record| record.version);
-        let path = format!("/images/{id}");
-        let reply = self.exchange.read("get", &path, version).await?;
-        match (reply.status, known) {
-            (StatusCode::NOT_MODIFIED, Some(record)) => Ok(Some(record)),
-            (StatusCode::OK, _) => self.keep(&reply).map(Some),
-            (StatusCode::NOT_FOUND, _) => Ok(None),
-            _ => Err(reply.refusal()),
-        }
+        self.registry().await?.get(id).await
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
-        let written = self.write(Method::POST, "/images", &image, 0).await?;
-        written.map_err(|reply| reply.refusal())
+        self.registry().await?.insert(image).await
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        let path = format!("/images/{}", image.id);
-        let written = self.write(Method::PUT, &path, &image, seen).await?;
-        written.map_err(|reply| match reply.status {
-            // The version that was seen is not there, or the image is not.
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
-                let message = format!("Image {} was changed by another request.", image.id);
-                Error::new(Kind::Stale, message)
-            }
-            _ => reply.refusal(),
-        })
+        self.registry().await?.replace(image, seen).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        let mut page = query.clone();
-        let mut records: Vec<Arc<Record>> = Vec::new();
-        loop {
-            page.limit = (query.limit - records.len()).min(MOST_RECORDS);
-            let path = format!("/images/detail?{}", write_query(&page)?);
-            let reply = self.exchange.read("list", &path, None).await?;
-            if reply.status != StatusCode::OK {
-                return Err(reply.refusal());
-            }
-            let list: ListMessage = reply.json()?;
-            let is_full = list.more || list.records.len() == page.limit;
-            records.extend(list.records.into_iter().map(|message| {
-                let RecordMessage { version, image } = message;
-                Arc::new(Record::new(image, version))
-            }));
-            match records.last() {
-                Some(last) if is_full && records.len() < query.limit => {
-                    page.marker = Some(last.image.id);
-                }
-                _ => return Ok(records),
-            }
-        }
+        self.registry().await?.list(query).await
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        let path = format!("/usage?{}", write_owner(owner));
-        let reply = self.exchange.read("usage", &path, None).await?;
-        match reply.status {
-            StatusCode::OK => reply.json(),
-            _ => Err(reply.refusal()),
-        }
+        self.registry().await?.usage(owner).await
     }
 
     async fn check(&self) -> Result<Census> {
-        let reply = self.exchange.read("check", "/census", None).await?;
-        if reply.status != StatusCode::OK {
-            return Err(reply.refusal());
-        }
-        let message: CensusMessage = reply.json()?;
-        let counts = message.counts.iter().filter_map(|(word, count)| {
-            let status = Status::from_word(word);
-            status.map(|status| (status, *count))
-        });
-        Ok(Census::of_counts(message.usage, counts))
+        self.registry().await?.check().await
     }
 
     fn is_shared(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::image::OwnerLimits;
 use crate::net::outgoing::TlsError;
 
 /// Where the registry server is, and how long it may take.
@@ -12,6 +13,8 @@ pub struct RemoteOptions {
     pub address: String,
     /// Longest wait for a connection, and for an answer.
     pub timeout: Duration,
+    /// What the images of one owner may take up, where the server does not see to that.
+    pub owner_limits: OwnerLimits,
     /// What is trusted.
     pub tls: Arc<rustls::ClientConfig>,
 }

@@ -7,11 +7,13 @@
 //!   [`VERSION`]. A registry of another make passes the media type over and answers in JSON,
 //!   which is how it is told from ours.
 
+mod asking;
 mod records;
 mod standard;
 
 use http::HeaderName;
 
+pub use asking::{STATE_PROPERTY, read_standard, read_standard_list, write_amendment};
 pub use records::{
     CensusMessage, ListMessage, RecordMessage, parse_owner, parse_query, write_owner, write_query,
     write_record, write_records,

@@ -1,0 +1,276 @@
+//! A registry server of another make that has the registry API of Glance.
+//!
+//! It keeps no versions. A record's version here is a digest of what it says: before a write
+//! the image is looked at again, and the write itself names the status that was seen
+//! (`from_state`), so that of two changes of status only one succeeds. Between that look and
+//! the write another change of the rest can be lost.
+//!
+//! Members are kept by routes of their own: a write changes either them or the rest. What is
+//! left of a deleted image is known as long as the registry shows it; when nothing is left any
+//! more the image is taken off there.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+use super::super::index::{Index, Snapshot};
+use super::super::{Census, Record, Registry, Version, unavailable};
+use super::exchange::{Exchange, Reply};
+use super::replica::{Replica, version_of};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Usage, Visibility};
+use crate::wire::registry::{read_standard, write_amendment};
+use crate::wire::{MemberListing, SharedImageListing, write_memberships};
+
+/// A registry server of another make.
+pub(super) struct Standard {
+    exchange: Arc<Exchange>,
+    owner_limits: OwnerLimits,
+    replica: Mutex<Replica>,
+}
+
+fn record_of(image: Image) -> Arc<Record> {
+    let version = version_of(&image);
+    Arc::new(Record::new(image, version))
+}
+
+fn path_of(id: &ImageId) -> String {
+    format!("/images/{id}")
+}
+
+fn overtaken(id: &ImageId) -> Error {
+    let message = format!("Image {id} was changed by another request.");
+    Error::new(Kind::Stale, message)
+}
+
+impl Standard {
+    pub(super) fn new(exchange: Arc<Exchange>, owner_limits: OwnerLimits) -> Self {
+        Self {
+            exchange,
+            owner_limits,
+            replica: Mutex::new(Replica::new()),
+        }
+    }
+
+    /// Whether this is a registry at all.
+    pub(super) async fn greet(&self) -> Result<()> {
+        let reply = self.ask("check", Method::GET, "/images/detail?limit=1", None);
+        let reply = reply.await?;
+        let is_list = crate::wire::registry::read_standard_list(reply.body()).is_ok();
+        match reply.status {
+            StatusCode::OK if is_list => Ok(()),
+            StatusCode::OK => {
+                let cause = "whoever listens at registry_host and registry_port is no registry";
+                Err(unavailable("The registry server cannot be used.", cause))
+            }
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply> {
+        let asked = self.exchange.standard(operation, method, path, body);
+        Ok(asked.await?)
+    }
+
+    /// An image without its members.
+    async fn look(&self, id: &ImageId) -> Result<Option<Image>> {
+        let reply = self.ask("get", Method::GET, &path_of(id), None).await?;
+        match reply.status {
+            StatusCode::OK => read_standard(reply.body()).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>> {
+        let path = format!("{}/members", path_of(id));
+        let list: MemberListing = self.rows("get", &path).await?;
+        Ok(list.members)
+    }
+
+    /// A list of members or of what they share; the first registries have none.
+    async fn rows<T: DeserializeOwned + Default>(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<T> {
+        let reply = self.ask(operation, Method::GET, path, None).await?;
+        match reply.status {
+            StatusCode::OK => serde_json::from_slice(reply.body()).map_err(Error::internal),
+            StatusCode::NOT_FOUND => Ok(T::default()),
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    /// All images, with those members whom a query is about.
+    async fn snapshot_for(&self, query: &Query) -> Result<Snapshot> {
+        let mut snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        for tenant in tenants_of(query) {
+            let name = utf8_percent_encode(tenant, NON_ALPHANUMERIC);
+            let path = format!("/shared-images/{name}");
+            let shared: SharedImageListing = self.rows("list", &path).await?;
+            for shared in shared.shared_images {
+                let id = shared.image_id.parse().ok();
+                let Some(record) = id.and_then(|id| snapshot.get(&id)) else {
+                    continue;
+                };
+                let mut image = record.image.clone();
+                image.members.push(Member {
+                    id: tenant.to_owned(),
+                    can_share: shared.can_share,
+                });
+                let version = record.version;
+                snapshot.put(Arc::new(Record::new(image, version)));
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Refuses what takes an owner past the limits, as far as can be seen now.
+    async fn check_owner(&self, current: Option<&Image>, image: &Image) -> Result<()> {
+        if self.owner_limits == OwnerLimits::default() {
+            return Ok(());
+        }
+        let mut others = self.usage(image.owner.as_deref()).await?;
+        let same = current.filter(|current| current.owner == image.owner);
+        let before = same.map_or_else(Usage::default, Usage::of);
+        others -= before;
+        let judged = self.owner_limits.check(others, before, Usage::of(image));
+        judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
+    }
+
+    /// Writes everything but the members, if the image has still the status that was seen.
+    async fn amend(&self, current: &Image, image: &Image) -> Result<Image> {
+        let body = write_amendment(image, Some(current.status))?;
+        let path = path_of(&image.id);
+        let reply = self.ask("replace", Method::PUT, &path, Some(body)).await?;
+        match reply.status {
+            StatusCode::OK => read_standard(reply.body()),
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    /// Has the registry take off an image of which nothing is left.
+    async fn take_off(&self, id: &ImageId) -> Result<Image> {
+        let path = path_of(id);
+        let reply = self.ask("replace", Method::DELETE, &path, None).await?;
+        match reply.status {
+            // Gone already, for some.
+            StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
+                self.look(id).await?.ok_or_else(|| overtaken(id))
+            }
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    /// Changes the members if nothing else is to be changed: whether that was so.
+    async fn change_members(&self, current: &Image, image: &Image) -> Result<bool> {
+        let others_differ = version_of(current) != version_of(image);
+        if others_differ || self.members(&image.id).await? == image.members {
+            return Ok(false);
+        }
+        let path = format!("{}/members", path_of(&image.id));
+        let body = write_memberships(&image.members);
+        let reply = self.ask("replace", Method::PUT, &path, Some(body)).await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
+            StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
+            _ => Err(reply.refusal()),
+        }
+    }
+}
+
+/// The tenants with whom it matters what is shared.
+fn tenants_of(query: &Query) -> Vec<&str> {
+    let mut tenants: Vec<&str> = query
+        .filters
+        .iter()
+        .filter_map(|filter| match filter {
+            Filter::Member(tenant) => Some(tenant.as_str()),
+            _ => None,
+        })
+        .collect();
+    if let Visibility::Tenant(Some(tenant)) = &query.visibility {
+        tenants.push(tenant);
+    }
+    tenants.sort_unstable();
+    tenants.dedup();
+    tenants
+}
+
+#[async_trait]
+impl Registry for Standard {
+    async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
+        let (image, members) = tokio::try_join!(self.look(id), self.members(id))?;
+        Ok(image.map(|image| record_of(Image { members, ..image })))
+    }
+
+    async fn insert(&self, image: Image) -> Result<Arc<Record>> {
+        self.check_owner(None, &image).await?;
+        let body = write_amendment(&image, None)?;
+        let reply = self.ask("insert", Method::POST, "/images", Some(body));
+        let reply = reply.await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::CREATED => Ok(record_of(read_standard(reply.body())?)),
+            StatusCode::CONFLICT => {
+                let message = format!("Image with identifier {} already exists!", image.id);
+                Err(Error::new(Kind::Conflict, message))
+            }
+            _ => Err(reply.refusal()),
+        }
+    }
+
+    async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
+        let current = self.look(&image.id).await?;
+        let current = current.filter(|current| version_of(current) == seen);
+        let current = current.ok_or_else(|| overtaken(&image.id))?;
+        self.check_owner(Some(&current), &image).await?;
+        if self.change_members(&current, &image).await? {
+            return Ok(record_of(image));
+        }
+        let is_empty = image.data.is_none() && image.upload.is_none();
+        let written = match image.status == Status::Deleted && is_empty {
+            false => self.amend(&current, &image).await?,
+            true => {
+                if current.status != Status::Deleted {
+                    self.amend(&current, &image).await?;
+                }
+                self.take_off(&image.id).await?
+            }
+        };
+        let members = image.members;
+        Ok(record_of(Image { members, ..written }))
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
+        let index = Index::new(self.snapshot_for(query).await?);
+        index
+            .list(query)
+            .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
+    }
+
+    async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
+        let snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        Ok(snapshot.usage(owner))
+    }
+
+    async fn check(&self) -> Result<Census> {
+        let snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        Ok(Index::new(snapshot).census())
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,262 @@
+//! The client's side of what `standard` has: images as a registry of any make sends and takes
+//! them.
+//!
+//! Such a registry has no place for an upload under way, nor for what a delayed deletion took
+//! from an image. As long as there is one of these, it stands in a property of our own,
+//! [`STATE_PROPERTY`], which is never shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::image::{
+    Checksum, Image, ImageData, ImageId, Location, Properties, SetAside, Status, Timestamp, Upload,
+};
+
+/// The property with what the registry has no field for, as JSON.
+pub const STATE_PROPERTY: &str = "glance_node_state";
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct State {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<Upload>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_aside: Option<Box<SetAside>>,
+}
+
+#[derive(Deserialize)]
+struct One {
+    image: Standard,
+}
+
+#[derive(Deserialize)]
+struct Many {
+    images: Vec<Standard>,
+}
+
+/// An image as such a registry sends it. Registries differ in which fields they leave out.
+#[derive(Deserialize)]
+struct Standard {
+    id: ImageId,
+    #[serde(default)]
+    name: Option<String>,
+    status: String,
+    #[serde(default)]
+    size: Option<u64>,
+    #[serde(default)]
+    virtual_size: Option<u64>,
+    #[serde(default)]
+    disk_format: Option<String>,
+    #[serde(default)]
+    container_format: Option<String>,
+    #[serde(default)]
+    checksum: Option<String>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    is_public: bool,
+    #[serde(default)]
+    protected: bool,
+    #[serde(default)]
+    min_disk: Option<u32>,
+    #[serde(default)]
+    min_ram: Option<u32>,
+    created_at: String,
+    #[serde(default)]
+    updated_at: Option<String>,
+    #[serde(default)]
+    deleted_at: Option<String>,
+    #[serde(default)]
+    properties: Properties,
+    #[serde(default)]
+    location: Option<String>,
+}
+
+/// Reads `{"image":{...}}`; it has no members.
+///
+/// # Errors
+/// `Internal` when it is none.
+pub fn read_standard(body: &[u8]) -> Result<Image> {
+    let one: One = serde_json::from_slice(body).map_err(Error::internal)?;
+    one.image.into_image()
+}
+
+/// Reads `{"images":[...]}` with every field.
+///
+/// # Errors
+/// `Internal` when it is none.
+pub fn read_standard_list(body: &[u8]) -> Result<Vec<Image>> {
+    let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
+    let images = many.images.into_iter().map(Standard::into_image);
+    images.collect()
+}
+
+impl Standard {
+    fn into_image(mut self) -> Result<Image> {
+        let malformed = |what: &str| {
+            let id = self.id;
+            Error::internal(format!("the registry server's image {id} has a bad {what}"))
+        };
+        let time = |text: &str| Timestamp::parse(text).ok_or_else(|| malformed("time"));
+        let created_at = time(&self.created_at)?;
+        let updated_at = self.updated_at.as_deref().map(time).transpose()?;
+        let deleted_at = self.deleted_at.as_deref().map(time).transpose()?;
+        let status = Status::from_word(&self.status).ok_or_else(|| malformed("status"))?;
+        let state = self.properties.remove(STATE_PROPERTY).flatten();
+        let state = state
+            .map(|text| serde_json::from_str::<State>(&text))
+            .transpose();
+        let state = state.map_err(Error::internal)?.unwrap_or_default();
+        let checksum = self.checksum.as_deref().and_then(Checksum::stated);
+        let size_bytes = self.size.unwrap_or_default();
+        let location = self.location.filter(|uri| !uri.is_empty());
+        let location = location.map(|uri| Location::parse(&uri)).transpose();
+        let data = location
+            .map_err(Error::internal)?
+            .map(|location| ImageData {
+                location,
+                size_bytes,
+                checksum: checksum.clone(),
+            });
+        Ok(Image {
+            id: self.id,
+            name: self.name,
+            status,
+            size_bytes,
+            virtual_size_bytes: self.virtual_size,
+            disk_format: self.disk_format,
+            container_format: self.container_format,
+            checksum,
+            owner: self.owner,
+            is_public: self.is_public,
+            protected: self.protected,
+            min_disk_gb: self.min_disk.unwrap_or_default(),
+            min_ram_mb: self.min_ram.unwrap_or_default(),
+            created_at,
+            updated_at: updated_at.unwrap_or(created_at),
+            deleted_at,
+            properties: self.properties,
+            members: Vec::new(),
+            data,
+            upload: state.upload,
+            set_aside: state.set_aside,
+        })
+    }
+}
+
+/// Writes the body of POST and PUT: every field, and the status that the image must have.
+///
+/// # Errors
+/// `Internal`.
+pub fn write_amendment(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
+    let mut properties = image.properties.clone();
+    if image.upload.is_some() || image.set_aside.is_some() {
+        let state = State {
+            upload: image.upload.clone(),
+            set_aside: image.set_aside.clone(),
+        };
+        let text = serde_json::to_string(&state).map_err(Error::internal)?;
+        properties.insert(STATE_PROPERTY.to_owned(), Some(text));
+    }
+    let location = image.data.as_ref().map(|data| {
+        let location = &data.location;
+        format!("{}:{}", location.scheme(), location.expose_rest())
+    });
+    let mut fields = json!({
+        "id": image.id,
+        "name": image.name,
+        "status": image.status.as_str(),
+        "size": image.size_bytes,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "checksum": image.checksum,
+        "owner": image.owner,
+        "is_public": image.is_public,
+        "protected": image.protected,
+        "min_disk": image.min_disk_gb,
+        "min_ram": image.min_ram_mb,
+        "properties": properties,
+    });
+    let mut message = Map::new();
+    if let Some(fields) = fields.as_object_mut() {
+        if let Some(virtual_size) = image.virtual_size_bytes {
+            // Registries of earlier releases know of none, and refuse what they do not know.
+            fields.insert("virtual_size".to_owned(), json!(virtual_size));
+        }
+        if let Some(url) = location {
+            let data = json!([{ "url": url, "metadata": {}, "status": "active" }]);
+            fields.insert("location_data".to_owned(), data);
+            fields.insert("location".to_owned(), json!(url));
+        }
+    }
+    message.insert("image".to_owned(), fields);
+    if let Some(status) = from_state {
+        message.insert("from_state".to_owned(), Value::from(status.as_str()));
+    }
+    serde_json::to_vec(&message).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standard::{parse_amendment, write_standard};
+    use super::*;
+
+    fn image() -> Image {
+        let now = Timestamp::from_micros(1_700_000_000_000_001);
+        let mut image = Image::queued(ImageId::random(), now);
+        image.name = Some("ü".to_owned());
+        image.properties.insert("a".to_owned(), None);
+        image
+            .properties
+            .insert("b".to_owned(), Some("x".to_owned()));
+        image.size_bytes = 7;
+        image.checksum = Checksum::stated(&"ab".repeat(16));
+        image.owner = Some("tenant".to_owned());
+        image
+    }
+
+    #[test]
+    fn what_a_registry_sends_is_read() {
+        let mut image = image();
+        image.status = Status::Active;
+        image.data = Some(ImageData {
+            location: Location::parse("file:///x").unwrap(),
+            size_bytes: 7,
+            checksum: image.checksum.clone(),
+        });
+        assert_eq!(
+            read_standard(&write_standard(&image).unwrap()).unwrap(),
+            image
+        );
+        let few = br#"{"images":[{"id":"00000000-0000-4000-8000-000000000001","status":"queued",
+            "created_at":"2012-02-03T09:34:01Z","size":null}]}"#;
+        let few = read_standard_list(few).unwrap();
+        assert_eq!(few[0].updated_at.format().as_str(), "2012-02-03T09:34:01");
+        assert!(read_standard(b"{}").is_err());
+    }
+
+    #[test]
+    fn what_is_sent_is_understood_and_nothing_is_lost() {
+        let mut image = image();
+        image.status = Status::Saving;
+        image.upload = Some(Upload {
+            id: uuid::Uuid::from_u128(7),
+            store: "file".to_owned(),
+            started_at: image.created_at,
+            reserved_bytes: 5,
+            node: Some("node".to_owned()),
+        });
+        let body = write_amendment(&image, Some(Status::Queued)).unwrap();
+        let (fields, from_state) = parse_amendment(&body).unwrap();
+        assert_eq!(from_state.as_deref(), Some("queued"));
+        assert_eq!(fields.status.as_deref(), Some("saving"));
+        let kept = Image {
+            properties: fields.properties,
+            upload: None,
+            ..image.clone()
+        };
+        let seen = read_standard(&write_standard(&kept).unwrap()).unwrap();
+        assert_eq!(seen, image);
+    }
+}
