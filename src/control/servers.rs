@@ -37,7 +37,7 @@ impl Server {
 
     /// Whether it can start a successor and hand over to it.
     pub(super) fn hands_over(self) -> bool {
-        self == Self::Api
+        self != Self::Scrubber
     }
 
     /// Its pid file, where nobody says otherwise.

@@ -2,20 +2,35 @@
 //!
 //! * `api`: what a registry server says to API servers of another make.
 //! * `alike`: the image API is the same, wherever records are.
+//! * `abandoned`: uploads of a server that never comes back.
 //! * `conformance`: what every registry must do.
 //! * `remote`: API servers on a registry server, which may be away.
 //! * `etcd`: API servers on etcd, which may be away, lose its leader, or forget the past.
+//! * `many`: a server on etcd that has many images.
+//! * `secured`: API servers on an etcd that asks who they are.
+//! * `other_make`: API servers on a registry server of another make.
+//! * `loopback`: the cluster that `deploy/loopback/run` starts.
 //! * `model`: many clients at several servers, any of which is killed at any time.
+//! * `reload`: servers that are replaced while they serve.
 //!
 //! What needs etcd is there when the tests are built with the feature `etcd`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abandoned;
 mod alike;
 mod api;
 mod conformance;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "etcd")]
+mod loopback;
+#[cfg(feature = "etcd")]
+mod many;
 mod model;
+mod other_make;
+mod reload;
 mod remote;
+#[cfg(feature = "etcd")]
+mod secured;

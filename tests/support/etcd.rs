@@ -9,12 +9,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::authority::{Authority, Identity};
 use super::guarded::Guarded;
 use super::http::{Connection, Request};
 use super::ports::free_port;
@@ -24,11 +26,27 @@ use super::within;
 /// Longest time until a cluster has a leader.
 const ELECTION: Duration = Duration::from_secs(30);
 
+/// The one user that may read and write records, where users are asked for.
+pub const USER: (&str, &str) = ("glance", "a secret of glance");
+/// And the one that may do everything.
+const ROOT: &str = "root:a secret of root";
+
 /// A cluster on loopback.
 #[derive(Debug)]
 pub struct Etcd {
     folder: TempDir,
     members: Vec<Member>,
+    security: Option<Security>,
+}
+
+/// Certificates on both sides, and users.
+#[derive(Debug)]
+pub struct Security {
+    authority: Authority,
+    member: Identity,
+    /// Of clients.
+    pub client: Identity,
+    asks_for_users: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -48,6 +66,47 @@ impl Etcd {
     /// A cluster of so many members that has a leader.
     #[track_caller]
     pub fn start(members: usize) -> Self {
+        Self::start_with(members, None)
+    }
+
+    /// The same, that speaks TLS alone, with clients that have a certificate, and knows who
+    /// may do what ([`USER`]).
+    #[track_caller]
+    pub fn start_secured(members: usize) -> Self {
+        let authority = Authority::new();
+        let security = Security {
+            member: authority.issue("member"),
+            client: authority.issue("client"),
+            asks_for_users: AtomicBool::new(false),
+            authority,
+        };
+        let etcd = Self::start_with(members, Some(security));
+        let (user, password) = USER;
+        for words in [
+            &["user", "add", ROOT][..],
+            &["user", "grant-role", "root", "root"],
+            &["role", "add", "records"],
+            &[
+                "role",
+                "grant-permission",
+                "records",
+                "readwrite",
+                "--prefix",
+                "/glance/",
+            ],
+            &["user", "add", &format!("{user}:{password}")],
+            &["user", "grant-role", user, "records"],
+            &["auth", "enable"],
+        ] {
+            etcd.ctl(words);
+        }
+        let asks = &etcd.security().asks_for_users;
+        asks.store(true, Ordering::Relaxed);
+        etcd
+    }
+
+    #[track_caller]
+    fn start_with(members: usize, security: Option<Security>) -> Self {
         assert!(
             is_here(),
             "no etcd here; tests/run installs it (etcd-server of Debian)"
@@ -61,6 +120,7 @@ impl Etcd {
         let etcd = Self {
             folder: temp_folder(),
             members: (0..members).map(member).collect(),
+            security,
         };
         (0..members).for_each(|number| etcd.spawn(number));
         etcd.await_leader();
@@ -77,9 +137,25 @@ impl Etcd {
         let urls: Vec<_> = self
             .members
             .iter()
-            .map(|member| format!("http://{}", member.client))
+            .map(|member| self.client_url(member))
             .collect();
         urls.join(",")
+    }
+
+    /// # Panics
+    /// When it has none.
+    #[track_caller]
+    pub fn security(&self) -> &Security {
+        self.security.as_ref().expect("a secured cluster")
+    }
+
+    fn client_url(&self, member: &Member) -> String {
+        let scheme = if self.security.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", member.client)
     }
 
     /// kill -9 of a member, and waits until it is gone.
@@ -104,20 +180,38 @@ impl Etcd {
 
     /// Whether every member answers and knows a leader.
     pub fn is_well(&self) -> bool {
-        self.members.iter().all(|member| is_well(member.client))
+        match self.security {
+            None => self.members.iter().all(|member| is_well(member.client)),
+            Some(_) => self.run_ctl(&["endpoint", "health"]).status.success(),
+        }
     }
 
     /// Runs etcdctl; what it printed.
     #[track_caller]
     pub fn ctl(&self, words: &[&str]) -> String {
-        let output = Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .arg(format!("--endpoints={}", self.endpoints()))
-            .args(words)
-            .output()
-            .expect("etcdctl");
+        let output = self.run_ctl(words);
         assert!(output.status.success(), "etcdctl {words:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn run_ctl(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("etcdctl");
+        command
+            .env("ETCDCTL_API", "3")
+            .arg(format!("--endpoints={}", self.endpoints()));
+        if let Some(security) = &self.security {
+            command
+                .arg("--cacert")
+                .arg(security.authority.ca_file())
+                .arg("--cert")
+                .arg(&security.client.cert_file)
+                .arg("--key")
+                .arg(&security.client.key_file);
+            if security.asks_for_users.load(Ordering::Relaxed) {
+                command.args(["--user", ROOT]);
+            }
+        }
+        command.args(words).output().expect("etcdctl")
     }
 
     /// The newest revision there is.
@@ -141,12 +235,24 @@ impl Etcd {
             .append(true)
             .open(self.path(&format!("{}.log", name(number))))
             .expect("a log file");
-        let child = Command::new("etcd")
+        let mut command = Command::new("etcd");
+        if let Some(security) = &self.security {
+            command
+                .arg("--cert-file")
+                .arg(&security.member.cert_file)
+                .arg("--key-file")
+                .arg(&security.member.key_file)
+                .arg("--trusted-ca-file")
+                .arg(security.authority.ca_file())
+                .arg("--client-cert-auth");
+        }
+        let client_url = self.client_url(member);
+        let child = command
             .args(["--name", &name(number)])
             .arg("--data-dir")
             .arg(self.path(&name(number)))
-            .args(["--listen-client-urls", &url(member.client)])
-            .args(["--advertise-client-urls", &url(member.client)])
+            .args(["--listen-client-urls", &client_url])
+            .args(["--advertise-client-urls", &client_url])
             .args(["--listen-peer-urls", &url(member.peer)])
             .args(["--initial-advertise-peer-urls", &url(member.peer)])
             .args(["--initial-cluster", &cluster.join(",")])
@@ -183,7 +289,17 @@ fn is_well(address: SocketAddr) -> bool {
 impl Setup {
     /// Keeps the records in etcd.
     pub fn etcd(self, etcd: &Etcd) -> Self {
-        self.option("registry_backend", "etcd")
-            .option("etcd_endpoints", etcd.endpoints())
+        let setup = self
+            .option("registry_backend", "etcd")
+            .option("etcd_endpoints", etcd.endpoints());
+        let Some(security) = &etcd.security else {
+            return setup;
+        };
+        setup
+            .option("etcd_ca_file", security.authority.ca_file().display())
+            .option("etcd_cert_file", security.client.cert_file.display())
+            .option("etcd_key_file", security.client.key_file.display())
+            .option("etcd_user", USER.0)
+            .option("etcd_password", USER.1)
     }
 }

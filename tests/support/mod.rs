@@ -16,10 +16,13 @@
 //!   test wrote, and every status, header and body byte of an answer can be seen.
 //! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
 //! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
-//! * [`etcd`] starts etcd, one member or several.
+//! * [`other_registry`] is a registry server of another make.
+//! * [`etcd`] starts etcd, one member or several, with or without TLS and users.
+//! * [`authority`] issues certificates.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
 //! * [`origin`] is a server of HTTP that does what none of them can be made to do.
 //! * [`scrubber`] runs the real `glance-scrubber` beside a server.
+//! * [`traffic`] is everyday traffic at a server, of which nothing may fail.
 //! * [`disk`] is a small file system of our own, to be filled or to lose its power.
 //!
 //! Nothing here decides what is right; that is for the tests to say.
@@ -27,6 +30,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod authority;
 pub mod backends;
 pub mod bytes;
 pub mod disk;
@@ -37,12 +41,14 @@ mod guarded;
 pub mod http;
 mod launch;
 pub mod origin;
+pub mod other_registry;
 pub mod ports;
 pub mod process;
 pub mod scrubber;
 mod seccomp;
 pub mod server;
 pub mod setup;
+pub mod traffic;
 pub mod v1;
 
 use std::time::{Duration, Instant};
