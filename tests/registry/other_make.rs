@@ -83,7 +83,7 @@ fn of_an_upload_and_a_deletion_both_come_to_an_end() {
     b.remove(&id).expect(200);
     let answer = upload.read_response("PUT").expect("an answer");
     answer.expect(412);
-    b.request(&Request::head(&image_path(&id))).expect(404);
+    b.download(&id).expect(404);
     a.await_nothing_stored(&id);
 }
 

@@ -31,11 +31,24 @@ fn control_reload(server: &mut Server, name: &str) {
     server.follow();
 }
 
+/// Whoever is slow here is the machine: it is a reload that is not to cost a request.
+fn patient(setup: Setup) -> Setup {
+    setup.option("registry_client_timeout", 60)
+}
+
+/// Little enough for programs that are not optimised.
+const LOAD: Load = Load {
+    requests_per_s: 200,
+    askers: 4,
+    downloads: 6,
+    uploads: 2,
+};
+
 /// Reloads again and again under traffic at an API server: the registry server behind it, or
 /// the API server itself where there is none.
 fn reload_under_traffic(node: &mut Server, mut registry: Option<&mut Server>) {
     let traffic = Traffic::at(node);
-    traffic.during(&Load::default(), || {
+    traffic.during(&LOAD, || {
         for round in 0..ROUNDS {
             thread::sleep(PAUSE);
             traffic.take_longest();
@@ -65,14 +78,14 @@ fn reload_under_traffic(node: &mut Server, mut registry: Option<&mut Server>) {
 #[test]
 fn nobody_notices_a_reload_of_the_registry_server() {
     let mut registry = Setup::registry().with_pid_file().start();
-    let mut node = Setup::new().registry_at(registry.address()).start();
+    let mut node = patient(Setup::new().registry_at(registry.address())).start();
     reload_under_traffic(&mut node, Some(&mut registry));
 }
 
 #[test]
 fn a_server_on_a_registry_server_reloads() {
     let registry = Setup::registry().start();
-    let setup = Setup::new().registry_at(registry.address());
+    let setup = patient(Setup::new().registry_at(registry.address()));
     let mut node = setup.with_pid_file().start();
     reload_under_traffic(&mut node, None);
 }
@@ -81,7 +94,7 @@ fn a_server_on_a_registry_server_reloads() {
 #[test]
 fn a_server_on_etcd_reloads() {
     let etcd = crate::support::etcd::Etcd::start(1);
-    let mut node = Setup::new().etcd(&etcd).with_pid_file().start();
+    let mut node = patient(Setup::new().etcd(&etcd)).with_pid_file().start();
     reload_under_traffic(&mut node, None);
 }
 
@@ -89,7 +102,9 @@ fn a_server_on_etcd_reloads() {
 #[test]
 fn nobody_notices_a_reload_of_a_registry_server_on_etcd() {
     let etcd = crate::support::etcd::Etcd::start(1);
-    let mut registry = Setup::registry().etcd(&etcd).with_pid_file().start();
-    let mut node = Setup::new().registry_at(registry.address()).start();
+    let mut registry = patient(Setup::registry().etcd(&etcd))
+        .with_pid_file()
+        .start();
+    let mut node = patient(Setup::new().registry_at(registry.address())).start();
     reload_under_traffic(&mut node, Some(&mut registry));
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! let traffic = Traffic::at(&server);
-//! traffic.during(&Load { requests_per_s: 500, ..Load::default() }, || server.reload());
+//! traffic.during(&LOAD, || server.reload());
 //! traffic.expect_no_failure();
 //! ```
 
@@ -33,17 +33,6 @@ pub struct Load {
     pub askers: u32,
     pub downloads: usize,
     pub uploads: usize,
-}
-
-impl Default for Load {
-    fn default() -> Self {
-        Self {
-            requests_per_s: 400,
-            askers: 4,
-            downloads: 8,
-            uploads: 2,
-        }
-    }
 }
 
 /// The clients of one server, and what they have seen.
