@@ -12,6 +12,7 @@ import guard
 import identity
 import link
 import memory
+import network
 import programs
 import proxy
 import remote
@@ -92,6 +93,7 @@ def main(arguments):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     built = programs.build()
+    network.enter()
     target = os.environ.get("CARGO_TARGET_DIR", "target")
     figures = f"{target}/bench{'-quick' if quick else ''}/figures.json"
     sections = report.load(figures)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import network
 import plots
 
 
@@ -17,7 +18,8 @@ def machine():
     shown = [f for f in ("avx2", "avx512f", "avx512vl", "sha_ni") if f in flags]
     memory = int(re.search(r"MemTotal:\s+(\d+)", open("/proc/meminfo").read())[1])
     return (f"{os.cpu_count()} processors, {model[1] if model else platform.machine()} ({' '.join(shown)}), "
-            f"{memory / 2**20:.0f} GiB of memory, Linux {platform.release().split('-')[0]}")
+            f"{memory / 2**20:.0f} GiB of memory, Linux {platform.release().split('-')[0]}, "
+            f"{network.congestion_control()}")
 
 
 def versions():

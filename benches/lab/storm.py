@@ -1,6 +1,7 @@
 """Part `storm`: a thousand machines boot one image, through the node's cache and through nginx's."""
 
 import contextlib
+import os
 import time
 
 from downloads import check
@@ -124,8 +125,11 @@ def _slow_readers(lab, section, peer, md5):
     check(lab, url, md5)
     asked = {"list": f"{node.url}/v1/images", "health": f"{node.url}/healthcheck"}
 
+    # Before the slow readers on their processor: else the time they take there would be measured.
+    first = ["chrt", "--fifo", "10"] if os.geteuid() == 0 else []
+
     def ask():
-        return {name: lab.load("get", small, clients=4, every_ms=10, seconds=seconds / 2)
+        return {name: lab.load("get", small, wrap=first, clients=4, every_ms=10, seconds=seconds / 2)
                 for name, small in asked.items()}
     quiet = ask()
     settling = lab.scale(10, 2)
