@@ -19,7 +19,10 @@ use super::calls::PAGE_BYTES;
 
 /// Bytes sent in one turn: .1 ms on one core. They nearly fill packets of the size that the
 /// kernel makes; with 512 KiB a few hundred bytes would be left for one of their own.
-pub(super) const TURN_BYTES: usize = 504 * 1024;
+const TURN_BYTES: usize = 504 * 1024;
+
+/// The same for one that nobody waits behind: its client is kept busy for longer.
+const LONG_TURN_BYTES: usize = 2 * TURN_BYTES;
 
 /// Turns between two looks. One would do for small requests; a look costs a system call.
 const TURNS_PER_LOOK: usize = 4;
@@ -37,25 +40,37 @@ pub(super) fn after_look(cx: &mut Context<'_>) {
 }
 
 /// One connection's turns.
-#[derive(Default)]
 pub(super) struct Turn {
-    sent_bytes: usize,
+    left_bytes: usize,
     is_ours: bool,
     /// Whether the last turn was used up, so that the next one has to be waited for.
     is_used_up: bool,
     place: Option<Rc<Place>>,
 }
 
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            left_bytes: TURN_BYTES,
+            is_ours: false,
+            is_used_up: false,
+            place: None,
+        }
+    }
+}
+
 impl Turn {
     /// Waits for a turn of this connection, if it has none. Short answers need none, unless
     /// they have become long ones.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
-        if is_used_up(self.sent_bytes) {
+        // Were a part of a page sent for its own sake, the next turn would begin within a page
+        // and be cut in two again, and so on for the whole file.
+        if self.left_bytes < PAGE_BYTES as usize {
             self.end();
             self.is_used_up = true;
         }
         if !self.is_ours && (is_long || self.is_used_up) {
-            ready!(LINE.with(|line| line.poll_turn(cx, &mut self.place)));
+            self.left_bytes = ready!(LINE.with(|line| line.poll_turn(cx, &mut self.place)));
             self.is_ours = true;
             self.is_used_up = false;
         }
@@ -64,22 +79,22 @@ impl Turn {
 
     /// Bytes that may still be sent.
     pub(super) fn left_bytes(&self) -> usize {
-        TURN_BYTES - self.sent_bytes
+        self.left_bytes
     }
 
     /// Counts bytes that were sent.
     pub(super) fn spend(&mut self, bytes: usize) {
-        self.sent_bytes = (self.sent_bytes + bytes).min(TURN_BYTES);
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
 
     /// Leaves the rest of the turn to others.
     pub(super) fn use_up(&mut self) {
-        self.sent_bytes = TURN_BYTES;
+        self.left_bytes = 0;
     }
 
     /// Ends the turn.
     pub(super) fn end(&mut self) {
-        self.sent_bytes = 0;
+        self.left_bytes = TURN_BYTES;
         self.is_ours = false;
     }
 }
@@ -93,13 +108,6 @@ impl Drop for Turn {
             let _ = LINE.try_with(Line::move_after_look);
         }
     }
-}
-
-/// Whether nothing worth a call is left of a turn. Were a part of a page sent for its own
-/// sake, the next turn would begin within a page and be cut in two again, and so on for the
-/// whole file.
-fn is_used_up(sent_bytes: usize) -> bool {
-    sent_bytes + PAGE_BYTES as usize > TURN_BYTES
 }
 
 /// Those of one worker that wait for their turn.
@@ -140,7 +148,8 @@ impl Line {
         }
     }
 
-    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Place>>) -> Poll<()> {
+    /// How many bytes the next turn may send, when it is there.
+    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Place>>) -> Poll<usize> {
         let stands = place
             .as_ref()
             .map_or(Stands::Outside, |place| place.stands.get());
@@ -149,7 +158,7 @@ impl Line {
         {
             place.stands.set(Stands::Outside);
             self.move_after_look();
-            return Poll::Ready(());
+            return Poll::Ready(self.turn_bytes());
         }
         if stands == Stands::Outside
             && self.given.get() < TURNS_PER_LOOK
@@ -157,7 +166,7 @@ impl Line {
         {
             self.given.update(|given| given + 1);
             self.move_after_look();
-            return Poll::Ready(());
+            return Poll::Ready(self.turn_bytes());
         }
         let place = place.get_or_insert_default();
         place.waker.replace(Some(cx.waker().clone()));
@@ -166,6 +175,16 @@ impl Line {
             self.move_after_look();
         }
         Poll::Pending
+    }
+
+    /// How long the turn is that was just given. A long one counts twice.
+    fn turn_bytes(&self) -> usize {
+        if self.given.get() < TURNS_PER_LOOK && self.waiting.borrow().is_empty() {
+            self.given.update(|given| given + 1);
+            LONG_TURN_BYTES
+        } else {
+            TURN_BYTES
+        }
     }
 
     fn move_after_look(&self) {
@@ -217,7 +236,7 @@ mod tests {
         let mut turn = Turn::default();
         turn.spend(812);
         while left > 0 {
-            if is_used_up(turn.sent_bytes) {
+            if turn.left_bytes() < PAGE_BYTES as usize {
                 turn.end();
             }
             let most = turn.left_bytes().min(left as usize);
