@@ -28,7 +28,7 @@
 //! * [`service`] - the verbs and the rules of Glance, for every version of the API
 //! * [`api`] - doors: a request becomes an endpoint, a verb's result an answer
 //! * [`server`] - the life of a process: build, workers, drain
-//! * [`manage`] - `glance-manage`: a registry as a whole, dumped and loaded
+//! * [`manage`] - `glance-manage`: a registry as a whole, dumped, loaded, held against the stores
 //!
 //! Beside the server, over `wire` and what is above that here, and no further:
 //!

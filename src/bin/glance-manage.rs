@@ -1,4 +1,4 @@
-//! `glance-manage`: dumps a registry, and loads a dump into another.
+//! `glance-manage`: dumps, loads and checks a registry.
 
 use std::process::ExitCode;
 

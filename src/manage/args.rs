@@ -9,22 +9,24 @@ use crate::config::{EXIT_OK, EXIT_USAGE};
 const AFTER_HELP: &str = "\
 Run it as the user that the node runs as: files that it makes have to be that user's.
 
-An embedded registry can be open in one process only: stop the node for import. export reads the
-journal of one that runs. Registries that are shared (remote, etcd) are used beside their servers.
+An embedded registry can be open in one process only: stop the node for import and check --repair.
+export and check read the journal of one that runs. Registries that are shared (remote, etcd) are
+used beside their servers.
 
 A dump holds everything the registry knows, keys in locations too. Its file is made for its
 owner's eyes alone (mode 0600): keep it so.
 
 Exit codes:
-  0   done
+  0   done; check: nothing is wrong, or all of it was repaired
   1   not done, or not all of it; what was done stays done, and the command can be run again
+  2   check: something is wrong
   64  the command line is wrong
   78  the configuration is wrong";
 
 /// What can be said on the command line.
 #[derive(Debug, Parser)]
 #[command(name = "glance-manage", version, after_help = AFTER_HELP, max_term_width = 100,
-          about = "Dumps an image registry, and loads a dump into another")]
+          about = "Dumps, loads and checks an image registry")]
 pub(super) struct Args {
     /// Configuration file of the node [default: as glance-api finds it]
     #[arg(long, value_name = "PATH", alias = "config_file", global = true)]
@@ -51,6 +53,34 @@ pub(super) enum Command {
         #[command(flatten)]
         load: Load,
     },
+    /// Compare the registry with the stores: images without their data, data without an image
+    Check(Check),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Check {
+    /// Mend what is found; without words orphans and uploads
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', num_args = 0.., require_equals = true,
+          default_missing_values = ["orphans", "uploads"])]
+    pub(super) repair: Vec<Repair>,
+    /// Age in seconds from which on data without an image are orphans, and uploads that have not
+    /// ended are given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    pub(super) older_than: u64,
+    /// Print one JSON object a finding, and one of numbers at the end
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What a check mends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Repair {
+    /// Data that no image has are removed
+    Orphans,
+    /// Images whose upload will never end are killed; what is left of it is removed
+    Uploads,
+    /// Active images without their data are deactivated, which no request undoes
+    Images,
 }
 
 #[derive(Debug, Clone, Copy, ClapArgs)]
@@ -114,5 +144,19 @@ mod tests {
         };
         assert_eq!(load.merge, Some(Merge::Newer));
         assert!(read("glance-manage import x --merge maybe").is_err());
+        for (words, repair) in [
+            ("", &[][..]),
+            (" --repair --json", &[Repair::Orphans, Repair::Uploads]),
+            (
+                " --repair=images,orphans",
+                &[Repair::Images, Repair::Orphans],
+            ),
+        ] {
+            let args = read(&format!("glance-manage check --older-than 0{words}")).unwrap();
+            let Command::Check(check) = args.command else {
+                panic!("{args:?}");
+            };
+            assert_eq!(check.repair, repair);
+        }
     }
 }

@@ -8,11 +8,8 @@ use tempfile::NamedTempFile;
 
 use super::dump::DumpWriter;
 use super::failure::Failure;
-use crate::image::Query;
-use crate::registry::{Journalled, Registry};
-
-/// Images that are asked for at a time.
-pub(super) const PAGE: usize = 1000;
+use super::records::Records;
+use crate::image::Image;
 
 /// A file that has its name when it is whole and on the disk, and nothing of which is left
 /// when it never is. Nobody but its owner can read it (mode 0600).
@@ -22,43 +19,15 @@ struct NewFile {
     replaces: bool,
 }
 
-/// Dumps a registry: each image as it was at some moment while this went on. How many it has.
-pub(super) async fn export(
-    registry: &dyn Registry,
-    path: &Path,
-    replaces: bool,
-) -> Result<u64, Failure> {
+/// Dumps all records. How many images there are.
+pub(super) async fn export(records: &Records, path: &Path, replaces: bool) -> Result<u64, Failure> {
     let mut file = NewFile::begin(path, replaces)?;
-    let mut query = Query::everything(PAGE);
-    loop {
-        let page = registry.list(&query).await?;
-        for record in &page {
-            file.write(|dump| dump.image(&record.image))?;
-        }
-        match page.last() {
-            Some(last) => query.marker = Some(last.image.id),
-            None => break,
-        }
-    }
+    records.each(|image| file.image(image)).await?;
     let images = file.end()?;
-    match registry.unreadable() {
+    match records.unreadable() {
         unreadable if unreadable.is_empty() => Ok(images),
         unreadable => Err(Failure::Unreadable(unreadable)),
     }
-}
-
-/// Dumps the embedded registry of a node that runs, as it is in its journal at this moment.
-pub(super) fn export_journal(
-    journal: &Journalled,
-    path: &Path,
-    replaces: bool,
-) -> Result<u64, Failure> {
-    let mut file = NewFile::begin(path, replaces)?;
-    for image in journal.images() {
-        let image = image.map_err(Failure::Journal)?;
-        file.write(|dump| dump.image(&image))?;
-    }
-    file.end()
 }
 
 impl NewFile {
@@ -80,11 +49,9 @@ impl NewFile {
         })
     }
 
-    fn write(
-        &mut self,
-        write: impl FnOnce(&mut DumpWriter<BufWriter<NamedTempFile>>) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        write(&mut self.dump).map_err(|cause| cannot_write(&self.path, cause))
+    fn image(&mut self, image: &Image) -> Result<(), Failure> {
+        let written = self.dump.image(image);
+        written.map_err(|cause| cannot_write(&self.path, cause))
     }
 
     /// Gives it its name, durably. How many images it has.

@@ -11,6 +11,9 @@ use crate::error::Error;
 use crate::image::ImageId;
 use crate::server::StartError;
 
+/// Something is wrong, and it was found out as it should be.
+const EXIT_FINDINGS: u8 = 2;
+
 /// Images that are named when there are many.
 const MOST_NAMED: usize = 10;
 
@@ -37,6 +40,14 @@ pub(super) enum Failure {
     Journal(io::Error),
     #[error("the registry: {}", with_cause(.0))]
     Registry(#[from] Error),
+    #[error("the registry folder {} is in use by a node: stop it to repair anything", .0.display())]
+    InUse(PathBuf),
+    #[error("the image folder {} is not there: is it mounted?", .0.display())]
+    NoImages(PathBuf),
+    #[error("the store {name}: {}", with_cause(cause))]
+    Store { name: String, cause: Error },
+    #[error("findings that are left: {0}")]
+    Findings(usize),
     #[error("records that cannot be read, and are not in the dump: {}", named(.0))]
     Unreadable(Vec<ImageId>),
     #[error("nothing was loaded: the registry has images of its own ({}); see --merge", named(.0))]
@@ -57,6 +68,7 @@ impl Failure {
         match self {
             Self::Config(error) => error.exit_code(),
             Self::Start(error) => error.exit_code(),
+            Self::Findings(_) => EXIT_FINDINGS,
             _ => EXIT_FAILURE,
         }
     }

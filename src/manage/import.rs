@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 use super::args::Merge;
 use super::failure::{Failure, with_cause};
+use super::records::Records;
 use crate::error::{Error, Kind};
-use crate::image::{Image, ImageId, Query};
+use crate::image::{Image, ImageId};
 use crate::registry::Registry;
 
 /// Images that are written at a time: they share commits.
@@ -60,7 +61,7 @@ pub(super) struct Survey {
 impl Survey {
     /// Looks at every image that the registry has.
     pub(super) async fn take(
-        registry: &dyn Registry,
+        records: &Records,
         images: Vec<Image>,
         merge: Option<Merge>,
     ) -> Result<Self, Failure> {
@@ -70,17 +71,12 @@ impl Survey {
             conflicts: Vec::new(),
             others: Vec::new(),
         };
-        let mut query = Query::everything(super::export::PAGE);
-        loop {
-            let page = registry.list(&query).await?;
-            for record in &page {
-                survey.take_in(&record.image, merge);
-            }
-            match page.last() {
-                Some(last) => query.marker = Some(last.image.id),
-                None => return Ok(survey),
-            }
-        }
+        let compare = |there: &Image| {
+            survey.take_in(there, merge);
+            Ok(())
+        };
+        records.each(compare).await?;
+        Ok(survey)
     }
 
     fn take_in(&mut self, there: &Image, merge: Option<Merge>) {

@@ -1,13 +1,15 @@
-//! `glance-manage`: a registry as a whole, dumped and loaded.
+//! `glance-manage`: a registry as a whole, dumped, loaded and held against the stores.
 //!
 //! Everything works over the trait of registries, whatever is behind it: a dump of one kind is
 //! loaded into any other.
 
 mod args;
+mod check;
 mod dump;
 mod export;
 mod failure;
 mod import;
+mod records;
 mod run;
 
 pub use run::main;

@@ -6,17 +6,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
 use super::args::{Args, Command, Load};
+use super::check::check;
 use super::dump::read_dump;
-use super::export::{export, export_journal};
+use super::export::export;
 use super::failure::Failure;
 use super::import::{Loaded, Survey};
-use crate::config::{Config, ConfigError, EXIT_OK, RegistryBackend, find_config_file, search_dirs};
+use super::records::{Records, open};
+use crate::config::{Config, ConfigError, EXIT_OK, find_config_file, search_dirs};
 use crate::image::Image;
-use crate::registry::{Journalled, OpenError, Registry};
-use crate::server::{StartError, open_registry};
+use crate::registry::Registry;
+use crate::server::OpenStores;
 
 /// The whole of `glance-manage`.
 pub fn main() -> ExitCode {
@@ -48,10 +50,8 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
         .map_err(Failure::Threads)?;
     match &args.command {
         Command::Export { file, force } => {
-            let images = match existing_registry(&runtime, &config)? {
-                Source::Registry(registry) => runtime.block_on(export(&*registry, file, *force))?,
-                Source::Journal(journal) => export_journal(&journal, file, *force)?,
-            };
+            let records = Records::of_existing(&runtime, &config)?;
+            let images = runtime.block_on(export(&records, file, *force))?;
             println!("{images} images exported to {}", file.display());
             Ok(())
         }
@@ -59,7 +59,15 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
             // The file is read before anything is opened that a node may need.
             let images = read_file(file)?;
             let registry = open(&runtime, &config)?;
-            runtime.block_on(load_all(&registry, images, *load))
+            runtime.block_on(load_all(registry, images, *load))
+        }
+        Command::Check(options) => {
+            let records = Records::of_existing(&runtime, &config)?;
+            if let (Records::Journal(folder), false) = (&records, options.repair.is_empty()) {
+                return Err(Failure::InUse(folder.clone()));
+            }
+            let open = open_stores(&config)?;
+            LocalSet::new().block_on(&runtime, check(&records, &open.stores, options))
         }
     }
 }
@@ -78,33 +86,13 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Where the records of a node are read.
-enum Source {
-    Registry(Arc<dyn Registry>),
-    /// A node has the registry open.
-    Journal(Journalled),
-}
-
-/// The registry, or the journal of an embedded one that a node has open. One that is not there
-/// is not made.
-fn existing_registry(runtime: &Runtime, config: &Config) -> Result<Source, Failure> {
-    let folder = &config.registry.registry_dir;
-    let is_embedded = config.registry.backend() == RegistryBackend::Embedded;
-    if is_embedded && !folder.is_dir() {
-        return Err(Failure::NoRegistry(folder.clone()));
+/// Opening a folder of images makes it, and then all of them would be missing.
+fn open_stores(config: &Config) -> Result<OpenStores, Failure> {
+    let folder = &config.store.filesystem_store_datadir;
+    if config.store.has("file") && !folder.is_dir() {
+        return Err(Failure::NoImages(folder.clone()));
     }
-    match open(runtime, config) {
-        Err(Failure::Start(StartError::Registry(OpenError::InUse { .. }))) => {
-            let journal = Journalled::read(folder).map_err(Failure::Journal)?;
-            Ok(Source::Journal(journal))
-        }
-        registry => registry.map(Source::Registry),
-    }
-}
-
-fn open(runtime: &Runtime, config: &Config) -> Result<Arc<dyn Registry>, Failure> {
-    let _context = runtime.enter();
-    Ok(open_registry(config)?)
+    Ok(OpenStores::open(config)?)
 }
 
 fn read_file(path: &Path) -> Result<Vec<Image>, Failure> {
@@ -117,18 +105,19 @@ fn read_file(path: &Path) -> Result<Vec<Image>, Failure> {
 }
 
 async fn load_all(
-    registry: &Arc<dyn Registry>,
+    registry: Arc<dyn Registry>,
     images: Vec<Image>,
     options: Load,
 ) -> Result<(), Failure> {
     let Load { merge, dry_run } = options;
-    let survey = Survey::take(&**registry, images, merge).await?;
+    let records = Records::Registry(Arc::clone(&registry));
+    let survey = Survey::take(&records, images, merge).await?;
     survey.check(merge)?;
     if dry_run {
         print!("would be loaded: ");
         return tell(&survey.forecast());
     }
-    tell(&survey.load(registry, merge).await?)
+    tell(&survey.load(&registry, merge).await?)
 }
 
 fn tell(loaded: &Loaded) -> Result<(), Failure> {

@@ -32,6 +32,7 @@ mod start_error;
 mod stores;
 mod supervisor;
 mod swift;
+mod tools;
 mod worker;
 mod workers;
 
@@ -39,3 +40,4 @@ pub use registry::open_registry;
 pub use run::{api_main, registry_main};
 pub use scrub::scrubber_main;
 pub use start_error::StartError;
+pub use tools::OpenStores;

@@ -1,14 +1,20 @@
 //! What every store must do: plain functions over the trait.
 
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Store, Wanted};
+use super::{Store, Stored, StoredOf, Wanted};
 use crate::error::Kind;
 use crate::image::{ImageId, Location, Timestamp, Upload};
 use crate::transfer::{BlockPool, Payload};
+
+/// Listings of a store may be behind by so many looks: 20 s.
+const MOST_LOOKS: u32 = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Every behaviour of a store that takes data.
 pub async fn all(store: &dyn Store) {
@@ -19,6 +25,7 @@ pub async fn all(store: &dyn Store) {
     discard_removes_both_ends(store).await;
     deleting_twice_is_fine(store).await;
     a_wrong_size_is_no_image(store).await;
+    it_tells_what_it_has(store).await;
 }
 
 /// Every behaviour of a store that only reads: an object that has these bytes, at least two,
@@ -191,4 +198,77 @@ async fn a_wrong_size_is_no_image(store: &dyn Store) {
         assert_eq!(wrong.err().map(|error| error.kind()), Some(Kind::Internal));
     }
     store.delete(&location).await.unwrap();
+}
+
+/// What was removed is in no listing, when that is up to date.
+async fn gone(entry_of: &impl AsyncFn(StoredOf) -> Option<Stored>, of: StoredOf) {
+    for _ in 0..MOST_LOOKS {
+        if entry_of(of).await.is_none() {
+            return;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(entry_of(of).await, None);
+}
+
+/// Of those that can tell: whole objects, those in parts too, and uploads that never ended.
+async fn it_tells_what_it_has(store: &dyn Store) {
+    let entry_of = async |of: StoredOf| -> Option<Stored> {
+        let all = store.stored().await.unwrap()?;
+        let mut entries = all.into_iter().filter(|stored| stored.of == of);
+        let entry = entries.next();
+        assert!(entries.next().is_none(), "it is named twice");
+        entry
+    };
+    if store.stored().await.unwrap().is_none() {
+        return;
+    }
+    for len in [3, 9 << 20] {
+        let (image, upload) = upload(store);
+        let data = pattern(len);
+        let mut writer = store
+            .create(&image, &upload, Some(len as u64))
+            .await
+            .unwrap();
+        for piece in data.chunks(1 << 20) {
+            writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+        let of = StoredOf::Image(image);
+        // A listing may be behind for a moment.
+        let mut entry = entry_of(of).await;
+        for _ in 0..MOST_LOOKS {
+            if entry.is_some_and(|entry| entry.size_bytes >= len as u64) {
+                break;
+            }
+            sleep(LOOK_EVERY).await;
+            entry = entry_of(of).await;
+        }
+        let entry = entry.expect("it is there");
+        assert!(entry.size_bytes >= len as u64, "{entry:?}");
+        let since_2020 = Timestamp::parse("2020-01-01");
+        assert!(entry.written_at > since_2020, "{entry:?}");
+        store.discard_stored(&entry.of).await.unwrap();
+        gone(&entry_of, of).await;
+        store.discard_stored(&entry.of).await.unwrap();
+    }
+    let (image, upload) = upload(store);
+    let mut writer = store.create(&image, &upload, None).await.unwrap();
+    for _ in 0..9 {
+        let piece = Bytes::from(vec![7; 1 << 20]);
+        writer.write(piece).await.unwrap();
+    }
+    // As the end of the process would leave it.
+    let left = store.stored().await.unwrap().unwrap_or_default();
+    let of_either = [StoredOf::Image(image), StoredOf::Upload(upload.id)];
+    let left: Vec<_> = left
+        .into_iter()
+        .filter(|stored| of_either.contains(&stored.of))
+        .collect();
+    assert!(left.len() <= 1, "{left:?}");
+    drop(writer);
+    store.discard(&image, &upload).await.unwrap();
+    for of in of_either {
+        gone(&entry_of, of).await;
+    }
 }

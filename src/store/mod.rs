@@ -11,9 +11,10 @@ mod swift;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use uuid::Uuid;
 
-use crate::error::Result;
-use crate::image::{Checksum, ImageId, Location, Upload};
+use crate::error::{Error, Result};
+use crate::image::{Checksum, ImageId, Location, Timestamp, Upload};
 use crate::transfer::Payload;
 
 pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
@@ -31,6 +32,26 @@ pub struct Wanted {
     pub len: u64,
     /// Bytes the whole object must have.
     pub object_bytes: u64,
+}
+
+/// Something that a store keeps under a name that this program gives to image data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose data it is.
+    pub of: StoredOf,
+    /// About how many bytes it has: what joins parts may be counted, or not.
+    pub size_bytes: u64,
+    /// When it was written last; `None` when the backend does not say.
+    pub written_at: Option<Timestamp>,
+}
+
+/// Whose data something in a store is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StoredOf {
+    /// An image's.
+    Image(ImageId),
+    /// An upload's that has not come to its end.
+    Upload(Uuid),
 }
 
 /// A backend.
@@ -104,6 +125,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `Unavailable` when something is still there.
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()>;
+
+    /// Everything that has a name of this program's giving, in the place where new images go.
+    /// `None` when this backend keeps nothing of ours, or cannot tell.
+    ///
+    /// # Errors
+    /// `Unavailable` when the backend cannot be asked.
+    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+        Ok(None)
+    }
+
+    /// Removes something that [`Store::stored`] has told of; what is not there is as good as
+    /// removed.
+    ///
+    /// # Errors
+    /// `Unavailable` when something is still there.
+    async fn discard_stored(&self, _of: &StoredOf) -> Result<()> {
+        Err(Error::internal("this store tells of nothing that it keeps"))
+    }
 }
 
 /// An object being written: pushed piece by piece, visible only after `commit`. Dropped

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::{Store, Wanted, Writer};
+use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::metrics;
@@ -82,5 +82,13 @@ impl Store for Observed {
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
         self.measure("discard", self.store.discard(image, upload))
             .await
+    }
+
+    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+        self.measure("stored", self.store.stored()).await
+    }
+
+    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+        self.measure("discard", self.store.discard_stored(of)).await
     }
 }

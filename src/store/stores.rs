@@ -72,6 +72,11 @@ impl Stores {
         has(store.source_schemes(), location.scheme()).then(|| Arc::clone(store))
     }
 
+    /// Each of them.
+    pub fn each(&self) -> impl Iterator<Item = &Arc<dyn Store>> {
+        self.stores.iter()
+    }
+
     fn find(&self, scheme: &str) -> Option<&Arc<dyn Store>> {
         self.stores
             .iter()

@@ -1,6 +1,7 @@
 //! The real `glance-manage`, beside nodes that run and nodes that do not.
 //!
 //! * `moves`: dumps of one registry that are loaded into another, of another kind too.
+//! * `check`: registries and stores that do not agree.
 //! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
 //!
 //! What needs etcd is there when the tests are built with the feature `etcd`.
@@ -8,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod dumps;
 mod moves;
 
@@ -15,6 +17,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::eventually;
 use crate::support::http::Request;
 use crate::support::scrubber::Run;
 use crate::support::server::{Server, Setup};
@@ -67,5 +70,25 @@ fn populate(server: &Server) -> String {
     let wrong = [("x-image-meta-checksum", "0")];
     server.request(&post_data(&wrong, b"killed")).expect(400);
     server.request(&post(RAW).body("no data")).expect(400);
+    await_rest(server);
     active
+}
+
+/// Waits until no record says any more that something in a store is still to be removed.
+#[track_caller]
+fn await_rest(server: &Server) {
+    let file = server.folder().join("at-rest.dump");
+    eventually("the housekeeper has done its work", || {
+        manage(server, &["export", "--force", "at-rest.dump"]).expect(0);
+        let dump = std::fs::read_to_string(&file).expect("a dump");
+        let mut lines = dump
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let is_left = |line: Value| {
+            let image = &line["image"];
+            let is_deleted = image["status"] == "deleted" && !image["data"].is_null();
+            is_deleted || !image["upload"].is_null()
+        };
+        (!lines.any(is_left)).then_some(())
+    });
 }

@@ -1,13 +1,16 @@
 //! The folder of a file store.
 
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use uuid::Uuid;
 
+use super::super::{Stored, StoredOf};
+use crate::image::Timestamp;
 use crate::transfer::{BLOCK_ALIGNMENT, BlockPool, Directory};
 
 const STAGING: &str = ".staging";
@@ -58,6 +61,14 @@ impl Folder {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Every file that has the name of an image, or of an upload.
+    pub(super) fn stored(&self) -> io::Result<Vec<Stored>> {
+        let image = |name: &str| name.parse().ok().map(StoredOf::Image);
+        let mut all = files_in(&self.path, image)?;
+        all.extend(files_in(&self.path.join(STAGING), upload_of)?);
+        Ok(all)
     }
 
     /// The URI of an image's file.
@@ -124,4 +135,37 @@ impl Folder {
         self.staging.remove(&upload.to_string())?;
         self.staging.sync()
     }
+}
+
+fn upload_of(name: &str) -> Option<StoredOf> {
+    let upload: Uuid = name.parse().ok()?;
+    let is_ours = upload != PROBE && upload.to_string() == name;
+    is_ours.then_some(StoredOf::Upload(upload))
+}
+
+/// The files of a folder whose names stand for something.
+fn files_in(folder: &Path, of: impl Fn(&str) -> Option<StoredOf>) -> io::Result<Vec<Stored>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(of) = name.to_str().and_then(&of) else {
+            continue;
+        };
+        let metadata = match entry.metadata() {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(_) => continue,
+            // Removed or renamed since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let written = metadata.modified()?.duration_since(UNIX_EPOCH);
+        let written = i64::try_from(written.unwrap_or_default().as_micros());
+        files.push(Stored {
+            of,
+            size_bytes: metadata.len(),
+            written_at: written.ok().map(Timestamp::from_micros),
+        });
+    }
+    Ok(files)
 }

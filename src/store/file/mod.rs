@@ -21,7 +21,7 @@ use self::errors::{open_error, write_error};
 use self::folder::Folder;
 pub use self::options::{FileIo, FileStoreOptions};
 use self::writer::{FileWriter, Target};
-use super::{Store, Wanted, Writer};
+use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::transfer::disk::Disk;
@@ -181,6 +181,21 @@ impl Store for FileStore {
         let remove = move |folder: &Folder| {
             folder.remove_staged(upload)?;
             folder.remove_image(image.as_str())
+        };
+        self.remove(remove).await
+    }
+
+    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+        let folder = Arc::clone(&self.folder);
+        let stored = self.disk.blocking().run(move || folder.stored()).await;
+        stored.map(Some).map_err(open_error)
+    }
+
+    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+        let of = *of;
+        let remove = move |folder: &Folder| match of {
+            StoredOf::Image(image) => folder.remove_image(image.as_str()),
+            StoredOf::Upload(upload) => folder.remove_staged(upload),
         };
         self.remove(remove).await
     }

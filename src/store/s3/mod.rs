@@ -8,6 +8,7 @@
 mod access;
 mod connector;
 mod failure;
+mod listing;
 mod memory;
 mod multipart;
 mod object;
@@ -36,7 +37,7 @@ use self::origin::S3Origin;
 use self::part_sizes::PartSizes;
 use self::place::{Place, location_of};
 use self::writer::{Plan, S3Writer};
-use super::{Store, Wanted, Writer};
+use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
@@ -180,6 +181,19 @@ impl Store for S3Store {
     }
 
     async fn discard(&self, image: &ImageId, _upload: &Upload) -> Result<()> {
+        self.discard_stored(&StoredOf::Image(*image)).await
+    }
+
+    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+        let stored = listing::images_in(&self.own, &self.options.bucket).await;
+        stored.map(Some).map_err(Failure::reading)
+    }
+
+    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+        // Nothing here has the name of an upload.
+        let StoredOf::Image(image) = of else {
+            return Ok(());
+        };
         let object = self.object_of(image);
         object.abort_all().await.map_err(Failure::reading)?;
         object.delete().await.map_err(Failure::reading)

@@ -1,11 +1,15 @@
 //! What is in a container, and removing many objects of it.
 
+use std::collections::BTreeMap;
+
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
+use super::super::{Stored, StoredOf};
 use super::account::{Call, Session};
 use super::errors::{SwiftError, SwiftResult};
 use super::names::{container_path, encode, object_path};
+use crate::image::{ImageId, Timestamp};
 
 /// Names that are asked for at a time.
 const PAGE: usize = 1_000;
@@ -13,6 +17,46 @@ const PAGE: usize = 1_000;
 #[derive(Deserialize)]
 struct Entry {
     name: String,
+    #[serde(default)]
+    bytes: u64,
+    /// UTC, without a zone.
+    #[serde(default)]
+    last_modified: String,
+}
+
+/// What of a container is an image's by its name, segments too: one entry an image.
+pub(super) async fn images_in(session: &Session, container: &str) -> SwiftResult<Vec<Stored>> {
+    let mut images: BTreeMap<ImageId, Stored> = BTreeMap::new();
+    let mut marker = String::new();
+    loop {
+        let entries = page(session, container, "", &marker).await?;
+        for entry in &entries {
+            let Some(id) = image_of(&entry.name) else {
+                continue;
+            };
+            let written_at = Timestamp::parse(&entry.last_modified);
+            let stored = images.entry(id).or_insert(Stored {
+                of: StoredOf::Image(id),
+                size_bytes: 0,
+                written_at,
+            });
+            stored.size_bytes += entry.bytes;
+            stored.written_at = stored.written_at.max(written_at);
+        }
+        match entries.into_iter().next_back() {
+            Some(last) => marker = last.name,
+            None => return Ok(images.into_values().collect()),
+        }
+    }
+}
+
+/// The image of an object or of one of its segments.
+fn image_of(name: &str) -> Option<ImageId> {
+    let is_number = |digits: &str| digits.len() == 5 && digits.bytes().all(|b| b.is_ascii_digit());
+    match name.rsplit_once('-') {
+        Some((image, number)) if is_number(number) => image.parse().ok(),
+        _ => name.parse().ok(),
+    }
 }
 
 /// Removes every object of a container whose name begins with `prefix`.
@@ -23,7 +67,8 @@ pub(super) async fn remove_all(
 ) -> SwiftResult<()> {
     let mut marker = String::new();
     loop {
-        let names = page(session, container, prefix, &marker).await?;
+        let entries = page(session, container, prefix, &marker).await?;
+        let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
         for name in &names {
             remove(session, container, name).await?;
         }
@@ -46,13 +91,13 @@ pub(super) async fn remove(session: &Session, container: &str, object: &str) -> 
     }
 }
 
-/// Names in their order, behind `marker`; none when there is no such container.
+/// Objects in the order of their names, behind `marker`; none when there is no such container.
 async fn page(
     session: &Session,
     container: &str,
     prefix: &str,
     marker: &str,
-) -> SwiftResult<Vec<String>> {
+) -> SwiftResult<Vec<Entry>> {
     let what = "listing a container";
     let path = format!(
         "{}?format=json&limit={PAGE}&prefix={}&marker={}",
@@ -66,7 +111,29 @@ async fn page(
         StatusCode::OK => {}
         status => return Err(SwiftError::status(what, status, answer.headers())),
     }
-    let entries: Vec<Entry> = serde_json::from_slice(answer.body())
-        .map_err(|error| SwiftError::answer(what, error.to_string()))?;
-    Ok(entries.into_iter().map(|entry| entry.name).collect())
+    serde_json::from_slice(answer.body())
+        .map_err(|error| SwiftError::answer(what, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_images_and_their_segments() {
+        let id = "71c675ab-d94f-49cd-a114-e12490b328d9";
+        let bare = "71c675abd94f49cda114e12490b328d9";
+        for (name, image) in [
+            (id.to_owned(), Some(id)),
+            (format!("{id}-00001"), Some(id)),
+            (bare.to_owned(), Some(bare)),
+            (format!("{bare}-99999"), Some(bare)),
+            (format!("{id}-1"), None),
+            (format!("{id}-00001/x"), None),
+            ("backup-00001".to_owned(), None),
+        ] {
+            let found = image_of(&name).map(|image| image.to_string());
+            assert_eq!(found.as_deref(), image, "{name}");
+        }
+    }
 }

@@ -46,7 +46,7 @@ use tokio::sync::OnceCell;
 use self::account::{Call, Session};
 use self::accounts::{Accounts, AccountsOptions};
 use self::errors::{SwiftError, SwiftResult, read_error, write_error};
-use self::listing::{remove, remove_all};
+use self::listing::{images_in, remove, remove_all};
 use self::location::{Place, SCHEMES};
 pub use self::login::SwiftEndpoint;
 use self::manifest::most_static_segments;
@@ -56,7 +56,7 @@ pub use self::options::SwiftOptions;
 use self::origin::{SwiftOrigin, length_of};
 use self::removal::remove_whole;
 use self::writer::{Shape, SwiftWriter, Target};
-use super::{Store, Wanted, Writer};
+use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location, Upload};
@@ -225,6 +225,26 @@ impl Store for SwiftStore {
     }
 
     async fn discard(&self, image: &ImageId, _upload: &Upload) -> Result<()> {
+        self.discard_stored(&StoredOf::Image(*image)).await
+    }
+
+    /// With a seed images are spread over containers that nobody has a list of.
+    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+        if self.options.containers_seed != 0 {
+            return Ok(None);
+        }
+        let listed = async {
+            let account = Arc::clone(self.accounts.default()?);
+            images_in(&Session::new(account, None), &self.options.container).await
+        };
+        listed.await.map(Some).map_err(read_error)
+    }
+
+    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+        // Nothing here has the name of an upload.
+        let StoredOf::Image(image) = of else {
+            return Ok(());
+        };
         let removed = async {
             let Container { session, name, .. } = self.container(image)?;
             // The name first: from then on nobody sees an image that is about to go.

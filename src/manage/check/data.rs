@@ -1,0 +1,148 @@
+//! Whether images' data are where the registry says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::super::failure::{Failure, with_cause};
+use super::finding::{Finding, Flaw};
+use crate::error::Kind;
+use crate::image::{Image, ImageData, Status};
+use crate::store::{Store, Stores};
+
+/// Images that are looked at at a time.
+const AT_A_TIME: usize = 16;
+
+/// A store that has not answered so often in a row is asked no more.
+const MOST_SILENCES: u32 = 5;
+
+/// What the looks at a store have come to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// Images whose data are as they should be.
+    well: u64,
+    missing: u64,
+    /// Times in a row that it could not be asked.
+    silences: u32,
+}
+
+/// Looks at the data of images in their stores.
+#[derive(Clone)]
+pub(super) struct Looker {
+    stores: Stores,
+    tallies: Rc<RefCell<BTreeMap<&'static str, Tally>>>,
+}
+
+impl Looker {
+    pub(super) fn new(stores: &Stores) -> Self {
+        Self {
+            stores: stores.clone(),
+            tallies: Rc::default(),
+        }
+    }
+
+    /// What is wrong with the data of these images. To be called in a
+    /// [`tokio::task::LocalSet`].
+    pub(super) async fn look_at(&self, images: &[Arc<Image>]) -> Result<Vec<Finding>, Failure> {
+        let mut findings = Vec::new();
+        let mut running = JoinSet::new();
+        for image in images {
+            if running.len() == AT_A_TIME
+                && let Some(found) = running.join_next().await
+            {
+                findings.extend(found?);
+            }
+            let (looker, image) = (self.clone(), Arc::clone(image));
+            running.spawn_local(async move { looker.look(&image).await });
+        }
+        while let Some(found) = running.join_next().await {
+            findings.extend(found?);
+        }
+        findings.sort_by_key(|finding: &Finding| finding.image);
+        Ok(findings)
+    }
+
+    /// Whether a store lacks everything that it should have: then it is more likely to be
+    /// another one, or not mounted, than to have lost it.
+    pub(super) fn lacks_all(&self, store: &str) -> bool {
+        let tallies = self.tallies.borrow();
+        tallies
+            .get(store)
+            .is_some_and(|tally| tally.well == 0 && tally.missing > 1)
+    }
+
+    async fn look(&self, image: &Image) -> Option<Finding> {
+        let data = data_of(image)?;
+        let store = match self.stores.of(&data.location) {
+            Ok(store) => store,
+            Err(error) => {
+                return Some(Finding {
+                    reason: Some(with_cause(&error)),
+                    ..Finding::of_image(Flaw::Unasked, image)
+                });
+            }
+        };
+        let finding = self.ask(&*store, image, data).await?;
+        Some(Finding {
+            store: Some(store.name().to_owned()),
+            expected_bytes: Some(data.size_bytes),
+            ..finding
+        })
+    }
+
+    async fn ask(&self, store: &dyn Store, image: &Image, data: &ImageData) -> Option<Finding> {
+        let tally = |change: fn(&mut Tally)| {
+            change(self.tallies.borrow_mut().entry(store.name()).or_default());
+        };
+        let silences = self.tallies.borrow().get(store.name()).copied();
+        if silences.unwrap_or_default().silences >= MOST_SILENCES {
+            return Some(Finding {
+                reason: Some("the store does not answer".to_owned()),
+                ..Finding::of_image(Flaw::Unasked, image)
+            });
+        }
+        let asked = store.size(&data.location).await;
+        if !asked.as_ref().is_err_and(|error| is_silence(error.kind())) {
+            tally(|tally| tally.silences = 0);
+        }
+        match asked {
+            Ok(found_bytes) if found_bytes == data.size_bytes => {
+                tally(|tally| tally.well += 1);
+                None
+            }
+            Ok(found_bytes) => Some(Finding {
+                found_bytes: Some(found_bytes),
+                ..Finding::of_image(Flaw::WrongSize, image)
+            }),
+            Err(error) if error.kind() == Kind::NotFound => {
+                tally(|tally| tally.missing += 1);
+                Some(Finding::of_image(Flaw::Missing, image))
+            }
+            Err(error) => {
+                if is_silence(error.kind()) {
+                    tally(|tally| tally.silences += 1);
+                }
+                Some(Finding {
+                    reason: Some(with_cause(&error)),
+                    ..Finding::of_image(Flaw::Unasked, image)
+                })
+            }
+        }
+    }
+}
+
+/// The data that somebody may ask for, now or after a restoration.
+fn data_of(image: &Image) -> Option<&ImageData> {
+    let is_kept = matches!(
+        image.status,
+        Status::Active | Status::Deactivated | Status::PendingDelete
+    );
+    image.data.as_ref().filter(|_| is_kept)
+}
+
+fn is_silence(kind: Kind) -> bool {
+    matches!(kind, Kind::Unavailable { .. } | Kind::Timeout)
+}

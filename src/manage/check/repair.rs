@@ -1,0 +1,139 @@
+//! What can be done about findings without harm.
+
+use super::super::failure::with_cause;
+use super::finding::{Finding, Flaw};
+use super::orphans::now;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Image, ImageId, Status, Timestamp};
+use crate::registry::Registry;
+use crate::store::{StoredOf, Stores};
+
+/// How often a change is tried again because somebody else changed the record first.
+const MOST_RETRIES: usize = 64;
+
+/// Mends a finding, or says in it why that could not be done.
+pub(super) async fn repair(finding: &mut Finding, registry: &dyn Registry, stores: &Stores) {
+    let done = match (finding.flaw, finding.image) {
+        (Flaw::Orphan, _) => remove(finding, registry, stores).await,
+        (Flaw::StaleUpload, Some(id)) => kill(&id, registry, stores).await,
+        (Flaw::Remains, Some(id)) => clear(&id, registry, stores).await,
+        (Flaw::Missing | Flaw::WrongSize, Some(id)) => deactivate(&id, registry).await,
+        _ => return,
+    };
+    match done {
+        Ok(Some(done)) => finding.repair = Some(done),
+        Ok(None) => finding.reason = Some("it has changed meanwhile".to_owned()),
+        Err(error) => finding.reason = Some(with_cause(&error)),
+    }
+}
+
+/// Removes data that nobody has, unless an image of the name may be given some.
+async fn remove(
+    finding: &Finding,
+    registry: &dyn Registry,
+    stores: &Stores,
+) -> Result<Option<&'static str>> {
+    let (Some(of), Some(store)) = (finding.stored_of(), finding.store.as_deref()) else {
+        return Ok(None);
+    };
+    if let StoredOf::Image(id) = of
+        && let Some(record) = registry.get(&id).await?
+        && (record.image.upload.is_some() || takes_data(record.image.status))
+    {
+        let message = "left alone: the image may be given data at any moment";
+        return Err(Error::new(Kind::Conflict, message));
+    }
+    stores.choose(Some(store))?.discard_stored(&of).await?;
+    Ok(Some("removed"))
+}
+
+fn takes_data(status: Status) -> bool {
+    matches!(status, Status::Queued | Status::Saving)
+}
+
+/// Kills an image whose upload will never end, and removes what the upload has left.
+async fn kill(
+    id: &ImageId,
+    registry: &dyn Registry,
+    stores: &Stores,
+) -> Result<Option<&'static str>> {
+    let killed = |image: &Image| {
+        let is_under_way = takes_data(image.status) && image.upload.is_some();
+        is_under_way.then(|| Image {
+            status: Status::Killed,
+            updated_at: after(image.updated_at),
+            ..image.clone()
+        })
+    };
+    if !change(id, registry, killed).await? {
+        return Ok(None);
+    }
+    clear(id, registry, stores).await?;
+    Ok(Some("killed"))
+}
+
+/// Removes what an upload has left, or the data of a deleted image, and says so in its record.
+async fn clear(
+    id: &ImageId,
+    registry: &dyn Registry,
+    stores: &Stores,
+) -> Result<Option<&'static str>> {
+    let Some(record) = registry.get(id).await? else {
+        return Ok(None);
+    };
+    let mut image = record.image.clone();
+    if !image.has_remains() {
+        return Ok(None);
+    }
+    if let Some(upload) = image.upload.take() {
+        let store = stores.choose(Some(&upload.store))?;
+        store.discard(id, &upload).await?;
+    }
+    if image.status == Status::Deleted
+        && let Some(data) = image.data.take()
+    {
+        stores.of(&data.location)?.delete(&data.location).await?;
+    }
+    registry.replace(image, record.version).await?;
+    Ok(Some("removed"))
+}
+
+/// Nobody is served what is not there, and whoever brings the data back has the record still.
+async fn deactivate(id: &ImageId, registry: &dyn Registry) -> Result<Option<&'static str>> {
+    let deactivated = |image: &Image| {
+        let is_served = image.status == Status::Active;
+        is_served.then(|| Image {
+            status: Status::Deactivated,
+            updated_at: after(image.updated_at),
+            ..image.clone()
+        })
+    };
+    let is_done = change(id, registry, deactivated).await?;
+    Ok(is_done.then_some("deactivated"))
+}
+
+/// Changes a record. `false` when there is nothing to change any more.
+async fn change(
+    id: &ImageId,
+    registry: &dyn Registry,
+    change: impl Fn(&Image) -> Option<Image>,
+) -> Result<bool> {
+    for _ in 0..MOST_RETRIES {
+        let Some(record) = registry.get(id).await? else {
+            return Ok(false);
+        };
+        let Some(image) = change(&record.image) else {
+            return Ok(false);
+        };
+        match registry.replace(image, record.version).await {
+            Err(error) if error.kind() == Kind::Stale => {}
+            result => return result.map(|_| true),
+        }
+    }
+    let message = format!("Image {id} is being changed by others.");
+    Err(Error::new(Kind::Conflict, message))
+}
+
+fn after(before: Timestamp) -> Timestamp {
+    now().max(Timestamp::from_micros(before.as_micros() + 1))
+}

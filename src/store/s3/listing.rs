@@ -1,0 +1,86 @@
+//! What is in a bucket under the names of images.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::primitives::DateTime;
+
+use super::super::{Stored, StoredOf};
+use super::access::Access;
+use super::failure::Failure;
+use crate::image::{ImageId, Timestamp};
+
+/// Objects, and uploads in parts that never became one: one entry an image.
+pub(super) async fn images_in(access: &Access, bucket: &str) -> Result<Vec<Stored>, Failure> {
+    let mut images = BTreeMap::new();
+    let listed = async {
+        add_objects(access, bucket, &mut images).await?;
+        add_uploads(access, bucket, &mut images).await
+    };
+    match listed.await {
+        Err(failure) if !failure.is_no_bucket() => Err(failure),
+        _ => Ok(images.into_values().collect()),
+    }
+}
+
+async fn add_objects(
+    access: &Access,
+    bucket: &str,
+    images: &mut BTreeMap<ImageId, Stored>,
+) -> Result<(), Failure> {
+    let mut token = None;
+    loop {
+        let request = access.calls.list_objects_v2();
+        let request = request.bucket(bucket).set_continuation_token(token);
+        let page = request.send().await;
+        let page = page.map_err(|error| Failure::of("ListObjectsV2", &error))?;
+        for object in page.contents() {
+            let size_bytes = object.size().unwrap_or_default().unsigned_abs();
+            add(images, object.key(), size_bytes, object.last_modified());
+        }
+        token = page.next_continuation_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn add_uploads(
+    access: &Access,
+    bucket: &str,
+    images: &mut BTreeMap<ImageId, Stored>,
+) -> Result<(), Failure> {
+    let mut after: Option<(String, String)> = None;
+    loop {
+        let (key_marker, upload_id_marker) = after.unzip();
+        let request = access.calls.list_multipart_uploads().bucket(bucket);
+        let request = request.set_key_marker(key_marker);
+        let page = request.set_upload_id_marker(upload_id_marker).send().await;
+        let page = page.map_err(|error| Failure::of("ListMultipartUploads", &error))?;
+        for upload in page.uploads() {
+            add(images, upload.key(), 0, upload.initiated());
+        }
+        after = page.next_key_marker.zip(page.next_upload_id_marker);
+        if page.is_truncated != Some(true) || after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn add(
+    images: &mut BTreeMap<ImageId, Stored>,
+    key: Option<&str>,
+    size_bytes: u64,
+    written: Option<&DateTime>,
+) {
+    let Some(id) = key.and_then(|key| key.parse().ok()) else {
+        return;
+    };
+    let written_at = written.map(|at| Timestamp::from_micros(at.secs().saturating_mul(1_000_000)));
+    let stored = images.entry(id).or_insert(Stored {
+        of: StoredOf::Image(id),
+        size_bytes: 0,
+        written_at,
+    });
+    stored.size_bytes += size_bytes;
+    stored.written_at = stored.written_at.max(written_at);
+}
