@@ -1,5 +1,6 @@
 //! Sharing images with tenants.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
@@ -79,16 +80,7 @@ impl Service {
     ) -> Result<()> {
         let quota = self.limits.member_quota;
         self.change_members(Action::ModifyMember, caller, id, |members| {
-            let before = std::mem::take(members);
-            for (member, can_share) in wanted {
-                let known = before.iter().find(|known| known.id == *member);
-                let kept = known.is_some_and(|known| known.can_share);
-                members.retain(|earlier| earlier.id != *member);
-                members.push(Member {
-                    id: member.clone(),
-                    can_share: can_share.unwrap_or(kept),
-                });
-            }
+            *members = replaced(members, wanted);
             check_quota(members.len(), quota)
         })
         .await
@@ -140,6 +132,23 @@ impl Service {
     }
 }
 
+/// The members that were wanted; of one that is named twice the last counts. A request may
+/// name tens of thousands.
+fn replaced(before: &[Member], wanted: &[(String, Option<bool>)]) -> Vec<Member> {
+    let known = before.iter().map(|member| (&*member.id, member.can_share));
+    let known: HashMap<&str, bool> = known.collect();
+    let mut named = HashSet::new();
+    let last = wanted.iter().rev().filter(|(id, _)| named.insert(&**id));
+    let mut members: Vec<_> = last
+        .map(|(id, can_share)| Member {
+            id: id.clone(),
+            can_share: can_share.unwrap_or_else(|| known.get(&**id) == Some(&true)),
+        })
+        .collect();
+    members.reverse();
+    members
+}
+
 fn check_quota(attempted: usize, quota: usize) -> Result<()> {
     if attempted <= quota {
         return Ok(());
@@ -155,6 +164,32 @@ fn check_quota(attempted: usize, quota: usize) -> Result<()> {
 
 /// Whether the image is shared with somebody with whom it was not.
 fn gains_members(before: &Image, after: &Image) -> bool {
-    let knew = |id: &str| before.members.iter().any(|member| member.id == id);
-    after.members.iter().any(|member| !knew(&member.id))
+    let known: HashSet<_> = before.members.iter().map(|member| &member.id).collect();
+    let mut members = after.members.iter();
+    members.any(|member| !known.contains(&member.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_named_twice_is_there_once() {
+        let member = |id: &str, can_share| Member {
+            id: id.to_owned(),
+            can_share,
+        };
+        let before = [member("a", true), member("b", true)];
+        let wanted = [
+            ("a", None),
+            ("c", Some(true)),
+            ("b", Some(false)),
+            ("c", None),
+        ];
+        let wanted = wanted.map(|(id, can_share)| (id.to_owned(), can_share));
+        assert_eq!(
+            replaced(&before, &wanted),
+            [member("a", true), member("b", false), member("c", false)]
+        );
+    }
 }
