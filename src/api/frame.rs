@@ -87,6 +87,21 @@ impl<D: Door> Frame<D> {
         }
         Ok(())
     }
+
+    /// What the door answers. A change is carried through when its client leaves in the
+    /// middle: its record may be written already, and data to be removed be known to nobody
+    /// else.
+    async fn answer(&self, exchange: Exchange) -> (&'static str, Result<Answer>) {
+        let changes_nothing = exchange.method().is_safe();
+        let answer = Rc::clone(&self.door).answer(exchange);
+        if changes_nothing {
+            return answer.await;
+        }
+        match tokio::task::spawn_local(answer).await {
+            Ok(answer) => answer,
+            Err(panicked) => ("panicked", Err(Error::internal(panicked))),
+        }
+    }
 }
 
 impl<D: Door> PlainHandler for Frame<D> {
@@ -141,7 +156,7 @@ impl<D: Door> Handler for Frame<D> {
         let record = AccessRecord::new(&exchange, self.settings.access_log);
         let form = exchange.form;
         let (route, result) = match self.check(&exchange, violation) {
-            Ok(()) => Rc::clone(&self.door).answer(exchange).await,
+            Ok(()) => self.answer(exchange).await,
             Err(error) => {
                 let refused = errors::answer(&error, form).closing();
                 ("refused", Ok(refused))

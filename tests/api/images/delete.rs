@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::create::fresh_id;
-use crate::support::eventually;
 use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{image_path, post, put};
+use crate::support::{PATIENCE, eventually};
 
 #[test]
 fn an_image_and_its_data_are_gone() {
@@ -177,5 +177,26 @@ fn the_room_on_disk_is_free_again() {
     }
     eventually("the store is empty", || {
         server.stored_files().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn whoever_leaves_in_the_middle_leaves_nothing_behind() {
+    let server = Setup::new().start();
+    let ids: Vec<_> = (0..60).map(|_| server.upload(&[], b"data")).collect();
+    for id in &ids {
+        let mut connection = server.connect();
+        let delete = Request::delete(&image_path(id));
+        connection.send_head(&delete).expect("sent");
+        connection.finish_sending().expect("sent");
+        // It may be answered, or be cut for having left.
+        let _ = connection.until_closed(PATIENCE);
+    }
+    eventually("the store has what the registry has", || {
+        let has_what_it_should = |id: &String| {
+            let is_there = server.status_of(id) == "active";
+            server.has_stored(id) == is_there
+        };
+        ids.iter().all(has_what_it_should).then_some(())
     });
 }
