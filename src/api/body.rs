@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
+use super::exchange::Exchange;
 use crate::error::{Error, Kind, Result};
 use crate::net::Connection;
 use crate::service::Source;
@@ -81,8 +82,15 @@ async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Optio
     }
 }
 
-/// Reads a body that must be small, whole.
-pub(super) async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {
+/// The body of a request that must be small, whole.
+pub(super) async fn small_body(exchange: &mut Exchange, patience: Patience) -> Result<Vec<u8>> {
+    match exchange.body.take() {
+        None => Ok(Vec::new()),
+        Some(body) => read_small(body, patience).await,
+    }
+}
+
+async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {
     let too_large = || {
         let message = format!("The body may have at most {MAX_JSON_BYTES} bytes.");
         Error::new(Kind::TooLarge, message)

@@ -136,7 +136,8 @@ fn text(status: StatusCode, detail: &str) -> String {
     format!("{code} {reason}\n\n{}\n\n {detail}\n", explanation(status))
 }
 
-fn escape(text: &str) -> String {
+/// Text that stays text in HTML.
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -168,6 +169,11 @@ mod tests {
             panic!("a page has a body");
         };
         (content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn nobody_writes_a_page_but_the_node() {
+        assert_eq!(escape("<b a=\"'&"), "&lt;b a=&quot;&#x27;&amp;");
     }
 
     #[test]

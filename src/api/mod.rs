@@ -17,6 +17,7 @@ mod frame;
 mod health;
 mod list_query;
 mod operator;
+mod path;
 mod registry;
 mod status;
 mod v1;

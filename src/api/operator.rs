@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Answer, JSON};
 use super::errors::method_not_allowed;
 use super::exchange::Exchange;
+use super::path::image_id;
 use crate::error::{Error, Kind, Result};
-use crate::image::ImageId;
 use crate::service::{Scrubbed, Scrubber, Service};
 
 /// The header that shows the node's token. No browser sends it to a node unasked.
@@ -89,13 +89,7 @@ impl Operator {
                 Ok(Answer::of(StatusCode::OK, JSON, body))
             }
             Command::Restore(id) => {
-                let id: ImageId = id.parse().map_err(|_| {
-                    Error::new(
-                        Kind::NotFound,
-                        format!("Image with identifier {id} not found"),
-                    )
-                })?;
-                service.restore(&id).await?;
+                service.restore(&image_id(id)?).await?;
                 Ok(Answer::empty(StatusCode::NO_CONTENT))
             }
         }

@@ -208,7 +208,8 @@ fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn not_found(id: impl std::fmt::Display) -> Error {
+/// There is no such image, or none that whoever asks may know of.
+pub fn not_found(id: impl std::fmt::Display) -> Error {
     let message = format!("Image with identifier {id} not found");
     Error::new(Kind::NotFound, message)
 }

@@ -3,13 +3,14 @@
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use super::context::{Context, body, image_id};
+use super::context::Context;
 use super::endpoint::Endpoint;
 use super::members;
 use crate::api::answer::{Answer, JSON};
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
 use crate::api::list_query;
+use crate::api::path::image_id;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Status, Timestamp};
 use crate::registry::Record;
@@ -30,13 +31,13 @@ pub(super) async fn answer(
         Endpoint::Index => list(context, exchange, false).await,
         Endpoint::Detail => list(context, exchange, true).await,
         Endpoint::Register => {
-            let (fields, _) = parse_amendment(&body(context, exchange).await?)?;
+            let (fields, _) = parse_amendment(&context.body(exchange).await?)?;
             image(&*service.register(caller, fields).await?)
         }
         Endpoint::Show { id } => image(&*service.show(caller, &image_id(&id)?).await?),
         Endpoint::Amend { id } => {
             let id = image_id(&id)?;
-            let (fields, from_state) = parse_amendment(&body(context, exchange).await?)?;
+            let (fields, from_state) = parse_amendment(&context.body(exchange).await?)?;
             let purge = match exchange.header(PURGE_PROPERTIES) {
                 Some(word) if is_true_word(word) => Purge::Unnamed,
                 _ => Purge::Nothing,

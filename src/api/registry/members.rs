@@ -2,11 +2,12 @@
 
 use http::StatusCode;
 
-use super::context::{Context, body, image_id};
+use super::context::Context;
 use super::endpoint::Endpoint;
 use crate::api::answer::{Answer, JSON};
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
+use crate::api::path::image_id;
 use crate::error::Result;
 use crate::wire;
 
@@ -29,12 +30,12 @@ pub(super) async fn answer(
             return Ok(Answer::of(StatusCode::OK, JSON, body));
         }
         Endpoint::ReplaceMembers { id } => {
-            let wanted = wire::parse_memberships(&body(context, exchange).await?)?;
+            let wanted = wire::parse_memberships(&context.body(exchange).await?)?;
             let id = image_id(&id)?;
             service.replace_members(caller, &id, &wanted).await?;
         }
         Endpoint::AddMember { id, member } => {
-            let can_share = wire::parse_member(&body(context, exchange).await?)?;
+            let can_share = wire::parse_member(&context.body(exchange).await?)?;
             wire::check_member_id(&member)?;
             let id = image_id(&id)?;
             service.add_member(caller, &id, &member, can_share).await?;

@@ -3,14 +3,16 @@
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 
-use super::context::{Context, body, image_id, not_found};
+use super::context::Context;
 use super::endpoint::Endpoint;
 use crate::api::answer::Answer;
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
+use crate::api::path::image_id;
 use crate::error::{Error, Kind, Result};
 use crate::image::Query;
 use crate::registry::{Census, Record, Version};
+use crate::service::not_found;
 use crate::wire::registry::{
     CensusMessage, MOST_RECORDS, RECORD, RecordMessage, VERSION, parse_owner, parse_query,
     write_record, write_records,
@@ -55,7 +57,7 @@ pub(super) async fn answer(
 }
 
 async fn message(context: &Context<'_>, exchange: &mut Exchange) -> Result<RecordMessage> {
-    let body = body(context, exchange).await?;
+    let body = context.body(exchange).await?;
     serde_json::from_slice(&body)
         .map_err(|error| Error::new(Kind::Invalid, "The body is no record.").because(error))
 }

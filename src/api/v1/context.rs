@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::header::HOST;
 
 use super::endpoint::Style;
+use crate::api::body::small_body;
 use crate::api::door_state::DoorSettings;
 use crate::api::exchange::Exchange;
-use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, ImageId};
+use crate::error::Result;
+use crate::image::Caller;
 use crate::service::Service;
 
 /// What a verb's handler needs beside the request itself.
@@ -22,6 +23,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The body of a request, whole.
+    pub(super) async fn body(&self, exchange: &mut Exchange) -> Result<Vec<u8>> {
+        small_body(exchange, self.settings.patience).await
+    }
+
     /// Scheme and authority of URLs in answers: as configured, or as the client asked.
     pub(super) fn base(&self) -> String {
         match &self.settings.public_endpoint {
@@ -46,14 +52,6 @@ impl Context<'_> {
         };
         format!("{}{version}/images/", self.base())
     }
-}
-
-/// The identifier in a path. What cannot be one is the identifier of no image.
-pub(super) fn image_id(text: &str) -> Result<ImageId> {
-    text.parse().map_err(|_| {
-        let message = format!("Image with identifier {text} not found");
-        Error::new(Kind::NotFound, message)
-    })
 }
 
 /// The Host of a request, if it has nothing that cannot stand in a URL.

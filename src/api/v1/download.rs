@@ -5,11 +5,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use super::context::{Context, image_id};
+use super::context::Context;
 use super::images;
 use crate::api::answer::{Answer, OCTETS};
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
+use crate::api::path::image_id;
 use crate::error::Result;
 use crate::image::Image;
 use crate::metrics;

@@ -17,6 +17,8 @@
 //! served too; so is `/v1` itself, whose images they are. Everything else that begins with
 //! no known version gets the list of versions.
 
+use std::borrow::Cow;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -203,13 +205,13 @@ fn choice() -> (Endpoint, Style) {
     (Endpoint::Versions { choice: true }, Style::Versioned)
 }
 
+/// A segment without its escapes; what is no text then is the name of nothing.
+fn decoded(segment: &str) -> String {
+    let decoded = percent_decode_str(segment).decode_utf8();
+    decoded.map(Cow::into_owned).unwrap_or_default()
+}
+
 fn resource(method: &Method, segments: &[&str]) -> Endpoint {
-    let decoded = |segment: &str| {
-        let decoded = percent_decode_str(segment).decode_utf8();
-        decoded
-            .map(std::borrow::Cow::into_owned)
-            .unwrap_or_default()
-    };
     match segments {
         [""] | ["images"] | ["images", ""] => match method.as_str() {
             "GET" => Endpoint::Index,
@@ -240,20 +242,21 @@ fn resource(method: &Method, segments: &[&str]) -> Endpoint {
             },
             _ => Endpoint::MethodNotAllowed("GET"),
         },
-        [list @ ("cached_images" | "queued_images"), rest @ ..] => {
-            let verb = match (method.as_str(), rest) {
-                ("GET", []) => Some(CacheVerb::List),
-                ("DELETE", []) => Some(CacheVerb::DeleteAll),
-                ("DELETE", [id]) => Some(CacheVerb::Delete(decoded(id))),
-                ("PUT", [id]) if *list == "queued_images" => Some(CacheVerb::Queue(decoded(id))),
-                _ => None,
-            };
-            let is_queue = *list == "queued_images";
-            let endpoint = verb.map(|verb| Endpoint::Cache(CacheEndpoint { verb, is_queue }));
-            endpoint.unwrap_or_else(|| nowhere(method))
-        }
+        ["cached_images", rest @ ..] => image_cache(method, false, rest),
+        ["queued_images", rest @ ..] => image_cache(method, true, rest),
         _ => nowhere(method),
     }
+}
+
+fn image_cache(method: &Method, is_queue: bool, rest: &[&str]) -> Endpoint {
+    let verb = match (method.as_str(), rest) {
+        ("GET", []) => CacheVerb::List,
+        ("DELETE", []) => CacheVerb::DeleteAll,
+        ("DELETE", [id]) => CacheVerb::Delete(decoded(id)),
+        ("PUT", [id]) if is_queue => CacheVerb::Queue(decoded(id)),
+        _ => return nowhere(method),
+    };
+    Endpoint::Cache(CacheEndpoint { verb, is_queue })
 }
 
 fn one_image(method: &Method, id: String) -> Endpoint {

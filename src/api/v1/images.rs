@@ -4,12 +4,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 
-use super::context::{Context, image_id};
+use super::context::Context;
 use super::endpoint::Style;
 use crate::api::answer::{Answer, HTML, JSON};
 use crate::api::body::BodySource;
 use crate::api::exchange::Exchange;
 use crate::api::list_query;
+use crate::api::path::image_id;
 use crate::error::Result;
 use crate::image::{Fields, Image};
 use crate::service::{Data, Purge};

@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
-use super::context::{Context, image_id};
+use super::context::Context;
 use crate::api::answer::{Answer, JSON};
-use crate::api::body::read_small;
 use crate::api::exchange::Exchange;
+use crate::api::path::image_id;
 use crate::error::Result;
 use crate::wire;
 
@@ -24,7 +24,7 @@ pub(super) async fn add(
     id: &str,
     member: &str,
 ) -> Result<Answer> {
-    let can_share = wire::parse_member(&body(context, &mut exchange).await?)?;
+    let can_share = wire::parse_member(&context.body(&mut exchange).await?)?;
     wire::check_member_id(member)?;
     let id = image_id(id)?;
     let added = context
@@ -39,7 +39,7 @@ pub(super) async fn replace(
     mut exchange: Exchange,
     id: &str,
 ) -> Result<Answer> {
-    let wanted = wire::parse_memberships(&body(context, &mut exchange).await?)?;
+    let wanted = wire::parse_memberships(&context.body(&mut exchange).await?)?;
     let id = image_id(id)?;
     context
         .service
@@ -65,11 +65,4 @@ pub(super) async fn shared_images(context: &Context<'_>, member: &str) -> Result
     let images = shared.iter().map(|record| &record.image);
     let body = wire::write_shared_images(images, member);
     Ok(Answer::of(StatusCode::OK, JSON, body))
-}
-
-async fn body(context: &Context<'_>, exchange: &mut Exchange) -> Result<Vec<u8>> {
-    match exchange.body.take() {
-        None => Ok(Vec::new()),
-        Some(body) => read_small(body, context.settings.patience).await,
-    }
 }
