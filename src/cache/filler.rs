@@ -20,6 +20,9 @@ use crate::transfer::md5::HashEngine;
 /// How often the limits are looked after when nothing is filled.
 const LOOK_AFTER_EVERY: Duration = Duration::from_secs(5);
 
+/// How often it is written down how images were used.
+const NOTE_USAGE_EVERY: Duration = Duration::from_secs(10);
+
 /// Who carries out fills.
 pub struct Filler {
     cache: Cache,
@@ -70,8 +73,11 @@ impl Filler {
         } = self;
         let tools = Rc::new(tools);
         let mut under_way = JoinSet::new();
-        let mut look_after = interval(LOOK_AFTER_EVERY);
-        look_after.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut look_after, mut note_usage] = [LOOK_AFTER_EVERY, NOTE_USAGE_EVERY].map(|every| {
+            let mut tick = interval(every);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        });
         loop {
             tokio::select! {
                 flight = flights.recv() => match flight {
@@ -82,6 +88,7 @@ impl Filler {
                 },
                 Some(_) = under_way.join_next() => {}
                 _ = look_after.tick() => cache.keep_limits().await,
+                _ = note_usage.tick() => cache.note_usage().await,
             }
         }
     }

@@ -37,12 +37,25 @@ enum Stage {
     Asked,
     /// The origin sends.
     Growing(Arc<Growing>),
-    /// It is kept, or its bytes are at least complete and right.
+    /// Its bytes are complete and right; it is getting its name.
     Landed(Arc<Growing>),
+    /// Its bytes are complete and right, and this became of it.
+    Ended(Arc<Growing>, Fetched),
     /// There is no room: everybody goes to the origin.
     NoRoom,
     /// It failed. Whoever has its file has been told.
     Failed(Kind, String),
+}
+
+/// What became of an image that was fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// It is kept.
+    Kept,
+    /// It was not fetched: there was no room.
+    NoRoom,
+    /// It is not kept, since it was forgotten meanwhile or the folder is a successor's.
+    Dropped,
 }
 
 /// What a fill under way has to say.
@@ -74,7 +87,7 @@ impl Flight {
             .wait_for(|stage| !matches!(stage, Stage::Asked))
             .await?;
         match stage {
-            Stage::Growing(growing) | Stage::Landed(growing) => {
+            Stage::Growing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
                 Ok(Some(growing.slice(offset, len)))
             }
             Stage::Failed(kind, message) => Err(Error::new(kind, message)),
@@ -82,12 +95,16 @@ impl Flight {
         }
     }
 
-    /// Waits for the end. Whether the image is complete; `false` when there was no room.
-    pub(super) async fn ended(&self) -> Result<bool> {
-        let is_end = |stage: &Stage| !matches!(stage, Stage::Asked | Stage::Growing(_));
+    /// Waits for the end.
+    pub(super) async fn ended(&self) -> Result<Fetched> {
+        let is_end = |stage: &Stage| match stage {
+            Stage::Asked | Stage::Growing(_) | Stage::Landed(_) => false,
+            Stage::Ended(..) | Stage::NoRoom | Stage::Failed(..) => true,
+        };
         match self.wait_for(is_end).await? {
+            Stage::Ended(_, fetched) => Ok(fetched),
             Stage::Failed(kind, message) => Err(Error::new(kind, message)),
-            stage => Ok(matches!(stage, Stage::Landed(_))),
+            _ => Ok(Fetched::NoRoom),
         }
     }
 
@@ -108,6 +125,12 @@ impl Flight {
         self.stage.send_replace(Stage::Landed(Arc::clone(growing)));
     }
 
+    /// It is known what became of it.
+    pub(super) fn ends(&self, growing: &Arc<Growing>, fetched: Fetched) {
+        let ended = Stage::Ended(Arc::clone(growing), fetched);
+        self.stage.send_replace(ended);
+    }
+
     /// There is no room for it.
     pub(super) fn finds_no_room(&self) {
         self.stage.send_replace(Stage::NoRoom);
@@ -118,7 +141,7 @@ impl Flight {
         self.stage.send_if_modified(|stage| {
             match stage {
                 Stage::Growing(growing) => growing.break_off(error),
-                Stage::Asked => {}
+                Stage::Asked | Stage::Landed(_) => {}
                 _ => return false,
             }
             *stage = Stage::Failed(error.kind(), error.message().to_owned());
@@ -129,8 +152,10 @@ impl Flight {
     /// How far it is.
     pub(super) fn progress(&self) -> FillProgress {
         let there_bytes = match &*self.stage.borrow() {
-            Stage::Growing(growing) | Stage::Landed(growing) => growing.there_bytes(),
-            _ => 0,
+            Stage::Growing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
+                growing.there_bytes()
+            }
+            Stage::Asked | Stage::NoRoom | Stage::Failed(..) => 0,
         };
         FillProgress {
             image: self.source.image,

@@ -1,13 +1,13 @@
-//! The cache's folder on disk: kept images, fills under way, and the queue.
+//! The cache's folder on disk: kept images, fills under way, the queue, and
+//! how images were used.
 //!
 //! A fill writes below `incomplete`, is synced, and gets its name by a rename: what has the
 //! name of a kept image is one, whenever the power went. All of this blocks.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -17,6 +17,12 @@ use crate::transfer::{Directory, take_room};
 
 const INCOMPLETE: &str = "incomplete";
 const QUEUE: &str = "queue";
+const STATE: &str = "state";
+const USAGE: &str = "usage";
+const NEW_USAGE: &str = "usage.new";
+
+/// Longest record of usage that is read: of some 600,000 images.
+const MAX_USAGE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The open folder.
 #[derive(Debug)]
@@ -25,13 +31,7 @@ pub(super) struct CacheFolder {
     kept: Directory,
     incomplete: Directory,
     queue: Directory,
-}
-
-/// A kept image that a start has found.
-pub(super) struct Found {
-    pub(super) name: EntryName,
-    /// When it was last read, in microseconds since the epoch.
-    pub(super) last_used_us: i64,
+    state: Directory,
 }
 
 impl CacheFolder {
@@ -44,7 +44,7 @@ impl CacheFolder {
             builder.recursive(true).mode(0o750).create(&folder)?;
             Directory::open(&folder)
         };
-        let (incomplete, queue) = (below(INCOMPLETE)?, below(QUEUE)?);
+        let (incomplete, queue, state) = (below(INCOMPLETE)?, below(QUEUE)?, below(STATE)?);
         for name in names(&path.join(INCOMPLETE))? {
             incomplete.remove(&name)?;
         }
@@ -52,16 +52,17 @@ impl CacheFolder {
             kept: Directory::open(&path)?,
             incomplete,
             queue,
+            state,
             path,
         })
     }
 
     /// The kept images that are as they were. Those that are not are removed; files of others
     /// are left alone.
-    pub(super) fn scan(&self) -> io::Result<Vec<Found>> {
+    pub(super) fn scan(&self) -> io::Result<Vec<EntryName>> {
         let mut found = Vec::new();
         for text in names(&self.path)? {
-            if text == INCOMPLETE || text == QUEUE {
+            if [INCOMPLETE, QUEUE, STATE].contains(&&*text) {
                 continue;
             }
             let Some(name) = EntryName::parse(&text) else {
@@ -73,8 +74,7 @@ impl CacheFolder {
             };
             let file = fs::symlink_metadata(self.path.join(&text))?;
             if name.fits(&file) {
-                let last_used_us = file.atime() * 1_000_000 + file.atime_nsec() / 1_000;
-                found.push(Found { name, last_used_us });
+                found.push(name);
             } else {
                 tracing::warn!(file = text, "a cached image was changed; it is removed");
                 self.kept.remove(&text)?;
@@ -139,11 +139,25 @@ impl CacheFolder {
         self.kept.remove(&name.to_string())
     }
 
-    /// Writes down when an image was last read, for the order in which images leave after
-    /// the next start.
-    pub(super) fn note_use(&self, file: &File) -> io::Result<()> {
-        // The time of writing stays: the name tells it.
-        file.set_times(fs::FileTimes::new().set_accessed(SystemTime::now()))
+    /// Puts what is to be remembered of the use of images in the place of what was. Not
+    /// durably: a power cut may take it, and then images have not been used.
+    pub(super) fn save_usage(&self, text: &str) -> io::Result<()> {
+        self.state.remove(NEW_USAGE)?;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
+        let mut file = self.state.open_with(NEW_USAGE, flags, 0o600)?;
+        file.write_all(text.as_bytes())?;
+        self.state.replace(NEW_USAGE, USAGE)
+    }
+
+    /// What is remembered of the use of images.
+    pub(super) fn saved_usage(&self) -> io::Result<String> {
+        let file = match self.state.open_file(USAGE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_USAGE_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Bytes of the file system that are free.

@@ -14,20 +14,24 @@ mod fill;
 mod filler;
 mod flight;
 mod folder;
+mod lookup;
 mod name;
+mod origin;
 mod plan;
 mod queue;
 mod room;
 mod shelf;
+mod staged;
 mod tools;
+mod usage;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use books::{Cache, CacheOptions, CachedImage};
 pub use filler::Filler;
-pub use flight::{FillProgress, Source};
-pub use queue::Queue;
+pub use flight::{Fetched, FillProgress, Source};
+pub use queue::{Queue, Turn};
 pub use shelf::Counted;
 pub use tools::FillerOptions;
 

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::sync::{Arc, Weak};
 
+use tokio::sync::MutexGuard;
+
 use super::books::Cache;
 use super::name::EntryName;
 use super::shelf::Room;
@@ -10,9 +12,9 @@ use crate::image::ImageId;
 use crate::metrics::{self, Eviction};
 
 impl Cache {
-    /// Makes room for a fill and counts it. Whether there is room.
-    pub(super) async fn take_room(&self, bytes: u64) -> bool {
-        let _one_at_a_time = self.making_room().lock().await;
+    /// Makes room for a fill and counts it, for the one whose turn it is. Whether there is
+    /// room.
+    pub(super) async fn take_room(&self, bytes: u64, _turn: &MutexGuard<'_, ()>) -> bool {
         loop {
             if self.is_retired() {
                 return false;
@@ -72,7 +74,13 @@ impl Cache {
     /// filled. Whether there was something.
     pub fn forget(&self, image: &ImageId) -> bool {
         self.shelf().call_off(image);
-        self.drop_kept(image, Eviction::Deleted)
+        self.drop_kept(image, Eviction::Deleted, |_| true)
+    }
+
+    /// Forgets a kept image whose file is not what it was.
+    pub(super) fn drop_damaged(&self, name: &EntryName) {
+        tracing::warn!(image_id = %name.image, "a cached image is gone or was changed");
+        self.drop_kept(&name.image, Eviction::Damaged, |kept| kept == name);
     }
 
     /// Forgets all kept images; how many there were.
@@ -84,13 +92,21 @@ impl Cache {
 
     /// Takes a kept image off the shelf and has its file removed. Readers keep it until they
     /// are done, and so long it is counted.
-    pub(super) fn drop_kept(&self, image: &ImageId, reason: Eviction) -> bool {
+    fn drop_kept(
+        &self,
+        image: &ImageId,
+        reason: Eviction,
+        is_it: impl FnOnce(&EntryName) -> bool,
+    ) -> bool {
         let (name, file) = {
             let mut shelf = self.shelf();
-            let watch = shelf.get(image).map(|kept| kept.watch());
-            match (shelf.take_off(image), watch) {
-                (Some(name), Some(file)) => (name, file),
-                _ => return false,
+            let kept = shelf.get(image).filter(|kept| is_it(&kept.name));
+            let Some(file) = kept.map(|kept| kept.watch()) else {
+                return false;
+            };
+            match shelf.take_off(image) {
+                Some(name) => (name, file),
+                None => return false,
             }
         };
         let cache = self.clone();

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use super::flight::Flight;
 use super::name::EntryName;
+use super::usage::Usage;
 use crate::image::ImageId;
 
 /// What a file system hands out.
@@ -25,6 +26,8 @@ pub(super) struct Shelf {
     kept_bytes: u64,
     filling_bytes: u64,
     leaving_bytes: u64,
+    /// Whether anything was used that was not written down.
+    has_news: bool,
 }
 
 /// A kept image.
@@ -35,9 +38,7 @@ pub(super) struct Kept {
     file: Weak<File>,
     /// Requests that are opening its file.
     opening: u32,
-    pub(super) hits: u64,
-    /// In microseconds since the epoch.
-    pub(super) last_used_us: i64,
+    pub(super) usage: Usage,
 }
 
 /// A file that has lost its name and may still be read.
@@ -83,6 +84,7 @@ impl Shelf {
             kept_bytes: 0,
             filling_bytes: 0,
             leaving_bytes: 0,
+            has_news: false,
         }
     }
 
@@ -111,16 +113,39 @@ impl Shelf {
     }
 
     /// An image is kept from now on, and not counted yet as anything else.
-    pub(super) fn keep(&mut self, name: EntryName, file: &Weak<File>, last_used_us: i64) {
+    pub(super) fn keep(&mut self, name: EntryName, file: &Weak<File>, usage: Usage) {
         self.kept_bytes += cost_of(name.size_bytes);
         let kept = Kept {
             file: Weak::clone(file),
             opening: 0,
-            hits: 0,
-            last_used_us,
+            usage,
             name,
         };
-        self.kept.insert(kept.name.image, kept);
+        let before = self.kept.insert(kept.name.image, kept);
+        debug_assert!(before.is_none(), "one image is kept once");
+    }
+
+    /// A kept image is read once more.
+    pub(super) fn hit(&mut self, image: &ImageId, now_us: i64) {
+        if let Some(kept) = self.kept.get_mut(image) {
+            kept.usage.hits += 1;
+            kept.usage.last_us = now_us;
+            self.has_news = true;
+        }
+    }
+
+    /// How the kept images were used, if that has changed since it was asked for.
+    pub(super) fn news(&mut self) -> Option<Vec<(EntryName, Usage)>> {
+        if !std::mem::take(&mut self.has_news) {
+            return None;
+        }
+        let kept = self.kept.values();
+        Some(kept.map(|kept| (kept.name.clone(), kept.usage)).collect())
+    }
+
+    /// The news could not be written down.
+    pub(super) fn has_news_again(&mut self) {
+        self.has_news = true;
     }
 
     /// A fill begins; [`Shelf::take_room`] counts it.
@@ -130,11 +155,13 @@ impl Shelf {
 
     /// A fill has ended, or nobody is to find it any more. Whether it was there.
     pub(super) fn disembark(&mut self, flight: &Arc<Flight>) -> bool {
-        let image = &flight.source.image;
-        let is_it = self
-            .flight(image)
-            .is_some_and(|own| Arc::ptr_eq(own, flight));
-        is_it && self.flights.remove(image).is_some()
+        self.has_on_board(flight) && self.flights.remove(&flight.source.image).is_some()
+    }
+
+    /// Whether those who ask for an image find this fill.
+    pub(super) fn has_on_board(&self, flight: &Arc<Flight>) -> bool {
+        let found = self.flight(&flight.source.image);
+        found.is_some_and(|found| Arc::ptr_eq(found, flight))
     }
 
     /// The fill of an image is to be found by nobody any more.
@@ -177,13 +204,13 @@ impl Shelf {
     /// Takes off what was read longest ago and is not being read.
     fn least_used(&mut self) -> Room {
         let idle = self.kept.values().filter(|kept| !kept.is_read());
-        let least = idle.min_by_key(|kept| kept.last_used_us);
+        let least = idle.min_by_key(|kept| kept.usage.last_us);
         let image = least.map(|kept| kept.name.image);
         let name = image.and_then(|image| self.take_off(&image));
         name.map_or(Room::None, Room::Evict)
     }
 
-    /// A fill has become a kept image, or nothing; its file may still be read.
+    /// A fill has come to nothing; its file may still be read.
     pub(super) fn release(&mut self, bytes: u64, file: &Weak<File>) {
         self.filling_bytes -= bytes;
         self.leave(bytes, file);
@@ -192,7 +219,7 @@ impl Shelf {
     /// A fill is a kept image now.
     pub(super) fn settle(&mut self, bytes: u64, name: EntryName, file: &Weak<File>, now_us: i64) {
         self.filling_bytes -= bytes;
-        self.keep(name, file, now_us);
+        self.keep(name, file, Usage::new(now_us));
     }
 
     /// Takes an image off the books' list; its bytes count until [`Shelf::removed`].
@@ -250,11 +277,18 @@ impl Kept {
         self.opening += 1;
     }
 
-    /// Its file is open, or could not be opened.
-    pub(super) fn opened(&mut self, file: Option<&Arc<File>>) {
+    /// Its file was opened. Returned is the file that is to be read: where two have opened
+    /// it at once there is one, so that whoever reads it is known.
+    pub(super) fn is_open_as(&mut self, file: File) -> Arc<File> {
+        self.file().unwrap_or_else(|| {
+            let file = Arc::new(file);
+            self.file = Arc::downgrade(&file);
+            file
+        })
+    }
+
+    /// Whoever opened its file is done with that.
+    pub(super) fn opened(&mut self) {
         self.opening -= 1;
-        if let Some(file) = file {
-            self.file = Arc::downgrade(file);
-        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Metric] = &[
         name: FILLS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Fills of the cache that ended: kept, no_room, failed; and attempts that were wrong.",
+        help: "Fills of the cache that ended: kept, no_room, dropped (complete, but deleted meanwhile), failed; and attempts that were wrong.",
     },
     Metric {
         name: FILL_DURATION,
@@ -111,6 +111,8 @@ pub enum FillResult {
     Kept,
     /// There was no room.
     NoRoom,
+    /// It was complete, but deleted meanwhile or left to a successor.
+    Dropped,
     /// The origin or the disk failed.
     Failed,
     /// An attempt had the wrong bytes.
@@ -161,6 +163,7 @@ pub fn fill_ended(result: FillResult, took: Duration) {
             "kept"
         }
         FillResult::NoRoom => "no_room",
+        FillResult::Dropped => "dropped",
         FillResult::Failed => "failed",
         FillResult::Wrong => "wrong",
     };

@@ -50,8 +50,9 @@ pub(super) fn build(
     let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
     let abandoned_after = config.registry.upload_abandoned_after;
     let (vigil, watching) = Vigil::start(Arc::downgrade(&service), abandoned_after)?;
-    let fills =
-        filler.map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend));
+    let prefetches = config.cache.image_cache_prefetches;
+    let fills = filler
+        .map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend, prefetches));
     let mut app = base.app(config, service, registry, blocking);
     app.scrubber = Some(scrubber);
     app.vigil = Some(vigil);

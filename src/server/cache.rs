@@ -62,11 +62,13 @@ impl FillThread {
         filler: Filler,
         service: Weak<Service>,
         backend: IoBackend,
+        prefetches: usize,
     ) -> Result<Self, StartError> {
         let end = Arc::new(Notify::new());
         let told = Arc::clone(&end);
         let run = move || {
-            let queue = prefetch(filler.cache().clone(), service);
+            let cache = filler.cache().clone();
+            let queue = prefetch(cache.clone(), service, prefetches);
             let work = async move {
                 tokio::select! {
                     () = filler.work() => {}
@@ -85,6 +87,7 @@ impl FillThread {
             if let Err(error) = ran {
                 tracing::error!(%error, "the image cache cannot be filled");
             }
+            cache.note_usage_now();
         };
         let thread = std::thread::Builder::new().name("cache".to_owned());
         let thread = thread.spawn(run).map_err(StartError::Threads)?;

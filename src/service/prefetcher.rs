@@ -3,9 +3,11 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::Service;
 use super::download::cache_source;
-use crate::cache::Cache;
+use crate::cache::{Cache, Fetched};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Status};
 
@@ -19,10 +21,19 @@ enum Prefetched {
     Never(&'static str),
 }
 
-/// Works on the queue of a cache, one image at a time, until the service is gone.
-pub async fn prefetch(cache: Cache, service: Weak<Service>) {
+/// Works on the queue of a cache, so many images at a time, until the service is gone. On a
+/// thread's local set.
+pub async fn prefetch(cache: Cache, service: Weak<Service>, at_a_time: usize) {
+    let mut workers = JoinSet::new();
+    for _ in 0..at_a_time {
+        workers.spawn_local(work(cache.clone(), Weak::clone(&service)));
+    }
+    while workers.join_next().await.is_some() {}
+}
+
+async fn work(cache: Cache, service: Weak<Service>) {
     loop {
-        let id = cache.queue().first().await;
+        let turn = cache.queue().next().await;
         if cache.is_retired() {
             tokio::time::sleep(RETRY_AFTER).await;
             continue;
@@ -30,22 +41,17 @@ pub async fn prefetch(cache: Cache, service: Weak<Service>) {
         let Some(service) = service.upgrade() else {
             return;
         };
+        let id = turn.image();
         let fetched = service.prefetch(&cache, &id).await;
         drop(service);
         if cache.is_retired() {
             continue;
         }
-        let is_to_be_retried = match &fetched {
-            Ok(Prefetched::Kept) => false,
-            Ok(Prefetched::Never(why)) => {
-                tracing::warn!(image_id = %id, why, "a queued image is not fetched");
-                false
-            }
-            Err(error) => {
-                tracing::error!(image_id = %id, ?error, "a queued image could not be fetched");
-                matches!(error.kind(), Kind::Unavailable { .. })
-            }
-        };
+        let is_to_be_retried = is_to_be_retried(&id, &fetched);
+        if is_to_be_retried {
+            // Nobody else takes it meanwhile.
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
         let moved = match cache.queue().remove(id).await {
             Ok(true) if is_to_be_retried => cache.queue().add(id).await,
             removed => removed.map(|_| ()),
@@ -53,8 +59,20 @@ pub async fn prefetch(cache: Cache, service: Weak<Service>) {
         if let Err(error) = moved {
             tracing::error!(?error, "the queue of the image cache cannot be written");
         }
-        if is_to_be_retried {
-            tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// Whether an image goes back into the queue. Says why one is not fetched.
+fn is_to_be_retried(image_id: &ImageId, fetched: &Result<Prefetched>) -> bool {
+    match fetched {
+        Ok(Prefetched::Kept) => false,
+        Ok(Prefetched::Never(why)) => {
+            tracing::warn!(%image_id, why, "a queued image is not fetched");
+            false
+        }
+        Err(error) => {
+            tracing::error!(%image_id, ?error, "a queued image could not be fetched");
+            matches!(error.kind(), Kind::Unavailable { .. })
         }
     }
 }
@@ -72,9 +90,10 @@ impl Service {
         if self.stores.of(&data.location)?.is_local() {
             return Ok(Prefetched::Never("its data are at this node"));
         }
-        match cache.fetch(&cache_source(*id, data)).await? {
-            true => Ok(Prefetched::Kept),
-            false => Ok(Prefetched::Never("there is no room for it")),
-        }
+        Ok(match cache.fetch(&cache_source(*id, data)).await? {
+            Fetched::Kept => Prefetched::Kept,
+            Fetched::NoRoom => Prefetched::Never("there is no room for it"),
+            Fetched::Dropped => Prefetched::Never("it was deleted meanwhile"),
+        })
     }
 }

@@ -95,6 +95,17 @@ impl Directory {
         })
     }
 
+    /// Gives a file another name, in the place of the file that has it.
+    ///
+    /// # Errors
+    /// Those of renameat(2).
+    pub fn replace(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (CString::new(from)?, CString::new(to)?);
+        let folder = self.0.as_raw_fd();
+        // SAFETY: valid descriptors and terminated names.
+        check(unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) })
+    }
+
     /// Removes a name; one that is not there is as good as removed.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! What is kept is for those who may have the image, as long as there is one.
 
-use super::node::{MIB, caching, files, fills, locate};
+use super::node::{MIB, caching, files, fills, locate, patient};
 use super::reader::{Reader, read_image};
 use crate::support::eventually;
 use crate::support::http::Request;
 use crate::support::origin::Origin;
+use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 use crate::support::server::Server;
 use crate::support::v1::{RAW, id_of, image_path, post};
@@ -84,15 +85,31 @@ fn others_see_nothing_of_it() {
 fn the_policy_is_asked_for_what_is_kept() {
     let policy = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(policy.path(), "{}").expect("written");
-    let node = caching()
+    let node = patient()
         .option_in("oslo_policy", "policy_file", policy.path().display())
         .start();
     let origin = Origin::honest(Content::new(14, MIB));
     let id = kept(&node, &origin);
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let slow = Origin::start(Content::new(15, 2 * MIB), move |seen| match &*seen.method {
+        "GET" => Answer::whole().hold_after(MIB, &holding),
+        _ => Answer::whole(),
+    });
+    let slow_id = locate(&node, &slow);
+    let reading = Reader::send(node.address(), &slow_id, "").expect("sent");
+    let reading = reading.answered();
     std::fs::write(policy.path(), r#"{"download_image": "!"}"#).expect("written");
     node.signal("HUP");
     eventually("the policy is in force", || {
         let answer = node.request(&Request::get(&image_path(&id)));
         (answer.status == 403).then_some(())
     });
+    // Nor is a part given out, nor what is on its way for somebody else.
+    let part = Request::get(&image_path(&id)).header("Range", "bytes=0-9");
+    node.request(&part).expect(403);
+    node.request(&Request::get(&image_path(&slow_id)))
+        .expect(403);
+    hold.release();
+    assert!(reading.read(&slow.content.all(), u64::MAX).is_good());
 }

@@ -6,8 +6,11 @@
 //! * `wrong`: origins that send other bytes, break off or fail.
 //! * `bounds`: the limit, the room for others, and who leaves.
 //! * `restarts`: ends of every kind, and what the next start finds.
+//! * `full_disk`: a disk that others have filled.
+//! * `usage`: how images were used, over starts.
 //! * `access`: who may have what is kept.
 //! * `status_page`: what the operator's page shows.
+//! * `queue`: what is fetched before anybody asks.
 //! * `management`: what operators see and change, by the API and by `glance-cache-manage`.
 
 #[path = "../support/mod.rs"]
@@ -15,11 +18,15 @@ mod support;
 
 mod access;
 mod bounds;
+mod full_disk;
+mod listed;
 mod management;
 mod node;
+mod queue;
 mod reader;
 mod readers;
 mod restarts;
 mod status_page;
 mod storm;
+mod usage;
 mod wrong;

@@ -4,34 +4,16 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::node::{MIB, answers, caching, files, fills, locate, metric};
-use super::reader::read_image;
+use super::listed::{CACHED, QUEUED, ask, cached};
+use super::node::{MIB, answers, caching, files, fills, locate, metric, patient};
+use super::reader::{Reader, read_image};
 use crate::support::eventually;
-use crate::support::http::Response;
 use crate::support::origin::Origin;
-use crate::support::origin::answer::Answer;
+use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 use crate::support::server::Server;
 use crate::support::v1::id_of;
 use crate::support::v1::post_data;
-
-const CACHED: &str = "/v1/cached_images";
-const QUEUED: &str = "/v1/queued_images";
-
-fn ask(node: &Server, method: &str, path: &str) -> Response {
-    node.ask(method, path, "", b"")
-}
-
-#[track_caller]
-fn cached(node: &Server) -> Vec<Value> {
-    let answer = ask(node, "GET", CACHED).expect(200).json();
-    answer["cached_images"].as_array().expect("a list").clone()
-}
-
-#[track_caller]
-fn queued(node: &Server) -> Value {
-    ask(node, "GET", QUEUED).expect(200).json()["queued_images"].clone()
-}
 
 #[test]
 fn what_is_kept_is_listed_and_can_be_forgotten() {
@@ -75,60 +57,37 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
 }
 
 #[test]
-fn what_is_queued_is_fetched_without_anybody_asking() {
-    let node = caching().start();
-    let content = Content::new(5, MIB);
-    let origin = Origin::start(content, |_| Answer::whole());
+fn what_is_forgotten_while_it_comes_is_sent_and_not_kept() {
+    const SIZE_BYTES: u64 = 2 * MIB;
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let origin = Origin::start(Content::new(4, SIZE_BYTES), move |seen| {
+        match (&*seen.method, seen.turn) {
+            ("GET", 0) => Answer::whole().hold_after(MIB, &holding),
+            _ => Answer::whole(),
+        }
+    });
+    let node = patient().start();
     let id = locate(&node, &origin);
-    for _ in 0..2 {
-        let queued = ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
-        assert_eq!(queued.text(), "null");
-    }
-    eventually("it is kept", || (cached(&node).len() == 1).then_some(()));
-    eventually("the queue is empty", || {
-        (queued(&node) == json!([])).then_some(())
+    let all = origin.content.all();
+    let first = Reader::send(node.address(), &id, "").expect("sent");
+    let first = first.answered();
+    ask(&node, "DELETE", &format!("{CACHED}/{id}")).expect(200);
+    // Whoever comes now begins anew, and that is kept; the first goes on with the first.
+    assert!(read_image(node.address(), &id, &all).is_good());
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+    hold.release();
+    assert!(first.read(&all, u64::MAX).is_good());
+    eventually("the first is dropped", || {
+        (fills(&node, "dropped") == 1).then_some(())
     });
-    assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
-    assert_eq!((answers(&node, "hit"), answers(&node, "miss")), (1, 0));
-    // What is kept is not queued; what is no image, or is here anyway, is not fetched.
-    ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
-    assert_eq!(queued(&node), json!([]));
-    let local = id_of(&node.request(&post_data(&[], b"here")).expect(201));
-    for id in [&*local, "00000000-0000-0000-0000-000000000000", "no-id"] {
-        ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
-    }
-    eventually("the queue is empty", || {
-        (queued(&node) == json!([])).then_some(())
+    assert!(read_image(node.address(), &id, &all).is_good());
+    assert_eq!((answers(&node, "miss"), answers(&node, "hit")), (2, 1));
+    eventually("one is there and counted", || {
+        let counted = ["kept", "filling", "leaving"]
+            .map(|state| metric(&node, &format!("glance_cache_bytes{{state=\"{state}\"}}")));
+        (files(&node).len() == 1 && counted == [SIZE_BYTES, 0, 0]).then_some(())
     });
-    assert_eq!(cached(&node).len(), 1);
-}
-
-#[test]
-fn the_queue_keeps_its_order_over_a_start() {
-    let mut node = caching().start();
-    let hanging = Origin::start(Content::new(6, MIB), |seen| match &*seen.method {
-        "GET" => Answer::whole().slowly(1000, std::time::Duration::from_secs(1)),
-        _ => Answer::whole(),
-    });
-    let honest = Origin::honest(Content::new(7, MIB));
-    let ids = [
-        locate(&node, &hanging),
-        locate(&node, &honest),
-        locate(&node, &honest),
-        locate(&node, &honest),
-    ];
-    for id in &ids {
-        ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
-    }
-    assert_eq!(queued(&node), json!(ids));
-    node.kill();
-    node.start();
-    assert_eq!(queued(&node), json!(ids));
-    ask(&node, "DELETE", &format!("{QUEUED}/{}", ids[2])).expect(200);
-    assert_eq!(queued(&node), json!([ids[0], ids[1], ids[3]]));
-    let deleted = ask(&node, "DELETE", QUEUED).expect(200).json();
-    assert_eq!(deleted, json!({ "num_deleted": 3 }));
-    assert_eq!(queued(&node), json!([]));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_file_that_is_changed_or_gone_is_fetched_again() {
     let origin = Origin::honest(Content::new(7, MIB));
     let id = locate(&node, &origin);
     let all = origin.content.all();
-    for round in 1..=3 {
+    for round in 1..=4 {
         assert!(read_image(node.address(), &id, &all).is_good());
         eventually("it is kept", || {
             (fills(&node, "kept") == round).then_some(())
@@ -68,10 +68,14 @@ fn a_file_that_is_changed_or_gone_is_fetched_again() {
         match round {
             1 => fs::write(&path, vec![0; all.len()]).expect("written"),
             2 => fs::remove_file(&path).expect("removed"),
+            3 => {
+                fs::remove_file(&path).expect("removed");
+                std::os::unix::fs::symlink("/etc/passwd", &path).expect("planted");
+            }
             _ => assert!(read_image(node.address(), &id, &all).is_good()),
         }
     }
-    assert_eq!(origin.count("GET"), 3);
+    assert_eq!(origin.count("GET"), 4);
 }
 
 #[test]

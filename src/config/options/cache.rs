@@ -26,4 +26,6 @@ options! {
     image_cache_fill_range_size: u64 = "16777216", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
     /// Connections of all fills together, beside the first of each.
     image_cache_fill_connections: usize = "16", Int::<usize>::new(0, 4_096, "");
+    /// Queued images (queued_images, glance-cache-manage queue-image) that are fetched at a time, before anybody asks.
+    image_cache_prefetches: usize = "2", Int::<usize>::new(1, 64, "");
 }

@@ -1,0 +1,178 @@
+//! What those get who ask for images: a kept file, a part of one on its way, or nothing.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::books::{Cache, now_us};
+use super::flight::{Fetched, Flight, Source};
+use super::name::EntryName;
+use super::shelf::Kept;
+use crate::error::{Error, Result};
+use crate::metrics::{self, CacheAnswer};
+use crate::transfer::{FileSlice, Payload};
+
+/// What there is of an image.
+enum Found {
+    Open(Arc<File>),
+    Closed(Opening),
+    Flight(Arc<Flight>, CacheAnswer),
+    /// Something else is kept under its name.
+    Stale,
+}
+
+/// A kept image whose file is being opened: it does not leave meanwhile, nor stay for ever
+/// when whoever opens it is gone.
+struct Opening {
+    cache: Cache,
+    name: EntryName,
+}
+
+impl Cache {
+    /// `len` bytes of an image from `offset` on: of the kept file, or of the one that is
+    /// being filled. `None` when there is no room for it: then the origin is to be asked.
+    ///
+    /// # Errors
+    /// Those of the origin; `Internal` when the cache's disk fails.
+    pub async fn open_image(
+        &self,
+        source: &Source,
+        offset: u64,
+        len: u64,
+    ) -> Result<Option<Payload>> {
+        let file = loop {
+            match self.find(source) {
+                Found::Open(file) => break file,
+                Found::Closed(opening) => {
+                    if let Some(file) = opening.open().await? {
+                        break file;
+                    }
+                }
+                Found::Stale => {
+                    self.forget(&source.image);
+                }
+                Found::Flight(flight, answer) => {
+                    let slice = flight.slice(offset, len).await;
+                    metrics::cache_answered(match slice {
+                        Ok(None) => CacheAnswer::Bypass,
+                        _ => answer,
+                    });
+                    return Ok(slice?.map(Payload::Growing));
+                }
+            }
+        };
+        self.shelf().hit(&source.image, now_us());
+        metrics::cache_answered(CacheAnswer::Hit);
+        Ok(Some(Payload::File(FileSlice { file, offset, len })))
+    }
+
+    /// Has an image fetched, unless it is kept, and waits until it is.
+    ///
+    /// # Errors
+    /// As [`Cache::open_image`].
+    pub async fn fetch(&self, source: &Source) -> Result<Fetched> {
+        loop {
+            match self.find(source) {
+                Found::Open(_) | Found::Closed(_) => return Ok(Fetched::Kept),
+                Found::Flight(flight, _) => return flight.ended().await,
+                Found::Stale => {
+                    self.forget(&source.image);
+                }
+            }
+        }
+    }
+
+    /// What there is of an image; where there is nothing, a fill is begun.
+    fn find(&self, source: &Source) -> Found {
+        let mut shelf = self.shelf();
+        if let Some(kept) = shelf.get(&source.image) {
+            if !kept.is_of(source) {
+                return Found::Stale;
+            }
+            return match kept.file() {
+                Some(file) => Found::Open(file),
+                None => {
+                    kept.opens();
+                    Found::Closed(Opening {
+                        cache: self.clone(),
+                        name: kept.name.clone(),
+                    })
+                }
+            };
+        }
+        if let Some(flight) = shelf.flight(&source.image) {
+            return Found::Flight(Arc::clone(flight), CacheAnswer::Coalesced);
+        }
+        let flight = Flight::new(source.clone());
+        shelf.board(Arc::clone(&flight));
+        if !self.send(Arc::clone(&flight)) {
+            // The node is ending.
+            shelf.disembark(&flight);
+            flight.finds_no_room();
+        }
+        Found::Flight(flight, CacheAnswer::Miss)
+    }
+
+    /// Opens a kept image's file, off the worker if that may wait for a disk.
+    async fn open_file(&self, name: &EntryName) -> io::Result<File> {
+        match self.folder().open_cached(name) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let (folder, name) = (Arc::clone(self.folder()), name.clone());
+                let open = move || folder.open_kept(&name);
+                self.blocking().run(open).await
+            }
+            result => result,
+        }
+    }
+}
+
+impl Opening {
+    /// The file; `None` when the image is not kept any more.
+    async fn open(self) -> Result<Option<Arc<File>>> {
+        let file = match self.cache.open_file(&self.name).await {
+            Ok(file) => Some(file).filter(|file| self.is_as_it_was(file)),
+            Err(error) if is_gone(&error) => None,
+            // Of the process or the disk, and no reason to fetch it again.
+            Err(error) => return Err(Error::internal(error)),
+        };
+        let Some(file) = file else {
+            self.cache.drop_damaged(&self.name);
+            return Ok(None);
+        };
+        let mut shelf = self.cache.shelf();
+        let kept = self.kept(shelf.get(&self.name.image));
+        Ok(kept.map(|kept| kept.is_open_as(file)))
+    }
+
+    fn is_as_it_was(&self, file: &File) -> bool {
+        let metadata = file.metadata();
+        metadata.is_ok_and(|metadata| self.name.fits(&metadata))
+    }
+
+    /// What is kept, if it is still what is being opened.
+    fn kept<'a>(&self, kept: Option<&'a mut Kept>) -> Option<&'a mut Kept> {
+        kept.filter(|kept| kept.name == self.name)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut shelf = self.cache.shelf();
+        if let Some(kept) = self.kept(shelf.get(&self.name.image)) {
+            kept.opened();
+        }
+    }
+}
+
+impl Kept {
+    /// Whether it is what the registry says the image is.
+    fn is_of(&self, source: &Source) -> bool {
+        let has_digest = |digest| digest == self.name.digest;
+        self.name.size_bytes == source.size_bytes && source.digest.is_none_or(has_digest)
+    }
+}
+
+/// Whether there is no such file, or something that is none of ours in its place.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ELOOP)
+}
