@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 HERE = pathlib.Path(__file__).resolve().parent
 
 # How long a server may take to answer, on a busy machine.
-READY_LIMIT_S = 90
+READY_LIMIT_S = 180
 # How long a server may take to end by itself.
 TERM_LIMIT_S = 5
 

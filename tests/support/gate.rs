@@ -56,6 +56,8 @@ struct State {
     passed_bytes: [u64; 2],
     /// Bytes that still pass before the connection they are on is cut.
     until_cut: [Option<u64>; 2],
+    /// Bytes that pass until the next cut, after one.
+    until_next_cut: [Option<u64>; 2],
     /// Bytes that still pass before the one that comes to be another.
     until_flip: [Option<u64>; 2],
     /// Bytes until the gate falls silent.
@@ -73,6 +75,7 @@ impl Gate {
             taken: 0,
             passed_bytes: [0; 2],
             until_cut: [None; 2],
+            until_next_cut: [None; 2],
             until_flip: [None; 2],
             until_silence: [None; 2],
         };
@@ -113,7 +116,23 @@ impl Gate {
     /// Cuts the connection on which one more byte would pass after so many, from now on and
     /// over all connections. Once.
     pub fn cut(&self, way: Way, after_bytes: u64) {
-        self.shared.state().until_cut[way as usize] = Some(after_bytes);
+        self.cuts(way, Some(after_bytes), None);
+    }
+
+    /// The same, again and again.
+    pub fn cut_each(&self, way: Way, after_bytes: u64) {
+        self.cuts(way, Some(after_bytes), Some(after_bytes));
+    }
+
+    /// Cuts no more.
+    pub fn cut_none(&self, way: Way) {
+        self.cuts(way, None, None);
+    }
+
+    fn cuts(&self, way: Way, first: Option<u64>, next: Option<u64>) {
+        let mut state = self.shared.state();
+        state.until_cut[way as usize] = first;
+        state.until_next_cut[way as usize] = next;
     }
 
     /// Whether a cut is still to come.
@@ -170,7 +189,10 @@ impl Shared {
         let left = pending.unwrap_or(u64::MAX);
         let admitted = left.min(count as u64);
         let is_cut = admitted < count as u64;
-        state.until_cut[way as usize] = pending.filter(|_| !is_cut).map(|left| left - admitted);
+        state.until_cut[way as usize] = match is_cut {
+            true => state.until_next_cut[way as usize],
+            false => pending.map(|left| left - admitted),
+        };
         state.passed_bytes[way as usize] += admitted;
         if let Some(left) = state.until_silence[way as usize].take() {
             match left.checked_sub(admitted) {

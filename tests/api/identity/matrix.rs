@@ -15,6 +15,9 @@ fn start() -> Server {
         .option_in("paste_deploy", "flavor", "trusted-auth")
         .option("allow_anonymous_access", true)
         .option("delayed_delete", true)
+        // Uploads of which nothing more comes stay `saving` until everybody has looked.
+        .option("client_socket_timeout", 0)
+        .option("client_min_rate", 0)
         .start()
 }
 

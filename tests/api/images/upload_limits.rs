@@ -88,7 +88,7 @@ fn a_refused_client_that_goes_on_sending_is_cut() {
     connection.read_response("POST").unwrap().expect(413);
     let began = Instant::now();
     while connection.send_bytes(&[0; 1000]).is_ok() {
-        assert!(began.elapsed() < Duration::from_secs(5), "still taken");
+        assert!(began.elapsed() < Duration::from_secs(9), "still taken");
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(began.elapsed() > Duration::from_millis(800), "cut at once");

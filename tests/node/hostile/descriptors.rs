@@ -46,11 +46,7 @@ fn without_descriptors_accepting_pauses_and_recovers() {
             Connection::open(node.address()).and_then(|mut wire| wire.ask("GET", &path, "", b""));
         answer.is_ok_and(|answer| answer.status == 200 && answer.body == body)
     };
-    within(
-        Duration::from_secs(5),
-        "new clients are served again",
-        recovered,
-    );
+    within(PATIENCE, "new clients are served again", recovered);
     assert!(node.is_running());
     node.expect_log("could not be accepted");
     // The operator's listener has lived through it too.

@@ -269,7 +269,7 @@ fn silence_ends_the_transfer() {
     let id = locate(node, &origin);
     assert!(try_download(node, &id).is_err());
     assert_eq!(copy(node, &origin).1, "killed");
-    assert!(began.elapsed() < Duration::from_secs(12), "{began:?}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{began:?}");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_server_that_never_answers_is_not_waited_for() {
     for header in [LOCATION, COPY_FROM] {
         node.request(&from(header, &url)).expect(404);
     }
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(25));
 }
 
 /// One byte now and then is no stall, and yet no way to copy an image.

@@ -1,6 +1,5 @@
 //! A backend that refuses, cuts and stalls: a clear answer, and nothing left behind.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,30 +24,9 @@ fn assert_nothing_left(bucket: &Bucket, id: &str) {
 
 /// Does something while every connection is cut after so many bytes.
 fn while_cutting(gate: &Gate, way: Way, after_bytes: u64, act: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                if !gate.is_cut_pending(way) {
-                    gate.cut(way, after_bytes);
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let _over = Over(&is_over);
-        act();
-    });
-    // Out of reach.
-    gate.cut(way, u64::MAX);
-}
-
-/// Ends the cutting, also when a test fails in it.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    gate.cut_each(way, after_bytes);
+    act();
+    gate.cut_none(way);
 }
 
 /// Begins an upload of which not everything will come.
@@ -118,7 +96,7 @@ fn a_delete_during_an_upload_stops_it_at_once() {
     let answer = connection.read_response("PUT").expect("an answer");
     assert_eq!(answer.status, 412);
     assert!(
-        began.elapsed() < Duration::from_secs(8),
+        began.elapsed() < Duration::from_secs(30),
         "{:?}",
         began.elapsed()
     );

@@ -29,7 +29,7 @@ use crate::support::unique;
 const MIB: u64 = 1 << 20;
 
 /// How long a server may be silent in these tests.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The account of v1 auth, under the reference `ref1`.
 fn by_v1(auth_url: &str, account: &Account) -> SwiftAccount {
