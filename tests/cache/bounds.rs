@@ -1,6 +1,8 @@
 //! The limit holds at every moment; who was asked for longest ago leaves, and nobody who is
 //! being read.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,22 +98,36 @@ fn the_disk_keeps_its_floor() {
     assert!(files(&node).is_empty());
 }
 
-/// What the cache's folder takes up: the lengths of its files, and their blocks.
-fn taken_bytes(node: &Server) -> (u64, u64) {
+/// The files of the cache's folder, each with its length and its blocks in bytes.
+fn look(node: &Server) -> BTreeMap<PathBuf, (u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let mut taken = (0, 0);
+    let mut seen = BTreeMap::new();
     for folder in [cache_dir(node), cache_dir(node).join("incomplete")] {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            if metadata.is_file() {
-                taken.0 += metadata.len();
-                taken.1 += metadata.blocks() * 512;
+            // One may leave while it is looked at.
+            if let Ok(metadata) = entry.metadata()
+                && metadata.is_file()
+            {
+                seen.insert(entry.path(), (metadata.len(), metadata.blocks() * 512));
             }
         }
     }
-    taken
+    seen
+}
+
+/// What the cache's folder takes up at one moment: lengths and blocks. A look takes its time,
+/// in which one file may leave and another come: what two looks in a row have seen was there
+/// together between them, since no name comes twice.
+fn taken_bytes(node: &Server) -> (u64, u64) {
+    let mut before = look(node);
+    loop {
+        let now = look(node);
+        if now == before {
+            let add = |sum: (u64, u64), file: &(u64, u64)| (sum.0 + file.0, sum.1 + file.1);
+            return now.values().fold((0, 0), add);
+        }
+        before = now;
+    }
 }
 
 /// Readers of many images at random, some of whom leave, from origins that break off, with
