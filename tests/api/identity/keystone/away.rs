@@ -14,13 +14,13 @@ use crate::support::v1::{id_of, image_path};
 /// How long a node waits for Keystone here.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn start() -> (Gate, Server) {
+fn start(patience: Duration) -> (Gate, Server) {
     let gate = Gate::before(address_of(&keystone().auth_url));
     let server = setup(keystone(), &gate.url(&keystone().auth_url))
         .option_in(
             "keystone_authtoken",
             "http_connect_timeout",
-            PATIENCE.as_secs(),
+            patience.as_secs(),
         )
         .option_in("keystone_authtoken", "http_request_max_retries", 1)
         .option_in("keystone_authtoken", "token_cache_time", 3)
@@ -31,7 +31,7 @@ fn start() -> (Gate, Server) {
 #[test]
 fn known_tokens_go_on_others_wait_for_keystone() {
     for mode in [Mode::Closed, Mode::Silent] {
-        let (gate, server) = start();
+        let (gate, server) = start(PATIENCE);
         let (known, new) = (token("alice"), token("bob"));
         let id = id_of(&reserve(&server, &known));
         let known_at = Instant::now();
@@ -79,7 +79,7 @@ fn a_node_starts_before_keystone() {
 
 #[test]
 fn a_connection_that_breaks_is_made_anew() {
-    let (gate, server) = start();
+    let (gate, server) = start(crate::support::PATIENCE);
     assert_eq!(status_of_list(&server, &token("alice")), 200);
     for user in ["bob", "adam", "rita"] {
         // Ends the connections that are kept, and takes new ones.
