@@ -2,27 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::http::Connection;
-use crate::support::server::{Server, Setup};
+use super::half_an_upload;
+use crate::support::server::Setup;
 use crate::support::setup::temp_folder;
-use crate::support::v1::{OCTETS, put};
 use crate::support::within;
 
 /// The shortest there is.
 const ABANDONED_AFTER_S: u64 = 30;
-
-/// An upload of eight bytes, four of which are sent.
-fn half_an_upload(node: &Server) -> (String, Connection) {
-    let id = node.reserve();
-    let mut upload = node.connect();
-    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
-    upload.send_head(&request).expect("a head");
-    upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
-        node.status_of(&id) == "saving"
-    });
-    (id, upload)
-}
 
 /// Three servers: one takes its time, one is killed for good, and all see what became of both.
 fn one_vanishes(setup: impl Fn() -> Setup) {
@@ -38,9 +24,9 @@ fn one_vanishes(setup: impl Fn() -> Setup) {
             .start()
     };
     let [slow, mut gone, other] = ["slow", "gone", "other"].map(node);
-    let (alive, mut upload) = half_an_upload(&slow);
-    let (dead, _cut) = half_an_upload(&gone);
-    let (deleted, _cut) = half_an_upload(&gone);
+    let (alive, mut upload) = half_an_upload(&slow, &slow);
+    let (dead, _cut) = half_an_upload(&gone, &gone);
+    let (deleted, _cut) = half_an_upload(&gone, &gone);
     gone.kill();
     other.remove(&deleted).expect(200);
     let began = Instant::now();

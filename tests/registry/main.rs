@@ -34,3 +34,25 @@ mod reload;
 mod remote;
 #[cfg(feature = "etcd")]
 mod secured;
+
+use std::time::Duration;
+
+use support::http::Connection;
+use support::server::Server;
+use support::v1::{OCTETS, put};
+use support::within;
+
+/// An upload of eight bytes at one server, four of which are sent; another one sees that it is
+/// under way.
+#[track_caller]
+fn half_an_upload(node: &Server, other: &Server) -> (String, Connection) {
+    let id = node.reserve();
+    let mut upload = node.connect();
+    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
+    upload.send_head(&request).expect("a head");
+    upload.send_bytes(b"half").expect("half");
+    within(Duration::from_secs(5), "it is saving", || {
+        other.status_of(&id) == "saving"
+    });
+    (id, upload)
+}

@@ -4,11 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::alike::assert_alike;
+use super::half_an_upload;
 use crate::support::http::Request;
 use crate::support::other_registry::OtherRegistry;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
-use crate::support::v1::{OCTETS, image_path, put, put_data};
+use crate::support::v1::{image_path, put_data};
 use crate::support::within;
 
 fn two(registry: &OtherRegistry) -> (tempfile::TempDir, [Server; 2]) {
@@ -27,7 +28,7 @@ fn two(registry: &OtherRegistry) -> (tempfile::TempDir, [Server; 2]) {
 fn it_is_like_an_embedded_registry() {
     let registry = OtherRegistry::start();
     let node = Setup::new().registry_at(registry.address()).start();
-    assert!(node.log().contains("is of another make"), "{}", node.log());
+    node.expect_log("is of another make");
     assert_alike(&node);
 }
 
@@ -69,14 +70,7 @@ fn of_two_uploads_at_two_servers_one_succeeds() {
 fn of_an_upload_and_a_deletion_both_come_to_an_end() {
     let registry = OtherRegistry::start();
     let (_images, [a, b]) = two(&registry);
-    let id = a.reserve();
-    let mut upload = a.connect();
-    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
-    upload.send_head(&request).expect("a head");
-    upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
-        b.status_of(&id) == "saving"
-    });
+    let (id, mut upload) = half_an_upload(&a, &b);
     let seen = b.head(&id);
     let is_ours = |name: &str| name.to_ascii_lowercase().contains("glance_node_state");
     assert!(!seen.headers.iter().any(|(name, _)| is_ours(name)));
@@ -91,14 +85,7 @@ fn of_an_upload_and_a_deletion_both_come_to_an_end() {
 fn an_upload_that_was_cut_off_is_known_after_the_start() {
     let registry = OtherRegistry::start();
     let (_images, [mut a, b]) = two(&registry);
-    let id = a.reserve();
-    let mut upload = a.connect();
-    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
-    upload.send_head(&request).expect("a head");
-    upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
-        b.status_of(&id) == "saving"
-    });
+    let (id, _upload) = half_an_upload(&a, &b);
     a.kill();
     assert_eq!(b.status_of(&id), "saving");
     a.start();

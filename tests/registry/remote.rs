@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::half_an_upload;
 use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
@@ -97,14 +98,7 @@ fn a_server_that_starts_waits_for_the_registry() {
 fn an_upload_at_one_server_outlives_the_start_of_another() {
     let registry = Setup::registry().start();
     let (_images, [mut a, mut b]) = two(&registry);
-    let id = a.reserve();
-    let mut upload = a.connect();
-    let request = put(&id, &[OCTETS]).header("Content-Length", "8");
-    upload.send_head(&request).expect("a head");
-    upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
-        b.status_of(&id) == "saving"
-    });
+    let (id, mut upload) = half_an_upload(&a, &b);
     b.restart();
     assert_eq!(b.status_of(&id), "saving", "it is under way at the other");
     upload.send_bytes(b"half").expect("half");
@@ -130,15 +124,7 @@ fn an_upload_at_one_server_outlives_the_start_of_another() {
 fn an_upload_ends_when_another_server_deletes_its_image() {
     let registry = Setup::registry().start();
     let (_images, [a, b]) = two(&registry);
-    let id = a.reserve();
-    let mut upload = a.connect();
-    upload
-        .send_head(&put(&id, &[OCTETS]).header("Content-Length", "8"))
-        .expect("a head");
-    upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
-        b.status_of(&id) == "saving"
-    });
+    let (id, mut upload) = half_an_upload(&a, &b);
     b.remove(&id).expect(200);
     upload.read_response("PUT").expect("an answer").expect(412);
     b.await_nothing_stored(&id);
