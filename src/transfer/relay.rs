@@ -31,18 +31,18 @@ pub struct Relay {
 
 #[derive(Debug)]
 enum State {
-    /// Something may be at hand.
+    /// Something may be at hand, or have come.
     Holding(Box<Source>),
-    /// More is being waited for.
-    Filling(Filling),
+    /// More is being waited for, or taken off the socket.
+    Busy(Busy),
     /// It failed.
     Broken,
 }
 
-struct Filling(Pin<Box<dyn Future<Output = Filled>>>);
+struct Busy(Pin<Box<dyn Future<Output = Done>>>);
 
 /// The source comes back, whether it got something or not.
-type Filled = (Box<Source>, Result<()>);
+type Done = (Box<Source>, Result<()>);
 
 /// The origin, and what of its bytes is at hand.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ struct Source {
     remote: Remote,
     memory: Bytes,
     pipe: Option<Pipe>,
+    /// Whether bytes were seen in the origin's socket that are not taken off it yet.
+    has_arrived: bool,
 }
 
 impl Relay {
@@ -61,6 +63,7 @@ impl Relay {
                 remote,
                 memory: Bytes::new(),
                 pipe: None,
+                has_arrived: false,
             })),
         }
     }
@@ -79,8 +82,18 @@ impl Relay {
             State::Holding(source) => {
                 self.left > 0 && source.pipe.is_some() && source.held_bytes() == 0
             }
-            State::Filling(_) | State::Broken => false,
+            State::Busy(_) | State::Broken => false,
         }
+    }
+
+    /// Waits until the origin has sent something, which is not yet taken off its socket: whoever
+    /// has only to wait needs no turn for it.
+    ///
+    /// # Errors
+    /// Those of the origin; the rest of the object will never come.
+    pub fn poll_arrived(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let is_there = |source: &Source| source.held_bytes() > 0 || source.has_arrived;
+        self.poll_until(cx, is_there, |source| Box::pin(source.arrived()))
     }
 
     /// Waits until there is something to send.
@@ -88,21 +101,31 @@ impl Relay {
     /// # Errors
     /// Those of the origin; the rest of the object will never come.
     pub fn poll_filled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let is_there = |source: &Source| source.held_bytes() > 0;
+        self.poll_until(cx, is_there, |source| Box::pin(source.filled()))
+    }
+
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_there: impl Fn(&Source) -> bool,
+        work: impl Fn(Box<Source>) -> Pin<Box<dyn Future<Output = Done>>>,
+    ) -> Poll<Result<()>> {
         loop {
             match std::mem::replace(&mut self.state, State::Broken) {
-                State::Holding(source) if source.held_bytes() > 0 => {
+                State::Holding(source) if is_there(&source) => {
                     self.state = State::Holding(source);
                     return Poll::Ready(Ok(()));
                 }
                 State::Holding(source) => {
-                    self.state = State::Filling(Filling(Box::pin(source.filled())));
+                    self.state = State::Busy(Busy(work(source)));
                 }
-                State::Filling(mut filling) => {
-                    let Poll::Ready((source, filled)) = filling.0.as_mut().poll(cx) else {
-                        self.state = State::Filling(filling);
+                State::Busy(mut busy) => {
+                    let Poll::Ready((source, done)) = busy.0.as_mut().poll(cx) else {
+                        self.state = State::Busy(busy);
                         return Poll::Pending;
                     };
-                    filled?;
+                    done?;
                     self.state = State::Holding(source);
                 }
                 State::Broken => {
@@ -145,45 +168,71 @@ impl Source {
         }
     }
 
-    async fn filled(mut self: Box<Self>) -> Filled {
+    async fn arrived(mut self: Box<Self>) -> Done {
+        let arrived = self.arrive().await;
+        (self, arrived)
+    }
+
+    async fn filled(mut self: Box<Self>) -> Done {
         let filled = self.fill().await;
         (self, filled)
     }
 
+    /// Waits for the origin. What comes in memory is at hand then.
+    async fn arrive(&mut self) -> Result<()> {
+        match self.remote.arrived().await? {
+            None => Err(Error::internal("nothing is left to be sent")),
+            Some(Arrived::Memory(bytes)) => {
+                self.remote.hash(bytes.clone()).await;
+                self.memory = bytes;
+                self.remote.seal().await
+            }
+            Some(Arrived::Readable(_)) => {
+                self.has_arrived = true;
+                Ok(())
+            }
+        }
+    }
+
     /// Takes the next bytes from the origin; the last only if they complete the right object.
     async fn fill(&mut self) -> Result<()> {
-        let piece_bytes = match self.remote.is_checked() {
+        while self.held_bytes() == 0 {
+            self.arrive().await?;
+            if std::mem::take(&mut self.has_arrived) {
+                self.draw().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what stands in the origin's socket into the pipe.
+    async fn draw(&mut self) -> Result<()> {
+        let (left, is_checked) = (self.remote.left(), self.remote.is_checked());
+        let Some(stream) = self.remote.socket() else {
+            return Ok(());
+        };
+        let piece_bytes = match is_checked {
             true => BLOCK_BYTES,
             false => PIPE_BYTES,
         };
-        while self.held_bytes() == 0 {
-            let left = self.remote.left();
-            let stream = match self.remote.arrived().await? {
-                None => return Err(Error::internal("nothing is left to be sent")),
-                Some(Arrived::Memory(bytes)) => {
-                    self.remote.hash(bytes.clone()).await;
-                    self.memory = bytes;
-                    continue;
-                }
-                Some(Arrived::Readable(stream)) => stream,
-            };
-            let pipe = match &mut self.pipe {
-                Some(pipe) => pipe,
-                none => none.insert(Pipe::take().map_err(Error::internal)?),
-            };
-            let most_bytes =
-                usize::try_from(left).map_or(piece_bytes, |left| left.min(piece_bytes));
-            let from = stream.as_raw_fd();
-            let drawn = stream.try_io(Interest::READABLE, || pipe.draw(from, most_bytes));
-            match drawn {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                drawn => self.remote.taken(drawn).await?,
-            }
-            if self.remote.is_checked() && self.held_bytes() > 0 {
-                self.hash_piped().await?;
-            }
+        let pipe = match &mut self.pipe {
+            Some(pipe) => pipe,
+            none => none.insert(Pipe::take().map_err(Error::internal)?),
+        };
+        let most_bytes = usize::try_from(left).map_or(piece_bytes, |left| left.min(piece_bytes));
+        let from = stream.as_raw_fd();
+        let drawn = stream.try_io(Interest::READABLE, || pipe.draw(from, most_bytes));
+        match drawn {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            drawn => self.remote.taken(drawn).await?,
         }
-        self.remote.seal().await
+        if is_checked && self.held_bytes() > 0 {
+            self.hash_piped().await?;
+        }
+        if self.held_bytes() > 0 {
+            self.remote.seal().await?;
+        }
+        Ok(())
     }
 
     /// Shows the hash what is in the pipe.
@@ -206,9 +255,9 @@ impl Source {
 
 static BLOCKS: LazyLock<BlockPool> = LazyLock::new(|| BlockPool::new(IDLE_BLOCKS));
 
-impl std::fmt::Debug for Filling {
+impl std::fmt::Debug for Busy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Filling")
+        f.write_str("Busy")
     }
 }
 

@@ -205,6 +205,11 @@ impl Remote {
         Ok(None)
     }
 
+    /// The socket in which the next bytes stand, when they stand in one.
+    pub fn socket(&self) -> Option<&TcpStream> {
+        self.part.as_ref().and_then(Part::socket)
+    }
+
     /// So many bytes were taken off the socket; zero says that it has ended.
     ///
     /// # Errors

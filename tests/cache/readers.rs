@@ -9,6 +9,7 @@ use crate::support::eventually;
 use crate::support::origin::Origin;
 use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
+use crate::support::process::assert_idle;
 
 const SIZE_BYTES: u64 = 3 * MIB + 77;
 /// Whoever gets nothing for so long waits.
@@ -51,6 +52,25 @@ fn what_is_there_is_sent_and_the_rest_is_waited_for() {
     assert!(read_image(node.address(), &id, &all).is_good());
     assert_eq!(origin.times_sent(), (1, 1));
     assert_eq!(answers(&node, "miss"), 1);
+}
+
+/// Who waits for the origin stands in nobody's way and costs nothing.
+#[test]
+fn readers_of_a_silent_origin_cost_nothing() {
+    let (origin, hold) = held();
+    let node = patient().start();
+    let id = locate(&node, &origin);
+    let all = origin.content.all();
+    let waiting: Vec<_> = (0..50)
+        .map(|_| Reader::send(node.address(), &id, "").expect("sent"))
+        .map(Reader::answered)
+        .collect();
+    std::thread::sleep(SILENCE);
+    assert_idle(node.pid());
+    hold.release();
+    for reader in waiting {
+        assert!(reader.read(&all, u64::MAX).is_good());
+    }
 }
 
 #[test]

@@ -34,6 +34,16 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_secs_f64(seconds))
 }
 
+/// A process that only waits: it has used next to nothing of a processor for a second.
+#[track_caller]
+pub fn assert_idle(pid: u32) {
+    const MOST: Duration = Duration::from_millis(150);
+    let before = cpu_time(pid).expect("running");
+    std::thread::sleep(Duration::from_secs(1));
+    let used = cpu_time(pid).expect("running") - before;
+    assert!(used < MOST, "busy: {used:?} in a second");
+}
+
 /// Open descriptors.
 pub fn open_fds(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

@@ -10,6 +10,7 @@ use tokio::io::Interest;
 
 use super::Transport;
 use super::calls::{send_file, send_slices, whole_pages};
+use crate::error::Error;
 use crate::net::segment::{Road, Segment, is_placeholder};
 use crate::transfer::{FileSlice, GrowingSlice, Relay};
 
@@ -32,9 +33,7 @@ impl Transport {
         }
         let is_plain = |slice: &&IoSlice<'_>| !is_placeholder(slice);
         let plain = slices.iter().take(MAX_SLICES).take_while(is_plain).count();
-        let is_segment = plain == 0 && !slices.is_empty();
-        ready!(self.turn.poll(cx, is_segment));
-        let sent = if is_segment {
+        let sent = if plain == 0 && !slices.is_empty() {
             match self.shared.outbox.front() {
                 Some(segment) => self.send_segment(cx, &segment, slices[0].len()),
                 None => Poll::Ready(Err(io::Error::other(
@@ -61,6 +60,7 @@ impl Transport {
         if slices.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        ready!(self.poll_turn(cx, false))?;
         let fd = self.stream.as_raw_fd();
         self.when_writable(cx, || {
             let sent = send_slices(fd, slices, more_follows)?;
@@ -87,6 +87,16 @@ impl Transport {
         Poll::Ready(Ok(sent))
     }
 
+    /// Waits for a turn, once the socket takes data. Only who can send may stand in line: hyper
+    /// asks more than once in a poll, and one that cannot would be back in line as soon as it
+    /// was called up, for ever.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<io::Result<()>> {
+        if self.has_sent && self.stream.poll_write_ready(cx)?.is_pending() {
+            return self.poll_stalled(cx);
+        }
+        self.turn.poll(cx, is_long).map(Ok)
+    }
+
     fn send_file(
         &mut self,
         cx: &mut Context<'_>,
@@ -94,10 +104,11 @@ impl Transport {
         moved: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
+        let ready_bytes = ready!(self.prefetch.poll_ready(cx, slice, moved))?;
+        ready!(self.poll_turn(cx, true))?;
         let position = slice.offset + moved;
         let most = most.min(self.turn.left_bytes());
         let wanted = whole_pages(position, most, slice.len - moved);
-        let ready_bytes = ready!(self.prefetch.poll_ready(cx, slice, moved))?;
         let wanted = usize::try_from(ready_bytes).map_or(wanted, |ready| wanted.min(ready));
         let (out, file) = (self.stream.as_raw_fd(), slice.file.as_raw_fd());
         self.when_writable(cx, || {
@@ -141,15 +152,9 @@ impl Transport {
         relay: &mut Relay,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        if let Err(error) = ready!(relay.poll_filled(cx)) {
-            // Only breaking off tells a client that what it has is not the whole.
-            tracing::error!(
-                ?error,
-                left = relay.left(),
-                "an origin's object cannot be passed on"
-            );
-            return Poll::Ready(Err(io::Error::other(error)));
-        }
+        ready!(relay.poll_arrived(cx)).map_err(|error| broken_off(error, relay))?;
+        ready!(self.poll_turn(cx, true))?;
+        ready!(relay.poll_filled(cx)).map_err(|error| broken_off(error, relay))?;
         let out = self.stream.as_raw_fd();
         let sent = ready!(self.when_writable(cx, || Ok((relay.send(out, most)?, false))))?;
         if relay.is_drained() {
@@ -213,4 +218,11 @@ impl Transport {
             "the client takes no data",
         )))
     }
+}
+
+/// An origin failed. Only breaking off tells a client that what it has is not the whole.
+fn broken_off(error: Error, relay: &Relay) -> io::Error {
+    let left = relay.left();
+    tracing::error!(?error, left, "an origin's object cannot be passed on");
+    io::Error::other(error)
 }

@@ -92,21 +92,27 @@ impl Turn {
         self.left_bytes = 0;
     }
 
-    /// Ends the turn.
+    /// Ends the turn, or gives back the one that this connection was called up for.
     pub(super) fn end(&mut self) {
         self.left_bytes = TURN_BYTES;
         self.is_ours = false;
+        self.give_back();
+    }
+
+    fn give_back(&self) {
+        if let Some(place) = &self.place
+            && place.stands.get() == Stands::Called
+        {
+            place.stands.set(Stands::Outside);
+            // Nobody else would move the line. There is none when the worker ends.
+            let _ = LINE.try_with(Line::move_after_look);
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(place) = &self.place
-            && place.stands.get() == Stands::Called
-        {
-            // Nobody else would move the line. There is none when the worker ends.
-            let _ = LINE.try_with(Line::move_after_look);
-        }
+        self.give_back();
     }
 }
 
@@ -292,6 +298,32 @@ mod tests {
         let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
         // The first in the line had all turns until the others came.
         assert!(*least > 0 && most - least <= TURNS_PER_LOOK + 1, "{had:?}");
+    }
+
+    #[test]
+    fn who_cannot_come_gives_the_turn_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let local = tokio::task::LocalSet::new();
+        let count = Rc::<Cell<usize>>::default();
+        local.block_on(&runtime, async {
+            for _ in 0..10 * TURNS_PER_LOOK {
+                let (mut turn, mut asks) = (Turn::default(), true);
+                // Called up, it finds that it has nothing to send any more.
+                tokio::task::spawn_local(poll_fn(move |cx| {
+                    if !std::mem::take(&mut asks) || turn.poll(cx, true).is_ready() {
+                        turn.end();
+                    }
+                    Poll::<()>::Pending
+                }));
+            }
+            tokio::task::spawn_local(transfer(Rc::clone(&count)));
+            for _ in 0..30 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(count.get() >= 5, "{}", count.get());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{assert_alive, assert_killed, assert_only};
 use crate::support::bytes::Chance;
 use crate::support::http::{Connection, Request};
-use crate::support::process::open_fds;
+use crate::support::process::{assert_idle, open_fds};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{UPLOAD, image_path};
 use crate::support::{PATIENCE, within};
@@ -169,6 +169,22 @@ fn readers_that_do_not_read_are_cut_off() {
     );
     drop(wires);
     assert_alive(&mut node);
+}
+
+/// Who waits for room in a socket stands in nobody's way and costs nothing.
+#[test]
+fn readers_that_do_not_read_cost_nothing() {
+    let node = Setup::new().start();
+    let id = node.upload(&[], &Chance::new(16).bytes(24 << 20));
+    let get = Request::get(&image_path(&id));
+    let _wires = attackers(&node, |wire| wire.send(&get).expect("sent"));
+    let under_way = format!("transfers_in_flight{{direction=\"download\"}} {ATTACKERS}");
+    within(PATIENCE, "the downloads have begun", || {
+        node.metrics().contains(&under_way)
+    });
+    // What their sockets take goes out first.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_idle(node.pid());
 }
 
 /// Takes so many bytes a second, until there are no more or the server is gone.

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::{COPY_FROM, LOCATION, end_of_copy, from, from_with, open_node, open_setup};
 use crate::support::http::{Request, Response};
-use crate::support::origin::answer::Answer;
+use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 use crate::support::origin::{Origin, Seen};
+use crate::support::process::assert_idle;
 use crate::support::server::Server;
 use crate::support::v1::{id_of, image_path};
+use crate::support::within;
 
 const SIZE_BYTES: u64 = 2_000_000;
 
@@ -385,4 +387,31 @@ fn wrong_bytes_are_found_before_the_last_one_leaves() {
         rest.split_whitespace().last()?.parse::<f64>().ok()
     });
     assert!(count >= Some(3.0), "{count:?}");
+}
+
+/// Who waits for an origin stands in nobody's way and costs nothing.
+#[test]
+fn downloads_that_wait_for_an_origin_cost_nothing() {
+    const WAITING: usize = 50;
+    let setup = open_setup().option_in("glance_store", "http_store_stall_timeout", 60);
+    let node = setup.start();
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let origin = origin(move |_| Answer::whole().hold_after(SIZE_BYTES / 2, &holding));
+    let id = locate(&node, &origin);
+    std::thread::scope(|scope| {
+        let downloads: Vec<_> = (0..WAITING)
+            .map(|_| scope.spawn(|| try_download(&node, &id)))
+            .collect();
+        within(Duration::from_secs(20), "all are under way", || {
+            origin.open_connections() >= WAITING
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        assert_idle(node.pid());
+        hold.release();
+        for download in downloads {
+            let got = download.join().expect("a download").expect("an answer");
+            assert!(got.expect(200).body == origin.content.all());
+        }
+    });
 }
