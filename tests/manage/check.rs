@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::manage;
 use crate::support::eventually;
 use crate::support::http::{Connection, Request};
-use crate::support::scrubber::Run;
+use crate::support::program::Run;
 use crate::support::server::{STAGING, Server, Setup};
 use crate::support::v1::{OCTETS, RAW, post};
 

@@ -13,35 +13,28 @@ mod check;
 mod dumps;
 mod moves;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::eventually;
 use crate::support::http::Request;
-use crate::support::scrubber::Run;
+use crate::support::program::{Run, beside};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{RAW, image_path, post, post_data};
 
 /// The program over a server's configuration.
 fn command(server: &Server, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-manage"));
-    command
-        .arg("--config-file")
-        .arg(server.config_file())
-        .args(words)
-        .current_dir(server.folder())
-        .stdin(Stdio::null());
+    let mut command = beside(server, env!("CARGO_BIN_EXE_glance-manage"));
+    let config = server.config_file();
+    command.arg("--config-file").arg(config).args(words);
     command
 }
 
 /// Runs it to its end.
 #[track_caller]
 fn manage(server: &Server, words: &[&str]) -> Run {
-    command(server, words)
-        .output()
-        .expect("glance-manage")
-        .into()
+    Run::of(&mut command(server, words))
 }
 
 /// A server that has never run, with its configuration written.

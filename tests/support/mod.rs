@@ -21,6 +21,7 @@
 //! * [`authority`] issues certificates.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
 //! * [`origin`] is a server of HTTP that does what none of them can be made to do.
+//! * [`program`] runs the other programs beside a server to their end.
 //! * [`scrubber`] runs the real `glance-scrubber` beside a server.
 //! * [`traffic`] is everyday traffic at a server, of which nothing may fail.
 //! * [`disk`] is a small file system of our own, to be filled or to lose its power.
@@ -37,13 +38,14 @@ pub mod disk;
 pub mod etcd;
 pub mod files;
 pub mod gate;
-mod guarded;
+pub mod guarded;
 pub mod http;
 mod launch;
 pub mod origin;
 pub mod other_registry;
 pub mod ports;
 pub mod process;
+pub mod program;
 pub mod scrubber;
 mod seccomp;
 pub mod server;

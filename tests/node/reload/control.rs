@@ -1,21 +1,15 @@
 //! The real `glance-control`.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::LIMIT;
 use crate::support::eventually;
 use crate::support::http::Request;
-use crate::support::scrubber::Run;
+use crate::support::program::{Run, beside};
 use crate::support::server::{GLANCE_API, Server, Setup};
 
 fn control(server: &Server, words: &[&str]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-control"));
-    command
-        .args(words)
-        .current_dir(server.folder())
-        .stdin(Stdio::null());
-    command.output().expect("glance-control").into()
+    Run::of(beside(server, env!("CARGO_BIN_EXE_glance-control")).args(words))
 }
 
 /// With the server's own files.

@@ -34,6 +34,19 @@ fn behind_a_gate() -> Behind {
     }
 }
 
+impl Behind {
+    /// Puts an object, which makes the container and the login.
+    async fn begin(&self) {
+        put(&self.store, b"makes the container and the login", true).await;
+    }
+
+    /// Nothing but that object.
+    #[track_caller]
+    fn assert_nothing_is_left(&self) {
+        assert_eq!(self.look.names(&self.options.container).len(), 1);
+    }
+}
+
 fn assert_unavailable(error: &Error) {
     assert!(
         matches!(error.kind(), Kind::Unavailable { .. }),
@@ -60,21 +73,17 @@ async fn try_put(
 /// At any byte of the upload, of one object and of several.
 #[test]
 fn an_upload_that_is_cut_fails_and_leaves_nothing() {
-    let Behind {
-        gate,
-        look,
-        options,
-        store,
-    } = behind_a_gate();
+    let behind = behind_a_gate();
+    let Behind { gate, store, .. } = &behind;
     on_worker(async {
-        put(&store, b"makes the container and the login", true).await;
+        behind.begin().await;
         for data in [pattern(3 * MIB as usize, 1), pattern(5 * MIB as usize, 1)] {
             for after in [1_000, 300_000, 2 * MIB + 300_000] {
                 gate.cut(Way::Up, after);
-                let (image, upload, failure) = try_put(&store, &data).await;
+                let (image, upload, failure) = try_put(store, &data).await;
                 assert_unavailable(&failure.expect("it was cut"));
                 store.discard(&image, &upload).await.unwrap();
-                assert_eq!(look.names(&options.container).len(), 1);
+                behind.assert_nothing_is_left();
             }
         }
     });
@@ -82,14 +91,10 @@ fn an_upload_that_is_cut_fails_and_leaves_nothing() {
 
 #[test]
 fn a_silent_swift_is_given_up_by_its_silence() {
-    let Behind {
-        gate,
-        look,
-        options,
-        store,
-    } = behind_a_gate();
+    let behind = behind_a_gate();
+    let Behind { gate, store, .. } = &behind;
     on_worker(async {
-        put(&store, b"makes the container and the login", true).await;
+        behind.begin().await;
         let (image, upload) = an_upload();
         let hint = Some(64 * MIB);
         let mut writer = store.create(&image, &upload, hint).await.unwrap();
@@ -109,7 +114,7 @@ fn a_silent_swift_is_given_up_by_its_silence() {
         assert!(writer.abort().await.is_err());
         gate.set(Mode::Open);
         store.discard(&image, &upload).await.unwrap();
-        assert_eq!(look.names(&options.container).len(), 1);
+        behind.assert_nothing_is_left();
     });
 }
 
@@ -117,18 +122,14 @@ fn a_silent_swift_is_given_up_by_its_silence() {
 /// again: after its removal, so that nobody knew of it.
 #[test]
 fn what_was_given_up_does_not_arrive_later() {
-    let Behind {
-        gate,
-        look,
-        options,
-        store,
-    } = behind_a_gate();
+    let behind = behind_a_gate();
+    let Behind { gate, store, .. } = &behind;
     let past_the_gate = self::store(&SwiftOptions {
         accounts: vec![by_v1(&Swift::shared().auth_url, &Swift::shared().account)],
-        ..options.clone()
+        ..behind.options.clone()
     });
     on_worker(async {
-        put(&store, b"makes the container and the login", true).await;
+        behind.begin().await;
         let (image, upload) = an_upload();
         let hint = Some(8 * MIB);
         let mut writer = store.create(&image, &upload, hint).await.unwrap();
@@ -140,7 +141,7 @@ fn what_was_given_up_does_not_arrive_later() {
         past_the_gate.discard(&image, &upload).await.unwrap();
         gate.set(Mode::Open);
         std::thread::sleep(Duration::from_secs(1));
-        assert_eq!(look.names(&options.container).len(), 1);
+        behind.assert_nothing_is_left();
     });
 }
 
@@ -235,20 +236,16 @@ async fn failed_read(store: &SwiftStore, location: &Location, bytes: usize) -> E
 /// Another object of the same length under the same name is no rest of the first.
 #[test]
 fn a_download_of_a_replaced_object_is_no_image() {
-    let Behind {
-        gate,
-        look,
-        options,
-        store,
-    } = behind_a_gate();
+    let behind = behind_a_gate();
+    let Behind { gate, store, .. } = &behind;
     on_worker(async {
         let data = pattern(3 * MIB as usize, 3);
-        let (image, location) = put(&store, &data, true).await;
+        let (image, location) = put(store, &data, true).await;
         gate.cut(Way::Down, MIB);
         let opened = store.open(&location, whole(data.len() as u64));
         let payload = opened.await.unwrap();
-        let path = format!("/{}/{image}", options.container);
-        look.put(&path, &pattern(data.len(), 4));
+        let path = format!("/{}/{image}", behind.options.container);
+        behind.look.put(&path, &pattern(data.len(), 4));
         let error = collect(payload).await.expect_err("another object");
         assert_eq!(error.kind(), Kind::Internal, "{error:?}");
         store.delete(&location).await.unwrap();
