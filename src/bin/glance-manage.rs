@@ -1,4 +1,4 @@
-//! `glance-manage`: dumps, loads and checks a registry.
+//! `glance-manage`: dumps, loads and checks a registry, and takes over one of Glance.
 
 use std::process::ExitCode;
 

@@ -9,9 +9,9 @@ use crate::config::{EXIT_OK, EXIT_USAGE};
 const AFTER_HELP: &str = "\
 Run it as the user that the node runs as: files that it makes have to be that user's.
 
-An embedded registry can be open in one process only: stop the node for import and check --repair.
-export and check read the journal of one that runs. Registries that are shared (remote, etcd) are
-used beside their servers.
+An embedded registry can be open in one process only: stop the node for import, load-legacy and
+check --repair. export and check read the journal of one that runs. Registries that are shared
+(remote, etcd) are used beside their servers.
 
 A dump holds everything the registry knows, keys in locations too. Its file is made for its
 owner's eyes alone (mode 0600): keep it so.
@@ -19,14 +19,14 @@ owner's eyes alone (mode 0600): keep it so.
 Exit codes:
   0   done; check: nothing is wrong, or all of it was repaired
   1   not done, or not all of it; what was done stays done, and the command can be run again
-  2   check: something is wrong
+  2   check: something is wrong; load-legacy: something could not be taken over
   64  the command line is wrong
   78  the configuration is wrong";
 
 /// What can be said on the command line.
 #[derive(Debug, Parser)]
 #[command(name = "glance-manage", version, after_help = AFTER_HELP, max_term_width = 100,
-          about = "Dumps, loads and checks an image registry")]
+          about = "Dumps, loads and checks an image registry, and takes over one of Glance")]
 pub(super) struct Args {
     /// Configuration file of the node [default: as glance-api finds it]
     #[arg(long, value_name = "PATH", alias = "config_file", global = true)]
@@ -55,6 +55,24 @@ pub(super) enum Command {
     },
     /// Compare the registry with the stores: images without their data, data without an image
     Check(Check),
+    /// Load the SQL registry of a Glance that is stopped (for programs built with legacy-sql)
+    LoadLegacy(LoadLegacy),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct LoadLegacy {
+    /// URL of its database as its configuration has it ([database] connection): sqlite:PATH,
+    /// mysql://USER:PASSWORD@HOST/NAME, postgresql://…; - reads it from standard input, so that
+    /// nobody sees the password
+    pub(super) url: String,
+    /// File with the metadata_encryption_key of that Glance, if it had one
+    #[arg(long, value_name = "PATH")]
+    pub(super) encryption_key_file: Option<PathBuf>,
+    /// End with 0 though something cannot be taken over
+    #[arg(long)]
+    pub(super) allow_losses: bool,
+    #[command(flatten)]
+    pub(super) load: Load,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -144,6 +162,7 @@ mod tests {
         };
         assert_eq!(load.merge, Some(Merge::Newer));
         assert!(read("glance-manage import x --merge maybe").is_err());
+        read("glance-manage load-legacy - --merge skip --allow-losses --dry-run").unwrap();
         for (words, repair) in [
             ("", &[][..]),
             (" --repair --json", &[Repair::Orphans, Repair::Uploads]),

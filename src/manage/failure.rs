@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::task::JoinError;
 
 use super::dump::DumpError;
+use super::legacy::LegacyError;
 use crate::config::{ConfigError, EXIT_FAILURE};
 use crate::error::Error;
 use crate::image::ImageId;
@@ -46,6 +47,10 @@ pub(super) enum Failure {
     NoImages(PathBuf),
     #[error("the store {name}: {}", with_cause(cause))]
     Store { name: String, cause: Error },
+    #[error("{0}")]
+    Legacy(#[from] LegacyError),
+    #[error("images that are not taken over whole: {0}; see --allow-losses")]
+    Losses(usize),
     #[error("findings that are left: {0}")]
     Findings(usize),
     #[error("records that cannot be read, and are not in the dump: {}", named(.0))]
@@ -68,7 +73,7 @@ impl Failure {
         match self {
             Self::Config(error) => error.exit_code(),
             Self::Start(error) => error.exit_code(),
-            Self::Findings(_) => EXIT_FINDINGS,
+            Self::Findings(_) | Self::Losses(_) => EXIT_FINDINGS,
             _ => EXIT_FAILURE,
         }
     }

@@ -1,5 +1,7 @@
 //! `glance-manage`: a registry as a whole, dumped, loaded and held against the stores.
 //!
+//! The SQL registries of Glance are loaded in the same way (`legacy`).
+//!
 //! Everything works over the trait of registries, whatever is behind it: a dump of one kind is
 //! loaded into any other.
 
@@ -9,6 +11,7 @@ mod dump;
 mod export;
 mod failure;
 mod import;
+mod legacy;
 mod records;
 mod run;
 

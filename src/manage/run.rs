@@ -14,6 +14,7 @@ use super::dump::read_dump;
 use super::export::export;
 use super::failure::Failure;
 use super::import::{Loaded, Survey};
+use super::legacy::{self, Taken};
 use super::records::{Records, open};
 use crate::config::{Config, ConfigError, EXIT_OK, find_config_file, search_dirs};
 use crate::image::Image;
@@ -61,6 +62,19 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
             let registry = open(&runtime, &config)?;
             runtime.block_on(load_all(registry, images, *load))
         }
+        Command::LoadLegacy(options) => {
+            let url = legacy::url(&options.url)?;
+            let key = legacy::key(options.encryption_key_file.as_deref())?;
+            let taken = runtime.block_on(legacy::read_registry(&url, key.as_ref()))?;
+            let losses = tell_losses(&taken);
+            let registry = open(&runtime, &config)?;
+            runtime.block_on(load_all(registry, taken.images, options.load))?;
+            match losses {
+                0 => Ok(()),
+                _ if options.allow_losses => Ok(()),
+                losses => Err(Failure::Losses(losses)),
+            }
+        }
         Command::Check(options) => {
             let records = Records::of_existing(&runtime, &config)?;
             if let (Records::Journal(folder), false) = (&records, options.repair.is_empty()) {
@@ -102,6 +116,31 @@ fn read_file(path: &Path) -> Result<Vec<Image>, Failure> {
         file: path.to_owned(),
         cause,
     })
+}
+
+/// How many images are not taken over, or not all of them.
+fn tell_losses(taken: &Taken) -> usize {
+    for loss in &taken.losses {
+        let fate = if loss.is_whole {
+            " is not taken over"
+        } else {
+            ""
+        };
+        println!("image {}{fate}: {}", loss.image, loss.what);
+    }
+    let whole = taken.losses.iter().filter(|loss| loss.is_whole).count();
+    let mut images: Vec<&str> = taken.losses.iter().map(|loss| &*loss.image).collect();
+    images.dedup();
+    let there = taken.images.len() + whole;
+    print!("{there} images in the old registry");
+    match images.len() {
+        0 => println!(),
+        some => println!(
+            ", {whole} of them cannot be taken over, {} not whole",
+            some - whole
+        ),
+    }
+    images.len()
 }
 
 async fn load_all(

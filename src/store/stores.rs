@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Store;
 use super::observed::Observed;
+use super::{Store, file, http, s3, swift};
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
 
@@ -82,6 +82,12 @@ impl Stores {
             .iter()
             .find(|store| has(store.schemes(), scheme))
     }
+}
+
+/// Whether there is a store that reads locations of this scheme, configured or not.
+pub fn is_known_scheme(scheme: &str) -> bool {
+    let all = [file::SCHEMES, http::SCHEMES, s3::SCHEMES, swift::SCHEMES];
+    all.iter().any(|schemes| has(schemes, scheme))
 }
 
 fn has(schemes: &[&str], scheme: &str) -> bool {

@@ -158,3 +158,12 @@ fn names_in(folder: &Path) -> Vec<String> {
     let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
     entries.map(name).collect()
 }
+
+#[cfg(not(feature = "legacy-sql"))]
+#[test]
+fn without_sql_drivers_it_says_so() {
+    let server = prepared(Setup::new());
+    manage(&server, &["load-legacy", "sqlite:/x"])
+        .expect(1)
+        .says("--features legacy-sql");
+}

@@ -3,14 +3,18 @@
 //! * `moves`: dumps of one registry that are loaded into another, of another kind too.
 //! * `check`: registries and stores that do not agree.
 //! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
+//! * `legacy`: registries of old Glances, in files and in servers.
 //!
-//! What needs etcd is there when the tests are built with the feature `etcd`.
+//! What needs etcd is there when the tests are built with the feature `etcd`, and `legacy` with
+//! the feature `legacy-sql`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod check;
 mod dumps;
+#[cfg(feature = "legacy-sql")]
+mod legacy;
 mod moves;
 
 use std::process::Command;

@@ -27,6 +27,9 @@ use crate::image::{ImageId, Location, Upload};
 use crate::transfer::disk::Disk;
 use crate::transfer::{FileSlice, Payload};
 
+/// The schemes, the store's name first.
+pub(super) const SCHEMES: &[&str] = &["file", "filesystem"];
+
 /// Files up to this are read at once: cheaper than preparing sendfile for them.
 const READ_WHOLE_BYTES: u64 = 16 * 1024;
 
@@ -117,7 +120,7 @@ impl FileStore {
 #[async_trait(?Send)]
 impl Store for FileStore {
     fn schemes(&self) -> &'static [&'static str] {
-        &["file", "filesystem"]
+        SCHEMES
     }
 
     fn is_local(&self) -> bool {

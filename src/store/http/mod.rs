@@ -23,7 +23,8 @@ use crate::image::{HttpUri, ImageId, Location, Upload};
 use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
 use crate::transfer::{Payload, Remote};
 
-const SCHEMES: &[&str] = &["http", "https"];
+/// The schemes, the store's name first.
+pub(super) const SCHEMES: &[&str] = &["http", "https"];
 
 /// Objects on web servers, read with GET.
 pub struct HttpStore {

@@ -44,6 +44,9 @@ use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config
 use crate::transfer::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
 
+/// The schemes, the store's name first.
+pub(super) const SCHEMES: &[&str] = &["s3", "s3+http", "s3+https"];
+
 /// How long an unused connection to S3 is kept; shorter than services keep theirs.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
@@ -149,7 +152,7 @@ impl S3Store {
 #[async_trait(?Send)]
 impl Store for S3Store {
     fn schemes(&self) -> &'static [&'static str] {
-        &["s3", "s3+http", "s3+https"]
+        SCHEMES
     }
 
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {

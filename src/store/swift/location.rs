@@ -16,7 +16,8 @@ use crate::config::Secret;
 use crate::image::{ImageId, Location};
 
 /// The schemes, the store's name first.
-pub(super) const SCHEMES: &[&str] = &["swift", "swift+https", "swift+http", "swift+config"];
+pub(in crate::store) const SCHEMES: &[&str] =
+    &["swift", "swift+https", "swift+http", "swift+config"];
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq)]

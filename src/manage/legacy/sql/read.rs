@@ -1,0 +1,201 @@
+//! Reading the tables.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::super::taken::{Loss, Taken};
+use super::address::Address;
+use super::convert::convert;
+use super::database::Database;
+use super::decrypt::Key;
+use super::error::SqlError;
+use super::rows::{Columns, Old, OldLocation, OldMember, OldProperty};
+use crate::config::Secret;
+
+/// Columns of `images` that are of use, over all versions.
+const IMAGE_COLUMNS: [&str; 21] = [
+    "id",
+    "name",
+    "type",
+    "size",
+    "virtual_size",
+    "status",
+    "is_public",
+    "visibility",
+    "os_hidden",
+    "location",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "deleted",
+    "disk_format",
+    "container_format",
+    "checksum",
+    "owner",
+    "min_disk",
+    "min_ram",
+    "protected",
+];
+
+/// Columns of `images` that were there in all of them.
+const NEEDED_COLUMNS: [&str; 4] = ["id", "status", "created_at", "deleted"];
+
+/// Images by their identifiers, as the old registry writes those.
+type Images = HashMap<String, Old>;
+
+/// Every image of an old registry, deleted ones too: their identifiers stay taken.
+pub(in super::super) async fn read_registry(
+    url: &Secret,
+    key: Option<&Secret>,
+) -> Result<Taken, SqlError> {
+    let key = key.map(Key::new).transpose()?;
+    let mut database = Database::open(&Address::parse(url)?).await?;
+    let mut taken = Taken::default();
+    let mut images = images(&mut database, &mut taken.losses).await?;
+    add_properties(&mut database, &mut images).await?;
+    add_members(&mut database, &mut images).await?;
+    add_locations(&mut database, &mut images).await?;
+    add_tags(&mut database, &mut images).await?;
+    database.close().await?;
+    for old in images.into_values() {
+        let image = convert(&old, key.as_ref(), &mut taken.losses);
+        taken.images.extend(image);
+    }
+    taken.images.sort_unstable_by_key(|image| image.id);
+    taken.losses.sort_by(|a, b| a.image.cmp(&b.image));
+    Ok(taken)
+}
+
+async fn images(database: &mut Database, losses: &mut Vec<Loss>) -> Result<Images, SqlError> {
+    let columns = database.columns_of("images", &IMAGE_COLUMNS).await?;
+    if columns.is_empty() {
+        return Err(SqlError::NoTable);
+    }
+    if let Some(column) = NEEDED_COLUMNS.iter().find(|name| !columns.contains(*name)) {
+        return Err(SqlError::NoColumn(column));
+    }
+    let mut images = Images::new();
+    let show = |row: Columns| {
+        let id = row.text("id").unwrap_or_default().to_owned();
+        match images.entry(id) {
+            Entry::Vacant(place) => {
+                place.insert(Old::of(row));
+            }
+            Entry::Occupied(there) => losses.push(Loss {
+                image: there.key().clone(),
+                what: "a second row of it is not taken over".to_owned(),
+                is_whole: false,
+            }),
+        }
+    };
+    database.each_row("images", &columns, show).await?;
+    Ok(images)
+}
+
+/// Their names stood in a column `key` at first, and one of them, `type`, in `images`.
+async fn add_properties(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
+    for old in images.values_mut() {
+        let value = old.row.take("type").filter(|value| !value.is_empty());
+        old.properties.extend(value.map(|value| OldProperty {
+            name: "type".to_owned(),
+            value: Some(value),
+            deletion: None,
+        }));
+    }
+    let wanted = ["image_id", "name", "key", "value", "deleted", "deleted_at"];
+    add(
+        database,
+        images,
+        "image_properties",
+        &wanted,
+        |old, mut row| {
+            let deletion = row.deletion();
+            let Some(name) = row.take("name").or_else(|| row.take("key")) else {
+                return;
+            };
+            old.properties.push(OldProperty {
+                name,
+                value: row.take("value").filter(|value| !value.is_empty()),
+                deletion,
+            });
+        },
+    )
+    .await
+}
+
+async fn add_members(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
+    let wanted = ["image_id", "member", "can_share", "deleted", "deleted_at"];
+    add(
+        database,
+        images,
+        "image_members",
+        &wanted,
+        |old, mut row| {
+            let (deletion, can_share) = (row.deletion(), row.is("can_share"));
+            let Some(id) = row.take("member") else { return };
+            old.members.push(OldMember {
+                id,
+                can_share,
+                deletion,
+            });
+        },
+    )
+    .await
+}
+
+/// Before 2013 the only one stood in `images`.
+async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
+    for old in images.values_mut() {
+        let value = old.row.take("location").filter(|value| !value.is_empty());
+        old.locations.extend(value.map(|value| OldLocation {
+            value,
+            status: None,
+            deletion: None,
+        }));
+    }
+    let wanted = ["image_id", "value", "status", "deleted", "deleted_at"];
+    add(
+        database,
+        images,
+        "image_locations",
+        &wanted,
+        |old, mut row| {
+            let deletion = row.deletion();
+            let Some(value) = row.take("value") else {
+                return;
+            };
+            old.locations.push(OldLocation {
+                value,
+                status: row.take("status"),
+                deletion,
+            });
+        },
+    )
+    .await
+}
+
+async fn add_tags(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
+    let wanted = ["image_id", "deleted"];
+    add(database, images, "image_tags", &wanted, |old, row| {
+        old.tags += usize::from(!row.is("deleted"));
+    })
+    .await
+}
+
+/// Gives each row of a table to its image; those of no image are nobody's.
+async fn add(
+    database: &mut Database,
+    images: &mut Images,
+    table: &str,
+    wanted: &[&'static str],
+    mut add: impl FnMut(&mut Old, Columns),
+) -> Result<(), SqlError> {
+    let columns = database.columns_of(table, wanted).await?;
+    let show = |row: Columns| {
+        let old = row.text("image_id").and_then(|id| images.get_mut(id));
+        if let Some(old) = old {
+            add(old, row);
+        }
+    };
+    database.each_row(table, &columns, show).await
+}
