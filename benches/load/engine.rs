@@ -19,8 +19,12 @@ use super::target::Requests;
 /// Failures after which a run is given up: it would say nothing.
 const MAX_FAILURES: u64 = 1000;
 
-/// Time between two looks at connections that are slowed down.
+/// Time between two looks at a connection that is slowed down.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Connections that are slowed down take their looks in so many groups, one after the other:
+/// clients that know nothing of one another do not all read in the same moment.
+const GROUPS: usize = 20;
 
 /// Receive buffer of a client that is slowed down, so that the kernel holds little for it.
 const SLOW_BUFFER_BYTES: usize = 64 * 1024;
@@ -115,10 +119,7 @@ impl<'a> Engine<'a> {
         while self.begun.elapsed() < self.options.seconds && !self.is_done() {
             self.start_due()?;
             if self.options.rate.is_some() {
-                std::thread::sleep(TICK);
-                for token in 0..self.connections.len() {
-                    self.turn(token)?;
-                }
+                self.look_at_groups()?;
             } else {
                 let waited = self.epoll.wait(self.timeout_ms(), &mut ready);
                 waited.map_err(|error| format!("epoll: {error}"))?;
@@ -126,6 +127,18 @@ impl<'a> Engine<'a> {
                     self.turn(token)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// One look at every connection that is slowed down.
+    fn look_at_groups(&mut self) -> Result<(), String> {
+        for group in 0..GROUPS {
+            let begun = Instant::now();
+            for token in (group..self.connections.len()).step_by(GROUPS) {
+                self.turn(token)?;
+            }
+            std::thread::sleep((TICK / GROUPS as u32).saturating_sub(begun.elapsed()));
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 //!
 //! A turn takes the worker about a tenth of a millisecond. Were all transfers that may send
 //! to do so in one go, a small request that comes in behind hundreds of them would wait for
-//! all. So between two looks of the worker at its sockets only a few get a turn; the others
+//! all. So between two looks of the worker at its sockets only one has a turn; the others
 //! stand in a line, in the order in which they came. What a look finds is served before the
-//! next ones of the line.
+//! next one of the line.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,9 +23,6 @@ const TURN_BYTES: usize = 504 * 1024;
 
 /// The same for one that nobody waits behind: its client is kept busy for longer.
 const LONG_TURN_BYTES: usize = 2 * TURN_BYTES;
-
-/// Turns between two looks. One would do for small requests; a look costs a system call.
-const TURNS_PER_LOOK: usize = 4;
 
 thread_local! {
     static LINE: Line = Line::new();
@@ -119,8 +116,8 @@ impl Drop for Turn {
 /// Those of one worker that wait for their turn.
 struct Line {
     waiting: RefCell<VecDeque<Rc<Place>>>,
-    /// Turns given since the last look.
-    given: Cell<usize>,
+    /// Whether a turn was given since the last look.
+    is_given: Cell<bool>,
     /// Whether the line moves on after the next look.
     is_moving: Cell<bool>,
     mover: Waker,
@@ -148,7 +145,7 @@ impl Line {
     fn new() -> Self {
         Self {
             waiting: RefCell::default(),
-            given: Cell::new(0),
+            is_given: Cell::new(false),
             is_moving: Cell::new(false),
             mover: Waker::from(Arc::new(Mover)),
         }
@@ -167,10 +164,9 @@ impl Line {
             return Poll::Ready(self.turn_bytes());
         }
         if stands == Stands::Outside
-            && self.given.get() < TURNS_PER_LOOK
             && self.waiting.borrow().is_empty()
+            && !self.is_given.replace(true)
         {
-            self.given.update(|given| given + 1);
             self.move_after_look();
             return Poll::Ready(self.turn_bytes());
         }
@@ -183,13 +179,11 @@ impl Line {
         Poll::Pending
     }
 
-    /// How long the turn is that was just given. A long one counts twice.
+    /// How long the turn is that was just given.
     fn turn_bytes(&self) -> usize {
-        if self.given.get() < TURNS_PER_LOOK && self.waiting.borrow().is_empty() {
-            self.given.update(|given| given + 1);
-            LONG_TURN_BYTES
-        } else {
-            TURN_BYTES
+        match self.waiting.borrow().is_empty() {
+            true => LONG_TURN_BYTES,
+            false => TURN_BYTES,
         }
     }
 
@@ -199,21 +193,22 @@ impl Line {
         }
     }
 
-    /// Calls up those at the front. They move the line again, when they come: who is woken
-    /// after a look may not ask for another one.
+    /// Calls up the one at the front. It moves the line again, when it comes: who is woken after
+    /// a look may not ask for another one.
     fn move_on(&self) {
         self.is_moving.set(false);
-        self.given.set(0);
-        while self.given.get() < TURNS_PER_LOOK {
+        self.is_given.set(false);
+        loop {
             let Some(place) = self.waiting.borrow_mut().pop_front() else {
                 return;
             };
             // Who has gone meanwhile has left its place.
             if Rc::strong_count(&place) > 1 {
-                self.given.update(|given| given + 1);
+                self.is_given.set(true);
                 place.stands.set(Stands::Called);
                 let waker = place.waker.take();
                 waker.inspect(Waker::wake_by_ref);
+                return;
             }
         }
     }
@@ -284,12 +279,9 @@ mod tests {
     }
 
     #[test]
-    fn between_two_looks_few_have_their_turn() {
+    fn between_two_looks_one_has_its_turn() {
         let had = after(50, 100).iter().sum::<usize>();
-        assert!(
-            (40 * TURNS_PER_LOOK..=52 * TURNS_PER_LOOK).contains(&had),
-            "{had}"
-        );
+        assert!((40..=52).contains(&had), "{had}");
     }
 
     #[test]
@@ -297,7 +289,7 @@ mod tests {
         let had = after(500, 100);
         let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
         // The first in the line had all turns until the others came.
-        assert!(*least > 0 && most - least <= TURNS_PER_LOOK + 1, "{had:?}");
+        assert!(*least > 0 && most - least <= 2, "{had:?}");
     }
 
     #[test]
@@ -308,7 +300,7 @@ mod tests {
         let local = tokio::task::LocalSet::new();
         let count = Rc::<Cell<usize>>::default();
         local.block_on(&runtime, async {
-            for _ in 0..10 * TURNS_PER_LOOK {
+            for _ in 0..10 {
                 let (mut turn, mut asks) = (Turn::default(), true);
                 // Called up, it finds that it has nothing to send any more.
                 tokio::task::spawn_local(poll_fn(move |cx| {
