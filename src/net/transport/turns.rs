@@ -248,6 +248,14 @@ mod tests {
         }
     }
 
+    /// Runs tasks as a worker does.
+    fn on_a_worker(tasks: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, tasks);
+    }
+
     /// A connection that wants to send all the time, and how often it could.
     async fn transfer(turns: Rc<Cell<usize>>) {
         let mut turn = Turn::default();
@@ -260,14 +268,10 @@ mod tests {
 
     /// Runs connections for as many looks as given; how often each had its turn.
     fn after(looks: usize, connections: usize) -> Vec<usize> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
         let counts: Vec<_> = (0..connections)
             .map(|_| Rc::<Cell<usize>>::default())
             .collect();
-        let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, async {
+        on_a_worker(async {
             for count in &counts {
                 tokio::task::spawn_local(transfer(Rc::clone(count)));
             }
@@ -294,12 +298,8 @@ mod tests {
 
     #[test]
     fn who_cannot_come_gives_the_turn_back() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        let local = tokio::task::LocalSet::new();
         let count = Rc::<Cell<usize>>::default();
-        local.block_on(&runtime, async {
+        on_a_worker(async {
             for _ in 0..10 {
                 let (mut turn, mut asks) = (Turn::default(), true);
                 // Called up, it finds that it has nothing to send any more.
@@ -320,12 +320,8 @@ mod tests {
 
     #[test]
     fn who_has_gone_takes_no_turn() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        let local = tokio::task::LocalSet::new();
         let count = Rc::<Cell<usize>>::default();
-        local.block_on(&runtime, async {
+        on_a_worker(async {
             let gone: Vec<_> = (0..100)
                 .map(|_| tokio::task::spawn_local(transfer(Rc::default())))
                 .collect();
