@@ -29,6 +29,9 @@ const GROUPS: usize = 20;
 /// Receive buffer of a client that is slowed down, so that the kernel holds little for it.
 const SLOW_BUFFER_BYTES: usize = 64 * 1024;
 
+/// What a client that is slowed down reads at a time, as python-glanceclient does.
+const SLOW_READ_BYTES: u64 = 64 * 1024;
+
 /// Runs `get`, `head`, `post` or `put`.
 ///
 /// # Errors
@@ -188,6 +191,7 @@ impl<'a> Engine<'a> {
     }
 
     fn turn(&mut self, token: usize) -> Result<(), String> {
+        let allowance = self.allowance(token);
         let connection = &mut self.connections[token];
         if connection.is_idle() {
             // Readable without a request: the server has ended the connection.
@@ -196,13 +200,6 @@ impl<'a> Engine<'a> {
                 None => self.reconnect(token),
             };
         }
-        let allowance = match self.options.rate {
-            None => u64::MAX,
-            Some(rate) => {
-                let allowed = rate as f64 * self.begun.elapsed().as_secs_f64();
-                (allowed as u64).saturating_sub(connection.received)
-            }
-        };
         match connection.turn(&mut self.tally, self.body, allowance)? {
             Waits::Read => self.wait_for(token, sys::READ)?,
             Waits::Write => self.wait_for(token, sys::WRITE)?,
@@ -216,6 +213,18 @@ impl<'a> Engine<'a> {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes a connection may take now.
+    fn allowance(&self, token: usize) -> u64 {
+        let Some(rate) = self.options.rate else {
+            return u64::MAX;
+        };
+        // Else all of them would come to their next read in the same moment.
+        let head_start = token as u64 * SLOW_READ_BYTES / self.connections.len() as u64;
+        let allowed = rate as f64 * self.begun.elapsed().as_secs_f64();
+        let due = (allowed as u64 + head_start).saturating_sub(self.connections[token].received);
+        due - due % SLOW_READ_BYTES
     }
 
     fn wait_for(&mut self, token: usize, interest: u32) -> Result<(), String> {
