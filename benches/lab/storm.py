@@ -7,7 +7,7 @@ import time
 
 from downloads import check
 from measure import GIB, Section, interleave, median, percentile, sample
-from programs import CLIENT_CPU, Nginx, Node
+from programs import CLIENT_CPU, SERVER_CPU, Nginx, Node
 from proxy import OPEN_NODE, link, make_image
 
 READERS = 1000
@@ -126,7 +126,7 @@ def _slow_readers(lab, section, peers, md5):
         server, url = peers[name].server, peers[name].cold()
         check(lab, url, md5)
         contestants[name] = lambda server=server, url=url, small=small: _beside(lab, server, url, small, clients)
-    results = interleave(contestants, lab.scale(3, 1))
+    results = interleave(contestants, lab.scale(5, 1))
     rows = []
     for name, samples in results.items():
         for small in samples[0]["alone"]:
@@ -139,21 +139,22 @@ def _slow_readers(lab, section, peers, md5):
                    "share of a processor that the slow readers cost"], rows)
     rate = median(results["glance"], "gib_per_s")
     section.note(f"The slow readers took {rate:.2f} GiB/s in all, each 64 KiB at a time as python-glanceclient does. They "
-                 "are asked beside when their sockets' buffers are full; until then they are as fast as any. Who asks runs before them on their processor, but over "
-                 "loopback the kernel's work on their packets still comes before its own: part of what is added is "
-                 "the machine's, for both servers.")
+                 "are asked beside when their sockets' buffers are full; until then they are as fast as any. Who asks "
+                 "sits on the server's processor and comes before it, and both before the kernel's housekeeping: on the "
+                 "readers' processor requests would wait for the kernel's work on the readers' packets, which "
+                 "elsewhere other machines do.")
 
 
 def _beside(lab, server, url, small, clients):
     """Small requests alone, and beside slow readers of `url`."""
     seconds, settling = lab.scale(5, 1), lab.scale(8, 2)
-    # Before the slow readers on their processor: else the time they take there would be measured.
+    # Beside the slow readers, on their processor, the kernel's work on their packets would be what is measured.
     first = ["chrt", "--fifo", "10"] if os.geteuid() == 0 else []
 
     def ask():
         with _before_housekeeping(server):
-            return {path: lab.load("get", server.url + path, wrap=first, clients=4, every_ms=10, seconds=seconds)
-                    for path in small}
+            return {path: lab.load("get", server.url + path, wrap=first, cpus=SERVER_CPU, clients=4, every_ms=10,
+                                   seconds=seconds) for path in small}
     alone = ask()
     slow = lab.load.start("get", url, clients=clients, rate=1_000_000,
                           seconds=settling + seconds * len(small) + 5)
