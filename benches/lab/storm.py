@@ -138,11 +138,11 @@ def _slow_readers(lab, section, peers, md5):
     section.table(["request", "p99 alone (us)", f"p99 beside {clients} slow readers (us)", "ratio",
                    "share of a processor that the slow readers cost"], rows)
     rate = median(results["glance"], "gib_per_s")
-    section.note(f"The slow readers took {rate:.2f} GiB/s in all, each 64 KiB at a time as python-glanceclient does. They "
-                 "are asked beside when their sockets' buffers are full; until then they are as fast as any. Who asks "
-                 "sits on the server's processor and comes before it, and both before the kernel's housekeeping: on the "
-                 "readers' processor requests would wait for the kernel's work on the readers' packets, which "
-                 "elsewhere other machines do.")
+    section.note(f"The slow readers took {rate:.2f} GiB/s in all, each 64 KiB at a time as python-glanceclient 2.17 "
+                 "does. They are asked beside when their sockets' buffers are full; until then they are as fast as any. "
+                 "Who asks sits on the server's processor and comes before it, and both before the kernel's "
+                 "housekeeping: on the readers' processor requests would wait for the kernel's work on the readers' "
+                 "packets, which elsewhere other machines do.")
 
 
 def _beside(lab, server, url, small, clients):

@@ -29,7 +29,7 @@ const GROUPS: usize = 20;
 /// Receive buffer of a client that is slowed down, so that the kernel holds little for it.
 const SLOW_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a client that is slowed down reads at a time, as python-glanceclient does.
+/// What a client that is slowed down reads at a time, as python-glanceclient 2.17 does.
 const SLOW_READ_BYTES: u64 = 64 * 1024;
 
 /// Runs `get`, `head`, `post` or `put`.
