@@ -6,7 +6,7 @@ use super::{Change, Fields};
 const AMAZON: [&str; 3] = ["aki", "ari", "ami"];
 
 /// The formats an operator admits (`disk_formats`, `container_formats`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FormatRules {
     /// Names a `disk_format` may have, compared with case.
     pub disk_formats: Vec<String>,

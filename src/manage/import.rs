@@ -14,12 +14,10 @@ use super::records::Records;
 use crate::error::{Error, Kind};
 use crate::image::{Image, ImageId};
 use crate::registry::Registry;
+use crate::service::modify;
 
 /// Images that are written at a time: they share commits.
 const AT_A_TIME: usize = 256;
-
-/// How often a write is tried again because somebody else wrote first.
-const MOST_RETRIES: usize = 64;
 
 /// What became of the images, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,7 +109,7 @@ impl Survey {
         loaded
     }
 
-    /// Loads them.
+    /// Loads them. To be called in a [`tokio::task::LocalSet`].
     ///
     /// # Errors
     /// `CutOff` when the registry is away; what it does not take is in the result.
@@ -133,7 +131,10 @@ impl Survey {
                 loaded.take_in(ended?)?;
             }
             let registry = Arc::clone(registry);
-            running.spawn(async move { (image.id, load_one(&*registry, image, merge).await) });
+            running.spawn_local(async move {
+                let ended = load_one(&*registry, &image, merge).await;
+                (image.id, ended)
+            });
         }
         while let Some(ended) = running.join_next().await {
             loaded.take_in(ended?)?;
@@ -188,17 +189,18 @@ impl Loaded {
 
 async fn load_one(
     registry: &dyn Registry,
-    image: Image,
+    image: &Image,
     merge: Option<Merge>,
 ) -> Result<Fate, Error> {
-    for _ in 0..MOST_RETRIES {
-        match try_one(registry, &image, merge).await {
-            Err(error) if matches!(error.kind(), Kind::Stale | Kind::Conflict) => {}
-            result => return result,
-        }
-    }
-    let message = format!("Image {} is being changed by others.", image.id);
-    Err(Error::new(Kind::Conflict, message))
+    modify(&image.id, async || {
+        let tried = try_one(registry, image, merge).await;
+        tried.map_err(|error| match error.kind() {
+            // Another process has inserted the image since this one looked for it.
+            Kind::Conflict => Error::new(Kind::Stale, error.message().to_owned()),
+            _ => error,
+        })
+    })
+    .await
 }
 
 async fn try_one(

@@ -60,7 +60,7 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
             // The file is read before anything is opened that a node may need.
             let images = read_file(file)?;
             let registry = open(&runtime, &config)?;
-            runtime.block_on(load_all(registry, images, *load))
+            LocalSet::new().block_on(&runtime, load_all(registry, images, *load))
         }
         Command::LoadLegacy(options) => {
             let url = legacy::url(&options.url)?;
@@ -68,7 +68,8 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
             let taken = runtime.block_on(legacy::read_registry(&url, key.as_ref()))?;
             let losses = tell_losses(&taken);
             let registry = open(&runtime, &config)?;
-            runtime.block_on(load_all(registry, taken.images, options.load))?;
+            let load = load_all(registry, taken.images, options.load);
+            LocalSet::new().block_on(&runtime, load)?;
             match losses {
                 0 => Ok(()),
                 _ if options.allow_losses => Ok(()),

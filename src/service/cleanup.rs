@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::housekeeper::Clean;
-use super::{MOST_RETRIES, Service, now_after};
+use super::modify::modify;
+use super::{Service, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Upload};
 
@@ -92,34 +93,37 @@ pub(super) fn killed(image: &Image) -> Image {
 }
 
 impl Clean for Service {
-    /// From the stores first, and then from its record that there is something left.
+    /// Removes the data from the stores first, and then the mention of them from the record.
     async fn clean(&self, id: &ImageId) -> Result<()> {
-        for _ in 0..MOST_RETRIES {
+        self.kill_lost(id).await?;
+        modify(id, async || {
             let Some(record) = self.registry.get(id).await? else {
                 return Ok(());
             };
-            if self.has_lost(&record.image) {
-                let killed = killed(&record.image);
-                match self.registry.replace(killed, record.version).await {
-                    Err(error) if error.kind() == Kind::Stale => {}
-                    result => drop(result?),
-                }
-                continue;
-            }
             let mut image = record.image.clone();
-            if !self.remove(&mut image).await? {
-                return Ok(());
+            if self.remove(&mut image).await? {
+                self.registry.replace(image, record.version).await?;
             }
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result.map(|_| ()),
-            }
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 }
 
 impl Service {
+    /// Kills the image whose record has an upload that this process has not under way.
+    async fn kill_lost(&self, id: &ImageId) -> Result<()> {
+        modify(id, async || {
+            let record = self.registry.get(id).await?;
+            if let Some(record) = record.filter(|record| self.has_lost(&record.image)) {
+                let killed = killed(&record.image);
+                self.registry.replace(killed, record.version).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Removes from the stores what is left of an image, and says so in its record. Whether
     /// there was anything.
     async fn remove(&self, image: &mut Image) -> Result<bool> {

@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::modify::modify;
 use super::named_source::{MeasuredSource, PendingCopy};
 use super::upload::{Begun, Data, Source, deleted_meanwhile};
-use super::{MOST_RETRIES, Service, now_after};
+use super::{Service, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::Status;
 use crate::registry::Record;
@@ -68,17 +69,15 @@ impl Service {
 
     /// The copy's turn has come.
     async fn start_saving(&self, begun: &Begun) -> Result<()> {
-        for _ in 0..MOST_RETRIES {
+        modify(&begun.image(), async || {
             let record = self.current(begun).await?;
             let mut image = record.image.clone();
             image.status = Status::Saving;
             image.updated_at = now_after(image.updated_at);
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result.map(|_| ()),
-            }
-        }
-        Err(deleted_meanwhile(&begun.image()))
+            self.registry.replace(image, record.version).await?;
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -1,9 +1,8 @@
 //! Deleting an image.
 
-use super::{
-    MOST_RETRIES, Service, forbidden, not_found, now_after, permit, permit_at_all, too_busy,
-};
-use crate::error::{Kind, Result};
+use super::modify::modify;
+use super::{Service, forbidden, not_found, now_after, permit, permit_at_all};
+use crate::error::Result;
 use crate::image::{Caller, Deed, Image, ImageId, SetAside, Status};
 use crate::policy::Action;
 
@@ -16,22 +15,17 @@ impl Service {
     /// one that is somebody else's.
     pub async fn delete(&self, caller: &Caller, id: &ImageId) -> Result<()> {
         permit_at_all(caller, Deed::Change)?;
-        for _ in 0..MOST_RETRIES {
+        let deleted = modify(id, async || {
             let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
             let image = self.deleted(caller, &record.image)?;
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                Err(error) => return Err(error),
-                Ok(record) => {
-                    if let Some(cache) = &self.cache {
-                        cache.forget(id);
-                    }
-                    self.remove_remains(&record.image);
-                    return Ok(());
-                }
-            }
+            self.registry.replace(image, record.version).await
+        });
+        let record = deleted.await?;
+        if let Some(cache) = &self.cache {
+            cache.forget(id);
         }
-        Err(too_busy(id))
+        self.remove_remains(&record.image);
+        Ok(())
     }
 
     /// The image as a deletion leaves it. Whoever sees it is told what keeps it from being

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{MOST_RETRIES, Service, permit, permit_at_all, too_busy};
+use super::modify::modify;
+use super::{Service, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
     Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
@@ -115,7 +116,7 @@ impl Service {
         change: impl Fn(&mut Vec<Member>) -> Result<()>,
     ) -> Result<()> {
         permit_at_all(caller, Deed::Share)?;
-        for _ in 0..MOST_RETRIES {
+        modify(id, async || {
             let record = self.allowed(&[action], caller, id).await?;
             permit(caller, Deed::Share, &record.image)?;
             let mut image = record.image.clone();
@@ -123,12 +124,10 @@ impl Service {
             if gains_members(&record.image, &image) {
                 self.allow(Action::AddMember, caller, Some(&record.image))?;
             }
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result.map(|_| ()),
-            }
-        }
-        Err(too_busy(id))
+            self.registry.replace(image, record.version).await?;
+            Ok(())
+        })
+        .await
     }
 }
 

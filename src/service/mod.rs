@@ -14,6 +14,7 @@ mod housekeeper;
 mod in_flight;
 mod list;
 mod members;
+mod modify;
 mod named_source;
 mod parcels;
 mod permission;
@@ -24,6 +25,8 @@ mod room;
 mod scrub;
 mod scrubber;
 mod show;
+#[cfg(test)]
+mod tests;
 mod update;
 mod upload;
 mod vigil;
@@ -37,8 +40,7 @@ use tokio::sync::Semaphore;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, FormatRules, Image, ImageId, OwnerLimits, Refusal, SourceRules, Timestamp, may,
-    may_at_all,
+    Caller, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp, may, may_at_all,
 };
 use crate::policy::Rules;
 use crate::registry::{Census, Registry};
@@ -52,18 +54,16 @@ pub use download::Download;
 pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
 pub use list::ListRequest;
+pub use modify::modify;
 pub use prefetcher::prefetch;
 pub use scrub::Scrubbed;
 pub use scrubber::{Scrubber, ScrubberError, Wakeups};
 pub use upload::{Data, Source};
 pub use vigil::{Vigil, VigilError};
 
-/// How often a change is tried again because somebody else changed the record first. Each
-/// time another request has succeeded, so this many in a row mean something is wrong.
-const MOST_RETRIES: usize = 64;
-
 /// What an operator allows.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Default))]
 pub struct Limits {
     /// The name of this server in the records of its uploads.
     pub node_name: String,
@@ -220,9 +220,4 @@ fn forbidden(message: impl Into<String>) -> Error {
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(Kind::Invalid, message)
-}
-
-fn too_busy(id: &ImageId) -> Error {
-    let message = format!("Image {id} is being changed by too many requests.");
-    Error::new(Kind::Conflict, message)
 }

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use super::apply::{Purge, apply};
-use super::{
-    MOST_RETRIES, Service, invalid, not_found, now, now_after, permit, permit_at_all, too_busy,
-};
+use super::modify::modify;
+use super::{Service, invalid, not_found, now, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Deed, Fields, Image, ImageData, ImageId, Location, Status};
 use crate::registry::Record;
@@ -41,7 +40,7 @@ impl Service {
     ) -> Result<Arc<Record>> {
         permit_at_all(caller, Deed::Change)?;
         let status = said_status(fields)?;
-        for _ in 0..MOST_RETRIES {
+        modify(id, async || {
             let record = self.seen(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
             permit(caller, Deed::Change, &record.image)?;
@@ -54,12 +53,9 @@ impl Service {
                 image.deleted_at = Some(image.updated_at);
             }
             amend(caller, fields.clone(), purge, &mut image)?;
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result,
-            }
-        }
-        Err(too_busy(id))
+            self.registry.replace(image, record.version).await
+        })
+        .await
     }
 
     /// Takes an image off: its record stays, without properties and members. Its data are
@@ -69,7 +65,7 @@ impl Service {
     /// `NotFound`, `Forbidden`.
     pub async fn take_off(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
         permit_at_all(caller, Deed::Change)?;
-        for _ in 0..MOST_RETRIES {
+        modify(id, async || {
             let record = self.seen(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
             permit(caller, Deed::Change, &record.image)?;
@@ -83,12 +79,9 @@ impl Service {
             image.properties.clear();
             image.members.clear();
             (image.data, image.upload, image.set_aside) = (None, None, None);
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result,
-            }
-        }
-        Err(too_busy(id))
+            self.registry.replace(image, record.version).await
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Service;
+use super::modify::modify;
 use super::upload::Begun;
 use crate::error::{Kind, Result};
 use crate::image::{Image, Upload, Usage};
@@ -67,6 +68,35 @@ impl Service {
         let deadline = Instant::now() + LONGEST_WAIT;
         let mut looks_ahead = true;
         loop {
+            match self
+                .reserve(begun, needed_bytes, limit_bytes, looks_ahead)
+                .await
+            {
+                // Another upload took some of it meanwhile. The room for `needed_bytes` alone
+                // may still be there.
+                Err(error) if error.kind() == Kind::TooLarge && looks_ahead => {
+                    looks_ahead = false;
+                }
+                Err(error) if error.kind() == Kind::TooLarge && Instant::now() < deadline => {
+                    if !waits_behind(begun).await {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes the reservation of an upload under way into its record. Returns how many bytes
+    /// it has reserved.
+    async fn reserve(
+        &self,
+        begun: &Begun,
+        needed_bytes: u64,
+        limit_bytes: u64,
+        looks_ahead: bool,
+    ) -> Result<u64> {
+        modify(&begun.image(), async || {
             let record = self.current(begun).await?;
             let missing_bytes = needed_bytes.saturating_sub(reserved(&record.image));
             let owner = record.image.owner.as_deref();
@@ -79,22 +109,10 @@ impl Service {
             };
             let room_bytes = needed_bytes.saturating_add(ahead_bytes);
             let image = with_reserved(&record.image, room_bytes);
-            let has_time = Instant::now() < deadline;
-            match self.registry.replace(image, record.version).await {
-                Ok(_) => return Ok(room_bytes),
-                Err(error) if error.kind() == Kind::Stale && has_time => {}
-                // Somebody took some of it meanwhile: what is needed may still be there.
-                Err(error) if error.kind() == Kind::TooLarge && ahead_bytes > 0 => {
-                    looks_ahead = false;
-                }
-                Err(error) if error.kind() == Kind::TooLarge && has_time => {
-                    if !waits_behind(begun).await {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+            self.registry.replace(image, record.version).await?;
+            Ok(room_bytes)
+        })
+        .await
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::housekeeper::Clean;
-use super::{MOST_RETRIES, Service, not_found, now, now_after, too_busy};
+use super::modify::modify;
+use super::{Service, not_found, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status, Timestamp};
 use crate::metrics;
@@ -106,8 +107,8 @@ impl Service {
     }
 
     /// Makes an image deleted for good, if it still waits.
-    async fn let_go(&self, id: &ImageId) -> Result<()> {
-        for _ in 0..MOST_RETRIES {
+    pub(super) async fn let_go(&self, id: &ImageId) -> Result<()> {
+        modify(id, async || {
             let record = self.registry.get(id).await?;
             let record = record.filter(|record| record.image.status == Status::PendingDelete);
             let Some(record) = record else {
@@ -117,12 +118,10 @@ impl Service {
             image.status = Status::Deleted;
             image.updated_at = now_after(image.updated_at);
             image.set_aside = None;
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result.map(|_| ()),
-            }
-        }
-        Ok(())
+            self.registry.replace(image, record.version).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Makes an image that waits for the scrubber active again, with the properties and the
@@ -132,20 +131,15 @@ impl Service {
     /// `NotFound`; `Conflict` in any other status; `TooLarge` when its owner may have no more
     /// images.
     pub async fn restore(&self, id: &ImageId) -> Result<()> {
-        for _ in 0..MOST_RETRIES {
+        let restored = modify(id, async || {
             let record = self.registry.get(id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
             let image = restored(&record.image)?;
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                Err(error) => return Err(error),
-                Ok(_) => {
-                    tracing::info!(image_id = %id, "image restored");
-                    return Ok(());
-                }
-            }
-        }
-        Err(too_busy(id))
+            self.registry.replace(image, record.version).await
+        });
+        restored.await?;
+        tracing::info!(image_id = %id, "image restored");
+        Ok(())
     }
 }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::apply::{Purge, apply, check_fields, check_property_quota};
+use super::modify::modify;
 use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{
-    MOST_RETRIES, Service, forbidden, invalid, not_found, now_after, permit, permit_at_all,
-    too_busy,
-};
+use super::{Service, forbidden, invalid, not_found, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
 use crate::policy::Action;
@@ -87,7 +85,7 @@ impl Service {
             }),
         };
         let mut source = None;
-        for _ in 0..MOST_RETRIES {
+        let written = modify(id, async || {
             let record = self.to_be_changed(&change, id).await?;
             let plan = self.plan(&change, &record.image, &mut source).await?;
             if awaits_data(&record.image) {
@@ -95,19 +93,17 @@ impl Service {
             }
             let killed = plan.killed();
             match self.registry.replace(plan.image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
                 Err(error) => {
                     self.clean_if_unknown(*id, &error);
                     self.kill_refused(killed, record.version, &error).await;
-                    return Err(error);
+                    Err(error)
                 }
-                Ok(record) => {
-                    let record = self.carry_out(plan.then, record, data).await?;
-                    return Ok(self.shown(caller, record));
-                }
+                Ok(record) => Ok((plan.then, record)),
             }
-        }
-        Err(too_busy(id))
+        });
+        let (then, record) = written.await?;
+        let record = self.carry_out(then, record, data).await?;
+        Ok(self.shown(caller, record))
     }
 
     /// The image, if the policy allows what is to be changed of it.

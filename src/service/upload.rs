@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::apply::over_cap;
 use super::in_flight::{Place, Underway};
+use super::modify::modify;
 use super::parcels::Parcels;
-use super::{MOST_RETRIES, Service, invalid, now, now_after, too_busy};
+use super::{Service, invalid, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
 use crate::metrics::{self, Direction};
@@ -303,7 +304,7 @@ impl Service {
         location: Location,
         received: Received,
     ) -> Result<Arc<Record>> {
-        for _ in 0..MOST_RETRIES {
+        modify(&begun.image, async || {
             let record = self.current(begun).await?;
             let mut image = record.image.clone();
             image.status = Status::Active;
@@ -316,18 +317,15 @@ impl Service {
                 size_bytes: received.size_bytes,
                 checksum: Some(received.checksum.clone()),
             });
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                result => return result,
-            }
-        }
-        Err(deleted_meanwhile(&begun.image))
+            self.registry.replace(image, record.version).await
+        })
+        .await
     }
 
     /// Makes the image killed, unless it was deleted meanwhile, and has the housekeeper
-    /// remove what is left. Returns the status the image has now.
+    /// remove the data that remain. Returns the status that the image has now.
     async fn give_up(&self, id: &ImageId, upload: Uuid, removed: bool) -> Result<Status> {
-        for _ in 0..MOST_RETRIES {
+        modify(id, async || {
             let Some(record) = self.registry.get(id).await? else {
                 return Ok(Status::Deleted);
             };
@@ -341,22 +339,13 @@ impl Service {
             if removed {
                 image.upload = None;
             }
-            match self.registry.replace(image, record.version).await {
-                Err(error) if error.kind() == Kind::Stale => {}
-                Err(error) => return Err(error),
-                Ok(_) => {
-                    if !removed {
-                        self.housekeeper.clean(*id);
-                    }
-                    return Ok(Status::Killed);
-                }
+            self.registry.replace(image, record.version).await?;
+            if !removed {
+                self.housekeeper.clean(*id);
             }
-        }
-        let record = self.registry.get(id).await?;
-        Err(record.map_or_else(
-            || deleted_meanwhile(id),
-            |record| too_busy(&record.image.id),
-        ))
+            Ok(Status::Killed)
+        })
+        .await
     }
 }
 

@@ -6,10 +6,8 @@ use super::orphans::now;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Status, Timestamp};
 use crate::registry::Registry;
+use crate::service::modify;
 use crate::store::{StoredOf, Stores};
-
-/// How often a change is tried again because somebody else changed the record first.
-const MOST_RETRIES: usize = 64;
 
 /// Mends a finding, or says in it why that could not be done.
 pub(super) async fn repair(finding: &mut Finding, registry: &dyn Registry, stores: &Stores) {
@@ -78,24 +76,27 @@ async fn clear(
     registry: &dyn Registry,
     stores: &Stores,
 ) -> Result<Option<&'static str>> {
-    let Some(record) = registry.get(id).await? else {
-        return Ok(None);
-    };
-    let mut image = record.image.clone();
-    if !image.has_remains() {
-        return Ok(None);
-    }
-    if let Some(upload) = image.upload.take() {
-        let store = stores.choose(Some(&upload.store))?;
-        store.discard(id, &upload).await?;
-    }
-    if image.status == Status::Deleted
-        && let Some(data) = image.data.take()
-    {
-        stores.of(&data.location)?.delete(&data.location).await?;
-    }
-    registry.replace(image, record.version).await?;
-    Ok(Some("removed"))
+    modify(id, async || {
+        let Some(record) = registry.get(id).await? else {
+            return Ok(None);
+        };
+        let mut image = record.image.clone();
+        if !image.has_remains() {
+            return Ok(None);
+        }
+        if let Some(upload) = image.upload.take() {
+            let store = stores.choose(Some(&upload.store))?;
+            store.discard(id, &upload).await?;
+        }
+        if image.status == Status::Deleted
+            && let Some(data) = image.data.take()
+        {
+            stores.of(&data.location)?.delete(&data.location).await?;
+        }
+        registry.replace(image, record.version).await?;
+        Ok(Some("removed"))
+    })
+    .await
 }
 
 /// Nobody is served what is not there, and whoever brings the data back has the record still.
@@ -118,20 +119,18 @@ async fn change(
     registry: &dyn Registry,
     change: impl Fn(&Image) -> Option<Image>,
 ) -> Result<bool> {
-    for _ in 0..MOST_RETRIES {
-        let Some(record) = registry.get(id).await? else {
+    modify(id, async || {
+        let record = registry.get(id).await?;
+        let Some(record) = record else {
             return Ok(false);
         };
         let Some(image) = change(&record.image) else {
             return Ok(false);
         };
-        match registry.replace(image, record.version).await {
-            Err(error) if error.kind() == Kind::Stale => {}
-            result => return result.map(|_| true),
-        }
-    }
-    let message = format!("Image {id} is being changed by others.");
-    Err(Error::new(Kind::Conflict, message))
+        registry.replace(image, record.version).await?;
+        Ok(true)
+    })
+    .await
 }
 
 fn after(before: Timestamp) -> Timestamp {
