@@ -9,6 +9,7 @@ use crate::support::backends::{Cloud, address_of, tool};
 use crate::support::origin::Origin;
 use crate::support::origin::content::Content;
 use crate::support::server::{Server, Setup};
+use crate::support::setup::temp_folder;
 use crate::support::v1::{RAW, id_of, post};
 use crate::support::{eventually, pattern};
 use crate::swift::Look;
@@ -68,7 +69,7 @@ fn round_trip(node: &Server, holds: impl Fn(&str) -> bool) {
 
 #[test]
 fn the_line_for_files() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let folder = temp_folder();
     let path = folder.path().join("images");
     let lines = lines_for("file");
     let node = node(

@@ -196,11 +196,18 @@ impl Setup {
     }
 }
 
-/// A folder of our own on a real disk: below cargo's target folder, not in a memory that
-/// `/tmp` may be.
+/// Creates a folder for a test, which is removed when the value is dropped.
 pub fn temp_folder() -> TempDir {
     tempfile::Builder::new()
         .prefix("glance-test-")
-        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .tempdir_in(test_folder())
         .expect("a folder for the test")
+}
+
+/// Returns the folder that contains the folders of all tests: `GLANCE_TEST_FOLDER` if it is
+/// set, for users and file systems that `tests/run` chooses, or cargo's, which is on a disk and
+/// not in the memory that `/tmp` may be.
+pub fn test_folder() -> PathBuf {
+    let chosen = std::env::var_os("GLANCE_TEST_FOLDER");
+    chosen.map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from)
 }

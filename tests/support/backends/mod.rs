@@ -27,6 +27,8 @@ use serde::de::DeserializeOwned;
 use keystone::{Keystone, Options};
 use swift::Swift;
 
+use super::setup::test_folder;
+
 /// A Keystone, and a Swift that takes its tokens.
 #[derive(Debug)]
 pub struct Cloud {
@@ -64,7 +66,7 @@ impl Program {
             .arg("--until-eof")
             .args(arguments)
             // A real disk: Swift needs extended attributes, which a /tmp in memory may lack.
-            .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
+            .env("TMPDIR", test_folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("python");
