@@ -9,8 +9,8 @@ use crate::config::{EXIT_OK, EXIT_USAGE};
 const AFTER_HELP: &str = "\
 Run it as the user that the node runs as: files that it makes have to be that user's.
 
-An embedded registry can be open in one process only: stop the node for import, load-legacy and
-check --repair. export and check read the journal of one that runs. Registries that are shared
+An embedded registry can be open in one process only: stop the node for import, load-legacy, purge
+and check --repair. export and check read the journal of one that runs. Registries that are shared
 (remote, etcd) are used beside their servers.
 
 A dump holds everything the registry knows, keys in locations too. Its file is made for its
@@ -55,6 +55,9 @@ pub(super) enum Command {
     },
     /// Compare the registry with the stores: images without their data, data without an image
     Check(Check),
+    /// Forget images that were deleted long ago, as Glance's db purge does: lists with
+    /// changes-since show them no more, and their identifiers can be taken again
+    Purge(Purge),
     /// Load the SQL registry of a Glance that is stopped (for programs built with legacy-sql)
     LoadLegacy(LoadLegacy),
 }
@@ -73,6 +76,19 @@ pub(super) struct LoadLegacy {
     pub(super) allow_losses: bool,
     #[command(flatten)]
     pub(super) load: Load,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Purge {
+    /// Age in seconds, since the deletion, from which on an image is forgotten
+    #[arg(long, value_name = "SECONDS", default_value_t = 30 * 86_400)]
+    pub(super) older_than: u64,
+    /// Most images that are forgotten, those that were deleted first
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) max_images: Option<usize>,
+    /// Say how many would be forgotten, and forget nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

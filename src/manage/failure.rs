@@ -41,7 +41,7 @@ pub(super) enum Failure {
     Journal(io::Error),
     #[error("the registry: {}", with_cause(.0))]
     Registry(#[from] Error),
-    #[error("the registry folder {} is in use by a node: stop it to repair anything", .0.display())]
+    #[error("the registry folder {} is in use by a node: stop it to change anything", .0.display())]
     InUse(PathBuf),
     #[error("the image folder {} is not there: is it mounted?", .0.display())]
     NoImages(PathBuf),

@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod import;
 mod legacy;
+mod purge;
 mod records;
 mod run;
 

@@ -15,6 +15,7 @@ use super::export::export;
 use super::failure::Failure;
 use super::import::{Loaded, Survey};
 use super::legacy::{self, Taken};
+use super::purge::{Purge, purge};
 use super::records::{Records, open};
 use crate::config::{Config, ConfigError, EXIT_OK, find_config_file, search_dirs};
 use crate::image::Image;
@@ -76,6 +77,23 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
                 losses => Err(Failure::Losses(losses)),
             }
         }
+        Command::Purge(options) => {
+            let Records::Registry(registry) = Records::of_existing(&runtime, &config)? else {
+                return Err(Failure::InUse(config.registry.registry_dir.clone()));
+            };
+            let what = Purge {
+                older_than_s: options.older_than,
+                most: options.max_images,
+                dry_run: options.dry_run,
+            };
+            let purged = runtime.block_on(purge(&registry, what))?;
+            let done = if options.dry_run { "would be " } else { "" };
+            println!(
+                "deleted images: {} {done}forgotten, {} left",
+                purged.forgotten, purged.left
+            );
+            Ok(())
+        }
         Command::Check(options) => {
             let records = Records::of_existing(&runtime, &config)?;
             if let (Records::Journal(folder), false) = (&records, options.repair.is_empty()) {
@@ -98,6 +116,8 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
     // What is loaded was within its limits where it was.
     config.images.user_storage_quota = None;
     config.images.user_image_quota = None;
+    // A dump is loaded whole, with all images that were deleted.
+    config.registry.registry_deleted_images_per_owner = None;
     Ok(config)
 }
 

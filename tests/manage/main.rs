@@ -3,6 +3,7 @@
 //! * `moves`: dumps of one registry that are loaded into another, of another kind too.
 //! * `check`: registries and stores that do not agree.
 //! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
+//! * `purge`: deleted images that are forgotten.
 //! * `legacy`: registries of old Glances, in files and in servers.
 //!
 //! What needs etcd is there when the tests are built with the feature `etcd`, and `legacy` with
@@ -16,6 +17,7 @@ mod dumps;
 #[cfg(feature = "legacy-sql")]
 mod legacy;
 mod moves;
+mod purge;
 
 use std::process::Command;
 
