@@ -32,6 +32,8 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<SledRegistry> {
         folder: folder.path().to_owned(),
         cache_bytes: 64 << 20,
         flush_limit: Duration::from_secs(15),
+        reserve_bytes: 64 << 10,
+        most_deleted: None,
         owner_limits: OwnerLimits::default(),
     });
     let registry = Arc::new(registry.expect("an empty folder"));
@@ -124,7 +126,7 @@ fn headers(bench: &mut Criterion) {
 }
 
 fn main() {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
     let folder = TempDir::new().expect("a folder");
     let registry = filled(&runtime, &folder);
     print_slowest(&runtime, &registry);

@@ -144,6 +144,11 @@ impl Image {
         }
     }
 
+    /// Whether it is deleted and nothing of it is left but the record, which says so.
+    pub fn is_tombstone(&self) -> bool {
+        self.status == Status::Deleted && self.data.is_none() && self.upload.is_none()
+    }
+
     /// Whether something in a store waits to be removed: the data of a deleted image, or
     /// what an upload left that will never complete.
     pub fn has_remains(&self) -> bool {

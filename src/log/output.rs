@@ -45,7 +45,19 @@ impl Output {
         match destination {
             Destination::Stdout => Ok(Self::Stdout),
             Destination::Stderr => Ok(Self::Stderr),
-            Destination::File(path) => Ok(Self::File(WatchedFile::open(path, CHECK_EVERY)?)),
+            Destination::File(path) => match WatchedFile::open(path, CHECK_EVERY) {
+                // A full disk must not keep the server from starting.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    let path = path.display();
+                    // Standard error may be on the same disk.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "ERROR: cannot log to {path}: {error}; logging to standard error instead"
+                    );
+                    Ok(Self::Stderr)
+                }
+                file => file.map(Self::File),
+            },
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) const IMAGE_BYTES: &str = "glance_image_bytes";
 pub(super) const SCRUBBED: &str = "glance_scrubbed_images_total";
 pub(super) const LAST_SCRUB: &str = "glance_last_scrub_timestamp_seconds";
 pub(super) const REGISTRY_DURATION: &str = "glance_registry_request_duration_seconds";
+pub(super) const REGISTRY_BEHIND: &str = "glance_registry_sled_behind_images";
 pub(super) const REGISTRY_AGE: &str = "glance_registry_index_age_seconds";
 pub(super) const IO_BACKEND: &str = "glance_io_backend";
 pub(super) const BUILD_INFO: &str = "glance_build_info";

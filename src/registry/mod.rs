@@ -100,6 +100,16 @@ pub trait Registry: Send + Sync {
     /// `Stale` when the record has changed since; otherwise as [`Registry::insert`].
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>>;
 
+    /// Removes the record of a deleted image, so that its identifier can be taken again.
+    ///
+    /// # Errors
+    /// `Stale` when the record has changed since; `Conflict` when the image is not deleted,
+    /// or its data are still there, or this registry cannot forget; `Unavailable`.
+    async fn forget(&self, id: &ImageId, _seen: Version) -> Result<()> {
+        let message = format!("Image {id} cannot be forgotten here; ask the registry's server.");
+        Err(Error::new(Kind::Conflict, message))
+    }
+
     /// One page of images in the query's order.
     ///
     /// # Errors

@@ -26,8 +26,16 @@ impl PidFile {
         };
         let mut beside = path.clone().into_os_string();
         beside.push(format!(".{}", std::process::id()));
-        fs::write(&beside, format!("{}\n", std::process::id()))?;
-        fs::rename(&beside, path)
+        let written = fs::write(&beside, format!("{}\n", std::process::id()));
+        match written.and_then(|()| fs::rename(&beside, path)) {
+            // A full disk must not keep the server from starting.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                drop(fs::remove_file(&beside));
+                tracing::error!(%error, file = %path.display(), "the pid file cannot be written");
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// Whether it is there and names this process. `None` when there is to be no such file.

@@ -1,5 +1,7 @@
 //! What every server program does before its own work.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use super::rules;
@@ -20,21 +22,21 @@ pub(super) fn begin(args: &ServerArgs) -> Result<(Config, LogGuard), ExitCode> {
         return Err(ExitCode::from(EXIT_OK));
     }
     let (config, warnings) = load(args).map_err(|error| {
-        eprintln!("{error}");
+        complain(&error);
         ExitCode::from(error.exit_code())
     })?;
     if args.check_config {
-        warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        warnings.iter().for_each(|warning| complain(warning));
         return Err(match rules::load(&config.rules) {
             Ok(_) => ExitCode::from(EXIT_OK),
             Err(error) => {
-                eprintln!("ERROR: {error}");
+                complain(format_args!("ERROR: {error}"));
                 ExitCode::from(EXIT_CONFIG)
             }
         });
     }
     let log = log::init(&LogSettings::from(args, &config)).map_err(|error| {
-        eprintln!("ERROR: {error}");
+        complain(format_args!("ERROR: {error}"));
         ExitCode::from(error.exit_code())
     })?;
     for warning in &warnings {
@@ -57,6 +59,12 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
 /// Says why a program ends as it should not.
 pub(super) fn fail(message: &str, exit_code: u8) -> ExitCode {
     tracing::error!("{message}");
-    eprintln!("ERROR: {message}");
+    complain(format_args!("ERROR: {message}"));
     ExitCode::from(exit_code)
+}
+
+/// Writes a line to standard error. That may be a file on a full disk, where `eprintln!` would
+/// panic; the exit code tells the failure then.
+fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

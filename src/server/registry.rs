@@ -34,6 +34,8 @@ fn open_embedded(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
         folder: folder.clone(),
         cache_bytes: config.registry.registry_cache_size,
         flush_limit: config.registry.registry_flush_timeout,
+        reserve_bytes: config.registry.registry_reserve_size,
+        most_deleted: config.registry.registry_deleted_images_per_owner,
         owner_limits: settings::owner_limits(config),
     })?;
     let images = registry.image_count_at_open();

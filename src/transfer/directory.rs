@@ -163,6 +163,27 @@ pub fn take_room(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Allocates disk space for bytes that a file receives later. The length of the file does not change, so the
+/// space may lie behind its end.
+///
+/// # Errors
+/// `StorageFull` and `QuotaExceeded` when there is not enough space; `Unsupported` when the file system cannot
+/// allocate in advance.
+pub fn allocate_ahead(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
+    let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
+    let len = libc::off_t::try_from(len_bytes).map_err(io::Error::other)?;
+    // SAFETY: a valid descriptor and plain integers.
+    let allocated =
+        unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, offset, len) };
+    check(allocated).map_err(|error| match error.raw_os_error() {
+        // EOPNOTSUPP has no kind of its own in every version of the standard library.
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::ENODEV) => {
+            io::Error::new(io::ErrorKind::Unsupported, error)
+        }
+        _ => error,
+    })
+}
+
 /// O_NONBLOCK, so that a planted FIFO blocks nobody.
 const READ_FLAGS: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
 

@@ -6,6 +6,7 @@
 //! * `uring_refused`: systems that do not allow io_uring.
 //! * `clients`: python-glanceclient and images made by qemu-img.
 //! * `limits`: memory that does not grow with images.
+//! * `registry_files`: permissions of the registry's files.
 //! * `reload`: servers that are replaced while they serve, and glance-control.
 //! * `workers`: connections spread over the workers, and one worker that is busy.
 //!
@@ -20,6 +21,7 @@ mod clients;
 mod crash;
 mod hostile;
 mod limits;
+mod registry_files;
 mod reload;
 mod uring_refused;
 mod workers;

@@ -320,7 +320,8 @@ impl Server {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder().join("server.log")
+        let own = self.folder().join("server.log");
+        self.setup.output.clone().unwrap_or(own)
     }
 
     /// Starts it and returns when it takes connections; on the same data if it ran before.

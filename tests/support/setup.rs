@@ -49,6 +49,8 @@ pub struct Setup {
     pub(super) launch: Launch,
     pub(super) with_pid_file: bool,
     pub(super) environment: BTreeMap<String, String>,
+    /// Where its output goes; otherwise to a file in its folder.
+    pub(super) output: Option<PathBuf>,
 }
 
 impl Setup {
@@ -107,6 +109,12 @@ impl Setup {
     /// Sets a variable of its environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sends its standard output and error to another file.
+    pub fn output_to(mut self, file: &Path) -> Self {
+        self.output = Some(file.to_owned());
         self
     }
 

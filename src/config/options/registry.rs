@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::declare::options;
 use crate::config::kinds::{
-    Choice, DAY_S, FilePath, Flag, Int, Maybe, Password, Seconds, SecondsOrOff, Text, WordList,
+    Choice, DAY_S, FilePath, Flag, Int, Limit, Maybe, Password, Seconds, SecondsOrOff, Text, WordList,
 };
 use crate::config::secret::Secret;
 
@@ -43,9 +43,15 @@ options! {
     registry_dir: PathBuf = "$data_dir/registry", FilePath;
     /// Memory that the embedded registry may use as a cache.
     registry_cache_size: u64 = "67108864", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
-    /// Longest that writing to the disk may take. A busy disk takes a second or two; after this long the registry
-    /// is only read until the server is started anew, because nobody knows what the disk has.
+    /// Longest time that the embedded registry waits for the disk. A busy disk takes a second or two. After this time
+    /// the registry is only read until the server is restarted, because it is unknown what the disk holds.
     registry_flush_timeout: Duration = "15", Seconds { min: 1, max: DAY_S };
+    /// Disk space that the embedded registry reserves for deletions and the ends of uploads. When the disk is full,
+    /// new images and changes are refused, and images can still be deleted.
+    registry_reserve_size: u64 = "4194304", Int::<u64>::new(0, 1 << 40, "bytes");
+    /// Deleted images of one tenant that the embedded registry remembers. The oldest are forgotten when there are
+    /// more; lists with changes-since do not show them any more. -1 = all of them.
+    registry_deleted_images_per_owner: Option<u64> = "10000", Limit;
     /// Host of the registry server.
     registry_host: String = "", Text;
     /// Port of the registry server.

@@ -147,6 +147,10 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.replace(image, seen).await
     }
 
+    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.holder().await?.registry()?.forget(id, seen).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
         self.holder().await?.registry()?.list(query).await
     }
@@ -189,6 +193,8 @@ mod tests {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
             flush_limit: Duration::from_secs(15),
+            reserve_bytes: 64 << 10,
+            most_deleted: None,
             owner_limits: OWNER_LIMITS,
         };
         Arc::new(SledRegistry::open(&options).unwrap())

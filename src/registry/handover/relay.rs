@@ -26,6 +26,7 @@ enum Question {
     Get(ImageId),
     Insert(Image),
     Replace(Image, Version),
+    Forget(ImageId, Version),
     List(Query),
     Usage(Option<String>),
     Check,
@@ -85,6 +86,9 @@ async fn answer(registry: &dyn Registry, question: Question) -> Answer {
         Question::Replace(image, seen) => {
             let replaced = registry.replace(image, seen).await;
             replaced.map(Some).map(Answer::of)
+        }
+        Question::Forget(id, seen) => {
+            registry.forget(&id, seen).await.map(|()| Answer::Nothing)
         }
         Question::List(query) => registry.list(&query).await.map(|records| {
             let sent = |record: Arc<Record>| (record.image.clone(), record.version);
@@ -196,6 +200,10 @@ impl Registry for Relayed {
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
         one(self.ask(Question::Replace(image, seen)).await?)
+    }
+
+    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.ask(Question::Forget(*id, seen)).await.map(drop)
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {

@@ -84,6 +84,14 @@ impl Facets {
         }
     }
 
+    /// Takes an image out.
+    pub(super) fn remove(&mut self, slot: Slot, old: &Image) {
+        for term in self.terms(old) {
+            let place = self.place(posting(term, slot));
+            self.postings.remove(place);
+        }
+    }
+
     /// The images that have any of these values of an attribute, and all others.
     pub(super) fn split<V: Hash>(
         &self,

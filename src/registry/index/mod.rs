@@ -60,6 +60,11 @@ impl Index {
         self.current.load().usage(owner)
     }
 
+    /// All records at this moment.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.current.load().as_ref().clone()
+    }
+
     /// Makes a snapshot the current one. There is one writer.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         self.current.store(Arc::new(snapshot));

@@ -52,6 +52,13 @@ impl Orders {
         }
     }
 
+    /// Takes an image out that is still in the table.
+    pub(super) fn remove(&mut self, table: &Table, old: &Image) {
+        for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
+            order.remove(place(order, table, |image| key.order(image, old).is_lt()));
+        }
+    }
+
     /// The images between those that are `below` and those that are `above`, which come first
     /// and last in the order.
     pub(super) fn split(

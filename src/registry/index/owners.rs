@@ -7,18 +7,27 @@ use crate::image::{Image, Usage};
 /// The usage of every owner who has any. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Owners {
-    owned: HashMap<String, Usage>,
-    /// By images that nobody owns.
-    ownerless: Usage,
+    owned: HashMap<String, Owned>,
+    /// Images without an owner.
+    ownerless: Owned,
     total: Usage,
+}
+
+/// What one owner has.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Owned {
+    usage: Usage,
+    /// Deleted images of which nothing but the record is left.
+    deleted_images: u64,
 }
 
 impl Owners {
     pub(super) fn usage(&self, owner: Option<&str>) -> Usage {
-        match owner {
-            Some(owner) => self.owned.get(owner).copied().unwrap_or_default(),
-            None => self.ownerless,
-        }
+        self.owned(owner).usage
+    }
+
+    pub(super) fn deleted_images(&self, owner: Option<&str>) -> u64 {
+        self.owned(owner).deleted_images
     }
 
     pub(super) fn total(&self) -> Usage {
@@ -27,30 +36,58 @@ impl Owners {
 
     /// Counts a new state of an image in the place of its old one.
     pub(super) fn put(&mut self, old: Option<&Image>, new: &Image) {
-        let after = Usage::of(new);
+        let after = Owned::of(new);
         if let Some(old) = old {
-            let before = Usage::of(old);
-            if before == after && old.owner == new.owner {
+            if Owned::of(old) == after && old.owner == new.owner {
                 return;
             }
-            self.change(old.owner.as_deref(), |usage| *usage -= before);
+            self.remove(old);
         }
-        self.change(new.owner.as_deref(), |usage| *usage += after);
+        self.total += after.usage;
+        self.change(new.owner.as_deref(), |owned| {
+            owned.usage += after.usage;
+            owned.deleted_images += after.deleted_images;
+        });
     }
 
-    fn change(&mut self, owner: Option<&str>, change: impl Fn(&mut Usage)) {
-        change(&mut self.total);
+    /// Counts an image no more.
+    pub(super) fn remove(&mut self, old: &Image) {
+        let before = Owned::of(old);
+        self.total -= before.usage;
+        self.change(old.owner.as_deref(), |owned| {
+            owned.usage -= before.usage;
+            owned.deleted_images = owned.deleted_images.saturating_sub(before.deleted_images);
+        });
+    }
+
+    fn owned(&self, owner: Option<&str>) -> Owned {
+        match owner {
+            Some(owner) => self.owned.get(owner).copied().unwrap_or_default(),
+            None => self.ownerless,
+        }
+    }
+
+    fn change(&mut self, owner: Option<&str>, change: impl Fn(&mut Owned)) {
         let Some(owner) = owner else {
             change(&mut self.ownerless);
             return;
         };
-        let mut usage = self.usage(Some(owner));
-        change(&mut usage);
-        // Who has nothing left is forgotten.
-        if usage == Usage::default() {
+        let mut owned = self.owned(Some(owner));
+        change(&mut owned);
+        // An owner who has nothing left takes no memory.
+        if owned == Owned::default() {
             self.owned.remove(owner);
         } else {
-            self.owned.insert(owner.to_owned(), usage);
+            self.owned.insert(owner.to_owned(), owned);
+        }
+    }
+}
+
+impl Owned {
+    fn of(image: &Image) -> Self {
+        Self {
+            usage: Usage::of(image),
+            deleted_images: image.is_tombstone().into(),
         }
     }
 }
@@ -102,6 +139,9 @@ mod tests {
         };
         owners.put(Some(&given), &gone);
         assert_eq!(figures(&owners, Some("b")), (0, 0));
+        assert_eq!(owners.deleted_images(Some("b")), 1);
+        owners.remove(&gone);
+        assert_eq!(owners.deleted_images(Some("b")), 0);
         assert!(owners.owned.is_empty(), "nobody is remembered for nothing");
         assert_eq!(owners.total(), owners.usage(None));
     }

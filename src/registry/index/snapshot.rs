@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Census, Record};
-use super::facets::Facets;
+use super::facets::{Attribute, Facets};
 use super::orders::Orders;
 use super::owners::Owners;
 use super::table::Table;
@@ -59,7 +59,7 @@ impl Snapshot {
         let new = &record.image;
         let slot = self.table.slot(&new.id);
         let old = slot.and_then(|slot| self.table.record(slot)).cloned();
-        let slot = slot.unwrap_or(self.table.len() as u32);
+        let slot = slot.unwrap_or(self.table.next_slot());
         let old = old.as_ref().map(|record| &record.image);
         self.orders.put(&self.table, slot, old, new);
         self.facets.put(slot, old, new);
@@ -69,5 +69,47 @@ impl Snapshot {
         }
         self.census.count_in(new.status);
         self.table.put(record);
+    }
+
+    /// Takes a record out.
+    pub(in super::super) fn remove(&mut self, id: &ImageId) {
+        let slot = self.table.slot(id);
+        let Some((slot, record)) =
+            slot.and_then(|slot| Some((slot, self.table.record(slot).cloned()?)))
+        else {
+            return;
+        };
+        self.orders.remove(&self.table, &record.image);
+        self.facets.remove(slot, &record.image);
+        self.owners.remove(&record.image);
+        self.census.count_out(record.image.status);
+        self.table.remove(id);
+    }
+
+    /// How many deleted images of an owner are remembered.
+    pub(in super::super) fn deleted_images(&self, owner: Option<&str>) -> u64 {
+        self.owners.deleted_images(owner)
+    }
+
+    /// The deleted images of an owner but the `kept` that were deleted last. Looks at all
+    /// images of the owner.
+    pub(in super::super) fn oldest_deleted(
+        &self,
+        owner: Option<&str>,
+        kept: u64,
+    ) -> Vec<Arc<Record>> {
+        let mut deleted = Vec::new();
+        let runs = self.facets.split(Attribute::Owner, [owner]).with;
+        for run in runs {
+            run.for_each(|slot| deleted.extend(self.table.record(slot).cloned()));
+        }
+        // Different owners may look alike in the facets.
+        deleted.retain(|record| {
+            record.image.is_tombstone() && record.image.owner.as_deref() == owner
+        });
+        deleted.sort_unstable_by_key(|record| (record.image.deleted_at, record.image.id));
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        deleted.truncate(deleted.len().saturating_sub(kept));
+        deleted
     }
 }

@@ -139,6 +139,7 @@ proptest! {
         query in query(),
         bounds in bounds(),
         marker in any::<prop::sample::Index>(),
+        removed in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let mut images = before;
         images.truncate(at_open + added);
@@ -152,7 +153,23 @@ proptest! {
             *image = Image { id: image.id, ..new };
             snapshot.put(record(image, 2));
         }
-        for (snapshot, images) in [(snapshot, images), earlier] {
+        // Some leave, and one of them comes back, in a slot that is free.
+        let changed = (snapshot.clone(), images.clone());
+        let mut last_removed = None;
+        for place in removed {
+            if !images.is_empty() {
+                let image = images.remove(place.index(images.len()));
+                snapshot.remove(&image.id);
+                last_removed = Some(image);
+            }
+        }
+        if let Some(image) = last_removed {
+            snapshot.put(record(&image, 1));
+            images.push(image);
+        }
+        let census: usize = snapshot.census.by_status().map(|(_, count)| count).sum();
+        prop_assert_eq!(census, images.len());
+        for (snapshot, images) in [(snapshot, images), changed, earlier] {
             prop_assert_eq!(ids(&snapshot, &query, bounds), plain_list(&images, &query));
             if !images.is_empty() {
                 let query = Query { marker: Some(marker.get(&images).id), ..query.clone() };

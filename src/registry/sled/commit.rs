@@ -1,221 +1,277 @@
 //! The one thread that writes.
 //!
 //! It takes every write that waits (group commit), decides each by compare-and-swap against
-//! a working copy of the index, applies them to sled in one batch, flushes, and syncs sled's
-//! file, while another thread appends them to the journal and syncs that. Then it publishes the working copy and answers. So no reader sees what could still
-//! be lost, and no answer leaves before its write would survive a power cut.
+//! a working copy of the index, appends the records to the journal and syncs it. Then it
+//! publishes the working copy and answers. So no reader sees a record that could still be
+//! lost, and no answer leaves before its write would survive a power cut. sled receives the
+//! records afterwards, from another thread ([`follower`](super::follower)).
 //!
-//! A failed flush or fsync is final: after it the kernel may have dropped pages it could not
-//! write, so a second attempt could succeed without them. The registry goes on being read
-//! and refuses writes until the process is started anew and recovers from what is on disk.
+//! A lack of disk space refuses the write that it affects. A failed fsync is final: after it
+//! the kernel may have dropped pages it could not write, so a second attempt could succeed
+//! without them. The registry goes on being read and refuses writes until the process is
+//! restarted and recovers from what is on disk.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
 use super::super::index::{Index, Snapshot};
 use super::super::{Record, Version};
-use super::journal::push;
-use super::open::Opened;
+use super::behind::Behind;
+use super::health::{Health, no_space};
+use super::journal::{AppendError, Journal, push};
 use super::options::MOST_IN_GROUP;
-use super::timed::Timed;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, OwnerLimits, Usage};
+use crate::image::{Image, ImageId, OwnerLimits, Status, Usage};
 
-/// When a client of a registry that cannot write should try again.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
-
+/// A change of one record.
 pub(super) enum Write {
     Insert(Image),
     Replace(Image, Version),
+    /// Removes the record of a deleted image.
+    Forget(ImageId, Version),
 }
 
+/// A change, and the channel for its answer: the record that was written, or was removed.
 pub(super) struct Request {
     pub(super) write: Write,
     pub(super) answer: oneshot::Sender<Result<Arc<Record>>>,
 }
 
-/// Whether the registry can still write.
-#[derive(Default)]
-pub(super) struct Health {
-    failure: OnceLock<String>,
-}
-
-impl Health {
-    pub(super) fn check(&self) -> Result<()> {
-        match self.failure.get() {
-            None => Ok(()),
-            Some(_) => Err(self.refusal()),
-        }
-    }
-
-    pub(super) fn refusal(&self) -> Error {
-        let cause = self.failure.get().cloned();
-        Error::new(
-            Kind::Unavailable {
-                retry_after: RETRY_AFTER,
-            },
-            "The registry cannot be written.",
-        )
-        .because(cause.unwrap_or_else(|| "the commit thread has ended".to_owned()))
-    }
-
-    fn fail(&self, reason: String) {
-        tracing::error!(
-            reason,
-            "the registry is read-only from now on; restart the node"
-        );
-        // The first reason is the one that matters.
-        let _ = self.failure.set(reason);
-    }
-}
-
 pub(super) struct Committer {
-    pub(super) opened: Opened,
+    pub(super) snapshot: Snapshot,
+    pub(super) journal: Journal,
     pub(super) index: Arc<Index>,
     pub(super) health: Arc<Health>,
-    pub(super) flusher: Timed<()>,
-    pub(super) journal: Timed<Append>,
+    pub(super) behind: Arc<Behind>,
     pub(super) owner_limits: OwnerLimits,
+    /// Most deleted images of one owner that are remembered; `None` for any number.
+    pub(super) most_deleted: Option<u64>,
 }
 
-/// What the journal is to get.
-pub(super) struct Append {
-    pub(super) frames: Vec<u8>,
-    /// All records before.
-    pub(super) before: Snapshot,
-}
-
-/// What a group writes.
-#[derive(Default)]
+/// The writes of a group that were accepted, before they are durable.
 struct Group {
-    batch: sled::Batch,
+    working: Snapshot,
     frames: Vec<u8>,
+    decided: Vec<Decided>,
+    changed: Vec<ImageId>,
+    forgotten: Vec<(ImageId, Version)>,
 }
 
-/// A write that was decided and waits for the group to be durable.
+/// A write that was accepted and waits for the group to be durable.
 struct Decided {
     answer: oneshot::Sender<Result<Arc<Record>>>,
     record: Arc<Record>,
+    /// Where it has to be decided again, by itself.
+    write: Write,
 }
 
 impl Committer {
     /// Commits until nobody can send any more.
     pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Request>) {
-        let mut group = Vec::new();
-        while waiting.blocking_recv_many(&mut group, MOST_IN_GROUP) > 0 {
-            self.commit(group.drain(..));
+        let mut requests = Vec::new();
+        while waiting.blocking_recv_many(&mut requests, MOST_IN_GROUP) > 0 {
+            self.commit(requests.drain(..));
         }
-        // Every write was synced when it was answered; this only spares the next start work.
-        if self.health.check().is_ok()
-            && let Err(error) = self.flush()
-        {
-            tracing::warn!(%error, "the registry could not be flushed at the end");
-        }
+        self.behind.close();
     }
 
-    fn commit(&mut self, group: impl Iterator<Item = Request>) {
-        let mut working = self.opened.snapshot.clone();
-        let mut writes = Group::default();
-        let mut decided = Vec::new();
-        for Request { write, answer } in group {
-            let result = match self.health.check() {
-                Ok(()) => decide(&mut working, &mut writes, write, self.owner_limits),
-                Err(refused) => Err(refused),
-            };
-            match result {
-                Ok(record) => decided.push(Decided { answer, record }),
-                // Whoever stopped waiting for the answer does not need it.
+    fn commit(&mut self, requests: impl Iterator<Item = Request>) {
+        let mut group = Group {
+            working: self.snapshot.clone(),
+            frames: Vec::new(),
+            decided: Vec::new(),
+            changed: Vec::new(),
+            forgotten: Vec::new(),
+        };
+        for Request { write, answer } in requests {
+            let decided = self.health.check();
+            match decided.and_then(|()| self.decide(&mut group, &write)) {
+                Ok(record) => group.decided.push(Decided {
+                    answer,
+                    record,
+                    write,
+                }),
+                // A client that stopped waiting does not need the answer.
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
-        if decided.is_empty() {
+        if group.decided.is_empty() {
             return;
         }
-        match self.make_durable(writes) {
-            Ok(()) => self.publish(working, decided),
-            Err(reason) => self.give_up(reason, decided),
+        match self.append(&group.frames) {
+            Ok(()) => self.publish(group),
+            Err(AppendError::NoSpace(error)) => self.commit_one_by_one(group.decided, &error),
+            Err(AppendError::Failed(error)) => {
+                let reason = format!("the registry's journal cannot be written: {error}");
+                self.give_up(reason, group.decided);
+            }
         }
     }
 
-    fn make_durable(&self, writes: Group) -> std::result::Result<(), String> {
-        self.journal.begin(Append {
-            frames: writes.frames,
-            before: self.opened.snapshot.clone(),
-        })?;
-        let in_sled = self.write_to_sled(writes.batch);
-        let in_journal = self.journal.end();
-        in_sled.and(in_journal)
+    fn append(&mut self, frames: &[u8]) -> std::result::Result<(), AppendError> {
+        self.health.write_begins();
+        let forgotten = || self.behind.forgotten();
+        let cared = self.journal.care_for_size(&self.snapshot, forgotten);
+        let appended = cared
+            .map_err(AppendError::Failed)
+            .and_then(|()| self.journal.append(frames));
+        self.health.write_ends();
+        appended
     }
 
-    fn flush(&self) -> std::result::Result<(), String> {
-        self.flusher.begin(())?;
-        self.flusher.end()
+    /// The disk became full with a group: only the writes that do not fit are refused.
+    fn commit_one_by_one(&mut self, mut decided: Vec<Decided>, error: &std::io::Error) {
+        if decided.len() == 1 {
+            let refused = decided.into_iter().map(|decided| decided.answer);
+            for answer in refused {
+                tracing::warn!(%error, "a change of the registry does not fit on the disk");
+                drop(answer.send(Err(no_space())));
+            }
+            return;
+        }
+        for Decided { answer, write, .. } in decided.drain(..) {
+            self.commit(std::iter::once(Request { write, answer }));
+        }
     }
 
-    fn write_to_sled(&self, batch: sled::Batch) -> std::result::Result<(), String> {
-        let in_sled = |error: sled::Error| format!("sled cannot write: {error}");
-        self.opened.images.apply_batch(batch).map_err(in_sled)?;
-        self.flush()?;
-        let synced = self.opened.log_file.sync_all();
-        synced.map_err(|error| format!("the registry's file cannot be synced: {error}"))
-    }
-
-    fn publish(&mut self, working: Snapshot, decided: Vec<Decided>) {
-        self.opened.snapshot = working.clone();
-        self.index.publish(working);
-        for Decided { answer, record } in decided {
+    fn publish(&mut self, group: Group) {
+        if self.health.check().is_err() {
+            // Those who waited were told that the disk does not answer.
+            let reason = "the disk answered too late".to_owned();
+            return self.give_up(reason, group.decided);
+        }
+        self.snapshot = group.working.clone();
+        self.index.publish(group.working);
+        self.behind.add(group.changed, group.forgotten);
+        for Decided { answer, record, .. } in group.decided {
             // A client that went away finds its write when it looks again.
             drop(answer.send(Ok(record)));
         }
     }
 
     fn give_up(&self, reason: String, decided: Vec<Decided>) {
-        self.health.fail(reason);
+        if self.health.check().is_ok() {
+            self.health.fail(reason);
+        }
         for Decided { answer, .. } in decided {
             drop(answer.send(Err(self.health.refusal())));
         }
     }
+
+    /// Decides one write and enters it into the group.
+    fn decide(&mut self, group: &mut Group, write: &Write) -> Result<Arc<Record>> {
+        let (image, seen) = match write {
+            Write::Insert(image) => (image, 0),
+            Write::Replace(image, seen) => (image, *seen),
+            Write::Forget(id, seen) => return forget(group, id, *seen),
+        };
+        let current = group.working.get(&image.id);
+        let before = current.map_or(0, |record| record.version);
+        if before != seen {
+            return Err(overtaken(image.id, seen));
+        }
+        // An image that was registered, forgotten and registered again.
+        let forgotten = self.forgotten_version(group, &image.id);
+        let record = Record::new(image.clone(), before.max(forgotten) + 1);
+        check_owner(&group.working, &record.image, self.owner_limits)?;
+        let bytes = codec::encode(&record).map_err(refuse_record)?;
+        let ends = ends_something(current.map(|record| &record.image), image);
+        let pending_bytes = group.frames.len() + bytes.len() + FRAME_BYTES;
+        if !ends && !self.journal.has_space(pending_bytes) {
+            return Err(no_space());
+        }
+        push(&mut group.frames, &image.id, record.version, &bytes);
+        let record = Arc::new(record);
+        group.working.put(Arc::clone(&record));
+        group.changed.push(image.id);
+        if image.is_tombstone() {
+            self.keep_few_deleted(group, image.owner.as_deref());
+        }
+        Ok(record)
+    }
+
+    fn forgotten_version(&self, group: &Group, id: &ImageId) -> Version {
+        let mut in_group = group.forgotten.iter().rev();
+        match in_group.find(|(forgotten, _)| forgotten == id) {
+            Some((_, version)) => *version,
+            None => self.behind.forgotten_version(id),
+        }
+    }
+
+    /// Forgets the oldest deleted images of an owner who has too many.
+    fn keep_few_deleted(&self, group: &mut Group, owner: Option<&str>) {
+        let Some(most) = self.most_deleted else {
+            return;
+        };
+        if group.working.deleted_images(owner) <= most {
+            return;
+        }
+        // A tenth at a time, since all of them are looked at.
+        let oldest = group.working.oldest_deleted(owner, most - most / 10);
+        tracing::info!(images = oldest.len(), owner, "deleted images are forgotten");
+        for record in oldest {
+            group.forget(&record);
+        }
+    }
 }
 
-/// Decides one write and enters it into the working copy and what the group writes.
-fn decide(
-    working: &mut Snapshot,
-    writes: &mut Group,
-    write: Write,
-    owner_limits: OwnerLimits,
-) -> Result<Arc<Record>> {
-    let record = match write {
-        Write::Insert(image) => {
-            if working.get(&image.id).is_some() {
-                let message = format!("Image with identifier {} already exists!", image.id);
-                return Err(Error::new(Kind::Conflict, message));
-            }
-            Record::new(image, 1)
-        }
-        Write::Replace(image, seen) => {
-            let current = working.get(&image.id).map(|record| record.version);
-            if current != Some(seen) {
-                let message = format!("Image {} was changed by another request.", image.id);
-                return Err(Error::new(Kind::Stale, message));
-            }
-            Record::new(image, seen + 1)
-        }
+/// More than a frame has beside its record.
+const FRAME_BYTES: usize = 64;
+
+impl Group {
+    fn forget(&mut self, record: &Record) {
+        let (id, version) = (record.image.id, record.version + 1);
+        push(&mut self.frames, &id, version, &[]);
+        self.working.remove(&id);
+        self.changed.push(id);
+        self.forgotten.push((id, version));
+    }
+}
+
+/// Whether a write ends something, and so may use the space that is reserved: deletions make
+/// room, and an upload that has its data on the disk is not thrown away for its record.
+fn ends_something(before: Option<&Image>, after: &Image) -> bool {
+    let Some(before) = before else {
+        return false;
     };
-    check_owner(working, &record.image, owner_limits)?;
-    let bytes = codec::encode(&record).map_err(refuse_record)?;
-    push(&mut writes.frames, &record.image.id, record.version, &bytes);
-    let key = record.image.id.as_str().as_bytes();
-    writes.batch.insert(key, bytes);
-    let record = Arc::new(record);
-    working.put(Arc::clone(&record));
+    let is_over = |status| {
+        matches!(
+            status,
+            Status::Deleted | Status::PendingDelete | Status::Killed
+        )
+    };
+    is_over(after.status) || (before.upload.is_some() && after.upload.is_none())
+}
+
+fn forget(group: &mut Group, id: &ImageId, seen: Version) -> Result<Arc<Record>> {
+    let current = group.working.get(id).map(Arc::clone);
+    let current = current.filter(|record| record.version == seen);
+    let record = current.ok_or_else(|| overtaken(*id, seen))?;
+    if !record.image.is_tombstone() {
+        let message = format!("Image {id} is not deleted, or its data are still there.");
+        return Err(Error::new(Kind::Conflict, message));
+    }
+    group.forget(&record);
     Ok(record)
 }
 
-/// Refuses what takes an owner past its limits. Here, where one write is decided after the
-/// other, no two of them can take the same last byte.
+fn overtaken(id: ImageId, seen: Version) -> Error {
+    match seen {
+        0 => {
+            let message = format!("Image with identifier {id} already exists!");
+            Error::new(Kind::Conflict, message)
+        }
+        _ => {
+            let message = format!("Image {id} was changed by another request.");
+            Error::new(Kind::Stale, message)
+        }
+    }
+}
+
+/// Refuses a change that takes an owner past its limits. Here, where one write is decided
+/// after the other, no two of them can take the same last byte.
 fn check_owner(working: &Snapshot, image: &Image, limits: OwnerLimits) -> Result<()> {
     if limits == OwnerLimits::default() {
         return Ok(());

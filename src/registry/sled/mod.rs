@@ -1,21 +1,27 @@
-//! The embedded registry: records in sled, answers from memory.
+//! The embedded registry: a journal, sled behind it, and answers from memory.
 //!
-//! sled 0.34 keeps the bytes, but its flush does not make them durable on Linux: it starts
-//! write-back and does not wait for the device. So every write goes through one commit
-//! thread, which applies what is waiting, flushes, syncs sled's file itself, and only then
-//! publishes and answers. See [`commit`].
+//! A write is acknowledged when it is in the [`journal`] and that is synced ([`commit`]). sled
+//! receives it later, from a thread of its own ([`follower`]), so that no client waits for
+//! sled: its flush can take seconds, hang, or fail on a full disk, and does not make records
+//! durable on Linux anyway (it starts write-back and does not wait for the device).
 //!
-//! sled's files may break all the same. Each record is therefore written twice, the second time
-//! to a [`journal`] of our own; where the two disagree at the start, the newer record counts,
-//! and files of sled that cannot be read are set aside and made anew.
+//! A start compares the two, and the newer record counts. Files of sled that cannot be read
+//! are set aside and made anew; a journal that is damaged is made anew from sled.
 
+mod behind;
 mod commit;
+mod follower;
+mod health;
 mod journal;
 mod open;
+mod open_error;
 mod options;
+mod permissions;
 mod rebuild;
+mod sled_copy;
 mod timed;
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,11 +29,12 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use self::commit::{Append, Committer, Health, Request, Write};
+use self::behind::Behind;
+use self::commit::{Committer, Request, Write};
+use self::health::Health;
 pub use self::journal::Journalled;
-pub use self::open::OpenError;
+pub use self::open_error::OpenError;
 pub use self::options::SledOptions;
-use self::timed::Timed;
 use super::index::Index;
 use super::{Census, Record, Registry, Version};
 use crate::error::{Error, Kind, Result};
@@ -37,55 +44,57 @@ use crate::image::{Image, ImageId, Query, Usage};
 pub struct SledRegistry {
     index: Arc<Index>,
     health: Arc<Health>,
+    behind: Arc<Behind>,
     writes: Option<mpsc::UnboundedSender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<()>>,
+    follower: Option<JoinHandle<()>>,
     damaged: Arc<[ImageId]>,
     image_count: usize,
+    /// Released when both threads have ended.
+    _lock: File,
 }
 
 impl SledRegistry {
-    /// Opens the folder, reads every record, and starts the commit thread.
+    /// Opens the folder, reads every record, and starts the threads.
     ///
     /// # Errors
     /// [`OpenError`]: in use by another process, not readable, damaged, of a later version.
     pub fn open(options: &SledOptions) -> std::result::Result<Self, OpenError> {
-        let (opened, mut journal) = open::open(options)?;
+        let opened = open::open(options)?;
         let index = Arc::new(Index::new(opened.snapshot.clone()));
-        let health = Arc::new(Health::default());
-        let damaged: Arc<[ImageId]> = opened.damaged.clone().into();
-        let image_count = opened.image_count;
+        let health = Arc::new(Health::new(options.flush_limit));
+        let behind = Arc::new(Behind::new(opened.behind, opened.forgotten));
         let (writes, waiting) = mpsc::unbounded_channel();
-        let db = opened.db.clone();
-        let flush = move |()| {
-            let flushed = db.flush().map(drop);
-            flushed.map_err(|error| format!("sled cannot write: {error}"))
-        };
-        let flusher = Timed::start("flush", options.flush_limit, flush);
-        let append = move |append: Append| {
-            let appended = journal.append(&append.frames, &append.before);
-            appended.map_err(|error| format!("the registry's journal cannot be written: {error}"))
-        };
-        let journal = Timed::start("journal", options.flush_limit, append);
         let committer = Committer {
-            opened,
+            snapshot: opened.snapshot,
+            journal: opened.journal,
             index: Arc::clone(&index),
             health: Arc::clone(&health),
-            flusher: flusher.map_err(OpenError::Thread)?,
-            journal: journal.map_err(OpenError::Thread)?,
+            behind: Arc::clone(&behind),
             owner_limits: options.owner_limits,
+            most_deleted: options.most_deleted,
         };
-        let thread = std::thread::Builder::new()
-            .name("registry".to_owned())
-            .spawn(move || committer.run(waiting))
-            .map_err(OpenError::Thread)?;
-        Ok(Self {
+        let follower = follower::start(
+            options,
+            opened.copy,
+            Arc::clone(&index),
+            Arc::clone(&behind),
+        );
+        let mut registry = Self {
             index,
             health,
+            behind,
             writes: Some(writes),
-            thread: Some(thread),
-            damaged,
-            image_count,
-        })
+            committer: None,
+            follower: Some(follower.map_err(OpenError::Thread)?),
+            damaged: opened.damaged.into(),
+            image_count: opened.image_count,
+            _lock: opened.lock,
+        };
+        let thread = std::thread::Builder::new().name("registry".to_owned());
+        let committer = thread.spawn(move || committer.run(waiting));
+        registry.committer = Some(committer.map_err(OpenError::Thread)?);
+        Ok(registry)
     }
 
     /// How many images there were when the registry was opened, deleted ones included.
@@ -94,15 +103,23 @@ impl SledRegistry {
     }
 
     async fn write(&self, write: Write) -> Result<Arc<Record>> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let request = Request { write, answer };
         let writes = self.writes.as_ref();
         if writes.is_none_or(|writes| writes.send(request).is_err()) {
             return Err(self.health.refusal());
         }
-        match answered.await {
-            Ok(result) => result,
-            Err(_) => Err(self.health.refusal()),
+        let every = self.health.look_every();
+        loop {
+            match tokio::time::timeout(every, &mut answered).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => return Err(self.health.refusal()),
+                Err(_) if self.health.is_stuck() => {
+                    self.health.fail_stuck();
+                    return Err(self.health.refusal());
+                }
+                Err(_) => {}
+            }
         }
     }
 
@@ -138,6 +155,10 @@ impl Registry for SledRegistry {
         self.write(Write::Replace(image, seen)).await
     }
 
+    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.write(Write::Forget(*id, seen)).await.map(drop)
+    }
+
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
         self.index
             .list(query)
@@ -158,12 +179,18 @@ impl Registry for SledRegistry {
 }
 
 impl Drop for SledRegistry {
-    /// Waits until what was being written is on disk.
+    /// Waits until what was being written is on disk, and sled is closed.
     fn drop(&mut self) {
         drop(self.writes.take());
-        if let Some(thread) = self.thread.take() {
-            // A commit thread that panicked has nothing left to finish.
-            let _ = thread.join();
+        if let Some(committer) = self.committer.take()
+            && !self.health.is_stuck()
+        {
+            // A thread that panicked has nothing left to finish.
+            let _ = committer.join();
+        }
+        self.behind.close();
+        if let Some(follower) = self.follower.take() {
+            let _ = follower.join();
         }
     }
 }
@@ -181,6 +208,8 @@ mod tests {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
             flush_limit: Duration::from_secs(15),
+            reserve_bytes: 64 << 10,
+            most_deleted: None,
             owner_limits: conformance::OWNER_LIMITS,
         }
     }
@@ -224,5 +253,91 @@ mod tests {
         let _registry = open(folder.path());
         let second = SledRegistry::open(&options(folder.path()));
         assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
+    }
+
+    fn deleted(image: &Image, second: i64) -> Image {
+        let mut image = image.clone();
+        image.status = crate::image::Status::Deleted;
+        image.deleted_at = Some(crate::image::Timestamp::from_micros(second * 1_000_000));
+        image
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_stays_forgotten_and_can_be_registered_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = conformance::image("forgotten");
+        let registry = open(folder.path());
+        let first = registry.insert(image.clone()).await.unwrap();
+        let refused = registry.forget(&image.id, first.version).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Conflict, "it is not deleted");
+        let gone = registry.replace(deleted(&image, 1), first.version);
+        let version = gone.await.unwrap().version;
+        drop(registry);
+        // sled has the deleted image now, and is copied as it is.
+        let behind = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.path().join("db"), behind.path().join("db")).unwrap();
+
+        let registry = open(folder.path());
+        let stale = registry.forget(&image.id, 1).await.unwrap_err();
+        assert_eq!(stale.kind(), Kind::Stale);
+        registry.forget(&image.id, version).await.unwrap();
+        assert!(registry.get(&image.id).await.unwrap().is_none());
+        let everything = Query::everything(10);
+        assert!(registry.list(&everything).await.unwrap().is_empty());
+        let again = registry.insert(image.clone()).await.unwrap();
+        assert!(again.version > version, "{}", again.version);
+        drop(registry);
+        for sled_is_behind in [false, true] {
+            if sled_is_behind {
+                std::fs::copy(behind.path().join("db"), folder.path().join("db")).unwrap();
+            }
+            let registry = open(folder.path());
+            let found = registry.get(&image.id).await.unwrap();
+            assert_eq!(found, Some(Arc::clone(&again)), "{sled_is_behind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_owner_has_so_many_deleted_images_and_the_oldest_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SledOptions {
+            most_deleted: Some(20),
+            ..options(folder.path())
+        };
+        let registry = SledRegistry::open(&options).unwrap();
+        let mut images = Vec::new();
+        for number in 0..21 {
+            let mut image = conformance::image("deleted");
+            image.owner = Some("a".to_owned());
+            let version = registry.insert(image.clone()).await.unwrap().version;
+            let gone = registry.replace(deleted(&image, number), version);
+            gone.await.unwrap();
+            images.push(image.id);
+        }
+        let other = conformance::image("kept");
+        registry.insert(other.clone()).await.unwrap();
+        let kept: Vec<bool> = images.iter().map(|id| registry.at_hand(id).is_some()).collect();
+        assert_eq!(kept, [vec![false; 3], vec![true; 18]].concat());
+        assert_eq!(registry.check().await.unwrap().usage.images, 1);
+        drop(registry);
+        let registry = SledRegistry::open(&options).unwrap();
+        assert_eq!(registry.image_count_at_open(), 19);
+        assert!(registry.at_hand(&other.id).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_journal_alone_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = open(folder.path());
+        let kept = registry.insert(conformance::image("kept")).await.unwrap();
+        let mut gone = kept.image.clone();
+        gone.name = Some("changed".to_owned());
+        let kept = registry.replace(gone, kept.version).await.unwrap();
+        // The process ends before sled has anything.
+        let copied = tempfile::tempdir().unwrap();
+        let journal = copied.path().join("journal");
+        std::fs::copy(folder.path().join("journal"), journal).unwrap();
+        let other = open(copied.path());
+        assert_eq!(other.get(&kept.image.id).await.unwrap(), Some(kept));
     }
 }

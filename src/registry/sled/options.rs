@@ -11,12 +11,17 @@ pub(super) const MOST_IN_GROUP: usize = 512;
 /// Where the embedded registry is, and what it may use.
 #[derive(Debug, Clone)]
 pub struct SledOptions {
-    /// Its folder; made when it is not there.
+    /// Its folder; created when it is missing.
     pub folder: PathBuf,
     /// Memory for sled's own cache, in bytes.
     pub cache_bytes: u64,
-    /// Longest flush; after one that takes longer the registry is only read.
+    /// Longest time that the journal takes to reach the disk; after a longer one the registry
+    /// is only read.
     pub flush_limit: Duration,
+    /// Disk space that is kept for deletions and the ends of uploads, in bytes.
+    pub reserve_bytes: u64,
+    /// Most deleted images of one owner that are remembered; `None` for any number.
+    pub most_deleted: Option<u64>,
     /// What the images of one owner may take up.
     pub owner_limits: OwnerLimits,
 }

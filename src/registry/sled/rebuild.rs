@@ -3,24 +3,19 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::Record;
 use super::super::codec;
 use super::super::index::Snapshot;
-use super::journal::{Contents, Journal, push};
+use super::journal::{AppendError, Contents, Journal, push};
 use crate::image::ImageId;
 
 /// What sled 0.34 has in its folder.
 const FILES_OF_SLED: [&str; 3] = ["db", "conf", "blobs"];
 const SNAPSHOTS_OF_SLED: &str = "snap.";
 
-/// Records of sled that are put with one batch.
-const BATCH: usize = 1000;
-
-/// Most records that a commit can have in the journal while sled has none of them: what the
-/// end of a process leaves. Where sled lacks more, it has lost what it had.
+/// Most records that sled receives at once at a start. When it lacks more than these and more
+/// than half of all, it has lost what it had.
 pub(super) const MOST_AHEAD: usize = super::options::MOST_IN_GROUP;
 
 /// Moves sled's files into a folder beside them. Nothing is deleted.
@@ -44,45 +39,19 @@ pub(super) fn damaged_name(what: &str) -> String {
     format!("{what}-{}", since_epoch.unwrap_or_default().as_millis())
 }
 
-/// The records that the journal has in newer versions than these, or alone.
+/// The images whose newest record, or whose removal, is in the journal and not in sled.
 pub(super) fn missing(
     contents: &Contents,
     version_of: impl Fn(&ImageId) -> Option<u64>,
 ) -> Vec<ImageId> {
-    let newer = contents
-        .newest
-        .iter()
-        .filter(|(id, place)| version_of(id) < Some(place.version));
-    newer.map(|(id, _)| *id).collect()
-}
-
-/// Puts records of the journal into sled; returned are those that could be read, and how many
-/// could not.
-pub(super) fn restore(
-    images: &sled::Tree,
-    journal: &Journal,
-    contents: &Contents,
-    ids: &[ImageId],
-) -> sled::Result<(Vec<Arc<Record>>, usize)> {
-    let (mut records, mut unreadable) = (Vec::with_capacity(ids.len()), 0);
-    for part in ids.chunks(BATCH) {
-        let mut batch = sled::Batch::default();
-        for id in part {
-            match journal.read(contents.newest[id]) {
-                Ok((record, bytes)) => {
-                    batch.insert(id.as_str().as_bytes(), bytes);
-                    records.push(Arc::new(record));
-                }
-                Err(error) => {
-                    tracing::error!(image_id = %id, %error, "a record cannot be restored");
-                    unreadable += 1;
-                }
-            }
+    let newer = contents.newest.iter().filter(|(id, place)| {
+        let version = version_of(id);
+        match place.is_forgotten() {
+            true => version.is_some_and(|version| version <= place.version),
+            false => version < Some(place.version),
         }
-        images.apply_batch(batch)?;
-    }
-    images.flush()?;
-    Ok((records, unreadable))
+    });
+    newer.map(|(id, _)| *id).collect()
 }
 
 /// Brings the journal up to what sled has.
@@ -117,5 +86,7 @@ pub(super) fn complete(
     if frames.is_empty() {
         return Ok(());
     }
-    journal.append(&frames, records)
+    journal.append(&frames).map_err(|error| match error {
+        AppendError::NoSpace(error) | AppendError::Failed(error) => error,
+    })
 }

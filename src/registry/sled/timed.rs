@@ -1,10 +1,9 @@
 //! Work that may never end, with a limit.
 //!
 //! sled 0.34.7 can wait for ever: a write of its log that fails on one of its own threads
-//! does not always reach who waits for that write, and on a full disk about one flush in ten
-//! never returned. A commit that hangs would hold up every later one without a word. So
-//! flushes run on a thread of their own, and one that takes too long counts as failed. The
-//! journal is written on another, at the same time.
+//! does not always reach the caller that waits for that write, and on a full disk about one
+//! flush in ten never returned. So calls of sled run on a thread of their own, and one that
+//! takes too long counts as failed.
 
 use std::cell::Cell;
 use std::io;
@@ -14,16 +13,16 @@ use std::time::Duration;
 
 /// A thread that does one kind of work, one order after the other. Dropping it waits for the
 /// thread, which has things open, unless that hangs.
-pub(super) struct Timed<O> {
+pub(super) struct Timed<O, R> {
     what: &'static str,
     orders: Option<SyncSender<O>>,
-    results: Receiver<Result<(), String>>,
+    results: Receiver<Result<R, String>>,
     limit: Duration,
     thread: Option<JoinHandle<()>>,
     hangs: Cell<bool>,
 }
 
-impl<O: Send + 'static> Timed<O> {
+impl<O: Send + 'static, R: Send + 'static> Timed<O, R> {
     /// Starts the thread. Work that takes longer than `limit` has failed.
     ///
     /// # Errors
@@ -31,7 +30,7 @@ impl<O: Send + 'static> Timed<O> {
     pub(super) fn start(
         what: &'static str,
         limit: Duration,
-        mut work: impl FnMut(O) -> Result<(), String> + Send + 'static,
+        mut work: impl FnMut(O) -> Result<R, String> + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, ordered) = sync_channel(1);
         let (answers, results) = sync_channel(1);
@@ -51,40 +50,35 @@ impl<O: Send + 'static> Timed<O> {
         })
     }
 
-    /// Has it begin; [`Timed::end`] follows before the next one.
+    /// Carries an order out and waits for its end. To be called no more once it hangs.
     ///
     /// # Errors
-    /// When there is nobody to do it.
-    pub(super) fn begin(&self, order: O) -> Result<(), String> {
+    /// The error of the work, or that it has not ended in time.
+    pub(super) fn run(&self, order: O) -> Result<R, String> {
         let orders = self.orders.as_ref().ok_or_else(|| self.gone())?;
-        orders.send(order).map_err(|_| self.gone())
-    }
-
-    /// Waits for the end of what was begun; to be called no more after a failure.
-    ///
-    /// # Errors
-    /// What the work says, or that it says nothing.
-    pub(super) fn end(&self) -> Result<(), String> {
+        orders.send(order).map_err(|_| self.gone())?;
         match self.results.recv_timeout(self.limit) {
             Ok(result) => result,
             Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
             Err(RecvTimeoutError::Timeout) => {
                 self.hangs.set(true);
-                Err(format!(
-                    "the registry's {} has not ended within {} s; is the disk full or failing?",
-                    self.what,
-                    self.limit.as_secs()
-                ))
+                let (what, limit_s) = (self.what, self.limit.as_secs());
+                Err(format!("{what} has not answered within {limit_s} s"))
             }
         }
     }
 
+    /// Whether an order has not ended in time.
+    pub(super) fn hangs(&self) -> bool {
+        self.hangs.get()
+    }
+
     fn gone(&self) -> String {
-        format!("the thread of the registry's {} has ended", self.what)
+        format!("the thread of {} has ended", self.what)
     }
 }
 
-impl<O> Drop for Timed<O> {
+impl<O, R> Drop for Timed<O, R> {
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(thread) = self.thread.take()
@@ -102,37 +96,34 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(15);
 
-    fn run(timed: &Timed<u8>, order: u8) -> Result<(), String> {
-        timed.begin(order)?;
-        timed.end()
-    }
-
     #[test]
     fn passes_on_what_the_work_says() {
-        let timed = Timed::start("flush", LIMIT, |order| match order {
+        let timed = Timed::start("sled", LIMIT, |order| match order {
             0 => Ok(()),
             _ => Err("no".to_owned()),
         });
         let timed = timed.unwrap();
-        assert_eq!(run(&timed, 1), Err("no".to_owned()));
-        assert_eq!(run(&timed, 0), Ok(()));
+        assert_eq!(timed.run(1u8), Err("no".to_owned()));
+        assert_eq!(timed.run(0), Ok(()));
     }
 
     #[test]
     fn work_that_hangs_is_given_up() {
         let limit = Duration::from_millis(20);
-        let timed = Timed::start("flush", limit, |_| {
+        let timed: Timed<u8, ()> = Timed::start("sled", limit, |_| {
             loop {
                 thread::park();
             }
-        });
-        let said = run(&timed.unwrap(), 0).unwrap_err();
-        assert!(said.contains("flush has not ended within"), "{said}");
+        })
+        .unwrap();
+        let said = timed.run(0).unwrap_err();
+        assert!(said.contains("sled has not answered within"), "{said}");
+        assert!(timed.hangs());
     }
 
     #[test]
     fn work_that_panics_is_a_failure() {
-        let timed = Timed::start("flush", LIMIT, |_| panic!("damaged"));
-        assert!(run(&timed.unwrap(), 0).is_err());
+        let timed: io::Result<Timed<u8, ()>> = Timed::start("sled", LIMIT, |_| panic!("damaged"));
+        assert!(timed.unwrap().run(0).is_err());
     }
 }

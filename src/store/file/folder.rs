@@ -18,6 +18,13 @@ const STAGING: &str = ".staging";
 /// The upload that a start tries the file system with; no real one has this name.
 const PROBE: Uuid = Uuid::nil();
 
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// An open store folder.
 pub(super) struct Folder {
     path: PathBuf,
@@ -43,11 +50,28 @@ impl Folder {
     }
 
     /// Whether files here can be written past the page cache: tried, since some file systems
-    /// refuse it when a file is opened and some only when it is written.
+    /// refuse it when a file is opened and some only when it is written. `None` on a full disk,
+    /// where it cannot be tried.
     ///
     /// # Errors
     /// When nothing can be written here at all.
-    pub(super) fn takes_direct_writes(&self) -> io::Result<bool> {
+    pub(super) fn takes_direct_writes(&self) -> io::Result<Option<bool>> {
+        match self.try_direct_write() {
+            Err(error) if is_no_space(&error) => {
+                tracing::error!(
+                    %error,
+                    folder = %self.path.display(),
+                    "the disk of the image folder is full; images can be read and deleted"
+                );
+                // The probe may be there.
+                drop(self.remove_staged(PROBE));
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+
+    fn try_direct_write(&self) -> io::Result<bool> {
         // A start that was cut off here left its probe behind.
         self.remove_staged(PROBE)?;
         drop(self.create_staged(PROBE, None)?);

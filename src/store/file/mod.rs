@@ -66,7 +66,7 @@ impl FileStore {
         };
         let folder = Folder::open(&options.folder).map_err(failed)?;
         let can_direct = folder.takes_direct_writes().map_err(failed)?;
-        if options.io == FileIo::Direct && !can_direct {
+        if options.io == FileIo::Direct && can_direct == Some(false) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
@@ -75,7 +75,9 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             disk,
-            writes_direct: can_direct && options.io != FileIo::Buffered,
+            // On a full disk nobody knows, and writing through the page cache always works.
+            writes_direct: can_direct.unwrap_or(options.io == FileIo::Direct)
+                && options.io != FileIo::Buffered,
             options,
         })
     }

@@ -77,9 +77,26 @@ fn a_full_store_refuses_through_the_page_cache() {
     a_full_store("threads", "buffered");
 }
 
-/// A registry that cannot write must not say that it did.
+/// Asks for changes until one is refused because of the disk: how many were accepted.
+fn register_until_refused(node: &Server) -> Vec<String> {
+    let property = format!("x-image-meta-property-p: {}", "x".repeat(12_000));
+    let mut wire = node.connect();
+    let mut acknowledged = Vec::new();
+    loop {
+        let answer = wire.ask("POST", "/v1/images", &property, b"");
+        let answer = answer.expect("an answer");
+        if answer.status != 201 {
+            assert!(matches!(answer.status, 413 | 503), "{}", answer.text());
+            return acknowledged;
+        }
+        acknowledged.push(crate::support::v1::id_of(&answer));
+        assert!(acknowledged.len() < 20_000, "the disk never gets full");
+    }
+}
+
+/// A registry that cannot write must not say that it did, and writes again when there is room.
 #[test]
-fn a_full_registry_refuses_writes_and_goes_on_reading() {
+fn a_full_registry_refuses_what_does_not_fit_and_nothing_else() {
     let disk = match Disk::new(DISK) {
         Ok(disk) => disk,
         Err(error) => return skip("a full registry", &error),
@@ -91,37 +108,106 @@ fn a_full_registry_refuses_writes_and_goes_on_reading() {
         .option("registry_dir", registry.display())
         .start();
     let id = node.upload(&[], b"abc");
-    let property = format!("x-image-meta-property-p: {}", "x".repeat(12_000));
-    let mut wire = node.connect();
-    // sled may hang rather than fail; the server gives such a flush up, but not at once.
-    let limit = Some(Duration::from_secs(60));
-    wire.stream().set_read_timeout(limit).expect("a limit");
-    let mut acknowledged = Vec::new();
-    let refusal = loop {
-        let answer = wire
-            .ask("POST", "/v1/images", &property, b"")
-            .expect("an answer");
-        if answer.status != 201 {
-            break answer;
-        }
-        acknowledged.push(crate::support::v1::id_of(&answer));
-        assert!(acknowledged.len() < 20_000, "the disk never gets full");
-    };
-    eprintln!(
-        "a full registry: {} images acknowledged",
-        acknowledged.len()
-    );
-    assert!(matches!(refusal.status, 413 | 503), "{}", refusal.text());
+    let acknowledged = register_until_refused(&node);
     assert_eq!(node.download(&id).body, b"abc", "reads go on");
+    // Deletions go on without an operator.
+    for id in &acknowledged[..10] {
+        assert_eq!(node.remove(id).status, 200, "{id}");
+    }
+    // With room there is no need for a restart.
+    std::fs::remove_file(&ballast).expect("removed");
+    assert!(!register_until_refused(&node).is_empty());
     assert!(node.is_running());
     node.kill();
-    // The operator makes room.
-    std::fs::remove_file(&ballast).expect("removed");
     node.start();
     assert_eq!(node.download(&id).body, b"abc");
-    for id in &acknowledged {
-        assert_eq!(node.head(id).status, 200, "{id} was acknowledged");
+    for id in &acknowledged[..10] {
+        assert_eq!(node.head(id).image_status(), Some("deleted"), "{id}");
+    }
+    for id in &acknowledged[10..] {
+        let kept = node.head(id);
+        assert_eq!(kept.image_status(), Some("queued"), "{id} was acknowledged");
     }
     node.kill();
     drop(disk);
+}
+
+/// Takes what is left of a disk, to the last block.
+fn fill(disk: &Disk) {
+    for (name, piece) in [("ballast-1", 1 << 16), ("ballast-2", 1 << 10)] {
+        let file = std::fs::File::create(disk.path().join(name));
+        let Ok(mut file) = file else { return };
+        while std::io::Write::write_all(&mut file, &vec![0; piece]).is_ok() {}
+    }
+}
+
+/// Records, images and the log on one disk, which uploads fill.
+#[test]
+fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
+    let disk = match Disk::new(64 << 20) {
+        Ok(disk) => disk,
+        Err(error) => return skip("a disk full of uploads", &error),
+    };
+    let data = disk.path().join("data");
+    let mut node = Setup::new().data_dir(&data).start();
+    let mut chance = Chance::new(21);
+    let mut images = Vec::new();
+    for size_bytes in [8 << 20, 1 << 20, 64 << 10, 4 << 10] {
+        loop {
+            let body = chance.bytes(size_bytes);
+            let answer = node.ask("POST", "/v1/images", &upload_with("x-a: b"), &body);
+            if answer.status != 201 {
+                assert!(matches!(answer.status, 413 | 503), "{}", answer.text());
+                break;
+            }
+            images.push((crate::support::v1::id_of(&answer), body));
+            assert!(images.len() < 20_000, "the disk never gets full");
+        }
+    }
+    register_until_refused(&node);
+    let check_all = |node: &Server, images: &[(String, Vec<u8>)]| {
+        for (id, body) in images {
+            assert!(node.download(id).body == *body, "{id}");
+        }
+    };
+    check_all(&node, &images);
+
+    // It starts on the full disk, where nothing of its log can be written.
+    node.kill();
+    fill(&disk);
+    node.set_up(|setup| setup.output_to(&data.join("output")));
+    node.start();
+    check_all(&node, &images);
+    let refused = node.ask("POST", "/v1/images", &upload_with("x-a: b"), &chance.bytes(1 << 20));
+    assert!(matches!(refused.status, 413 | 503), "{}", refused.text());
+    let (gone, left) = images.split_at(images.len() / 2);
+    for (id, _) in gone {
+        assert_eq!(node.remove(id).status, 200, "{id}");
+        node.await_nothing_stored(id);
+    }
+    check_all(&node, left);
+    // The deletions have made room.
+    let later = chance.bytes(4 << 20);
+    let later_id = node.upload(&[], &later);
+    assert!(node.download(&later_id).body == later);
+    node.kill();
+    node.start();
+    assert!(node.download(&later_id).body == later);
+    check_all(&node, left);
+    assert_alive(&mut node);
+    node.stop();
+    drop(disk);
+}
+
+/// An error that cannot be printed is told by the exit code.
+#[test]
+fn a_wrong_configuration_ends_with_its_code_when_nothing_can_be_printed() {
+    let full = std::path::Path::new("/dev/full");
+    let mut node = Setup::new()
+        .option("image_size_cap", "nonsense")
+        .output_to(full)
+        .prepare();
+    node.spawn();
+    let status = node.wait(Duration::from_secs(60));
+    assert_eq!(status.code(), Some(78));
 }

@@ -149,6 +149,8 @@ fn give_locations(node: &mut Server, images: &[(String, String)], data: &[u8]) {
         folder: node.data_dir().join("registry"),
         cache_bytes: 1 << 20,
         flush_limit: Duration::from_secs(60),
+        reserve_bytes: 64 << 10,
+        most_deleted: None,
         owner_limits: OwnerLimits::default(),
     };
     let registry = SledRegistry::open(&options).expect("the registry");

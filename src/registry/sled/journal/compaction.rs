@@ -8,22 +8,30 @@ use std::thread::JoinHandle;
 use super::super::super::codec;
 use super::super::super::index::Snapshot;
 use super::frame::push;
+use super::space::Space;
+use super::{Compacted, Forgotten, options};
 
 /// Bytes that are written at a time.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A compaction under way.
 pub(super) struct Compaction {
-    thread: JoinHandle<io::Result<(File, u64)>>,
-    /// Where in the old file begins what it does not know of.
+    thread: JoinHandle<io::Result<(File, u64, Space)>>,
+    /// Offset in the old file behind the records that the new file has.
     from: u64,
 }
 
 impl Compaction {
     /// Begins to write these records, which are all that the old file has before `from`.
-    pub(super) fn start(path: PathBuf, records: Snapshot, from: u64) -> io::Result<Self> {
+    pub(super) fn start(
+        path: PathBuf,
+        records: Snapshot,
+        forgotten: Forgotten,
+        from: u64,
+        reserve_bytes: u64,
+    ) -> io::Result<Self> {
         let thread = std::thread::Builder::new().name("registry-compact".to_owned());
-        let thread = thread.spawn(move || write(&path, &records))?;
+        let thread = thread.spawn(move || write(&path, &records, &forgotten, reserve_bytes))?;
         Ok(Self { thread, from })
     }
 
@@ -31,28 +39,66 @@ impl Compaction {
         self.thread.is_finished()
     }
 
-    /// The new file, its length, and from where on the old one has more.
-    pub(super) fn result(self) -> io::Result<(File, u64, u64)> {
+    /// The new file, synced.
+    pub(super) fn result(self) -> io::Result<Compacted> {
         let panicked = |_| io::Error::other("the thread that writes it panicked");
-        let (file, len) = self.thread.join().map_err(panicked)??;
-        Ok((file, len, self.from))
+        let (file, end, space) = self.thread.join().map_err(panicked)??;
+        let from = self.from;
+        Ok(Compacted {
+            file,
+            end,
+            space,
+            from,
+        })
     }
 }
 
-/// Writes these records and nothing else. Returns when they would survive a power cut.
-pub(super) fn write(path: &Path, records: &Snapshot) -> io::Result<(File, u64)> {
-    let mut options = File::options();
-    let options = options.read(true).write(true).create(true).truncate(true);
-    let mut file = BufWriter::with_capacity(BUFFER_BYTES, options.open(path)?);
-    let (mut frame, mut len) = (Vec::new(), 0);
+/// Writes these records and nothing else. Returns the file, its length in bytes and its space
+/// when they would survive a power cut.
+///
+/// # Errors
+/// Those of the file system; the space for all of it is checked first.
+pub(super) fn write(
+    path: &Path,
+    records: &Snapshot,
+    forgotten: &Forgotten,
+    reserve_bytes: u64,
+) -> io::Result<(File, u64, Space)> {
+    let file = options().create(true).truncate(true).open(path)?;
+    let mut needed_bytes = 0;
+    each_frame(records, forgotten, |frame| {
+        needed_bytes += frame.len() as u64;
+        Ok(())
+    })?;
+    let mut space = Space::new(0, reserve_bytes);
+    if !space.has(&file, 0, needed_bytes) {
+        let reason = format!("{needed_bytes} bytes and its reserve do not fit on the disk");
+        return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
+    }
+    let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+    each_frame(records, forgotten, |frame| file.write_all(frame))?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok((file, needed_bytes, space))
+}
+
+fn each_frame(
+    records: &Snapshot,
+    forgotten: &Forgotten,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut frame = Vec::new();
+    // Before the records, since an image may have been registered again.
+    for (id, version) in forgotten {
+        frame.clear();
+        push(&mut frame, id, *version, &[]);
+        take(&frame)?;
+    }
     for record in records.records() {
         frame.clear();
         let encoded = codec::encode(record).map_err(io::Error::other)?;
         push(&mut frame, &record.image.id, record.version, &encoded);
-        file.write_all(&frame)?;
-        len += frame.len() as u64;
+        take(&frame)?;
     }
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    Ok((file, len))
+    Ok(())
 }

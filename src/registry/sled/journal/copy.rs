@@ -1,4 +1,4 @@
-//! The journal as somebody reads it who has not the registry open.
+//! Reading the journal of a registry that another process has open.
 
 use std::fs::File;
 use std::io;
@@ -8,8 +8,8 @@ use super::FILE;
 use super::scan::{Place, scan};
 use crate::image::{Image, ImageId};
 
-/// What the journal of an embedded registry had at one moment. A process may have the registry
-/// open and go on writing; nothing is changed here.
+/// The records in the journal of an embedded registry at one moment. Another process may have
+/// the registry open and go on writing. Nothing is changed here.
 pub struct Journalled {
     file: File,
     newest: Vec<(ImageId, Place)>,
@@ -30,7 +30,8 @@ impl Journalled {
             let reason = format!("{bytes} bytes of it are damaged");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        let mut newest: Vec<_> = contents.newest.into_iter().collect();
+        let newest = contents.newest.into_iter();
+        let mut newest: Vec<_> = newest.filter(|(_, place)| !place.is_forgotten()).collect();
         newest.sort_unstable_by_key(|(id, _)| *id);
         Ok(Self { file, newest })
     }
@@ -48,7 +49,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::super::super::conformance::image;
-    use super::super::super::super::index::Snapshot;
     use super::super::super::super::{Record, codec};
     use super::super::{Journal, push};
     use super::*;
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn it_reads_beside_the_one_who_writes() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        let (mut journal, _) = Journal::open(folder.path(), 0).unwrap();
         let mut frames = Vec::new();
         let images = [image("one"), image("two")];
         for (version, image) in [(1, &images[0]), (1, &images[1]), (2, &images[1])] {
@@ -66,7 +66,7 @@ mod tests {
             let bytes = codec::encode(&record).unwrap();
             push(&mut frames, &record.image.id, record.version, &bytes);
         }
-        journal.append(&frames, &Snapshot::of([])).unwrap();
+        journal.append(&frames).unwrap();
         let read = Journalled::read(folder.path()).unwrap();
         let read: Vec<Image> = read.images().map(Result::unwrap).collect();
         assert_eq!(read.len(), 2);

@@ -2,7 +2,8 @@
 //!
 //! `CRC-32C of what follows the length (4) | length of that (4) | version (8) | length of the
 //! identifier (1) | identifier | record`, numbers little endian, the record as
-//! [`codec`](super::super::super::codec) has it. Identifier and version stand outside the
+//! [`codec`](super::super::super::codec) has it. An empty record says that the image is
+//! forgotten. Identifier and version stand outside the
 //! record, so that to find the newest of each image none has to be parsed.
 
 use super::super::super::Version;

@@ -1,29 +1,37 @@
-//! The journal: a second copy of every record, in a file that needs nobody's cleverness.
+//! The journal: the write-ahead log of the registry.
 //!
-//! Each commit appends its records ([`frame`]) and syncs them while sled does its own work,
-//! and is acknowledged when both are durable. So whatever becomes of sled's files, which are
-//! known to break (spacejam/sled#1452, #1527, #1533), every acknowledged record is here.
+//! A write is acknowledged when its record ([`frame`]) is in this file and the file is synced.
+//! sled receives the record later. So the journal holds every acknowledged record, whatever
+//! becomes of sled's files, which are known to break (spacejam/sled#1452, #1527, #1533).
 //!
-//! When the file has grown to twice what it was and some, it is written anew with the newest
-//! records alone: beside it, by another thread, while commits go on; what they append
-//! meanwhile is copied, and the new file takes the old one's place within one commit.
+//! When the file has grown to more than twice its size after the last compaction, another
+//! thread writes the newest records into a new file beside it. Appends go on meanwhile; they
+//! are copied at the end, and the new file replaces the old one between two appends. A
+//! compaction that fails removes its file; the journal in use is not affected.
 
 mod compaction;
 mod copy;
 mod frame;
 mod scan;
+mod space;
 
-use std::fs::{self, File};
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::super::Record;
 use super::super::index::Snapshot;
+use super::super::{Record, Version};
+use super::permissions::FILE_MODE;
+use crate::image::ImageId;
 use compaction::Compaction;
 pub use copy::Journalled;
 pub(super) use frame::push;
 pub(super) use scan::{Contents, Place};
+use space::Space;
+pub(super) use space::is_no_space;
 
 const FILE: &str = "journal";
 const NEXT_FILE: &str = "journal.new";
@@ -31,39 +39,71 @@ const NEXT_FILE: &str = "journal.new";
 /// Growth that is never worth a compaction.
 const SLACK_BYTES: u64 = 16 << 20;
 
+/// Wait after a compaction that failed.
+const COMPACT_AGAIN: Duration = Duration::from_secs(60);
+
+/// Images that were forgotten, with the version that says so, for as long as sled may still
+/// have them.
+pub(super) type Forgotten = HashMap<ImageId, Version>;
+
 /// An open journal.
 pub(super) struct Journal {
     folder: PathBuf,
     file: File,
     end: u64,
-    /// Bytes after the compaction before.
+    space: Space,
+    reserve_bytes: u64,
+    /// Bytes after the last compaction.
     compact_bytes: u64,
     compaction: Option<Compaction>,
+    /// When a compaction may be started again, after one has failed.
+    compact_after: Option<Instant>,
+}
+
+/// Why records are not in the journal.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AppendError {
+    /// There is not enough disk space. Nothing was written; a later append can succeed.
+    #[error("there is not enough disk space: {0}")]
+    NoSpace(#[source] io::Error),
+    /// It is unknown what the disk holds. The journal must not be used any more.
+    #[error("{0}")]
+    Failed(#[source] io::Error),
 }
 
 impl Journal {
-    /// Opens the journal of a folder that this process alone uses, or makes an empty one.
+    /// Opens the journal of a folder that this process alone uses, or creates an empty one,
+    /// and allocates its reserve.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, Contents)> {
-        // A process that ended in the midst of a compaction.
+    pub(super) fn open(folder: &Path, reserve_bytes: u64) -> io::Result<(Self, Contents)> {
+        // Left by a process that ended during a compaction.
         remove_if_there(&folder.join(NEXT_FILE))?;
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true);
-        let file = options.truncate(false).open(folder.join(FILE))?;
+        let file = options().create(true).open(folder.join(FILE))?;
         let contents = scan::scan(&file)?;
+        if contents.torn_bytes > 0 {
+            // These bytes belong to a write that was never acknowledged.
+            file.set_len(contents.end)?;
+        }
+        let mut space = Space::new(contents.end, reserve_bytes);
+        if !space.has(&file, contents.end, 0) {
+            tracing::error!(
+                reserve_bytes,
+                "there is no disk space for the reserve of the registry's journal; new images \
+                 and changes are refused until there is"
+            );
+        }
         let journal = Self {
             folder: folder.to_owned(),
+            space,
             file,
             end: contents.end,
+            reserve_bytes,
             compact_bytes: contents.end / 2,
             compaction: None,
+            compact_after: None,
         };
-        if contents.torn_bytes > 0 {
-            // Nobody was told that these are written.
-            journal.file.set_len(contents.end)?;
-        }
         Ok((journal, contents))
     }
 
@@ -75,68 +115,131 @@ impl Journal {
         place.read(&self.file)
     }
 
-    /// Appends frames, and returns when they would survive a power cut. After an error it is
-    /// of no more use. `before` are all records but these.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(super) fn append(&mut self, frames: &[u8], before: &Snapshot) -> io::Result<()> {
-        self.care_for_size(before)?;
-        self.file.write_all_at(frames, self.end)?;
-        self.end += frames.len() as u64;
-        self.file.sync_data()
+    /// Whether so many bytes can be appended without using the reserve.
+    pub(super) fn has_space(&mut self, bytes: usize) -> bool {
+        self.space.has(&self.file, self.end, bytes as u64)
     }
 
-    /// Starts a compaction when it is time, and takes over what one has done.
-    fn care_for_size(&mut self, records: &Snapshot) -> io::Result<()> {
+    /// Appends frames, and returns when they would survive a power cut.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub(super) fn append(&mut self, frames: &[u8]) -> Result<(), AppendError> {
+        if let Err(error) = self.file.write_all_at(frames, self.end) {
+            if !is_no_space(&error) {
+                return Err(AppendError::Failed(error));
+            }
+            // A part may have been written. It must not be found by the next start.
+            self.file.set_len(self.end).map_err(AppendError::Failed)?;
+            self.space.was_cut(self.end);
+            return Err(AppendError::NoSpace(error));
+        }
+        // The length is synced as well where it has changed: without it the bytes could not be
+        // read (POSIX, fdatasync).
+        self.file.sync_data().map_err(AppendError::Failed)?;
+        self.end += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Starts a compaction when it is time, and puts the result of a finished one in place.
+    /// `records` and `forgotten` are the contents of the whole journal.
+    ///
+    /// # Errors
+    /// When the journal must not be used any more. A compaction that fails is no error.
+    pub(super) fn care_for_size(
+        &mut self,
+        records: &Snapshot,
+        forgotten: impl FnOnce() -> Forgotten,
+    ) -> io::Result<()> {
         match self.compaction.take() {
             Some(running) if !running.has_ended() => self.compaction = Some(running),
-            Some(ended) => match ended.result() {
-                Ok((file, len, from)) => self.take_over(file, len, from)?,
-                Err(error) => {
-                    tracing::warn!(%error, "the registry's journal cannot be made smaller");
-                    // Tried again when it has grown as much once more.
-                    self.compact_bytes = self.end;
-                }
+            Some(ended) => match ended.result().and_then(|done| self.copy_tail(done)) {
+                Ok((file, end, space)) => self.swap(file, end, space)?,
+                Err(error) => self.put_off_compaction(&error),
             },
-            None if self.end > 2 * self.compact_bytes + SLACK_BYTES => {
+            None if self.is_compaction_due() => {
                 let next = self.folder.join(NEXT_FILE);
-                self.compaction = Some(Compaction::start(next, records.clone(), self.end)?);
+                let (records, forgotten) = (records.clone(), forgotten());
+                let started =
+                    Compaction::start(next, records, forgotten, self.end, self.reserve_bytes);
+                match started {
+                    Ok(compaction) => self.compaction = Some(compaction),
+                    Err(error) => self.put_off_compaction(&error),
+                }
             }
             None => {}
         }
         Ok(())
     }
 
-    /// Puts the new file in the place of the old one, with what was appended since `from`.
-    fn take_over(&mut self, file: File, len: u64, from: u64) -> io::Result<()> {
-        let mut tail = vec![0; usize::try_from(self.end - from).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut tail, from)?;
-        file.write_all_at(&tail, len)?;
-        file.sync_all()?;
-        self.swap(file, len + tail.len() as u64)
+    fn is_compaction_due(&self) -> bool {
+        let may_start = self.compact_after.is_none_or(|at| at <= Instant::now());
+        may_start && self.end > 2 * self.compact_bytes + SLACK_BYTES
     }
 
-    fn swap(&mut self, file: File, end: u64) -> io::Result<()> {
+    fn put_off_compaction(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "the registry's journal cannot be compacted; it is tried again");
+        if let Err(error) = remove_if_there(&self.folder.join(NEXT_FILE)) {
+            tracing::warn!(%error, "the file of a failed compaction cannot be removed");
+        }
+        self.compact_after = Some(Instant::now() + COMPACT_AGAIN);
+    }
+
+    /// Copies what was appended during the compaction.
+    fn copy_tail(&self, compacted: Compacted) -> io::Result<(File, u64, Space)> {
+        let Compacted {
+            file,
+            end,
+            mut space,
+            from,
+        } = compacted;
+        let mut tail = vec![0; usize::try_from(self.end - from).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut tail, from)?;
+        if !space.has(&file, end, tail.len() as u64) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.write_all_at(&tail, end)?;
+        file.sync_all()?;
+        Ok((file, end + tail.len() as u64, space))
+    }
+
+    /// Replaces the old file by the new one.
+    fn swap(&mut self, file: File, end: u64, space: Space) -> io::Result<()> {
         fs::rename(self.folder.join(NEXT_FILE), self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
-        (self.file, self.end, self.compact_bytes) = (file, end, end);
+        (self.file, self.end, self.space) = (file, end, space);
+        (self.compact_bytes, self.compact_after) = (end, None);
         Ok(())
     }
 
-    /// Writes it anew with these records; before anything else uses it. A damaged file is
-    /// kept beside it.
+    /// Writes the journal anew with these records; before anything else uses it. A damaged
+    /// file is kept under a name beside it.
     ///
     /// # Errors
-    /// Those of the file system; the file before is still there then.
+    /// Those of the file system; the old file is still in place then.
     pub(super) fn rewrite(&mut self, records: &Snapshot, keep_as: Option<&str>) -> io::Result<()> {
         let next = self.folder.join(NEXT_FILE);
-        let (file, len) = compaction::write(&next, records)?;
+        let written = compaction::write(&next, records, &Forgotten::new(), self.reserve_bytes);
+        let (file, end, space) = written.inspect_err(|_| drop(fs::remove_file(&next)))?;
         if let Some(name) = keep_as {
             fs::rename(self.folder.join(FILE), self.folder.join(name))?;
         }
-        self.swap(file, len)
+        self.swap(file, end, space)
     }
+}
+
+/// A new file with all records that the old one had before `from`.
+struct Compacted {
+    file: File,
+    end: u64,
+    space: Space,
+    from: u64,
+}
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).mode(FILE_MODE);
+    options
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -154,6 +257,13 @@ mod tests {
     use super::super::super::conformance::image;
     use super::*;
 
+    const RESERVE_BYTES: u64 = 64 << 10;
+
+    fn append(journal: &mut Journal, frames: &[u8], before: &Snapshot) {
+        journal.care_for_size(before, Forgotten::new).unwrap();
+        journal.append(frames).unwrap();
+    }
+
     fn frames(records: &[Arc<Record>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for record in records {
@@ -166,21 +276,19 @@ mod tests {
     #[test]
     fn it_stays_small_and_forgets_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, contents) = Journal::open(folder.path()).unwrap();
+        let (mut journal, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert!(contents.newest.is_empty());
         let mut large = image("large");
         let value = "x".repeat(50_000);
         large.properties.insert("large".to_owned(), Some(value));
         let mut records = Snapshot::of([]);
         let kept = Arc::new(Record::new(image("kept"), 1));
-        journal
-            .append(&frames(&[Arc::clone(&kept)]), &records)
-            .unwrap();
+        append(&mut journal, &frames(&[Arc::clone(&kept)]), &records);
         records.put(Arc::clone(&kept));
         for version in 1..=2000 {
             let record = Arc::new(Record::new(large.clone(), version));
             let frames = frames(&[Arc::clone(&record)]);
-            journal.append(&frames, &records).unwrap();
+            append(&mut journal, &frames, &records);
             records.put(record);
             if version % 300 == 0 {
                 // However fast this loop is, a compaction comes to its end.
@@ -190,7 +298,7 @@ mod tests {
         let len = fs::metadata(folder.path().join(FILE)).unwrap().len();
         assert!(len < 3 * SLACK_BYTES, "{len} bytes of 100 MB");
         drop(journal);
-        let (journal, contents) = Journal::open(folder.path()).unwrap();
+        let (journal, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert_eq!(contents.newest.len(), 2);
         assert_eq!(contents.newest[&large.id].version, 2000);
         let (record, _) = journal.read(contents.newest[&kept.image.id]).unwrap();
@@ -201,23 +309,41 @@ mod tests {
     #[test]
     fn what_was_torn_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        let (mut journal, _) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         let records: Vec<_> = (1..=2)
             .map(|version| Arc::new(Record::new(image("x"), version)))
             .collect();
-        journal
-            .append(&frames(&records), &Snapshot::of([]))
-            .unwrap();
+        journal.append(&frames(&records)).unwrap();
         let len = journal.end;
         journal.file.set_len(len - 3).unwrap();
         drop(journal);
-        let (mut journal, contents) = Journal::open(folder.path()).unwrap();
+        let (mut journal, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert_eq!(contents.newest.len(), 1);
-        journal
-            .append(&frames(&records[1..]), &Snapshot::of([]))
-            .unwrap();
+        journal.append(&frames(&records[1..])).unwrap();
         drop(journal);
-        let (_, contents) = Journal::open(folder.path()).unwrap();
+        let (_, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert_eq!((contents.newest.len(), contents.damaged_bytes), (2, 0));
+    }
+
+    #[test]
+    fn a_compaction_that_fails_is_put_off_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
+        let record = Arc::new(Record::new(image("kept"), 1));
+        let records = Snapshot::of([Arc::clone(&record)]);
+        journal.append(&frames(&[record])).unwrap();
+        // No disk has so much space.
+        journal.reserve_bytes = 1 << 60;
+        journal.end = 2 * journal.compact_bytes + SLACK_BYTES + 1;
+        journal.care_for_size(&records, Forgotten::new).unwrap();
+        while journal.compaction.is_some() {
+            journal.care_for_size(&records, Forgotten::new).unwrap();
+        }
+        assert!(!folder.path().join(NEXT_FILE).exists());
+        assert!(!journal.is_compaction_due());
+        journal.compact_after = Some(Instant::now());
+        assert!(journal.is_compaction_due());
+        let frames = frames(&[Arc::new(Record::new(image("later"), 1))]);
+        journal.append(&frames).unwrap();
     }
 }

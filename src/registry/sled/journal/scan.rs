@@ -60,9 +60,25 @@ pub(super) fn scan(mut file: &File) -> io::Result<Contents> {
 }
 
 impl Contents {
-    /// Whether there is something in the midst of it that nobody can read.
+    /// Whether bytes between its records belong to no record.
     pub(in super::super) fn is_damaged(&self) -> bool {
         self.damaged_bytes > 0
+    }
+
+    /// Whether the journal holds every record, so that sled is not needed.
+    pub(in super::super) fn has_all(&self) -> bool {
+        !self.is_damaged() && !self.newest.is_empty()
+    }
+
+    /// Whether the journal says that an image is forgotten.
+    pub(in super::super) fn forgets(&self, id: &ImageId) -> bool {
+        self.newest.get(id).is_some_and(|place| place.is_forgotten())
+    }
+
+    /// An image that is forgotten, and the version that says so.
+    pub(in super::super) fn forgotten(&self, id: &ImageId) -> Option<(ImageId, Version)> {
+        let place = self.newest.get(id).filter(|place| place.is_forgotten())?;
+        Some((*id, place.version))
     }
 
     /// Takes in what stands at this place. How many bytes that were.
@@ -84,7 +100,10 @@ impl Contents {
             bytes: frame_bytes - record_at,
         };
         match self.newest.entry(id) {
-            Entry::Occupied(mut known) if known.get().version <= version => {
+            // An image that was forgotten may have been registered again, from version 1 on.
+            Entry::Occupied(mut known)
+                if known.get().is_forgotten() || known.get().version <= version =>
+            {
                 known.insert(place);
             }
             Entry::Occupied(_) => {}
@@ -97,6 +116,11 @@ impl Contents {
 }
 
 impl Place {
+    /// Whether the image was forgotten: an empty record says so.
+    pub(in super::super) fn is_forgotten(self) -> bool {
+        self.bytes == 0
+    }
+
     /// The record, and its bytes.
     pub(super) fn read(self, file: &File) -> io::Result<(Record, Vec<u8>)> {
         let mut bytes = vec![0; self.bytes];

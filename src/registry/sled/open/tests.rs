@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::super::conformance::image;
 use super::super::super::{Registry, SledRegistry};
+use super::super::sled_copy::LOG_FILE;
 use super::*;
 use crate::image::OwnerLimits;
 
@@ -15,6 +16,8 @@ fn options(folder: &Path) -> SledOptions {
         folder: folder.to_owned(),
         cache_bytes: 8 << 20,
         flush_limit: Duration::from_secs(15),
+        reserve_bytes: 64 << 10,
+        most_deleted: None,
         owner_limits: OwnerLimits::default(),
     }
 }
