@@ -49,7 +49,10 @@ async fn write(registry: Arc<SledRegistry>, until: Instant) -> u64 {
     while Instant::now() < until {
         let mut image = record.image.clone();
         image.min_ram_mb += 1;
-        record = registry.replace(image, record.version).await.expect("a write");
+        record = registry
+            .replace(image, record.version)
+            .await
+            .expect("a write");
         writes += 1;
     }
     writes
@@ -110,7 +113,9 @@ fn rss_bytes() -> f64 {
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
-    let seconds = words.next().map_or(5.0, |word| word.parse().expect("seconds"));
+    let seconds = words
+        .next()
+        .map_or(5.0, |word| word.parse().expect("seconds"));
     let folder = words.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let runtime = Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");

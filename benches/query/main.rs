@@ -126,7 +126,10 @@ fn headers(bench: &mut Criterion) {
 }
 
 fn main() {
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
     let folder = TempDir::new().expect("a folder");
     let registry = filled(&runtime, &folder);
     print_slowest(&runtime, &registry);

@@ -99,7 +99,10 @@ async fn deleted_before(
         }
     }
     old.sort_unstable();
-    Ok(old.into_iter().map(|(_, id, version)| (id, version)).collect())
+    Ok(old
+        .into_iter()
+        .map(|(_, id, version)| (id, version))
+        .collect())
 }
 
 fn deleted_at(record: &Record) -> Timestamp {

@@ -26,13 +26,19 @@ fn old_deleted_images_are_forgotten_and_others_are_not() {
     manage(&server, &["purge", "--older-than", "0", "--dry-run"])
         .expect(0)
         .says("2 would be forgotten");
-    manage(&server, &["purge", "--older-than", "0", "--max-images", "1"])
-        .expect(0)
-        .says("1 forgotten, 1 left");
+    manage(
+        &server,
+        &["purge", "--older-than", "0", "--max-images", "1"],
+    )
+    .expect(0)
+    .says("1 forgotten, 1 left");
     server.start();
     let listed = everything(&server).to_string();
     assert!(!listed.contains(&first), "{listed}");
-    assert!(listed.contains(&second) && listed.contains(&kept), "{listed}");
+    assert!(
+        listed.contains(&second) && listed.contains(&kept),
+        "{listed}"
+    );
     // The identifier can be taken again.
     let id = format!("x-image-meta-id: {first}");
     let again = server.request(&Request::post("/v1/images").lines(&id));
@@ -44,5 +50,8 @@ fn old_deleted_images_are_forgotten_and_others_are_not() {
     server.start();
     let listed = everything(&server).to_string();
     assert!(!listed.contains(&second), "{listed}");
-    assert!(listed.contains(&first) && listed.contains(&kept), "{listed}");
+    assert!(
+        listed.contains(&first) && listed.contains(&kept),
+        "{listed}"
+    );
 }

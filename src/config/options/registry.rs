@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::config::declare::options;
 use crate::config::kinds::{
-    Choice, DAY_S, FilePath, Flag, Int, Limit, Maybe, Password, Seconds, SecondsOrOff, Text, WordList,
+    Choice, DAY_S, FilePath, Flag, Int, Limit, Maybe, Password, Seconds, SecondsOrOff, Text,
+    WordList,
 };
 use crate::config::secret::Secret;
 

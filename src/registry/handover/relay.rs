@@ -87,9 +87,7 @@ async fn answer(registry: &dyn Registry, question: Question) -> Answer {
             let replaced = registry.replace(image, seen).await;
             replaced.map(Some).map(Answer::of)
         }
-        Question::Forget(id, seen) => {
-            registry.forget(&id, seen).await.map(|()| Answer::Nothing)
-        }
+        Question::Forget(id, seen) => registry.forget(&id, seen).await.map(|()| Answer::Nothing),
         Question::List(query) => registry.list(&query).await.map(|records| {
             let sent = |record: Arc<Record>| (record.image.clone(), record.version);
             Answer::Many(records.into_iter().map(sent).collect())

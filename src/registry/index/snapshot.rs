@@ -104,9 +104,8 @@ impl Snapshot {
             run.for_each(|slot| deleted.extend(self.table.record(slot).cloned()));
         }
         // Different owners may look alike in the facets.
-        deleted.retain(|record| {
-            record.image.is_tombstone() && record.image.owner.as_deref() == owner
-        });
+        deleted
+            .retain(|record| record.image.is_tombstone() && record.image.owner.as_deref() == owner);
         deleted.sort_unstable_by_key(|record| (record.image.deleted_at, record.image.id));
         let kept = usize::try_from(kept).unwrap_or(usize::MAX);
         deleted.truncate(deleted.len().saturating_sub(kept));

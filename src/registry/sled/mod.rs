@@ -316,7 +316,10 @@ mod tests {
         }
         let other = conformance::image("kept");
         registry.insert(other.clone()).await.unwrap();
-        let kept: Vec<bool> = images.iter().map(|id| registry.at_hand(id).is_some()).collect();
+        let kept: Vec<bool> = images
+            .iter()
+            .map(|id| registry.at_hand(id).is_some())
+            .collect();
         assert_eq!(kept, [vec![false; 3], vec![true; 18]].concat());
         assert_eq!(registry.check().await.unwrap().usage.images, 1);
         drop(registry);

@@ -178,7 +178,12 @@ fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
     node.set_up(|setup| setup.output_to(&data.join("output")));
     node.start();
     check_all(&node, &images);
-    let refused = node.ask("POST", "/v1/images", &upload_with("x-a: b"), &chance.bytes(1 << 20));
+    let refused = node.ask(
+        "POST",
+        "/v1/images",
+        &upload_with("x-a: b"),
+        &chance.bytes(1 << 20),
+    );
     assert!(matches!(refused.status, 413 | 503), "{}", refused.text());
     let (gone, left) = images.split_at(images.len() / 2);
     for (id, _) in gone {

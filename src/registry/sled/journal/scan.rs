@@ -72,7 +72,9 @@ impl Contents {
 
     /// Whether the journal says that an image is forgotten.
     pub(in super::super) fn forgets(&self, id: &ImageId) -> bool {
-        self.newest.get(id).is_some_and(|place| place.is_forgotten())
+        self.newest
+            .get(id)
+            .is_some_and(|place| place.is_forgotten())
     }
 
     /// An image that is forgotten, and the version that says so.
