@@ -26,7 +26,7 @@ pub(super) fn begin(args: &ServerArgs) -> Result<(Config, LogGuard), ExitCode> {
         ExitCode::from(error.exit_code())
     })?;
     if args.check_config {
-        warnings.iter().for_each(|warning| complain(warning));
+        warnings.iter().for_each(complain);
         return Err(match rules::load(&config.rules) {
             Ok(_) => ExitCode::from(EXIT_OK),
             Err(error) => {
