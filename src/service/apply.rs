@@ -1,8 +1,20 @@
 //! What a request's fields make of a record.
 
+use std::io;
+
+use serde::Serialize;
+
 use super::{Limits, invalid};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Fields, Image, Properties};
+use crate::registry::MAX_RECORD_BYTES;
+
+/// Room in a record for fields that the service adds after a client has written it: the
+/// upload, the location and checksum of the data, the times and the frame of a deletion.
+const SERVICE_FIELDS_BYTES: usize = 4 * 1024;
+
+/// Most bytes of an image's metadata as JSON that clients can write.
+const MAX_METADATA_BYTES: usize = MAX_RECORD_BYTES - SERVICE_FIELDS_BYTES;
 
 /// Checks what can be judged without looking at the image, and completes the formats.
 pub(super) fn check_fields(limits: &Limits, fields: &mut Fields, len: Option<u64>) -> Result<()> {
@@ -80,4 +92,47 @@ pub(super) fn check_property_quota(limits: &Limits, properties: &Properties) -> 
              Attempted: {attempted}, Maximum: {quota}"
         ),
     ))
+}
+
+/// Refuses metadata that would fill the room in the record that the service needs later, for
+/// instance to delete the image. An image that is larger already, by an earlier release, may
+/// become smaller.
+pub(super) fn check_metadata_bytes(before: Option<&Image>, after: &Image) -> Result<()> {
+    let bytes = metadata_bytes(after);
+    if bytes <= MAX_METADATA_BYTES || before.is_some_and(|image| bytes <= metadata_bytes(image)) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::TooLarge,
+        format!("The image's metadata have {bytes} bytes, more than {MAX_METADATA_BYTES}."),
+    ))
+}
+
+/// The size of a record without the fields that only the service writes.
+fn metadata_bytes(image: &Image) -> usize {
+    let of_service = json_bytes(&image.upload).saturating_add(json_bytes(&image.set_aside));
+    json_bytes(image).saturating_sub(of_service)
+}
+
+fn json_bytes(value: &impl Serialize) -> usize {
+    let mut counter = Counter(0);
+    // Neither counting nor writing an image as JSON can fail: its keys are texts.
+    match serde_json::to_writer(&mut counter, value) {
+        Ok(()) => counter.0,
+        Err(_) => usize::MAX,
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

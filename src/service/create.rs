@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply, check_fields, check_property_quota};
+use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
 use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, now, permit_at_all};
@@ -46,6 +46,7 @@ impl Service {
         // An image that is stated to be empty has all its data already.
         let is_empty = fields.size_bytes == Some(0);
         let mut image = self.new_image(caller, fields);
+        check_metadata_bytes(None, &image)?;
         if let Err(several) = one_source {
             self.registry.insert(image).await?;
             return Err(several);
@@ -103,6 +104,7 @@ impl Service {
         source.state_size(&mut image);
         match self.adopt(&mut image, source, store) {
             Ok(copy) => {
+                check_metadata_bytes(None, &image)?;
                 self.await_room_for(&image).await?;
                 let id = image.id;
                 let inserted = self.registry.insert(image).await;

@@ -1,10 +1,13 @@
 //! Deleting an image.
 
+use std::sync::Arc;
+
 use super::modify::modify;
 use super::{Service, forbidden, not_found, now_after, permit, permit_at_all};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::image::{Caller, Deed, Image, ImageId, SetAside, Status};
 use crate::policy::Action;
+use crate::registry::Record;
 
 impl Service {
     /// Deletes an image. The registry says so first; its data are removed after that, by
@@ -18,7 +21,12 @@ impl Service {
         let deleted = modify(id, async || {
             let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
             let image = self.deleted(caller, &record.image)?;
-            self.registry.replace(image, record.version).await
+            match self.registry.replace(image, record.version).await {
+                Err(error) if error.kind() == Kind::TooLarge => {
+                    self.delete_full(caller, &record).await
+                }
+                written => written,
+            }
         });
         let record = deleted.await?;
         if let Some(cache) = &self.cache {
@@ -26,6 +34,19 @@ impl Service {
         }
         self.remove_remains(&record.image);
         Ok(())
+    }
+
+    /// Deletes an image whose record has no room for what is set aside: an earlier release or
+    /// another service has filled it. It must be possible to delete every image.
+    async fn delete_full(&self, caller: &Caller, record: &Record) -> Result<Arc<Record>> {
+        tracing::warn!(
+            image_id = %record.image.id,
+            "the image is deleted without keeping its properties and members for a restoration: \
+             its record has no room for them"
+        );
+        let mut image = self.deleted(caller, &record.image)?;
+        image.set_aside = None;
+        self.registry.replace(image, record.version).await
     }
 
     /// The image as a deletion leaves it. Whoever sees it is told what keeps it from being

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::apply::check_metadata_bytes;
 use super::modify::modify;
 use super::{Service, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
@@ -121,6 +122,7 @@ impl Service {
             permit(caller, Deed::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
+            check_metadata_bytes(Some(&record.image), &image)?;
             if gains_members(&record.image, &image) {
                 self.allow(Action::AddMember, caller, Some(&record.image))?;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply, check_fields, check_property_quota};
+use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
 use super::modify::modify;
 use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
@@ -148,6 +148,7 @@ impl Service {
             (Ok(()), None, Some(data)) => self.plan_data(&mut image, data, store),
             (Ok(()), None, None) => Then::Done,
         };
+        check_metadata_bytes(Some(current), &image)?;
         Ok(Plan { image, then })
     }
 
@@ -229,7 +230,7 @@ fn awaits_data(image: &Image) -> bool {
 }
 
 /// What no request may change, and what only an administrator may (CVE-2015-5251).
-fn check_immutable(caller: &Caller, current: &Image, fields: &Fields) -> Result<()> {
+pub(super) fn check_immutable(caller: &Caller, current: &Image, fields: &Fields) -> Result<()> {
     if current.status.is_gone() {
         return Err(forbidden(format!(
             "Forbidden to update deleted image {}.",

@@ -8,6 +8,7 @@
 //! * `etcd`: API servers on etcd, which may be away, lose its leader, or forget the past.
 //! * `many`: a server on etcd that has many images.
 //! * `secured`: API servers on an etcd that asks who they are.
+//! * `full_records`: images with as much metadata as a record holds.
 //! * `other_make`: API servers on a registry server of another make.
 //! * `loopback`: the cluster that `deploy/loopback/run` starts.
 //! * `model`: many clients at several servers, any of which is killed at any time.
@@ -24,6 +25,7 @@ mod api;
 mod conformance;
 #[cfg(feature = "etcd")]
 mod etcd;
+mod full_records;
 #[cfg(feature = "etcd")]
 mod loopback;
 #[cfg(feature = "etcd")]
