@@ -1,28 +1,49 @@
 //! Images as the API servers of Glance have them kept by a registry: they bring data, status
 //! and location together themselves, and the registry decides which change comes first.
+//!
+//! API servers ask as administrators, and so does every caller where no flavor is set. Other
+//! callers are users that reach the registry directly. They are held to the rules of the image
+//! API, and set no field that only an API server can answer for ([`check_user_fields`]).
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply};
+use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
 use super::modify::modify;
-use super::{Service, invalid, not_found, now, now_after, permit, permit_at_all};
+use super::update::check_immutable;
+use super::{
+    Service, forbidden, invalid, not_found, now, now_after, permit, permit_at_all,
+};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Deed, Fields, Image, ImageData, ImageId, Location, Status};
+use crate::image::{
+    Caller, Change, Deed, Fields, Image, ImageData, ImageId, Location, Properties, Status,
+};
+use crate::policy::Action;
 use crate::registry::Record;
+use crate::wire::registry::{STATE_PROPERTY, is_reserved_property};
 
 impl Service {
-    /// Registers an image in the status that is said, `active` if none is.
+    /// Registers an image in the status that is said; if none is, `active` for an
+    /// administrator, as Glance has it, and `queued` for anybody else.
     ///
     /// # Errors
-    /// `Invalid` for an unknown status, `Conflict` for an identifier that is taken.
-    pub async fn register(&self, caller: &Caller, fields: Fields) -> Result<Arc<Record>> {
+    /// `Invalid` for an unknown status, `Conflict` for an identifier that is taken, `Forbidden`
+    /// for fields that only administrators set.
+    pub async fn register(&self, caller: &Caller, mut fields: Fields) -> Result<Arc<Record>> {
         permit_at_all(caller, Deed::Create)?;
         let id = fields.id.unwrap_or_else(ImageId::random);
         let mut image = Image::queued(id, now());
         image.owner = caller.owner.clone();
-        image.status = said_status(&fields)?.unwrap_or(Status::Active);
+        let status = said_status(&fields)?;
+        if caller.is_admin {
+            image.status = status.unwrap_or(Status::Active);
+        } else {
+            self.allow(Action::AddImage, caller, None)?;
+            self.hold_user(caller, &image, Purge::Nothing, &mut fields)?;
+        }
         amend(caller, fields, Purge::Nothing, &mut image)?;
-        self.registry.insert(image).await
+        self.check_user_image(caller, None, &image)?;
+        let record = self.registry.insert(image).await?;
+        Ok(self.shown(caller, record))
     }
 
     /// Changes an image; with `from_state` only one that has this status.
@@ -52,8 +73,15 @@ impl Service {
             if image.status.is_gone() && !current.is_gone() {
                 image.deleted_at = Some(image.updated_at);
             }
-            amend(caller, fields.clone(), purge, &mut image)?;
-            self.registry.replace(image, record.version).await
+            let mut fields = fields.clone();
+            if !caller.is_admin {
+                self.allow(Action::ModifyImage, caller, Some(&record.image))?;
+                self.hold_user(caller, &record.image, purge, &mut fields)?;
+            }
+            amend(caller, fields, purge, &mut image)?;
+            self.check_user_image(caller, Some(&record.image), &image)?;
+            let record = self.registry.replace(image, record.version).await?;
+            Ok(self.shown(caller, record))
         })
         .await
     }
@@ -62,7 +90,8 @@ impl Service {
     /// the business of the API server that asks. Twice is as good as once.
     ///
     /// # Errors
-    /// `NotFound`, `Forbidden`.
+    /// `NotFound`; `Forbidden`, also for an image with data where the caller is no
+    /// administrator: no API server would remove the data.
     pub async fn take_off(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
         permit_at_all(caller, Deed::Change)?;
         modify(id, async || {
@@ -71,6 +100,10 @@ impl Service {
             permit(caller, Deed::Change, &record.image)?;
             if record.image.status == Status::Deleted {
                 return Ok(record);
+            }
+            if !caller.is_admin {
+                self.allow(Action::DeleteImage, caller, Some(&record.image))?;
+                check_user_may_take_off(&record.image)?;
             }
             let mut image = record.image.clone();
             image.status = Status::Deleted;
@@ -82,6 +115,93 @@ impl Service {
             self.registry.replace(image, record.version).await
         })
         .await
+    }
+
+    /// Holds a caller that is no administrator to the rules of the image API: for a new image
+    /// (`current` is then as it is without any field) and for one that it changes.
+    fn hold_user(
+        &self,
+        caller: &Caller,
+        current: &Image,
+        purge: Purge,
+        fields: &mut Fields,
+    ) -> Result<()> {
+        check_fields(&self.limits, fields, None)?;
+        check_user_fields(current, fields)?;
+        check_immutable(caller, current, fields)?;
+        self.protect(caller, &current.properties, purge, &mut fields.properties)?;
+        keep_state(&current.properties, &mut fields.properties);
+        Ok(())
+    }
+
+    fn check_user_image(
+        &self,
+        caller: &Caller,
+        before: Option<&Image>,
+        after: &Image,
+    ) -> Result<()> {
+        if caller.is_admin {
+            return Ok(());
+        }
+        check_property_quota(&self.limits, &after.properties)?;
+        check_metadata_bytes(before, after)
+    }
+}
+
+/// Refuses what only an API server can answer for: where the data are, which status follows
+/// from that, and what the policy of the API servers decides. A value that the image has
+/// already may be said again.
+fn check_user_fields(current: &Image, fields: &Fields) -> Result<()> {
+    let location = fields.location.as_deref();
+    let other_location = location.is_some_and(|location| !location.is_empty());
+    let status = fields.status.as_deref();
+    let other_status = status.is_some_and(|status| status != current.status.as_str());
+    let other_publicity = fields
+        .is_public
+        .is_some_and(|public| public != current.is_public);
+    let other_owner = match &fields.owner {
+        Change::Keep => false,
+        Change::Clear => current.owner.is_some(),
+        Change::Set(owner) => current.owner.as_ref() != Some(owner),
+    };
+    let refused = [
+        (other_location, "location"),
+        (other_status, "status"),
+        (other_publicity, "is_public"),
+        (other_owner, "owner"),
+    ];
+    if let Some((_, field)) = refused.iter().find(|(is_other, _)| *is_other) {
+        let message = format!("Only administrators may set '{field}' in the registry.");
+        return Err(forbidden(message));
+    }
+    let mut names = fields.properties.keys();
+    match names.find(|name| is_reserved_property(name)) {
+        Some(name) => Err(invalid(format!(
+            "The property {name} is reserved for the service."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the state of an upload or a deletion that an API server has put into a property, which
+/// users do not see and would purge.
+fn keep_state(current: &Properties, new: &mut Properties) {
+    if let Some(state) = current.get(STATE_PROPERTY) {
+        new.insert(STATE_PROPERTY.to_owned(), state.clone());
+    }
+}
+
+fn check_user_may_take_off(image: &Image) -> Result<()> {
+    if image.protected {
+        return Err(forbidden("Image is protected"));
+    }
+    let has_data = image.data.is_some() || image.upload.is_some();
+    match has_data || image.properties.contains_key(STATE_PROPERTY) {
+        true => Err(forbidden(
+            "Only administrators may take an image with data off the registry: delete it through \
+             the image API.",
+        )),
+        false => Ok(()),
     }
 }
 

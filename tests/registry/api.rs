@@ -150,20 +150,128 @@ fn what_is_not_sound_is_refused() {
 
 #[test]
 fn records_are_for_administrators() {
-    let registry = Setup::registry()
-        .option_in("paste_deploy", "flavor", "trusted-auth")
-        .start();
+    let registry = with_identity();
     let ask = |roles: &str| {
-        let request = Request::get("/census")
-            .header("Accept", "application/vnd.glance.registry-record+json")
-            .header("X-Identity-Status", "Confirmed")
-            .header("X-Tenant-Id", "t")
-            .header("X-Roles", roles);
-        registry.request(&request)
+        let request =
+            Request::get("/census").header("Accept", "application/vnd.glance.registry-record+json");
+        registry.request(&sent_by(request, "t", roles))
     };
     ask("member").expect(403);
     ask("admin").expect(200);
     get(&registry, "/images").expect(401);
+}
+
+/// A registry server that believes the identity headers of its callers.
+fn with_identity() -> Server {
+    let setup = Setup::registry().option_in("paste_deploy", "flavor", "trusted-auth");
+    setup.start()
+}
+
+/// The request as a caller with this role in this tenant sends it.
+fn sent_by(request: Request, tenant: &str, role: &str) -> Request {
+    request
+        .header("X-Identity-Status", "Confirmed")
+        .header("X-User-Id", "user")
+        .header("X-Tenant-Id", tenant)
+        .header("X-Roles", role)
+}
+
+#[test]
+fn a_flavor_keeps_members_from_what_api_servers_decide() {
+    let registry = with_identity();
+    let as_member = |request| registry.request(&sent_by(request, "t", "member"));
+    let as_admin = |request| registry.request(&sent_by(request, "service", "admin"));
+    let post = |image: &Value| body("POST", "/images", &json!({ "image": image }));
+    let victims = json!({ "name": "victims", "owner": "victim", "status": "active", "size": 3,
+        "location": "file:///victim" });
+    let victims = as_admin(post(&victims)).expect(200).json()["image"].clone();
+    assert_eq!(victims["location"], "file:///victim");
+
+    // A new image.
+    for refused in [
+        json!({ "location": "file:///victim" }),
+        json!({ "location_data": [{ "url": "file:///victim", "metadata": {} }] }),
+        json!({ "status": "active" }),
+        json!({ "status": "saving" }),
+        json!({ "is_public": true }),
+        json!({ "owner": "victim" }),
+    ] {
+        let answer = as_member(post(&refused));
+        assert_eq!(answer.status, 403, "{refused}: {}", answer.text());
+    }
+    let reserved = json!({ "properties": { "glance_node_state": "boom" } });
+    as_member(post(&reserved)).expect(400);
+    let own = json!({ "name": "own", "owner": "t", "status": "queued", "is_public": false,
+        "properties": { "a": "b" } });
+    as_member(post(&own)).expect(200);
+    let own = as_member(post(&json!({ "name": "own" }))).expect(200);
+    let own = own.json()["image"].clone();
+    assert_eq!(own["status"], "queued", "there are no data");
+    assert_eq!(own["owner"], "t");
+
+    // An image of their own.
+    let path = format!("/images/{}", own["id"].as_str().expect("an id"));
+    let put = |image: &Value| body("PUT", &path, &json!({ "image": image }));
+    as_member(put(&json!({ "name": "renamed", "status": "queued" }))).expect(200);
+    for refused in [
+        json!({ "location": "file:///victim" }),
+        json!({ "status": "active" }),
+        json!({ "status": "killed" }),
+        json!({ "is_public": true }),
+        json!({ "owner": "victim" }),
+        json!({ "owner": null }),
+    ] {
+        let answer = as_member(put(&refused));
+        assert_eq!(answer.status, 403, "{refused}: {}", answer.text());
+    }
+    as_member(put(&reserved)).expect(400);
+    let active = json!({ "status": "active", "location": "file:///own", "size": 7,
+        "properties": { "glance_node_state": "{}" } });
+    let active = as_admin(put(&active)).expect(200).json();
+    assert_eq!(active["image"]["location"], "file:///own");
+
+    // One with data.
+    as_member(put(&json!({ "size": 8 }))).expect(403);
+    let get = |path: &str| Request::get(path);
+    let seen = as_member(get(&path)).expect(200).json()["image"].clone();
+    assert_eq!(seen["location"], Value::Null, "it may hold credentials");
+    assert_eq!(seen["location_data"], json!([]));
+    assert_eq!(seen["properties"], json!({}));
+    let list = as_member(get("/images/detail")).expect(200);
+    assert!(!list.text().contains("file:"), "{}", list.text());
+    let purging = put(&json!({ "name": "again" })).header("X-Glance-Registry-Purge-Props", "true");
+    as_member(purging).expect(200);
+    let kept = as_admin(get(&path)).expect(200).json()["image"].clone();
+    assert_eq!(kept["properties"], json!({ "glance_node_state": "{}" }));
+    as_member(Request::delete(&path)).expect(403);
+    assert_eq!(
+        as_admin(get(&path)).expect(200).json()["image"]["status"],
+        "active"
+    );
+
+    // The image of another tenant.
+    let theirs = format!("/images/{}", victims["id"].as_str().expect("an id"));
+    as_member(get(&theirs)).expect(404);
+    as_member(body("PUT", &theirs, &json!({ "image": { "name": "x" } }))).expect(404);
+    as_member(Request::delete(&theirs)).expect(404);
+    let members = format!("{theirs}/members");
+    as_member(get(&members)).expect(404);
+    as_member(Request::put(&format!("{members}/t")).body(b"")).expect(404);
+    as_member(Request::delete(&format!("{members}/t"))).expect(404);
+    let all = json!({ "memberships": [{ "member_id": "t", "can_share": true }] });
+    as_member(body("PUT", &members, &all)).expect(404);
+
+    // One without data goes, one that is protected does not.
+    let other = as_member(post(&json!({ "protected": true }))).expect(200);
+    let other = other.json()["image"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let other = format!("/images/{other}");
+    as_member(Request::delete(&other)).expect(403);
+    let unprotected = json!({ "image": { "protected": false } });
+    as_member(body("PUT", &other, &unprotected)).expect(200);
+    as_member(Request::delete(&other)).expect(200);
 }
 
 fn uuid() -> String {

@@ -15,7 +15,9 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Status, Timestamp};
 use crate::registry::Record;
 use crate::service::{ListRequest, Purge};
-use crate::wire::registry::{VERSION, parse_amendment, write_standard, write_standard_list};
+use crate::wire::registry::{
+    Reader, VERSION, parse_amendment, write_standard, write_standard_list,
+};
 use crate::wire::{is_true_word, write_listing};
 
 /// Of PUT; where it is not said, properties that are not named stay.
@@ -32,9 +34,9 @@ pub(super) async fn answer(
         Endpoint::Detail => list(context, exchange, true).await,
         Endpoint::Register => {
             let (fields, _) = parse_amendment(&context.body(exchange).await?)?;
-            image(&*service.register(caller, fields).await?)
+            image(context, &*service.register(caller, fields).await?)
         }
-        Endpoint::Show { id } => image(&*service.show(caller, &image_id(&id)?).await?),
+        Endpoint::Show { id } => image(context, &*service.show(caller, &image_id(&id)?).await?),
         Endpoint::Amend { id } => {
             let id = image_id(&id)?;
             let (fields, from_state) = parse_amendment(&context.body(exchange).await?)?;
@@ -43,9 +45,12 @@ pub(super) async fn answer(
                 _ => Purge::Nothing,
             };
             let amended = service.amend(caller, &id, &fields, purge, from_state.as_deref());
-            image(&*amended.await?)
+            image(context, &*amended.await?)
         }
-        Endpoint::TakeOff { id } => image(&*service.take_off(caller, &image_id(&id)?).await?),
+        Endpoint::TakeOff { id } => {
+            let id = image_id(&id)?;
+            image(context, &*service.take_off(caller, &id).await?)
+        }
         Endpoint::Usage | Endpoint::Census => {
             Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form))
         }
@@ -53,8 +58,17 @@ pub(super) async fn answer(
     }
 }
 
-fn image(record: &Record) -> Result<Answer> {
-    let mut answer = Answer::of(StatusCode::OK, JSON, write_standard(&record.image)?);
+/// API servers ask as administrators.
+fn reader(context: &Context<'_>) -> Reader {
+    match context.caller.is_admin {
+        true => Reader::ApiServer,
+        false => Reader::User,
+    }
+}
+
+fn image(context: &Context<'_>, record: &Record) -> Result<Answer> {
+    let body = write_standard(&record.image, reader(context))?;
+    let mut answer = Answer::of(StatusCode::OK, JSON, body);
     let version = HeaderValue::from(record.version);
     answer.headers.insert(VERSION, version);
     Ok(answer)
@@ -69,7 +83,7 @@ async fn list(context: &Context<'_>, exchange: &Exchange, detailed: bool) -> Res
     let page = context.service.list(&context.caller, request).await?;
     let images = page.iter().map(|record| &record.image);
     let body = match detailed {
-        true => write_standard_list(images)?,
+        true => write_standard_list(images, reader(context))?,
         false => write_listing(images, false, None),
     };
     Ok(Answer::of(StatusCode::OK, JSON, body))

@@ -13,12 +13,14 @@ mod standard;
 
 use http::HeaderName;
 
-pub use asking::{STATE_PROPERTY, read_standard, read_standard_list, write_amendment};
+pub use asking::{
+    ListedImage, read_standard, read_standard_ids, read_standard_list, write_amendment,
+};
 pub use records::{
     CensusMessage, ListMessage, RecordMessage, parse_owner, parse_query, write_owner, write_query,
     write_record, write_records,
 };
-pub use standard::{parse_amendment, write_standard, write_standard_list};
+pub use standard::{Reader, parse_amendment, write_standard, write_standard_list};
 
 /// The media type of records.
 pub const RECORD: &str = "application/vnd.glance.registry-record+json";
@@ -26,6 +28,15 @@ pub const RECORD: &str = "application/vnd.glance.registry-record+json";
 /// The version of the record in an answer; in a PUT of a record the one that was seen, which
 /// must still be there.
 pub const VERSION: HeaderName = HeaderName::from_static("x-glance-registry-version");
+
+/// The property with what a registry of another make has no field for, as JSON.
+pub const STATE_PROPERTY: &str = "glance_node_state";
+
+/// Whether a property is one of the service, which clients may not set. Registries may compare
+/// names without case.
+pub fn is_reserved_property(name: &str) -> bool {
+    name.eq_ignore_ascii_case(STATE_PROPERTY)
+}
 
 /// Most records of one answer; whoever wants more asks again behind the last one.
 pub const MOST_RECORDS: usize = 1000;

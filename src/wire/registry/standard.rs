@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::STATE_PROPERTY;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Change, Checksum, Fields, Image, Properties};
 use crate::wire::json::write_detail;
@@ -111,23 +112,42 @@ fn checksum(said: Change<String>) -> Result<Change<Checksum>> {
     })
 }
 
+/// Who reads an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// An API server, which needs to know where the data are.
+    ApiServer,
+    /// A user. A location may hold credentials of the service (CVE-2013-1840).
+    User,
+}
+
 /// Writes `{"image":{...}}`.
-pub fn write_standard(image: &Image) -> Result<Vec<u8>> {
-    serde_json::to_vec(&json!({ "image": value(image)? })).map_err(Error::internal)
+pub fn write_standard(image: &Image, reader: Reader) -> Result<Vec<u8>> {
+    serde_json::to_vec(&json!({ "image": value(image, reader)? })).map_err(Error::internal)
 }
 
 /// Writes `{"images":[...]}` with every field.
-pub fn write_standard_list<'a>(images: impl Iterator<Item = &'a Image>) -> Result<Vec<u8>> {
-    let images = images.map(value).collect::<Result<Vec<_>>>()?;
+pub fn write_standard_list<'a>(
+    images: impl Iterator<Item = &'a Image>,
+    reader: Reader,
+) -> Result<Vec<u8>> {
+    let images = images.map(|image| value(image, reader));
+    let images = images.collect::<Result<Vec<_>>>()?;
     serde_json::to_vec(&json!({ "images": images })).map_err(Error::internal)
 }
 
-/// What clients of the API see, and where the data are, which API servers need to know.
-fn value(image: &Image) -> Result<Value> {
+/// The fields that clients of the image API see, and those that the reader may see beyond.
+fn value(image: &Image, reader: Reader) -> Result<Value> {
     let mut detail = Vec::new();
     write_detail(&mut detail, image, None);
     let mut value: Value = serde_json::from_slice(&detail).map_err(Error::internal)?;
-    let location = image.data.as_ref().map(|data| {
+    if reader == Reader::User
+        && let Some(properties) = value["properties"].as_object_mut()
+    {
+        properties.remove(STATE_PROPERTY);
+    }
+    let data = image.data.as_ref().filter(|_| reader == Reader::ApiServer);
+    let location = data.map(|data| {
         let location = &data.location;
         format!("{}:{}", location.scheme(), location.expose_rest())
     });
@@ -149,7 +169,8 @@ mod tests {
     #[test]
     fn api_servers_are_told_where_the_data_are() {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
-        let absent: Value = serde_json::from_slice(&write_standard(&image).unwrap()).unwrap();
+        let absent: Value =
+            serde_json::from_slice(&write_standard(&image, Reader::ApiServer).unwrap()).unwrap();
         assert_eq!(absent["image"]["location"], Value::Null);
         assert_eq!(absent["image"]["location_data"], json!([]));
         image.data = Some(ImageData {
@@ -157,10 +178,15 @@ mod tests {
             size_bytes: 1,
             checksum: None,
         });
-        let image: Value = serde_json::from_slice(&write_standard(&image).unwrap()).unwrap();
+        let stored = image;
+        let image = write_standard(&stored, Reader::ApiServer).unwrap();
+        let image: Value = serde_json::from_slice(&image).unwrap();
         assert_eq!(image["image"]["location"], "file:///x");
         let data = json!([{ "url": "file:///x", "metadata": {}, "status": "active" }]);
         assert_eq!(image["image"]["location_data"], data);
+        let user = write_standard(&stored, Reader::User).unwrap();
+        let user: Value = serde_json::from_slice(&user).unwrap();
+        assert_eq!(user, absent);
     }
 
     #[test]
