@@ -78,15 +78,16 @@ pub(super) fn build_registry(
         predecessor.claim_registry()?;
     }
     let registry = Arc::new(HandedOver::new(open_registry(&config)?));
-    let service = Arc::new(Service::new(
+    let service = Service::new(
         Arc::clone(&registry) as Arc<dyn Registry>,
         Stores::none(),
         hashes,
         BlockPool::new(0),
         settings::limits(&config),
-        // Nothing is ever to be removed here.
+        // A registry server has no stores, so it removes no data.
         Housekeeper::new().0,
-    ));
+    );
+    let service = Arc::new(service.without_uploads());
     Ok(base.app(config, service, registry, blocking))
 }
 

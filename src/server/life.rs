@@ -101,7 +101,8 @@ impl Life {
         }
     }
 
-    /// What the process before has not brought to an end, nobody will.
+    /// Ends the uploads that the process before has left unfinished. A registry server has
+    /// none: there this changes nothing.
     async fn recover(&mut self) {
         self.before = None;
         let in_flight = self.app.service.in_flight();

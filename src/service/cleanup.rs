@@ -1,5 +1,7 @@
 //! Removing what nobody will ever ask for again.
 
+use std::time::Instant;
+
 use uuid::Uuid;
 
 use super::housekeeper::Clean;
@@ -21,11 +23,15 @@ impl Service {
     /// Brings the registry to rest after a process that ended somehow. To be called before
     /// any request. What is under way is left alone: that of other servers that share the
     /// registry, and what `is_under_way` knows of, in a process that handed over to this one.
+    /// A registry server changes nothing: every upload is one of the API servers.
     ///
     /// # Errors
     /// Those of the registry.
     pub async fn recover(&self, is_under_way: impl Fn(&Uuid) -> bool) -> Result<Recovered> {
         let mut recovered = Recovered::default();
+        if !self.takes_uploads {
+            return Ok(recovered);
+        }
         for record in self.registry.list(&Query::everything(usize::MAX)).await? {
             let image = &record.image;
             let upload = image.upload.as_ref();
@@ -56,8 +62,8 @@ impl Service {
             (Status::Queued | Status::Saving, Some(upload)) => {
                 self.is_ours(upload) && !self.in_flight.has(&upload.id)
             }
-            // Whoever keeps such records has them elsewhere too.
-            (Status::Saving, None) => !self.registry.is_shared(),
+            // In a shared registry, an API server of another make may be writing the data.
+            (Status::Saving, None) => self.takes_uploads && !self.registry.is_shared(),
             _ => false,
         }
     }
@@ -72,13 +78,24 @@ impl Service {
 
     /// Whether no other server can have an upload under way.
     pub(super) fn is_ours(&self, upload: &Upload) -> bool {
-        !self.registry.is_shared() || upload.is_of(&self.limits.node_name)
+        let is_only_node = !self.registry.is_shared();
+        self.takes_uploads && (is_only_node || upload.is_of(&self.limits.node_name))
     }
 
-    /// Has the housekeeper look after an image when nobody knows whether the upload that was
-    /// to begin is in its record.
+    /// Has the housekeeper look after an image when it is unknown whether the upload that was
+    /// to begin is in its record. The write may also arrive after that look.
     pub(super) fn clean_if_unknown(&self, id: ImageId, error: &Error) {
         if matches!(error.kind(), Kind::Unavailable { .. }) {
+            self.housekeeper.clean(id);
+            if self.registry.is_shared() {
+                self.doubtful.note(id, Instant::now());
+            }
+        }
+    }
+
+    /// Has the housekeeper look again at the images with an unknown write.
+    pub(super) fn look_at_doubtful(&self) {
+        for id in self.doubtful.due(Instant::now()) {
             self.housekeeper.clean(id);
         }
     }

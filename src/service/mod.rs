@@ -9,6 +9,7 @@ mod cleanup;
 mod copy;
 mod create;
 mod delete;
+mod doubtful;
 mod download;
 mod housekeeper;
 mod in_flight;
@@ -47,6 +48,8 @@ use crate::registry::{Census, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 use crate::transfer::md5::HashEngine;
+
+use doubtful::Doubtful;
 
 pub use apply::Purge;
 pub use cleanup::Recovered;
@@ -109,9 +112,13 @@ pub struct Service {
     limits: Limits,
     rules: ArcSwap<Rules>,
     in_flight: InFlight,
+    doubtful: Doubtful,
     copies: Semaphore,
     housekeeper: Housekeeper,
     cache: Option<Cache>,
+    /// Whether this process takes uploads in. A registry server does not: the uploads in its
+    /// records belong to the API servers that ask it.
+    takes_uploads: bool,
     /// When this process began.
     began: Timestamp,
 }
@@ -135,8 +142,10 @@ impl Service {
             limits,
             rules: ArcSwap::default(),
             in_flight: InFlight::default(),
+            doubtful: Doubtful::default(),
             housekeeper,
             cache: None,
+            takes_uploads: true,
             began: now(),
         }
     }
@@ -144,6 +153,12 @@ impl Service {
     /// With images of other servers kept near.
     pub fn with_cache(mut self, cache: Option<Cache>) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// Of a registry server: no upload in a record is one of this process.
+    pub fn without_uploads(mut self) -> Self {
+        self.takes_uploads = false;
         self
     }
 

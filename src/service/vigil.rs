@@ -94,6 +94,7 @@ async fn show_life(service: &Weak<Service>) {
         let Some(service) = service.upgrade() else {
             return;
         };
+        service.look_at_doubtful();
         for flight in service.in_flight.flights() {
             if let Err(error) = service.show_life_of(&flight).await {
                 let image_id = flight.image;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use super::half_an_upload;
 use crate::support::server::{Server, Setup};
 use crate::support::traffic::{Load, Traffic};
 
@@ -107,4 +108,23 @@ fn nobody_notices_a_reload_of_a_registry_server_on_etcd() {
         .start();
     let mut node = patient(Setup::new().registry_at(registry.address())).start();
     reload_under_traffic(&mut node, Some(&mut registry));
+}
+
+/// The new process looks after what the old one has left, when that one ends. The uploads that
+/// the records of a registry server tell of are those of API servers.
+#[test]
+fn an_upload_outlives_the_old_process_of_the_registry_server() {
+    let setup = Setup::registry().option("reload_timeout", 1);
+    let mut registry = setup.with_pid_file().start();
+    let node = patient(Setup::new().registry_at(registry.address())).start();
+    let (id, mut upload) = half_an_upload(&node, &node);
+    for _ in 0..2 {
+        registry.reload();
+        registry.await_retired(LIMIT);
+        registry.expect_log("the process before has ended");
+        assert_eq!(node.status_of(&id), "saving");
+    }
+    upload.send_bytes(b"half").expect("half");
+    upload.read_response("PUT").expect("an answer").expect(200);
+    assert_eq!(node.download(&id).expect(200).body, b"halfhalf");
 }
