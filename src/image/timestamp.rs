@@ -17,7 +17,7 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// From microseconds since 1970-01-01T00:00:00Z.
-    pub fn from_micros(micros: i64) -> Self {
+    pub const fn from_micros(micros: i64) -> Self {
         Self { micros }
     }
 

@@ -3,6 +3,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::escapes::decode_escapes;
+use super::registry::{STATE_PROPERTY, is_reserved_property};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Change, Checksum, Fields, Timestamp};
 
@@ -101,6 +102,11 @@ fn read_property(
 ) -> Result<()> {
     if property.is_empty() || property.chars().any(|c| u32::from(c) > 0xFFFF) {
         return Err(invalid(format!("Bad header: {name}")));
+    }
+    if is_reserved_property(&property) {
+        return Err(invalid(format!(
+            "The property {STATE_PROPERTY} is reserved for the service."
+        )));
     }
     fields
         .properties
@@ -319,6 +325,8 @@ mod tests {
             ("x-image-meta-created_at", "yesterday"),
             ("x-image-meta-name", "\u{1F600}"),
             ("x-image-meta-property-", "x"),
+            ("x-image-meta-property-glance_node_state", "boom"),
+            ("X-Image-Meta-Property-Glance-Node-State", "{}"),
         ] {
             let error = read(&[(name, value)]).expect_err(name);
             assert_eq!(error.kind(), Kind::Invalid, "{name}: {value}");

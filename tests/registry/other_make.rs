@@ -3,13 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::alike::assert_alike;
 use super::half_an_upload;
 use crate::support::http::Request;
 use crate::support::other_registry::OtherRegistry;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
-use crate::support::v1::{image_path, put_data};
+use crate::support::v1::{image_path, post, put, put_data};
 use crate::support::within;
 
 fn two(registry: &OtherRegistry) -> (tempfile::TempDir, [Server; 2]) {
@@ -123,4 +125,96 @@ fn quotas_and_what_is_shared_are_seen_by_all() {
     assert_eq!(shared["shared_images"][0]["image_id"], ids[0].as_str());
     nodes[1].remove(&ids[1]).expect(200);
     nodes[0].create(&[]);
+}
+
+/// Registers an image at the registry itself, as an API server of another make does.
+#[track_caller]
+fn register(registry: &OtherRegistry, image: Value) -> Value {
+    let body = json!({ "image": image }).to_string();
+    let request = Request::post("/images").header("Content-Type", "application/json");
+    let answer = registry.server().request(&request.body(body.as_bytes()));
+    answer.expect(200).json()["image"].clone()
+}
+
+fn id_of(image: &Value) -> &str {
+    image["id"].as_str().expect("an id")
+}
+
+#[test]
+fn an_unreadable_image_costs_no_other() {
+    let registry = OtherRegistry::start();
+    let mut node = Setup::new().registry_at(registry.address()).start();
+    let own = node.create(&[("x-image-meta-name", "own")]);
+    for reserved in ["glance_node_state", "Glance-Node-State"] {
+        let header = format!("x-image-meta-property-{reserved}");
+        let headers = [(&*header, "boom")];
+        node.request(&post(&headers)).expect(400);
+        node.request(&put(&own, &headers)).expect(400);
+    }
+
+    // Such as other services on the same registry leave.
+    let unreadable = [
+        json!({ "properties": { "glance_node_state": "boom" } }),
+        json!({ "status": "deactivated" }),
+        json!({ "location": "file:///noscheme" }),
+        json!({ "min_disk": 4711 }),
+    ];
+    let unreadable = unreadable.map(|image| register(&registry, image));
+    registry.pretend("\"deactivated\"", "\"importing\"");
+    registry.pretend("file:///noscheme", "noscheme");
+    registry.pretend("4711", "-1");
+    let own_alone = [own.clone()];
+    assert_eq!(node.listed("is_public=None"), own_alone);
+    for image in &unreadable {
+        node.head(id_of(image)).expect(500);
+        node.expect_log(id_of(image));
+    }
+    node.restart();
+    assert_eq!(node.listed("is_public=None"), own_alone);
+    node.request(&Request::get("/healthcheck")).expect(200);
+    node.request(&put(&own, &[("x-image-meta-name", "again")]))
+        .expect(200);
+    assert_eq!(node.listed("is_public=None&name=again"), own_alone);
+}
+
+#[test]
+fn a_time_in_the_future_hides_no_change() {
+    let registry = OtherRegistry::start();
+    let node = Setup::new().registry_at(registry.address()).start();
+    let future = register(&registry, json!({ "name": "future" }));
+    let updated_at = future["updated_at"].as_str().expect("a time");
+    registry.pretend(updated_at, "2999-01-01T00:00:00");
+    assert_eq!(node.listed("is_public=None&name=future").len(), 1);
+    for name in ["one", "two"] {
+        register(&registry, json!({ "name": name }));
+        assert_eq!(
+            node.listed(&format!("is_public=None&name={name}")).len(),
+            1,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn pages_become_smaller_where_an_answer_is_too_long() {
+    const IMAGES: usize = 120;
+    let registry = OtherRegistry::start();
+    let long = "x".repeat(56 * 1024);
+    for _ in 0..IMAGES {
+        register(
+            &registry,
+            json!({ "name": "long", "properties": { "p": long } }),
+        );
+    }
+    // As long as no registry server of ours keeps one.
+    let endless = register(&registry, json!({ "properties": { "p": "endless" } }));
+    registry.pretend("\"endless\"", &format!("\"{}\"", "x".repeat(6 << 20)));
+    let mut node = Setup::new().registry_at(registry.address()).start();
+    let listed = || node.listed("is_public=None&limit=1000").len();
+    assert_eq!(listed(), IMAGES);
+    node.expect_log(id_of(&endless));
+    node.create(&[]);
+    assert_eq!(listed(), IMAGES + 1);
+    node.restart();
+    assert_eq!(node.listed("is_public=None&limit=1000").len(), IMAGES + 1);
 }

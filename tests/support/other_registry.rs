@@ -25,6 +25,8 @@ pub struct OtherRegistry {
 struct Shared {
     server: SocketAddr,
     bodies: Mutex<Vec<String>>,
+    /// Words in answers, and the words in their place.
+    pretences: Mutex<Vec<(String, String)>>,
     is_over: AtomicBool,
 }
 
@@ -36,6 +38,7 @@ impl OtherRegistry {
         let shared = Arc::new(Shared {
             server: server.address(),
             bodies: Mutex::default(),
+            pretences: Mutex::default(),
             is_over: AtomicBool::new(false),
         });
         let translator = Arc::clone(&shared);
@@ -64,6 +67,17 @@ impl OtherRegistry {
     /// What it holds, as it would say itself.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// From now on its answers have other words in the place of these: it holds what a
+    /// `glance-registry` would refuse.
+    pub fn pretend(&self, words: &str, others: &str) {
+        let pretence = (words.to_owned(), others.to_owned());
+        self.shared
+            .pretences
+            .lock()
+            .expect("no panic")
+            .push(pretence);
     }
 
     /// The bodies of all PUTs of images that have come.
@@ -107,12 +121,27 @@ impl Shared {
                     head.extend_from_slice(b"\r\n");
                 }
             }
-            let len = answer.body.len();
+            let body = self.pretended(answer.body);
+            let len = body.len();
             head.extend_from_slice(format!("Content-Length: {len}\r\n\r\n").as_bytes());
-            head.extend_from_slice(&answer.body);
+            head.extend_from_slice(&body);
             writer.write_all(&head)?;
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    fn pretended(&self, body: Vec<u8>) -> Vec<u8> {
+        let pretences = self.pretences.lock().expect("no panic");
+        if pretences.is_empty() {
+            return body;
+        }
+        let mut text = String::from_utf8(body).expect("text");
+        for (words, others) in &*pretences {
+            text = text.replace(words, others);
+        }
+        text.into_bytes()
     }
 }
 

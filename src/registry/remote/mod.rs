@@ -5,6 +5,7 @@
 
 mod exchange;
 mod options;
+mod pages;
 mod records;
 mod replica;
 mod standard;
@@ -107,6 +108,13 @@ impl Registry for RemoteRegistry {
 
     async fn check(&self) -> Result<Census> {
         self.registry().await?.check().await
+    }
+
+    fn unreadable(&self) -> Vec<ImageId> {
+        match self.dialect.get() {
+            Some(Dialect::Standard(standard)) => standard.unreadable(),
+            Some(Dialect::Records(_)) | None => Vec::new(),
+        }
     }
 
     fn is_shared(&self) -> bool {

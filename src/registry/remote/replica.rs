@@ -1,28 +1,38 @@
-//! What a registry of another make has, as far as it can be listed there: its own queries
-//! neither know all that ours do, nor are they fast.
+//! A copy of the images of a registry of another make, as far as lists show them there: its
+//! queries neither know all that ours do, nor are they fast.
 //!
-//! All images are read once. From then on what has changed since the newest of them is asked
-//! for each time, which costs what has changed. Members are not in these lists.
+//! All images are read once. From then on each read asks for what has changed since the newest
+//! change before, which costs as much as has changed. Members are not in these lists.
+//!
+//! An image that cannot be read is missing here, and is logged once.
+//!
+//! Where a read lacks an image that had changed just before, the registry was restored from a
+//! backup. Then all images are read again.
 
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
-
-use http::{Method, StatusCode};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::index::Snapshot;
 use super::super::{Record, Version};
 use super::exchange::Exchange;
+use super::pages::{Changes, Pages};
 use crate::error::Result;
-use crate::image::{Image, Timestamp};
-use crate::wire::registry::{MOST_RECORDS, read_standard_list};
+use crate::image::{Image, ImageId, Timestamp};
 
 /// Changes so much older than the newest one are asked for again: a registry server says
 /// when it began to write, and not when others could see it.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// What an image says, members apart: they are not in lists. Never zero.
+/// Before every change.
+const BEGINNING: Timestamp = Timestamp::from_micros(0);
+
+/// The shortest time between two reads of all images.
+const FULL_READ_EVERY: Duration = Duration::from_secs(60);
+
+/// A digest of the image without its members, which are not in lists. Never zero.
 pub(super) fn version_of(image: &Image) -> Version {
     let without = Image {
         members: Vec::new(),
@@ -39,37 +49,100 @@ pub(super) fn version_of(image: &Image) -> Version {
 /// The images of a registry server.
 pub(super) struct Replica {
     snapshot: Snapshot,
+    pages: Pages,
     newest: Option<Timestamp>,
+    /// The images that the next read has to show again, since it asks for them again.
+    recent: Vec<ImageId>,
+    /// When all images were read again.
+    full_read: Option<Instant>,
+    /// The reasons by the identifiers as the registry has them.
+    unreadable: HashMap<String, String>,
 }
 
 impl Replica {
-    /// Nothing is known yet.
+    /// A replica without images, before the first read.
     pub(super) fn new() -> Self {
         Self {
             snapshot: Snapshot::of([]),
+            pages: Pages::new(),
             newest: None,
+            recent: Vec::new(),
+            full_read: None,
+            unreadable: HashMap::new(),
         }
     }
 
     /// All images as they are now, without members.
     pub(super) async fn now(&mut self, exchange: &Exchange) -> Result<Snapshot> {
-        let since = self.newest.map_or(0, |newest| {
-            let overlap = i64::try_from(OVERLAP.as_micros()).unwrap_or_default();
-            newest.as_micros().saturating_sub(overlap).max(0)
-        });
-        let changed = read_since(exchange, Timestamp::from_micros(since)).await?;
-        self.newest = changed
+        let mut changes = self.pages.read_since(exchange, self.since()).await?;
+        if self.has_gone_back(&changes) {
+            tracing::warn!("the registry server has lost changes; reading all its images again");
+            changes = self.pages.read_since(exchange, BEGINNING).await?;
+            *self = Self {
+                pages: std::mem::replace(&mut self.pages, Pages::new()),
+                full_read: Some(Instant::now()),
+                ..Self::new()
+            };
+        }
+        self.take(changes);
+        Ok(self.snapshot.clone())
+    }
+
+    /// The moment from which on changes are asked for.
+    fn since(&self) -> Timestamp {
+        let Some(newest) = self.newest else {
+            return BEGINNING;
+        };
+        let overlap = i64::try_from(OVERLAP.as_micros()).unwrap_or_default();
+        let since = newest.as_micros().saturating_sub(overlap);
+        BEGINNING.max(Timestamp::from_micros(since))
+    }
+
+    /// Whether the registry has lost changes that it had shown before.
+    fn has_gone_back(&self, changes: &Changes) -> bool {
+        let is_due = self
+            .full_read
+            .is_none_or(|read| read.elapsed() >= FULL_READ_EVERY);
+        let shown: HashSet<&str> = changes.listed.iter().map(|entry| &*entry.id).collect();
+        is_due && !self.recent.iter().all(|id| shown.contains(id.as_str()))
+    }
+
+    /// The images that cannot be read, as far as their identifiers are identifiers here.
+    pub(super) fn unreadable(&self) -> Vec<ImageId> {
+        let ids = self.unreadable.keys();
+        ids.filter_map(|id| id.parse().ok()).collect()
+    }
+
+    fn take(&mut self, changes: Changes) {
+        self.newest = newest(&changes).max(self.newest);
+        let since = self.since();
+        let readable = changes
+            .listed
             .iter()
-            .map(|image| image.updated_at)
-            .chain(self.newest)
-            .max();
-        let records = changed.into_iter().map(|image| {
-            let version = version_of(&image);
-            Arc::new(Record::new(image, version))
-        });
+            .filter_map(|entry| entry.image.as_ref().ok());
+        let recent = readable.filter(|image| image.updated_at >= since);
+        self.recent = recent.map(|image| image.id).collect();
+        let mut records = Vec::new();
+        let mut is_lost = false;
+        for entry in changes.listed {
+            match entry.image {
+                Ok(image) => {
+                    self.unreadable.remove(&entry.id);
+                    let version = version_of(&image);
+                    records.push(Arc::new(Record::new(image, version)));
+                }
+                Err(reason) => is_lost |= self.lose(entry.id, reason),
+            }
+        }
+        if is_lost {
+            let unreadable = self.unreadable();
+            let kept = self.snapshot.records();
+            let kept = kept.filter(|record| !unreadable.contains(&record.image.id));
+            self.snapshot = Snapshot::of(kept.cloned().collect::<Vec<_>>());
+        }
         if self.snapshot.records().next().is_none() {
             self.snapshot = Snapshot::of(records);
-            return Ok(self.snapshot.clone());
+            return;
         }
         for record in records {
             let known = self.snapshot.get(&record.image.id);
@@ -77,32 +150,97 @@ impl Replica {
                 self.snapshot.put(record);
             }
         }
-        Ok(self.snapshot.clone())
+    }
+
+    /// Notes an image that cannot be read: whether it could be before.
+    fn lose(&mut self, id: String, reason: String) -> bool {
+        let parsed: Option<ImageId> = id.parse().ok();
+        let was_known = parsed.is_some_and(|id| self.snapshot.get(&id).is_some());
+        if self.unreadable.get(&id) != Some(&reason) {
+            tracing::error!(
+                image_id = id,
+                reason,
+                "an image of the registry server cannot be read; it is missing from lists"
+            );
+            self.unreadable.insert(id, reason);
+        }
+        was_known
     }
 }
 
-/// Everything that has changed since then, what is deleted included, page by page.
-async fn read_since(exchange: &Exchange, since: Timestamp) -> Result<Vec<Image>> {
-    let query = format!(
-        "/images/detail?is_public=None&sort_key=id&sort_dir=asc&limit={MOST_RECORDS}\
-         &changes-since={}Z",
-        since.format().as_str()
-    );
-    let mut images: Vec<Image> = Vec::new();
-    loop {
-        let path = match images.last() {
-            Some(last) => format!("{query}&marker={}", last.id),
-            None => query.clone(),
+/// The time of the newest change, by the registry's clock. An image may bear a time in the
+/// future, which must not hide the changes until then.
+fn newest(changes: &Changes) -> Option<Timestamp> {
+    let readable = changes
+        .listed
+        .iter()
+        .filter_map(|entry| entry.image.as_ref().ok());
+    let newest = readable.map(|image| image.updated_at).max()?;
+    Some(newest.min(changes.began.unwrap_or_else(local_now)))
+}
+
+/// For a registry that states no time.
+fn local_now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since_epoch.unwrap_or_default().as_micros();
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::registry::ListedImage;
+
+    fn entry(id: u8, micros: i64, is_readable: bool) -> ListedImage {
+        let id = format!("00000000-0000-4000-8000-0000000000{id:02}");
+        let mut image = Image::queued(id.parse().unwrap(), Timestamp::from_micros(1));
+        image.updated_at = Timestamp::from_micros(micros);
+        ListedImage {
+            id,
+            image: is_readable.then_some(image).ok_or("no".to_owned()),
+        }
+    }
+
+    fn changes(listed: Vec<ListedImage>) -> Changes {
+        Changes {
+            listed,
+            began: Some(Timestamp::from_micros(1000)),
+        }
+    }
+
+    #[test]
+    fn a_time_in_the_future_hides_no_change() {
+        let at = |micros| newest(&changes(vec![entry(1, 5, true), entry(2, micros, true)]));
+        assert_eq!(at(700), Some(Timestamp::from_micros(700)));
+        assert_eq!(at(i64::MAX), Some(Timestamp::from_micros(1000)));
+        assert_eq!(newest(&changes(vec![entry(1, 5, false)])), None);
+    }
+
+    #[test]
+    fn lost_changes_are_noticed() {
+        let mut replica = Replica::new();
+        replica.take(changes(vec![entry(1, 5, true), entry(2, 700, true)]));
+        let back = |listed| replica.has_gone_back(&changes(listed));
+        assert!(!back(vec![entry(1, 5, true), entry(2, 700, true)]));
+        assert!(!back(vec![entry(1, 5, true), entry(2, 800, false)]));
+        assert!(back(vec![entry(1, 5, true)]));
+        assert!(back(vec![]));
+    }
+
+    #[test]
+    fn an_image_is_missing_while_it_is_unreadable() {
+        let mut replica = Replica::new();
+        let mut ids_after = |listed| {
+            replica.take(changes(listed));
+            let unreadable = replica.unreadable().len();
+            (replica.snapshot.records().count(), unreadable)
         };
-        let reply = exchange.standard("list", Method::GET, &path, None).await?;
-        if reply.status != StatusCode::OK {
-            return Err(reply.refusal());
-        }
-        let page = read_standard_list(reply.body())?;
-        // How many one page has, the other side decides.
-        if page.is_empty() {
-            return Ok(images);
-        }
-        images.extend(page);
+        assert_eq!(
+            ids_after(vec![entry(1, 5, true), entry(2, 5, true)]),
+            (2, 0)
+        );
+        assert_eq!(ids_after(vec![entry(1, 6, false)]), (1, 1));
+        assert_eq!(ids_after(vec![entry(1, 6, false)]), (1, 1));
+        assert_eq!(ids_after(vec![entry(1, 7, true)]), (2, 0));
     }
 }

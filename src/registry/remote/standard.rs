@@ -11,26 +11,32 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::super::index::{Index, Snapshot};
 use super::super::{Census, Record, Registry, Version, unavailable};
-use super::exchange::{Exchange, Reply};
+use super::exchange::{Exchange, Failure, Reply};
 use super::replica::{Replica, version_of};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Usage, Visibility};
+use crate::image::{
+    Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Timestamp, Usage, Visibility,
+};
 use crate::wire::registry::{read_standard, write_amendment};
-use crate::wire::{MemberListing, SharedImageListing, write_memberships};
+use crate::wire::{SharedImage, write_memberships};
 
 /// A registry server of another make.
 pub(super) struct Standard {
     exchange: Arc<Exchange>,
     owner_limits: OwnerLimits,
     replica: Mutex<Replica>,
+    /// The images that the replica lacks, for readers that do not wait for it.
+    unreadable: ArcSwap<Vec<ImageId>>,
 }
 
 fn record_of(image: Image) -> Arc<Record> {
@@ -53,6 +59,7 @@ impl Standard {
             exchange,
             owner_limits,
             replica: Mutex::new(Replica::new()),
+            unreadable: ArcSwap::default(),
         }
     }
 
@@ -94,32 +101,54 @@ impl Standard {
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>> {
         let path = format!("{}/members", path_of(id));
-        let list: MemberListing = self.rows("get", &path).await?;
-        Ok(list.members)
+        self.rows("get", &path, "members").await
     }
 
-    /// A list of members or of what they share; the first registries have none.
-    async fn rows<T: DeserializeOwned + Default>(
+    /// A list of members or of what they share, each row read for itself. The first registries
+    /// have no such lists.
+    async fn rows<T: DeserializeOwned>(
         &self,
         operation: &'static str,
         path: &str,
-    ) -> Result<T> {
+        list: &str,
+    ) -> Result<Vec<T>> {
         let reply = self.ask(operation, Method::GET, path, None).await?;
         match reply.status {
-            StatusCode::OK => serde_json::from_slice(reply.body()).map_err(Error::internal),
-            StatusCode::NOT_FOUND => Ok(T::default()),
-            _ => Err(reply.refusal()),
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Vec::new()),
+            _ => return Err(reply.refusal()),
         }
+        let mut body: Value = serde_json::from_slice(reply.body()).map_err(Error::internal)?;
+        let Some(rows) = body[list].as_array_mut().map(std::mem::take) else {
+            return Err(Error::internal(format!(
+                "an answer of the registry has no {list}"
+            )));
+        };
+        let read = rows.into_iter().map(serde_json::from_value::<T>);
+        Ok(read
+            .filter_map(|row| {
+                row.inspect_err(|error| tracing::warn!(path, %error, "a row cannot be read"))
+                    .ok()
+            })
+            .collect())
+    }
+
+    /// All images as they are now, without members.
+    async fn images(&self) -> Result<Snapshot> {
+        let mut replica = self.replica.lock().await;
+        let snapshot = replica.now(&self.exchange).await?;
+        self.unreadable.store(Arc::new(replica.unreadable()));
+        Ok(snapshot)
     }
 
     /// All images, with those members whom a query is about.
     async fn snapshot_for(&self, query: &Query) -> Result<Snapshot> {
-        let mut snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        let mut snapshot = self.images().await?;
         for tenant in tenants_of(query) {
             let name = utf8_percent_encode(tenant, NON_ALPHANUMERIC);
             let path = format!("/shared-images/{name}");
-            let shared: SharedImageListing = self.rows("list", &path).await?;
-            for shared in shared.shared_images {
+            let shared: Vec<SharedImage> = self.rows("list", &path, "shared_images").await?;
+            for shared in shared {
                 let id = shared.image_id.parse().ok();
                 let Some(record) = id.and_then(|id| snapshot.get(&id)) else {
                     continue;
@@ -149,11 +178,28 @@ impl Standard {
         judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
     }
 
+    /// Looks whether a write without an answer was carried out: the image as it is then.
+    async fn recognise(&self, image: &Image, failure: Failure) -> Result<Image> {
+        if failure.is_unsent {
+            return Err(failure.into());
+        }
+        match self.look(&image.id).await {
+            Ok(Some(current)) if is_result(&current, image) => Ok(current),
+            _ => Err(failure.into()),
+        }
+    }
+
     /// Writes everything but the members, if the image has still the status that was seen.
     async fn amend(&self, current: &Image, image: &Image) -> Result<Image> {
         let body = write_amendment(image, Some(current.status))?;
         let path = path_of(&image.id);
-        let reply = self.ask("replace", Method::PUT, &path, Some(body)).await?;
+        let sent = self
+            .exchange
+            .standard("replace", Method::PUT, &path, Some(body));
+        let reply = match sent.await {
+            Ok(reply) => reply,
+            Err(failure) => return self.recognise(image, failure).await,
+        };
         match reply.status {
             StatusCode::OK => read_standard(reply.body()),
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
@@ -191,6 +237,25 @@ impl Standard {
     }
 }
 
+/// Whether an image is what a write has made of it. The registry sets the times itself.
+fn is_result(current: &Image, written: &Image) -> bool {
+    let lasting = |image: &Image| {
+        let mut image = Image {
+            members: Vec::new(),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+            deleted_at: None,
+            ..image.clone()
+        };
+        if let Some(data) = &mut image.data {
+            // The registry has one size and one checksum of an image.
+            (data.size_bytes, data.checksum) = (image.size_bytes, image.checksum.clone());
+        }
+        image
+    };
+    lasting(current) == lasting(written)
+}
+
 /// The tenants with whom it matters what is shared.
 fn tenants_of(query: &Query) -> Vec<&str> {
     let mut tenants: Vec<&str> = query
@@ -219,8 +284,13 @@ impl Registry for Standard {
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
         self.check_owner(None, &image).await?;
         let body = write_amendment(&image, None)?;
-        let reply = self.ask("insert", Method::POST, "/images", Some(body));
-        let reply = reply.await?;
+        let sent = self
+            .exchange
+            .standard("insert", Method::POST, "/images", Some(body));
+        let reply = match sent.await {
+            Ok(reply) => reply,
+            Err(failure) => return self.recognise(&image, failure).await.map(record_of),
+        };
         match reply.status {
             StatusCode::OK | StatusCode::CREATED => Ok(record_of(read_standard(reply.body())?)),
             StatusCode::CONFLICT => {
@@ -261,13 +331,17 @@ impl Registry for Standard {
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        let snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        let snapshot = self.images().await?;
         Ok(snapshot.usage(owner))
     }
 
     async fn check(&self) -> Result<Census> {
-        let snapshot = self.replica.lock().await.now(&self.exchange).await?;
+        let snapshot = self.images().await?;
         Ok(Index::new(snapshot).census())
+    }
+
+    fn unreadable(&self) -> Vec<ImageId> {
+        self.unreadable.load().to_vec()
     }
 
     fn is_shared(&self) -> bool {

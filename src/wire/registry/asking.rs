@@ -8,13 +8,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::{STATE_PROPERTY, is_reserved_property};
 use crate::error::{Error, Result};
 use crate::image::{
     Checksum, Image, ImageData, ImageId, Location, Properties, SetAside, Status, Timestamp, Upload,
 };
-
-/// The property with what the registry has no field for, as JSON.
-pub const STATE_PROPERTY: &str = "glance_node_state";
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -32,8 +30,21 @@ struct One {
 
 #[derive(Deserialize)]
 struct Many {
-    images: Vec<Standard>,
+    images: Vec<Value>,
 }
+
+/// An entry of a list. A registry may hold images that this service cannot read, such as one in
+/// a status of a later Glance. The others of the list are read all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// The identifier as the registry has it; empty where the entry has none.
+    pub id: String,
+    /// The image without its members, or the reason why it cannot be read.
+    pub image: std::result::Result<Image, String>,
+}
+
+/// Longest reason that is kept, in characters: it may quote a value of any length.
+const MAX_REASON_CHARS: usize = 200;
 
 /// An image as such a registry sends it. Registries differ in which fields they leave out.
 #[derive(Deserialize)]
@@ -82,14 +93,39 @@ pub fn read_standard(body: &[u8]) -> Result<Image> {
     one.image.into_image()
 }
 
-/// Reads `{"images":[...]}` with every field.
+/// Reads `{"images":[...]}` with every field, each image for itself.
 ///
 /// # Errors
-/// `Internal` when it is none.
-pub fn read_standard_list(body: &[u8]) -> Result<Vec<Image>> {
+/// `Internal` when it is no list.
+pub fn read_standard_list(body: &[u8]) -> Result<Vec<ListedImage>> {
     let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
-    let images = many.images.into_iter().map(Standard::into_image);
-    images.collect()
+    Ok(many.images.into_iter().map(ListedImage::read).collect())
+}
+
+/// Reads the identifiers of `{"images":[...]}`, with every field or with few.
+///
+/// # Errors
+/// `Internal` when it is no list.
+pub fn read_standard_ids(body: &[u8]) -> Result<Vec<String>> {
+    let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
+    Ok(many.images.iter().map(id_of).collect())
+}
+
+fn id_of(entry: &Value) -> String {
+    entry["id"].as_str().unwrap_or_default().to_owned()
+}
+
+impl ListedImage {
+    fn read(entry: Value) -> Self {
+        let id = id_of(&entry);
+        let read = Standard::deserialize(entry).map_err(|error| error.to_string());
+        let image = read.and_then(|standard| {
+            let image = standard.into_image();
+            image.map_err(|error| error.cause().unwrap_or_else(|| error.to_string()))
+        });
+        let image = image.map_err(|reason| reason.chars().take(MAX_REASON_CHARS).collect());
+        Self { id, image }
+    }
 }
 
 impl Standard {
@@ -151,6 +187,8 @@ impl Standard {
 /// `Internal`.
 pub fn write_amendment(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
     let mut properties = image.properties.clone();
+    // Of an image from a registry that did not reserve the name.
+    properties.retain(|name, _| !is_reserved_property(name));
     if image.upload.is_some() || image.set_aside.is_some() {
         let state = State {
             upload: image.upload.clone(),
@@ -199,7 +237,7 @@ pub fn write_amendment(image: &Image, from_state: Option<Status>) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::standard::{parse_amendment, write_standard};
+    use super::super::standard::{Reader, parse_amendment, write_standard};
     use super::*;
 
     fn image() -> Image {
@@ -226,14 +264,58 @@ mod tests {
             checksum: image.checksum.clone(),
         });
         assert_eq!(
-            read_standard(&write_standard(&image).unwrap()).unwrap(),
+            read_standard(&write_standard(&image, Reader::ApiServer).unwrap()).unwrap(),
             image
         );
         let few = br#"{"images":[{"id":"00000000-0000-4000-8000-000000000001","status":"queued",
             "created_at":"2012-02-03T09:34:01Z","size":null}]}"#;
         let few = read_standard_list(few).unwrap();
-        assert_eq!(few[0].updated_at.format().as_str(), "2012-02-03T09:34:01");
+        let few = few[0].image.as_ref().unwrap();
+        assert_eq!(few.updated_at.format().as_str(), "2012-02-03T09:34:01");
         assert!(read_standard(b"{}").is_err());
+        assert!(read_standard_list(b"{}").is_err());
+    }
+
+    #[test]
+    fn an_unreadable_image_costs_no_other() {
+        let mut good = image();
+        good.status = Status::Active;
+        let good = write_standard(&good, Reader::ApiServer).unwrap();
+        let good: Value = serde_json::from_slice(&good).unwrap();
+        let mut entries = vec![good["image"].clone()];
+        for (field, value) in [
+            ("status", json!("importing")),
+            ("status", Value::Null),
+            ("location", json!("no-scheme")),
+            ("created_at", json!("yesterday")),
+            ("min_disk", json!(-1)),
+            ("id", json!("7")),
+            ("id", Value::Null),
+            ("checksum", json!([])),
+            ("properties", json!({ "glance_node_state": "boom" })),
+            (
+                "properties",
+                json!({ "glance_node_state": "{\"upload\":7}" }),
+            ),
+        ] {
+            let mut bad = good["image"].clone();
+            bad[field] = value;
+            entries.push(bad);
+        }
+        entries.push(json!("x".repeat(1000)));
+        let body = serde_json::to_vec(&json!({ "images": entries })).unwrap();
+        let list = read_standard_list(&body).unwrap();
+        assert_eq!(list.len(), entries.len());
+        assert_eq!(list[0].id, good["image"]["id"]);
+        assert!(list[0].image.is_ok());
+        for (entry, sent) in list.iter().zip(&entries).skip(1) {
+            let reason = entry.image.as_ref().expect_err(&sent.to_string());
+            assert!(
+                reason.len() <= MAX_REASON_CHARS && !reason.is_empty(),
+                "{reason}"
+            );
+        }
+        assert_eq!(read_standard_ids(&body).unwrap()[6], "7");
     }
 
     #[test]
@@ -256,7 +338,7 @@ mod tests {
             upload: None,
             ..image.clone()
         };
-        let seen = read_standard(&write_standard(&kept).unwrap()).unwrap();
+        let seen = read_standard(&write_standard(&kept, Reader::ApiServer).unwrap()).unwrap();
         assert_eq!(seen, image);
     }
 }

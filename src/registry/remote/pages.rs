@@ -1,0 +1,144 @@
+//! Reading the list of a registry of another make page by page.
+//!
+//! An answer has a largest size here. Where a page is longer, smaller pages are asked for, down
+//! to a single image. A single image that is too long is passed over.
+
+use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::super::unavailable;
+use super::exchange::{Exchange, Reply};
+use crate::error::Result;
+use crate::image::Timestamp;
+use crate::wire::registry::{
+    ABOUT_MOST_BYTES, ListedImage, MOST_RECORDS, read_standard_ids, read_standard_list,
+};
+
+/// Pages grow again while they are smaller than this.
+const SMALL_PAGE_BYTES: usize = ABOUT_MOST_BYTES / 4;
+
+/// The images that have changed since a moment.
+pub(super) struct Changes {
+    pub(super) listed: Vec<ListedImage>,
+    /// When the registry began to answer, by its own clock.
+    pub(super) began: Option<Timestamp>,
+}
+
+/// Reads lists, and remembers how many images an answer holds.
+pub(super) struct Pages {
+    images: usize,
+}
+
+impl Pages {
+    pub(super) fn new() -> Self {
+        Self {
+            images: MOST_RECORDS,
+        }
+    }
+
+    /// Reads every image that has changed since a moment, deleted images included.
+    ///
+    /// # Errors
+    /// `Unavailable` when the registry cannot be asked or does not answer with a list.
+    pub(super) async fn read_since(
+        &mut self,
+        exchange: &Exchange,
+        since: Timestamp,
+    ) -> Result<Changes> {
+        let query = format!(
+            "is_public=None&sort_key=id&sort_dir=asc&changes-since={}Z",
+            since.format().as_str()
+        );
+        let mut changes = Changes {
+            listed: Vec::new(),
+            began: None,
+        };
+        let mut marker = None;
+        while let Some(page) = self.page(exchange, &query, marker.as_deref()).await? {
+            changes.began = changes.began.or(page.began);
+            let last = page.listed.iter().rev().find(|entry| !entry.id.is_empty());
+            let last = last.map(|entry| entry.id.clone());
+            if last.is_none() || last == marker {
+                let cause = "its list has images without identifiers, or does not go on";
+                return Err(unavailable("The registry server cannot be used.", cause));
+            }
+            marker = last;
+            changes.listed.extend(page.listed);
+        }
+        Ok(changes)
+    }
+
+    /// The next page; `None` after the last one. The registry decides how many images a page
+    /// has at most, so only an empty one is the end.
+    async fn page(
+        &mut self,
+        exchange: &Exchange,
+        query: &str,
+        marker: Option<&str>,
+    ) -> Result<Option<Changes>> {
+        loop {
+            let path = path(true, query, self.images, marker);
+            let reply = match exchange.standard("list", Method::GET, &path, None).await {
+                Ok(reply) => reply,
+                Err(failure) if failure.is_too_long() && self.images > 1 => {
+                    self.images /= 2;
+                    continue;
+                }
+                Err(failure) if failure.is_too_long() => {
+                    return too_long(exchange, query, marker).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            };
+            check(&reply)?;
+            let listed = read_standard_list(reply.body())?;
+            if reply.body().len() < SMALL_PAGE_BYTES {
+                self.images = (self.images * 2).min(MOST_RECORDS);
+            }
+            return Ok((!listed.is_empty()).then(|| Changes {
+                listed,
+                began: reply.date(),
+            }));
+        }
+    }
+}
+
+/// A page with the next image, of which only the identifier is read.
+async fn too_long(
+    exchange: &Exchange,
+    query: &str,
+    marker: Option<&str>,
+) -> Result<Option<Changes>> {
+    let path = path(false, query, 1, marker);
+    let reply = exchange.standard("list", Method::GET, &path, None).await?;
+    check(&reply)?;
+    let ids = read_standard_ids(reply.body())?;
+    let listed = ids.into_iter().map(|id| ListedImage {
+        id,
+        image: Err("it is longer than an answer may be".to_owned()),
+    });
+    let listed: Vec<_> = listed.collect();
+    Ok((!listed.is_empty()).then(|| Changes {
+        listed,
+        began: reply.date(),
+    }))
+}
+
+fn check(reply: &Reply) -> Result<()> {
+    match reply.status {
+        StatusCode::OK => Ok(()),
+        _ => Err(reply.refusal()),
+    }
+}
+
+fn path(has_details: bool, query: &str, images: usize, marker: Option<&str>) -> String {
+    let list = if has_details {
+        "/images/detail"
+    } else {
+        "/images"
+    };
+    let marker = marker.map(|id| format!("&marker={}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
+    format!(
+        "{list}?{query}&limit={images}{}",
+        marker.unwrap_or_default()
+    )
+}
