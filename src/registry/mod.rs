@@ -14,6 +14,8 @@ mod index;
 mod remote;
 mod sled;
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub struct Record {
     pub version: Version,
     /// The metadata as header lines, once somebody has asked for them.
     lines: OnceLock<Box<[u8]>>,
+    /// See [`Record::digest`], once somebody has asked for it.
+    digest: OnceLock<u64>,
 }
 
 impl Record {
@@ -52,7 +56,21 @@ impl Record {
             image,
             version,
             lines: OnceLock::new(),
+            digest: OnceLock::new(),
         }
+    }
+
+    /// A digest of the image, made once. After a registry was restored from a backup, another
+    /// image may have the same version as one that was lost; it has another digest. The digest
+    /// is made for comparing answers of one program, and no defence against an attacker.
+    pub fn digest(&self) -> u64 {
+        *self.digest.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            // Fails for no image: its keys are texts.
+            let image = serde_json::to_vec(&self.image).unwrap_or_default();
+            image.hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     /// The metadata as header lines ([`wire::meta_lines`]), made once.

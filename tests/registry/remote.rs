@@ -1,12 +1,14 @@
 //! API servers on one registry server.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::half_an_upload;
 use crate::support::http::Request;
+use crate::support::late_writes::LateWrites;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
-use crate::support::v1::{OCTETS, RAW, post, put};
+use crate::support::v1::{OCTETS, RAW, post, post_data, put, put_data};
 use crate::support::within;
 
 /// Two API servers on a registry server, and on one folder of images.
@@ -131,4 +133,105 @@ fn an_upload_ends_when_another_server_deletes_its_image() {
     within(Duration::from_secs(5), "nothing is staged", || {
         a.stored_files().is_empty()
     });
+}
+
+const NEW_ID: &str = "0a0b0c0d-0000-4000-8000-000000000001";
+
+/// The first attempt of each write arrives after the time that a server waits for an answer,
+/// and just before the second one.
+#[test]
+fn a_write_that_arrives_late_is_no_failure() {
+    let registry = Setup::registry().start();
+    let late = LateWrites::before(registry.address());
+    let setup = Setup::new().registry_at(late.address());
+    let node = setup.option("registry_client_timeout", 2).start();
+    late.hold("\"status\":\"saving\"");
+    let new_id = ("x-image-meta-id", NEW_ID);
+    node.request(&post_data(&[new_id], b"new")).expect(201);
+    assert_eq!(late.delivered(), 1);
+    assert_eq!(node.status_of(NEW_ID), "active");
+    node.request(&post_data(&[new_id], b"other")).expect(409);
+
+    let id = node.reserve();
+    late.hold("\"status\":\"active\"");
+    node.request(&put_data(&id, &[], b"data")).expect(200);
+    assert_eq!(late.delivered(), 2);
+    assert_eq!(node.download(&id).expect(200).body, b"data");
+    late.hold("\"renamed\"");
+    node.request(&put(&id, &[("x-image-meta-name", "renamed")]))
+        .expect(200);
+    assert_eq!(late.delivered(), 3);
+    late.hold("\"status\":\"deleted\"");
+    node.remove(&id).expect(200);
+    assert_eq!(late.delivered(), 4);
+    node.download(&id).expect(404);
+    node.await_nothing_stored(&id);
+}
+
+#[test]
+fn an_upload_that_is_registered_late_is_ended() {
+    let registry = Setup::registry().start();
+    let late = LateWrites::before(registry.address());
+    let setup = Setup::new().registry_at(late.address());
+    let node = setup.option("registry_client_timeout", 2).start();
+    late.hold_and_stall("\"status\":\"saving\"");
+    let post = post_data(&[("x-image-meta-id", NEW_ID)], b"new");
+    node.request(&post).expect(503);
+    late.go_on();
+    within(
+        Duration::from_secs(30),
+        "the housekeeper finds nothing",
+        || late.has_answered(&format!("GET /images/{NEW_ID}")),
+    );
+    late.deliver();
+    within(Duration::from_secs(40), "it is killed", || {
+        node.status_of(NEW_ID) == "killed"
+    });
+    node.await_nothing_stored(NEW_ID);
+}
+
+/// Copies a folder into a place where none is.
+#[track_caller]
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let status = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(status.expect("cp").success());
+}
+
+#[test]
+fn what_a_restored_registry_has_lost_is_neither_served_nor_written_back() {
+    let mut registry = Setup::registry().start();
+    let (_images, [a, b]) = two(&registry);
+    let name = |name| {
+        [
+            ("x-image-meta-name", name),
+            ("x-glance-registry-purge-props", "false"),
+        ]
+    };
+    let id = a.create(&name("kept"));
+    let folder = registry.data_dir();
+    let backup = registry.folder().join("backup");
+    registry.stop();
+    copy(&folder, &backup);
+    registry.start();
+    let lost = [
+        name("lost").as_slice(),
+        &[("x-image-meta-property-lost", "yes")],
+    ]
+    .concat();
+    a.request(&put(&id, &lost)).expect(200);
+    assert_eq!(a.head(&id).header("x-image-meta-name"), Some("lost"));
+
+    registry.stop();
+    std::fs::remove_dir_all(&folder).expect("a folder");
+    copy(&backup, &folder);
+    registry.start();
+    // Another write becomes the second version.
+    b.request(&put(&id, &name("other"))).expect(200);
+    let seen = a.head(&id).expect(200);
+    assert_eq!(seen.header("x-image-meta-name"), Some("other"));
+    let public = [("x-image-meta-is_public", "True"), name("")[1]];
+    a.request(&put(&id, &public)).expect(200);
+    let seen = b.head(&id).expect(200);
+    assert_eq!(seen.header("x-image-meta-name"), Some("other"));
+    assert_eq!(seen.header("x-image-meta-property-lost"), None);
 }

@@ -17,6 +17,7 @@
 //! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
 //! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
 //! * [`other_registry`] is a registry server of another make.
+//! * [`late_writes`] stands before a registry server and has writes arrive late.
 //! * [`etcd`] starts etcd, one member or several, with or without TLS and users.
 //! * [`authority`] issues certificates.
 //! * [`gate`] stands before one of them and cuts, stalls or refuses.
@@ -41,6 +42,7 @@ pub mod files;
 pub mod gate;
 pub mod guarded;
 pub mod http;
+pub mod late_writes;
 mod launch;
 pub mod origin;
 pub mod other_registry;

@@ -1,7 +1,11 @@
 //! Whole records, for our own API servers.
+//!
+//! The entity tag of a record has its version and a digest of its content. The version alone
+//! would not do: after the registry was restored from a backup, versions are counted again from
+//! where the backup ends, and name other content than before.
 
 use http::StatusCode;
-use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use super::context::Context;
 use super::endpoint::Endpoint;
@@ -28,7 +32,7 @@ pub(super) async fn answer(
         Endpoint::Show { id } => {
             let record = service.record(caller, &image_id(&id)?).await?;
             let record = record.ok_or_else(|| not_found(&id))?;
-            if is_known(exchange, record.version) {
+            if exchange.header(IF_NONE_MATCH) == Some(&etag(&record)) {
                 return Ok(versioned(StatusCode::NOT_MODIFIED, &record, Vec::new()));
             }
             whole(&record)
@@ -43,6 +47,7 @@ pub(super) async fn answer(
                 let text = "Path, version header and record do not fit.";
                 return Err(Error::new(Kind::Invalid, text));
             }
+            check_seen(context, exchange, &message).await?;
             let replaced = service.replace_record(caller, message.image, message.version);
             whole(&*replaced.await?)
         }
@@ -67,13 +72,28 @@ fn seen(exchange: &Exchange) -> Option<Version> {
     exchange.header(VERSION)?.parse().ok()
 }
 
-/// Whether the reader has this version.
-fn is_known(exchange: &Exchange, version: Version) -> bool {
-    exchange.header(IF_NONE_MATCH) == Some(&etag(version))
+/// Refuses a write whose writer has seen another record with the same version, before the
+/// registry was restored. That the version is still there is decided with the write itself.
+async fn check_seen(
+    context: &Context<'_>,
+    exchange: &Exchange,
+    message: &RecordMessage,
+) -> Result<()> {
+    let Some(tag) = exchange.header(IF_MATCH) else {
+        return Ok(());
+    };
+    let id = message.image.id;
+    match context.service.record(&context.caller, &id).await? {
+        Some(current) if current.version == message.version && tag != etag(&current) => {
+            let text = format!("Image {id} is not the one that was seen.");
+            Err(Error::new(Kind::Conflict, text))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn etag(version: Version) -> String {
-    format!("\"{version}\"")
+fn etag(record: &Record) -> String {
+    format!("\"{}-{:016x}\"", record.version, record.digest())
 }
 
 fn whole(record: &Record) -> Result<Answer> {
@@ -85,7 +105,7 @@ fn versioned(status: StatusCode, record: &Record, body: Vec<u8>) -> Answer {
     let mut answer = Answer::of(status, HeaderValue::from_static(RECORD), body);
     let version = HeaderValue::from(record.version);
     answer.headers.insert(VERSION, version);
-    answer.with(ETAG, &etag(record.version))
+    answer.with(ETAG, &etag(record))
 }
 
 async fn list(context: &Context<'_>, exchange: &Exchange) -> Result<Answer> {

@@ -1,16 +1,17 @@
 //! One question to a registry server, and its answer.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, request};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, ETAG, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 use serde::de::DeserializeOwned;
 
 use super::super::Version;
 use super::super::unavailable;
 use super::options::{RemoteError, RemoteOptions};
 use crate::error::{Error, Kind, Result};
+use crate::image::Timestamp;
 use crate::metrics;
 use crate::net::outgoing::{Client, ClientOptions, OutgoingError, Reach, empty, full};
 use crate::wire::registry::{ABOUT_MOST_BYTES, RECORD, VERSION};
@@ -70,17 +71,18 @@ impl Exchange {
         })
     }
 
-    /// Reads; once more when the connection broke, as it does when a server is started anew.
+    /// Reads, unless the record still has the tag that is known; once more when the connection
+    /// broke, as it does when a server is started anew.
     pub(super) async fn read(
         &self,
         operation: &'static str,
         path: &str,
-        known: Option<Version>,
+        known: Option<&HeaderValue>,
     ) -> std::result::Result<Reply, Failure> {
         let ask = || async {
             let mut request = self.request(Method::GET, path);
-            if let Some(version) = known {
-                request = request.header(IF_NONE_MATCH, format!("\"{version}\""));
+            if let Some(tag) = known {
+                request = request.header(IF_NONE_MATCH, tag);
             }
             self.ask(operation, request, None).await
         };
@@ -90,12 +92,12 @@ impl Exchange {
         }
     }
 
-    /// Writes, once.
+    /// Writes, once; with the tag of the record that was seen, where it is known.
     pub(super) async fn write(
         &self,
         method: Method,
         path: &str,
-        seen: Version,
+        (seen, tag): (Version, Option<&HeaderValue>),
         body: Vec<u8>,
     ) -> std::result::Result<Reply, Failure> {
         let operation = match method {
@@ -103,7 +105,10 @@ impl Exchange {
             _ => "replace",
         };
         let request = self.request(method, path);
-        let request = request.header(CONTENT_TYPE, RECORD).header(VERSION, seen);
+        let mut request = request.header(CONTENT_TYPE, RECORD).header(VERSION, seen);
+        if let Some(tag) = tag {
+            request = request.header(IF_MATCH, tag);
+        }
         self.ask(operation, request, Some(body)).await
     }
 
@@ -171,6 +176,21 @@ impl Reply {
         content_type.is_some_and(|content_type| content_type == RECORD)
     }
 
+    /// The tag of the record in the answer.
+    pub(super) fn tag(&self) -> Option<HeaderValue> {
+        self.headers.get(ETAG).cloned()
+    }
+
+    /// When the server began to answer, by its own clock (`Date`, to the second).
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        let date = httpdate::parse_http_date(text).ok()?;
+        let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since_epoch.as_micros())
+            .ok()
+            .map(Timestamp::from_micros)
+    }
+
     /// The body as it is.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
@@ -224,6 +244,11 @@ impl Reply {
 }
 
 impl Failure {
+    /// Whether the answer had more bytes than are read.
+    pub(super) fn is_too_long(&self) -> bool {
+        matches!(self.cause, OutgoingError::TooMuch)
+    }
+
     fn is_silence(&self) -> bool {
         matches!(self.cause, OutgoingError::Silent(_))
     }

@@ -1,16 +1,19 @@
 //! A registry server of ours, which is asked for whole records.
 //!
-//! Every question is asked anew, so that what any server has written is seen at once. A
-//! record that is known is asked for by its version: an answer that it is still so is short,
+//! Every read asks the server, so that the writes of all servers are seen at once. A record
+//! that is known is asked for with its entity tag: the answer that it has not changed is short,
 //! and spares reading it again.
+//!
+//! A write whose answer does not come is sent again. It may have arrived after all, also later
+//! than the second one, so a refusal of that is compared with the record that is there.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use quick_cache::sync::Cache;
 
-use super::super::{Census, Record, Registry, Version};
+use super::super::{Census, Record, Registry, Version, unavailable};
 use super::exchange::{Exchange, Reply};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
@@ -27,7 +30,14 @@ const MOST_ATTEMPTS: usize = 3;
 /// A registry server of ours.
 pub(super) struct Records {
     exchange: Arc<Exchange>,
-    known: Cache<ImageId, Arc<Record>>,
+    known: Cache<ImageId, Known>,
+}
+
+/// A record, and the entity tag that the server gave it.
+#[derive(Clone)]
+struct Known {
+    record: Arc<Record>,
+    tag: Option<HeaderValue>,
 }
 
 impl Records {
@@ -42,11 +52,21 @@ impl Records {
     fn keep(&self, reply: &Reply) -> Result<Arc<Record>> {
         let message: RecordMessage = reply.json()?;
         let record = Arc::new(Record::new(message.image, message.version));
-        self.known.insert(record.image.id, Arc::clone(&record));
+        let known = Known {
+            record: Arc::clone(&record),
+            tag: reply.tag(),
+        };
+        self.known.insert(record.image.id, known);
         Ok(record)
     }
 
-    /// Writes, and finds out what became of it when the answer did not come.
+    /// The tag of the record in this version, if it is known.
+    fn tag_of(&self, id: &ImageId, version: Version) -> Option<HeaderValue> {
+        let known = self.known.get(id)?;
+        (known.record.version == version).then_some(known.tag)?
+    }
+
+    /// Writes, and finds out the outcome where an answer does not come.
     async fn write(
         &self,
         method: Method,
@@ -55,43 +75,102 @@ impl Records {
         seen: Version,
     ) -> Result<std::result::Result<Arc<Record>, Reply>> {
         let body = write_record(seen, image)?;
+        let tag = self.tag_of(&image.id, seen);
+        let mut is_unknown = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let seen_as = (seen, tag.as_ref());
             let sent = self
                 .exchange
-                .write(method.clone(), path, seen, body.clone());
+                .write(method.clone(), path, seen_as, body.clone());
             let failure = match sent.await {
                 Ok(reply) if reply.status == StatusCode::OK => return Ok(Ok(self.keep(&reply)?)),
+                Ok(reply) if is_unknown && is_overtaken(&reply) => {
+                    return match self.look_for(image, seen).await? {
+                        Outcome::Written(record) => Ok(Ok(record)),
+                        Outcome::NotWritten | Outcome::Overtaken => Ok(Err(reply)),
+                        Outcome::Unknown => Err(nobody_can_tell()),
+                    };
+                }
                 Ok(reply) => return Ok(Err(reply)),
                 Err(failure) => failure,
             };
-            if failure.is_unsent || attempt == MOST_ATTEMPTS {
+            is_unknown |= !failure.is_unsent;
+            if !is_unknown || attempt == MOST_ATTEMPTS {
                 return Err(failure.into());
             }
-            match self.get(&image.id).await? {
-                Some(record) if record.version == seen + 1 && record.image == *image => {
-                    return Ok(Ok(record));
-                }
-                // It did not arrive: it may be sent again, since only one can be the next.
-                Some(record) if record.version == seen => {}
-                None if seen == 0 => {}
-                // Somebody else came after it, or before it: nobody can tell.
-                _ => return Err(failure.into()),
+            match self.look_for(image, seen).await? {
+                Outcome::Written(record) => return Ok(Ok(record)),
+                // It may be sent again, since only one write can follow the version seen.
+                Outcome::NotWritten | Outcome::Overtaken => {}
+                Outcome::Unknown => return Err(failure.into()),
             }
         }
     }
+
+    /// Looks whether a write without an answer was carried out.
+    async fn look_for(&self, image: &Image, seen: Version) -> Result<Outcome> {
+        let current = self.get(&image.id).await?;
+        Ok(outcome(current, image, seen))
+    }
+}
+
+/// What has become of a write, as the record shows it.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// It was carried out; this is its result.
+    Written(Arc<Record>),
+    /// The record is still as it was seen.
+    NotWritten,
+    /// Another write has taken the version that this one would have made.
+    Overtaken,
+    /// Others have written since.
+    Unknown,
+}
+
+fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version) -> Outcome {
+    let Some(current) = current else {
+        return match seen {
+            0 => Outcome::NotWritten,
+            // Records are never removed: the registry was restored.
+            _ => Outcome::Overtaken,
+        };
+    };
+    if current.version > seen && current.image == *image {
+        return Outcome::Written(current);
+    }
+    // No field of an image shows who wrote it last, but its first write is known for good.
+    let is_of_our_insert = seen == 0
+        && current.version > 1
+        && current.image.created_at == image.created_at
+        && current.image.owner == image.owner;
+    match current.version {
+        version if version <= seen => Outcome::NotWritten,
+        _ if is_of_our_insert => Outcome::Written(Arc::new(Record::new(image.clone(), 1))),
+        _ if seen == 0 || current.version == seen + 1 => Outcome::Overtaken,
+        _ => Outcome::Unknown,
+    }
+}
+
+fn is_overtaken(reply: &Reply) -> bool {
+    matches!(reply.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND)
+}
+
+fn nobody_can_tell() -> Error {
+    let cause = "an answer of the registry server was lost, and others have written since";
+    unavailable("The registry cannot be written.", cause)
 }
 
 #[async_trait]
 impl Registry for Records {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
         let known = self.known.get(id);
-        let version = known.as_ref().map(|record| record.version);
+        let tag = known.as_ref().and_then(|known| known.tag.as_ref());
         let path = format!("/images/{id}");
-        let reply = self.exchange.read("get", &path, version).await?;
+        let reply = self.exchange.read("get", &path, tag).await?;
         match (reply.status, known) {
-            (StatusCode::NOT_MODIFIED, Some(record)) => Ok(Some(record)),
+            (StatusCode::NOT_MODIFIED, Some(known)) => Ok(Some(known.record)),
             (StatusCode::OK, _) => self.keep(&reply).map(Some),
             (StatusCode::NOT_FOUND, _) => Ok(None),
             _ => Err(reply.refusal()),
@@ -106,13 +185,13 @@ impl Registry for Records {
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
         let path = format!("/images/{}", image.id);
         let written = self.write(Method::PUT, &path, &image, seen).await?;
-        written.map_err(|reply| match reply.status {
+        written.map_err(|reply| match is_overtaken(&reply) {
             // The version that was seen is not there, or the image is not.
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
+            true => {
                 let message = format!("Image {} was changed by another request.", image.id);
                 Error::new(Kind::Stale, message)
             }
-            _ => reply.refusal(),
+            false => reply.refusal(),
         })
     }
 
@@ -165,5 +244,47 @@ impl Registry for Records {
 
     fn is_shared(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Timestamp;
+
+    fn record(image: &Image, version: Version) -> Option<Arc<Record>> {
+        Some(Arc::new(Record::new(image.clone(), version)))
+    }
+
+    #[test]
+    fn a_write_is_known_by_its_result() {
+        let ours = Image::queued(ImageId::random(), Timestamp::from_micros(7));
+        let other = Image {
+            name: Some("other".to_owned()),
+            ..ours.clone()
+        };
+        let foreign = Image {
+            created_at: Timestamp::from_micros(8),
+            ..other.clone()
+        };
+        let written = |version| Outcome::Written(record(&ours, version).unwrap());
+        for (current, seen, wanted) in [
+            (None, 0, Outcome::NotWritten),
+            (record(&ours, 1), 0, written(1)),
+            (record(&other, 2), 0, written(1)),
+            (record(&foreign, 1), 0, Outcome::Overtaken),
+            (record(&foreign, 5), 0, Outcome::Overtaken),
+            (record(&other, 3), 3, Outcome::NotWritten),
+            (record(&ours, 4), 3, written(4)),
+            (record(&ours, 5), 3, written(5)),
+            (record(&other, 4), 3, Outcome::Overtaken),
+            (record(&other, 5), 3, Outcome::Unknown),
+            // The registry was restored from a backup.
+            (None, 3, Outcome::Overtaken),
+            (record(&ours, 2), 3, Outcome::NotWritten),
+        ] {
+            let found = outcome(current.clone(), &ours, seen);
+            assert_eq!(found, wanted, "{current:?} after {seen}");
+        }
     }
 }
