@@ -10,9 +10,7 @@ use std::sync::Arc;
 use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
 use super::modify::modify;
 use super::update::check_immutable;
-use super::{
-    Service, forbidden, invalid, not_found, now, now_after, permit, permit_at_all,
-};
+use super::{Service, forbidden, invalid, not_found, now, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
     Caller, Change, Deed, Fields, Image, ImageData, ImageId, Location, Properties, Status,
