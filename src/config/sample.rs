@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::config::declare::{Group, Opt};
-use crate::config::ini::DEFAULT;
 
 const HEAD: &str = "\
 # Configuration of glance-api. glance-api --print-config prints this file.
@@ -13,14 +12,6 @@ const HEAD: &str = "\
 # $name stands for the value of another option of the same section or of [DEFAULT]; $$ is a dollar sign.
 # A line that starts with white space continues the value above it.
 ";
-
-/// Options that the sample sets, so that a server can be started from a checkout: section, name, value, why.
-const SET: &[(&str, &str, &str, &str)] = &[(
-    DEFAULT,
-    "data_dir",
-    "glance-data",
-    "Set here, so that a first start needs no rights: a folder below the one the server is started in.",
-)];
 
 /// Every option, grouped, in the order of declaration.
 pub(crate) fn render(groups: &[Group]) -> String {
@@ -55,11 +46,6 @@ fn render_option(out: &mut String, option: &Opt) {
         "{}",
         format!("#{name} = {}", option.key.default).trim_end()
     );
-    for (section, set, value, why) in SET {
-        if (*section, *set) == (option.key.section, name) {
-            let _ = write!(out, "# {why}\n{name} = {value}\n");
-        }
-    }
 }
 
 #[cfg(test)]
@@ -78,8 +64,17 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_starts_a_server_from_a_checkout() {
+    fn the_sample_sets_nothing() {
         let (config, warnings) = Config::from_text("sample", &Config::sample()).expect("sound");
+        assert_eq!(warnings, []);
+        let (built_in, _) = Config::from_text("empty", "").expect("defaults are sound");
+        assert_eq!(format!("{config:?}"), format!("{built_in:?}"));
+    }
+
+    #[test]
+    fn the_local_configuration_starts_a_server_from_a_checkout() {
+        let text = include_str!("../../etc/glance-local.conf");
+        let (config, warnings) = Config::from_text("local", text).expect("sound");
         assert_eq!(warnings, []);
         assert_eq!(config.data.data_dir.to_str(), Some("glance-data"));
         assert_eq!(
