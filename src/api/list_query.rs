@@ -5,6 +5,10 @@ use percent_encoding::percent_decode;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, SortDirection, SortKey, Timestamp};
 use crate::service::ListRequest;
+use crate::text::is_treacherous;
+
+/// Longest part of a refused value that an error repeats, in characters.
+const MAX_SHOWN_CHARS: usize = 64;
 
 /// Most parameters that are looked at.
 const MOST_PARAMETERS: usize = 256;
@@ -38,7 +42,7 @@ fn last_of_each(query: &str) -> Result<Vec<(String, String)>> {
         parameters.retain(|(earlier, _)| *earlier != name);
         parameters.push((name, value));
         if parameters.len() > MOST_PARAMETERS {
-            return Err(invalid("query", "at most 256 parameters"));
+            return Err(malformed("it may have at most 256 parameters."));
         }
     }
     Ok(parameters)
@@ -49,14 +53,26 @@ fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode(plain.as_bytes()).decode_utf8();
     decoded
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| invalid("query", "UTF-8, percent-encoded"))
+        .map_err(|_| malformed("it must be UTF-8, percent-encoded."))
 }
 
-fn invalid(name: &str, wanted: &str) -> Error {
-    Error::new(
-        Kind::Invalid,
-        format!("Invalid value for {name}: {wanted} wanted."),
-    )
+/// A parameter with a value that it cannot have. Clients look for `NAME got VALUE`, as Glance
+/// wrote it.
+fn invalid(name: &str, value: &str, wanted: &str) -> Error {
+    let value = shown(value);
+    malformed(&format!(
+        "{name} got {value}; it must be {wanted}."
+    ))
+}
+
+fn malformed(detail: &str) -> Error {
+    Error::new(Kind::Invalid, format!("Invalid query: {detail}"))
+}
+
+/// The beginning of a value, without characters that act on a terminal.
+fn shown(value: &str) -> String {
+    let sign = |sign| if is_treacherous(sign) { '?' } else { sign };
+    value.chars().take(MAX_SHOWN_CHARS).map(sign).collect()
 }
 
 fn set(request: &mut ListRequest, name: &str, value: String) -> Result<()> {
@@ -69,13 +85,13 @@ fn set(request: &mut ListRequest, name: &str, value: String) -> Result<()> {
         "marker" => {
             let marker = value
                 .parse()
-                .map_err(|_| invalid(name, "the id of an image"))?;
+                .map_err(|_| invalid(name, &value, "the id of an image"))?;
             request.marker = Some(marker);
             return Ok(());
         }
         "sort_key" => {
             request.sort_key = SortKey::from_word(&value).ok_or_else(|| {
-                invalid(name, "name, status, container_format, disk_format, size, id, created_at or updated_at")
+                invalid(name, &value, "name, status, container_format, disk_format, size, id, created_at or updated_at")
             })?;
             return Ok(());
         }
@@ -83,7 +99,7 @@ fn set(request: &mut ListRequest, name: &str, value: String) -> Result<()> {
             request.sort_direction = match value.as_str() {
                 "asc" => SortDirection::Ascending,
                 "desc" => SortDirection::Descending,
-                _ => return Err(invalid(name, "asc or desc")),
+                _ => return Err(invalid(name, &value, "asc or desc")),
             };
             return Ok(());
         }
@@ -95,7 +111,8 @@ fn set(request: &mut ListRequest, name: &str, value: String) -> Result<()> {
             return Ok(());
         }
         "changes-since" => {
-            let time = Timestamp::parse(&value).ok_or_else(|| invalid(name, "an ISO 8601 time"))?;
+            let time = Timestamp::parse(&value);
+            let time = time.ok_or_else(|| invalid(name, &value, "an ISO 8601 time"))?;
             request.changes_since = Some(time);
             return Ok(());
         }
@@ -136,7 +153,7 @@ fn words(value: &str) -> Vec<String> {
 fn number(name: &str, value: &str) -> Result<u64> {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number {
-        return Err(invalid(name, "a whole number, not negative,"));
+        return Err(invalid(name, value, "a whole number, not negative"));
     }
     Ok(value.parse().unwrap_or(u64::MAX))
 }
@@ -145,7 +162,7 @@ fn truth(name: &str, value: &str) -> Result<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(invalid(name, "true or false")),
+        _ => Err(invalid(name, value, "true or false")),
     }
 }
 
@@ -201,6 +218,10 @@ mod tests {
             let error = parse(query).expect_err(query);
             assert_eq!(error.kind(), Kind::Invalid, "{query}");
         }
+        let error = parse("size_min=abc").expect_err("no number");
+        assert!(error.message().contains("size_min got abc;"), "{error}");
+        let error = parse("limit=a%0d%1bb").expect_err("no number");
+        assert!(error.message().contains("limit got a??b;"), "{error}");
         let many: String = (0..1000).map(|n| format!("a{n}=1&")).collect();
         assert!(parse(&many).is_err());
     }

@@ -64,9 +64,18 @@ impl Signals {
     }
 }
 
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// Every connection and every upload came to its end.
+    Whole,
+    /// The time limit cut some of them. The workers still use the parts of the node.
+    Cut,
+}
+
 /// Waits until every connection and every upload has ended, but not longer than `limit`.
-/// Says what it waits for. Whether all ended.
-pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration) -> bool {
+/// Logs what it waits for.
+pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration) -> Drained {
     let deadline = Instant::now() + limit;
     let mut report = interval(REPORT_EVERY);
     // The first tick is at once, before anything had a chance to end.
@@ -79,10 +88,10 @@ pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration)
     loop {
         tokio::select! {
             biased;
-            () = &mut ended => return true,
+            () = &mut ended => return Drained::Whole,
             () = sleep_until(deadline) => {
                 say(balance, uploads, "the time to drain is over; what is in flight is cut");
-                return false;
+                return Drained::Cut;
             }
             _ = report.tick() => say(balance, uploads, "waiting for what is in flight"),
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::balance::Balance;
-use super::drain::{self, Signals, Told};
+use super::drain::{self, Drained, Signals, Told};
 use super::memory::Memory;
 use super::pid_file::PidFile;
 use super::reload::{self, Origin, ReloadError};
@@ -55,33 +55,48 @@ enum Next {
 }
 
 impl Life {
-    /// Serves until a signal or until a successor has taken over, then drains. Returned are
-    /// the parts of the node, to be closed, unless something was cut that still uses them.
+    /// Serves until a signal or until a successor has taken over, then drains.
+    ///
+    /// The parts of the node stay with the caller: dropping them waits for threads, which no
+    /// task of a runtime may do.
     ///
     /// # Errors
     /// When the registry cannot be opened again after a reload that failed.
-    pub(super) async fn live(mut self) -> Result<Option<App>, StartError> {
-        let all_ended = loop {
+    pub(super) async fn live(&mut self) -> Result<Drained, StartError> {
+        loop {
             match self.next().await {
                 Next::Rules => rules::reload(&self.app.config.rules, &self.app.service),
                 Next::Alone => self.recover().await,
-                Next::End(signal) => break self.end(signal).await,
+                Next::End(signal) => return Ok(self.end(signal).await),
                 Next::Reload => {
                     if self.reload().await? {
-                        break self.leave().await;
+                        return Ok(self.leave().await);
                     }
                 }
             }
-        };
-        if !all_ended {
-            return Ok(None);
         }
-        for worker in self.workers.drain(..) {
-            // One that panicked has said so.
+    }
+
+    /// Closes the parts of the node, or leaves them to the end of the process while the
+    /// workers still use them.
+    pub(super) fn close(self, drained: Drained) {
+        let Self {
+            app,
+            workers,
+            pid_file,
+            ..
+        } = self;
+        drop(pid_file);
+        if drained == Drained::Cut {
+            std::mem::forget(app);
+            return;
+        }
+        for worker in workers {
+            // A worker that panicked has logged the reason.
             let _ = worker.join();
         }
         tracing::info!(target: log::STARTUP, "ended; nothing was cut");
-        Ok(Some(self.app))
+        app.close();
     }
 
     async fn next(&mut self) -> Next {
@@ -145,7 +160,7 @@ impl Life {
     }
 
     /// A successor serves: gives what is in flight its time, or less when it is told to end.
-    async fn leave(&mut self) -> bool {
+    async fn leave(&mut self) -> Drained {
         self.listeners.clear();
         if let Some(scrubber) = &self.app.scrubber {
             scrubber.end();
@@ -153,26 +168,25 @@ impl Life {
         let limit = self.app.config.listen.reload_timeout;
         let in_flight = self.app.service.in_flight();
         let end = async {
-            let all_ended = drain::wait(&self.balance, in_flight, limit).await;
+            let drained = drain::wait(&self.balance, in_flight, limit).await;
             ended_or_none(&mut self.before).await;
-            all_ended
+            drained
         };
         let signal = tokio::select! {
-            all_ended = end => return all_ended,
+            drained = end => return drained,
             signal = self.signals.told_to_end() => signal,
             () = look_after() => "nothing",
         };
         self.drain(signal).await
     }
 
-    async fn end(&mut self, signal: &'static str) -> bool {
+    async fn end(&mut self, signal: &'static str) -> Drained {
         self.supervisor
             .stopping(self.app.config.listen.drain_timeout);
         self.drain(signal).await
     }
 
-    /// Whether everything in flight came to its end.
-    async fn drain(&mut self, signal: &'static str) -> bool {
+    async fn drain(&mut self, signal: &'static str) -> Drained {
         tracing::info!(target: log::STARTUP, "{signal}: accepting no more");
         self.app.health.begin_drain();
         // As long as one is open, the kernel takes connections in.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 
 use super::build::{build, build_registry};
-use super::drain::Signals;
+use super::drain::{Drained, Signals};
 use super::inherited::Inheritance;
 use super::life::{Before, Life};
 use super::listener::Listener;
@@ -117,7 +117,7 @@ fn start(
             None
         }
     };
-    let life = Life {
+    let mut life = Life {
         app,
         balance,
         workers: threads,
@@ -129,11 +129,13 @@ fn start(
         pid_file,
         before,
     };
-    // Out of the runtime: closing waits.
-    if let Some(app) = runtime.block_on(life.live())? {
-        app.close();
-    }
-    Ok(())
+    let drained = runtime.block_on(life.live());
+    // Outside the runtime: closing waits for threads. A registry that is lost is no drain, but
+    // the workers still use the rest of the node.
+    life.close(*drained.as_ref().unwrap_or(&Drained::Cut));
+    // A call that blocks for ever must not keep the process.
+    runtime.shutdown_background();
+    drained.map(drop)
 }
 
 struct Listeners {

@@ -10,11 +10,6 @@ use crate::image::{Image, Member};
 /// Longest member identifier, in characters.
 const MAX_MEMBER_CHARS: usize = 255;
 
-#[derive(Deserialize)]
-struct MemberBody {
-    member: Option<Value>,
-}
-
 /// Reads the body of `PUT …/members/{member}`: what it says about `can_share`, if anything.
 ///
 /// # Errors
@@ -23,14 +18,14 @@ pub fn parse_member(body: &[u8]) -> Result<Option<bool>> {
     if body.is_empty() {
         return Ok(None);
     }
-    let body: MemberBody = serde_json::from_slice(body).map_err(malformed)?;
-    match body.member {
-        None => Ok(None),
+    // Not a struct: serde reads a struct from a list too, and names its Rust type in errors.
+    let Value::Object(body) = serde_json::from_slice(body).map_err(malformed)? else {
+        return Err(not_member());
+    };
+    match body.get("member") {
+        None | Some(Value::Null) => Ok(None),
         Some(Value::Object(member)) => Ok(member.get("can_share").map(is_truthy)),
-        Some(_) => Err(Error::new(
-            Kind::Invalid,
-            "\"member\" must be an object, as in {\"member\": {\"can_share\": true}}.",
-        )),
+        Some(_) => Err(not_member()),
     }
 }
 
@@ -90,10 +85,17 @@ fn is_truthy(value: &Value) -> bool {
     }
 }
 
+/// The text of the parser goes to the log alone: it names Rust types.
 fn malformed(cause: serde_json::Error) -> Error {
+    let (line, column) = (cause.line(), cause.column());
+    let message = format!("Malformed JSON in request body: line {line}, column {column}.");
+    Error::new(Kind::Invalid, message).because(cause)
+}
+
+fn not_member() -> Error {
     Error::new(
         Kind::Invalid,
-        format!("Malformed JSON in request body: {cause}."),
+        "The body must be an object, as in {\"member\": {\"can_share\": true}}.",
     )
 }
 
@@ -188,8 +190,9 @@ mod tests {
             parse_member(b"{\"member\":{\"can_share\":0}}").unwrap(),
             Some(false)
         );
-        for bad in ["7", "{", "{\"member\":3}", "null"] {
-            assert!(parse_member(bad.as_bytes()).is_err(), "{bad}");
+        for bad in ["7", "{", "{\"member\":3}", "null", "[]", "[{}]"] {
+            let error = parse_member(bad.as_bytes()).expect_err(bad);
+            assert!(!error.message().contains("struct"), "{error}");
         }
     }
 

@@ -103,6 +103,50 @@ fn messages_say_what_is_wrong_with_what() {
 }
 
 #[test]
+fn list_parameters_are_named_with_their_values() {
+    let server = Server::shared();
+    for (query, words) in [
+        ("size_min=abc", "size_min got abc"),
+        ("size_max=1.5", "size_max got 1.5"),
+        ("min_ram=-1", "min_ram got -1"),
+        ("limit=x", "limit got x"),
+        ("marker=7", "marker got 7"),
+        ("sort_key=password", "sort_key got password"),
+        ("sort_dir=up", "sort_dir got up"),
+        ("protected=yes", "protected got yes"),
+        ("is_public=perhaps", "is_public got perhaps"),
+        ("changes-since=yesterday", "changes-since got yesterday"),
+    ] {
+        for list in ["images", "images/detail"] {
+            let answer = server.request(&Request::get(&format!("/v1/{list}?{query}")));
+            let answer = answer.expect(400);
+            assert!(answer.text().contains(words), "{}", answer.text());
+        }
+    }
+}
+
+/// Bodies of every wrong shape, at every path that reads JSON.
+#[test]
+fn no_answer_names_a_type_of_the_program() {
+    let server = Server::shared();
+    let members = format!("/v1/images/{}/members", server.reserve());
+    let member = format!("{members}/t");
+    for body in ["[]", "[[]]", "7", "\"x\"", "{", "nul", "{\"member\":[]}", "[{\"member\":1}]"] {
+        for path in [&members, &member] {
+            let request = Request::put(path).header("Content-Type", "application/json");
+            let answer = server.request(&request.body(body));
+            let text = answer.text();
+            for word in ["struct", "expected", "Body", "::", "variant"] {
+                assert!(!text.contains(word), "{path} {body}: {text}");
+            }
+            if path == &member || body != "[]" {
+                assert_eq!(answer.status, 400, "{path} {body}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_answer_has_a_request_id_of_its_own() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");

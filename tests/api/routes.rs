@@ -14,7 +14,6 @@ fn other_methods_are_told_which_there_are() {
     let member = format!("{members}/t");
     for (path, allowed) in [
         ("/v1/images", "GET, POST"),
-        ("/v1/images/", "GET, POST"),
         ("/v1/images/detail", "GET"),
         (&image, "GET, HEAD, PUT, DELETE"),
         (&members, "GET, PUT"),
@@ -52,6 +51,27 @@ fn other_paths_are_nowhere() {
             let wanted = if method == "BREW" { 501 } else { 404 };
             assert_eq!(answer.status, wanted, "{method} {path}");
         }
+    }
+}
+
+/// Tempest deletes an image with an empty identifier and expects 404.
+#[test]
+fn an_empty_identifier_is_not_found() {
+    let server = Server::shared();
+    for (method, path, status) in [
+        ("DELETE", "/v1/images/", 404),
+        ("HEAD", "/v1/images/", 404),
+        ("PUT", "/v1/images/", 404),
+        ("PATCH", "/v1/images/", 404),
+        ("BREW", "/v1/images/", 501),
+        ("DELETE", "/images/", 404),
+        ("GET", "/v1/images//members", 404),
+        ("POST", "/v1/images//members", 404),
+        ("DELETE", "/v1/images//members/t", 404),
+        ("POST", "/v1/images//members/t", 404),
+    ] {
+        let answer = server.request(&Request::new(method, path));
+        assert_eq!(answer.status, status, "{method} {path}");
     }
 }
 

@@ -13,6 +13,9 @@
 //! | `/v1/queued_images` | list | | | | delete all |
 //! | `/v1/queued_images/{id}` | | | | queue | delete |
 //!
+//! `/v1/images/` is `/v1/images` to GET and POST, and not found otherwise: a client that deletes
+//! an image with an empty identifier gets 404, as from Glance.
+//!
 //! `/v1.0` and `/v1.1` are `/v1`. The paths of the first documents, without a version, are
 //! served too; so is `/v1` itself, whose images they are. Everything else that begins with
 //! no known version gets the list of versions.
@@ -191,7 +194,7 @@ pub(super) fn route(method: &Method, path: &str, accepted: Accepted) -> (Endpoin
         }
         (Accepted::Any, "images") => {
             // The first documents write their paths with and without a slash at the end.
-            if segments.len() > 1 && segments.last() == Some(&"") {
+            if segments.len() > 2 && segments.last() == Some(&"") {
                 segments.pop();
             }
             Style::Unversioned
@@ -213,11 +216,19 @@ fn decoded(segment: &str) -> String {
 
 fn resource(method: &Method, segments: &[&str]) -> Endpoint {
     match segments {
-        [""] | ["images"] | ["images", ""] => match method.as_str() {
+        [""] | ["images"] => match method.as_str() {
             "GET" => Endpoint::Index,
             "POST" => Endpoint::Create,
             _ => Endpoint::MethodNotAllowed("GET, POST"),
         },
+        // The collection of the first documents, or an image whose identifier is empty.
+        ["images", ""] => match method.as_str() {
+            "GET" => Endpoint::Index,
+            "POST" => Endpoint::Create,
+            _ => nowhere(method),
+        },
+        // No identifier is empty.
+        ["images" | "cached_images" | "queued_images", "", ..] => nowhere(method),
         ["images", "detail"] => match method.as_str() {
             "GET" => Endpoint::Detail,
             _ => Endpoint::MethodNotAllowed("GET"),
@@ -301,9 +312,15 @@ mod tests {
         ] {
             assert_eq!(at("GET", path), Endpoint::Index, "{path}");
             assert_eq!(at("POST", path), Endpoint::Create, "{path}");
-            let other = Endpoint::MethodNotAllowed("GET, POST");
+            let other = match path.ends_with("images/") {
+                true => Endpoint::NotFound,
+                false => Endpoint::MethodNotAllowed("GET, POST"),
+            };
             assert_eq!(at("HEAD", path), other, "{path}");
+            assert_eq!(at("DELETE", path), other, "{path}");
         }
+        assert_eq!(at("PUT", "/v1/images//members"), Endpoint::NotFound);
+        assert_eq!(at("POST", "/v1/images//members/t"), Endpoint::NotFound);
         assert_eq!(at("GET", "/v1/images/detail"), Endpoint::Detail);
         assert_eq!(
             at("HEAD", "/v1/images/detail"),
@@ -387,6 +404,8 @@ mod tests {
         let delete = cache(CacheVerb::Delete(id("7")), false);
         assert_eq!(at("DELETE", "/v1/cached_images/7"), delete);
         assert_eq!(at("PUT", "/v1/cached_images/7"), Endpoint::NotFound);
+        assert_eq!(at("DELETE", "/v1/cached_images/"), Endpoint::NotFound);
+        assert_eq!(at("PUT", "/v1/queued_images/"), Endpoint::NotFound);
         assert_eq!(at("GET", "/v1/queued_images/7/8"), Endpoint::NotFound);
     }
 
