@@ -1,50 +1,75 @@
 //! What the access log and the metrics say about a request.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Uri, Version};
 
-use super::exchange::{Exchange, RequestId};
+use super::exchange::Exchange;
+use super::request_id::RequestId;
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::metrics::{self, RequestInFlight, Transfer};
-use crate::net::Connection;
+use crate::net::{Connection, Refusal};
 
-/// A request that is being answered.
+/// The route of requests whose handler was given up with its connection.
+const ABANDONED: &str = "abandoned";
+
+/// Of requests without a response because the client is gone, as nginx logs them.
+const CLIENT_GONE: u16 = 499;
+
+/// A request that is being answered. It leaves its line in the log and its count, however it
+/// ends.
 pub(super) struct AccessRecord {
-    method: Method,
-    path: String,
-    version: Version,
+    request: RequestLine,
+    method: &'static str,
     connection: Connection,
     pub(super) request_id: RequestId,
     began: Instant,
-    in_flight: RequestInFlight,
+    /// Route and status, once they are known.
+    answered: Option<(&'static str, StatusCode)>,
+    /// `None` when the record is finished.
+    in_flight: Option<RequestInFlight>,
     log: bool,
 }
 
-/// A record whose answer is known.
-pub(super) struct Answered {
-    record: AccessRecord,
-    route: &'static str,
-    status: StatusCode,
+/// The first line of a request.
+enum RequestLine {
+    Parsed {
+        method: Method,
+        target: Uri,
+        version: Version,
+    },
+    /// Of a request that is refused: the text that came.
+    Text(String),
+    /// It is not logged.
+    Unlogged,
 }
 
 impl AccessRecord {
-    pub(super) fn new(exchange: &Exchange, log: bool) -> Self {
-        let target = exchange.head.uri.path_and_query();
-        Self {
-            method: exchange.method().clone(),
-            path: if log {
-                target.map(ToString::to_string).unwrap_or_default()
-            } else {
-                String::new()
+    pub(super) fn new(exchange: &Exchange, refusal: Option<&Refusal>, log: bool) -> Self {
+        let request = match refusal {
+            _ if !log => RequestLine::Unlogged,
+            Some(refusal) => RequestLine::Text(refusal.request_line.clone()),
+            None => RequestLine::Parsed {
+                method: exchange.method().clone(),
+                target: exchange.head.uri.clone(),
+                version: exchange.head.version,
             },
-            version: exchange.head.version,
+        };
+        let method = match refusal {
+            Some(refusal) => refusal.request_line.split(' ').next().unwrap_or_default(),
+            None => exchange.method().as_str(),
+        };
+        Self {
+            request,
+            method: method_label(method),
             connection: exchange.connection.clone(),
-            request_id: exchange.request_id,
+            request_id: exchange.request_id.clone(),
             began: exchange.began,
-            in_flight: metrics::request_begins(),
+            answered: None,
+            in_flight: Some(metrics::request_begins()),
             log,
         }
     }
@@ -71,41 +96,63 @@ impl AccessRecord {
         }
     }
 
-    pub(super) fn answered(self, route: &'static str, status: StatusCode) -> Answered {
-        Answered {
-            record: self,
-            route,
-            status,
-        }
+    /// The response is known.
+    pub(super) fn answered(&mut self, route: &'static str, status: StatusCode) {
+        self.answered = Some((route, status));
     }
-}
 
-impl Answered {
-    pub(super) fn finish(self, transfer: Option<Transfer>, sent_bytes: u64, complete: bool) {
-        let Answered {
-            record,
-            route,
-            status,
-        } = self;
-        let took = record.began.elapsed();
+    /// The response is sent, or as much of it as will be.
+    pub(super) fn finish(mut self, transfer: Option<Transfer>, sent_bytes: u64, complete: bool) {
         if let Some(transfer) = transfer {
             transfer.moved_in_all(sent_bytes);
         }
-        if record.log {
+        self.write(sent_bytes, complete);
+    }
+
+    fn write(&mut self, sent_bytes: u64, complete: bool) {
+        let Some(in_flight) = self.in_flight.take() else {
+            return;
+        };
+        let took = self.began.elapsed();
+        let (route, status) = match self.answered {
+            Some((route, status)) => (route, status.as_u16()),
+            None if std::thread::panicking() => ("panicked", 500),
+            None => (ABANDONED, CLIENT_GONE),
+        };
+        if self.log {
             Line {
-                peer: record.connection.peer(),
-                request: format_args!("{} {} {:?}", record.method, record.path, record.version),
-                status: status.as_u16(),
+                peer: self.connection.peer(),
+                request: format_args!("{}", self.request),
+                status,
                 sent_bytes,
-                received_bytes: record.connection.take_received_bytes(),
+                received_bytes: self.connection.take_received_bytes(),
                 took,
                 complete,
-                request_id: record.request_id,
+                request_id: &self.request_id,
             }
             .write();
         }
-        let method = method_label(&record.method);
-        record.in_flight.ends(route, method, status.as_u16(), took);
+        in_flight.ends(route, self.method, status, took);
+    }
+}
+
+impl Drop for AccessRecord {
+    fn drop(&mut self) {
+        self.write(0, false);
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestLine::Parsed {
+                method,
+                target,
+                version,
+            } => write!(f, "{method} {target} {version:?}"),
+            RequestLine::Text(line) => f.write_str(line),
+            RequestLine::Unlogged => Ok(()),
+        }
     }
 }
 
@@ -118,7 +165,7 @@ pub(super) struct Line<'a> {
     pub(super) received_bytes: u64,
     pub(super) took: Duration,
     pub(super) complete: bool,
-    pub(super) request_id: RequestId,
+    pub(super) request_id: &'a RequestId,
 }
 
 impl Line<'_> {
@@ -138,8 +185,8 @@ impl Line<'_> {
 }
 
 /// Methods as labels: those that exist, and one word for all that clients make up.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
+fn method_label(method: &str) -> &'static str {
+    match method {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",

@@ -1,5 +1,6 @@
 //! Reading a request's body: with patience for slow senders, but not without end.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -118,7 +119,15 @@ fn disconnected() -> Error {
 }
 
 fn broken(error: hyper::Error) -> Error {
-    if error.is_parse() {
+    let source = std::error::Error::source(&error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    let is_malformed = |source: &io::Error| {
+        matches!(
+            source.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+        )
+    };
+    if error.is_parse() || source.is_some_and(is_malformed) {
         let message = "The body of the request is malformed.";
         return Error::new(Kind::Invalid, message).because(error);
     }

@@ -104,10 +104,13 @@ fn explanation(status: StatusCode) -> &'static str {
         410 => "This resource is no longer available.",
         412 => "Request precondition failed.",
         413 => "The body of your request was too large for this server.",
+        414 => "The target of the request is too long for this server.",
         416 => "The Range requested is not available.",
+        431 => "The head of the request is too large for this server.",
         500 => "The server has either erred or is incapable of performing the requested operation.",
         501 => "The server does not support this method.",
         503 => "The server is currently unavailable. Please try again at a later time.",
+        505 => "The server does not support this version of HTTP.",
         _ => "",
     }
 }

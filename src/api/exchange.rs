@@ -1,15 +1,15 @@
 //! One request and what is known about it.
 
-use std::cell::Cell;
 use std::time::Instant;
 
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use uuid::Uuid;
 
 use super::errors::Form;
-use crate::net::Connection;
+use super::request_id::RequestId;
+use crate::net::{Authority, Connection};
 
 /// A request being answered.
 pub struct Exchange {
@@ -38,45 +38,17 @@ impl Exchange {
         &self.head.headers
     }
 
+    /// The authority that the client asked: that of an absolute target, which wins, or Host (RFC
+    /// 9112, 3.2.2). `None` when the client names none.
+    pub fn authority(&self) -> Option<Authority> {
+        let host = || self.headers().get(HOST).map(|host| host.as_bytes());
+        let target = self.head.uri.authority();
+        let target = target.map(|authority| authority.as_str().as_bytes());
+        Authority::parse(target.or_else(host)?)
+    }
+
     /// The text of a header, when it is there and is text.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// The name of a request: `req-` and a UUID, as OpenStack's services write it.
-#[derive(Clone, Copy)]
-pub struct RequestId {
-    text: [u8; 40],
-}
-
-impl RequestId {
-    /// A new one. Names must differ, not be secret: each thread draws one random number from
-    /// the system and steps on from it, which spares a system call a request.
-    pub fn new() -> Self {
-        thread_local! {
-            static LAST: Cell<u128> = Cell::new(Uuid::new_v4().as_u128());
-        }
-        // An odd step visits every number before it comes back.
-        let number = LAST
-            .get()
-            .wrapping_add(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-        LAST.set(number);
-        let uuid = uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid();
-        let mut text = *b"req-                                    ";
-        uuid.hyphenated().encode_lower(&mut text[4..]);
-        Self { text }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        // Only ASCII is ever put in.
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Display for RequestId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }

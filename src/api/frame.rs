@@ -4,20 +4,21 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::header::{CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::access::{AccessRecord, Line};
 use super::answer::Answer;
 use super::errors::{self, Form};
-use super::exchange::{Exchange, RequestId};
-use crate::error::{Error, Kind, Result};
+use super::exchange::Exchange;
+use super::request_id::{self, RequestId, TooLong};
+use crate::error::{Error, Result};
 use crate::metrics::{self, Transfer};
 use crate::net::{
-    Completion, Connection, Handler, PlainHandler, PlainRequest, ResponseBody, Violation,
+    Completion, Connection, Handler, PlainHandler, PlainRequest, Refusal, ResponseBody,
 };
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+static REQUEST_ID: HeaderName = HeaderName::from_static(request_id::REQUEST_ID);
 
 /// A door: what an API makes of requests.
 pub trait Door: 'static {
@@ -50,6 +51,8 @@ pub trait Door: 'static {
 pub struct FrameSettings {
     /// Longest header line, in bytes.
     pub max_header_line_bytes: usize,
+    /// Longest name that a client may give its request, in bytes.
+    pub max_request_id_bytes: usize,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
 }
@@ -70,50 +73,90 @@ impl<D: Door> Frame<D> {
     }
 
     /// Refuses what must not be looked at.
-    fn check(&self, exchange: &Exchange, violation: Option<Violation>) -> Result<()> {
-        let refuse = |message: String| Err(Error::new(Kind::Invalid, message));
-        if let Some(violation) = violation {
-            return refuse(violation.to_string());
+    fn check(
+        &self,
+        exchange: &Exchange,
+        refusal: Option<&Refusal>,
+        has_long_id: bool,
+    ) -> std::result::Result<(), Answer> {
+        let refuse = |status, message: &str| {
+            let page = errors::status_page(status, message, exchange.form);
+            Err(page.closing())
+        };
+        if let Some(Refusal { violation, .. }) = refusal {
+            return refuse(violation.status(), &violation.to_string());
         }
-        if exchange.head.uri.authority().is_some() && exchange.method() != Method::CONNECT {
-            return refuse("The request's target must be a path.".to_owned());
+        if has_long_id {
+            let limit = self.settings.max_request_id_bytes;
+            let message = format!("X-Openstack-Request-Id may have at most {limit} characters.");
+            return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
         }
         let limit = self.settings.max_header_line_bytes;
         for (name, value) in exchange.headers() {
             // Colon, blank and line end.
             if name.as_str().len() + value.len() + 4 > limit {
-                return refuse(format!("A header line may have at most {limit} bytes."));
+                let message = format!("A header line may have at most {limit} bytes.");
+                return refuse(StatusCode::BAD_REQUEST, &message);
             }
         }
         Ok(())
     }
 
-    /// What the door answers. A change is carried through when its client leaves in the
-    /// middle: its record may be written already, and data to be removed be known to nobody
-    /// else.
-    async fn answer(&self, exchange: Exchange) -> (&'static str, Result<Answer>) {
+    /// Answers a request, and says so in its record. A change is carried through when its
+    /// client leaves in the middle: its record may be written already, and data to be removed
+    /// be known to nobody else.
+    async fn answer(self: Rc<Self>, exchange: Exchange, record: AccessRecord) -> Answered {
+        let (form, request_id) = (exchange.form, record.request_id.clone());
         let changes_nothing = exchange.method().is_safe();
-        let answer = Rc::clone(&self.door).answer(exchange);
+        let answered = self.answer_here(exchange, record);
         if changes_nothing {
-            return answer.await;
+            return answered.await;
         }
-        match tokio::task::spawn_local(answer).await {
-            Ok(answer) => answer,
-            Err(panicked) => ("panicked", Err(Error::internal(panicked))),
+        match tokio::task::spawn_local(answered).await {
+            Ok(answered) => answered,
+            Err(panicked) => {
+                let error = Error::internal(panicked);
+                tracing::error!(request_id = request_id.as_str(), ?error, "request failed");
+                // Its record was written when it panicked.
+                (named(errors::answer(&error, form), &request_id), None)
+            }
         }
     }
+
+    async fn answer_here(self: Rc<Self>, exchange: Exchange, mut record: AccessRecord) -> Answered {
+        let form = exchange.form;
+        let (route, result) = Rc::clone(&self.door).answer(exchange).await;
+        let mut answer = result.unwrap_or_else(|error| {
+            record.log_failure(&error);
+            errors::answer(&error, form)
+        });
+        if answer.status == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = self.door.challenge()
+        {
+            answer = answer.with(WWW_AUTHENTICATE, challenge);
+        }
+        record.answered(route, answer.status);
+        let answer = named(answer, &record.request_id);
+        (answer, Some(record))
+    }
 }
+
+/// A response and the record of its request, unless that is finished.
+type Answered = (Answer, Option<AccessRecord>);
 
 impl<D: Door> PlainHandler for Frame<D> {
     fn handle_plain(&self, request: &PlainRequest<'_>, out: &mut Vec<u8>) -> bool {
         if request.head_bytes > self.settings.max_header_line_bytes {
             return false;
         }
+        let given = request.header(request_id::REQUEST_ID);
+        let Ok(request_id) = RequestId::adopt(given, self.settings.max_request_id_bytes) else {
+            return false;
+        };
         let began = Instant::now();
         let Some((route, status)) = self.door.answer_plain(request, out) else {
             return false;
         };
-        let request_id = RequestId::new();
         out.extend_from_slice(b"x-openstack-request-id: ");
         out.extend_from_slice(request_id.as_str().as_bytes());
         out.extend_from_slice(b"\r\n\r\n");
@@ -128,7 +171,7 @@ impl<D: Door> PlainHandler for Frame<D> {
                 received_bytes: request.head_bytes as u64,
                 took,
                 complete: true,
-                request_id,
+                request_id: &request_id,
             }
             .write();
         }
@@ -142,50 +185,45 @@ impl<D: Door> Handler for Frame<D> {
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        violation: Option<Violation>,
+        refusal: Option<Refusal>,
     ) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
+        let given = head.headers.get(&REQUEST_ID).map(HeaderValue::as_bytes);
+        let adopted = RequestId::adopt(given, self.settings.max_request_id_bytes);
+        let has_long_id = adopted.is_err();
         let exchange = Exchange {
             body: Some(body),
             connection: connection.clone(),
-            request_id: RequestId::new(),
             began: Instant::now(),
             form: Form::accepted(&head.headers),
             head,
+            request_id: adopted.unwrap_or_else(|TooLong| RequestId::new()),
         };
-        let record = AccessRecord::new(&exchange, self.settings.access_log);
-        let form = exchange.form;
-        let (route, result) = match self.check(&exchange, violation) {
-            Ok(()) => self.answer(exchange).await,
-            Err(error) => {
-                let refused = errors::answer(&error, form).closing();
-                ("refused", Ok(refused))
+        let mut record = AccessRecord::new(&exchange, refusal.as_ref(), self.settings.access_log);
+        let checked = self.check(&exchange, refusal.as_ref(), has_long_id);
+        let (mut answer, record) = match checked {
+            Ok(()) => self.answer(exchange, record).await,
+            Err(refused) => {
+                record.answered("refused", refused.status);
+                (named(refused, &record.request_id), Some(record))
             }
         };
-        let mut answer = result.unwrap_or_else(|error| {
-            record.log_failure(&error);
-            errors::answer(&error, form)
-        });
-        if answer.status == StatusCode::UNAUTHORIZED
-            && let Some(challenge) = self.door.challenge()
-        {
-            answer = answer.with(WWW_AUTHENTICATE, challenge);
-        }
-        add_common_headers(&mut answer, &record);
         let transfer = answer.transfer.take();
         let progress = transfer.as_ref().map(Transfer::progress);
-        let record = record.answered(route, answer.status);
         answer.into_response(&connection).map(|body| {
             let body = body.counted_by(progress);
             body.on_completion(Completion::new(move |sent_bytes, complete| {
-                record.finish(transfer, sent_bytes, complete);
+                if let Some(record) = record {
+                    record.finish(transfer, sent_bytes, complete);
+                }
             }))
         })
     }
 }
 
-fn add_common_headers(answer: &mut Answer, record: &AccessRecord) {
-    if let Ok(id) = HeaderValue::from_str(record.request_id.as_str()) {
+/// Adds the headers that every response has.
+fn named(mut answer: Answer, request_id: &RequestId) -> Answer {
+    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
         answer.headers.insert(REQUEST_ID.clone(), id);
     }
     if answer.close {
@@ -196,4 +234,5 @@ fn add_common_headers(answer: &mut Answer, record: &AccessRecord) {
     if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
         metrics::quota_rejection();
     }
+    answer
 }

@@ -60,9 +60,7 @@ fn decode(text: &str) -> Result<String> {
 /// wrote it.
 fn invalid(name: &str, value: &str, wanted: &str) -> Error {
     let value = shown(value);
-    malformed(&format!(
-        "{name} got {value}; it must be {wanted}."
-    ))
+    malformed(&format!("{name} got {value}; it must be {wanted}."))
 }
 
 fn malformed(detail: &str) -> Error {

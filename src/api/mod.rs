@@ -19,6 +19,7 @@ mod list_query;
 mod operator;
 mod path;
 mod registry;
+mod request_id;
 mod status;
 mod v1;
 

@@ -12,16 +12,19 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::awake::Awake;
 use super::body::ResponseBody;
-use super::head_guard::Violation;
+use super::head::MAX_HEADERS;
+use super::inbound::InboundLimits;
 use super::pace::ReaderPace;
 use super::phase::Phase;
 use super::plain::{CameIn, PlainHandler, poll_next};
 use super::quiet::{Quiet, idle};
+use super::refusal::{Refusal, Violation};
 use super::shared::Shared;
 use super::timer::TokioTimer;
 use super::transport::{Patience, Transport};
@@ -31,8 +34,8 @@ use crate::transfer::{Blocking, Payload};
 /// the processor time. Heads are limited by an option of their own.
 const READ_BUFFER_BYTES: usize = 512 * 1024;
 
-/// Headers of a request: Glance's own quota of 128 properties has to fit in beside the rest.
-const MAX_HEADERS: usize = 256;
+/// Most bytes by which a head that stands for a refused one is longer than that.
+const SUBSTITUTE_BYTES: usize = 1024;
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,7 @@ pub struct ConnectionSettings {
 #[derive(Clone)]
 pub struct Connection {
     peer: SocketAddr,
+    stream: Rc<TcpStream>,
     shared: Rc<Shared>,
     /// Which request on the connection, from 1.
     request: u64,
@@ -63,6 +67,11 @@ impl Connection {
     /// Who is at the other end.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The address that the client has reached us by, unless the connection is gone.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
     }
 
     /// Bytes received since this was last asked, heads included.
@@ -75,9 +84,10 @@ impl Connection {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
     }
 
-    fn next_request(peer: SocketAddr, shared: &Rc<Shared>) -> Self {
+    fn next_request(peer: SocketAddr, stream: &Rc<TcpStream>, shared: &Rc<Shared>) -> Self {
         Self {
             peer,
+            stream: Rc::clone(stream),
             request: shared.begin_request(),
             shared: Rc::clone(shared),
         }
@@ -90,25 +100,32 @@ impl Connection {
         self.shared.received_requests() >= self.request
     }
 
-    /// What is wrong with the framing of the request that has just come in.
-    fn violation(&self) -> Option<Violation> {
-        // Where hyper saw the end of a head and the guard saw none, they disagree about
-        // what ends a line.
-        self.shared
-            .next_finding()
-            .unwrap_or(Some(Violation::BareLineFeed))
+    /// Whether the connection can serve another request after this one. It cannot when its
+    /// handler leaves a body on the way.
+    fn can_go_on(&self) -> bool {
+        self.shared.is_at_hand(self.request)
+    }
+
+    /// What is wrong with the request that hyper hands over.
+    fn refusal(&self) -> Option<Refusal> {
+        self.shared.next_finding().unwrap_or_else(|| {
+            Some(Refusal {
+                violation: Violation::Unjudged,
+                request_line: String::new(),
+            })
+        })
     }
 }
 
 /// What answers requests.
 pub trait Handler: PlainHandler + 'static {
-    /// Answers one request. A `violation` of the framing must be refused before the request
-    /// is looked at, and that answer must close the connection.
+    /// Answers one request. Where there is a `refusal`, `request` only stands for one that must
+    /// not be looked at, and the answer must close the connection.
     fn handle(
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        violation: Option<Violation>,
+        refusal: Option<Refusal>,
     ) -> impl Future<Output = Response<ResponseBody>>;
 }
 
@@ -128,12 +145,23 @@ pub async fn serve<H: Handler>(
     mut phase: watch::Receiver<Phase>,
 ) -> hyper::Result<()> {
     let shared = Rc::<Shared>::default();
+    let stream = Rc::new(stream);
+    let limits = InboundLimits {
+        head_bytes: settings.max_head_bytes,
+        head_time: settings.stall,
+    };
     let patience = Patience {
         write_stall: settings.stall,
         linger: settings.linger,
     };
     let pace = ReaderPace::new(&stream, settings.min_rate_bytes);
-    let mut transport = Transport::new(stream, Rc::clone(&shared), patience, blocking);
+    let mut transport = Transport::new(
+        Rc::clone(&stream),
+        Rc::clone(&shared),
+        limits,
+        patience,
+        blocking,
+    );
     let mut quiet = Quiet::new(settings.stall);
     // A plain request keeps its connection; where none is kept, none is plain.
     let plain_head_bytes = if settings.keep_alive {
@@ -175,10 +203,13 @@ pub async fn serve<H: Handler>(
         // In a box, so that a parked connection has no room for hyper in it.
         let by_hyper = by_hyper(
             transport,
-            peer,
+            Client {
+                peer,
+                stream: &stream,
+                shared: &shared,
+            },
             settings,
             &handler,
-            &shared,
             pace,
             Ending {
                 phase: &now,
@@ -198,25 +229,39 @@ struct Ending<'a, F> {
     begins: Pin<&'a mut F>,
 }
 
+/// Who is served, and by what socket.
+struct Client<'a> {
+    peer: SocketAddr,
+    stream: &'a Rc<TcpStream>,
+    shared: &'a Rc<Shared>,
+}
+
 /// Serves requests by hyper, until the connection ends or is quiet; then its transport is
 /// returned.
+///
+/// A client that ends its side is answered (RFC 9112, 9.6), so hyper does not watch for the end
+/// of the stream while a request is answered. A client that is gone for good shows in a reset.
 async fn by_hyper<H: Handler>(
     transport: Transport,
-    peer: SocketAddr,
+    client: Client<'_>,
     settings: &ConnectionSettings,
     handler: &Rc<H>,
-    shared: &Rc<Shared>,
     pace: ReaderPace,
     ending: Ending<'_, impl Future>,
 ) -> hyper::Result<Option<Transport>> {
     let _awake = Awake::new();
+    let Client {
+        peer,
+        stream,
+        shared,
+    } = client;
     let service = service_fn(|request| {
-        let connection = Connection::next_request(peer, shared);
-        let violation = connection.violation();
-        let answer = Rc::clone(handler).handle(connection, request, violation);
+        let connection = Connection::next_request(peer, stream, shared);
+        let refusal = connection.refusal();
+        let answer = Rc::clone(handler).handle(connection.clone(), request, refusal);
         async move {
             let mut answer = answer.await;
-            if ending.phase.borrow().is_last_answer() {
+            if ending.phase.borrow().is_last_answer() || !connection.can_go_on() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
@@ -226,28 +271,39 @@ async fn by_hyper<H: Handler>(
     let mut http = builder(settings).serve_connection(transport, service);
     tokio::select! {
         biased;
-        result = &mut http => result.map(|()| None),
-        () = idle(shared) => Ok(Some(http.into_parts().io)),
+        result = &mut http => return result.map(|()| None),
+        () = idle(shared) => return Ok(Some(http.into_parts().io)),
         () = pace.too_slow() => {
             tracing::info!(%peer, "the client takes data too slowly and is cut");
-            Ok(None)
+            return Ok(None);
         }
-        _ = ending.begins => {
-            Pin::new(&mut http).graceful_shutdown();
-            http.await.map(|()| None)
-        }
+        () = reset(stream) => return Ok(None),
+        _ = ending.begins => Pin::new(&mut http).graceful_shutdown(),
     }
+    tokio::select! {
+        biased;
+        result = http => result.map(|()| None),
+        () = reset(stream) => Ok(None),
+    }
+}
+
+/// Returns when the client has reset the connection.
+async fn reset(stream: &TcpStream) {
+    // An error means that the worker ends.
+    let _ = stream.ready(Interest::ERROR).await;
 }
 
 fn builder(settings: &ConnectionSettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer)
-        .header_read_timeout(settings.stall)
+        .half_close(true)
+        // The transport limits the time and the size of a head, and says so in its response.
+        .header_read_timeout(None)
         .keep_alive(settings.keep_alive)
         .max_headers(MAX_HEADERS)
-        .max_header_size(settings.max_head_bytes)
-        .max_buf_size(READ_BUFFER_BYTES.max(settings.max_head_bytes))
+        .max_header_size(settings.max_head_bytes + SUBSTITUTE_BYTES)
+        .max_buf_size(READ_BUFFER_BYTES.max(settings.max_head_bytes + SUBSTITUTE_BYTES))
         .writev(true);
     builder
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use tokio::io::ReadBuf;
 
+use super::authority::Authority;
 use super::transport::Transport;
 
 /// Bytes that are received at a time.
@@ -87,8 +88,7 @@ pub(super) fn poll_next(
     while let Some(taken) = take_one(rest, peer, max_head_bytes, |request| {
         handler.handle_plain(request, answers)
     }) {
-        transport.observe(&rest[..taken]);
-        transport.shared.answered_plain();
+        transport.took_plain();
         rest = &rest[taken..];
     }
     if rest.is_empty() {
@@ -139,6 +139,9 @@ fn has_plain_headers(headers: &[Header<'_>]) -> bool {
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("host") {
+            if !Authority::takes(header.value) {
+                return false;
+            }
             hosts += 1;
         } else if is("content-length")
             || is("transfer-encoding")
@@ -181,6 +184,8 @@ mod tests {
             "HEAD /x HTTP/1.0\r\nHost: h\r\nx-a: b\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nx-a: b\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nHost: h\r\nHost: h\r\nx-a: b\r\n\r\n",
+            "HEAD /x HTTP/1.1\r\nHost: h h\r\nx-a: b\r\n\r\n",
+            "HEAD /x HTTP/1.1\r\nHost: h h\r\nHost: h\r\nx-a: b\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nHost: h\nx-a: b\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nHost: h\r\nx-a: b\r\nContent-Length: 1\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nHost: h\r\nx-a: b\r\nConnection: close\r\n\r\n",

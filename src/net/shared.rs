@@ -4,42 +4,54 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::head_guard::{HeadGuard, Violation};
+use super::refusal::Refusal;
 use super::segment::Outbox;
 
 /// The state of one connection.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) outbox: Rc<Outbox>,
-    /// What the guard found, a request a place.
-    findings: RefCell<VecDeque<Option<Violation>>>,
+    /// What was found in the heads that are handed to hyper, in their order.
+    findings: RefCell<VecDeque<Option<Refusal>>>,
     /// Requests that have come in whole, bodies included.
     received_requests: Cell<u64>,
     /// Requests that were handed to the handler.
     begun_requests: Cell<u64>,
     pub(super) received_bytes: Cell<u64>,
     inside_request: Cell<bool>,
+    /// Whether the rest of the request that is coming in is received, but not handed on.
+    has_rest: Cell<bool>,
     unflushed: Cell<bool>,
 }
 
 impl Shared {
-    /// What the guard found in a head.
-    pub(super) fn report(&self, violation: Option<Violation>) {
-        self.findings.borrow_mut().push_back(violation);
+    /// A head was judged: whether it is refused.
+    pub(super) fn report(&self, refusal: Option<Refusal>) {
+        self.findings.borrow_mut().push_back(refusal);
     }
 
-    /// What the guard found in the next request's head; `None` when it has not seen the end
-    /// of that head, which means that it and hyper disagree.
-    pub(super) fn next_finding(&self) -> Option<Option<Violation>> {
+    /// What was found in the head of the next request; `None` when it was not judged.
+    pub(super) fn next_finding(&self) -> Option<Option<Refusal>> {
         self.findings.borrow_mut().pop_front()
     }
 
-    /// Bytes have come in, and the guard has seen them.
-    pub(super) fn received(&self, bytes: usize, guard: &HeadGuard) {
+    /// Counts bytes of the request that is coming in.
+    pub(super) fn count_received(&self, bytes: usize) {
         let total = self.received_bytes.get() + bytes as u64;
         self.received_bytes.set(total);
-        self.received_requests.set(guard.finished());
-        self.inside_request.set(!guard.is_between());
+    }
+
+    /// So many requests have come in whole, and another one has begun or not; the rest of that
+    /// one is received or not.
+    pub(super) fn received(&self, requests: u64, inside_request: bool, has_rest: bool) {
+        self.received_requests.set(requests);
+        self.inside_request.set(inside_request);
+        self.has_rest.set(has_rest);
+    }
+
+    /// Whether a request has come in so far that the next one can be read after it.
+    pub(super) fn is_at_hand(&self, request: u64) -> bool {
+        self.received_requests.get() >= request || self.has_rest.get()
     }
 
     /// How many requests have come in whole.
@@ -56,10 +68,8 @@ impl Shared {
 
     /// A request was answered without hyper.
     pub(super) fn answered_plain(&self) {
-        self.next_finding();
         self.begin_request();
         self.outbox.count_answer();
-        self.received_bytes.set(0);
     }
 
     /// Bytes are being sent.

@@ -23,6 +23,7 @@ pub(super) fn connection(config: &Config) -> ConnectionSettings {
 pub(super) fn frame(config: &Config, access_log: bool) -> FrameSettings {
     FrameSettings {
         max_header_line_bytes: config.http.max_header_line,
+        max_request_id_bytes: config.http.max_request_id_length,
         access_log,
     }
 }

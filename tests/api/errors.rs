@@ -131,7 +131,16 @@ fn no_answer_names_a_type_of_the_program() {
     let server = Server::shared();
     let members = format!("/v1/images/{}/members", server.reserve());
     let member = format!("{members}/t");
-    for body in ["[]", "[[]]", "7", "\"x\"", "{", "nul", "{\"member\":[]}", "[{\"member\":1}]"] {
+    for body in [
+        "[]",
+        "[[]]",
+        "7",
+        "\"x\"",
+        "{",
+        "nul",
+        "{\"member\":[]}",
+        "[{\"member\":1}]",
+    ] {
         for path in [&members, &member] {
             let request = Request::put(path).header("Content-Type", "application/json");
             let answer = server.request(&request.body(body));
@@ -176,6 +185,46 @@ fn every_answer_has_a_request_id_of_its_own() {
         assert!(uuid::Uuid::parse_str(uuid).is_ok(), "{method} {path}: {id}");
         assert!(seen.insert(id.to_owned()), "{id} came twice");
     }
+}
+
+/// A name that the client gives its request is kept, on the short way of HEAD too.
+#[test]
+fn the_id_of_the_client_is_adopted() {
+    let server = Server::shared();
+    let image = format!("/v1/images/{}", server.reserve());
+    let longest = "x".repeat(64);
+    let given = unique("req-from-client");
+    for (given, adopted) in [
+        (given.as_str(), given.clone()),
+        ("9f2c", "req-9f2c".to_owned()),
+        (longest.as_str(), format!("req-{longest}")),
+    ] {
+        for (method, path) in [
+            ("HEAD", image.as_str()),
+            ("GET", "/v1/images"),
+            ("PUT", &image),
+            ("GET", UNKNOWN),
+            ("GET", "/?<>"),
+        ] {
+            let request = Request::new(method, path).header("X-Openstack-Request-Id", given);
+            let answer = server.request(&request);
+            let id = answer.header("x-openstack-request-id");
+            assert_eq!(id, Some(adopted.as_str()), "{method} {path}");
+        }
+    }
+    server.expect_log(&format!("request_id={given}"));
+    let too_long = "x".repeat(65);
+    for (method, path) in [("HEAD", image.as_str()), ("GET", "/v1/images")] {
+        let request = Request::new(method, path).header("X-Openstack-Request-Id", &too_long);
+        let answer = server.request(&request).expect(431);
+        let id = answer.header("x-openstack-request-id").expect("an id");
+        assert!(!id.contains('x'), "{id}");
+    }
+    // A name that would be more than one word in the log is not taken over.
+    let request = Request::get("/v1/images").header("X-Openstack-Request-Id", "a status=200");
+    let answer = server.request(&request).expect(200);
+    let id = answer.header("x-openstack-request-id").expect("an id");
+    assert!(!id.contains("status"), "{id}");
 }
 
 #[test]

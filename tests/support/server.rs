@@ -305,10 +305,14 @@ impl Server {
     pub fn await_retired(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while let Some(mut process) = self.retired.pop() {
-            while process.try_wait().is_none() {
+            let status = loop {
+                if let Some(status) = process.try_wait() {
+                    break status;
+                }
                 assert!(Instant::now() < deadline, "{} goes on", process.id());
                 std::thread::sleep(Duration::from_millis(5));
-            }
+            };
+            assert_eq!(status.code(), Some(0), "{}", self.log());
         }
     }
 

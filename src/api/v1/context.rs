@@ -1,8 +1,7 @@
 //! What every handler of this door needs: who asks, of whom, and how the answer looks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-
-use http::header::HOST;
 
 use super::endpoint::Style;
 use crate::api::body::small_body;
@@ -18,7 +17,7 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a DoorSettings,
     pub(super) caller: Arc<Caller>,
     pub(super) style: Style,
-    /// The Host that the client asked, where it can stand in a URL.
+    /// The host that the client asked, or the address that it reached us by.
     pub(super) host: String,
 }
 
@@ -54,9 +53,14 @@ impl Context<'_> {
     }
 }
 
-/// The Host of a request, if it has nothing that cannot stand in a URL.
-pub(super) fn asked_host(exchange: &Exchange) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    let host = exchange.header(HOST).unwrap_or_default();
-    if host.bytes().all(plain) { host } else { "" }
+/// The host of URLs in responses: the one that the client asked. A client of HTTP/1.0 may name
+/// none; then it is the address by which the client has reached this server.
+pub(super) fn asked_host(exchange: &Exchange) -> String {
+    if let Some(authority) = exchange.authority() {
+        return authority.to_string();
+    }
+    let local = exchange.connection.local();
+    let address = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+    // Without a connection the response reaches nobody.
+    address.map_or_else(|| "localhost".to_owned(), |address| address.to_string())
 }

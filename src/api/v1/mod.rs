@@ -48,7 +48,7 @@ impl V1Door {
             settings: &self.state.settings,
             caller: self.caller(&endpoint, &exchange).await?,
             style,
-            host: asked_host(&exchange).to_owned(),
+            host: asked_host(&exchange),
         };
         match endpoint {
             Endpoint::Versions { choice } => Ok(versions::answer(choice, &context.base())),

@@ -76,6 +76,9 @@ options! {
     max_header_size: usize = "65536", Int::<usize>::new(8_192, 1 << 20, "bytes");
     /// Size of one header line, its name included; more is answered with 400.
     max_header_line: usize = "16384", Int::<usize>::new(1_024, 1 << 20, "bytes");
+    /// Length of the id that a client gives its request in X-Openstack-Request-Id; a longer one is answered with
+    /// 431. The id is in the response and in the log, after `req-` if the client left that out.
+    max_request_id_length: usize = "64", Int::<usize>::new(1, 1_024, "characters");
 }
 
 options! {

@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::Transport;
 
@@ -23,13 +22,13 @@ impl Transport {
     /// 9.6).
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            match SockRef::from(&self.stream).shutdown(Shutdown::Write) {
+            match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                     return Poll::Ready(Ok(()));
                 }
                 result => result?,
             }
-            if !self.guard.is_inside_body() {
+            if !self.inbound.is_inside_body() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -47,7 +46,7 @@ impl Transport {
         let mut waste = [0; WASTE_BYTES];
         for _ in 0..READS {
             let mut buffer = ReadBuf::new(&mut waste);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            match self.receiver.poll_receive(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),

@@ -3,26 +3,25 @@
 
 mod calls;
 mod lingering;
+mod receiving;
 mod sending;
 mod turns;
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read};
-use std::mem;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::rt::ReadBufCursor;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use self::receiving::Receiver;
 use self::turns::Turn;
-use super::head_guard::HeadGuard;
+use super::inbound::{Inbound, InboundLimits};
 use super::prefetch::Prefetch;
 use super::shared::Shared;
 use crate::transfer::Blocking;
@@ -38,43 +37,41 @@ pub(super) struct Patience {
 
 /// A client's socket, as hyper reads and writes it.
 pub(super) struct Transport {
-    stream: TcpStream,
+    stream: Rc<TcpStream>,
+    receiver: Receiver,
+    inbound: Inbound,
     pub(super) shared: Rc<Shared>,
-    guard: HeadGuard,
     prefetch: Prefetch,
     patience: Patience,
-    /// Whether the socket was read or written to. Before that nobody knows whether it is
-    /// ready, for the worker has not asked, and trying costs less than asking.
-    has_read: bool,
+    /// Whether the socket was written to. Before that the worker has not asked whether it is
+    /// ready, and trying costs less than asking.
     has_sent: bool,
     turn: Turn,
     /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs from the end of our side until the client's side ends.
     lingering: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were received for the short road and belong on the long one.
-    unread: Bytes,
 }
 
 impl Transport {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Rc<TcpStream>,
         shared: Rc<Shared>,
+        limits: InboundLimits,
         patience: Patience,
         blocking: Blocking,
     ) -> Self {
         Self {
+            receiver: Receiver::new(Rc::clone(&stream)),
             stream,
+            inbound: Inbound::new(limits),
             shared,
-            guard: HeadGuard::new(),
             prefetch: Prefetch::new(blocking),
             patience,
-            has_read: false,
             has_sent: false,
             turn: Turn::default(),
             stalled: None,
             lingering: None,
-            unread: Bytes::new(),
         }
     }
 
@@ -84,26 +81,20 @@ impl Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !mem::replace(&mut self.has_read, true)
-            && let Ok(received) = (&*SockRef::from(&self.stream)).read(buffer.initialize_unfilled())
-        {
-            buffer.advance(received);
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        self.receiver.poll_receive(cx, buffer)
     }
 
     /// Keeps bytes that were received but not used, for hyper to read.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        self.unread = Bytes::copy_from_slice(bytes);
+        self.inbound.hold(bytes);
+        self.inbound.tell(&self.shared);
     }
 
-    /// Shows bytes to the guard, in the order in which they are used.
-    pub(super) fn observe(&mut self, bytes: &[u8]) {
-        let shared = &self.shared;
-        self.guard
-            .observe(bytes, |violation| shared.report(violation));
-        shared.received(bytes.len(), &self.guard);
+    /// Counts a request that was answered without hyper.
+    pub(super) fn took_plain(&mut self) {
+        self.inbound.count_plain();
+        self.inbound.tell(&self.shared);
+        self.shared.answered_plain();
     }
 
     /// Sends all of `bytes`.
@@ -124,21 +115,21 @@ impl hyper::rt::Read for Transport {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if !this.unread.is_empty() {
-            let ready = this.unread.len().min(cursor.remaining());
-            let bytes = this.unread.split_to(ready);
-            cursor.put_slice(&bytes);
-            this.observe(&bytes);
-            return Poll::Ready(Ok(()));
-        }
+        let Self {
+            receiver,
+            inbound,
+            shared,
+            ..
+        } = self.get_mut();
         // SAFETY: tokio's buffer writes only initialised bytes into the slice and never
         // makes initialised bytes uninitialised, which is what the cursor asks for.
         let mut buffer = ReadBuf::uninit(unsafe { cursor.as_mut() });
-        ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer))?;
-        let filled = buffer.filled();
-        let received = filled.len();
-        this.observe(filled);
+        let mut receive =
+            |cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>| receiver.poll_receive(cx, buffer);
+        let filled = inbound.poll_fill(cx, &mut buffer, &mut receive, shared);
+        inbound.tell(shared);
+        ready!(filled)?;
+        let received = buffer.filled().len();
         // SAFETY: tokio filled this many bytes at the front of the slice.
         unsafe { cursor.advance(received) };
         Poll::Ready(Ok(()))

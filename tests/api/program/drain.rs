@@ -96,22 +96,72 @@ fn the_operator_sees_it_drain() {
     assert_eq!(server.wait(LIMIT).code(), Some(0));
 }
 
-#[test]
-fn the_time_to_drain_is_limited() {
-    let mut server = Setup::new().option("drain_timeout", 1).start();
+/// A reader and an uploader that are stuck.
+fn stuck(server: &Server) -> [Connection; 2] {
     let id = server.upload(&[], &pattern(32 << 20, 3));
     let mut reader = server.connect();
     reader.send(&Request::get(&image_path(&id))).unwrap();
     reader.read_head().unwrap();
+    let id = uuid::Uuid::new_v4().to_string();
+    let mut uploader = server.connect();
+    let head = post(RAW).headers(&[OCTETS, ("x-image-meta-id", &id)]);
+    uploader.send_head(&head.announce(1000)).unwrap();
+    uploader.send_bytes(b"a part").unwrap();
+    eventually("it is saving", || {
+        (server.head(&id).status == 200).then_some(())
+    });
+    [reader, uploader]
+}
+
+#[test]
+fn the_time_to_drain_is_limited() {
+    let mut server = Setup::new().option("drain_timeout", 1).start();
+    let _stuck = stuck(&server);
     let began = Instant::now();
     server.terminate();
-    server.wait(LIMIT);
+    let status = server.wait(LIMIT);
     assert!(
         began.elapsed() >= Duration::from_millis(900),
         "it was given its time"
     );
     assert!(began.elapsed() < Duration::from_secs(10), "and no more");
+    assert_eq!(status.code(), Some(0), "{}", server.log());
     server.expect_log("cut");
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    server.restart();
+    server.request(&Request::get("/v1/images")).expect(200);
+}
+
+#[test]
+fn the_time_after_a_reload_is_limited() {
+    let setup = Setup::new().option("reload_timeout", 1).with_pid_file();
+    let mut server = setup.start();
+    let _stuck = stuck(&server);
+    server.reload();
+    server.await_retired(LIMIT);
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    server.request(&Request::get("/v1/images")).expect(200);
+    server.terminate();
+    assert!(server.wait(LIMIT).success());
+}
+
+#[test]
+fn half_a_head_does_not_delay_the_end() {
+    let mut server = Setup::new().start();
+    let mut first = server.connect();
+    first.send_bytes(b"GET /v1/ima").unwrap();
+    let mut second = server.connect();
+    second.request(&Request::get("/v1/images")).expect(200);
+    second.send_bytes(b"PUT /v1/images HTTP/1.1\r\nHo").unwrap();
+    // The last one after a request on the short way.
+    let id = server.reserve();
+    let mut third = server.connect();
+    third.request(&Request::head(&image_path(&id))).expect(200);
+    third.send_bytes(b"HEAD /v1/images/").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    server.terminate();
+    assert_eq!(server.wait(LIMIT).code(), Some(0), "{}", server.log());
+    server.expect_log("nothing was cut");
 }
 
 #[test]

@@ -155,7 +155,8 @@ fn sigterm_does_not_wait_for_ever() {
     await_status(&node, &id, "saving");
     node.terminate();
     let began = Instant::now();
-    node.wait(Duration::from_secs(30));
+    let status = node.wait(Duration::from_secs(30));
+    assert_eq!(status.code(), Some(0), "{}", node.log());
     // Half of what the origin is waited for.
     assert!(began.elapsed() < Duration::from_secs(30));
     node.restart();

@@ -1,0 +1,402 @@
+//! The head of a request, judged before hyper sees it.
+//!
+//! hyper is lenient or silent where two servers in a row must not differ: it drops one of
+//! Content-Length and Transfer-Encoding, joins repeated Content-Length lines, takes
+//! `gzip, chunked` for chunked, lines that end in a bare LF, and requests with no Host or two.
+//! Each of these can smuggle a second request past a proxy in front (RFC 9112, 3.2 and 6.3).
+//! Other heads it refuses by itself, with an empty response that no log mentions. So each head
+//! is parsed here with hyper's own parser and the same limits. A head that is sound is one that
+//! hyper takes and understands in the same way.
+
+use std::mem::MaybeUninit;
+
+use http::Uri;
+use httparse::{Header, Request, Status};
+
+use super::authority::Authority;
+use super::body_framing::BodyLength;
+use super::refusal::{MAX_LENGTH_DIGITS, Violation};
+
+/// Most headers of a request: Glance's own quota of 128 properties has to fit in beside the
+/// rest.
+pub(super) const MAX_HEADERS: usize = 256;
+
+/// Longest target that hyper takes, in bytes.
+const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
+
+/// Longest body that hyper takes, in bytes.
+const MAX_BODY_BYTES: u64 = u64::MAX - 2;
+
+/// Headers that a refused request keeps: the form of its error, and its name.
+const KEPT_HEADERS: [&str; 2] = ["accept", "x-openstack-request-id"];
+
+/// What the first bytes of a request are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// The beginning of a head.
+    Partial,
+    /// A head that hyper takes, and what follows it.
+    Sound { bytes: usize, body: BodyLength },
+    /// A head that is refused, and a sound one that hyper is given in its place.
+    Refused {
+        violation: Violation,
+        substitute: Vec<u8>,
+    },
+}
+
+/// Judges a head of at most `max_bytes`.
+pub(super) fn judge(bytes: &[u8], max_bytes: usize) -> Judged {
+    let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
+    let mut request = Request::new(&mut []);
+    let violation = match request.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(Status::Partial) if bytes.len() < max_bytes => return Judged::Partial,
+        Ok(Status::Partial) => too_large(bytes),
+        Err(error) => malformed(bytes, error),
+        Ok(Status::Complete(head_bytes)) if head_bytes > max_bytes => too_large(bytes),
+        Ok(Status::Complete(head_bytes)) => match check(&bytes[..head_bytes], &request) {
+            Ok(body) => {
+                return Judged::Sound {
+                    bytes: head_bytes,
+                    body,
+                };
+            }
+            Err(violation) => violation,
+        },
+    };
+    // A head that is not parsed to its end has no headers here.
+    Judged::Refused {
+        violation,
+        substitute: substitute(request.method, request.version, request.headers),
+    }
+}
+
+/// A request for nothing, which hyper takes for the one that is refused. It has the method only
+/// where that decides about the body of the response.
+pub(super) fn substitute(
+    method: Option<&str>,
+    version: Option<u8>,
+    headers: &[Header<'_>],
+) -> Vec<u8> {
+    let method = if method == Some("HEAD") {
+        "HEAD"
+    } else {
+        "GET"
+    };
+    let minor = version.unwrap_or(1).min(1);
+    let mut head = format!("{method} / HTTP/1.{minor}\r\nConnection: close\r\n").into_bytes();
+    for header in headers {
+        let is_it = |name: &&str| header.name.eq_ignore_ascii_case(name);
+        if KEPT_HEADERS.iter().any(is_it) {
+            head.extend_from_slice(header.name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(header.value);
+            head.extend_from_slice(b"\r\n");
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+fn too_large(bytes: &[u8]) -> Violation {
+    if memchr::memchr(b'\n', bytes).is_none() {
+        Violation::TargetTooLong
+    } else {
+        Violation::HeadTooLarge
+    }
+}
+
+fn malformed(bytes: &[u8], error: httparse::Error) -> Violation {
+    match error {
+        httparse::Error::TooManyHeaders => Violation::TooManyHeaders,
+        httparse::Error::Version if names_a_version(bytes) => Violation::Version,
+        _ => Violation::Malformed,
+    }
+}
+
+/// Whether the request line ends in `HTTP/` and a version.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\r').next();
+    let word = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
+    let version = word.and_then(|word| word.strip_prefix(b"HTTP/"));
+    version.is_some_and(|version| matches!(version, [b'0'..=b'9', b'.', b'0'..=b'9']))
+}
+
+/// Checks a head that the parser took: what follows it.
+fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, Violation> {
+    let has_bare_line_feed =
+        memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
+    if has_bare_line_feed {
+        return Err(Violation::BareLineFeed);
+    }
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
+    check_target(method, target)?;
+    let is_http_11 = request.version == Some(1);
+    let framing = Framing::of(request.headers)?;
+    if framing.hosts > 1 || (is_http_11 && framing.hosts == 0) {
+        return Err(Violation::HostCount);
+    }
+    if framing.is_chunked {
+        if !is_http_11 {
+            return Err(Violation::TransferEncoding);
+        }
+        return Ok(BodyLength::Chunked);
+    }
+    Ok(match framing.content_length {
+        None | Some(0) => BodyLength::None,
+        Some(bytes) => BodyLength::Sized(bytes),
+    })
+}
+
+fn check_target(method: &str, target: &str) -> Result<(), Violation> {
+    if target.len() > MAX_TARGET_BYTES {
+        return Err(Violation::TargetTooLong);
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%?&=:,+@".contains(&byte);
+    if target.starts_with('/') && target.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let uri: Uri = target.parse().map_err(|_| Violation::Target)?;
+    let Some(authority) = uri.authority() else {
+        return Ok(());
+    };
+    let is_sound = match uri.scheme_str() {
+        // The authority-form is for CONNECT alone (RFC 9112, 3.2.3).
+        None => method == "CONNECT",
+        Some("http" | "https") => Authority::takes(authority.as_str().as_bytes()),
+        Some(_) => false,
+    };
+    if is_sound {
+        Ok(())
+    } else {
+        Err(Violation::Target)
+    }
+}
+
+/// What the headers say about framing.
+#[derive(Debug, Default)]
+struct Framing {
+    hosts: usize,
+    content_length: Option<u64>,
+    is_chunked: bool,
+}
+
+impl Framing {
+    fn of(headers: &[Header<'_>]) -> Result<Self, Violation> {
+        let mut framing = Self::default();
+        for header in headers {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("host") {
+                framing.hosts += 1;
+                // An empty one is for targets without an authority (RFC 9112, 3.2).
+                if !header.value.is_empty() && !Authority::takes(header.value) {
+                    return Err(Violation::Host);
+                }
+            } else if is("content-length") {
+                let earlier = framing.content_length.replace(decimal(header.value)?);
+                if earlier.is_some() {
+                    return Err(Violation::RepeatedContentLength);
+                }
+            } else if is("transfer-encoding") {
+                if framing.is_chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Violation::TransferEncoding);
+                }
+                framing.is_chunked = true;
+            }
+        }
+        if framing.is_chunked && framing.content_length.is_some() {
+            return Err(Violation::TwoLengths);
+        }
+        Ok(framing)
+    }
+}
+
+fn decimal(text: &[u8]) -> Result<u64, Violation> {
+    let is_number = (1..=MAX_LENGTH_DIGITS).contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_digit());
+    let text = std::str::from_utf8(text).ok().filter(|_| is_number);
+    let number = text.and_then(|text| text.parse().ok());
+    number
+        .filter(|bytes| *bytes <= MAX_BODY_BYTES)
+        .ok_or(Violation::ContentLength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_BYTES: usize = 1000;
+
+    fn violation(head: &str) -> Option<Violation> {
+        match judge(head.as_bytes(), MAX_BYTES) {
+            Judged::Refused {
+                violation,
+                substitute,
+            } => {
+                let sound = judge(&substitute, MAX_BYTES);
+                // hyper does not look for Host.
+                let hosts = Judged::Refused {
+                    violation: Violation::HostCount,
+                    substitute: substitute.clone(),
+                };
+                let whole = Judged::Sound {
+                    bytes: substitute.len(),
+                    body: BodyLength::None,
+                };
+                assert!(sound == hosts || sound == whole, "{sound:?}");
+                Some(violation)
+            }
+            _ => None,
+        }
+    }
+
+    fn put(lines: &str) -> String {
+        format!("PUT /v1/images/x HTTP/1.1\r\nHost: h\r\n{lines}\r\n")
+    }
+
+    fn body(head: &str) -> BodyLength {
+        match judge(head.as_bytes(), MAX_BYTES) {
+            Judged::Sound { bytes, body } if bytes == head.len() => body,
+            other => panic!("{head:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn sound_heads_say_what_follows() {
+        assert_eq!(body(&put("")), BodyLength::None);
+        assert_eq!(body(&put("Content-Length: 0\r\n")), BodyLength::None);
+        assert_eq!(body(&put("content-length:007\r\n")), BodyLength::Sized(7));
+        assert_eq!(
+            body(&put("Content-Length: 18446744073709551613\r\n")),
+            BodyLength::Sized(MAX_BODY_BYTES)
+        );
+        assert_eq!(
+            body(&put("transfer-encoding: Chunked\r\n")),
+            BodyLength::Chunked
+        );
+        assert_eq!(body("GET / HTTP/1.0\r\n\r\n"), BodyLength::None);
+        for target in [
+            "/a?b=c%20d",
+            "*",
+            "http://other:80/v1?x",
+            "HTTP://other",
+            "/[{x}]",
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost:\r\n\r\n");
+            assert_eq!(body(&head), BodyLength::None, "{target}");
+        }
+        assert_eq!(
+            body("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n"),
+            BodyLength::None
+        );
+        let head = put("");
+        for end in 1..head.len() {
+            assert_eq!(judge(&head.as_bytes()[..end], MAX_BYTES), Judged::Partial);
+        }
+    }
+
+    #[test]
+    fn every_ambiguity_is_found() {
+        let zeros = format!("Content-Length: {}5\r\n", "0".repeat(80));
+        for (lines, wanted) in [
+            (
+                "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+                Violation::TwoLengths,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+                Violation::TwoLengths,
+            ),
+            (
+                "Content-Length: 4\r\nContent-Length: 4\r\n",
+                Violation::RepeatedContentLength,
+            ),
+            ("Content-Length: +4\r\n", Violation::ContentLength),
+            ("Content-Length: 4, 4\r\n", Violation::ContentLength),
+            ("Content-Length:\r\n", Violation::ContentLength),
+            (
+                "Content-Length: 18446744073709551614\r\n",
+                Violation::ContentLength,
+            ),
+            (zeros.as_str(), Violation::ContentLength),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                Violation::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked,\r\n",
+                Violation::TransferEncoding,
+            ),
+            ("Transfer-Encoding:\r\n", Violation::TransferEncoding),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Violation::TransferEncoding,
+            ),
+            ("Host: other\r\n", Violation::HostCount),
+            ("X: y\nZ: z\r\n", Violation::BareLineFeed),
+            ("X : y\r\n", Violation::Malformed),
+            ("X: y\r\n z\r\n", Violation::Malformed),
+            ("X: y\rz\r\n", Violation::Malformed),
+            ("nothing\r\n", Violation::Malformed),
+        ] {
+            assert_eq!(violation(&put(lines)), Some(wanted), "{lines:?}");
+        }
+        for (head, wanted) in [
+            ("GET / HTTP/1.1\r\n\r\n", Violation::HostCount),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Violation::Host),
+            ("GET / HTTP/1.0\r\nHost: h:80:80\r\n\r\n", Violation::Host),
+            ("GET / HTTP/1.1\nHost: h\n\n", Violation::BareLineFeed),
+            (
+                "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Violation::TransferEncoding,
+            ),
+            ("GET / HTTP/2.0\r\n\r\n", Violation::Version),
+            ("GET /\r\n\r\n", Violation::Malformed),
+            ("GET /?x=<y> HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),
+            ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),
+            (
+                "GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+                Violation::Target,
+            ),
+            (
+                "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+                Violation::Target,
+            ),
+            ("\u{16}\u{3}\u{1}\r\n\r\n", Violation::Malformed),
+        ] {
+            assert_eq!(violation(head), Some(wanted), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn limits_have_their_own_violations() {
+        let long = "x".repeat(MAX_BYTES);
+        assert_eq!(
+            violation(&format!("GET /{long}")),
+            Some(Violation::TargetTooLong)
+        );
+        assert_eq!(
+            violation(&put(&format!("X: {long}\r\n"))),
+            Some(Violation::HeadTooLarge)
+        );
+        let lines: String = (0..MAX_HEADERS).map(|n| format!("X{n}: y\r\n")).collect();
+        let Judged::Refused { violation, .. } = judge(put(&lines).as_bytes(), 1 << 20) else {
+            panic!("taken");
+        };
+        assert_eq!(violation, Violation::TooManyHeaders);
+    }
+
+    #[test]
+    fn a_substitute_keeps_what_the_response_needs() {
+        let head = "HEAD / HTTP/1.0\r\nAccept: a/b\r\nX-Openstack-Request-Id: c\r\nX: y\r\nHost: ?\r\n\r\n";
+        let Judged::Refused { substitute, .. } = judge(head.as_bytes(), MAX_BYTES) else {
+            panic!("taken");
+        };
+        assert_eq!(
+            String::from_utf8(substitute).unwrap(),
+            "HEAD / HTTP/1.0\r\nConnection: close\r\nAccept: a/b\r\nX-Openstack-Request-Id: c\r\n\r\n"
+        );
+    }
+}

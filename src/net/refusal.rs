@@ -1,0 +1,74 @@
+//! Requests that are refused because of their form, before their content is looked at.
+
+use http::StatusCode;
+
+/// What is wrong with the form of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error("A line of the request ends in a line feed without a carriage return.")]
+    BareLineFeed,
+    #[error("The request has both Content-Length and Transfer-Encoding.")]
+    TwoLengths,
+    #[error("The request has more than one Content-Length.")]
+    RepeatedContentLength,
+    #[error("Content-Length is not a decimal number of at most {MAX_LENGTH_DIGITS} digits.")]
+    ContentLength,
+    #[error("The only Transfer-Encoding served is chunked, stated once, in HTTP/1.1.")]
+    TransferEncoding,
+    #[error("An HTTP/1.1 request has exactly one Host.")]
+    HostCount,
+    #[error("Host must be a host name or an address, with a port or without.")]
+    Host,
+    #[error("The target of the request is neither a path nor an http URL.")]
+    Target,
+    #[error("The target of the request is too long.")]
+    TargetTooLong,
+    #[error("The request is not well-formed HTTP/1.1.")]
+    Malformed,
+    #[error("The only versions of HTTP served are 1.1 and 1.0.")]
+    Version,
+    #[error("The head of the request is too large.")]
+    HeadTooLarge,
+    #[error("The request has too many headers.")]
+    TooManyHeaders,
+    #[error("The head of the request came too slowly.")]
+    HeadTimeout,
+    #[error("The connection was closed before the head of the request was complete.")]
+    HeadCutShort,
+    /// hyper saw the end of a head that was not judged. No known input does this.
+    #[error("The end of the request is uncertain.")]
+    Unjudged,
+}
+
+/// Most digits of a Content-Length: those of 2^64.
+pub(super) const MAX_LENGTH_DIGITS: usize = 20;
+
+impl Violation {
+    /// The status of the response.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Violation::HeadTooLarge | Violation::TooManyHeaders => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Violation::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Violation::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Whether the client may still be sending, so that closing at once could destroy the
+    /// response (RFC 9112, 9.6).
+    pub(super) fn leaves_more_to_come(self) -> bool {
+        !matches!(self, Violation::HeadTimeout | Violation::HeadCutShort)
+    }
+}
+
+/// A request that is refused. Its response closes the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong with it.
+    pub violation: Violation,
+    /// The beginning of its first line as the client sent it, for the log.
+    pub request_line: String,
+}
