@@ -72,16 +72,16 @@ impl<D: Door> Frame<D> {
         }
     }
 
-    /// Refuses what must not be looked at.
-    fn check(
+    /// The response to a request that must not be looked at.
+    fn refused(
         &self,
         exchange: &Exchange,
         refusal: Option<&Refusal>,
         has_long_id: bool,
-    ) -> std::result::Result<(), Answer> {
+    ) -> Option<Answer> {
         let refuse = |status, message: &str| {
             let page = errors::status_page(status, message, exchange.form);
-            Err(page.closing())
+            Some(page.closing())
         };
         if let Some(Refusal { violation, .. }) = refusal {
             return refuse(violation.status(), &violation.to_string());
@@ -99,7 +99,7 @@ impl<D: Door> Frame<D> {
                 return refuse(StatusCode::BAD_REQUEST, &message);
             }
         }
-        Ok(())
+        None
     }
 
     /// Answers a request, and says so in its record. A change is carried through when its
@@ -200,10 +200,10 @@ impl<D: Door> Handler for Frame<D> {
             request_id: adopted.unwrap_or_else(|TooLong| RequestId::new()),
         };
         let mut record = AccessRecord::new(&exchange, refusal.as_ref(), self.settings.access_log);
-        let checked = self.check(&exchange, refusal.as_ref(), has_long_id);
-        let (mut answer, record) = match checked {
-            Ok(()) => self.answer(exchange, record).await,
-            Err(refused) => {
+        let refused = self.refused(&exchange, refusal.as_ref(), has_long_id);
+        let (mut answer, record) = match refused {
+            None => self.answer(exchange, record).await,
+            Some(refused) => {
                 record.answered("refused", refused.status);
                 (named(refused, &record.request_id), Some(record))
             }
