@@ -26,7 +26,12 @@ pub(super) async fn export(records: &Records, path: &Path, replaces: bool) -> Re
     let images = file.end()?;
     match records.unreadable() {
         unreadable if unreadable.is_empty() => Ok(images),
-        unreadable => Err(Failure::Unreadable(unreadable)),
+        unreadable => {
+            for id in &unreadable {
+                eprintln!("image {id}: its record cannot be read and is not in the dump");
+            }
+            Err(Failure::Unreadable(unreadable))
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigError, EXIT_OK, find_config_file, search_dirs}
 use crate::image::Image;
 use crate::registry::Registry;
 use crate::server::OpenStores;
+use crate::wire::has_property_header;
 
 /// The whole of `glance-manage`.
 pub fn main() -> ExitCode {
@@ -60,6 +61,7 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
         Command::Import { file, load } => {
             // The file is read before anything is opened that a node may need.
             let images = read_file(file)?;
+            note_unshown_properties(&images);
             let registry = open(&runtime, &config)?;
             LocalSet::new().block_on(&runtime, load_all(registry, images, *load))
         }
@@ -162,6 +164,20 @@ fn tell_losses(taken: &Taken) -> usize {
         ),
     }
     images.len()
+}
+
+/// Names the images with properties that no header can name. They are loaded with them.
+fn note_unshown_properties(images: &[Image]) {
+    for image in images {
+        let unshown = image.properties.keys();
+        let unshown = unshown.filter(|name| !has_property_header(name));
+        for name in unshown {
+            println!(
+                "NOTE: image {}: no header can name its property {name:?}: only lists show it",
+                image.id
+            );
+        }
+    }
 }
 
 async fn load_all(

@@ -128,6 +128,12 @@ impl LineSink {
     }
 }
 
+/// Whether a property of this name can be in a header: names with blanks, colons or letters
+/// beyond ASCII are no part of a field name (RFC 9110, 5.1). Lists show them nevertheless.
+pub fn has_property_header(name: &str) -> bool {
+    property_name(name).is_some()
+}
+
 fn property_name(key: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(format!("{PROPERTY_PREFIX}{key}").as_bytes()).ok()
 }

@@ -19,4 +19,4 @@ pub use members::{
     parse_memberships, write_member, write_members, write_memberships, write_shared_images,
 };
 pub use meta_fields::{MetaReader, is_true_word, write_fields};
-pub use meta_headers::{Spelling, meta_lines, read_meta, write_meta};
+pub use meta_headers::{Spelling, has_property_header, meta_lines, read_meta, write_meta};

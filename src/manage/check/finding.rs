@@ -71,6 +71,12 @@ impl Finding {
         }
     }
 
+    /// Whether the next check does not find it any more. An image that was deactivated because
+    /// its data are gone is found again, until it has them or is deleted.
+    pub(super) fn is_repaired(&self) -> bool {
+        self.repair.is_some() && !matches!(self.flaw, Flaw::Missing | Flaw::WrongSize)
+    }
+
     pub(super) fn of_image(flaw: Flaw, image: &Image) -> Self {
         Self {
             image: Some(image.id),

@@ -149,7 +149,7 @@ fn tell(images: usize, findings: &[Finding], as_json: bool) -> Result<(), Failur
             false => println!("{}", finding.line()),
         }
     }
-    let repaired = findings.iter().filter(|finding| finding.repair.is_some());
+    let repaired = findings.iter().filter(|finding| finding.is_repaired());
     let (found, repaired) = (findings.len(), repaired.count());
     let left = found - repaired;
     match as_json {

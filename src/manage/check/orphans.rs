@@ -143,6 +143,7 @@ mod tests {
             started_at,
             reserved_bytes: 0,
             node: None,
+            process: None,
         }
     }
 

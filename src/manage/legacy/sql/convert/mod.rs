@@ -10,6 +10,7 @@ use super::super::taken::Loss;
 use super::decrypt::Key;
 use super::rows::{Deletion, Old, OldMember};
 use crate::image::{Checksum, Image, ImageId, Member, Properties, SetAside, Status, Timestamp};
+use crate::wire::has_property_header;
 
 /// The namespace (RFC 9562, 6.6) of images that had numbers.
 const NUMBERED_IMAGES: Uuid = uuid!("5f9d3c1e-6f0b-4d3c-9b1e-0d2a7c4e8b61");
@@ -164,6 +165,13 @@ fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
             None if !waits => add_member(&mut members, member),
             Some(deletion) if !comes_back(deletion) => {}
             _ => add_member(&mut aside.members, member),
+        }
+    }
+    for name in properties.keys().chain(aside.properties.keys()) {
+        if !has_property_header(name) {
+            lost.push(format!(
+                "no header can name its property {name:?}: only lists show it"
+            ));
         }
     }
     (image.properties, image.members) = (properties, members);
