@@ -14,6 +14,7 @@ mod door_state;
 mod errors;
 mod exchange;
 mod frame;
+mod gone_query;
 mod health;
 mod list_query;
 mod operator;

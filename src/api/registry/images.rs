@@ -9,12 +9,12 @@ use super::members;
 use crate::api::answer::{Answer, JSON};
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
+use crate::api::gone_query::look_at_deleted;
 use crate::api::list_query;
 use crate::api::path::image_id;
-use crate::error::{Error, Kind, Result};
-use crate::image::{Filter, Status, Timestamp};
+use crate::error::Result;
 use crate::registry::Record;
-use crate::service::{ListRequest, Purge};
+use crate::service::Purge;
 use crate::wire::registry::{
     Reader, VERSION, parse_amendment, write_standard, write_standard_list,
 };
@@ -87,31 +87,4 @@ async fn list(context: &Context<'_>, exchange: &Exchange, detailed: bool) -> Res
         false => write_listing(images, false, None),
     };
     Ok(Answer::of(StatusCode::OK, JSON, body))
-}
-
-/// The parameter `deleted`, which only administrators have: deleted images alone (a true
-/// word), with the others (`none`), or not at all.
-fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<()> {
-    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut said = parameters.rev().filter(|(name, _)| *name == "deleted");
-    let Some((_, word)) = said.next() else {
-        return Ok(());
-    };
-    let word = word.to_ascii_lowercase();
-    let gone = || {
-        let gone = Status::ALL.into_iter().filter(|status| status.is_gone());
-        Filter::Status(gone.map(|status| status.as_str().to_owned()).collect())
-    };
-    match word.as_str() {
-        "none" => {}
-        "true" | "1" => request.filters.push(gone()),
-        "false" | "0" => return Ok(()),
-        _ => {
-            let message = "Invalid value for deleted: true, false or none wanted.";
-            return Err(Error::new(Kind::Invalid, message));
-        }
-    }
-    let ever = Timestamp::from_micros(i64::MIN);
-    request.changes_since = request.changes_since.or(Some(ever));
-    Ok(())
 }

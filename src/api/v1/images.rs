@@ -9,6 +9,7 @@ use super::endpoint::Style;
 use crate::api::answer::{Answer, HTML, JSON};
 use crate::api::body::BodySource;
 use crate::api::exchange::Exchange;
+use crate::api::gone_query::look_at_gone;
 use crate::api::list_query;
 use crate::api::path::image_id;
 use crate::error::Result;
@@ -23,7 +24,11 @@ pub(super) async fn list(
     exchange: &Exchange,
     detailed: bool,
 ) -> Result<Answer> {
-    let request = list_query::parse(exchange.head.uri.query().unwrap_or_default())?;
+    let query = exchange.head.uri.query().unwrap_or_default();
+    let mut request = list_query::parse(query)?;
+    if context.caller.is_admin {
+        look_at_gone(query, &mut request)?;
+    }
     let page = context.service.list(&context.caller, request).await?;
     let images = page.iter().map(|record| &record.image);
     let body = wire::write_listing(images, detailed, context.uri_base().as_deref());

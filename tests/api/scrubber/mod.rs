@@ -24,6 +24,31 @@ fn pending(server: &Server) -> String {
     id
 }
 
+#[test]
+fn administrators_list_images_that_wait() {
+    let server = delaying().start();
+    let kept = server.upload(&[("x-image-meta-is_public", "True")], b"kept");
+    let public = pending(&server);
+    let private = server.upload(&[], b"private");
+    server.remove(&private).expect(200);
+    let listed = |query: &str| {
+        let mut ids = server.listed(query);
+        ids.sort();
+        ids
+    };
+    let mut waiting = vec![public, private];
+    waiting.sort();
+    assert_eq!(listed("status=pending_delete"), waiting);
+    assert_eq!(listed("deleted=True"), waiting);
+    assert_eq!(listed("deleted=False"), [&*kept]);
+    assert_eq!(listed(""), [&*kept]);
+    let mut all = waiting.clone();
+    all.push(kept);
+    all.sort();
+    assert_eq!(listed("deleted=None"), all);
+    assert_eq!(listed("status=pending_delete&limit=1").len(), 1);
+}
+
 /// Waits until nothing of any image is left.
 #[track_caller]
 fn await_empty(server: &Server) {
