@@ -64,6 +64,10 @@ pub struct Image {
     /// What a delayed deletion took from clients and a restoration gives back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<Box<SetAside>>,
+    /// Fields of a newer release, which this one keeps as they are: in a cluster whose servers
+    /// are upgraded one after the other, a change made here must not drop them.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// What an image that waits for the scrubber has no more and may get back.
@@ -107,6 +111,10 @@ pub struct Upload {
     /// there was only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// The process that takes it in, as a mark that only its own machine understands. `None` in
+    /// records of former releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
 }
 
 impl Upload {
@@ -141,6 +149,7 @@ impl Image {
             data: None,
             upload: None,
             set_aside: None,
+            unknown: BTreeMap::new(),
         }
     }
 

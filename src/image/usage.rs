@@ -134,6 +134,7 @@ mod tests {
             started_at: Timestamp::from_micros(0),
             reserved_bytes,
             node: None,
+            process: None,
         });
         image
     }

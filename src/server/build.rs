@@ -175,6 +175,7 @@ fn recover(service: &Service, under_way: &HashSet<Uuid>) -> Result<(), StartErro
             target: log::STARTUP,
             interrupted_uploads = recovered.interrupted_uploads,
             images_with_remains = recovered.images_with_remains,
+            watched_uploads = recovered.watched_uploads,
             "cleaning up after the process before"
         );
     }

@@ -126,6 +126,7 @@ impl Life {
             Ok(recovered) => tracing::info!(
                 target: log::STARTUP,
                 interrupted_uploads = recovered.interrupted_uploads,
+                watched_uploads = recovered.watched_uploads,
                 "the process before has ended"
             ),
             Err(error) => tracing::error!(?error, "what the process before left is not cleaned up"),

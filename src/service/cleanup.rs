@@ -6,9 +6,11 @@ use uuid::Uuid;
 
 use super::housekeeper::Clean;
 use super::modify::modify;
+use super::process_mark::{Fate, fate_of};
 use super::{Service, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Upload};
+use crate::registry::Record;
 
 /// What the start found to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,12 +19,16 @@ pub struct Recovered {
     pub interrupted_uploads: usize,
     /// Images with something left in a store; the housekeeper removes it.
     pub images_with_remains: usize,
+    /// Uploads of this server's name that may be under way in another process. They are ended
+    /// when their records stand still.
+    pub watched_uploads: usize,
 }
 
 impl Service {
     /// Brings the registry to rest after a process that ended somehow. To be called before
-    /// any request. What is under way is left alone: that of other servers that share the
-    /// registry, and what `is_under_way` knows of, in a process that handed over to this one.
+    /// any request. Uploads under way are left alone: those of other servers that share the
+    /// registry, those that another process of this name may have, and those that
+    /// `is_under_way` knows of, in a process that handed over to this one.
     /// A registry server changes nothing: every upload is one of the API servers.
     ///
     /// # Errors
@@ -39,11 +45,10 @@ impl Service {
                 continue;
             }
             if self.was_cut_off(image) {
-                let killed = self.registry.replace(killed(image), record.version);
-                match killed.await {
-                    // It has come to its end since it was listed.
-                    Err(error) if error.kind() == Kind::Stale => continue,
-                    result => drop(result?),
+                if self.may_be_under_way_elsewhere(&record) || !self.kill_if_same(&record).await? {
+                    self.namesakes.watch(&record);
+                    recovered.watched_uploads += 1;
+                    continue;
                 }
                 recovered.interrupted_uploads += 1;
             } else if !image.has_remains() {
@@ -53,6 +58,29 @@ impl Service {
             self.housekeeper.clean(image.id);
         }
         Ok(recovered)
+    }
+
+    /// Whether another server of this name may have the upload under way.
+    fn may_be_under_way_elsewhere(&self, record: &Record) -> bool {
+        let upload = record.image.upload.as_ref();
+        let mark = upload.and_then(|upload| upload.process.as_deref());
+        let fate = match self.registry.is_shared() {
+            true => fate_of(mark),
+            false => Fate::Ended,
+        };
+        if fate == Fate::Runs {
+            self.warn_of_namesake(record.image.id);
+        }
+        fate != Fate::Ended
+    }
+
+    /// Kills an image unless its record has changed since it was listed.
+    async fn kill_if_same(&self, record: &Record) -> Result<bool> {
+        let killed = killed(&record.image);
+        match self.registry.replace(killed, record.version).await {
+            Err(error) if error.kind() == Kind::Stale => Ok(false),
+            result => result.map(|_| true),
+        }
     }
 
     /// Whether the record has an upload of this server under way that is not. A copy that has

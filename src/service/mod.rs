@@ -17,9 +17,11 @@ mod list;
 mod members;
 mod modify;
 mod named_source;
+mod namesakes;
 mod parcels;
 mod permission;
 mod prefetcher;
+mod process_mark;
 mod records;
 mod registrar;
 mod room;
@@ -38,6 +40,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use self::namesakes::Namesakes;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
@@ -113,6 +116,7 @@ pub struct Service {
     rules: ArcSwap<Rules>,
     in_flight: InFlight,
     doubtful: Doubtful,
+    namesakes: Namesakes,
     copies: Semaphore,
     housekeeper: Housekeeper,
     cache: Option<Cache>,
@@ -143,6 +147,7 @@ impl Service {
             rules: ArcSwap::default(),
             in_flight: InFlight::default(),
             doubtful: Doubtful::default(),
+            namesakes: Namesakes::default(),
             housekeeper,
             cache: None,
             takes_uploads: true,

@@ -81,6 +81,7 @@ fn lost_upload() -> Image {
         started_at: Timestamp::from_micros(i64::MAX),
         reserved_bytes: 0,
         node: Some("here".to_owned()),
+        process: None,
     });
     image
 }

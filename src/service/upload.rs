@@ -14,6 +14,7 @@ use super::apply::over_cap;
 use super::in_flight::{Place, Underway};
 use super::modify::modify;
 use super::parcels::Parcels;
+use super::process_mark::own_mark;
 use super::{Service, invalid, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
@@ -94,6 +95,7 @@ impl Begun {
             started_at: now(),
             reserved_bytes,
             node: Some(service.limits.node_name.clone()),
+            process: own_mark(),
         };
         image.upload = Some(upload.clone());
         Self {

@@ -79,6 +79,7 @@ impl Vigil {
                     _ = ended.changed() => {}
                     () = show_life(&service) => {}
                     () = look_at_others(&service, abandoned_after) => {}
+                    () = look_at_namesakes(&service, abandoned_after) => {}
                 }
             });
         };
@@ -124,6 +125,22 @@ async fn look_at_others(service: &Weak<Service>, abandoned_after: Option<Duratio
                 tracing::warn!(%image_id, ?error, "an abandoned upload could not be ended");
             }
         }
+    }
+}
+
+/// Looks at uploads of this server's name as often as their records are written.
+async fn look_at_namesakes(service: &Weak<Service>, abandoned_after: Option<Duration>) {
+    let looks_of_others = abandoned_after.map(|time| {
+        let looks = time.as_secs().div_ceil(SIGN_EVERY.as_secs());
+        u32::try_from(looks).unwrap_or(u32::MAX)
+    });
+    let mut each = every(SIGN_EVERY);
+    loop {
+        each.tick().await;
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        service.look_at_namesakes(looks_of_others).await;
     }
 }
 
@@ -260,6 +277,7 @@ mod tests {
             started_at: now,
             reserved_bytes: 0,
             node: Some("other".to_owned()),
+            process: None,
         });
         Arc::new(Record::new(image, version))
     }

@@ -72,6 +72,7 @@ fn upload(store: &dyn Store) -> (ImageId, Upload) {
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
         node: None,
+        process: None,
     };
     (ImageId::random(), upload)
 }

@@ -117,6 +117,7 @@ fn what_cannot_fit_is_known_before_it_is_sent() {
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
         node: None,
+        process: None,
     };
     let image = ImageId::random();
     on_worker(async {

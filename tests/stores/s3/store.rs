@@ -75,6 +75,7 @@ fn upload() -> (ImageId, Upload) {
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
         node: None,
+        process: None,
     };
     (ImageId::random(), upload)
 }

@@ -116,6 +116,7 @@ fn an_upload() -> (ImageId, Upload) {
         started_at: Timestamp::from_micros(0),
         reserved_bytes: 0,
         node: None,
+        process: None,
     };
     (ImageId::random(), upload)
 }

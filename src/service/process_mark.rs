@@ -1,0 +1,101 @@
+//! Which process takes an upload in, so that a start can tell one that has ended from one that
+//! runs beside it under the same `node_name`.
+
+use std::fs;
+use std::sync::OnceLock;
+
+/// What is known of the process that began an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It runs.
+    Runs,
+    /// It has ended.
+    Ended,
+    /// It ran on another machine, in another PID namespace, or its record does not name it.
+    Unknown,
+}
+
+/// The mark of this process: `<boot id>/<PID namespace>/<PID>/<start time>`. The start time, in
+/// clock ticks since boot (proc_pid_stat(5), field 22), tells processes of one PID apart. `None`
+/// without a /proc.
+pub(super) fn own_mark() -> Option<String> {
+    static MARK: OnceLock<Option<String>> = OnceLock::new();
+    MARK.get_or_init(|| {
+        let place = place()?;
+        let pid = std::process::id();
+        let started_ticks = started_ticks(pid)?;
+        Some(format!("{place}/{pid}/{started_ticks}"))
+    })
+    .clone()
+}
+
+/// What has become of the process with this mark.
+pub(super) fn fate_of(mark: Option<&str>) -> Fate {
+    let Some(mark) = mark else {
+        return Fate::Unknown;
+    };
+    let mut parts = mark.rsplitn(3, '/');
+    let (started, pid, place_of_mark) = (parts.next(), parts.next(), parts.next());
+    if place_of_mark.is_none() || place().as_deref() != place_of_mark {
+        return Fate::Unknown;
+    }
+    let pid = pid.and_then(|pid| pid.parse().ok());
+    let started = started.and_then(|started| started.parse().ok());
+    match (pid, started) {
+        (Some(pid), Some(started)) if started_ticks(pid) == Some(started) => Fate::Runs,
+        (Some(_), Some(_)) => Fate::Ended,
+        _ => Fate::Unknown,
+    }
+}
+
+/// Where a PID has a meaning: one boot of one kernel, and one PID namespace.
+fn place() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{}/{}", boot.trim(), namespace.to_str()?))
+}
+
+fn started_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses, which may contain anything.
+    let behind_name = &stat[stat.rfind(')')? + 1..];
+    let mut fields = behind_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    // The state is field 3, the start time field 22.
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_while_it_runs_and_afterwards() {
+        let own = own_mark().expect("a /proc");
+        assert_eq!(fate_of(Some(&own)), Fate::Runs);
+        let other_start = format!("{own}1");
+        assert_eq!(fate_of(Some(&other_start)), Fate::Ended);
+        let elsewhere = format!("x{own}");
+        assert_eq!(fate_of(Some(&elsewhere)), Fate::Unknown);
+        for mark in [None, Some(""), Some("a/b"), Some("////")] {
+            assert_eq!(fate_of(mark), Fate::Unknown, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_has_ended_is_no_running_process() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .expect("sleep");
+        let started = started_ticks(child.id()).expect("it runs");
+        let mark = format!("{}/{}/{started}", place().expect("a /proc"), child.id());
+        assert_eq!(fate_of(Some(&mark)), Fate::Runs);
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert_eq!(fate_of(Some(&mark)), Fate::Ended);
+    }
+}
