@@ -33,7 +33,10 @@ pub use self::cache::{
     CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
     cache_holds, cache_images, fill_begins, fill_ended,
 };
-pub use self::registry::{registry_age, registry_asked, registry_behind};
+pub use self::registry::{
+    registry_age, registry_asked, registry_behind, registry_refuses, registry_restored,
+    registry_unreadable,
+};
 pub use self::transfers::{Direction, Progress, Throughput, TransferView, throughput, transfers};
 
 /// All of them.

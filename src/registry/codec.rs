@@ -105,6 +105,7 @@ mod tests {
             started_at: now,
             reserved_bytes: 3,
             node: None,
+            process: None,
         });
         Record::new(image, 7)
     }
@@ -125,6 +126,28 @@ mod tests {
         }
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(decode(&[]).is_err());
+    }
+
+    #[test]
+    fn fields_of_a_newer_release_survive() {
+        let record = record();
+        let bytes = encode(&record).unwrap();
+        let mut payload: serde_json::Value =
+            serde_json::from_slice(&bytes[HEADER_BYTES..]).unwrap();
+        payload["image"]["os_hidden"] = true.into();
+        payload["image"]["tags"] = serde_json::json!(["a", {"b": 1}]);
+        let payload = serde_json::to_vec(&payload).unwrap();
+        let mut newer = vec![FORMAT];
+        newer.extend(crc32c::crc32c(&payload).to_le_bytes());
+        newer.extend((payload.len() as u32).to_le_bytes());
+        newer.extend(payload);
+        let mut read = decode(&newer).unwrap();
+        assert_eq!(read.image.name, record.image.name);
+        // A change of what is known here.
+        read.image.name = None;
+        let written = decode(&encode(&read).unwrap()).unwrap();
+        assert_eq!(written.image.unknown["os_hidden"], true);
+        assert_eq!(written.image.unknown["tags"][1]["b"], 1);
     }
 
     #[test]

@@ -162,6 +162,7 @@ fn reserving(owner: &str, reserved_bytes: u64) -> Image {
         started_at: image.created_at,
         reserved_bytes,
         node: None,
+        process: None,
     });
     image
 }

@@ -6,12 +6,14 @@
 //! * `conformance`: what every registry must do.
 //! * `remote`: API servers on a registry server, which may be away.
 //! * `etcd`: API servers on etcd, which may be away, lose its leader, or forget the past.
+//! * `etcd_troubles`: an etcd that was restored, stalls, is full, or has newer records.
 //! * `many`: a server on etcd that has many images.
 //! * `secured`: API servers on an etcd that asks who they are.
 //! * `full_records`: images with as much metadata as a record holds.
 //! * `other_make`: API servers on a registry server of another make.
 //! * `loopback`: the cluster that `deploy/loopback/run` starts.
 //! * `model`: many clients at several servers, any of which is killed at any time.
+//! * `namesakes`: two servers that were given one name.
 //! * `reload`: servers that are replaced while they serve.
 //!
 //! What needs etcd is there when the tests are built with the feature `etcd`.
@@ -27,10 +29,13 @@ mod conformance;
 mod etcd;
 mod full_records;
 #[cfg(feature = "etcd")]
+mod etcd_troubles;
+#[cfg(feature = "etcd")]
 mod loopback;
 #[cfg(feature = "etcd")]
 mod many;
 mod model;
+mod namesakes;
 mod other_make;
 mod reload;
 mod remote;

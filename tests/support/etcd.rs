@@ -37,6 +37,8 @@ pub struct Etcd {
     folder: TempDir,
     members: Vec<Member>,
     security: Option<Security>,
+    /// Most bytes of its database; etcd's default without it.
+    quota_bytes: Option<u64>,
 }
 
 /// Certificates on both sides, and users.
@@ -66,7 +68,13 @@ impl Etcd {
     /// A cluster of so many members that has a leader.
     #[track_caller]
     pub fn start(members: usize) -> Self {
-        Self::start_with(members, None)
+        Self::start_with(members, None, None)
+    }
+
+    /// One member with room for so many bytes.
+    #[track_caller]
+    pub fn start_small(quota_bytes: u64) -> Self {
+        Self::start_with(1, None, Some(quota_bytes))
     }
 
     /// The same, that speaks TLS alone, with clients that have a certificate, and knows who
@@ -80,7 +88,7 @@ impl Etcd {
             asks_for_users: AtomicBool::new(false),
             authority,
         };
-        let etcd = Self::start_with(members, Some(security));
+        let etcd = Self::start_with(members, Some(security), None);
         let (user, password) = USER;
         for words in [
             &["user", "add", ROOT][..],
@@ -106,7 +114,7 @@ impl Etcd {
     }
 
     #[track_caller]
-    fn start_with(members: usize, security: Option<Security>) -> Self {
+    fn start_with(members: usize, security: Option<Security>, quota_bytes: Option<u64>) -> Self {
         assert!(
             is_here(),
             "no etcd here; tests/run installs it (etcd-server of Debian)"
@@ -121,6 +129,7 @@ impl Etcd {
             folder: temp_folder(),
             members: (0..members).map(member).collect(),
             security,
+            quota_bytes,
         };
         (0..members).for_each(|number| etcd.spawn(number));
         etcd.await_leader();
@@ -172,6 +181,36 @@ impl Etcd {
         self.spawn(number);
     }
 
+    /// Sends a signal to a member, such as STOP or CONT.
+    #[track_caller]
+    pub fn signal(&self, number: usize, name: &str) {
+        let process = self.members[number].process.lock().expect("no panic");
+        process.as_ref().expect("a member that runs").signal(name);
+    }
+
+    /// Copies the data of a member, which is restarted.
+    #[track_caller]
+    pub fn back_up(&self, number: usize) -> TempDir {
+        let backup = temp_folder();
+        self.kill(number);
+        copy_all(&self.path(&format!("member{number}")), backup.path());
+        self.spawn(number);
+        self.await_leader();
+        backup
+    }
+
+    /// Puts a copy in the place of the data of a member, which is restarted.
+    #[track_caller]
+    pub fn restore(&self, number: usize, backup: &TempDir) {
+        self.kill(number);
+        let folder = self.path(&format!("member{number}"));
+        std::fs::remove_dir_all(&folder).expect("the data");
+        std::fs::create_dir(&folder).expect("a folder");
+        copy_all(backup.path(), &folder);
+        self.spawn(number);
+        self.await_leader();
+    }
+
     /// Waits until the cluster takes writes.
     #[track_caller]
     pub fn await_leader(&self) {
@@ -194,7 +233,8 @@ impl Etcd {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn run_ctl(&self, words: &[&str]) -> Output {
+    /// Runs etcdctl, which may fail.
+    pub fn run_ctl(&self, words: &[&str]) -> Output {
         let mut command = Command::new("etcdctl");
         command
             .env("ETCDCTL_API", "3")
@@ -246,6 +286,11 @@ impl Etcd {
                 .arg(security.authority.ca_file())
                 .arg("--client-cert-auth");
         }
+        if let Some(quota_bytes) = self.quota_bytes {
+            command
+                .arg("--quota-backend-bytes")
+                .arg(quota_bytes.to_string());
+        }
         let client_url = self.client_url(member);
         let child = command
             .args(["--name", &name(number)])
@@ -275,6 +320,14 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         (0..self.members.len()).for_each(|number| self.kill(number));
     }
+}
+
+#[track_caller]
+fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+    let mut from = from.as_os_str().to_owned();
+    from.push("/.");
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("cp").success());
 }
 
 /// Whether a member can read, which needs a leader.

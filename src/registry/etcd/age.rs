@@ -18,6 +18,8 @@ pub(super) struct Age {
     limit: Option<Duration>,
     /// Why the last question got no answer.
     trouble: Mutex<String>,
+    /// Why etcd refuses every write, until a write succeeds.
+    refusal: Mutex<Option<String>>,
 }
 
 impl Age {
@@ -27,7 +29,26 @@ impl Age {
             heard_ms: AtomicU64::new(0),
             limit,
             trouble: Mutex::default(),
+            refusal: Mutex::default(),
         }
+    }
+
+    /// Refuses reads until the records have been read again: those that are known belong to
+    /// another history than that of etcd.
+    pub(super) fn distrust(&self, why: &str) {
+        self.not_heard(why);
+        self.heard_ms.store(0, Ordering::Release);
+    }
+
+    /// Notes why etcd refuses every write, for health checks; `None` once it accepts one.
+    pub(super) fn set_refusal(&self, why: Option<String>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why etcd refuses every write.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let refusal = self.refusal.lock();
+        refusal.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn heard(&self) {
@@ -89,6 +110,18 @@ mod tests {
         assert!(age.check().is_err() && age.is_away());
         age.heard();
         assert!(age.check().is_ok() && !age.is_away());
+    }
+
+    #[test]
+    fn a_restored_etcd_is_read_again_first() {
+        let age = Age::new(None);
+        age.heard();
+        age.distrust("revision 7 after revision 9");
+        assert!(age.is_away());
+        let error = age.check().unwrap_err();
+        assert!(format!("{error:?}").contains("revision 9"), "{error:?}");
+        age.heard();
+        assert!(age.check().is_ok());
     }
 
     #[test]

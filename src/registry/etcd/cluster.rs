@@ -25,13 +25,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A member that is silent for so long is asked whether it is there, and given up so much later.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(2));
 
-/// A question got no answer in its time, from anybody.
+/// Codes of gRPC ("Status codes and their use in gRPC").
+mod grpc {
+    pub(super) const INVALID_ARGUMENT: i32 = 3;
+    pub(super) const PERMISSION_DENIED: i32 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: i32 = 8;
+}
+
+/// A request to etcd had no answer in its time, or a refusal.
 #[derive(Debug, thiserror::Error)]
-#[error("etcd gave no answer: {cause}")]
+#[error("etcd gave no answer or refused: {cause}")]
 pub(super) struct Away {
     cause: String,
     /// Whether it certainly changed nothing.
     pub(super) is_unsent: bool,
+    /// Whether etcd has answered that it refuses this, so that a repetition is of no use.
+    pub(super) is_final: bool,
 }
 
 /// The members.
@@ -164,6 +173,7 @@ impl Cluster {
                 return Err(Away {
                     cause,
                     is_unsent: true,
+                    is_final: false,
                 });
             }
             sleep(PAUSE).await;
@@ -171,9 +181,11 @@ impl Cluster {
     }
 
     fn failed(&self, place: usize, error: &Error) -> Away {
+        let is_final = is_final(error);
         Away {
             cause: self.passed_over(place, words_of(error)),
-            is_unsent: false,
+            is_unsent: is_final,
+            is_final,
         }
     }
 
@@ -181,6 +193,7 @@ impl Cluster {
         Away {
             cause: self.passed_over(place, "no answer".to_owned()),
             is_unsent: false,
+            is_final: false,
         }
     }
 
@@ -197,6 +210,22 @@ impl Cluster {
         if self.current.get() == place {
             self.current.set((place + 1) % self.endpoints.len());
         }
+    }
+}
+
+/// Whether etcd refuses a request for good, by the codes and messages of its
+/// `api/v3rpc/rpctypes`. `ResourceExhausted` also stands for a short overload, and
+/// `InvalidArgument` for a revision of its users that a repetition brings up to date.
+fn is_final(error: &Error) -> bool {
+    let Error::GRpcStatus(status) = error else {
+        return false;
+    };
+    let message = status.message();
+    match i32::from(status.code()) {
+        grpc::RESOURCE_EXHAUSTED => message.contains("database space exceeded"),
+        grpc::INVALID_ARGUMENT => !message.contains("revision of auth store is old"),
+        grpc::PERMISSION_DENIED => true,
+        _ => false,
     }
 }
 

@@ -5,12 +5,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::GetOptions;
+use etcd_client::{GetOptions, KeyValue, Txn, TxnOp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::super::{Record, unavailable};
-use super::cluster::Cluster;
+use super::age::Age;
+use super::cluster::{Away, Cluster};
 use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::replica::Replica;
@@ -19,6 +20,9 @@ use crate::image::{ImageId, OwnerLimits};
 
 /// Between two attempts to write.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest time for a write that only tries whether etcd accepts any.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Writes of one owner's images follow one another; owners share so many queues.
 const QUEUES: usize = 64;
@@ -30,16 +34,24 @@ pub(super) struct Desk {
     pub(super) cluster: Cluster,
     pub(super) keys: Keys,
     pub(super) replica: Replica,
+    /// Is told of refused writes.
+    pub(super) age: Arc<Age>,
     pub(super) limits: OwnerLimits,
     queues: Vec<Mutex<()>>,
 }
 
 impl Desk {
-    pub(super) fn new(cluster: Cluster, replica: Replica, options: &EtcdOptions) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        replica: Replica,
+        age: Arc<Age>,
+        options: &EtcdOptions,
+    ) -> Self {
         Self {
             cluster,
             keys: Keys::below(&options.prefix),
             replica,
+            age,
             limits: options.owner_limits,
             queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
         }
@@ -61,8 +73,37 @@ impl Desk {
             // Or a later one, which came while this was on its way.
             Some(record) => Ok(self.replica.record(id).or(Some(record))),
             None => Err(Error::internal(format!(
-                "the record of image {id} is damaged"
+                "the record of image {id} cannot be read by this release; the log says why"
             ))),
+        }
+    }
+
+    /// The record of an image in etcd itself, as etcd answers.
+    pub(super) async fn look(
+        &self,
+        id: &ImageId,
+        deadline: Instant,
+    ) -> std::result::Result<Option<KeyValue>, Away> {
+        let key = self.keys.image(id);
+        let mut found = self.cluster.get(&key, &GetOptions::new(), deadline).await?;
+        Ok(found.take_kvs().pop())
+    }
+
+    /// Tries a write that changes no record, while etcd refuses every write: so that health
+    /// checks succeed again when it accepts them, also without requests.
+    pub(super) async fn probe(&self) {
+        if self.age.refusal().is_none() {
+            return;
+        }
+        let put = Txn::new().and_then(vec![TxnOp::put(self.keys.probe(), "", None)]);
+        let deadline = Instant::now() + PROBE_LIMIT;
+        match self.cluster.txn(put, deadline).await {
+            Ok(_) => {
+                tracing::info!("etcd accepts writes again");
+                self.age.set_refusal(None);
+            }
+            Err(away) if away.is_final => self.age.set_refusal(Some(away.to_string())),
+            Err(_) => {}
         }
     }
 

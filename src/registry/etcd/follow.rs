@@ -2,23 +2,27 @@
 //!
 //! A list at a revision, and then a watch from the next one. A watch that breaks goes on where
 //! it was, at another member; one whose past etcd has thrown away (compaction) begins with a
-//! list again.
+//! list again, and so does one behind which etcd has another history: it was restored from a
+//! backup.
 
 use std::time::Duration;
 
-use etcd_client::{EventType, WatchOptions, WatchResponse, WatchStream};
-use tokio::time::{interval, sleep, timeout};
+use etcd_client::{EventType, GetOptions, WatchOptions, WatchResponse, WatchStream};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::cluster::{Away, Cluster};
 use super::keys::Keys;
 use super::load::load;
 use super::replica::Replica;
+use crate::metrics;
 
 /// How often the watch is asked for a sign of life.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Silence after which another member is watched.
 const SILENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Longest time for the comparison of histories.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a watch goes no further.
 enum Ended {
@@ -27,6 +31,9 @@ enum Ended {
     ListAgain(String),
     /// Another member may know how it goes on.
     Broken(String),
+    /// etcd has another history than the records that are known: it was restored from a
+    /// backup, or another cluster took its place.
+    Restored(String),
 }
 
 /// Follows for ever.
@@ -46,6 +53,15 @@ pub(super) async fn follow(cluster: &Cluster, keys: &Keys, replica: &Replica) {
                 tracing::info!(reason, "reading all records from etcd again");
                 lists = true;
             }
+            Ended::Restored(reason) => {
+                tracing::error!(
+                    reason,
+                    "etcd was restored from a backup or replaced; reading all records again"
+                );
+                metrics::registry_restored();
+                replica.distrust(&format!("etcd was restored or replaced: {reason}"));
+                lists = true;
+            }
             Ended::Broken(reason) => {
                 tracing::warn!(reason, "the watch of etcd broke; watching another member");
                 cluster.turn();
@@ -56,6 +72,11 @@ pub(super) async fn follow(cluster: &Cluster, keys: &Keys, replica: &Replica) {
 }
 
 async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
+    match other_history(cluster, keys, replica).await {
+        Ok(None) => {}
+        Ok(Some(reason)) => return Ended::Restored(reason),
+        Err(away) => return Ended::Broken(away.to_string()),
+    }
     let options = WatchOptions::new()
         .with_prefix()
         .with_start_revision(replica.revision() + 1);
@@ -74,6 +95,11 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
             }
             response = next(&mut stream) => match response {
                 Ok(response) => {
+                    if is_suspect(&response, replica)
+                        && let Ok(Some(reason)) = other_history(cluster, keys, replica).await
+                    {
+                        return Ended::Restored(reason);
+                    }
                     if let Err(ended) = take(&response, keys, replica) {
                         return ended;
                     }
@@ -82,6 +108,42 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
             },
         }
     }
+}
+
+/// Whether a response of the watch comes from another cluster, or from a member that has not
+/// seen what is known here: because it lags behind, or because etcd was restored.
+fn is_suspect(response: &WatchResponse, replica: &Replica) -> bool {
+    response.header().is_some_and(|header| {
+        header.cluster_id() != replica.cluster_id() || header.revision() < replica.revision()
+    })
+}
+
+/// Why the history of etcd is not the one that the known records belong to; `None` when it
+/// is. The read is linearizable, so a member that lags behind cannot cause this.
+async fn other_history(
+    cluster: &Cluster,
+    keys: &Keys,
+    replica: &Replica,
+) -> Result<Option<String>, Away> {
+    let witness = replica.witness();
+    let key = match &witness {
+        Some(witness) => witness.key.clone(),
+        None => keys.images.clone().into_bytes(),
+    };
+    let deadline = Instant::now() + LOOK_LIMIT;
+    let known = replica.revision();
+    let answer = cluster.get(&key, &GetOptions::new(), deadline).await?;
+    let (cluster_id, revision) = answer
+        .header()
+        .map_or((0, 0), |header| (header.cluster_id(), header.revision()));
+    if cluster_id != replica.cluster_id() {
+        return Ok(Some("another cluster answers".to_owned()));
+    }
+    if revision < known {
+        return Ok(Some(format!("its revision is {revision} after {known}")));
+    }
+    let agrees = witness.is_none_or(|witness| witness.agrees_with(answer.kvs().first()));
+    Ok((!agrees).then(|| "its newest known write is not there".to_owned()))
 }
 
 async fn next(stream: &mut WatchStream) -> Result<WatchResponse, String> {

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::super::Record;
 use super::super::index::Snapshot;
 use super::cluster::{Away, Cluster};
-use super::keys::{Keys, record_of};
-use super::replica::Replica;
+use super::keys::{Keys, Unread};
+use super::replica::{Listed, Replica, Witness};
 
 /// About as many bytes as a page is to have. The largest records, which nobody expects, make
 /// one thirty times as long, which is still read.
@@ -32,7 +32,12 @@ const MOST_RANGES: usize = 1 << (4 * DIGITS);
 /// Longest time for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Decoded = JoinHandle<Vec<Arc<Record>>>;
+/// The records of a page, and those that cannot be read.
+#[derive(Default)]
+struct Decoded {
+    records: Vec<Arc<Record>>,
+    unread: Vec<Unread>,
+}
 
 /// Keys that are still to be read.
 #[derive(Debug)]
@@ -44,10 +49,14 @@ struct Range {
 /// A list that is being read.
 struct List<'a> {
     cluster: &'a Cluster,
+    keys: &'a Keys,
     /// Whose state it is; zero until the first page has said so.
     revision: Cell<i64>,
+    cluster_id: Cell<u64>,
+    /// The newest write of those that were read.
+    witness: RefCell<Option<Witness>>,
     page_len: Cell<usize>,
-    decoding: RefCell<Vec<Decoded>>,
+    decoding: RefCell<Vec<JoinHandle<Decoded>>>,
 }
 
 /// Reads all records and has the replica begin with them. Pages are read while those before
@@ -56,7 +65,10 @@ pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> R
     replica.list_begins();
     let list = List {
         cluster,
+        keys,
         revision: Cell::new(0),
+        cluster_id: Cell::new(0),
+        witness: RefCell::default(),
         page_len: Cell::new(FIRST_PAGE),
         decoding: RefCell::default(),
     };
@@ -67,15 +79,30 @@ pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> R
     let read = || list.read_all(&ranges);
     tokio::try_join!(read(), read(), read(), read())?;
     let mut records = Vec::new();
-    for decoded in list.decoding.take() {
+    let mut unread = Vec::new();
+    for decoding in list.decoding.take() {
         // One that panicked is as good as damaged records.
-        records.extend(decoded.await.unwrap_or_default());
+        let decoded = decoding.await.unwrap_or_default();
+        records.extend(decoded.records);
+        unread.extend(decoded.unread);
     }
     let (count, revision) = (records.len(), list.revision.get());
     let snapshot = spawn_blocking(move || Snapshot::of(records)).await;
     let snapshot = snapshot.unwrap_or_else(|_| Snapshot::of([]));
-    replica.list_ends(snapshot, revision);
-    tracing::info!(records = count, revision, "records read from etcd");
+    let unreadable = unread.len();
+    replica.list_ends(Listed {
+        snapshot,
+        unread,
+        revision,
+        cluster_id: list.cluster_id.get(),
+        witness: list.witness.take(),
+    });
+    tracing::info!(
+        records = count,
+        unreadable,
+        revision,
+        "records read from etcd"
+    );
     Ok(())
 }
 
@@ -100,8 +127,11 @@ impl List<'_> {
         let page = self.cluster.get(&range.start, &options, deadline);
         let mut page = page.await?;
         if self.revision.get() == 0 {
-            let revision = page.header().map_or(0, |header| header.revision());
-            self.revision.set(revision);
+            let header = page.header();
+            self.revision
+                .set(header.map_or(0, |header| header.revision()));
+            self.cluster_id
+                .set(header.map_or(0, |header| header.cluster_id()));
         }
         let count = usize::try_from(page.count()).unwrap_or_default();
         let (more, kvs) = (page.more(), page.take_kvs());
@@ -110,11 +140,25 @@ impl List<'_> {
             range.start.push(0);
             self.page_len.set(next_page_len(&kvs));
         }
+        self.see(&kvs);
         // At least one, when etcd says so.
         let rest = count.saturating_sub(kvs.len()).max(usize::from(more));
-        let decoded = spawn_blocking(move || decode(&kvs));
+        let keys = self.keys.clone();
+        let decoded = spawn_blocking(move || decode(&keys, &kvs));
         self.decoding.borrow_mut().push(decoded);
         Ok(if more { rest } else { 0 })
+    }
+
+    /// Keeps the newest write.
+    fn see(&self, kvs: &[KeyValue]) {
+        let Some(newest) = kvs.iter().max_by_key(|kv| kv.mod_revision()) else {
+            return;
+        };
+        let mut witness = self.witness.borrow_mut();
+        let known = witness.as_ref().map_or(0, Witness::revision);
+        if newest.mod_revision() > known {
+            *witness = Some(Witness::of(newest));
+        }
     }
 }
 
@@ -154,18 +198,15 @@ fn next_page_len(kvs: &[KeyValue]) -> usize {
     (PAGE_BYTES / each).clamp(1, MOST_OF_PAGE)
 }
 
-fn decode(kvs: &[KeyValue]) -> Vec<Arc<Record>> {
-    let mut records = Vec::with_capacity(kvs.len());
+fn decode(keys: &Keys, kvs: &[KeyValue]) -> Decoded {
+    let mut decoded = Decoded::default();
     for kv in kvs {
-        match record_of(kv) {
-            Ok(record) => records.push(Arc::new(record)),
-            Err(error) => {
-                let key = String::from_utf8_lossy(kv.key()).into_owned();
-                tracing::error!(key, %error, "a record in etcd is damaged and its image not served");
-            }
+        match keys.read(kv) {
+            Ok(record) => decoded.records.push(record),
+            Err(unread) => decoded.unread.push(unread),
         }
     }
-    records
+    decoded
 }
 
 #[cfg(test)]

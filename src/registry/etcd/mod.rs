@@ -13,6 +13,7 @@ mod keys;
 mod load;
 mod options;
 mod replica;
+mod unreadable;
 mod write;
 
 use std::rc::Rc;
@@ -31,6 +32,7 @@ use self::cluster::Cluster;
 use self::desk::{CANNOT_WRITE, Desk};
 pub use self::options::{EtcdError, EtcdOptions, EtcdTls};
 use self::replica::Replica;
+use self::unreadable::Unreadable;
 use self::write::Write;
 use super::index::{Index, Snapshot};
 use super::{Census, Record, Registry, Version, unavailable};
@@ -41,10 +43,14 @@ use crate::metrics;
 /// Longest time for a question whose answer the index has too, though perhaps an older one.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
+/// How often a write is tried while etcd refuses every write.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
 /// A registry in etcd.
 pub struct EtcdRegistry {
     index: Arc<Index>,
     age: Arc<Age>,
+    unreadable: Arc<Unreadable>,
     timeout: Duration,
     questions: Option<mpsc::UnboundedSender<Question>>,
     thread: Option<JoinHandle<()>>,
@@ -76,7 +82,12 @@ impl EtcdRegistry {
             .map_err(EtcdError::Thread)?;
         // Files that cannot be read are said before the thread begins.
         Cluster::new(&options, Arc::clone(&age))?;
-        let parts = (Arc::clone(&index), Arc::clone(&age));
+        let unreadable = Arc::<Unreadable>::default();
+        let parts = (
+            Arc::clone(&index),
+            Arc::clone(&age),
+            Arc::clone(&unreadable),
+        );
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
             .spawn(move || run(&runtime, &options, parts, asked))
@@ -84,6 +95,7 @@ impl EtcdRegistry {
         Ok(Self {
             index,
             age,
+            unreadable,
             timeout,
             questions: Some(questions),
             thread: Some(thread),
@@ -150,15 +162,15 @@ fn is_at_rest(image: &Image) -> bool {
 fn run(
     runtime: &Runtime,
     options: &EtcdOptions,
-    (index, age): (Arc<Index>, Arc<Age>),
+    (index, age, unreadable): (Arc<Index>, Arc<Age>, Arc<Unreadable>),
     mut asked: mpsc::UnboundedReceiver<Question>,
 ) {
     let Ok(cluster) = Cluster::new(options, Arc::clone(&age)) else {
         // It was tried before.
         return;
     };
-    let replica = Replica::new(index, Arc::clone(&age));
-    let desk = Rc::new(Desk::new(cluster, replica, options));
+    let replica = Replica::new(index, Arc::clone(&age), unreadable);
+    let desk = Rc::new(Desk::new(cluster, replica, Arc::clone(&age), options));
     let answer_all = async {
         while let Some(question) = asked.recv().await {
             let desk = Rc::clone(&desk);
@@ -170,6 +182,14 @@ fn run(
         loop {
             each_second.tick().await;
             metrics::registry_age(age.now().unwrap_or_default());
+            metrics::registry_refuses(age.refusal().is_some());
+        }
+    };
+    let probe = async {
+        let mut each = interval(PROBE_EVERY);
+        loop {
+            each.tick().await;
+            desk.probe().await;
         }
     };
     LocalSet::new().block_on(runtime, async {
@@ -177,6 +197,7 @@ fn run(
             () = answer_all => {}
             () = follow::follow(&desk.cluster, &desk.keys, &desk.replica) => {}
             () = tell_age => {}
+            () = probe => {}
         }
     });
 }
@@ -243,7 +264,14 @@ impl Registry for EtcdRegistry {
 
     async fn check(&self) -> Result<Census> {
         self.age.check()?;
+        if let Some(refusal) = self.age.refusal() {
+            return Err(unavailable(CANNOT_WRITE, refusal));
+        }
         Ok(self.index.census())
+    }
+
+    fn unreadable(&self) -> Vec<ImageId> {
+        self.unreadable.ids()
     }
 
     fn is_current(&self) -> bool {

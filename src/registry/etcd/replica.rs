@@ -5,7 +5,7 @@
 //! questions and writes of our own, in any order: of two states of an image the later counts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use etcd_client::KeyValue;
@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use super::super::Record;
 use super::super::index::{Index, Snapshot};
 use super::age::Age;
-use super::keys::{Keys, record_of, version_of};
+use super::keys::{Keys, Unread};
+use super::unreadable::Unreadable;
 use crate::image::{ImageId, Usage};
 
 /// Owners of whom more is known than of others; what the watch has passed is forgotten.
@@ -30,11 +31,57 @@ pub(super) struct Replica {
     ahead: RefCell<HashMap<Option<String>, i64>>,
     /// What has come while a list is read, which may be older than this.
     since_list: RefCell<Option<Vec<Arc<Record>>>>,
-    is_damage_told: Cell<bool>,
+    /// Records that this release cannot read.
+    unreadable: Arc<Unreadable>,
+    /// The cluster that the list was read from.
+    cluster_id: Cell<u64>,
+    /// The newest write that is known of an image.
+    witness: RefCell<Option<Witness>>,
+}
+
+/// One write to a key. It stays true as long as the history of etcd stays the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Witness {
+    pub(super) key: Vec<u8>,
+    revision: i64,
+    version: i64,
+    value_crc: u32,
+}
+
+/// All records at one revision.
+pub(super) struct Listed {
+    pub(super) snapshot: Snapshot,
+    pub(super) unread: Vec<Unread>,
+    pub(super) revision: i64,
+    pub(super) cluster_id: u64,
+    pub(super) witness: Option<Witness>,
+}
+
+impl Witness {
+    pub(super) fn of(kv: &KeyValue) -> Self {
+        Self {
+            key: kv.key().to_vec(),
+            revision: kv.mod_revision(),
+            version: kv.version(),
+            value_crc: crc32c::crc32c(kv.value()),
+        }
+    }
+
+    pub(super) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Whether a key can be in this state after this write: no key is ever removed.
+    pub(super) fn agrees_with(&self, current: Option<&KeyValue>) -> bool {
+        current.is_some_and(|current| match current.mod_revision() == self.revision {
+            true => Self::of(current) == *self,
+            false => current.mod_revision() > self.revision && current.version() > self.version,
+        })
+    }
 }
 
 impl Replica {
-    pub(super) fn new(index: Arc<Index>, age: Arc<Age>) -> Self {
+    pub(super) fn new(index: Arc<Index>, age: Arc<Age>, unreadable: Arc<Unreadable>) -> Self {
         Self {
             index,
             age,
@@ -42,7 +89,9 @@ impl Replica {
             revision: watch::Sender::new(0),
             ahead: RefCell::default(),
             since_list: RefCell::default(),
-            is_damage_told: Cell::new(false),
+            unreadable,
+            cluster_id: Cell::new(0),
+            witness: RefCell::default(),
         }
     }
 
@@ -94,16 +143,34 @@ impl Replica {
 
     /// Takes in what is under a key, if it can be read.
     pub(super) fn take_key(&self, keys: &Keys, kv: &KeyValue) -> Option<Arc<Record>> {
-        let record = self.read(keys, kv)?;
-        self.take(Arc::clone(&record));
-        Some(record)
+        match keys.read(kv) {
+            Ok(record) => {
+                self.take(Arc::clone(&record));
+                Some(record)
+            }
+            Err(unread) => {
+                self.set_aside(vec![unread]);
+                None
+            }
+        }
     }
 
     /// Takes in what the watch says has come after everything that is known.
     pub(super) fn follow(&self, keys: &Keys, events: &[&KeyValue]) {
-        let records = events.iter().filter_map(|kv| self.read(keys, kv));
-        self.take_all(records.collect());
-        if let Some(last) = events.iter().map(|kv| kv.mod_revision()).max() {
+        let mut records = Vec::new();
+        let mut unread = Vec::new();
+        for kv in events {
+            match keys.read(kv) {
+                Ok(record) => records.push(record),
+                Err(record) => unread.push(record),
+            }
+        }
+        self.take_all(records);
+        self.set_aside(unread);
+        let last = events.iter().max_by_key(|kv| kv.mod_revision());
+        if let Some(last) = last {
+            *self.witness.borrow_mut() = Some(Witness::of(last));
+            let last = last.mod_revision();
             self.revision.send_if_modified(|revision| {
                 let is_later = last > *revision;
                 *revision = last.max(*revision);
@@ -112,19 +179,62 @@ impl Replica {
         }
     }
 
+    /// The newest write that is known of an image.
+    pub(super) fn witness(&self) -> Option<Witness> {
+        self.witness.borrow().clone()
+    }
+
+    /// The cluster that the list was read from.
+    pub(super) fn cluster_id(&self) -> u64 {
+        self.cluster_id.get()
+    }
+
+    /// The records that are known belong to another history than that of etcd. Reads are
+    /// refused until a new list has been read.
+    pub(super) fn distrust(&self, why: &str) {
+        self.age.distrust(why);
+    }
+
     /// A list is about to be read.
     pub(super) fn list_begins(&self) {
         *self.since_list.borrow_mut() = Some(Vec::new());
     }
 
-    /// Begins anew with a list, as it was at a revision.
-    pub(super) fn list_ends(&self, listed: Snapshot, revision: i64) {
+    /// Begins anew with a list.
+    pub(super) fn list_ends(&self, listed: Listed) {
         let since = self.since_list.take().unwrap_or_default();
-        *self.snapshot.borrow_mut() = listed;
+        *self.snapshot.borrow_mut() = listed.snapshot;
+        // Revisions of another history say nothing about this one.
+        self.ahead.borrow_mut().clear();
+        self.cluster_id.set(listed.cluster_id);
+        *self.witness.borrow_mut() = listed.witness;
+        self.unreadable.begin_anew(listed.unread);
         self.take_all(since);
         self.index.publish(self.snapshot.borrow().clone());
-        self.revision.send_replace(revision);
+        self.revision.send_replace(listed.revision);
         self.age.heard();
+    }
+
+    /// Takes records that this release cannot read out of the index: their former states are
+    /// not true any more.
+    fn set_aside(&self, unread: Vec<Unread>) {
+        let mut snapshot = self.snapshot.borrow_mut();
+        let mut gone = HashSet::new();
+        for unread in unread {
+            let known = unread.id.and_then(|id| snapshot.get(&id));
+            if known.is_some_and(|known| known.version > unread.version) {
+                continue;
+            }
+            gone.extend(known.map(|known| known.image.id));
+            self.unreadable.add(unread);
+        }
+        if !gone.is_empty() {
+            let others = snapshot.records();
+            let others = others.filter(|record| !gone.contains(&record.image.id));
+            let others: Vec<_> = others.cloned().collect();
+            *snapshot = Snapshot::of(others);
+            self.index.publish(snapshot.clone());
+        }
     }
 
     fn take_all(&self, mut records: Vec<Arc<Record>>) {
@@ -140,36 +250,11 @@ impl Replica {
             }
             is_later
         });
+        for record in &records {
+            self.unreadable.remove(&record.image.id);
+        }
         if !records.is_empty() {
             self.index.publish(snapshot.clone());
-        }
-    }
-
-    fn read(&self, keys: &Keys, kv: &KeyValue) -> Option<Arc<Record>> {
-        let id = keys.id_in(kv.key());
-        match record_of(kv) {
-            Ok(record) if Some(record.image.id) == id => Some(Arc::new(record)),
-            Ok(_) => {
-                self.tell_damage(kv, "it is the record of another image");
-                None
-            }
-            Err(error) => {
-                self.tell_damage(kv, &error.to_string());
-                None
-            }
-        }
-    }
-
-    fn tell_damage(&self, kv: &KeyValue, error: &str) {
-        if !self.is_damage_told.replace(true) {
-            let key = String::from_utf8_lossy(kv.key()).into_owned();
-            let version = version_of(kv);
-            tracing::error!(
-                key,
-                version,
-                error,
-                "a record in etcd is damaged and its image not served; others may follow unsaid"
-            );
         }
     }
 }

@@ -55,15 +55,23 @@ impl Desk {
             // Those of one owner one after the other: at once they would only collide.
             false => Some(self.turn_of(record.image.owner.as_deref()).await),
         };
+        // Whether an earlier attempt may have been carried out, or may still be.
         let mut is_unknown = false;
         loop {
+            if is_unknown && let Some(settled) = self.settle_unknown(&record, deadline).await? {
+                return Ok(settled);
+            }
             let current = self.replica.record(&record.image.id);
             let current_version = current.as_ref().map_or(0, |current| current.version);
-            if current_version > seen && !is_unknown {
+            if current_version > seen && is_unknown {
+                // The watch has brought a write: perhaps this one.
+                continue;
+            }
+            if current_version > seen {
                 return Err(overtaken(&record));
             }
             let current = current.filter(|current| current.version == seen);
-            if seen > 0 && current.is_none() && !is_unknown {
+            if seen > 0 && current.is_none() {
                 // Of an image that is not there, or nobody here has heard of it yet.
                 let found = self.find(&record.image.id, deadline).await?;
                 if found.is_none_or(|found| found.version != seen) {
@@ -73,19 +81,29 @@ impl Desk {
             }
             let effect = Effect::of(current.as_ref().map(|current| &current.image), &record);
             let known_of_owner = self.replica.known_of(record.image.owner.as_deref());
-            if let Err(over) = self.judge(&record, &effect)
-                && !is_unknown
-            {
+            // Judged again in every attempt. One that had no answer cannot be carried out late
+            // past a limit: it compares the owner's last write with the one it was judged by.
+            if let Err(over) = self.judge(&record, &effect) {
                 self.refuse(over, &record, known_of_owner, deadline).await?;
                 continue;
             }
             let txn = self.transaction(&record, &value, &effect, known_of_owner);
             match self.cluster.txn(txn, deadline).await {
-                Ok(response) => match self.outcome(&record, &effect, known_of_owner, &response) {
-                    Outcome::Written(record) => return Ok(record),
-                    Outcome::Overtaken(kv) => return self.settle(&record, kv, is_unknown),
-                    Outcome::OwnerMoved(revision) => self.catch_up(revision, deadline).await?,
-                },
+                Ok(response) => {
+                    if self.age.refusal().is_some() {
+                        self.age.set_refusal(None);
+                    }
+                    match self.outcome(&record, &effect, known_of_owner, &response) {
+                        Outcome::Written(record) => return Ok(record),
+                        Outcome::Overtaken(kv) => return self.settle(&record, kv, is_unknown),
+                        Outcome::OwnerMoved(revision) => self.catch_up(revision, deadline).await?,
+                    }
+                }
+                Err(away) if away.is_final => {
+                    tracing::error!(%away, "etcd refuses a write");
+                    self.age.set_refusal(Some(away.to_string()));
+                    return Err(lost(away));
+                }
                 Err(away) => {
                     is_unknown |= !away.is_unsent;
                     if Instant::now() + PAUSE >= deadline {
@@ -94,6 +112,24 @@ impl Desk {
                     sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// The record, if an attempt that had no answer has written it; `None` if the record is
+    /// still the one that was seen.
+    async fn settle_unknown(
+        &self,
+        record: &Arc<Record>,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Record>>> {
+        let current = self.look(&record.image.id, deadline).await.map_err(lost)?;
+        let version = current.as_ref().map_or(0, version_of);
+        if let Some(kv) = &current {
+            self.replica.take_key(&self.keys, kv);
+        }
+        match version + 1 == record.version {
+            true => Ok(None),
+            false => self.settle(record, current, true).map(Some),
         }
     }
 

@@ -163,6 +163,14 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.check().await
     }
 
+    fn unreadable(&self) -> Vec<ImageId> {
+        match &**self.holder.load() {
+            Holder::Own(own) => own.unreadable(),
+            // The next process has told its log of them.
+            Holder::Next(_) | Holder::Nobody => Vec::new(),
+        }
+    }
+
     fn is_current(&self) -> bool {
         match &**self.holder.load() {
             Holder::Own(own) => own.is_current(),

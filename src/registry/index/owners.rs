@@ -107,6 +107,7 @@ mod tests {
             started_at: now,
             reserved_bytes,
             node: None,
+            process: None,
         });
         image
     }

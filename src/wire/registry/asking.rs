@@ -177,6 +177,7 @@ impl Standard {
             data,
             upload: state.upload,
             set_aside: state.set_aside,
+            unknown: std::collections::BTreeMap::new(),
         })
     }
 }
@@ -328,6 +329,7 @@ mod tests {
             started_at: image.created_at,
             reserved_bytes: 5,
             node: Some("node".to_owned()),
+            process: None,
         });
         let body = write_amendment(&image, Some(Status::Queued)).unwrap();
         let (fields, from_state) = parse_amendment(&body).unwrap();

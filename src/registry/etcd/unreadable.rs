@@ -1,0 +1,78 @@
+//! Records in etcd that this release cannot read: damaged, or written by a newer release.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::super::Version;
+use super::keys::Unread;
+use crate::image::ImageId;
+use crate::metrics;
+
+/// Most records of one list that have a log line each.
+const MOST_LOGGED: usize = 100;
+
+/// The images, with the versions of their records. Shared by the registry's thread and those
+/// that ask for images.
+#[derive(Debug, Default)]
+pub(super) struct Unreadable {
+    records: Mutex<BTreeMap<ImageId, Version>>,
+}
+
+impl Unreadable {
+    /// The images, in the order of their identifiers.
+    pub(super) fn ids(&self) -> Vec<ImageId> {
+        self.records().keys().copied().collect()
+    }
+
+    /// Takes in the records that a list of all records had.
+    pub(super) fn begin_anew(&self, unread: Vec<Unread>) {
+        self.records().clear();
+        let count = unread.len();
+        for (number, unread) in unread.into_iter().enumerate() {
+            self.put(unread, number < MOST_LOGGED);
+        }
+        if count > MOST_LOGGED {
+            tracing::error!(
+                count,
+                "more records in etcd cannot be read than are named above"
+            );
+        }
+        self.count();
+    }
+
+    /// Takes in one record.
+    pub(super) fn add(&self, unread: Unread) {
+        self.put(unread, true);
+        self.count();
+    }
+
+    /// A later version of the record was read.
+    pub(super) fn remove(&self, id: &ImageId) {
+        if self.records().remove(id).is_some() {
+            tracing::info!(image_id = %id, "a record in etcd can be read again");
+            self.count();
+        }
+    }
+
+    fn put(&self, unread: Unread, is_logged: bool) {
+        let known = unread
+            .id
+            .and_then(|id| self.records().insert(id, unread.version));
+        if is_logged && known != Some(unread.version) {
+            tracing::error!(
+                key = unread.key,
+                version = unread.version,
+                reason = unread.reason,
+                "a record in etcd cannot be read by this release; its image is not served"
+            );
+        }
+    }
+
+    fn count(&self) {
+        metrics::registry_unreadable(self.records().len());
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<ImageId, Version>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
