@@ -27,9 +27,9 @@ mod api;
 mod conformance;
 #[cfg(feature = "etcd")]
 mod etcd;
-mod full_records;
 #[cfg(feature = "etcd")]
 mod etcd_troubles;
+mod full_records;
 #[cfg(feature = "etcd")]
 mod loopback;
 #[cfg(feature = "etcd")]
