@@ -30,6 +30,10 @@ const MAX_BODY_BYTES: u64 = u64::MAX - 2;
 /// Headers that a refused request keeps: the form of its error, and its name.
 const KEPT_HEADERS: [&str; 2] = ["accept", "x-openstack-request-id"];
 
+/// Longest value of a header that a refused request keeps, in bytes. A substitute must fit into
+/// any limit.
+const MAX_KEPT_BYTES: usize = 512;
+
 /// What the first bytes of a request are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Judged {
@@ -84,9 +88,11 @@ pub(super) fn substitute(
     };
     let minor = version.unwrap_or(1).min(1);
     let mut head = format!("{method} / HTTP/1.{minor}\r\nConnection: close\r\n").into_bytes();
-    for header in headers {
-        let is_it = |name: &&str| header.name.eq_ignore_ascii_case(name);
-        if KEPT_HEADERS.iter().any(is_it) {
+    for name in KEPT_HEADERS {
+        let is_kept = |header: &&Header<'_>| {
+            header.name.eq_ignore_ascii_case(name) && header.value.len() <= MAX_KEPT_BYTES
+        };
+        if let Some(header) = headers.iter().find(is_kept) {
             head.extend_from_slice(header.name.as_bytes());
             head.extend_from_slice(b": ");
             head.extend_from_slice(header.value);
@@ -390,7 +396,11 @@ mod tests {
 
     #[test]
     fn a_substitute_keeps_what_the_response_needs() {
-        let head = "HEAD / HTTP/1.0\r\nAccept: a/b\r\nX-Openstack-Request-Id: c\r\nX: y\r\nHost: ?\r\n\r\n";
+        let long = "y".repeat(MAX_KEPT_BYTES + 1);
+        let head = format!(
+            "HEAD / HTTP/1.0\r\nAccept: a/b\r\nAccept: {long}\r\nX-Openstack-Request-Id: c\r\n\
+             X: y\r\nHost: ?\r\n\r\n"
+        );
         let Judged::Refused { substitute, .. } = judge(head.as_bytes(), MAX_BYTES) else {
             panic!("taken");
         };
