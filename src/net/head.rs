@@ -55,7 +55,7 @@ pub(super) fn judge(bytes: &[u8], max_bytes: usize) -> Judged {
     let violation = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(Status::Partial) if bytes.len() < max_bytes => return Judged::Partial,
         Ok(Status::Partial) => too_large(bytes),
-        Err(error) => malformed(bytes, error),
+        Err(error) => malformed(bytes, &request, error),
         Ok(Status::Complete(head_bytes)) if head_bytes > max_bytes => too_large(bytes),
         Ok(Status::Complete(head_bytes)) => match check(&bytes[..head_bytes], &request) {
             Ok(body) => {
@@ -111,20 +111,22 @@ fn too_large(bytes: &[u8]) -> Violation {
     }
 }
 
-fn malformed(bytes: &[u8], error: httparse::Error) -> Violation {
+fn malformed(bytes: &[u8], request: &Request<'_, '_>, error: httparse::Error) -> Violation {
     match error {
         httparse::Error::TooManyHeaders => Violation::TooManyHeaders,
-        httparse::Error::Version if names_a_version(bytes) => Violation::Version,
+        httparse::Error::Version if names_a_version(bytes, request) => Violation::Version,
         _ => Violation::Malformed,
     }
 }
 
-/// Whether the request line ends in `HTTP/` and a version.
-fn names_a_version(bytes: &[u8]) -> bool {
-    let line = bytes.split(|byte| *byte == b'\r').next();
-    let word = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
-    let version = word.and_then(|word| word.strip_prefix(b"HTTP/"));
-    version.is_some_and(|version| matches!(version, [b'0'..=b'9', b'.', b'0'..=b'9']))
+/// Whether `HTTP/` stands where the version has to be. The parser stops at the first byte that
+/// is wrong, so what follows may not have come in.
+fn names_a_version(bytes: &[u8], request: &Request<'_, '_>) -> bool {
+    let (Some(method), Some(target)) = (request.method, request.path) else {
+        return false;
+    };
+    let version = bytes.get(method.len() + target.len() + 2..);
+    version.is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 /// Checks a head that the parser took: what follows it.
@@ -359,6 +361,9 @@ mod tests {
                 Violation::TransferEncoding,
             ),
             ("GET / HTTP/2.0\r\n\r\n", Violation::Version),
+            ("GET / HTTP/3", Violation::Version),
+            ("GET / HTPP/1.1\r\n\r\n", Violation::Malformed),
+            ("GET  / HTTP/1.1\r\n\r\n", Violation::Malformed),
             ("GET /\r\n\r\n", Violation::Malformed),
             ("GET /?x=<y> HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),
             ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),

@@ -288,11 +288,19 @@ impl Inbound {
         timer.as_mut().poll(cx)
     }
 
-    /// Refuses a head that does not come in whole.
+    /// Refuses a head that does not come in whole, for what is wrong with the part of it that
+    /// has come, if anything is.
     fn give_up(&mut self, violation: Violation, shared: &Shared) {
-        let method = self.held.starts_with(b"HEAD ").then_some("HEAD");
-        let substitute = substitute(method, None, &[]);
-        self.refuse(violation, &substitute, shared);
+        match judge(&self.held, self.limits.head_bytes) {
+            Judged::Refused {
+                violation,
+                substitute,
+            } => self.refuse(violation, &substitute, shared),
+            _ => {
+                let method = self.held.starts_with(b"HEAD ").then_some("HEAD");
+                self.refuse(violation, &substitute(method, None, &[]), shared);
+            }
+        }
     }
 
     /// How many of `all` bytes belong to the body.
