@@ -1,15 +1,22 @@
 //! Permissions of the registry's folder: records contain locations, and those can contain
 //! passwords.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Only the owner reads and writes files.
-pub(super) const FILE_MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 /// Only the owner enters folders.
 const FOLDER_MODE: u32 = 0o700;
+
+/// Options to read and write a file that only the owner may open.
+pub(super) fn private_file() -> OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).mode(FILE_MODE);
+    options
+}
 
 /// Creates the folder for its owner alone. Folders above it get the usual mode.
 ///

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use super::super::super::codec;
 use super::super::super::index::Snapshot;
-use super::frame::push;
+use super::super::permissions::private_file;
+use super::frame::{Forgotten, push};
 use super::space::Space;
-use super::{Compacted, Forgotten, options};
 
 /// Bytes that are written at a time.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -53,6 +53,14 @@ impl Compaction {
     }
 }
 
+/// A new file with all records that the old one had before `from`.
+pub(super) struct Compacted {
+    pub(super) file: File,
+    pub(super) end: u64,
+    pub(super) space: Space,
+    pub(super) from: u64,
+}
+
 /// Writes these records and nothing else. Returns the file, its length in bytes and its space
 /// when they would survive a power cut.
 ///
@@ -64,7 +72,7 @@ pub(super) fn write(
     forgotten: &Forgotten,
     reserve_bytes: u64,
 ) -> io::Result<(File, u64, Space)> {
-    let file = options().create(true).truncate(true).open(path)?;
+    let file = private_file().create(true).truncate(true).open(path)?;
     let mut needed_bytes = 0;
     each_frame(records, forgotten, |frame| {
         needed_bytes += frame.len() as u64;

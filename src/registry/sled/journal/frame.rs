@@ -6,12 +6,18 @@
 //! forgotten. Identifier and version stand outside the
 //! record, so that to find the newest of each image none has to be parsed.
 
+use std::collections::HashMap;
+
 use super::super::super::Version;
 use super::super::super::codec::MAX_RECORD_BYTES;
 use crate::image::ImageId;
 
 const HEADER_BYTES: usize = 8;
 const FIXED_BYTES: usize = 9;
+/// Images that were forgotten, with the version that says so, for as long as sled may still
+/// have them.
+pub(in crate::registry::sled) type Forgotten = HashMap<ImageId, Version>;
+
 /// More than any frame has.
 pub(super) const MAX_FRAME_BYTES: usize = HEADER_BYTES + FIXED_BYTES + 255 + MAX_RECORD_BYTES;
 

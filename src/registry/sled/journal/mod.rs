@@ -24,11 +24,11 @@ use std::time::{Duration, Instant};
 
 use super::super::index::Snapshot;
 use super::super::{Record, Version};
-use super::permissions::FILE_MODE;
+use super::permissions::private_file;
 use crate::image::ImageId;
-use compaction::Compaction;
+use compaction::{Compacted, Compaction};
 pub use copy::Journalled;
-pub(super) use frame::push;
+pub(super) use frame::{Forgotten, push};
 pub(super) use scan::{Contents, Place};
 use space::Space;
 pub(super) use space::is_no_space;
@@ -41,10 +41,6 @@ const SLACK_BYTES: u64 = 16 << 20;
 
 /// Wait after a compaction that failed.
 const COMPACT_AGAIN: Duration = Duration::from_secs(60);
-
-/// Images that were forgotten, with the version that says so, for as long as sled may still
-/// have them.
-pub(super) type Forgotten = HashMap<ImageId, Version>;
 
 /// An open journal.
 pub(super) struct Journal {
@@ -80,7 +76,7 @@ impl Journal {
     pub(super) fn open(folder: &Path, reserve_bytes: u64) -> io::Result<(Self, Contents)> {
         // Left by a process that ended during a compaction.
         remove_if_there(&folder.join(NEXT_FILE))?;
-        let file = options().create(true).open(folder.join(FILE))?;
+        let file = private_file().create(true).open(folder.join(FILE))?;
         let contents = scan::scan(&file)?;
         if contents.torn_bytes > 0 {
             // These bytes belong to a write that was never acknowledged.
@@ -226,20 +222,6 @@ impl Journal {
         }
         self.swap(file, end, space)
     }
-}
-
-/// A new file with all records that the old one had before `from`.
-struct Compacted {
-    file: File,
-    end: u64,
-    space: Space,
-    from: u64,
-}
-
-fn options() -> OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true).mode(FILE_MODE);
-    options
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
