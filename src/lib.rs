@@ -59,6 +59,10 @@
 //! relays what the old process still has to write; `net/phase.rs` gives every connection one
 //! last answer.
 //!
+//! Verification at rest: `service/auditor.rs` is the thread, `service/audit.rs` one round of it;
+//! `transfer/reading.rs` reads files past the page cache, and `Image::damaged_since` tells every
+//! server which images are not served.
+//!
 //! A record at several servers: `registry/remote` asks a `glance-registry`, whose door is
 //! `api/registry`; `registry/etcd/follow.rs` keeps the index of each server up to date by a watch,
 //! and `registry/etcd/write.rs` decides a write in one transaction. An upload belongs to the

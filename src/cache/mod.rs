@@ -9,6 +9,7 @@
 //! Who may have an image is not decided here: the service asks for it only after it has
 //! looked at the caller, the policy and the image's status.
 
+mod audit;
 mod books;
 mod fill;
 mod filler;
@@ -28,6 +29,7 @@ mod usage;
 use std::io;
 use std::path::PathBuf;
 
+pub use audit::Kept;
 pub use books::{Cache, CacheOptions, CachedImage};
 pub use filler::Filler;
 pub use flight::{Fetched, FillProgress, Source};

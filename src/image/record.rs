@@ -64,6 +64,10 @@ pub struct Image {
     /// What a delayed deletion took from clients and a restoration gives back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<Box<SetAside>>,
+    /// Since when the data in the store are known not to match their MD5: then they are not
+    /// served. `None` once they match again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged_since: Option<Timestamp>,
     /// Fields of a newer release, which this one keeps as they are: in a cluster whose servers
     /// are upgraded one after the other, a change made here must not drop them.
     #[serde(flatten)]
@@ -149,6 +153,7 @@ impl Image {
             data: None,
             upload: None,
             set_aside: None,
+            damaged_since: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -101,6 +101,9 @@ pub(super) struct Check {
     /// ended are given up
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     pub(super) older_than: u64,
+    /// Read the data of every image and compare them with their checksum
+    #[arg(long)]
+    pub(super) data: bool,
     /// Print one JSON object a finding, and one of numbers at the end
     #[arg(long)]
     pub(super) json: bool,

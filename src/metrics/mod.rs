@@ -3,6 +3,7 @@
 //! Labels come from closed sets only: routes, methods, status classes, stores, workers. An image, a
 //! tenant or a path as a label would let clients fill the memory (one series each).
 
+mod audit;
 mod cache;
 mod handles;
 mod names;
@@ -29,6 +30,7 @@ use self::transfers::{About, Listed};
 use crate::error::Kind;
 use crate::image::ImageId;
 
+pub use self::audit::{Audited, audit_damaged, audit_ended, audit_read, audited};
 pub use self::cache::{
     CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
     cache_holds, cache_images, fill_begins, fill_ended,
@@ -41,7 +43,8 @@ pub use self::transfers::{Direction, Progress, Throughput, TransferView, through
 
 /// All of them.
 fn table() -> impl Iterator<Item = &'static Metric> {
-    TABLE.iter().chain(cache::TABLE).chain(registry::TABLE)
+    let tables = [TABLE, audit::TABLE, cache::TABLE, registry::TABLE];
+    tables.into_iter().flatten()
 }
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();

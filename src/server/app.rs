@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::metrics;
 use crate::policy::Rules;
 use crate::registry::HandedOver;
-use crate::service::{Scrubber, Service, Vigil};
+use crate::service::{Auditor, Scrubber, Service, Vigil};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{Blocking, BlockingThreads};
 
@@ -40,6 +40,8 @@ pub struct App {
     blocking: BlockingThreads,
     /// Watches over uploads, also while the last of them end.
     pub(super) vigil: Option<Vigil>,
+    /// Compares stored data with their checksums.
+    pub(super) auditor: Option<Auditor>,
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) fills: Option<FillThread>,
 }
@@ -66,6 +68,7 @@ impl App {
             service,
             scrubber,
             vigil,
+            auditor,
             threads,
             fills,
             ..
@@ -78,6 +81,7 @@ impl App {
             scrubber.end();
         }
         drop(vigil);
+        drop(auditor);
         for thread in threads {
             // One that panicked has nothing left to end.
             let _ = thread.join();
@@ -123,6 +127,7 @@ impl Base {
             blocking,
             scrubber: None,
             vigil: None,
+            auditor: None,
             threads: Vec::new(),
             fills: None,
         }

@@ -9,7 +9,7 @@ use crate::cache::Filler;
 use crate::config::Config;
 use crate::log;
 use crate::registry::{HandedOver, Registry};
-use crate::service::{Housekeeper, Orders, Scrubber, Service, Vigil};
+use crate::service::{Auditor, Housekeeper, Orders, Scrubber, Service, Vigil};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
 use crate::transfer::md5::HashEngine;
@@ -50,13 +50,18 @@ pub(super) fn build(
     let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
     let abandoned_after = config.registry.upload_abandoned_after;
     let (vigil, watching) = Vigil::start(Arc::downgrade(&service), abandoned_after)?;
+    let audit = settings::audit(&config);
+    let audit = audit.map(|options| Auditor::start(Arc::downgrade(&service), options));
+    let (auditor, auditing) = audit.transpose()?.unzip();
     let prefetches = config.cache.image_cache_prefetches;
     let fills = filler
         .map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend, prefetches));
     let mut app = base.app(config, service, registry, blocking);
     app.scrubber = Some(scrubber);
     app.vigil = Some(vigil);
+    app.auditor = auditor;
     app.threads = vec![housekeeper, scrubbing, watching];
+    app.threads.extend(auditing);
     app.fills = fills.transpose()?;
     Ok(app)
 }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::image::{FormatRules, Listed, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
 use crate::net::outgoing::NamedReach;
-use crate::service::Limits;
+use crate::service::{AuditOptions, Limits};
 
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
     ConnectionSettings {
@@ -115,6 +115,16 @@ pub(super) fn limits(config: &Config) -> Limits {
         copies: config.copies.copy_from_limit,
         copy_min_rate_bytes: config.copies.copy_from_min_rate,
     }
+}
+
+/// How stored data are compared with their checksums; `None` for not at all.
+pub(super) fn audit(config: &Config) -> Option<AuditOptions> {
+    let interval = config.data.verify_interval?;
+    let rate_bytes = config.data.verify_rate;
+    (rate_bytes > 0).then_some(AuditOptions {
+        interval,
+        rate_bytes,
+    })
 }
 
 /// An option where zero means one for each core.

@@ -11,7 +11,7 @@ use crate::net::outgoing::TlsError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
 use crate::registry::{FrameError, OpenError, RemoteError};
-use crate::service::{HousekeeperError, ScrubberError, VigilError};
+use crate::service::{AuditorError, HousekeeperError, ScrubberError, VigilError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
@@ -61,6 +61,8 @@ pub enum StartError {
     Scrubber(#[from] ScrubberError),
     #[error(transparent)]
     Vigil(#[from] VigilError),
+    #[error(transparent)]
+    Auditor(#[from] AuditorError),
     #[error("the operator's token cannot be written to registry_dir: {0}")]
     OperatorToken(#[source] io::Error),
     #[error("the registry cannot be brought to rest: {0}")]

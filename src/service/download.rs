@@ -45,6 +45,13 @@ impl Service {
         let Some(data) = record.image.data.as_ref().filter(|_| len > 0) else {
             return Ok(Download::default());
         };
+        if let Some(since) = record.image.damaged_since {
+            return Err(Error::internal(format!(
+                "the data of image {} are known since {since} not to match their checksum, and \
+                 are not served",
+                record.image.id
+            )));
+        }
         let wanted = Wanted {
             offset,
             len,

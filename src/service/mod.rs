@@ -4,6 +4,8 @@
 //! the same verbs and gets the same answers.
 
 mod apply;
+mod audit;
+mod auditor;
 mod cached;
 mod cleanup;
 mod copy;
@@ -18,7 +20,9 @@ mod members;
 mod modify;
 mod named_source;
 mod namesakes;
+mod pacing;
 mod parcels;
+mod pending_seen;
 mod permission;
 mod prefetcher;
 mod process_mark;
@@ -34,13 +38,14 @@ mod update;
 mod upload;
 mod vigil;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use self::namesakes::Namesakes;
+use self::pending_seen::PendingSeen;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
@@ -55,6 +60,7 @@ use crate::transfer::md5::HashEngine;
 use doubtful::Doubtful;
 
 pub use apply::Purge;
+pub use auditor::{AuditOptions, Auditor, AuditorError};
 pub use cleanup::Recovered;
 pub use download::Download;
 pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
@@ -117,6 +123,7 @@ pub struct Service {
     in_flight: InFlight,
     doubtful: Doubtful,
     namesakes: Namesakes,
+    pending_seen: Mutex<PendingSeen>,
     copies: Semaphore,
     housekeeper: Housekeeper,
     cache: Option<Cache>,
@@ -148,6 +155,7 @@ impl Service {
             in_flight: InFlight::default(),
             doubtful: Doubtful::default(),
             namesakes: Namesakes::default(),
+            pending_seen: Mutex::default(),
             housekeeper,
             cache: None,
             takes_uploads: true,

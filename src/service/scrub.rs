@@ -4,8 +4,8 @@
 //! then its data are removed, and last its record forgets them. Wherever that is cut off, the
 //! record says what is left, and the housekeeper of this process or the next goes on.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -15,6 +15,7 @@ use super::{Service, not_found, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status, Timestamp};
 use crate::metrics;
+use crate::registry::Record;
 
 /// What a round of the scrubber did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,10 +37,12 @@ impl Service {
     /// Those of the registry, before anything was done.
     pub async fn scrub(self: &Arc<Self>) -> Result<Scrubbed> {
         let records = self.registry.list(&pending()).await?;
-        let scrub_after = self.limits.scrub_after;
-        let is_due = |image: &&Image| has_waited(image, scrub_after, now());
+        self.see_pending(&records);
         let images = records.iter().map(|record| &record.image);
-        let due: Vec<ImageId> = images.filter(is_due).map(|image| image.id).collect();
+        let due: Vec<ImageId> = images
+            .filter(|image| self.is_due(image))
+            .map(|image| image.id)
+            .collect();
         let mut scrubbed = self.each(due.clone()).await;
         scrubbed.waiting = records.len() - due.len();
         metrics::scrubbed(scrubbed.removed, scrubbed.failed);
@@ -52,6 +55,38 @@ impl Service {
             );
         }
         Ok(scrubbed)
+    }
+
+    /// Notes which images wait, where other servers may have deleted them.
+    pub(super) async fn look_at_pending(&self) {
+        if !self.registry.is_shared() {
+            return;
+        }
+        match self.registry.list(&pending()).await {
+            Ok(records) => self.see_pending(&records),
+            Err(error) => tracing::debug!(?error, "images that wait could not be listed"),
+        }
+    }
+
+    fn see_pending(&self, records: &[Arc<Record>]) {
+        let pending = records.iter().map(|record| record.image.id);
+        let mut seen = self
+            .pending_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.look(pending, Instant::now());
+    }
+
+    /// Whether an image has waited long enough: by the time in its record, and on a shared
+    /// registry, whose servers may have different clocks, by the clock of this process too.
+    fn is_due(&self, image: &Image) -> bool {
+        let scrub_after = self.limits.scrub_after;
+        let seen = self
+            .pending_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let has_been_seen = || seen.has_waited(&image.id, scrub_after, Instant::now());
+        has_waited(image, scrub_after, now()) && (!self.registry.is_shared() || has_been_seen())
     }
 
     /// Removes at once what no housekeeper of this process will: to be called where none

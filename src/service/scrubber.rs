@@ -12,6 +12,9 @@ use super::Service;
 use super::scrub::Scrubbed;
 use crate::error::{Error, Result};
 
+/// How often it is noted which images wait.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Takes orders for rounds of scrubbing. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scrubber {
@@ -101,6 +104,7 @@ async fn rounds(
                 None => return,
             },
             () = after(every) => None,
+            () = look_at_pending(&service) => return,
         };
         let Some(service) = service.upgrade() else {
             return;
@@ -112,6 +116,18 @@ async fn rounds(
             (None, Ok(_)) => {}
             (None, Err(error)) => tracing::error!(?error, "a round of scrubbing failed"),
         }
+    }
+}
+
+/// Notes every few seconds which images wait, until the service is gone.
+async fn look_at_pending(service: &Weak<Service>) {
+    loop {
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        service.look_at_pending().await;
+        drop(service);
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

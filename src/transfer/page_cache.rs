@@ -151,6 +151,15 @@ pub fn read_in(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives back pages of the range that nothing else has asked to be kept.
+pub fn advise_not_needed(file: &File, offset: u64, len: u64) {
+    let (Ok(offset), Ok(len)) = (libc::off_t::try_from(offset), libc::off_t::try_from(len)) else {
+        return;
+    };
+    // SAFETY: plain integers. The advice may be ignored, which costs memory and nothing else.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, len, libc::POSIX_FADV_DONTNEED) };
+}
+
 fn advise_needed(file: &File, offset: u64, len: u64) {
     let (Ok(offset), Ok(len)) = (libc::off_t::try_from(offset), libc::off_t::try_from(len)) else {
         return;

@@ -4,6 +4,7 @@
 //! * `storm`: a thousand cold readers, one fetch.
 //! * `readers`: who waits for what.
 //! * `wrong`: origins that send other bytes, break off or fail.
+//! * `audit`: kept images whose files are not what they were.
 //! * `bounds`: the limit, the room for others, and who leaves.
 //! * `restarts`: ends of every kind, and what the next start finds.
 //! * `full_disk`: a disk that others have filled.
@@ -17,6 +18,7 @@
 mod support;
 
 mod access;
+mod audit;
 mod bounds;
 mod full_disk;
 mod listed;

@@ -97,6 +97,22 @@ fn data_that_are_gone_or_of_another_size() {
 }
 
 #[test]
+fn data_that_are_not_what_was_stored() {
+    let server = Setup::new().start();
+    let kept = server.upload(&[], &vec![1; 100_000]);
+    let wrong = server.upload(&[], b"lost");
+    check(&server, &["--data"]).expect(0);
+    fs::write(server.store_dir().join(&wrong), "cost").unwrap();
+    // The size is right, so only reading finds it.
+    check(&server, &[]).expect(0);
+    let run = check(&server, &["--data"]).expect(2);
+    run.says(&wrong).says("do not match its checksum");
+    let (found, _) = findings(&check(&server, &["--data", "--json"]).expect(2));
+    assert_eq!(kinds(&found), ["damaged"]);
+    assert_ne!(found[0]["image"], json!(kept));
+}
+
+#[test]
 fn a_store_that_is_not_there_loses_no_image() {
     let mut server = Setup::new().start();
     let ids = [server.upload(&[], b"one"), server.upload(&[], b"two")];

@@ -1,10 +1,11 @@
 //! Where data lives and how it is written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::store_names::store_named;
 use crate::config::declare::options;
-use crate::config::kinds::{Choice, FilePath, Flag, Int, Mode, Words};
+use crate::config::kinds::{Choice, FilePath, Flag, Int, Mode, SecondsOrOff, Words};
 
 /// What reads and writes files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,12 @@ options! {
     /// Whether image data that come from another server (http, s3, swift) are compared with the image's checksum on
     /// their way to a client. The last bytes are kept back until it fits, and the connection is cut when it does not.
     verify_downloads: bool = "true", Flag;
+    /// Time from the beginning of one comparison of all stored files and cached images with their checksums to that of
+    /// the next. An image whose file is wrong is not served until it is right again; a cached image that is wrong is
+    /// fetched again. 0 = no comparison.
+    verify_interval: Option<Duration> = "604800", SecondsOrOff { max: 31_536_000 };
+    /// Most bytes that are read for it in a second. 0 = no comparison.
+    verify_rate: u64 = "16777216", Int::<u64>::new(0, 1 << 40, "bytes");
     /// Threads for file operations that may block, in the whole process.
     blocking_threads: usize = "8", Int::<usize>::new(1, 512, "");
     /// Threads that compute checksums of uploads. 0 = one for each core.

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::super::failure::{Failure, with_cause};
 use super::finding::{Finding, Flaw};
-use crate::error::Kind;
-use crate::image::{Image, ImageData, Status};
-use crate::store::{Store, Stores};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Checksum, Image, ImageData, Md5Digest, Status};
+use crate::store::{Store, Stores, Wanted};
+use crate::transfer::md5::Md5;
+use crate::transfer::{Payload, digest_of_file};
 
 /// Images that are looked at at a time.
 const AT_A_TIME: usize = 16;
@@ -33,20 +35,26 @@ struct Tally {
 #[derive(Clone)]
 pub(super) struct Looker {
     stores: Stores,
+    /// Whether data are read and compared with their checksums.
+    reads_data: bool,
     tallies: Rc<RefCell<BTreeMap<&'static str, Tally>>>,
 }
 
 impl Looker {
-    pub(super) fn new(stores: &Stores) -> Self {
+    pub(super) fn new(stores: &Stores, reads_data: bool) -> Self {
         Self {
             stores: stores.clone(),
+            reads_data,
             tallies: Rc::default(),
         }
     }
 
     /// What is wrong with the data of these images. To be called in a
     /// [`tokio::task::LocalSet`].
-    pub(super) async fn look_at(&self, images: &[Arc<Image>]) -> Result<Vec<Finding>, Failure> {
+    pub(super) async fn look_at(
+        &self,
+        images: &[Arc<Image>],
+    ) -> std::result::Result<Vec<Finding>, Failure> {
         let mut findings = Vec::new();
         let mut running = JoinSet::new();
         for image in images {
@@ -111,7 +119,7 @@ impl Looker {
         match asked {
             Ok(found_bytes) if found_bytes == data.size_bytes => {
                 tally(|tally| tally.well += 1);
-                None
+                self.compare(store, image, data).await
             }
             Ok(found_bytes) => Some(Finding {
                 found_bytes: Some(found_bytes),
@@ -132,6 +140,58 @@ impl Looker {
             }
         }
     }
+}
+
+impl Looker {
+    /// Whether the data match their checksum: read now, or as a node has found.
+    async fn compare(&self, store: &dyn Store, image: &Image, data: &ImageData) -> Option<Finding> {
+        let damaged = |reason| Finding {
+            reason,
+            ..Finding::of_image(Flaw::Damaged, image)
+        };
+        let digest = data.checksum.as_ref().and_then(Checksum::digest);
+        match digest.filter(|_| self.reads_data) {
+            Some(digest) => match digest_of(store, data).await {
+                Ok(read) if read == digest => None,
+                Ok(_) => Some(damaged(None)),
+                Err(error) => Some(Finding {
+                    reason: Some(with_cause(&error)),
+                    ..Finding::of_image(Flaw::Unasked, image)
+                }),
+            },
+            None => {
+                let since = image.damaged_since?;
+                let reason = format!("a node has found it on {since}, and does not serve them");
+                Some(damaged(Some(reason)))
+            }
+        }
+    }
+}
+
+/// Reads all data, and computes their MD5.
+async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
+    let wanted = Wanted {
+        offset: 0,
+        len: data.size_bytes,
+        object_bytes: data.size_bytes,
+    };
+    let mut md5 = Md5::new();
+    match store.open(&data.location, wanted).await? {
+        Payload::Empty => {}
+        Payload::Bytes(bytes) => md5.update(&bytes),
+        Payload::File(slice) => {
+            let read = move || digest_of_file(&slice.file, |_| Ok(()));
+            let read = spawn_blocking(read).await.map_err(Error::internal)?;
+            return read.map_err(Error::internal);
+        }
+        Payload::Growing(_) => return Err(Error::internal("a file that grows is no stored one")),
+        Payload::Remote(mut remote) => {
+            while let Some(bytes) = remote.next().await? {
+                md5.update(&bytes);
+            }
+        }
+    }
+    Ok(md5.finalize())
 }
 
 /// The data that somebody may ask for, now or after a restoration.

@@ -14,6 +14,8 @@ pub(super) enum Flaw {
     Missing,
     /// Something of another size is in their place.
     WrongSize,
+    /// They do not match the checksum that they had when they were stored.
+    Damaged,
     /// Their store cannot be asked, or does not know.
     Unasked,
     /// An image's record cannot be read.
@@ -136,6 +138,7 @@ impl Finding {
                 "its data have {bytes} bytes in the store {store}, and {} in the registry",
                 self.expected_bytes.unwrap_or_default()
             ),
+            Flaw::Damaged => format!("its data in the store {store} do not match its checksum"),
             Flaw::Unasked => "whether its data are there is not known".to_owned(),
             Flaw::Unreadable => "its record cannot be read".to_owned(),
             Flaw::StaleUpload => format!("an upload to it has not ended since {}", self.time()),

@@ -34,7 +34,7 @@ pub(super) async fn check(
     let images = records.all().await?;
     let older_than = Duration::from_secs(options.older_than);
     let unreadable = records.unreadable();
-    let looker = Looker::new(stores);
+    let looker = Looker::new(stores, options.data);
     let mut findings: Vec<Finding> = unreadable.iter().map(of_unreadable).collect();
     findings.extend(looker.look_at(&images).await?);
     let overdue_images = images.iter().filter_map(|image| overdue(image, older_than));
@@ -130,7 +130,7 @@ async fn repair(
             Flaw::Orphan => is_whole && repairs(Repair::Orphans),
             Flaw::StaleUpload | Flaw::Remains => repairs(Repair::Uploads),
             Flaw::Missing | Flaw::WrongSize => repairs(Repair::Images),
-            Flaw::Unasked | Flaw::Unreadable => false,
+            Flaw::Unasked | Flaw::Unreadable | Flaw::Damaged => false,
         };
         let is_loss = matches!(finding.flaw, Flaw::Missing | Flaw::WrongSize);
         if is_wanted && is_loss && looker.lacks_all(store) {

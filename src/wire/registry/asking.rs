@@ -177,6 +177,7 @@ impl Standard {
             data,
             upload: state.upload,
             set_aside: state.set_aside,
+            damaged_since: None,
             unknown: std::collections::BTreeMap::new(),
         })
     }

@@ -3,6 +3,7 @@
 pub mod create;
 mod create_fields;
 mod create_formats;
+mod damaged;
 mod delete;
 mod detail;
 mod download;

@@ -1,0 +1,111 @@
+//! Reading a whole file beside transfers, to compute its MD5.
+//!
+//! Reads go past the page cache where the file system can: they find what the device has, and
+//! take no memory from images that are being served. Elsewhere the pages that a read has brought
+//! in are given back.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+use super::md5::{DIGEST_BYTES, Md5};
+use super::page_cache::{Residency, advise_not_needed, residency};
+
+/// Bytes of one read.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Alignment of offsets, lengths and memory of direct reads: a multiple of every block size.
+const ALIGNMENT_BYTES: usize = 4096;
+
+/// The MD5 of a file's bytes, from the first to the last. `after_piece` is told how many bytes
+/// each read has brought, and may wait; its error ends the reading. Blocks.
+///
+/// # Errors
+/// Those of reading, and of `after_piece`.
+pub fn digest_of_file(
+    file: &File,
+    mut after_piece: impl FnMut(usize) -> io::Result<()>,
+) -> io::Result<[u8; DIGEST_BYTES]> {
+    let mut memory = vec![0; PIECE_BYTES + ALIGNMENT_BYTES];
+    let begin = memory.as_ptr().align_offset(ALIGNMENT_BYTES);
+    let piece = &mut memory[begin..begin + PIECE_BYTES];
+    let mut direct = reopened_direct(file).ok();
+    let mut md5 = Md5::new();
+    let mut offset = 0;
+    loop {
+        let read = match &direct {
+            Some(direct_file) => direct_file.read_at(piece, offset),
+            None => read_through_cache(file, piece, offset),
+        };
+        let read = match read {
+            // The file system opens such files and does not read them, or wants another
+            // alignment, which the unaligned end of a file can show.
+            Err(error) if direct.is_some() && error.kind() == io::ErrorKind::InvalidInput => {
+                direct = None;
+                continue;
+            }
+            read => read?,
+        };
+        if read == 0 {
+            return Ok(md5.finalize());
+        }
+        md5.update(&piece[..read]);
+        offset += read as u64;
+        after_piece(read)?;
+        if read % ALIGNMENT_BYTES != 0 {
+            // Behind the end of the file; or a short read, after which no direct one is aligned.
+            direct = None;
+        }
+    }
+}
+
+/// The same file, opened for reads past the page cache.
+fn reopened_direct(file: &File) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_DIRECT);
+    options.open(path)
+}
+
+fn read_through_cache(file: &File, piece: &mut [u8], offset: u64) -> io::Result<usize> {
+    let was_absent = residency(file, offset, piece.len() as u64) == Residency::Absent;
+    let read = file.read_at(piece, offset)?;
+    if was_absent {
+        advise_not_needed(file, offset, read as u64);
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_length_has_its_md5() {
+        for folder in [env!("CARGO_MANIFEST_DIR"), "/dev/shm"] {
+            for len in [0, 1, 4096, 5000, PIECE_BYTES, 3 * PIECE_BYTES + 77] {
+                let bytes: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+                let mut file = tempfile::tempfile_in(folder).unwrap();
+                file.write_all(&bytes).unwrap();
+                let mut told = 0;
+                let digest = digest_of_file(&file, |read| {
+                    told += read;
+                    Ok(())
+                });
+                assert_eq!(digest.unwrap(), Md5::digest(&bytes), "{len} in {folder}");
+                assert_eq!(told, len);
+            }
+        }
+    }
+
+    #[test]
+    fn it_can_be_ended() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[1; 100]).unwrap();
+        let ended = digest_of_file(&file, |_| Err(io::ErrorKind::Interrupted.into()));
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+}
