@@ -133,7 +133,8 @@ fn filter(name: &str, value: String) -> Result<Option<Filter>> {
         "size_max" => Filter::SizeMax(number(name, &value)?),
         "protected" => Filter::Protected(truth(name, &value)?),
         _ => match name.strip_prefix("property-") {
-            Some(key) => Filter::Property(key.replace('-', "_").to_lowercase(), value),
+            // As `MetaReader` makes names of headers, whose letters beyond ASCII keep their case.
+            Some(key) => Filter::Property(key.replace('-', "_").to_ascii_lowercase(), value),
             None => return Ok(None),
         },
     }))
@@ -172,7 +173,7 @@ mod tests {
     fn reads_every_parameter() {
         let request = parse(
             "name=in:a,b%20c&status=active&size_min=1&property-Os-Type=linux&unknown=x\
-             &limit=5&limit=7&sort_key=size&sort_dir=asc&is_public=None&protected=TRUE\
+             &property-%C3%84nderung=1&limit=5&limit=7&sort_key=size&sort_dir=asc&is_public=None&protected=TRUE\
              &changes-since=2010-01-01&marker=71c675ab-d94f-49cd-a114-e12490b328d9",
         )
         .unwrap();
@@ -183,6 +184,7 @@ mod tests {
                 Filter::Status(vec!["active".into()]),
                 Filter::SizeMin(1),
                 Filter::Property("os_type".into(), "linux".into()),
+                Filter::Property("Änderung".into(), "1".into()),
                 Filter::Protected(true),
             ]
         );
