@@ -10,18 +10,27 @@ pub type Md5Digest = [u8; 16];
 /// Longest checksum text, the 32 hexadecimal digits of an MD5.
 const MAX_LEN: usize = 32;
 
-/// A checksum as the record shows it: what a client stated, or what was computed.
+/// A checksum as the record shows it: stated by a client or computed.
 ///
-/// Glance compares checksums as text, and takes any stated text of at most 32 characters;
-/// one that is no MD5 simply never matches.
+/// Glance compares checksums as text, and takes any stated text of at most 32 characters that
+/// a header can hold; one that is no MD5 simply never matches. Records, dumps and registries
+/// are read under the same rule, since a checksum is sent as a header and as entity tag.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Checksum(Box<str>);
 
+/// The text is no checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a checksum has at most {MAX_LEN} characters and no control characters")]
+pub struct InvalidChecksum;
+
 impl Checksum {
-    /// A stated checksum; `None` when it is longer than 32 characters.
+    /// A stated checksum; `None` when it is longer than 32 characters, or has control
+    /// characters, which could end the line of a header.
     pub fn stated(text: &str) -> Option<Self> {
-        (text.chars().count() <= MAX_LEN).then(|| Self(text.into()))
+        let is_short = text.chars().count() <= MAX_LEN;
+        let is_printable = !text.chars().any(char::is_control);
+        (is_short && is_printable).then(|| Self(text.into()))
     }
 
     /// The text of a computed digest: lower-case hexadecimal.
@@ -56,6 +65,20 @@ impl Checksum {
     }
 }
 
+impl TryFrom<String> for Checksum {
+    type Error = InvalidChecksum;
+
+    fn try_from(text: String) -> Result<Self, InvalidChecksum> {
+        Self::stated(&text).ok_or(InvalidChecksum)
+    }
+}
+
+impl From<Checksum> for String {
+    fn from(checksum: Checksum) -> Self {
+        checksum.0.into()
+    }
+}
+
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -85,5 +108,13 @@ mod tests {
         assert!(Checksum::stated("not an md5").is_some_and(|sum| sum.digest().is_none()));
         assert!(Checksum::stated(&"a".repeat(32)).is_some());
         assert!(Checksum::stated(&"a".repeat(33)).is_none());
+        for text in ["a\r\nb: c", "a\0", "a\tb", "a\u{85}"] {
+            assert!(Checksum::stated(text).is_none(), "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            assert!(serde_json::from_str::<Checksum>(&json).is_err(), "{text:?}");
+        }
+        let json = serde_json::to_string("not an md5").unwrap();
+        let read: Checksum = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
     }
 }

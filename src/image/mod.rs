@@ -6,6 +6,7 @@
 mod access;
 mod caller;
 mod checksum;
+mod conditions;
 mod fields;
 mod format;
 mod http_uri;
@@ -21,7 +22,8 @@ mod usage;
 
 pub use access::{Deed, Refusal, known_members, may, may_at_all, may_know, may_see, visibility};
 pub use caller::Caller;
-pub use checksum::{Checksum, Md5Digest};
+pub use checksum::{Checksum, InvalidChecksum, Md5Digest};
+pub use conditions::{Conditions, EntityTag, Tags, Validators, Verdict};
 pub use fields::{Change, Fields};
 pub use format::{FormatError, FormatRules};
 pub use http_uri::{HttpUri, HttpUriError};

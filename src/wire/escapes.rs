@@ -1,7 +1,9 @@
 //! Percent escapes in header values.
 //!
-//! python-glanceclient escapes every header it sends since 2.11. Its users typed something
-//! else, so for that client valid escapes are undone; everybody else's bytes are theirs.
+//! python-glanceclient escapes every header it sends since 2.11, by Python's
+//! `urllib.parse.quote`. Its users typed something else, so the escapes of that client are
+//! undone. Older versions have the same User-Agent and escape nothing; their values are kept
+//! as they are, wherever `quote` cannot have written them.
 
 use std::borrow::Cow;
 
@@ -20,6 +22,72 @@ pub fn decode_escapes(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether `quote` can have written a header's value: it leaves ASCII letters, digits and
+/// `_.-~/` as they are (and `:`, since 2.12), and escapes every other byte in upper case.
+pub(super) fn may_be_quoted(value: &[u8]) -> bool {
+    is_quoted(value, |digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'))
+}
+
+/// The same of a header's name, which has come in lower case.
+pub(super) fn may_be_quoted_name(name: &str) -> bool {
+    is_quoted(name.as_bytes(), |digit| digit.is_ascii_hexdigit())
+}
+
+/// Whether `quote` can have written an address whose decoded form is the one that was typed:
+/// with a blank in it, for example, it would not be an address.
+pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
+    let decoded: Vec<u8> = percent_encoding::percent_decode(value).collect();
+    let mut rest = decoded.as_slice();
+    while let [byte, tail @ ..] = rest {
+        rest = match (byte, tail) {
+            (b'%', [high, low, tail @ ..]) if is_hex(*high) && is_hex(*low) => tail,
+            (b'%', _) => return false,
+            _ if !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(byte) => return false,
+            _ => tail,
+        };
+    }
+    may_be_quoted(value)
+}
+
+fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool) -> bool {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [byte, tail @ ..] = rest {
+        let (plain, tail) = match (*byte, tail) {
+            (b'%', [high, low, tail @ ..]) if is_digit(*high) && is_digit(*low) => {
+                let byte = hex(*high) << 4 | hex(*low);
+                // `~` was escaped until Python 3.7, `:` by 2.11.
+                if is_unreserved(byte) || byte == b'/' {
+                    return false;
+                }
+                (byte, tail)
+            }
+            (byte, tail) if is_unreserved(byte) || b"~/:".contains(&byte) => (byte, tail),
+            _ => return false,
+        };
+        decoded.push(plain);
+        rest = tail;
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => digit.wrapping_sub(b'A').wrapping_add(10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +98,64 @@ mod tests {
         assert_eq!(decode_escapes("M%C3%BCnchen"), "München");
         for text in ["100%", "a%0d%0ab", "%00", "%ff", "%zz"] {
             assert_eq!(decode_escapes(text), text);
+        }
+    }
+
+    #[test]
+    fn values_that_quote_cannot_have_written_are_told() {
+        for quoted in [
+            "",
+            "raw",
+            "Ubuntu%2022.04",
+            "M%C3%BCnchen",
+            "http%3A//h/a",
+            "http://h/a%2520b",
+            "100%25",
+            "a%7Eb~c",
+            "a%0Ab",
+        ] {
+            assert!(may_be_quoted(quoted.as_bytes()), "{quoted}");
+        }
+        for typed in [
+            "two words",
+            "München",
+            "100%",
+            "50%2",
+            "50% off",
+            "%zz",
+            "%2f",
+            "%c3%bc",
+            "%41",
+            "%2F",
+            "a+b",
+            "a=b",
+            "a,b",
+            "%FF",
+        ] {
+            assert!(!may_be_quoted(typed.as_bytes()), "{typed}");
+        }
+        assert!(may_be_quoted_name("x-image-meta-property-%c3%84"));
+        assert!(!may_be_quoted_name("x-image-meta-property-a+b"));
+    }
+
+    #[test]
+    fn addresses_that_are_none_once_decoded_were_typed() {
+        for quoted in [
+            "http://h/a.img",
+            "http://h/a%2520b.img",
+            "http%3A//h/a%3Fb%3Dc",
+            "swift%2Bhttp://u%3Ak%40h/c/o",
+        ] {
+            assert!(may_be_quoted_address(quoted.as_bytes()), "{quoted}");
+        }
+        for typed in [
+            "http://h/a%20b.img",
+            "http://h/100%25.img",
+            "http://h/M%C3%BCnchen.img",
+            "http://h/a?b=c",
+            "http://h/%22",
+        ] {
+            assert!(!may_be_quoted_address(typed.as_bytes()), "{typed}");
         }
     }
 }

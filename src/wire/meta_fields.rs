@@ -2,14 +2,15 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::escapes::decode_escapes;
+use super::escapes::{decode_escapes, may_be_quoted, may_be_quoted_address, may_be_quoted_name};
 use super::registry::{STATE_PROPERTY, is_reserved_property};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Change, Checksum, Fields, Timestamp};
+use crate::image::{Change, Checksum, Fields, InvalidChecksum, Timestamp};
 
 const PREFIX: &str = "x-image-meta-";
 const PROPERTY_PREFIX: &str = "x-image-meta-property-";
 const COPY_FROM: &str = "x-glance-api-copy-from";
+const LOCATION: &str = "x-image-meta-location";
 
 /// Longest name, in characters.
 const MAX_NAME_CHARS: usize = 255;
@@ -21,7 +22,8 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// Reads the image metadata of a request's headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MetaReader {
-    /// Whether names and values are percent-encoded (python-glanceclient 2.11 and later).
+    /// Whether the client is one that escapes names and values in some of its versions
+    /// (python-glanceclient 2.11 and later).
     pub escaped: bool,
 }
 
@@ -31,12 +33,17 @@ impl MetaReader {
     /// # Errors
     /// [`Kind::Invalid`] for an unknown field and for a value that its field cannot hold.
     pub fn read(self, headers: &HeaderMap) -> Result<Fields> {
+        let escaped = self.escaped && headers.iter().all(may_be_escaped);
+        Self { escaped }.read_all(headers)
+    }
+
+    fn read_all(self, headers: &HeaderMap) -> Result<Fields> {
         let mut fields = Fields::default();
         for name in headers.keys() {
-            let is_copy_from = name.as_str() == COPY_FROM;
-            if !is_copy_from && !name.as_str().starts_with(PREFIX) {
+            if !is_meta(name) {
                 continue;
             }
+            let is_copy_from = name.as_str() == COPY_FROM;
             let key = self.plain(name.as_str()).to_ascii_lowercase();
             let value = self.joined_value(headers, name)?;
             if is_copy_from {
@@ -81,6 +88,25 @@ impl MetaReader {
         }
         Ok(joined)
     }
+}
+
+fn is_meta(name: &HeaderName) -> bool {
+    name.as_str() == COPY_FROM || name.as_str().starts_with(PREFIX)
+}
+
+/// Whether a client that escapes all its headers can have sent this one; of one that does
+/// not, a single header tells.
+fn may_be_escaped((name, value): (&HeaderName, &HeaderValue)) -> bool {
+    if !is_meta(name) {
+        return true;
+    }
+    let is_address = name.as_str() == COPY_FROM || name.as_str() == LOCATION;
+    let of_value = if is_address {
+        may_be_quoted_address
+    } else {
+        may_be_quoted
+    };
+    may_be_quoted_name(name.as_str()) && of_value(value.as_bytes())
 }
 
 /// Whether Glance takes a word for true; everything else is false.
@@ -174,7 +200,7 @@ fn read_checksum(value: String) -> Result<Change<Checksum>> {
         return Ok(Change::Clear);
     }
     let checksum = Checksum::stated(&value)
-        .ok_or_else(|| invalid("Invalid checksum: longer than 32 characters.".to_owned()))?;
+        .ok_or_else(|| invalid(format!("Invalid checksum: {InvalidChecksum}.")))?;
     Ok(Change::Set(checksum))
 }
 
@@ -345,6 +371,38 @@ mod tests {
         let value = |escaped| MetaReader { escaped }.read(&headers(&sent)).unwrap().name;
         assert_eq!(value(false), Change::Set("two%20words".to_owned()));
         assert_eq!(value(true), Change::Set("two words".to_owned()));
+    }
+
+    #[test]
+    fn one_header_that_is_not_escaped_shows_that_none_is() {
+        let read = |sent: &[(&str, &str)]| {
+            let reader = MetaReader { escaped: true };
+            reader.read(&headers(sent)).unwrap()
+        };
+        let name = ("x-image-meta-name", "fifty%20off");
+        let name_beside = |other| read(&[name, other]).name;
+        let typed = Change::Set("fifty%20off".to_owned());
+        for (header, value) in [
+            ("x-image-meta-property-os", "10.04 LTS"),
+            ("x-image-meta-property-note", "100%"),
+            ("x-image-meta-property-note", "München"),
+            ("x-glance-api-copy-from", "http://h/a%20b.img"),
+            ("x-image-meta-location", "http://h/a%20b.img"),
+        ] {
+            assert_eq!(name_beside((header, value)), typed, "{header}: {value}");
+        }
+        for (header, value) in [
+            ("x-image-meta-property-note", "100%25"),
+            ("x-glance-api-copy-from", "http://h/a%2520b.img"),
+            ("x-auth-token", "a b+c="),
+        ] {
+            let decoded = Change::Set("fifty off".to_owned());
+            assert_eq!(name_beside((header, value)), decoded, "{header}: {value}");
+        }
+        let copy_from = |source| read(&[("x-glance-api-copy-from", source)]).copy_from;
+        let kept = Some("http://h/a%20b.img".to_owned());
+        assert_eq!(copy_from("http://h/a%20b.img"), kept);
+        assert_eq!(copy_from("http://h/a%2520b.img"), kept);
     }
 
     #[test]

@@ -79,6 +79,22 @@ fn what_the_registry_does_not_take_is_named_and_the_rest_is_loaded() {
 }
 
 #[test]
+fn a_checksum_that_no_header_can_hold_is_refused_with_its_line() {
+    let server = prepared(Setup::new());
+    let mut images = many(&server, 2);
+    images[1]["checksum"] = Value::from("x");
+    let mut texts: Vec<String> = images.iter().map(in_order).collect();
+    let sound = "\"checksum\":\"x\"";
+    assert!(texts[1].contains(sound), "{}", texts[1]);
+    texts[1] = texts[1].replace(sound, "\"checksum\":\"x\\r\\nX-Injected: yes\"");
+    write_dump_of_texts(&server.folder().join("bad.dump"), &texts);
+    manage(&server, &["import", "bad.dump"])
+        .expect(1)
+        .says("line 3")
+        .says("control characters");
+}
+
+#[test]
 fn a_load_that_is_killed_goes_on_when_it_is_run_again() {
     let mut server = prepared(Setup::new());
     write_dump(&server.folder().join("many.dump"), &many(&server, MANY));
@@ -129,11 +145,16 @@ fn many(server: &Server, count: usize) -> Vec<Value> {
 }
 
 fn write_dump(path: &Path, images: &[Value]) {
+    let images: Vec<String> = images.iter().map(in_order).collect();
+    write_dump_of_texts(path, &images);
+}
+
+fn write_dump_of_texts(path: &Path, images: &[String]) {
     let template = fs::read_to_string(path.with_file_name("template.dump")).unwrap();
     let header = template.lines().next().expect("a header");
     let mut text = format!("{header}\n");
     for image in images {
-        text.push_str(&format!("{{\"image\":{}}}\n", in_order(image)));
+        text.push_str(&format!("{{\"image\":{image}}}\n"));
     }
     let (count, crc) = (images.len(), crc32c::crc32c(text.as_bytes()));
     text.push_str(&format!(
