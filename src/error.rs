@@ -27,6 +27,8 @@ pub enum Kind {
     StoreReadOnly,
     /// The image was deleted while its data were arriving.
     DeletedMeanwhile,
+    /// A condition that the request puts on the image is false.
+    PreconditionFailed,
     /// A limit was passed, or the store is full.
     TooLarge,
     /// The sender made no progress for too long.

@@ -9,7 +9,6 @@ use crate::net::{Connection, ResponseBody};
 use crate::transfer::Payload;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 

@@ -4,14 +4,18 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::CONTENT_RANGE;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use super::exchange::Exchange;
 use crate::error::{Error, Kind, Result};
+use crate::image::Md5Digest;
 use crate::net::Connection;
 use crate::service::Source;
 use crate::transfer::Pace;
+use crate::transfer::md5::Md5;
+use crate::wire::read_content_md5;
 
 /// Largest JSON body; the longest list of members is far below it.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
@@ -85,10 +89,32 @@ async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Optio
 
 /// The body of a request that must be small, whole.
 pub(super) async fn small_body(exchange: &mut Exchange, patience: Patience) -> Result<Vec<u8>> {
-    match exchange.body.take() {
-        None => Ok(Vec::new()),
-        Some(body) => read_small(body, patience).await,
+    let stated_md5 = read_content_md5(exchange.headers())?;
+    let body = match exchange.body.take() {
+        None => Vec::new(),
+        Some(body) => read_small(body, patience).await?,
+    };
+    check_content_md5(stated_md5, &body)?;
+    Ok(body)
+}
+
+/// Compares a body with the MD5 that the request states of it, if it states one.
+pub(super) fn check_content_md5(stated: Option<Md5Digest>, body: &[u8]) -> Result<()> {
+    if stated.is_none_or(|stated| stated == Md5::digest(body)) {
+        return Ok(());
     }
+    let message = "The body does not have the MD5 that Content-MD5 states.";
+    Err(Error::new(Kind::Invalid, message))
+}
+
+/// Refuses a request to change a part of a resource (RFC 9110, 14.5): carried out as if it
+/// were whole, it would leave the part in the place of the whole.
+pub(super) fn refuse_partial(exchange: &Exchange) -> Result<()> {
+    if exchange.method().is_safe() || !exchange.headers().contains_key(CONTENT_RANGE) {
+        return Ok(());
+    }
+    let message = "A part cannot be sent by itself (Content-Range): send the whole.";
+    Err(Error::new(Kind::Invalid, message))
 }
 
 async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {

@@ -15,7 +15,7 @@ fn status_of(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict | Kind::Stale => StatusCode::CONFLICT,
         Kind::StoreReadOnly => StatusCode::GONE,
-        Kind::DeletedMeanwhile => StatusCode::PRECONDITION_FAILED,
+        Kind::DeletedMeanwhile | Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
         Kind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,

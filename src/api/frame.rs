@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 
 use super::access::{AccessRecord, Line};
 use super::answer::Answer;
+use super::caching::CacheHeaders;
 use super::errors::{self, Form};
 use super::exchange::Exchange;
 use super::request_id::{self, RequestId, TooLong};
@@ -44,6 +45,12 @@ pub trait Door: 'static {
     fn challenge(&self) -> Option<&str> {
         None
     }
+
+    /// The headers of a request that say who is asking, separated by commas; none where every
+    /// caller gets the same responses.
+    fn identity_headers(&self) -> &'static str {
+        ""
+    }
 }
 
 /// Limits that hold at every door.
@@ -61,12 +68,14 @@ pub struct FrameSettings {
 pub struct Frame<D> {
     door: Rc<D>,
     settings: FrameSettings,
+    caching: CacheHeaders,
 }
 
 impl<D: Door> Frame<D> {
     /// A frame around a door.
     pub fn new(door: D, settings: FrameSettings) -> Self {
         Self {
+            caching: CacheHeaders::new(door.identity_headers()),
             door: Rc::new(door),
             settings,
         }
@@ -157,7 +166,8 @@ impl<D: Door> PlainHandler for Frame<D> {
         let Some((route, status)) = self.door.answer_plain(request, out) else {
             return false;
         };
-        out.extend_from_slice(b"x-openstack-request-id: ");
+        out.extend_from_slice(self.caching.lines());
+        out.extend_from_slice(b"X-Openstack-Request-Id: ");
         out.extend_from_slice(request_id.as_str().as_bytes());
         out.extend_from_slice(b"\r\n\r\n");
         let took = began.elapsed();
@@ -202,12 +212,13 @@ impl<D: Door> Handler for Frame<D> {
         let mut record = AccessRecord::new(&exchange, refusal.as_ref(), self.settings.access_log);
         let refused = self.refused(&exchange, refusal.as_ref(), has_long_id);
         let (mut answer, record) = match refused {
-            None => self.answer(exchange, record).await,
+            None => Rc::clone(&self).answer(exchange, record).await,
             Some(refused) => {
                 record.answered("refused", refused.status);
                 (named(refused, &record.request_id), Some(record))
             }
         };
+        self.caching.add_to(&mut answer.headers);
         let transfer = answer.transfer.take();
         let progress = transfer.as_ref().map(Transfer::progress);
         answer.into_response(&connection).map(|body| {

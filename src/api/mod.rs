@@ -2,14 +2,15 @@
 //! renders the answer, and nothing else.
 //!
 //! `frame` does once what every request needs: refusing what must not be looked at, request
-//! ids, errors in the form the client reads, counting, the access log. `v1` is the image
-//! API's own door, `registry` that of a registry server, `door_state` what these two share;
-//! `admin` is the operator's.
+//! ids, errors in the form the client reads, headers for caches, counting, the access log. `v1`
+//! is the image API's own door, `registry` that of a registry server, `door_state` what these
+//! two share; `admin` is the operator's.
 
 mod access;
 mod admin;
 mod answer;
 mod body;
+mod caching;
 mod door_state;
 mod errors;
 mod exchange;

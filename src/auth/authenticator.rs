@@ -69,6 +69,18 @@ impl Authenticator {
         self.challenge.as_deref()
     }
 
+    /// The headers that say who is asking, as `Vary` lists them; none where everybody is the
+    /// same.
+    pub fn identity_headers(&self) -> &'static str {
+        match &self.found {
+            Found::Administrator(_) => "",
+            Found::TrustedProxies(_) => {
+                "X-Identity-Status, X-User-Id, X-Tenant-Id, X-Project-Id, X-Roles"
+            }
+            Found::Tokens(_) => "X-Auth-Token, X-Storage-Token, X-Service-Token",
+        }
+    }
+
     /// Who is asking, from the request's headers (names in any case) and its peer, when that
     /// is known without waiting. `None` says nothing.
     pub fn at_hand<'a>(

@@ -163,6 +163,13 @@ impl Image {
         self.status == Status::Deleted && self.data.is_none() && self.upload.is_none()
     }
 
+    /// The size in bytes of the data that clients can download; `None` for an image that is
+    /// not active. An active image that is stated to be empty has no data in a store.
+    pub fn served_bytes(&self) -> Option<u64> {
+        let is_active = self.status == Status::Active;
+        is_active.then(|| self.data.as_ref().map_or(0, |data| data.size_bytes))
+    }
+
     /// Whether something in a store waits to be removed: the data of a deleted image, or
     /// what an upload left that will never complete.
     pub fn has_remains(&self) -> bool {

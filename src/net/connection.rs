@@ -304,6 +304,7 @@ fn builder(settings: &ConnectionSettings) -> http1::Builder {
         .max_headers(MAX_HEADERS)
         .max_header_size(settings.max_head_bytes + SUBSTITUTE_BYTES)
         .max_buf_size(READ_BUFFER_BYTES.max(settings.max_head_bytes + SUBSTITUTE_BYTES))
+        .title_case_headers(true)
         .writev(true);
     builder
 }

@@ -43,7 +43,7 @@ pub struct Record {
     pub image: Image,
     /// Which write this was.
     pub version: Version,
-    /// The metadata as header lines, once somebody has asked for them.
+    /// The header lines of HEAD, made at the first request for them.
     lines: OnceLock<Box<[u8]>>,
     /// See [`Record::digest`], once somebody has asked for it.
     digest: OnceLock<u64>,
@@ -73,9 +73,9 @@ impl Record {
         })
     }
 
-    /// The metadata as header lines ([`wire::meta_lines`]), made once.
-    pub fn meta_lines(&self) -> &[u8] {
-        self.lines.get_or_init(|| wire::meta_lines(&self.image))
+    /// The header lines of a response to HEAD ([`wire::head_lines`]), made once.
+    pub fn head_lines(&self) -> &[u8] {
+        self.lines.get_or_init(|| wire::head_lines(&self.image))
     }
 }
 

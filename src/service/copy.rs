@@ -63,6 +63,7 @@ impl Service {
             source,
             len_bytes,
             is_octets: true,
+            stated_md5: None,
         };
         self.upload(begun, data).await
     }

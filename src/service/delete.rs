@@ -3,24 +3,31 @@
 use std::sync::Arc;
 
 use super::modify::modify;
-use super::{Service, forbidden, not_found, now_after, permit, permit_at_all};
+use super::{Service, forbidden, meets, not_found, now_after, permit, permit_at_all};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Deed, Image, ImageId, SetAside, Status};
+use crate::image::{Caller, Conditions, Deed, Image, ImageId, SetAside, Status};
 use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
     /// Deletes an image. The registry says so first; its data are removed after that, by
-    /// the housekeeper, until it succeeds (CVE-2012-4573).
+    /// the housekeeper, until it succeeds (CVE-2012-4573). The conditions are judged on the
+    /// version of the record that is replaced.
     ///
     /// # Errors
     /// `NotFound`; `Forbidden` for a protected image, one that waits for the scrubber, and
-    /// one that is somebody else's.
-    pub async fn delete(&self, caller: &Caller, id: &ImageId) -> Result<()> {
+    /// one that is somebody else's; `PreconditionFailed`.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        id: &ImageId,
+        conditions: &Conditions,
+    ) -> Result<()> {
         permit_at_all(caller, Deed::Change)?;
         let deleted = modify(id, async || {
             let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
             let image = self.deleted(caller, &record.image)?;
+            meets(&record.image, conditions)?;
             match self.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::TooLarge => {
                     self.delete_full(caller, &record).await

@@ -24,16 +24,14 @@ impl Service {
     /// # Errors
     /// `NotFound` for an image without data to serve; `Forbidden` for a deactivated one.
     pub fn downloadable_bytes(&self, image: &Image) -> Result<u64> {
-        match image.status {
-            Status::Active => Ok(image.data.as_ref().map_or(0, |data| data.size_bytes)),
-            Status::Deactivated => Err(forbidden(
+        if image.status == Status::Deactivated {
+            return Err(forbidden(
                 "The requested image has been deactivated. Image data download is forbidden.",
-            )),
-            _ => Err(Error::new(
-                Kind::NotFound,
-                format!("Image {} is not active", image.id),
-            )),
+            ));
         }
+        let message = || format!("Image {} is not active", image.id);
+        let size_bytes = image.served_bytes();
+        size_bytes.ok_or_else(|| Error::new(Kind::NotFound, message()))
     }
 
     /// `len` bytes of the image's data from `offset` on; both lie within the data.

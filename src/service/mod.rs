@@ -49,7 +49,8 @@ use self::pending_seen::PendingSeen;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp, may, may_at_all,
+    Caller, Conditions, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp,
+    Validators, may, may_at_all,
 };
 use crate::policy::Rules;
 use crate::registry::{Census, Registry};
@@ -212,6 +213,15 @@ fn permit_at_all(caller: &Caller, deed: Deed) -> Result<()> {
 /// Refuses what the caller may not do with this image.
 fn permit(caller: &Caller, deed: Deed, image: &Image) -> Result<()> {
     may(caller, deed, image).map_err(|refusal| refused(refusal, image.id))
+}
+
+/// Refuses a change of an image of which a condition is false (RFC 9110, 13.1).
+fn meets(image: &Image, conditions: &Conditions) -> Result<()> {
+    if conditions.permit_change(Validators::of(image)) {
+        return Ok(());
+    }
+    let message = "The image is not the one that the request's conditions name.";
+    Err(Error::new(Kind::PreconditionFailed, message))
 }
 
 /// A refusal in words: those of a hidden image are those of one that is not there.

@@ -6,9 +6,9 @@ use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_prope
 use super::modify::modify;
 use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{Service, forbidden, invalid, not_found, now_after, permit, permit_at_all};
+use super::{Service, forbidden, invalid, meets, not_found, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Deed, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Conditions, Deed, Fields, Image, ImageId, Status};
 use crate::policy::Action;
 use crate::registry::{Record, Version};
 use crate::store::Store;
@@ -36,6 +36,7 @@ struct Change<'a> {
     purge: Purge,
     /// The data that come, if some come.
     data: Option<Announced>,
+    conditions: &'a Conditions,
 }
 
 /// What is known of data before they come.
@@ -63,7 +64,8 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid`, `NotFound`, `Forbidden` for what may not change, `Conflict` for data on an
-    /// image that is not `queued`, and those of an upload.
+    /// image that is not `queued`, `PreconditionFailed` when a condition is false of the
+    /// version of the record that would be replaced, and those of an upload.
     pub async fn update<S: Source>(
         self: &Arc<Self>,
         caller: &Caller,
@@ -71,6 +73,7 @@ impl Service {
         mut fields: Fields,
         purge: Purge,
         data: Option<Data<S>>,
+        conditions: &Conditions,
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
@@ -83,6 +86,7 @@ impl Service {
                 is_octets: data.is_octets,
                 len_bytes: data.len_bytes,
             }),
+            conditions,
         };
         let mut source = None;
         let written = modify(id, async || {
@@ -138,6 +142,7 @@ impl Service {
         }
         let store = self.stores.choose(fields.store.as_deref())?;
         let mut image = self.changed(change, current)?;
+        meets(current, change.conditions)?;
         if let (Some(named), None) = (named, &source) {
             *source = Some(self.measure(named).await?);
         }

@@ -17,7 +17,7 @@ use super::parcels::Parcels;
 use super::process_mark::own_mark;
 use super::{Service, invalid, now, now_after};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Checksum, Image, ImageData, ImageId, Location, Status, Upload};
+use crate::image::{Checksum, Image, ImageData, ImageId, Location, Md5Digest, Status, Upload};
 use crate::metrics::{self, Direction};
 use crate::registry::Record;
 use crate::store::{Store, Writer};
@@ -43,6 +43,8 @@ pub struct Data<S> {
     pub len_bytes: Option<u64>,
     /// Whether the sender says that they are just bytes; anything else is refused.
     pub is_octets: bool,
+    /// The MD5 that the request states of them, beside the checksum in the record.
+    pub stated_md5: Option<Md5Digest>,
 }
 
 /// An upload that is being entered into its image's record.
@@ -180,6 +182,7 @@ impl Service {
     ) -> Result<(Location, Received)> {
         let stated_bytes = Some(begun.stated_bytes).filter(|bytes| *bytes > 0);
         let size_hint_bytes = data.len_bytes.or(stated_bytes);
+        let stated_md5 = data.stated_md5.as_ref().map(Checksum::of);
         let mut writer = begun
             .store
             .create(&begun.image, &begun.upload, size_hint_bytes)
@@ -191,7 +194,7 @@ impl Service {
             received = self.receive(begun, &mut *writer, data.source) => received,
         };
         let received = match received {
-            Ok(received) => self.compare(begun, received).await,
+            Ok(received) => self.compare(begun, received, stated_md5).await,
             Err(error) => Err(error),
         };
         match received {
@@ -252,7 +255,12 @@ impl Service {
 
     /// Compares what came with what was stated, at reservation or with the data. A stated
     /// size of zero says nothing; checksums are compared as text.
-    async fn compare(&self, begun: &Begun, received: Received) -> Result<Received> {
+    async fn compare(
+        &self,
+        begun: &Begun,
+        received: Received,
+        stated_md5: Option<Checksum>,
+    ) -> Result<Received> {
         let record = self.current(begun).await?;
         let stated_bytes = record.image.size_bytes;
         if stated_bytes != 0 && stated_bytes != received.size_bytes {
@@ -262,8 +270,10 @@ impl Service {
                 received.size_bytes
             )));
         }
-        match &record.image.checksum {
-            Some(stated) if *stated != received.checksum => {
+        let stated = [&record.image.checksum, &stated_md5];
+        let mut stated = stated.into_iter().flatten();
+        match stated.find(|stated| **stated != received.checksum) {
+            Some(stated) => {
                 metrics::checksum_mismatch();
                 Err(invalid(format!(
                     "Supplied checksum ({stated}) and checksum of the uploaded data ({}) did \
@@ -271,7 +281,7 @@ impl Service {
                     received.checksum
                 )))
             }
-            _ => Ok(received),
+            None => Ok(received),
         }
     }
 

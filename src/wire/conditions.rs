@@ -1,67 +1,120 @@
-//! Conditions and ranges of a GET (RFC 9110, sections 13 and 14).
+//! Conditions of requests and ranges of a GET (RFC 9110, sections 13 and 14).
 
-use http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
+use std::time::UNIX_EPOCH;
 
-/// What a GET's conditions make of it.
+use http::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
+};
+use httpdate::parse_http_date;
+
+use crate::image::{Conditions, EntityTag, Tags, Validators};
+
+/// The bytes that a GET selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
     /// All bytes.
     Whole,
     /// `len` bytes from `offset` on; at least one.
     Part { offset: u64, len: u64 },
-    /// The client has what it asks for.
-    NotModified,
-    /// The client wants another image than this.
-    PreconditionFailed,
     /// The range lies outside the image.
     Unsatisfiable,
 }
 
-/// Selects what is sent of `size_bytes` bytes with this entity tag.
+/// Reads the conditions of a request.
+pub fn read_conditions(headers: &HeaderMap) -> Conditions {
+    Conditions {
+        if_match: read_tags(headers, &IF_MATCH),
+        if_none_match: read_tags(headers, &IF_NONE_MATCH),
+        if_modified_since_s: read_date(headers, &IF_MODIFIED_SINCE),
+        if_unmodified_since_s: read_date(headers, &IF_UNMODIFIED_SINCE),
+    }
+}
+
+/// Selects the range of a GET whose conditions are met, of `size_bytes` bytes with these
+/// validators.
 ///
-/// One range is served; of several, and of what is malformed, nothing is taken notice,
-/// which a server is free to do (14.2). Glance writes its tags without quotes, so they are
-/// compared without.
-pub fn select(headers: &HeaderMap, etag: Option<&str>, size_bytes: u64) -> Selection {
-    if headers.contains_key(IF_MATCH) && !names(headers, IF_MATCH.as_str(), etag) {
-        return Selection::PreconditionFailed;
-    }
-    if names(headers, IF_NONE_MATCH.as_str(), etag) {
-        return Selection::NotModified;
-    }
+/// One range is served; several ranges and malformed ones are ignored, as a server may do
+/// (14.2).
+pub fn select(headers: &HeaderMap, current: Validators<'_>, size_bytes: u64) -> Selection {
     let Some(range) = headers.get(RANGE).and_then(|range| range.to_str().ok()) else {
         return Selection::Whole;
     };
-    let is_of_this = match headers.get(IF_RANGE) {
-        None => true,
-        Some(tag) => tag.to_str().is_ok_and(|tag| Some(strong(tag)) == etag),
-    };
-    if !is_of_this || headers.get_all(RANGE).iter().count() > 1 {
+    if !is_of_current(headers, current) || headers.get_all(RANGE).iter().count() > 1 {
         return Selection::Whole;
     }
     parse_range(range, size_bytes)
 }
 
-/// Whether a list of tags names this one.
-fn names(headers: &HeaderMap, header: &str, etag: Option<&str>) -> bool {
-    let lists = headers.get_all(header).iter();
-    let mut tags = lists
-        .filter_map(|list| list.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .map(str::trim);
-    tags.any(|tag| tag == "*" || etag.is_some_and(|etag| weak(tag) == etag))
+/// Whether `If-Range` is absent or names the current representation (13.1.5). A date must
+/// equal the modification time, and counts only for data with a checksum: others may have
+/// changed at their origin.
+fn is_of_current(headers: &HeaderMap, current: Validators<'_>) -> bool {
+    let Some(validator) = headers.get(IF_RANGE) else {
+        return true;
+    };
+    let Some(etag) = current.etag else {
+        return false;
+    };
+    let validator = validator.to_str().unwrap_or_default();
+    match seconds_of(validator) {
+        Some(date_s) => date_s == current.modified_s,
+        None => {
+            let tag = parse_tag(validator);
+            !tag.is_weak && &*tag.opaque == etag
+        }
+    }
 }
 
-fn strong(tag: &str) -> &str {
-    let tag = tag.trim();
-    tag.strip_prefix('"')
-        .and_then(|tag| tag.strip_suffix('"'))
-        .unwrap_or(tag)
+/// The tags of a header, which may come in several lines; a line that is no text names a tag
+/// that no image has.
+fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
+    if !headers.contains_key(name) {
+        return None;
+    }
+    let lines = headers.get_all(name).iter();
+    let members = lines
+        .flat_map(|line| line.to_str().unwrap_or_default().split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty());
+    let mut tags = Vec::new();
+    for member in members {
+        if member == "*" {
+            return Some(Tags::Any);
+        }
+        tags.push(parse_tag(member));
+    }
+    Some(Tags::Listed(tags))
 }
 
-/// Without the mark that says a tag is good enough, not exact.
-fn weak(tag: &str) -> &str {
-    strong(tag.strip_prefix("W/").unwrap_or(tag))
+/// One tag. Glance writes its tags without quotes, so clients send them so too.
+fn parse_tag(text: &str) -> EntityTag {
+    let text = text.trim();
+    let (is_weak, text) = match text.strip_prefix("W/") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    EntityTag {
+        opaque: quoted.unwrap_or(text).into(),
+        is_weak,
+    }
+}
+
+/// The date of a header that came once and is one; others are ignored (13.1.3, 13.1.4).
+fn read_date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+    let mut values = headers.get_all(name).iter();
+    let date_s = seconds_of(values.next()?.to_str().ok()?)?;
+    values.next().is_none().then_some(date_s)
+}
+
+/// An HTTP date, in any of its three forms, in seconds since 1970.
+fn seconds_of(date: &str) -> Option<i64> {
+    let date = parse_http_date(date.trim()).ok()?;
+    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()
 }
 
 fn parse_range(range: &str, size_bytes: u64) -> Selection {
@@ -122,15 +175,26 @@ fn number(digits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
-    fn selected(pairs: &[(&'static str, &str)], size_bytes: u64) -> Selection {
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`, the date of RFC 9110's examples.
+    const MODIFIED_S: i64 = 784_111_777;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let value = HeaderValue::from_str(value).unwrap();
             headers.append(HeaderName::from_static(name), value);
         }
-        select(&headers, Some("abc"), size_bytes)
+        headers
+    }
+
+    fn selected(pairs: &[(&'static str, &str)], size_bytes: u64) -> Selection {
+        let current = Validators {
+            etag: Some("abc"),
+            modified_s: MODIFIED_S,
+        };
+        select(&headers(pairs), current, size_bytes)
     }
 
     fn part(offset: u64, len: u64) -> Selection {
@@ -164,28 +228,61 @@ mod tests {
     }
 
     #[test]
-    fn conditions() {
-        let range = ("range", "bytes=1-");
-        for (condition, selection) in [
-            (("if-none-match", "\"abc\""), Selection::NotModified),
-            (("if-none-match", "x, W/\"abc\""), Selection::NotModified),
-            (("if-none-match", "*"), Selection::NotModified),
-            (("if-none-match", "\"x\""), part(1, 9)),
-            (("if-match", "\"x\", abc"), part(1, 9)),
-            (("if-match", "\"x\""), Selection::PreconditionFailed),
-            (("if-range", "\"abc\""), part(1, 9)),
-            (("if-range", "abc"), part(1, 9)),
-            (("if-range", "W/\"abc\""), Selection::Whole),
-            (
-                ("if-range", "Sun, 06 Nov 1994 08:49:37 GMT"),
-                Selection::Whole,
-            ),
+    fn if_range_names_the_current_representation() {
+        for (validator, selection) in [
+            ("\"abc\"", part(1, 9)),
+            ("abc", part(1, 9)),
+            ("W/\"abc\"", Selection::Whole),
+            ("\"x\"", Selection::Whole),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", part(1, 9)),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", Selection::Whole),
         ] {
-            assert_eq!(
-                selected(&[condition, range], 10),
-                selection,
-                "{condition:?}"
-            );
+            let pairs = [("if-range", validator), ("range", "bytes=1-")];
+            assert_eq!(selected(&pairs, 10), selection, "{validator}");
         }
+        let date = headers(&[
+            ("if-range", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("range", "bytes=1-"),
+        ]);
+        let without_checksum = Validators {
+            etag: None,
+            modified_s: MODIFIED_S,
+        };
+        assert_eq!(select(&date, without_checksum, 10), Selection::Whole);
+    }
+
+    #[test]
+    fn tags_are_read_with_quotes_and_without() {
+        let read = |value| read_conditions(&headers(&[("if-match", value)])).if_match;
+        let tag = |opaque: &str, is_weak| EntityTag {
+            opaque: opaque.into(),
+            is_weak,
+        };
+        let listed = vec![tag("x", false), tag("abc", true), tag("d", false)];
+        assert_eq!(read("\"x\", W/\"abc\",d"), Some(Tags::Listed(listed)));
+        assert_eq!(read("*"), Some(Tags::Any));
+        assert_eq!(read(""), Some(Tags::Listed(Vec::new())));
+        let twice = [("if-none-match", "a"), ("if-none-match", "b")];
+        let both = vec![tag("a", false), tag("b", false)];
+        let conditions = read_conditions(&headers(&twice));
+        assert_eq!(conditions.if_none_match, Some(Tags::Listed(both)));
+    }
+
+    #[test]
+    fn dates_are_read_in_every_form_and_ignored_otherwise() {
+        let read = |value| read_conditions(&headers(&[("if-modified-since", value)]));
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(read(date).if_modified_since_s, Some(MODIFIED_S), "{date}");
+        }
+        for other in ["", "yesterday", "784111777", "1994-11-06T08:49:37Z"] {
+            assert_eq!(read(other), Conditions::default(), "{other}");
+        }
+        let date = ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let twice = read_conditions(&headers(&[date, date]));
+        assert_eq!(twice, Conditions::default());
     }
 }

@@ -1,4 +1,4 @@
-//! `x-image-meta-*` in answers: the metadata of one image as headers.
+//! `x-image-meta-*` in responses: the metadata of one image as headers.
 
 use std::fmt::{Display, Write};
 
@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use super::json::ImageMeta;
 use crate::image::Image;
 
-const PROPERTY_PREFIX: &str = "x-image-meta-property-";
+pub(super) const PROPERTY_PREFIX: &str = "x-image-meta-property-";
 
 /// How the field names of an answer are spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum Spelling {
 }
 
 /// The headers of one field: the underscored name, and the dashed one where it differs.
-struct FieldName {
-    underscored: HeaderName,
+pub(super) struct FieldName {
+    pub(super) underscored: HeaderName,
     dashed: Option<HeaderName>,
 }
 
@@ -57,14 +57,14 @@ field_names! {
     URI "x-image-meta-uri";
 }
 
-/// What takes the fields of an image, one header each.
-trait Sink {
+/// Takes the fields of an image, one header each.
+pub(super) trait Sink {
     fn put(&mut self, name: &FieldName, value: Option<impl Display>);
     fn put_property(&mut self, key: &str, value: &str);
 }
 
-/// Values are written one behind the other into one buffer and shared from there, so that
-/// an answer costs one allocation and not one a field.
+/// Writes values one behind the other into one buffer and shares them from there, so that a
+/// response costs one allocation and not one for each field.
 struct MapSink<'a> {
     headers: &'a mut HeaderMap,
     values: BytesMut,
@@ -96,38 +96,6 @@ impl Sink for MapSink<'_> {
     }
 }
 
-/// Header lines as they go over the wire.
-struct LineSink(String);
-
-impl Sink for LineSink {
-    fn put(&mut self, name: &FieldName, value: Option<impl Display>) {
-        let Some(value) = value else { return };
-        let before = self.0.len();
-        // Writing into a string cannot fail.
-        let _ = write!(self.0, "{}: {value}\r\n", name.underscored);
-        self.take_back_unless_plain(before);
-    }
-
-    fn put_property(&mut self, key: &str, value: &str) {
-        let Some(name) = property_name(key) else {
-            return;
-        };
-        let before = self.0.len();
-        let _ = write!(self.0, "{name}: {value}\r\n");
-        self.take_back_unless_plain(before);
-    }
-}
-
-impl LineSink {
-    /// A value with a control character would end its line and begin another.
-    fn take_back_unless_plain(&mut self, line_start: usize) {
-        let line = &self.0[line_start..self.0.len() - 2];
-        if HeaderValue::from_bytes(line.as_bytes()).is_err() {
-            self.0.truncate(line_start);
-        }
-    }
-}
-
 /// Whether a property of this name can be in a header: names with blanks, colons or letters
 /// beyond ASCII are no part of a field name (RFC 9110, 5.1). Lists show them nevertheless.
 pub fn has_property_header(name: &str) -> bool {
@@ -154,14 +122,8 @@ pub fn write_meta(image: &Image, spelling: Spelling, uri: Option<&str>, headers:
     write_fields(image, uri, &mut sink);
 }
 
-/// The same fields, with underscores and without an address, as header lines.
-pub fn meta_lines(image: &Image) -> Box<[u8]> {
-    let mut sink = LineSink(String::with_capacity(768));
-    write_fields(image, None, &mut sink);
-    sink.0.into_boxed_str().into_boxed_bytes()
-}
-
-fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sink) {
+/// Hands every field of the image that is not null to a sink.
+pub(super) fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sink) {
     let bool_word = |value| if value { "True" } else { "False" };
     sink.put(&ID, Some(image.id));
     sink.put(&URI, uri);
@@ -272,33 +234,6 @@ mod tests {
         assert_eq!(headers["x-image-meta-disk_format"], "raw");
         assert_eq!(headers["x-image-meta-disk-format"], "raw");
         assert_eq!(headers["x-image-meta-uri"], "http://h/images/1");
-    }
-
-    #[test]
-    fn lines_say_what_headers_say() {
-        let mut image = image();
-        image
-            .properties
-            .insert("line".into(), Some("a\r\nb: c".into()));
-        let mut headers = HeaderMap::new();
-        write_meta(&image, Spelling::Underscores, None, &mut headers);
-        let lines = meta_lines(&image);
-        let lines = String::from_utf8(lines.into()).unwrap();
-        let mut said: Vec<(&str, &str)> = lines
-            .lines()
-            .map(|line| line.split_once(": ").unwrap())
-            .collect();
-        said.sort_unstable();
-        let mut wanted: Vec<(&str, String)> = headers
-            .iter()
-            .map(|(name, value)| {
-                let value = String::from_utf8(value.as_bytes().to_vec()).unwrap();
-                (name.as_str(), value)
-            })
-            .collect();
-        wanted.sort_unstable();
-        let wanted: Vec<(&str, &str)> = wanted.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        assert_eq!(said, wanted);
     }
 
     #[test]

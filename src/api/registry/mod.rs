@@ -15,6 +15,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use self::context::Context;
 use self::endpoint::{Endpoint, route};
 use super::answer::Answer;
+use super::body::refuse_partial;
 use super::door_state::DoorState;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
@@ -49,6 +50,7 @@ impl RegistryDoor {
             settings: &self.state.settings,
             caller: self.state.caller(&exchange).await?,
         };
+        refuse_partial(&exchange)?;
         if speaks_records(&exchange) {
             return records::answer(&context, endpoint, &mut exchange).await;
         }
@@ -59,6 +61,10 @@ impl RegistryDoor {
 impl Door for RegistryDoor {
     fn challenge(&self) -> Option<&str> {
         self.state.authenticator.challenge()
+    }
+
+    fn identity_headers(&self) -> &'static str {
+        self.state.authenticator.identity_headers()
     }
 
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {

@@ -114,6 +114,18 @@ impl Endpoint {
         )
     }
 
+    /// Whether it changes something other than one image.
+    pub(super) fn changes_unvalidated(&self) -> bool {
+        match self {
+            Endpoint::Create
+            | Endpoint::ReplaceMembers { .. }
+            | Endpoint::AddMember { .. }
+            | Endpoint::RemoveMember { .. } => true,
+            Endpoint::Cache(endpoint) => endpoint.verb != CacheVerb::List,
+            _ => false,
+        }
+    }
+
     /// The route's name in metrics.
     pub(super) fn route(&self) -> &'static str {
         match self {

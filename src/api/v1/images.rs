@@ -1,13 +1,13 @@
 //! Images: lists, metadata, uploads, deletion.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 
 use super::context::Context;
 use super::endpoint::Style;
 use crate::api::answer::{Answer, HTML, JSON};
-use crate::api::body::BodySource;
+use crate::api::body::{BodySource, check_content_md5};
 use crate::api::exchange::Exchange;
 use crate::api::gone_query::look_at_gone;
 use crate::api::list_query;
@@ -15,7 +15,7 @@ use crate::api::path::image_id;
 use crate::error::Result;
 use crate::image::{Fields, Image};
 use crate::service::{Data, Purge};
-use crate::wire::{self, MetaReader, Spelling, is_true_word};
+use crate::wire::{self, MetaReader, Spelling, is_true_word, read_conditions, read_content_md5};
 
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
@@ -35,21 +35,7 @@ pub(super) async fn list(
     Ok(Answer::of(StatusCode::OK, JSON, body))
 }
 
-pub(super) async fn show(context: &Context<'_>, id: &str) -> Result<Answer> {
-    let record = context
-        .service
-        .show(&context.caller, &image_id(id)?)
-        .await?;
-    let mut answer = Answer::empty(StatusCode::OK);
-    write_meta(context, &record.image, &mut answer);
-    answer.headers.insert(CONTENT_TYPE, HTML);
-    answer
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    Ok(answer)
-}
-
-/// The metadata and the entity tag of an image.
+/// Writes the metadata of an image.
 pub(super) fn write_meta(context: &Context<'_>, image: &Image, answer: &mut Answer) {
     let (spelling, uri) = match context.style {
         Style::Versioned => (Spelling::Underscores, None),
@@ -59,7 +45,6 @@ pub(super) fn write_meta(context: &Context<'_>, image: &Image, answer: &mut Answ
         }
     };
     wire::write_meta(image, spelling, uri.as_deref(), &mut answer.headers);
-    add_etag(image, answer);
 }
 
 fn add_etag(image: &Image, answer: &mut Answer) {
@@ -71,7 +56,7 @@ fn add_etag(image: &Image, answer: &mut Answer) {
 
 pub(super) async fn create(context: &Context<'_>, mut exchange: Exchange) -> Result<Answer> {
     let fields = read_fields(&exchange)?;
-    let data = take_data(context, &mut exchange);
+    let data = take_data(context, &mut exchange)?;
     let record = context
         .service
         .create(&context.caller, fields, data)
@@ -93,17 +78,19 @@ pub(super) async fn update(
         Some(word) if !is_true_word(word) => Purge::Nothing,
         _ => Purge::Unnamed,
     };
-    let data = take_data(context, &mut exchange);
+    let data = take_data(context, &mut exchange)?;
+    let conditions = read_conditions(exchange.headers());
     let updated = context
         .service
-        .update(&context.caller, &id, fields, purge, data);
+        .update(&context.caller, &id, fields, purge, data, &conditions);
     Ok(image_answer(context, StatusCode::OK, &updated.await?.image))
 }
 
-pub(super) async fn delete(context: &Context<'_>, id: &str) -> Result<Answer> {
+pub(super) async fn delete(context: &Context<'_>, exchange: &Exchange, id: &str) -> Result<Answer> {
+    let conditions = read_conditions(exchange.headers());
     context
         .service
-        .delete(&context.caller, &image_id(id)?)
+        .delete(&context.caller, &image_id(id)?, &conditions)
         .await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.headers.insert(CONTENT_TYPE, HTML);
@@ -127,16 +114,25 @@ fn read_fields(exchange: &Exchange) -> Result<Fields> {
 
 /// The data of a request, if it has any: a body of a stated length above zero, or one that
 /// comes in chunks, however few.
-fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Option<Data<BodySource>> {
-    let body = exchange.body.take().filter(|body| !body.is_end_stream())?;
+///
+/// # Errors
+/// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
+fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Result<Option<Data<BodySource>>> {
+    let stated_md5 = read_content_md5(exchange.headers())?;
+    let body = exchange.body.take().filter(|body| !body.is_end_stream());
+    let Some(body) = body else {
+        check_content_md5(stated_md5, b"")?;
+        return Ok(None);
+    };
     let content_type = exchange.header(CONTENT_TYPE).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
     let source = BodySource::new(body, exchange.connection.clone(), context.settings.patience);
-    Some(Data {
+    Ok(Some(Data {
         source,
         len_bytes,
         is_octets,
-    })
+        stated_md5,
+    }))
 }

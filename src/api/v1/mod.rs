@@ -12,19 +12,21 @@ mod versions;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 
 use self::context::{Context, asked_host};
 use self::endpoint::{Accepted, Endpoint, Style, route};
 use super::answer::Answer;
+use super::body::refuse_partial;
 use super::door_state::DoorState;
 use super::errors::{method_not_allowed, status_page};
 use super::exchange::Exchange;
 use super::frame::Door;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
 use crate::net::PlainRequest;
+use crate::wire::read_conditions;
 
 /// The v1 API over the service.
 pub struct V1Door {
@@ -50,6 +52,10 @@ impl V1Door {
             style,
             host: asked_host(&exchange),
         };
+        refuse_partial(&exchange)?;
+        if endpoint.changes_unvalidated() {
+            check_unvalidated(exchange.headers())?;
+        }
         match endpoint {
             Endpoint::Versions { choice } => Ok(versions::answer(choice, &context.base())),
             Endpoint::RedirectToV1 => {
@@ -62,9 +68,9 @@ impl V1Door {
             Endpoint::Detail => images::list(&context, &exchange, true).await,
             Endpoint::Create => images::create(&context, exchange).await,
             Endpoint::Download { id } => download::get(&context, &exchange, &id).await,
-            Endpoint::Show { id } => images::show(&context, &id).await,
+            Endpoint::Show { id } => download::head(&context, &exchange, &id).await,
             Endpoint::Update { id } => images::update(&context, exchange, &id).await,
-            Endpoint::Delete { id } => images::delete(&context, &id).await,
+            Endpoint::Delete { id } => images::delete(&context, &exchange, &id).await,
             Endpoint::Members { id } => members::list(&context, &id).await,
             Endpoint::ReplaceMembers { id } => members::replace(&context, exchange, &id).await,
             Endpoint::AddMember { id, member } => {
@@ -103,6 +109,10 @@ impl Door for V1Door {
         self.state.authenticator.challenge()
     }
 
+    fn identity_headers(&self) -> &'static str {
+        self.state.authenticator.identity_headers()
+    }
+
     async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
         let accepted = Accepted::parse(exchange.header(http::header::ACCEPT));
         let (mut endpoint, style) = route(exchange.method(), exchange.head.uri.path(), accepted);
@@ -114,4 +124,14 @@ impl Door for V1Door {
             self.dispatch(endpoint, style, exchange).await,
         )
     }
+}
+
+/// Refuses a change of a resource that has no validators where the request names one
+/// (RFC 9110, 13.1.1): only the resource of an image has an entity tag.
+fn check_unvalidated(headers: &HeaderMap) -> Result<()> {
+    if read_conditions(headers).permit_unvalidated_change() {
+        return Ok(());
+    }
+    let message = "The resource has no entity tag that If-Match could name.";
+    Err(Error::new(Kind::PreconditionFailed, message))
 }

@@ -1,5 +1,5 @@
-//! HEAD of an image, the short way: the request that clients send most, answered from memory
-//! with lines that were formatted once.
+//! HEAD of an image, the short way: the request that clients send most is answered from memory
+//! with lines that are formatted once. `download::head` gives the same response.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use httpdate::HttpDate;
 
 use crate::auth::Authenticator;
-use crate::image::ImageId;
+use crate::image::{ImageId, Validators};
 use crate::net::PlainRequest;
 use crate::service::Service;
 
-/// Answers `HEAD /v1/images/{id}` of an image that the caller may see, where both are at
-/// hand; nothing else.
+/// Answers `HEAD /v1/images/{id}` without conditions, of an image that the caller may see,
+/// where both are at hand; nothing else.
 pub(super) fn answer(
     service: &Service,
     authenticator: &Authenticator,
@@ -23,17 +23,16 @@ pub(super) fn answer(
     let caller = authenticator.at_hand(request.peer.ip(), request.headers())?;
     let caller = service.recognised(caller);
     let record = service.show_at_hand(&caller, &id)?;
-    let lines = record.meta_lines();
-    out.reserve(lines.len() + 256);
+    let now = since_epoch();
+    if Validators::of(&record.image).modified_s > seconds(now) {
+        // The lines state a time that is still to come; the long way states the present.
+        return None;
+    }
+    let lines = record.head_lines();
+    out.reserve(lines.len() + 512);
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     out.extend_from_slice(lines);
-    if let Some(checksum) = &record.image.checksum {
-        out.extend_from_slice(b"etag: ");
-        out.extend_from_slice(checksum.as_str().as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"content-type: text/html; charset=UTF-8\r\ncontent-length: 0\r\n");
-    write_date(out);
+    write_date(now, out);
     Some(("show", 200))
 }
 
@@ -46,23 +45,36 @@ fn image_of(request: &PlainRequest<'_>) -> Option<ImageId> {
     if accept.starts_with(b"application/vnd") || accept.contains(&b',') {
         return None;
     }
+    if request.headers().any(|(name, _)| is_condition(name)) {
+        return None;
+    }
     request.target.strip_prefix("/v1/images/")?.parse().ok()
 }
 
-/// The date, formatted once a second.
-fn write_date(out: &mut Vec<u8>) {
+/// Whether the name begins as those of all conditions do (RFC 9110, 13.1).
+fn is_condition(name: &str) -> bool {
+    let begin = name.as_bytes().first_chunk();
+    begin.is_some_and(|begin: &[u8; 3]| begin.eq_ignore_ascii_case(b"if-"))
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+}
+
+fn seconds(since_epoch: Duration) -> i64 {
+    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Writes the date, which is formatted once a second.
+fn write_date(now: Duration, out: &mut Vec<u8>) {
     thread_local! {
         static LINE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
-    let since_epoch = SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap_or_default()
-        .as_secs();
     LINE.with_borrow_mut(|(second, line)| {
-        if *second != since_epoch {
-            let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch));
-            *line = format!("date: {date}\r\n");
-            *second = since_epoch;
+        if *second != now.as_secs() {
+            let date = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+            *line = format!("Date: {}\r\n", HttpDate::from(date));
+            *second = now.as_secs();
         }
         out.extend_from_slice(line.as_bytes());
     });

@@ -3,8 +3,9 @@
 //! `matrix` asks everything of every kind of image as every kind of caller, and compares with
 //! `oracle`, which is written from the description of Glance and knows nothing of this
 //! program. `trusted_auth` has what concerns the headers themselves, `keystone` what concerns
-//! tokens. `policy` and `properties` have the files by which an operator narrows all that.
+//! tokens, `caches` what is between clients and the server. `policy` and `properties` have the files by which an operator narrows all that.
 
+mod caches;
 mod cast;
 mod keystone;
 mod matrix;

@@ -1,5 +1,6 @@
 //! `/v1/images` and what is below it.
 
+mod conditions;
 pub mod create;
 mod create_fields;
 mod create_formats;
@@ -15,5 +16,6 @@ mod show;
 mod update;
 mod update_data;
 mod upload;
+mod upload_headers;
 mod upload_limits;
 mod upload_races;

@@ -1,10 +1,10 @@
 //! `HEAD /v1/images/{id}`.
 
 use super::create::fresh_id;
-use crate::support::http::Request;
+use crate::support::http::{Request, Response};
 use crate::support::md5_hex;
 use crate::support::server::Server;
-use crate::support::v1::{RAW, post};
+use crate::support::v1::{OCTETS, RAW, id_of, image_path, post};
 
 #[test]
 fn every_field_that_is_not_null() {
@@ -50,7 +50,145 @@ fn every_field_that_is_not_null() {
         );
     }
     assert_eq!(head.header("etag"), Some(sum.as_str()));
-    assert_eq!(head.header("content-length"), Some("0"));
+    assert_eq!(head.header("content-length"), Some("4"));
+}
+
+/// The headers of a response but those of the moment, by name as spelled.
+fn lasting_headers(response: &Response) -> Vec<(String, Vec<u8>)> {
+    let mut headers = response.head.headers.clone();
+    headers.retain(|(name, _)| name != "Date" && name != "X-Openstack-Request-Id");
+    headers.sort_unstable();
+    headers
+}
+
+/// Requests for one image that are answered by different code: from memory, and by hyper.
+fn ways(id: &str) -> [(&'static str, Request, Request); 3] {
+    let (versioned, unversioned) = (image_path(id), format!("/images/{id}"));
+    let by_hyper = |request: Request| request.header("Accept", "text/html, */*");
+    [
+        ("v1", Request::head(&versioned), Request::get(&versioned)),
+        (
+            "v1 by hyper",
+            by_hyper(Request::head(&versioned)),
+            by_hyper(Request::get(&versioned)),
+        ),
+        (
+            "without a version",
+            Request::head(&unversioned),
+            Request::get(&unversioned),
+        ),
+    ]
+}
+
+#[test]
+fn the_head_of_a_get() {
+    let server = Server::shared();
+    let headers = [
+        ("x-image-meta-name", "n"),
+        ("x-image-meta-property-distro", "d"),
+    ];
+    let stated_empty = [("x-image-meta-size", "0")];
+    let no_bytes = post(RAW).headers(&[OCTETS]).chunked([""; 0]);
+    for id in [
+        server.upload(&headers, b"data"),
+        id_of(&server.request(&no_bytes).expect(201)),
+        server.create(&stated_empty),
+    ] {
+        for (way, head, get) in ways(&id) {
+            let head = server.request(&head).expect(200);
+            let get = server.request(&get).expect(200);
+            assert_eq!(lasting_headers(&head), lasting_headers(&get), "{way}");
+            assert_eq!(head.header("accept-ranges"), Some("bytes"), "{way}");
+            assert_eq!(
+                head.header("content-type"),
+                Some("application/octet-stream")
+            );
+            let length = get.body.len().to_string();
+            assert_eq!(head.header("content-length"), Some(length.as_str()));
+            assert!(head.header("last-modified").is_some(), "{way}");
+        }
+    }
+}
+
+#[test]
+fn ranges_are_ignored() {
+    let server = Server::shared();
+    let id = server.upload(&[], b"data");
+    for (way, head, _) in ways(&id) {
+        let head = server.request(&head.header("Range", "bytes=1-2"));
+        assert_eq!(
+            head.expect(200).header("content-length"),
+            Some("4"),
+            "{way}"
+        );
+    }
+}
+
+#[test]
+fn images_without_data_are_shown_as_glance_shows_them() {
+    let server = Server::shared();
+    let deleted = server.upload(&[], b"data");
+    server.remove(&deleted).expect(200);
+    for id in [server.reserve(), deleted] {
+        for (way, head, get) in ways(&id) {
+            server.request(&get).expect(404);
+            // There is no representation that a condition could be about.
+            let head = server
+                .request(&head.header("If-Match", "\"x\""))
+                .expect(200);
+            assert_eq!(head.header("content-length"), Some("0"), "{way}");
+            let content_type = Some("text/html; charset=UTF-8");
+            assert_eq!(head.header("content-type"), content_type, "{way}");
+            for absent in ["accept-ranges", "last-modified", "content-md5"] {
+                assert_eq!(head.header(absent), None, "{way}: {absent}");
+            }
+        }
+    }
+}
+
+#[test]
+fn header_names_are_in_title_case() {
+    let server = Server::shared();
+    let headers = [
+        ("x-image-meta-property-distro", "d"),
+        ("x-image-meta-property-os_version", "v"),
+    ];
+    let id = server.upload(&headers, b"data");
+    for (way, head, get) in ways(&id) {
+        for request in [head, get] {
+            let response = server.request(&request).expect(200);
+            let has = |wanted: &str| {
+                let mut names = response.head.headers.iter().map(|(name, _)| name);
+                names.any(|name| name == wanted)
+            };
+            for name in [
+                "X-Image-Meta-Id",
+                "X-Image-Meta-Disk_format",
+                "X-Image-Meta-Is_public",
+                "X-Image-Meta-Property-Distro",
+                "X-Image-Meta-Property-Os_version",
+                "Content-Length",
+                "Content-Type",
+                "Etag",
+                "Date",
+                "X-Openstack-Request-Id",
+            ] {
+                assert!(has(name), "{way}: {name} in {:?}", response.head.headers);
+            }
+        }
+    }
+    for request in [
+        Request::get("/v1/images"),
+        Request::get("/v1/nowhere"),
+        Request::get("/versions"),
+        post(RAW),
+    ] {
+        for (name, _) in server.request(&request).head.headers {
+            let words = name.split('-');
+            let begins_large = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase());
+            assert!(words.clone().all(begins_large), "{name}");
+        }
+    }
 }
 
 #[test]

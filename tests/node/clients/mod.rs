@@ -1,5 +1,5 @@
 //! The programs that people have: python-glanceclient from PyPI, its command line and its
-//! library, and disk images made by qemu-img.
+//! library, disk images made by qemu-img, and programs that read an image by its address.
 //!
 //! `tests/run` installs the clients below `target/`. `GLANCE_TEST_VENV` names a virtual
 //! environment with the newest one, `GLANCE_TEST_VENV_OLD` one with 2.17.1. Without them the
@@ -8,6 +8,7 @@
 mod command_line;
 mod library;
 mod qemu;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

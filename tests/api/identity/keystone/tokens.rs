@@ -57,7 +57,13 @@ fn the_token_says_who_it_is() {
         let head = with_token(&token, Request::head(&image_path(&id)));
         assert_eq!(server.request(&head).status, status, "{user}");
         let list = with_token(&token, Request::get("/v1/images?is_public=None&limit=1000"));
-        let listed = ids_of(&server.request(&list).expect(200)).contains(&id);
+        let response = server.request(&list).expect(200);
+        let vary = response.header("vary").expect("Vary");
+        assert!(
+            vary.split(", ").any(|name| name == "X-Auth-Token"),
+            "{vary}"
+        );
+        let listed = ids_of(&response).contains(&id);
         assert_eq!(listed, status == 200, "{user}");
     }
     let old = Request::head(&image_path(&id)).header("X-Storage-Token", &alice);
