@@ -79,7 +79,12 @@ fn essence(response: &Response) -> String {
         .iter()
         .filter(|(name, _)| {
             let name = name.to_ascii_lowercase();
-            let times = ["date", "x-openstack-request-id", "location"];
+            let times = [
+                "date",
+                "last-modified",
+                "x-openstack-request-id",
+                "location",
+            ];
             !times.contains(&name.as_str()) && !name.ends_with("_at")
         })
         .map(|(name, value)| {

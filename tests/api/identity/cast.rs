@@ -217,7 +217,7 @@ pub fn portrait(server: &Server, id: &str) -> String {
         .head
         .headers
         .iter()
-        .filter(|(name, _)| name.starts_with("x-image-meta") || name == "etag")
+        .filter(|(name, _)| name.starts_with("X-Image-Meta") || name == "Etag")
         .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
         .collect();
     lines.sort();

@@ -230,7 +230,7 @@ fn face(response: &Response) -> (u16, Vec<String>, String) {
         .head
         .headers
         .iter()
-        .filter(|(name, _)| name != "x-openstack-request-id" && name != "date")
+        .filter(|(name, _)| name != "X-Openstack-Request-Id" && name != "Date")
         .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
         .collect();
     names.sort();

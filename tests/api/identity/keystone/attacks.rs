@@ -106,7 +106,7 @@ fn what_is_hidden_is_not_there() {
                 let answer = asks(server, &token, request.header("Accept", accept));
                 let body = answer.text().replace(id, "ID");
                 let mut headers = answer.head.headers.clone();
-                headers.retain(|(name, _)| name != "x-openstack-request-id" && name != "date");
+                headers.retain(|(name, _)| name != "X-Openstack-Request-Id" && name != "Date");
                 (answer.status, headers, body)
             };
             let (hidden, unknown) = (ask(of_hidden.clone(), &hidden), ask(of_unknown, UNKNOWN));
