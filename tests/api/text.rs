@@ -106,6 +106,36 @@ fn escapes_of_python_glanceclient_are_decoded() {
     );
 }
 
+/// Versions before 2.11 have the same User-Agent and escape nothing. One header that the others
+/// cannot have sent shows which it is.
+#[test]
+fn text_of_an_old_python_glanceclient_stays_as_typed() {
+    let server = Server::shared();
+    for other in ["10.04 LTS", "München", "a=b", "100%", "%2f"] {
+        let created = server.request(&post(&[
+            GLANCECLIENT,
+            ("x-image-meta-name", "fifty%20off"),
+            ("x-image-meta-property-os", other),
+        ]));
+        let image = image_of(&created.expect(201));
+        assert_eq!(image["name"], "fifty%20off", "{other}");
+        assert_eq!(image["properties"], json!({"os": other}));
+    }
+}
+
+#[test]
+fn property_names_beyond_ascii_can_be_looked_for() {
+    let server = Server::shared();
+    let created = server.request(&post(&[
+        GLANCECLIENT,
+        ("x-image-meta-property-%C3%84nderung", "1"),
+    ]));
+    let image = image_of(&created.expect(201));
+    assert_eq!(image["properties"], json!({"Änderung": "1"}));
+    let listed = server.listed("is_public=None&property-%C3%84nderung=1");
+    assert!(listed.contains(&image["id"].as_str().expect("an id").to_owned()));
+}
+
 #[test]
 fn escapes_that_are_none_stay() {
     let server = Server::shared();
