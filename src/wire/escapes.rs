@@ -25,16 +25,17 @@ pub fn decode_escapes(text: &str) -> Cow<'_, str> {
 /// Whether `quote` can have written a header's value: it leaves ASCII letters, digits and
 /// `_.-~/` as they are (and `:`, since 2.12), and escapes every other byte in upper case.
 pub(super) fn may_be_quoted(value: &[u8]) -> bool {
-    is_quoted(value, |digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'))
+    is_quoted(value, is_upper_hex, |byte| byte == b'/')
 }
 
 /// The same of a header's name, which has come in lower case.
 pub(super) fn may_be_quoted_name(name: &str) -> bool {
-    is_quoted(name.as_bytes(), |digit| digit.is_ascii_hexdigit())
+    is_quoted(name.as_bytes(), is_hex, |byte| byte == b'/')
 }
 
 /// Whether `quote` can have written an address whose decoded form is the one that was typed:
-/// with a blank in it, for example, it would not be an address.
+/// with a blank in it, for example, it would not be an address. Escaped slashes are undone, since
+/// an address that was typed with them would not be one either.
 pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(value).collect();
     let mut rest = decoded.as_slice();
@@ -46,10 +47,12 @@ pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
             _ => tail,
         };
     }
-    may_be_quoted(value)
+    is_quoted(value, is_upper_hex, |_| false)
 }
 
-fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool) -> bool {
+/// Whether every byte is one that `quote` leaves, or is escaped with such digits and is none
+/// that `is_left` in this kind of text.
+fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool, is_left: impl Fn(u8) -> bool) -> bool {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [byte, tail @ ..] = rest {
@@ -57,7 +60,7 @@ fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool) -> bool {
             (b'%', [high, low, tail @ ..]) if is_digit(*high) && is_digit(*low) => {
                 let byte = hex(*high) << 4 | hex(*low);
                 // `~` was escaped until Python 3.7, `:` by 2.11.
-                if is_unreserved(byte) || byte == b'/' {
+                if is_unreserved(byte) || is_left(byte) {
                     return false;
                 }
                 (byte, tail)
@@ -73,6 +76,10 @@ fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool) -> bool {
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
+}
+
+fn is_upper_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'F')
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -144,6 +151,7 @@ mod tests {
             "http://h/a.img",
             "http://h/a%2520b.img",
             "http%3A//h/a%3Fb%3Dc",
+            "http%3A%2F%2Fh%2Fa",
             "swift%2Bhttp://u%3Ak%40h/c/o",
         ] {
             assert!(may_be_quoted_address(quoted.as_bytes()), "{quoted}");
