@@ -54,6 +54,7 @@ pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
 /// that `is_left` in this kind of text.
 fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool, is_left: impl Fn(u8) -> bool) -> bool {
     let mut decoded = Vec::with_capacity(text.len());
+    let (mut left, mut escaped) = ([false; 256], [false; 256]);
     let mut rest = text;
     while let [byte, tail @ ..] = rest {
         let (plain, tail) = match (*byte, tail) {
@@ -63,15 +64,24 @@ fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool, is_left: impl Fn(u8) ->
                 if is_unreserved(byte) || is_left(byte) {
                     return false;
                 }
+                escaped[usize::from(byte)] = true;
                 (byte, tail)
             }
-            (byte, tail) if is_unreserved(byte) || b"~/:".contains(&byte) => (byte, tail),
+            (byte, tail) if is_unreserved(byte) || b"~/:".contains(&byte) => {
+                left[usize::from(byte)] = true;
+                (byte, tail)
+            }
             _ => return false,
         };
         decoded.push(plain);
         rest = tail;
     }
-    std::str::from_utf8(&decoded).is_ok()
+    // No version escapes a byte in one place and leaves it in another.
+    let is_consistent = !left
+        .iter()
+        .zip(escaped)
+        .any(|(left, escaped)| *left && escaped);
+    is_consistent && std::str::from_utf8(&decoded).is_ok()
 }
 
 fn is_unreserved(byte: u8) -> bool {
@@ -118,7 +128,8 @@ mod tests {
             "http%3A//h/a",
             "http://h/a%2520b",
             "100%25",
-            "a%7Eb~c",
+            "a%7Eb",
+            "a~b",
             "a%0Ab",
         ] {
             assert!(may_be_quoted(quoted.as_bytes()), "{quoted}");
@@ -137,6 +148,7 @@ mod tests {
             "a+b",
             "a=b",
             "a,b",
+            "a%7Eb~c",
             "%FF",
         ] {
             assert!(!may_be_quoted(typed.as_bytes()), "{typed}");
@@ -162,6 +174,9 @@ mod tests {
             "http://h/M%C3%BCnchen.img",
             "http://h/a?b=c",
             "http://h/%22",
+            "swift+http://tenant%3Auser:key@h/c/o",
+            "swift://tenant%3Auser:key@h/c/o",
+            "http://h/a%2Fb",
         ] {
             assert!(!may_be_quoted_address(typed.as_bytes()), "{typed}");
         }
