@@ -1,4 +1,4 @@
-//! What the access log and the metrics say about a request.
+//! The line in the access log and the count in the metrics of each request.
 
 use std::fmt;
 use std::net::SocketAddr;

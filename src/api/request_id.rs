@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// The header that has it, in requests and responses.
 pub(super) const REQUEST_ID: &str = "x-openstack-request-id";
 
-/// What every name begins with.
+/// Every name begins with this.
 const PREFIX: &str = "req-";
 
 /// The name of a request: `req-` and a UUID, as OpenStack's services write it, or the name that

@@ -19,7 +19,7 @@ const MAX_SIZE_DIGITS: u8 = 16;
 #[derive(Debug, Clone)]
 pub(super) struct BodyFraming(State);
 
-/// What bytes have brought.
+/// The result of following some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Followed {
     /// All of them belong to the body, which goes on.
@@ -164,7 +164,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// What a body comes to, whole and byte by byte.
+    /// Follows a body in one piece and byte by byte, which must have the same result.
     fn followed(length: BodyLength, body: &[u8]) -> Followed {
         let whole = BodyFraming::of(length).unwrap().follow(body);
         let mut framing = BodyFraming::of(length).unwrap();

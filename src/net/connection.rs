@@ -106,7 +106,7 @@ impl Connection {
         self.shared.is_at_hand(self.request)
     }
 
-    /// What is wrong with the request that hyper hands over.
+    /// The refusal of the request that hyper hands over, if it is refused.
     fn refusal(&self) -> Option<Refusal> {
         self.shared.next_finding().unwrap_or_else(|| {
             Some(Refusal {
@@ -229,7 +229,7 @@ struct Ending<'a, F> {
     begins: Pin<&'a mut F>,
 }
 
-/// Who is served, and by what socket.
+/// A client and its socket.
 struct Client<'a> {
     peer: SocketAddr,
     stream: &'a Rc<TcpStream>,

@@ -34,12 +34,12 @@ const KEPT_HEADERS: [&str; 2] = ["accept", "x-openstack-request-id"];
 /// any limit.
 const MAX_KEPT_BYTES: usize = 512;
 
-/// What the first bytes of a request are.
+/// The judgement about the first bytes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Judged {
     /// The beginning of a head.
     Partial,
-    /// A head that hyper takes, and what follows it.
+    /// A head that hyper accepts, with its length and the length of its body.
     Sound { bytes: usize, body: BodyLength },
     /// A head that is refused, and a sound one that hyper is given in its place.
     Refused {
@@ -129,7 +129,7 @@ fn names_a_version(bytes: &[u8], request: &Request<'_, '_>) -> bool {
     version.is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
-/// Checks a head that the parser took: what follows it.
+/// Checks a head that the parser accepted. Returns the length of its body.
 fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, Violation> {
     let has_bare_line_feed =
         memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
@@ -183,7 +183,7 @@ fn check_target(method: &str, target: &str) -> Result<(), Violation> {
     }
 }
 
-/// What the headers say about framing.
+/// The statements of the headers about framing.
 #[derive(Debug, Default)]
 struct Framing {
     hosts: usize,

@@ -1,8 +1,9 @@
-//! What a client sends, on its way to hyper.
+//! The bytes that a client sends, before hyper reads them.
 //!
-//! hyper gets a head only after it was judged, and never a byte of the next one with it. A head
-//! that is refused is replaced by a sound one, so that its response takes the same way as every
-//! other: it has an id, a line in the log and a count. hyper's own refusals have none of them.
+//! This module judges each head before it passes the head to hyper, and passes no byte of the
+//! next head with it. It replaces a head that is refused by a sound one. So the response to a
+//! refused request is made like every other: it has an id, a line in the log and a count.
+//! hyper's own refusals have none of them.
 
 use std::future::Future;
 use std::io;
@@ -55,7 +56,7 @@ pub(super) struct Inbound {
     finished: u64,
 }
 
-/// What comes next.
+/// The part of a request that comes next.
 enum Expects {
     Head,
     Body(BodyFraming),
@@ -105,7 +106,7 @@ impl Inbound {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Tells what has come in so far.
+    /// Reports the progress of the request that is coming in.
     pub(super) fn tell(&self, shared: &Shared) {
         shared.received(self.finished, self.is_inside_request(), self.has_rest());
     }
@@ -119,7 +120,7 @@ impl Inbound {
         !rest.is_empty() && matches!(framing.clone().follow(rest), Followed::Whole(_))
     }
 
-    /// Fills `out` with what hyper may have next; nothing at the end of the connection.
+    /// Fills `out` with the bytes that hyper may read next; with none at the end of the stream.
     /// `receive` reads from the socket.
     pub(super) fn poll_fill(
         &mut self,
@@ -181,7 +182,7 @@ impl Inbound {
         }
     }
 
-    /// Looks for the end of the head in what is held. Whether there is something to hand on.
+    /// Looks for the end of a head in the held bytes. Returns whether some may be handed on.
     fn judge_held(&mut self, shared: &Shared) -> bool {
         self.skip_empty_lines();
         if self.held.is_empty() || !self.may_be_whole() {
@@ -288,8 +289,8 @@ impl Inbound {
         timer.as_mut().poll(cx)
     }
 
-    /// Refuses a head that does not come in whole, for what is wrong with the part of it that
-    /// has come, if anything is.
+    /// Refuses a head that does not come in whole. A fault in the received part of it takes
+    /// precedence over `violation`.
     fn give_up(&mut self, violation: Violation, shared: &Shared) {
         match judge(&self.held, self.limits.head_bytes) {
             Judged::Refused {

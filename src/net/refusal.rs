@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// What is wrong with the form of a request.
+/// A fault in the form of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     #[error("A line of the request ends in a line feed without a carriage return.")]
@@ -67,7 +67,7 @@ impl Violation {
 /// A request that is refused. Its response closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong with it.
+    /// The fault.
     pub violation: Violation,
     /// The beginning of its first line as the client sent it, for the log.
     pub request_line: String,

@@ -1,4 +1,4 @@
-//! What a connection's transport and its handlers both know.
+//! The state that a connection's transport and its handlers share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use super::segment::Outbox;
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) outbox: Rc<Outbox>,
-    /// What was found in the heads that are handed to hyper, in their order.
+    /// The findings about the heads that are handed to hyper, in their order.
     findings: RefCell<VecDeque<Option<Refusal>>>,
     /// Requests that have come in whole, bodies included.
     received_requests: Cell<u64>,
@@ -25,12 +25,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// A head was judged: whether it is refused.
+    /// Records the finding about a head: `None` for one that is accepted.
     pub(super) fn report(&self, refusal: Option<Refusal>) {
         self.findings.borrow_mut().push_back(refusal);
     }
 
-    /// What was found in the head of the next request; `None` when it was not judged.
+    /// The finding about the head of the next request; `None` when it was not judged.
     pub(super) fn next_finding(&self) -> Option<Option<Refusal>> {
         self.findings.borrow_mut().pop_front()
     }
@@ -41,8 +41,8 @@ impl Shared {
         self.received_bytes.set(total);
     }
 
-    /// So many requests have come in whole, and another one has begun or not; the rest of that
-    /// one is received or not.
+    /// Records how many requests have come in whole, whether another one has begun, and whether
+    /// the rest of that one is received.
     pub(super) fn received(&self, requests: u64, inside_request: bool, has_rest: bool) {
         self.received_requests.set(requests);
         self.inside_request.set(inside_request);

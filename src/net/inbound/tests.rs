@@ -1,5 +1,5 @@
-//! hyper behind [`Inbound`]: whatever is sent, in whatever pieces, the two see the same
-//! requests, and hyper refuses none by itself.
+//! hyper behind [`Inbound`]: for every stream, in all pieces, the two see the same requests, and
+//! hyper refuses none by itself.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -86,7 +86,7 @@ impl hyper::rt::Write for Pieces {
     }
 }
 
-/// What hyper makes of a stream in such pieces. It and the framing must agree all the time.
+/// Serves a stream in such pieces with hyper. hyper and the framing must agree all the time.
 fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let shared = Rc::<Shared>::default();
     let connection = Pieces {
