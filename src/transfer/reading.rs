@@ -53,7 +53,7 @@ pub fn digest_of_file(
         md5.update(&piece[..read]);
         offset += read as u64;
         after_piece(read)?;
-        if read % ALIGNMENT_BYTES != 0 {
+        if !read.is_multiple_of(ALIGNMENT_BYTES) {
             // Behind the end of the file; or a short read, after which no direct one is aligned.
             direct = None;
         }
