@@ -37,6 +37,8 @@ pub enum Kind {
     Disconnected,
     /// Somebody else changed the record first; the caller decides what that means.
     Stale,
+    /// The data can be sent from their first byte on alone.
+    WholeOnly,
     /// It may work later.
     Unavailable {
         /// When it is worth trying again.

@@ -18,7 +18,7 @@ fn status_of(kind: Kind) -> StatusCode {
         Kind::DeletedMeanwhile | Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
-        Kind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Unavailable { .. } | Kind::WholeOnly => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

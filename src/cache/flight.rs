@@ -95,6 +95,17 @@ impl Flight {
         }
     }
 
+    /// Whether a reader that begins at `offset` goes with the fill: that is at the image's
+    /// first byte, or at one that is there.
+    pub(super) fn has(&self, offset: u64) -> bool {
+        let is_there = match &*self.stage.borrow() {
+            Stage::Asked => false,
+            Stage::Growing(growing) => growing.has(offset),
+            Stage::Landed(_) | Stage::Ended(..) | Stage::NoRoom | Stage::Failed(..) => true,
+        };
+        offset == 0 || is_there
+    }
+
     /// Waits for the end.
     pub(super) async fn ended(&self) -> Result<Fetched> {
         let is_end = |stage: &Stage| match stage {

@@ -119,8 +119,9 @@ impl CacheFolder {
             digest,
         };
         let staged = fill.to_string();
+        // A file of that name would be of the same image, bytes and moment.
         self.incomplete
-            .rename(&staged, &self.kept, &name.to_string())?;
+            .replace(&staged, &self.kept, &name.to_string())?;
         Ok(name)
     }
 
@@ -146,7 +147,7 @@ impl CacheFolder {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
         let mut file = self.state.open_with(NEW_USAGE, flags, 0o600)?;
         file.write_all(text.as_bytes())?;
-        self.state.replace(NEW_USAGE, USAGE)
+        self.state.replace(NEW_USAGE, &self.state, USAGE)
     }
 
     /// What is remembered of the use of images.

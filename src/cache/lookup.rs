@@ -30,7 +30,8 @@ struct Opening {
 
 impl Cache {
     /// `len` bytes of an image from `offset` on: of the kept file, or of the one that is
-    /// being filled. `None` when there is no room for it: then the origin is to be asked.
+    /// being filled. `None` when the origin is to be asked: there is no room for the image, or
+    /// a part of one without a checksum is wanted that the fill has not come to yet.
     ///
     /// # Errors
     /// Those of the origin; `Internal` when the cache's disk fails.
@@ -50,6 +51,11 @@ impl Cache {
                 }
                 Found::Stale => {
                     self.forget(&source.image);
+                }
+                // Without a checksum there is nothing to wait for that the origin cannot send.
+                Found::Flight(flight, _) if source.digest.is_none() && !flight.has(offset) => {
+                    metrics::cache_answered(CacheAnswer::Bypass);
+                    return Ok(None);
                 }
                 Found::Flight(flight, answer) => {
                     let slice = flight.slice(offset, len).await;

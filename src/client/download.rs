@@ -116,6 +116,7 @@ impl Client {
             options,
             leftover_bytes: sink.bytes(),
             furthest_bytes: sink.bytes(),
+            asks_whole: false,
             meta,
             validator,
             sink,
@@ -150,6 +151,8 @@ struct Transfer<'a> {
     leftover_bytes: u64,
     /// The most bytes there ever were.
     furthest_bytes: u64,
+    /// Whether the next request is for the whole image, since one for a part has failed.
+    asks_whole: bool,
 }
 
 impl Transfer<'_> {
@@ -191,7 +194,8 @@ impl Transfer<'_> {
         }
     }
 
-    /// One request for what is missing.
+    /// One request for what is missing, or for everything where the server fails to send a
+    /// part.
     async fn fetch(&mut self) -> Result<()> {
         let present = self.sink.bytes();
         let is_too_long = self.meta.size.is_some_and(|size| present > size);
@@ -201,7 +205,10 @@ impl Transfer<'_> {
         } else if present > 0 && self.meta.size == Some(present) {
             return Ok(());
         }
-        let start = self.sink.bytes();
+        let start = match self.asks_whole {
+            true => 0,
+            false => self.sink.bytes(),
+        };
         let validator = self.validator.as_ref();
         let answer = self.client.get_image_from(&self.meta.id, start, validator);
         match answer.await {
@@ -213,7 +220,13 @@ impl Transfer<'_> {
                 let (meta, data) = self.client.get_image_from(&self.meta.id, 0, None).await?;
                 self.receive(meta, data).await
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // Some servers fail where what is behind them knows no ranges. What is there
+                // already is passed over then.
+                let has_answered = matches!(error, ClientError::Status { .. });
+                self.asks_whole = has_answered && start > 0;
+                Err(error)
+            }
         }
     }
 

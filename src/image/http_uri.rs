@@ -107,9 +107,12 @@ impl HttpUri {
         }
     }
 
-    /// Whether the text alone says which address is meant.
-    pub fn has_evident_address(&self) -> bool {
-        self.is_localhost() || matches!(self.host, Host::Address(_))
+    /// The address of the host, where the text itself has one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::Name(_) => None,
+            Host::Address(address) => Some(address),
+        }
     }
 
     /// Whether the host is `localhost` or a name under it: this machine to everybody
@@ -337,10 +340,10 @@ mod tests {
         assert!(uri("http://[0:0::1]/").has_host("::1"));
         assert!(uri("http://[::1]/").has_host("[::1]"));
         assert!(!uri("http://h/").has_host("h.org"));
-        assert!(uri("http://localhost/").has_evident_address());
-        assert!(uri("http://x.LOCALHOST/").has_evident_address());
-        assert!(uri("http://10.0.0.1/").has_evident_address());
-        assert!(!uri("http://example.org/").has_evident_address());
+        assert!(uri("http://localhost/").is_localhost());
+        assert!(uri("http://x.LOCALHOST/").is_localhost());
+        assert_eq!(uri("http://10.0.0.1/").address(), "10.0.0.1".parse().ok());
+        assert_eq!(uri("http://example.org/").address(), None);
         assert!(uri("http://h:80/a").is_same_server(&uri("http://H/b")));
         assert!(!uri("http://h/").is_same_server(&uri("https://h:80/")));
     }

@@ -37,6 +37,14 @@ impl ImageId {
         }
     }
 
+    /// The identifier in lower case, as data in a store are named by it: names that differ in
+    /// case alone are one name to some backends.
+    pub fn to_lower(&self) -> Self {
+        let mut lower = *self;
+        lower.text.make_ascii_lowercase();
+        lower
+    }
+
     /// The identifier as it was sent.
     pub fn as_str(&self) -> &str {
         // The constructors admit ASCII only, so the fallback is never taken.
@@ -128,6 +136,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ImageId>(), Err(InvalidImageId), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_data_are_in_lower_case() {
+        let id: ImageId = "71C675AB-D94F-49CD-A114-E12490B328D9".parse().unwrap();
+        let lower = "71c675ab-d94f-49cd-a114-e12490b328d9";
+        assert_eq!(id.to_lower().as_str(), lower);
+        assert_eq!(id.to_lower(), lower.parse().unwrap());
     }
 
     #[test]

@@ -232,7 +232,7 @@ pub fn upload_failed(kind: Kind) {
         Kind::Disconnected => "disconnected",
         Kind::DeletedMeanwhile => "deleted",
         Kind::TooLarge => "too_large",
-        Kind::StoreReadOnly | Kind::Unavailable { .. } => "store",
+        Kind::StoreReadOnly | Kind::WholeOnly | Kind::Unavailable { .. } => "store",
         _ => "internal",
     };
     counter!(UPLOAD_FAILURES, "reason" => reason).increment(1);

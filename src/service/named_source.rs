@@ -95,6 +95,11 @@ impl Service {
         let size_bytes = size.map_err(|error| match error.kind() {
             Kind::Invalid => error,
             _ => {
+                tracing::warn!(
+                    scheme = named.location.scheme(),
+                    ?error,
+                    "a source that a client names cannot be read"
+                );
                 Error::new(Kind::NotFound, "The source of the image cannot be read.").because(error)
             }
         })?;

@@ -1,5 +1,7 @@
 //! What arrives in pieces of any size, in pieces worth their handling.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use crate::transfer::{Block, BlockPool};
@@ -13,6 +15,8 @@ pub(super) struct Parcels<'pool> {
     pool: &'pool BlockPool,
     blocks_only: bool,
     block: Option<Block>,
+    /// When the first bytes of the block came.
+    since: Instant,
     /// What came last and is not in a block.
     piece: Bytes,
 }
@@ -23,6 +27,7 @@ impl<'pool> Parcels<'pool> {
             pool,
             blocks_only,
             block: None,
+            since: Instant::now(),
             piece: Bytes::new(),
         }
     }
@@ -44,7 +49,10 @@ impl<'pool> Parcels<'pool> {
                 .or_else(|| Some(std::mem::take(&mut self.piece)));
         }
         while !self.piece.is_empty() {
-            let mut block = self.block.take().unwrap_or_else(|| self.pool.take());
+            let mut block = self.block.take().unwrap_or_else(|| {
+                self.since = Instant::now();
+                self.pool.take()
+            });
             let left = block.fill(&self.piece).len();
             self.piece = self.piece.split_off(self.piece.len() - left);
             if block.is_full() {
@@ -53,6 +61,13 @@ impl<'pool> Parcels<'pool> {
             self.block = Some(block);
         }
         None
+    }
+
+    /// How long bytes that make no whole block may still be kept, where they may be for
+    /// `kept_for`; `None` when there are none.
+    pub(super) fn due_in(&self, kept_for: Duration) -> Option<Duration> {
+        self.block.as_ref()?;
+        Some(kept_for.saturating_sub(self.since.elapsed()))
     }
 
     /// What has been gathered and makes no whole block.
@@ -103,6 +118,19 @@ mod tests {
         assert_eq!(lens, [30, 400_000, 40_000, 30, BLOCK_BYTES]);
         let many = vec![1000; 300];
         assert_eq!(parcels(false, &many), [BLOCK_BYTES, 300_000 - BLOCK_BYTES]);
+    }
+
+    #[test]
+    fn bytes_that_make_no_block_become_due() {
+        let pool = BlockPool::new(2);
+        let mut parcels = Parcels::new(&pool, false);
+        assert_eq!(parcels.due_in(Duration::ZERO), None);
+        parcels.add(Bytes::from_static(b"few"));
+        assert_eq!(parcels.next(), None);
+        assert_eq!(parcels.due_in(Duration::ZERO), Some(Duration::ZERO));
+        assert!(parcels.due_in(Duration::from_secs(3600)) > Some(Duration::from_secs(3000)));
+        assert_eq!(parcels.rest().as_deref(), Some(&b"few"[..]));
+        assert_eq!(parcels.due_in(Duration::ZERO), None);
     }
 
     #[test]

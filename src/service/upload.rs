@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::apply::over_cap;
@@ -25,6 +26,10 @@ use crate::transfer::md5::Md5Stream;
 
 /// How often an upload looks whether another server has deleted its image.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long bytes that fill no block are kept back from a server that would give up an upload
+/// of which nothing comes.
+const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// Where an upload's bytes come from.
 pub trait Source: 'static {
@@ -229,7 +234,21 @@ impl Service {
         let mut parcels = Parcels::new(&self.blocks, writer.wants_blocks());
         let mut size_bytes = 0;
         let mut room_bytes = begun.upload.reserved_bytes;
-        while let Some(bytes) = source.next().await? {
+        loop {
+            let mut next = std::pin::pin!(source.next());
+            let bytes = match parcels.due_in(KEPT_FOR) {
+                Some(wait) if writer.forwards() => match timeout(wait, next.as_mut()).await {
+                    Ok(bytes) => bytes,
+                    Err(_) => {
+                        if let Some(parcel) = parcels.rest() {
+                            pass_on(parcel, writer, &mut hash).await?;
+                        }
+                        next.await
+                    }
+                },
+                _ => next.await,
+            };
+            let Some(bytes) = bytes? else { break };
             size_bytes += bytes.len() as u64;
             transfer.moved(bytes.len() as u64);
             if size_bytes > cap {

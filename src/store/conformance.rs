@@ -25,6 +25,7 @@ pub async fn all(store: &dyn Store) {
     discard_removes_both_ends(store).await;
     deleting_twice_is_fine(store).await;
     a_wrong_size_is_no_image(store).await;
+    what_another_upload_wrote_is_left_alone(store).await;
     it_tells_what_it_has(store).await;
 }
 
@@ -86,8 +87,12 @@ fn pattern(len: usize) -> Vec<u8> {
 
 async fn put(store: &dyn Store, data: &[u8]) -> Location {
     let (image, upload) = upload(store);
+    put_as(store, &image, &upload, data).await
+}
+
+async fn put_as(store: &dyn Store, image: &ImageId, upload: &Upload, data: &[u8]) -> Location {
     let hint = Some(data.len() as u64);
-    let mut writer = store.create(&image, &upload, hint).await.unwrap();
+    let mut writer = store.create(image, upload, hint).await.unwrap();
     let pool = BlockPool::new(2);
     let mut rest = data;
     while !rest.is_empty() {
@@ -199,6 +204,29 @@ async fn a_wrong_size_is_no_image(store: &dyn Store) {
         assert_eq!(wrong.err().map(|error| error.kind()), Some(Kind::Internal));
     }
     store.delete(&location).await.unwrap();
+}
+
+/// As when a registry was restored from a copy, or lost: an upload that does not know of the
+/// image's data neither replaces nor removes them.
+async fn what_another_upload_wrote_is_left_alone(store: &dyn Store) {
+    for len in [3, 9 << 20] {
+        let data = pattern(len);
+        let (image, first) = upload(store);
+        let (_, second) = upload(store);
+        let location = put_as(store, &image, &first, &data).await;
+        let upper = image.as_str().to_ascii_uppercase().parse().unwrap();
+        for image in [image, upper] {
+            for hint in [Some(3), Some(9 << 20), None] {
+                let refused = store.create(&image, &second, hint).await.err();
+                assert_eq!(refused.map(|error| error.kind()), Some(Kind::Conflict));
+            }
+            store.discard(&image, &second).await.unwrap();
+        }
+        assert!(read(store, &location, whole(len)).await == data, "{len}");
+        store.discard(&image, &first).await.unwrap();
+        let gone = store.open(&location, whole(len)).await;
+        assert_eq!(gone.err().map(|error| error.kind()), Some(Kind::NotFound));
+    }
 }
 
 /// What was removed is in no listing, when that is up to date.

@@ -5,6 +5,7 @@ pub mod conformance;
 mod file;
 mod http;
 mod observed;
+mod occupied;
 mod s3;
 mod stores;
 mod swift;
@@ -89,7 +90,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` when the object is not there; `Internal` when it is not what the registry
-    /// says; `Unavailable` when the backend cannot be asked.
+    /// says; `Unavailable` when the backend cannot be asked; `WholeOnly` when it sends an
+    /// object from its first byte on alone.
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload>;
 
     /// How many bytes an object has. For objects that a user names: the registry knows of
@@ -105,8 +107,9 @@ pub trait Store: Send + Sync {
     /// the process end here, [`Store::discard`] removes what is left of it.
     ///
     /// # Errors
-    /// `TooLarge` when `size_hint_bytes` does not fit; `Unavailable` when nothing can be
-    /// written; `StoreReadOnly` when this backend never takes data.
+    /// `Conflict` when the store has data under the image's name; `TooLarge` when
+    /// `size_hint_bytes` does not fit; `Unavailable` when nothing can be written;
+    /// `StoreReadOnly` when this backend never takes data.
     async fn create(
         &self,
         image: &ImageId,
@@ -120,7 +123,8 @@ pub trait Store: Send + Sync {
     /// `Unavailable` when it is still there.
     async fn delete(&self, location: &Location) -> Result<()>;
 
-    /// Removes whatever an upload that never completed has left.
+    /// Removes whatever an upload that never completed has left, and nothing that another
+    /// upload has written under the image's name.
     ///
     /// # Errors
     /// `Unavailable` when something is still there.
@@ -155,6 +159,12 @@ pub trait Writer {
         false
     }
 
+    /// Whether bytes are on their way to a server as soon as they are written. Such a server
+    /// gives up an upload of which nothing comes, so a few bytes are not kept for a block.
+    fn forwards(&self) -> bool {
+        false
+    }
+
     /// Takes the next bytes. Returns when there is room for more, which may be before
     /// these are written.
     ///
@@ -170,7 +180,8 @@ pub trait Writer {
     /// Makes the object visible, and returns when it would survive a power cut.
     ///
     /// # Errors
-    /// As [`Writer::write`]; what was written is then for [`Store::discard`] to remove.
+    /// As [`Writer::write`], and `Conflict` when the image's name has been taken meanwhile;
+    /// what was written is then for [`Store::discard`] to remove.
     async fn commit(self: Box<Self>) -> Result<Location>;
 
     /// Removes what was written.

@@ -31,7 +31,10 @@ impl Observed {
         // That something is not there, or not allowed, is no failure of the store.
         let ok = match &result {
             Ok(_) => true,
-            Err(error) => matches!(error.kind(), Kind::NotFound | Kind::Invalid),
+            Err(error) => matches!(
+                error.kind(),
+                Kind::NotFound | Kind::Invalid | Kind::Conflict
+            ),
         };
         metrics::store_operation(self.name(), operation, ok, began.elapsed());
         result

@@ -3,7 +3,7 @@
 //! Every name is looked up from an open descriptor, is a single path component, and is never
 //! followed when it is a symbolic link: nothing a name says leads out of the folder.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem;
@@ -77,11 +77,24 @@ impl Directory {
         Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
     }
 
-    /// Gives a file a name in another folder, never in the place of another file.
+    /// Moves a file to another folder, never in the place of another file. Where the file
+    /// system has no `RENAME_NOREPLACE` (NFS, CephFS, 9p, most of FUSE), the file gets its
+    /// second name by link(2) and loses the first; a crash between leaves both names.
     ///
     /// # Errors
-    /// Those of renameat2(2).
+    /// `AlreadyExists` when the name is taken; those of renameat2(2), link(2) and unlink(2).
     pub fn rename(&self, from: &str, folder: &Directory, to: &str) -> io::Result<()> {
+        match self.rename_at_once(from, folder, to) {
+            Err(error) if is_unsupported(&error) => self.link_and_remove(from, folder, to),
+            result => result,
+        }
+    }
+
+    /// Moves a file to another folder in one step, never in the place of another file.
+    ///
+    /// # Errors
+    /// Those of renameat2(2); [`is_unsupported`] tells the file systems that cannot.
+    pub fn rename_at_once(&self, from: &str, folder: &Directory, to: &str) -> io::Result<()> {
         let (from, to) = (CString::new(from)?, CString::new(to)?);
         // SAFETY: valid descriptors and terminated names.
         check(unsafe {
@@ -95,15 +108,66 @@ impl Directory {
         })
     }
 
-    /// Gives a file another name, in the place of the file that has it.
+    fn link_and_remove(&self, from: &str, folder: &Directory, to: &str) -> io::Result<()> {
+        let (old, new) = (CString::new(from)?, CString::new(to)?);
+        // SAFETY: valid descriptors and terminated names.
+        let linked = check(unsafe {
+            libc::linkat(
+                self.0.as_raw_fd(),
+                old.as_ptr(),
+                folder.0.as_raw_fd(),
+                new.as_ptr(),
+                0,
+            )
+        });
+        match linked {
+            // An NFS server whose reply was lost reports the link that it has made itself.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if self.inode(from)? != folder.inode(to)? {
+                    return Err(error);
+                }
+            }
+            result => result?,
+        }
+        // The new name is durable before the old one goes.
+        folder.sync()?;
+        self.remove(from)
+    }
+
+    /// The number of the inode that a name stands for; `None` when there is no such name.
+    ///
+    /// # Errors
+    /// Those of fstatat(2).
+    pub fn inode(&self, name: &str) -> io::Result<Option<u64>> {
+        let name = CString::new(name)?;
+        let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: a valid descriptor, a terminated name, a pointer to a struct of the right
+        // type.
+        let found = check(unsafe {
+            libc::fstatat(
+                self.0.as_raw_fd(),
+                name.as_ptr(),
+                stat.as_mut_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        });
+        match found {
+            // SAFETY: filled in, since the call returned zero.
+            Ok(()) => Ok(Some(unsafe { stat.assume_init() }.st_ino)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves a file to another folder, in the place of the file that has the name there.
     ///
     /// # Errors
     /// Those of renameat(2).
-    pub fn replace(&self, from: &str, to: &str) -> io::Result<()> {
+    pub fn replace(&self, from: &str, folder: &Directory, to: &str) -> io::Result<()> {
         let (from, to) = (CString::new(from)?, CString::new(to)?);
-        let folder = self.0.as_raw_fd();
+        let (old, new) = (self.0.as_raw_fd(), folder.0.as_raw_fd());
         // SAFETY: valid descriptors and terminated names.
-        check(unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) })
+        check(unsafe { libc::renameat(old, from.as_ptr(), new, to.as_ptr()) })
     }
 
     /// Removes a name; one that is not there is as good as removed.
@@ -119,12 +183,16 @@ impl Directory {
         }
     }
 
-    /// Makes what was named and removed here survive a power cut.
+    /// Makes what was named and removed here survive a power cut, where the file system can
+    /// sync a folder (some network file systems refuse it and need no such call).
     ///
     /// # Errors
     /// Those of fsync(2).
     pub fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        match self.0.sync_all() {
+            Err(error) if is_unsupported(&error) => Ok(()),
+            result => result,
+        }
     }
 
     /// Bytes of its file system that may still be taken.
@@ -136,7 +204,8 @@ impl Directory {
     }
 }
 
-/// Bytes that may still be taken of the file system that a file is in.
+/// Bytes that may still be taken of the file system that a file is in; `u64::MAX` where the
+/// file system does not know its size, as some of FUSE.
 ///
 /// # Errors
 /// Those of fstatvfs(3).
@@ -146,6 +215,9 @@ pub fn free_bytes(file: &File) -> io::Result<u64> {
     check(unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) })?;
     // SAFETY: filled in, since the call returned zero.
     let stat = unsafe { stat.assume_init() };
+    if stat.f_blocks == 0 {
+        return Ok(u64::MAX);
+    }
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
@@ -158,7 +230,7 @@ pub fn take_room(file: &File, len: u64) -> io::Result<()> {
     let signed = libc::off_t::try_from(len).map_err(io::Error::other)?;
     // SAFETY: a valid descriptor and plain integers.
     match check(unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, signed) }) {
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => file.set_len(len),
+        Err(error) if is_unsupported(&error) => file.set_len(len),
         result => result,
     }
 }
@@ -184,6 +256,53 @@ pub fn allocate_ahead(file: &File, offset: u64, len_bytes: u64) -> io::Result<()
     })
 }
 
+/// Whether an error says that the file system, or the kernel, has no such operation.
+pub fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOTTY];
+    error
+        .raw_os_error()
+        .is_some_and(|code| unsupported.contains(&code))
+}
+
+/// The extended attribute that names the upload a file was written by.
+const MARK: &CStr = c"user.glance.upload";
+
+/// Longest mark that is read, in bytes.
+const MOST_MARK_BYTES: usize = 64;
+
+/// Marks a file that is open for writing.
+///
+/// # Errors
+/// Those of fsetxattr(2); many file systems have no such attributes.
+pub fn set_mark(file: &File, mark: &str) -> io::Result<()> {
+    // SAFETY: a valid descriptor, a terminated name, and a buffer of the stated length.
+    check(unsafe {
+        libc::fsetxattr(
+            file.as_raw_fd(),
+            MARK.as_ptr(),
+            mark.as_ptr().cast(),
+            mark.len(),
+            0,
+        )
+    })
+}
+
+/// The mark of a file; `None` when it has none, or one that cannot be read.
+pub fn mark_of(file: &File) -> Option<String> {
+    let mut mark = vec![0_u8; MOST_MARK_BYTES];
+    // SAFETY: a valid descriptor, a terminated name, and a buffer of the stated length.
+    let len = unsafe {
+        libc::fgetxattr(
+            file.as_raw_fd(),
+            MARK.as_ptr(),
+            mark.as_mut_ptr().cast(),
+            mark.len(),
+        )
+    };
+    mark.truncate(usize::try_from(len).ok()?);
+    String::from_utf8(mark).ok()
+}
+
 /// O_NONBLOCK, so that a planted FIFO blocks nobody.
 const READ_FLAGS: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
 
@@ -192,4 +311,29 @@ fn check(result: i32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_takes_no_name_that_is_taken() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = Directory::open(path.path()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(path.path().join(name)).ok();
+        std::fs::write(path.path().join("from"), "new").unwrap();
+        std::fs::write(path.path().join("taken"), "old").unwrap();
+        let taken = folder.link_and_remove("from", &folder, "taken");
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read("taken").as_deref(), Some("old"));
+
+        folder.link_and_remove("from", &folder, "to").unwrap();
+        assert_eq!((read("from"), read("to").as_deref()), (None, Some("new")));
+
+        // As after a reply of NFS that was lost: both names are of the one file.
+        std::fs::hard_link(path.path().join("to"), path.path().join("from")).unwrap();
+        folder.link_and_remove("from", &folder, "to").unwrap();
+        assert_eq!((read("from"), read("to").as_deref()), (None, Some("new")));
+    }
 }

@@ -180,6 +180,11 @@ impl Growing {
         positions
     }
 
+    /// Whether the byte at `position` has come.
+    pub fn has(&self, position: u64) -> bool {
+        self.lock().extents.end_of(position) > position
+    }
+
     /// Waits until there are bytes from `position` on, and says up to where. For the one who
     /// checks them; nothing is kept back.
     pub async fn grown_from(&self, position: u64) -> u64 {

@@ -18,7 +18,9 @@ mod slice;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool};
 pub use blocking::{Blocking, BlockingThreads};
-pub use directory::{Directory, allocate_ahead, free_bytes, take_room};
+pub use directory::{
+    Directory, allocate_ahead, free_bytes, is_unsupported, mark_of, set_mark, take_room,
+};
 pub use growing::{Growing, GrowingSlice};
 pub use pace::{Pace, RATE_WINDOW};
 pub use payload::Payload;

@@ -115,6 +115,38 @@ fn without_a_checksum_what_comes_is_kept() {
     assert_eq!(origin.times_sent(), (1, 1));
 }
 
+/// It cannot be compared with anything, so that it need not wait for the fill.
+#[test]
+fn a_part_of_an_image_without_a_checksum_comes_at_once() {
+    let hold = Hold::default();
+    let holding = hold.clone();
+    let origin = Origin::start(Content::new(34, SIZE_BYTES), move |seen| {
+        match (seen.method.as_str(), seen.header("range")) {
+            ("GET", None) => Answer::whole().hold_after(HELD_AT, &holding),
+            _ => Answer::whole(),
+        }
+    });
+    let node = patient().start();
+    let id = locate_with(&node, &origin, &[]);
+    let all = origin.content.all();
+    let mut first = Reader::send(node.address(), &id, "")
+        .expect("sent")
+        .answered();
+    for len in [512, MIB] {
+        let range = format!("Range: bytes=-{len}\r\n");
+        let part = Reader::send(node.address(), &id, &range).expect("sent");
+        let part = part.read(&all[(SIZE_BYTES - len) as usize..], u64::MAX);
+        assert!(part.is_good() && part.bytes == len, "{part:?}");
+    }
+    assert_eq!(answers(&node, "bypass"), 2);
+    assert_eq!(fills(&node, "kept"), 0);
+    // The fill goes on for who began it.
+    let _ = first.is_silent_for(SILENCE);
+    hold.release();
+    assert!(first.read(&all, u64::MAX).is_good());
+    eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
+}
+
 #[test]
 fn small_images_and_odd_ranges_are_right() {
     let node = caching().start();

@@ -176,6 +176,24 @@ fn a_wrong_image_never_gets_its_name() {
     assert!(!place.part().exists());
 }
 
+/// As a server does whose backend sends no parts: the client asks for the whole image, and
+/// passes over what it has.
+#[test]
+fn a_server_that_fails_at_ranges_is_asked_for_the_whole() {
+    let (place, data) = (Place::new(), image());
+    fs::write(place.part(), &data[..400_000]).unwrap();
+    let peer = Peer::start(vec![
+        head(&data),
+        answer("503 Service Unavailable", &[("content-length", "0")], ""),
+        serve_to(&data, data.len()),
+    ]);
+    place.download(&peer).unwrap();
+    assert!(fs::read(place.target()).unwrap() == data);
+    let seen = peer.seen();
+    assert_eq!(seen[1].header("range"), Some("bytes=400000-"));
+    assert_eq!(seen[2].header("range"), None);
+}
+
 #[test]
 fn a_server_without_ranges_is_borne() {
     let (place, data) = (Place::new(), image());

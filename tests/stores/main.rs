@@ -2,6 +2,7 @@
 //!
 //! * `alike`: what all stores do alike.
 //! * `backends`: the servers themselves do what the other tests take for granted.
+//! * `file`: images in files, where the file system or the registry is not as usual.
 //! * `harness`: so do the scripted origin and the gate, which bring the faults.
 //! * `http`: images that HTTP servers hold, and sources that clients name.
 //! * `memory`: what many uploads to other servers hold.
@@ -14,6 +15,7 @@ mod support;
 
 mod alike;
 mod backends;
+mod file;
 mod harness;
 mod http;
 mod memory;

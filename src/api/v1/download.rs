@@ -11,7 +11,7 @@ use crate::api::answer::Answer;
 use crate::api::errors::status_page;
 use crate::api::exchange::Exchange;
 use crate::api::path::image_id;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::image::{Image, Validators, Verdict};
 use crate::metrics;
 use crate::registry::Record;
@@ -30,15 +30,15 @@ pub(super) async fn get(context: &Context<'_>, exchange: &Exchange, id: &str) ->
         return Ok(answer);
     }
     match select(exchange.headers(), Validators::of(image), size_bytes) {
-        Selection::Whole => {
-            let (mut answer, described) = data(context, exchange, &record, 0, size_bytes).await?;
-            if let Some(described) = described {
-                described.add_md5_to(&mut answer.headers);
-            }
-            Ok(answer)
-        }
+        Selection::Whole => whole(context, exchange, &record, size_bytes).await,
         Selection::Part { offset, len } => {
-            let (mut answer, _) = data(context, exchange, &record, offset, len).await?;
+            let (mut answer, _) = match data(context, exchange, &record, offset, len).await {
+                // A server may ignore Range (RFC 9110, 14.2).
+                Err(error) if error.kind() == Kind::WholeOnly => {
+                    return whole(context, exchange, &record, size_bytes).await;
+                }
+                part => part?,
+            };
             answer.status = StatusCode::PARTIAL_CONTENT;
             let last = offset + len - 1;
             let range = format!("bytes {offset}-{last}/{size_bytes}");
@@ -100,6 +100,19 @@ fn decided_by_conditions(
             Some(status_page(status, detail, exchange.form))
         }
     }
+}
+
+async fn whole(
+    context: &Context<'_>,
+    exchange: &Exchange,
+    record: &Record,
+    size_bytes: u64,
+) -> Result<Answer> {
+    let (mut answer, described) = data(context, exchange, record, 0, size_bytes).await?;
+    if let Some(described) = described {
+        described.add_md5_to(&mut answer.headers);
+    }
+    Ok(answer)
 }
 
 async fn data(

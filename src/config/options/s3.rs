@@ -67,7 +67,7 @@ options! {
         ("DEFAULT", "s3_store_large_object_size"),
     ];
     /// Smallest part of an image that is sent in parts. Parts are larger where an image would have more than 9,000,
-    /// and double every 1,000 parts where nobody says how large it will be. Glance's default is 10.
+    /// and double every 500 parts where nobody says how large it will be. Glance's default is 10.
     s3_store_large_object_chunk_size: u64 = "8", Int::<u64>::new(
         SMALLEST_PART_MIB, LARGEST_PUT_MIB, "MiB"
     ), also [("DEFAULT", "s3_store_large_object_chunk_size")];
@@ -75,9 +75,10 @@ options! {
     s3_store_thread_pools: usize = "10", Int::<usize>::new(1, 1_000, ""), also [
         ("DEFAULT", "s3_store_thread_pools"),
     ];
-    /// Memory for parts on their way to S3, all uploads together. An upload that finds none left waits, and its
-    /// client with it. No part can be larger than this.
-    s3_store_upload_memory: u64 = "64", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
+    /// Memory for parts on their way to S3, all uploads together; taken as their bytes arrive. A part of known length
+    /// that finds none left is sent as it comes. A part of an upload of unknown length cannot be larger than this, and
+    /// waits; 10,000 parts of 128 MiB are more than a TiB.
+    s3_store_upload_memory: u64 = "128", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
     /// Compare the ETag that S3 answers with to the MD5 of what was sent, of each part. It is none, and is not compared,
     /// where S3 encrypts with keys of KMS. Off for a service whose ETags look like MD5s and are none.
     s3_store_verify_uploads: bool = "true", Flag;

@@ -33,7 +33,7 @@ impl Owned {
         if let Some(data) = &image.data {
             let store = stores.of(&data.location);
             let store = store.as_deref().ok().map(|store| store.name());
-            self.add(store, StoredOf::Image(image.id));
+            self.add_image(store, image);
             // It may have the name of another image, given by an administrator.
             if let Some(named) = named_in(&data.location) {
                 self.add(store, StoredOf::Image(named));
@@ -42,9 +42,15 @@ impl Owned {
         if let Some(upload) = &image.upload {
             let store = stores.choose(Some(&upload.store));
             let store = store.as_deref().ok().map(|store| store.name());
-            self.add(store, StoredOf::Image(image.id));
+            self.add_image(store, image);
             self.add(store, StoredOf::Upload(upload.id));
         }
+    }
+
+    /// Its data are named by the identifier in lower case, older ones as it was sent.
+    fn add_image(&mut self, store: Option<&str>, image: &Image) {
+        self.add(store, StoredOf::Image(image.id));
+        self.add(store, StoredOf::Image(image.id.to_lower()));
     }
 
     fn add(&mut self, store: Option<&str>, of: StoredOf) {

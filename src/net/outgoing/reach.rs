@@ -33,14 +33,19 @@ impl Reach {
 }
 
 impl NamedReach {
-    fn allows(&self, address: SocketAddr) -> bool {
-        let ip = carried(address.ip());
-        let is_reachable = if self.private {
+    /// Whether a host may be dialled, apart from where this process listens.
+    pub fn allows_host(&self, address: IpAddr) -> bool {
+        let ip = carried(address);
+        if self.private {
             !is_never_named(ip)
         } else {
             is_public(ip)
-        };
-        is_reachable && !self.is_own(SocketAddr::new(ip, address.port()))
+        }
+    }
+
+    fn allows(&self, address: SocketAddr) -> bool {
+        let ip = carried(address.ip());
+        self.allows_host(ip) && !self.is_own(SocketAddr::new(ip, address.port()))
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {

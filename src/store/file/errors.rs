@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::folder::is_full;
 use crate::error::{Error, Kind};
 
 /// When it is worth trying again: an operator has to make room or mend permissions first.
@@ -20,14 +21,12 @@ pub(super) fn open_error(error: io::Error) -> Error {
 
 /// What a client learns of a file that cannot be written.
 pub(super) fn write_error(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Error::new(
-                Kind::TooLarge,
-                "There is not enough disk space on the image storage media.",
-            )
-        }
-        _ => Error::new(
+    match is_full(&error) {
+        true => Error::new(
+            Kind::TooLarge,
+            "There is not enough disk space on the image storage media.",
+        ),
+        false => Error::new(
             Kind::Unavailable {
                 retry_after: RETRY_AFTER,
             },

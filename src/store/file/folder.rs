@@ -1,28 +1,31 @@
 //! The folder of a file store.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use uuid::Uuid;
 
 use super::super::{Stored, StoredOf};
-use crate::image::Timestamp;
-use crate::transfer::{BLOCK_ALIGNMENT, BlockPool, Directory};
+use crate::image::{Timestamp, Upload};
+use crate::transfer::{BLOCK_ALIGNMENT, BlockPool, Directory, is_unsupported, mark_of, set_mark};
 
 const STAGING: &str = ".staging";
 
-/// The upload that a start tries the file system with; no real one has this name.
-const PROBE: Uuid = Uuid::nil();
+/// Mode of an upload's file until its end; the umask may take bits of the others.
+const OPEN_MODE: u32 = 0o666;
 
-fn is_no_space(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+/// The abilities of the folder's file system that differ between file systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Abilities {
+    /// Whether files can be written past the page cache; `None` when a full disk did not let
+    /// that be tried.
+    pub(super) direct: Option<bool>,
+    /// Whether a file can be renamed without replacing another; otherwise it is linked.
+    pub(super) rename: bool,
 }
 
 /// An open store folder.
@@ -49,42 +52,93 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Whether files here can be written past the page cache: tried, since some file systems
-    /// refuse it when a file is opened and some only when it is written. `None` on a full disk,
-    /// where it cannot be tried.
+    /// Tries the file system: some refuse an operation when a file is opened and some only
+    /// when it is written. A full disk is no error, since its images can still be read and
+    /// deleted.
     ///
     /// # Errors
-    /// When nothing can be written here at all.
-    pub(super) fn takes_direct_writes(&self) -> io::Result<Option<bool>> {
-        match self.try_direct_write() {
-            Err(error) if is_no_space(&error) => {
-                tracing::error!(
-                    %error,
-                    folder = %self.path.display(),
-                    "the disk of the image folder is full; images can be read and deleted"
-                );
-                // The probe may be there.
-                drop(self.remove_staged(PROBE));
-                Ok(None)
+    /// When nothing can be written here at all, or no file can get its name.
+    pub(super) fn probe(&self) -> io::Result<Abilities> {
+        // The name is another one at each start: several nodes may share the folder.
+        let probe = Uuid::new_v4();
+        match self.create_staged(probe) {
+            Err(error) if is_full(&error) => {
+                self.log_full(&error);
+                return Ok(Abilities {
+                    direct: None,
+                    rename: true,
+                });
             }
-            result => result.map(Some),
+            created => drop(created?),
+        }
+        let (direct, rename) = (self.probe_direct(probe), self.probe_rename(probe));
+        let removed = self.remove_staged(probe);
+        let direct = match direct {
+            Err(error) if is_full(&error) => {
+                self.log_full(&error);
+                None
+            }
+            direct => {
+                removed?;
+                Some(direct?)
+            }
+        };
+        Ok(Abilities {
+            direct,
+            rename: rename?,
+        })
+    }
+
+    fn log_full(&self, error: &io::Error) {
+        tracing::error!(
+            %error,
+            folder = %self.path.display(),
+            "the disk of the image folder is full; images can be read and deleted"
+        );
+    }
+
+    fn probe_direct(&self, probe: Uuid) -> io::Result<bool> {
+        let mut block = BlockPool::new(0).take();
+        block.fill(&[0; BLOCK_ALIGNMENT]);
+        let direct = self.open_staged_direct(probe);
+        match direct.and_then(|file| file.write_all_at(block.as_ref(), 0)) {
+            Ok(()) => Ok(true),
+            Err(error) if is_unsupported(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
-    fn try_direct_write(&self) -> io::Result<bool> {
-        // A start that was cut off here left its probe behind.
-        self.remove_staged(PROBE)?;
-        drop(self.create_staged(PROBE, None)?);
-        let mut block = BlockPool::new(0).take();
-        block.fill(&[0; BLOCK_ALIGNMENT]);
-        let direct = self.open_staged_direct(PROBE);
-        let written = direct.and_then(|file| file.write_all_at(block.as_ref(), 0));
-        self.remove_staged(PROBE)?;
-        match written {
+    /// The probe is renamed within the staging folder, where no image can have its name.
+    fn probe_rename(&self, probe: Uuid) -> io::Result<bool> {
+        let (from, to) = (probe.to_string(), Uuid::new_v4().to_string());
+        let renamed = self.staging.rename_at_once(&from, &self.staging, &to);
+        let result = match renamed {
             Ok(()) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+            Err(error) if is_unsupported(&error) => {
+                let linked = self.staging.rename(&from, &self.staging, &to);
+                linked.map(|()| false).map_err(|error| {
+                    io::Error::other(format!(
+                        "its file system has neither renameat2(RENAME_NOREPLACE) nor link(2), \
+                         one of which gives an image its name: {error}"
+                    ))
+                })
+            }
+            // A full disk may have no room for the new name.
+            Err(error) if is_full(&error) => Ok(true),
             Err(error) => Err(error),
-        }
+        };
+        self.staging.remove(&to)?;
+        result
+    }
+
+    /// The path of an image's file, for the log.
+    pub(super) fn path_of(&self, image: &str) -> PathBuf {
+        self.path.join(image)
+    }
+
+    /// Whether an image's name is taken.
+    pub(super) fn has_image(&self, image: &str) -> io::Result<bool> {
+        Ok(self.images.inode(image)?.is_some())
     }
 
     /// Every file that has the name of an image, or of an upload.
@@ -121,16 +175,13 @@ impl Folder {
         self.images.open_file(name)
     }
 
-    /// Makes the file of an upload.
-    pub(super) fn create_staged(&self, upload: Uuid, mode: Option<u32>) -> io::Result<File> {
+    /// Makes the file of an upload, marked with its id where the file system can.
+    pub(super) fn create_staged(&self, upload: Uuid) -> io::Result<File> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
         let name = upload.to_string();
-        let file = self
-            .staging
-            .open_with(&name, flags, mode.unwrap_or(0o666))?;
-        if let Some(mode) = mode {
-            file.set_permissions(Permissions::from_mode(mode))?;
-        }
+        let file = self.staging.open_with(&name, flags, OPEN_MODE)?;
+        // Without the mark the time of the last write decides whose file it is.
+        let _ = set_mark(&file, &name);
         Ok(file)
     }
 
@@ -154,6 +205,36 @@ impl Folder {
         self.images.sync()
     }
 
+    /// Removes the files that an upload has written, and no other: the image's file may be
+    /// that of an upload of which the registry knows nothing any more.
+    pub(super) fn discard(&self, image: &str, upload: &Upload) -> io::Result<()> {
+        if self.is_written_by(image, upload)? {
+            self.remove_image(image)?;
+        }
+        self.remove_staged(upload.id)
+    }
+
+    /// Whether an upload has given the image's name to its file. The mark tells; where there
+    /// is none, the upload still has both names, or it has lost the first and the file was
+    /// not written before it began.
+    fn is_written_by(&self, image: &str, upload: &Upload) -> io::Result<bool> {
+        let file = match self.images.open_file(image) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            // A symbolic link is nothing that an upload makes.
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if let Some(mark) = mark_of(&file) {
+            return Ok(mark == upload.id.to_string());
+        }
+        let metadata = file.metadata()?;
+        Ok(match self.staging.inode(&upload.id.to_string())? {
+            Some(staged) => staged == metadata.ino(),
+            None => written_at(&metadata)? >= Some(upload.started_at),
+        })
+    }
+
     /// Removes the file of an upload, durably for the same reason.
     pub(super) fn remove_staged(&self, upload: Uuid) -> io::Result<()> {
         self.staging.remove(&upload.to_string())?;
@@ -163,8 +244,20 @@ impl Folder {
 
 fn upload_of(name: &str) -> Option<StoredOf> {
     let upload: Uuid = name.parse().ok()?;
-    let is_ours = upload != PROBE && upload.to_string() == name;
-    is_ours.then_some(StoredOf::Upload(upload))
+    (upload.to_string() == name).then_some(StoredOf::Upload(upload))
+}
+
+/// When a file was last written.
+fn written_at(metadata: &fs::Metadata) -> io::Result<Option<Timestamp>> {
+    let written = metadata.modified()?.duration_since(UNIX_EPOCH);
+    let micros = i64::try_from(written.unwrap_or_default().as_micros());
+    Ok(micros.ok().map(Timestamp::from_micros))
+}
+
+/// Whether an error says that nothing more fits.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// The files of a folder whose names stand for something.
@@ -183,12 +276,10 @@ fn files_in(folder: &Path, of: impl Fn(&str) -> Option<StoredOf>) -> io::Result<
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let written = metadata.modified()?.duration_since(UNIX_EPOCH);
-        let written = i64::try_from(written.unwrap_or_default().as_micros());
         files.push(Stored {
             of,
             size_bytes: metadata.len(),
-            written_at: written.ok().map(Timestamp::from_micros),
+            written_at: written_at(&metadata)?,
         });
     }
     Ok(files)

@@ -1,7 +1,9 @@
 //! The file store: one file an image, named by the image's identifier.
 //!
 //! An upload is written to `.staging/<upload>` and renamed when it is whole and synced, so
-//! that a file under an image's name is always complete.
+//! that a file under an image's name is always complete. A file that has an image's name
+//! already is never replaced, and is removed only by the upload that wrote it or by the
+//! record that names it.
 
 mod errors;
 mod folder;
@@ -65,8 +67,14 @@ impl FileStore {
             cause,
         };
         let folder = Folder::open(&options.folder).map_err(failed)?;
-        let can_direct = folder.takes_direct_writes().map_err(failed)?;
-        if options.io == FileIo::Direct && can_direct == Some(false) {
+        let abilities = folder.probe().map_err(failed)?;
+        if !abilities.rename {
+            tracing::info!(
+                folder = %options.folder.display(),
+                "the file system cannot rename without replacing; images get their names by link(2)"
+            );
+        }
+        if options.io == FileIo::Direct && abilities.direct == Some(false) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
@@ -75,8 +83,8 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             disk,
-            // On a full disk nobody knows, and writing through the page cache always works.
-            writes_direct: can_direct.unwrap_or(options.io == FileIo::Direct)
+            // Writing through the page cache works on every file system.
+            writes_direct: abilities.direct.unwrap_or(options.io == FileIo::Direct)
                 && options.io != FileIo::Buffered,
             options,
         })
@@ -165,7 +173,7 @@ impl Store for FileStore {
     ) -> Result<Box<dyn Writer>> {
         let target = Target {
             folder: Arc::clone(&self.folder),
-            image: *image,
+            image: image.to_lower(),
             upload: upload.id,
             file_mode: self.options.file_mode,
             direct: self.writes_direct,
@@ -173,7 +181,7 @@ impl Store for FileStore {
         };
         let window_bytes = self.options.window_bytes;
         let writer = FileWriter::begin(target, self.disk.clone(), window_bytes).await;
-        Ok(Box::new(writer.map_err(write_error)?))
+        Ok(Box::new(writer?))
     }
 
     async fn delete(&self, location: &Location) -> Result<()> {
@@ -182,12 +190,9 @@ impl Store for FileStore {
     }
 
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
-        let (image, upload) = (*image, upload.id);
-        let remove = move |folder: &Folder| {
-            folder.remove_staged(upload)?;
-            folder.remove_image(image.as_str())
-        };
-        self.remove(remove).await
+        let (image, upload) = (image.to_lower(), upload.clone());
+        let discard = move |folder: &Folder| folder.discard(image.as_str(), &upload);
+        self.remove(discard).await
     }
 
     async fn stored(&self) -> Result<Option<Vec<Stored>>> {

@@ -1,8 +1,9 @@
 //! Writing one image's file.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use super::folder::Folder;
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location};
 use crate::store::Writer;
+use crate::store::occupied::occupied;
 use crate::transfer::disk::{Disk, DiskFile};
 use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES, free_bytes};
 
@@ -52,13 +54,13 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    pub(super) async fn begin(target: Target, disk: Disk, window_bytes: usize) -> io::Result<Self> {
+    pub(super) async fn begin(target: Target, disk: Disk, window_bytes: usize) -> Result<Self> {
         let opening = target.clone();
-        let opened = disk.blocking().run(move || opening.open());
-        let (buffered, direct) = opened.await?;
+        let opened = disk.blocking().run(move || opening.open()).await;
+        let (buffered, direct) = opened.map_err(|error| target.refusal(error))?;
         Ok(Self {
             target,
-            raw: Arc::new(buffered.try_clone()?),
+            raw: Arc::new(buffered.try_clone().map_err(write_error)?),
             buffered: disk.file(buffered),
             direct: direct.map(|file| disk.file(file)),
             disk,
@@ -117,6 +119,10 @@ impl FileWriter {
 
     async fn publish(&mut self) -> io::Result<()> {
         self.finish_all().await?;
+        if let Some(mode) = self.target.file_mode {
+            // Not before: the file's owner may have no right to write it then.
+            self.raw.set_permissions(Permissions::from_mode(mode))?;
+        }
         if let Some(direct) = &self.direct {
             direct.sync().await?;
         }
@@ -162,7 +168,8 @@ impl Writer for FileWriter {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {
-        self.publish().await.map_err(write_error)?;
+        let published = self.publish().await;
+        published.map_err(|error| self.target.refusal(error))?;
         self.finished = true;
         let uri = self.target.folder.uri_of(self.target.image.as_str());
         Location::parse(&uri).map_err(Error::internal)
@@ -188,7 +195,10 @@ impl Drop for FileWriter {
 impl Target {
     /// Makes the upload's file, if there is room. Blocks.
     fn open(&self) -> io::Result<(File, Option<File>)> {
-        let buffered = self.folder.create_staged(self.upload, self.file_mode)?;
+        if self.folder.has_image(self.image.as_str())? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let buffered = self.folder.create_staged(self.upload)?;
         match self.prepare(&buffered) {
             Ok(direct) => Ok((buffered, direct)),
             Err(error) => {
@@ -196,6 +206,15 @@ impl Target {
                 Err(error)
             }
         }
+    }
+
+    /// The client's view of a file that cannot be written, or has the image's name already.
+    fn refusal(&self, error: io::Error) -> Error {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return write_error(error);
+        }
+        let path = self.folder.path_of(self.image.as_str());
+        occupied("file", self.image.as_str(), &path.display().to_string())
     }
 
     fn prepare(&self, file: &File) -> io::Result<Option<File>> {

@@ -23,25 +23,25 @@ pub(super) struct Held {
     pub(super) len: u64,
     /// Bytes of the whole object.
     pub(super) total: u64,
+    /// Whether the server says so itself.
+    pub(super) is_stated: bool,
 }
 
-/// Reads which bytes an answer to GET holds.
+/// Reads which bytes an answer to GET holds. A whole object of which the server states no
+/// length (in chunks, or until the end of the connection) is taken for one of `assumed_bytes`.
 ///
 /// # Errors
 /// `NotFound` when there is no such object; `Internal` when the answer is not about its
 /// bytes; `Unavailable` for every other refusal.
-pub(super) fn held(head: &response::Parts) -> Result<Held> {
+pub(super) fn held(head: &response::Parts, assumed_bytes: Option<u64>) -> Result<Held> {
     match head.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_encoded(&head.headers) => {
             Err(Error::internal("the server sends the object encoded"))
         }
-        StatusCode::OK => match number(&head.headers, CONTENT_LENGTH) {
-            Some(len) => Ok(Held {
-                offset: 0,
-                len,
-                total: len,
-            }),
-            None => Err(Error::internal("the server does not say the length")),
+        StatusCode::OK => match (number(&head.headers, CONTENT_LENGTH), assumed_bytes) {
+            (Some(len), _) => Ok(Held::whole(len, true)),
+            (None, Some(len)) => Ok(Held::whole(len, false)),
+            (None, None) => Err(Error::internal("the server does not say the length")),
         },
         StatusCode::PARTIAL_CONTENT => {
             let range = text(&head.headers, CONTENT_RANGE).and_then(parse_content_range);
@@ -52,6 +52,17 @@ pub(super) fn held(head: &response::Parts) -> Result<Held> {
             Err(Error::internal("the object is not what it was"))
         }
         status => Err(unavailable(format!("it answers {}", status.as_u16()))),
+    }
+}
+
+impl Held {
+    fn whole(len: u64, is_stated: bool) -> Self {
+        Self {
+            offset: 0,
+            len,
+            total: len,
+            is_stated,
+        }
     }
 }
 
@@ -74,7 +85,7 @@ pub(super) fn length_by_range(head: &response::Parts, by_head: Option<u64>) -> R
     match (head.status, unsatisfied.or(by_head)) {
         // Nothing has no first byte.
         (StatusCode::RANGE_NOT_SATISFIABLE, Some(0)) => Ok(0),
-        _ => Ok(held(head)?.total),
+        _ => Ok(held(head, None)?.total),
     }
 }
 
@@ -133,6 +144,7 @@ fn parse_content_range(text: &str) -> Option<Held> {
         offset,
         len: last - offset + 1,
         total,
+        is_stated: true,
     })
 }
 
@@ -184,18 +196,15 @@ mod tests {
 
     #[test]
     fn parts_are_read_exactly() {
-        let held = |status, headers: &[_]| held(&head(status, headers)).map_err(|e| e.kind());
+        let held = |status, headers: &[_]| held(&head(status, headers), None).map_err(|e| e.kind());
         let part = Held {
             offset: 5,
             len: 3,
             total: 10,
+            is_stated: true,
         };
         assert_eq!(held(206, &[("content-range", "bytes 5-7/10")]), Ok(part));
-        let whole = Held {
-            offset: 0,
-            len: 10,
-            total: 10,
-        };
+        let whole = Held::whole(10, true);
         assert_eq!(held(200, &[("content-length", "10")]), Ok(whole));
         assert_eq!(
             held(
@@ -219,6 +228,8 @@ mod tests {
         }
         assert_eq!(held(206, &[]), Err(Kind::Internal));
         assert_eq!(held(200, &[]), Err(Kind::Internal));
+        let assumed = super::held(&head(200, &[]), Some(10));
+        assert_eq!(assumed.unwrap(), Held::whole(10, false));
         assert_eq!(
             held(
                 200,
@@ -231,15 +242,15 @@ mod tests {
     #[test]
     fn refusals_have_their_kinds() {
         for status in [404, 410] {
-            let kind = held(&head(status, &[])).unwrap_err().kind();
+            let kind = held(&head(status, &[]), None).unwrap_err().kind();
             assert_eq!(kind, Kind::NotFound);
         }
         for status in [412, 416] {
-            let kind = held(&head(status, &[])).unwrap_err().kind();
+            let kind = held(&head(status, &[]), None).unwrap_err().kind();
             assert_eq!(kind, Kind::Internal);
         }
         for status in [201, 204, 304, 401, 403, 429, 500, 503] {
-            let kind = held(&head(status, &[])).unwrap_err().kind();
+            let kind = held(&head(status, &[]), None).unwrap_err().kind();
             assert!(matches!(kind, Kind::Unavailable { .. }), "{status}");
         }
     }

@@ -11,7 +11,7 @@ use url::Url;
 use super::answer::unavailable;
 use crate::error::{Error, Kind, Result};
 use crate::image::{HttpUri, SourceRules};
-use crate::net::outgoing::{Client, OutgoingError};
+use crate::net::outgoing::{Client, NamedReach, OutgoingError};
 use crate::transfer::Part;
 
 static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CARGO_PKG_VERSION")));
@@ -21,32 +21,31 @@ pub(super) struct Asker {
     pub(super) client: Client,
     pub(super) max_redirects: u32,
     pub(super) rules: SourceRules,
-    /// Whether the names of this machine may be resolved at all.
-    pub(super) allows_localhost: bool,
+    /// Where the client may connect to.
+    pub(super) reach: NamedReach,
 }
 
 impl Asker {
     /// The first answer that is no redirect.
     ///
     /// # Errors
-    /// `Unavailable` when there is none; `Invalid` when the URI itself names an address that
-    /// may not be dialled.
+    /// `Unavailable` when there is none; `Invalid` when the text of the URI itself names an
+    /// address that may not be reached. Whatever the lookup of a name or the address of a
+    /// listener tells is `Unavailable`, so that clients learn nothing of the operator's
+    /// network.
     pub(super) async fn ask(
         &self,
         uri: &HttpUri,
         method: Method,
         headers: &HeaderMap,
     ) -> Result<(response::Parts, Part)> {
+        if self.is_evidently_forbidden(uri) {
+            return Err(not_to_be_named());
+        }
         let mut at = uri.clone();
-        for redirects in 0..=self.max_redirects {
+        for _ in 0..=self.max_redirects {
             let request = request(&at, method.clone(), headers)?;
-            let (head, part) = match self.open(&at, request).await {
-                Ok(answer) => answer,
-                Err(OutgoingError::Forbidden) if redirects == 0 && at.has_evident_address() => {
-                    return Err(not_to_be_named());
-                }
-                Err(error) => return Err(unavailable(error)),
-            };
+            let (head, part) = self.open(&at, request).await.map_err(unavailable)?;
             if !head.status.is_redirection() {
                 return Ok((head, part));
             }
@@ -60,10 +59,16 @@ impl Asker {
         uri: &HttpUri,
         request: Request<()>,
     ) -> std::result::Result<(response::Parts, Part), OutgoingError> {
-        if uri.is_localhost() && !self.allows_localhost {
+        if self.is_evidently_forbidden(uri) {
             return Err(OutgoingError::Forbidden);
         }
         self.client.open(request).await
+    }
+
+    /// Whether the text of a URI says that its host may not be reached.
+    fn is_evidently_forbidden(&self, uri: &HttpUri) -> bool {
+        let is_closed = |address| !self.reach.allows_host(address);
+        (uri.is_localhost() && !self.reach.private) || uri.address().is_some_and(is_closed)
     }
 
     /// Where a redirect leads, if that may be followed.
@@ -148,7 +153,7 @@ mod tests {
                 ports,
                 ..SourceRules::default()
             },
-            allows_localhost: false,
+            reach: NamedReach::default(),
         }
     }
 

@@ -2,8 +2,10 @@
 
 mod answer;
 mod ask;
+mod counted;
 mod options;
 mod origin;
+mod skip;
 mod upto;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use http::{Method, response};
 use self::answer::{length_by_head, length_by_range};
 use self::ask::Asker;
 pub use self::options::HttpStoreOptions;
-use self::origin::HttpOrigin;
+use self::origin::{HttpOrigin, Limits};
 use super::{Store, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{HttpUri, ImageId, Location, Upload};
@@ -29,7 +31,7 @@ pub(super) const SCHEMES: &[&str] = &["http", "https"];
 /// Objects on web servers, read with GET.
 pub struct HttpStore {
     asker: Arc<Asker>,
-    stall_timeout: Duration,
+    limits: Limits,
 }
 
 impl HttpStore {
@@ -38,7 +40,7 @@ impl HttpStore {
     /// # Errors
     /// [`TlsError`], which says what is to be done.
     pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
-        let allows_localhost = options.reach.private;
+        let reach = options.reach.clone();
         let client = Client::new(ClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
@@ -52,9 +54,12 @@ impl HttpStore {
                 client,
                 max_redirects: options.max_redirects,
                 rules: options.rules,
-                allows_localhost,
+                reach,
             }),
-            stall_timeout: options.stall_timeout,
+            limits: Limits {
+                most_discarded_bytes: options.most_discarded_bytes,
+                stall: options.stall_timeout,
+            },
         })
     }
 
@@ -89,9 +94,10 @@ impl Store for HttpStore {
             Arc::clone(&self.asker),
             uri_of(location)?,
             wanted.object_bytes,
+            self.limits,
         );
         let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
-        let remote = remote.with_stall_limit(self.stall_timeout);
+        let remote = remote.with_stall_limit(self.limits.stall);
         Ok(Payload::Remote(Box::new(remote)))
     }
 

@@ -1,6 +1,7 @@
 //! One object on a web server, asked for again where it was cut.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
@@ -8,8 +9,10 @@ use http::{Method, response};
 
 use super::answer::{Held, Version, held, unavailable};
 use super::ask::Asker;
+use super::counted::counted;
+use super::skip::skip;
 use super::upto::upto;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::HttpUri;
 use crate::transfer::{Origin, Part};
 
@@ -18,7 +21,17 @@ pub(super) struct HttpOrigin {
     asker: Arc<Asker>,
     uri: HttpUri,
     object_bytes: u64,
+    limits: Limits,
     first: Option<First>,
+}
+
+/// What is done for a server that knows no ranges.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The most bytes that are read and discarded before those that are wanted.
+    pub(super) most_discarded_bytes: u64,
+    /// The longest silence meanwhile.
+    pub(super) stall: Duration,
 }
 
 /// What the first answer said.
@@ -27,11 +40,12 @@ struct First {
 }
 
 impl HttpOrigin {
-    pub(super) fn new(asker: Arc<Asker>, uri: HttpUri, object_bytes: u64) -> Self {
+    pub(super) fn new(asker: Arc<Asker>, uri: HttpUri, object_bytes: u64, limits: Limits) -> Self {
         Self {
             asker,
             uri,
             object_bytes,
+            limits,
             first: None,
         }
     }
@@ -55,12 +69,14 @@ impl HttpOrigin {
     }
 
     /// Checks that an answer holds the bytes that were asked for, of the object as it was.
-    fn check(&mut self, head: &response::Parts, offset: u64, len: u64) -> Result<()> {
+    fn check(&mut self, head: &response::Parts, offset: u64, len: u64) -> Result<Held> {
+        let found = held(head, Some(self.object_bytes))?;
         let Held {
             offset: begins,
             len: holds,
             total,
-        } = held(head)?;
+            ..
+        } = found;
         if total != self.object_bytes {
             return Err(Error::internal(format!(
                 "the object has {total} bytes where the registry has {}",
@@ -76,15 +92,24 @@ impl HttpOrigin {
                 ));
             }
         }
-        if begins != offset {
-            return Err(unavailable("it sends another part than it was asked for"));
-        }
-        // All that there is may come instead of a part of it.
-        if holds != len && holds != total {
+        // All that there is may come instead of a part of it (RFC 9110, 14.2).
+        if (begins, holds) != (offset, len) && holds != total {
             return Err(unavailable("it sends another part than it was asked for"));
         }
         self.first = Some(First { version });
-        Ok(())
+        Ok(found)
+    }
+
+    /// Passes over the bytes before `offset` of a whole object.
+    async fn begin_at(&self, offset: u64, part: Part) -> Result<Part> {
+        if offset > self.limits.most_discarded_bytes {
+            return Err(Error::new(
+                Kind::WholeOnly,
+                "The server that holds the image's data sends no part of them.",
+            ));
+        }
+        let skipped = skip(part, offset, self.limits.stall).await;
+        skipped.map_err(unavailable)
     }
 }
 
@@ -94,7 +119,16 @@ impl Origin for HttpOrigin {
         let headers = self.headers(offset, len)?;
         let asked = self.asker.ask(&self.uri, Method::GET, &headers).await;
         let (head, part) = asked?;
-        self.check(&head, offset, len)?;
-        Ok(upto(part, len))
+        let found = self.check(&head, offset, len)?;
+        let part = match found.is_stated {
+            true => part,
+            false => counted(part, found.total),
+        };
+        let part = self.begin_at(offset - found.offset, part).await?;
+        if found.is_stated || offset + len < found.total {
+            return Ok(upto(part, len));
+        }
+        // Whether it ends there is what is counted.
+        Ok(part)
     }
 }

@@ -101,6 +101,11 @@ impl Failure {
         self.status == Some(404)
     }
 
+    /// Whether the account may not do it.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.status == Some(403)
+    }
+
     /// Whether it may work when asked again at once.
     pub(super) fn may_pass(&self) -> bool {
         match self.status {

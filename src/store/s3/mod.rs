@@ -2,8 +2,9 @@
 //! Amazon with our own HTTP client under it.
 //!
 //! An image is sent in one request while it is small, and in parts beyond that; the pieces
-//! of a part are sent as they came in. Parts in memory are bounded over all uploads. What
-//! comes is read by a signed address, so that it can stay in its socket.
+//! of a part are sent as they came in. Parts in memory are bounded over all uploads. An object
+//! is marked with the upload that wrote it; one that is there already is never replaced by an
+//! upload, nor removed with what is left of it. What comes is read by a signed address, so that it can stay in its socket.
 
 mod access;
 mod connector;
@@ -37,6 +38,7 @@ use self::origin::S3Origin;
 use self::part_sizes::PartSizes;
 use self::place::{Place, location_of};
 use self::writer::{Plan, S3Writer};
+use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::image::{ImageId, Location, Upload};
@@ -93,7 +95,7 @@ impl S3Store {
         })
     }
 
-    /// The object that is written for an image.
+    /// The object of an image by that name.
     fn object_of(&self, image: &ImageId) -> Object {
         Object {
             access: self.own.clone(),
@@ -130,14 +132,16 @@ impl S3Store {
         })
     }
 
-    fn plan(&self, image: &ImageId, image_bytes: Option<u64>) -> Result<Plan> {
+    fn plan(&self, image: &ImageId, upload: &Upload, image_bytes: Option<u64>) -> Result<Plan> {
         let (options, memory) = (&self.options, &self.memory);
+        let image = &image.to_lower();
         let single_put_bytes = options.single_put_bytes.min(memory.most_bytes());
         let is_single = image_bytes.is_some_and(|bytes| bytes <= single_put_bytes);
         let in_parts = image_bytes.filter(|_| !is_single);
         let sizes = PartSizes::plan(in_parts, options.part_bytes, memory.most_bytes());
         Ok(Plan {
             object: self.object_of(image),
+            upload: upload.clone(),
             location: location_of(&options.endpoint, &options.bucket, image.as_str())?,
             creates_bucket: options.creates_bucket,
             single_put_bytes,
@@ -171,10 +175,14 @@ impl Store for S3Store {
     async fn create(
         &self,
         image: &ImageId,
-        _upload: &Upload,
+        upload: &Upload,
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
-        let plan = self.plan(image, size_hint_bytes)?;
+        let plan = self.plan(image, upload, size_hint_bytes)?;
+        if plan.object.exists().await.map_err(Failure::writing)? {
+            let name = format!("{}/{}", plan.object.bucket, plan.object.key);
+            return Err(occupied("s3", image.as_str(), &name));
+        }
         Ok(Box::new(S3Writer::new(plan, size_hint_bytes)))
     }
 
@@ -183,8 +191,10 @@ impl Store for S3Store {
         deleted.map_err(Failure::reading)
     }
 
-    async fn discard(&self, image: &ImageId, _upload: &Upload) -> Result<()> {
-        self.discard_stored(&StoredOf::Image(*image)).await
+    async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
+        let object = self.object_of(&image.to_lower());
+        let discarded = object.discard(upload.id, upload.started_at).await;
+        discarded.map_err(Failure::reading)
     }
 
     async fn stored(&self) -> Result<Option<Vec<Stored>>> {
@@ -198,7 +208,7 @@ impl Store for S3Store {
             return Ok(());
         };
         let object = self.object_of(image);
-        object.abort_all().await.map_err(Failure::reading)?;
+        object.abort_all(None).await.map_err(Failure::reading)?;
         object.delete().await.map_err(Failure::reading)
     }
 }
@@ -223,5 +233,5 @@ fn parts_too_large() -> Error {
         Kind::TooLarge,
         "The image is too large for the image storage media.",
     )
-    .because("its parts would not fit into s3_store_upload_memory")
+    .because("its parts would be larger than S3 takes them (5 GiB)")
 }

@@ -3,18 +3,28 @@
 use std::time::Duration;
 
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{
     BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration,
 };
+
+use uuid::Uuid;
 
 use super::access::Access;
 use super::failure::Failure;
 use super::part::Load;
 use super::verify::Received;
+use crate::image::Timestamp;
 
 /// How long a signed address is good for. It is used at once; the rest is for clocks that
 /// do not agree.
 const SIGNED_FOR: Duration = Duration::from_secs(600);
+
+/// The metadata of an object that name the upload it was written by.
+const MARK: &str = "glance-upload";
+
+/// The most that the clocks of this node and of S3 may differ for S3 to take requests.
+const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// The region that takes no other word for it.
 const FIRST_REGION: &str = "us-east-1";
@@ -31,11 +41,12 @@ type Result<T> = std::result::Result<T, Failure>;
 
 impl Object {
     /// Writes all of it; what S3 has of it then.
-    pub(super) async fn put(&self, load: Load) -> Result<Received> {
+    pub(super) async fn put(&self, load: Load, upload: Uuid) -> Result<Received> {
         let request = self.access.data.put_object();
         let sent = request
             .bucket(&self.bucket)
             .key(&self.key)
+            .metadata(MARK, upload.to_string())
             .content_length(signed(load.len))
             .body(load.stream)
             .send()
@@ -48,10 +59,11 @@ impl Object {
     }
 
     /// Begins to write it in parts; the name of the upload.
-    pub(super) async fn begin(&self) -> Result<String> {
+    pub(super) async fn begin(&self, upload: Uuid) -> Result<String> {
         const OPERATION: &str = "CreateMultipartUpload";
         let request = self.access.calls.create_multipart_upload();
-        let begun = request.bucket(&self.bucket).key(&self.key).send().await;
+        let request = request.bucket(&self.bucket).key(&self.key);
+        let begun = request.metadata(MARK, upload.to_string()).send().await;
         let begun = begun.map_err(|error| Failure::of(OPERATION, &error))?;
         begun
             .upload_id
@@ -111,8 +123,9 @@ impl Object {
         or_absent(aborted.map_err(|error| Failure::of("AbortMultipartUpload", &error)))
     }
 
-    /// Removes every upload in parts that would have become this object.
-    pub(super) async fn abort_all(&self) -> Result<()> {
+    /// Removes every upload in parts that would have become this object, or those that were
+    /// not begun before a time by this node's clock.
+    pub(super) async fn abort_all(&self, since: Option<Timestamp>) -> Result<()> {
         let mut after: Option<(String, String)> = None;
         loop {
             let request = self.access.calls.list_multipart_uploads();
@@ -131,6 +144,7 @@ impl Object {
             for upload in page.uploads() {
                 if let (Some(key), Some(id)) = (upload.key(), upload.upload_id())
                     && key == self.key
+                    && !is_before(upload.initiated(), since)
                 {
                     self.abort(id).await?;
                 }
@@ -147,6 +161,35 @@ impl Object {
         let request = self.access.calls.delete_object();
         let deleted = request.bucket(&self.bucket).key(&self.key).send().await;
         or_absent(deleted.map_err(|error| Failure::of("DeleteObject", &error)))
+    }
+
+    /// Removes what an upload has written, and nothing else.
+    pub(super) async fn discard(&self, upload: Uuid, since: Timestamp) -> Result<()> {
+        self.abort_all(Some(since)).await?;
+        match self.mark().await? {
+            Some(Some(mark)) if mark == upload.to_string() => self.delete().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is there. An account that may not list its bucket is not told.
+    pub(super) async fn exists(&self) -> Result<bool> {
+        match self.mark().await {
+            Err(failure) if failure.is_forbidden() => Ok(false),
+            mark => Ok(mark?.is_some()),
+        }
+    }
+
+    /// The mark of the upload that it was written by, which may have none; `None` when it is
+    /// not there.
+    async fn mark(&self) -> Result<Option<Option<String>>> {
+        let request = self.access.calls.head_object();
+        let head = request.bucket(&self.bucket).key(&self.key).send().await;
+        match head.map_err(|error| Failure::of("HeadObject", &error)) {
+            Ok(head) => Ok(Some(head.metadata.and_then(|mut all| all.remove(MARK)))),
+            Err(failure) if failure.is_absent() => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// How many bytes it has.
@@ -193,6 +236,15 @@ fn or_absent<T>(result: Result<T>) -> Result<()> {
         Err(failure) if !failure.is_absent() => Err(failure),
         _ => Ok(()),
     }
+}
+
+/// Whether an upload in parts began before a time for certain, whatever the clocks say.
+fn is_before(initiated: Option<&DateTime>, since: Option<Timestamp>) -> bool {
+    let (Some(initiated), Some(since)) = (initiated, since) else {
+        return false;
+    };
+    let skew_s = i64::try_from(MOST_SKEW.as_secs()).unwrap_or(i64::MAX);
+    initiated.secs() < since.as_micros() / 1_000_000 - skew_s
 }
 
 /// Lengths are signed integers in S3's own description.

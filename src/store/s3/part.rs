@@ -13,24 +13,27 @@ use http_body::{Body, Frame, SizeHint};
 use super::memory::Taken;
 use crate::transfer::Frames;
 
+/// Pieces below this size are copied: they would keep the whole buffer they came in.
+const COPIED_BELOW_BYTES: usize = 32 * 1024;
+
 /// Bytes that are collected until they are enough for a request.
 #[derive(Debug)]
 pub(super) struct Part {
     pieces: Vec<Bytes>,
     len: u64,
     capacity: u64,
-    /// Freed with the last piece.
-    _memory: Option<Taken>,
+    /// Grows with the bytes, and is free again with the last piece.
+    memory: Option<Taken>,
 }
 
 impl Part {
-    /// A part for as many bytes as memory was taken for.
+    /// A part for at most so many bytes, which takes memory as they come.
     pub(super) fn new(capacity: u64, memory: Taken) -> Self {
         Self {
             pieces: Vec::new(),
             len: 0,
             capacity,
-            _memory: Some(memory),
+            memory: Some(memory),
         }
     }
 
@@ -40,20 +43,67 @@ impl Part {
             pieces: Vec::new(),
             len: 0,
             capacity: 0,
-            _memory: None,
+            memory: None,
         }
     }
 
-    /// Takes from the front of `bytes` what there is room for.
-    pub(super) fn fill(&mut self, bytes: &mut Bytes) {
-        let room = self.capacity - self.len;
-        let taken = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-        self.pieces.push(bytes.split_to(taken));
-        self.len += taken as u64;
+    /// Takes from the front of `bytes` what there is room and memory for now. Whether that
+    /// was any.
+    pub(super) fn try_fill(&mut self, bytes: &mut Bytes) -> bool {
+        let wanted = self.wanted(bytes);
+        let taken = match &mut self.memory {
+            Some(memory) => memory.try_grow(wanted),
+            None => 0,
+        };
+        self.push(bytes, taken);
+        taken > 0
+    }
+
+    /// Takes from the front of `bytes` what there is room for, as soon as there is memory
+    /// for any of it.
+    pub(super) async fn fill(&mut self, bytes: &mut Bytes) {
+        let wanted = self.wanted(bytes);
+        let taken = match &mut self.memory {
+            Some(memory) => memory.grow(wanted).await,
+            None => 0,
+        };
+        self.push(bytes, taken);
+    }
+
+    fn wanted(&self, bytes: &Bytes) -> u64 {
+        (self.capacity - self.len).min(bytes.len() as u64)
+    }
+
+    fn push(&mut self, bytes: &mut Bytes, taken: u64) {
+        if taken == 0 {
+            return;
+        }
+        // At most the length of the bytes, which fits.
+        let piece = bytes.split_to(taken as usize);
+        self.len += taken;
+        self.pieces.push(match piece.len() < COPIED_BELOW_BYTES {
+            true => Bytes::copy_from_slice(&piece),
+            false => piece,
+        });
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.len >= self.capacity
+    }
+
+    /// Bytes that it has.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes that it may have.
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The bytes so far.
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        &self.pieces
     }
 }
 
@@ -86,7 +136,10 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    pub(super) fn new(part: Part) -> Self {
+    pub(super) fn new(mut part: Part) -> Self {
+        if let Some(memory) = &mut part.memory {
+            memory.stop_growing();
+        }
         Self {
             part: Arc::new(part),
             handed_over: HandedOver::default(),
@@ -158,13 +211,14 @@ mod tests {
     #[tokio::test]
     async fn pieces_are_passed_on_by_reference_as_often_as_asked() {
         let memory = Memory::new(1 << 20);
-        let mut part = Part::new(10, memory.take(10).await);
-        let mut bytes = Bytes::from_static(b"0123456");
+        const LEN: usize = COPIED_BELOW_BYTES;
+        let mut part = Part::new(LEN as u64 + 3, memory.part(None));
+        let mut bytes = Bytes::from(vec![7; LEN]);
         let address = bytes.as_ptr();
-        part.fill(&mut bytes);
+        assert!(part.try_fill(&mut bytes));
         assert!(bytes.is_empty() && !part.is_full());
         let mut bytes = Bytes::from_static(b"789abc");
-        part.fill(&mut bytes);
+        part.fill(&mut bytes).await;
         assert!(part.is_full());
         assert_eq!(bytes, "abc");
 
@@ -185,12 +239,13 @@ mod tests {
     #[tokio::test]
     async fn memory_is_free_when_the_last_body_is_gone() {
         let memory = Memory::new(1 << 20);
-        let parcel = Parcel::new(Part::new(1 << 20, memory.take(1 << 20).await));
+        let mut part = Part::new(1 << 20, memory.part(None));
+        part.fill(&mut Bytes::from(vec![0; 1 << 20])).await;
+        let parcel = Parcel::new(part);
         let load = parcel.load();
         drop(parcel);
-        let soon = std::time::Duration::from_millis(20);
-        assert!(tokio::time::timeout(soon, memory.take(1)).await.is_err());
+        assert_eq!(memory.part(None).try_grow(1), 0);
         drop(load);
-        assert!(tokio::time::timeout(soon, memory.take(1)).await.is_ok());
+        assert_eq!(memory.part(None).try_grow(1), 1);
     }
 }

@@ -7,7 +7,13 @@ const MOST_PARTS: u64 = 10_000;
 const PLANNED_PARTS: u64 = 9_000;
 
 /// Parts after which they double, where the size is not known.
-const DOUBLED_EVERY: u64 = 1_000;
+const DOUBLED_EVERY: u64 = 500;
+
+/// The largest part that S3 takes.
+const LARGEST_PART_BYTES: u64 = 5 << 30;
+
+/// The smallest part that S3 takes, but for the last.
+const SMALLEST_PART_BYTES: u64 = 5 << 20;
 
 /// Sizes are whole multiples of this, so that parts are made of whole blocks.
 const STEP_BYTES: u64 = 1 << 20;
@@ -21,19 +27,27 @@ pub(super) struct PartSizes {
 }
 
 impl PartSizes {
-    /// For an image of this size, or one whose size nobody says. `None` when it would need
-    /// parts larger than `most_bytes`.
+    /// For an image of this size, or one whose size nobody says. Parts of a known size may be
+    /// sent as they come; others are at most `most_kept_bytes`, since they have to be kept
+    /// until they are complete. `None` when the image would need parts that S3 does not take.
     pub(super) fn plan(
         image_bytes: Option<u64>,
         least_bytes: u64,
-        most_bytes: u64,
+        most_kept_bytes: u64,
     ) -> Option<Self> {
-        let needed = image_bytes.map_or(0, |bytes| bytes.div_ceil(PLANNED_PARTS));
+        let Some(image_bytes) = image_bytes else {
+            return Some(Self {
+                first_bytes: least_bytes.min(most_kept_bytes),
+                most_bytes: most_kept_bytes.min(LARGEST_PART_BYTES),
+                is_growing: true,
+            });
+        };
+        let needed = image_bytes.div_ceil(PLANNED_PARTS);
         let first_bytes = needed.next_multiple_of(STEP_BYTES).max(least_bytes);
-        (first_bytes <= most_bytes).then_some(Self {
+        (first_bytes <= LARGEST_PART_BYTES).then_some(Self {
             first_bytes,
-            most_bytes,
-            is_growing: image_bytes.is_none(),
+            most_bytes: LARGEST_PART_BYTES,
+            is_growing: false,
         })
     }
 
@@ -47,6 +61,12 @@ impl PartSizes {
             false => 0,
         };
         Some((self.first_bytes << doubled).min(self.most_bytes))
+    }
+
+    /// The size from which on a part of unknown length may be sent before it is full, to make
+    /// room for others. A quarter, so that smaller parts do not use up their number early.
+    pub(super) fn sendable(&self, part_bytes: u64) -> u64 {
+        part_bytes.min((part_bytes / 4).max(SMALLEST_PART_BYTES))
     }
 }
 
@@ -67,27 +87,32 @@ mod tests {
 
     #[test]
     fn known_sizes_fit_into_the_parts_there_are() {
-        for image_bytes in [TIB / 10, TIB, 5 * TIB] {
-            let sizes = PartSizes::plan(Some(image_bytes), 8 * MIB, 1 << 30).unwrap();
+        for image_bytes in [TIB / 10, TIB, 5 * TIB, 43 * TIB] {
+            let sizes = PartSizes::plan(Some(image_bytes), 8 * MIB, 64 * MIB).unwrap();
             let part = sizes.of(1).unwrap();
             assert!(part * PLANNED_PARTS >= image_bytes);
             assert!((part - MIB) * PLANNED_PARTS < image_bytes);
         }
+        assert!(PartSizes::plan(Some(50 * TIB), 8 * MIB, 64 * MIB).is_none());
     }
 
     #[test]
-    fn unknown_sizes_reach_the_largest_object() {
-        let sizes = PartSizes::plan(None, 8 * MIB, 5 << 30).unwrap();
-        let total: u64 = (1..=10_000).map(|number| sizes.of(number).unwrap()).sum();
-        assert!(total > 5 * TIB, "{total}");
-        assert_eq!(sizes.of(1_000), Some(8 * MIB));
-        assert_eq!(sizes.of(1_001), Some(16 * MIB));
-        let bounded = PartSizes::plan(None, 8 * MIB, 100 * MIB).unwrap();
-        assert_eq!(bounded.of(10_000), Some(100 * MIB));
+    fn unknown_sizes_reach_the_default_cap_in_the_default_memory() {
+        let total = |sizes: PartSizes| (1..=10_000).filter_map(|n| sizes.of(n)).sum::<u64>();
+        let sizes = PartSizes::plan(None, 8 * MIB, 128 * MIB).unwrap();
+        assert!(total(sizes) > TIB, "{}", total(sizes));
+        assert_eq!(sizes.of(500), Some(8 * MIB));
+        assert_eq!(sizes.of(501), Some(16 * MIB));
+        assert_eq!(sizes.of(10_000), Some(128 * MIB));
+        let largest = PartSizes::plan(None, 8 * MIB, TIB).unwrap();
+        assert_eq!(largest.of(10_000), Some(LARGEST_PART_BYTES));
     }
 
     #[test]
-    fn a_part_must_fit_into_the_memory() {
-        assert!(PartSizes::plan(Some(5 * TIB), 8 * MIB, 128 * MIB).is_none());
+    fn parts_that_make_room_are_large_enough_for_s3() {
+        let sizes = PartSizes::plan(None, 8 * MIB, 128 * MIB).unwrap();
+        assert_eq!(sizes.sendable(8 * MIB), 5 * MIB);
+        assert_eq!(sizes.sendable(128 * MIB), 32 * MIB);
+        assert_eq!(sizes.sendable(4 * MIB), 4 * MIB);
     }
 }

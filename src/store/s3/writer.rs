@@ -1,4 +1,9 @@
 //! Writing one image: in one request while it is small, in parts beyond that.
+//!
+//! A part is kept in memory, so that it can be sent again, as long as there is memory for
+//! what has come of it. A part of known length is sent as it comes where there is none, or
+//! where another upload waits for some; one of unknown length is sent as soon as it is large
+//! enough, and waits until then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +22,7 @@ use super::part_sizes::PartSizes;
 use super::passing::Passing;
 use super::verify::{Expected, PartHash, Received};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Checksum, Location};
+use crate::image::{Checksum, Location, Upload};
 use crate::store::Writer;
 use crate::transfer::md5::HashEngine;
 
@@ -28,6 +33,8 @@ const ABORT_LIMIT: Duration = Duration::from_secs(10);
 /// What an upload is to become, and by which rules.
 pub(super) struct Plan {
     pub(super) object: Object,
+    /// The upload, which its object is marked with.
+    pub(super) upload: Upload,
     pub(super) location: Location,
     pub(super) creates_bucket: bool,
     /// Images up to this size are sent in one request.
@@ -58,6 +65,8 @@ pub(super) struct S3Writer {
 struct Filling {
     body: Body,
     hash: Option<PartHash>,
+    /// Whether its length is certain, so that it can be sent as it comes.
+    is_known: bool,
 }
 
 enum Body {
@@ -83,70 +92,115 @@ impl S3Writer {
         }
     }
 
-    /// Takes from the front of `bytes` what fits into one part.
+    /// Takes from the front of `bytes` what fits into one part, or has memory now.
     async fn fill(&mut self, bytes: &mut Bytes) -> Result<()> {
         if let Some(full) = self.filling.take_if(|filling| filling.is_full()) {
             self.dispatch(full).await.map_err(Failure::writing)?;
         }
-        let mut filling = match self.filling.take() {
+        let filling = match self.filling.take() {
             Some(filling) => filling,
-            None => self.next_part().await?,
+            None => self.next_part()?,
         };
         let before = bytes.clone();
-        match (&mut filling.body, &mut self.multipart) {
-            (Body::Kept(part, _), _) => part.fill(bytes),
-            (Body::Passed(passing), Some(multipart)) => {
-                let filled = multipart.fill(passing, bytes).await;
-                filled.map_err(Failure::writing)?;
-            }
-            (Body::Passed(_), None) => return Err(Error::internal("a part of no upload")),
-        }
-        if let Some(hash) = &mut filling.hash {
+        let filled = self.fill_part(filling, bytes).await;
+        let mut filling = filled.map_err(Failure::writing)?;
+        if let Some(hash) = filling.as_mut().and_then(|filling| filling.hash.as_mut()) {
             hash.push(before.slice(..before.len() - bytes.len())).await;
         }
-        self.filling = Some(filling);
+        self.filling = filling;
         Ok(())
     }
 
-    /// A part to be filled. Without memory for it, it is passed on as it comes if its length
-    /// is certain; else it waits for memory.
-    async fn next_part(&mut self) -> Result<Filling> {
+    /// `None` when the part was sent before it took any of the bytes.
+    async fn fill_part(
+        &mut self,
+        mut filling: Filling,
+        bytes: &mut Bytes,
+    ) -> Tried<Option<Filling>> {
+        if filling.is_known && filling.is_kept() && self.plan.memory.is_short() {
+            filling = self.pass_on(filling).await?;
+        }
+        if let Body::Kept(part, _) = &mut filling.body
+            && !part.try_fill(bytes)
+        {
+            let sendable_bytes = self.plan.sizes.sendable(part.capacity());
+            if filling.is_known {
+                filling = self.pass_on(filling).await?;
+            } else if part.len() >= sendable_bytes {
+                self.dispatch(filling).await?;
+                return Ok(None);
+            } else {
+                self.wait_to_fill(part, bytes).await?;
+            }
+        }
+        if let (Body::Passed(passing), Some(multipart)) = (&mut filling.body, &mut self.multipart) {
+            multipart.fill(passing, bytes).await?;
+        }
+        Ok(Some(filling))
+    }
+
+    /// A part to be filled.
+    fn next_part(&self) -> Result<Filling> {
         let number = self.multipart.as_ref().map_or(1, Multipart::next_number);
-        let planned = self.plan.sizes.of(number).ok_or_else(too_many_parts)?;
+        let sizes = &self.plan.sizes;
+        let planned = sizes.of(number).ok_or_else(too_many_parts)?;
         let left = self.expected.filter(|left| *left > 0);
         let whole = left.filter(|left| number == 1 && *left <= self.plan.single_put_bytes);
         let len = match left {
             Some(left) => whole.unwrap_or(planned.min(left)),
             None => planned,
         };
-        let memory = self.plan.memory.try_take(len);
         // What is kept whole is compared with the MD5 of the image.
-        let is_part = whole.is_none() || memory.is_none();
-        let hashes = self.plan.hashes.as_ref().filter(|_| is_part);
+        let hashes = self.plan.hashes.as_ref().filter(|_| whole.is_none());
         let (hash, expected) = hashes.map(PartHash::new).unzip();
-        let body = match memory {
-            Some(memory) => Ok(Body::Kept(Part::new(len, memory), expected)),
-            None if left.is_some() => self.pass(len, expected).await,
-            None => self.wait_for(len, expected).await,
-        };
-        let body = body.map_err(Failure::writing)?;
-        Ok(Filling { body, hash })
+        let sendable_bytes = left.is_none().then(|| sizes.sendable(len));
+        let memory = self.plan.memory.part(sendable_bytes);
+        Ok(Filling {
+            body: Body::Kept(Part::new(len, memory), expected),
+            hash,
+            is_known: left.is_some(),
+        })
     }
 
-    async fn pass(&mut self, len: u64, expected: Option<Expected>) -> Tried<Body> {
+    /// Begins to send a part of known length that is not complete. What it has is sent, and
+    /// its memory is free.
+    async fn pass_on(&mut self, filling: Filling) -> Tried<Filling> {
+        let Body::Kept(part, expected) = filling.body else {
+            return Ok(filling);
+        };
+        let (hash, expected) = match (filling.hash, &self.plan.hashes) {
+            (None, Some(hashes)) => {
+                // The whole image in one part, which was to be compared with its MD5.
+                let (mut hash, expected) = PartHash::new(hashes);
+                for piece in part.pieces() {
+                    hash.push(piece.clone()).await;
+                }
+                (Some(hash), Some(expected))
+            }
+            (hash, _) => (hash, expected),
+        };
         let multipart = self.multipart().await?;
-        Ok(Body::Passed(multipart.pass(len, expected).await?))
+        let mut passing = multipart.pass(part.capacity(), expected).await?;
+        for piece in part.pieces() {
+            let mut piece = piece.clone();
+            while !piece.is_empty() {
+                multipart.fill(&mut passing, &mut piece).await?;
+            }
+        }
+        Ok(Filling {
+            body: Body::Passed(passing),
+            hash,
+            is_known: true,
+        })
     }
 
-    async fn wait_for(&mut self, len: u64, expected: Option<Expected>) -> Tried<Body> {
-        let memory = self.plan.memory.clone();
-        let taken = memory.take(len);
-        let taken = match &mut self.multipart {
-            None => taken.await,
+    async fn wait_to_fill(&mut self, part: &mut Part, bytes: &mut Bytes) -> Tried<()> {
+        match &mut self.multipart {
+            None => part.fill(bytes).await,
             // A part that fails need not be waited for.
-            Some(multipart) => multipart.meanwhile(taken).await?,
-        };
-        Ok(Body::Kept(Part::new(len, taken), expected))
+            Some(multipart) => multipart.meanwhile(part.fill(bytes)).await?,
+        }
+        Ok(())
     }
 
     /// Sends a part that is not the whole image.
@@ -166,7 +220,8 @@ impl S3Writer {
             Some(multipart) => multipart,
             None => {
                 self.is_begun = true;
-                let begin = |object: Arc<Object>| async move { object.begin().await };
+                let upload = self.plan.upload.id;
+                let begin = |object: Arc<Object>| async move { object.begin(upload).await };
                 let upload_id = self.in_bucket(begin).await?;
                 let object = Arc::clone(&self.object);
                 Multipart::new(object, upload_id, self.plan.parts_at_once)
@@ -192,10 +247,10 @@ impl S3Writer {
 
     /// Sends the whole image.
     async fn put(&self, part: Part) -> Tried<()> {
-        let whole = Parcel::new(part);
+        let (whole, upload) = (Parcel::new(part), self.plan.upload.id);
         let put = |object: Arc<Object>| {
             let load = whole.load();
-            async move { object.put(load).await }
+            async move { object.put(load, upload).await }
         };
         let received: Received = self.in_bucket(put).await?;
         match &self.checksum {
@@ -223,13 +278,20 @@ impl S3Writer {
         self.filling = None;
         match self.multipart.take() {
             Some(multipart) => multipart.abort().await,
-            None if self.is_begun => self.object.abort_all().await,
+            None if self.is_begun => {
+                let since = self.plan.upload.started_at;
+                self.object.abort_all(Some(since)).await
+            }
             None => Ok(()),
         }
     }
 }
 
 impl Filling {
+    fn is_kept(&self) -> bool {
+        matches!(self.body, Body::Kept(..))
+    }
+
     fn is_full(&self) -> bool {
         match &self.body {
             Body::Kept(part, _) => part.is_full(),
@@ -240,6 +302,13 @@ impl Filling {
 
 #[async_trait(?Send)]
 impl Writer for S3Writer {
+    /// A part that is on its way already waits for its next bytes.
+    fn forwards(&self) -> bool {
+        self.filling
+            .as_ref()
+            .is_some_and(|filling| !filling.is_kept())
+    }
+
     async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             let before = bytes.len();
@@ -278,14 +347,14 @@ impl Drop for S3Writer {
             return;
         }
         let upload_id = self.multipart.take().map(|multipart| multipart.upload_id());
-        let object = Arc::clone(&self.object);
+        let (object, since) = (Arc::clone(&self.object), self.plan.upload.started_at);
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
             let removed = match upload_id {
                 Some(upload_id) => object.abort(&upload_id).await,
-                None => object.abort_all().await,
+                None => object.abort_all(Some(since)).await,
             };
             if let Err(failure) = removed {
                 tracing::warn!(%failure, "an upload to S3 could not be removed yet");

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::login::LoginError;
 use crate::error::{Error, Kind};
 use crate::net::outgoing::OutgoingError;
+use crate::store::occupied::occupied;
 
 /// When it is worth trying again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -36,6 +37,9 @@ pub(super) enum SwiftError {
         "there is no container {container:?}; make it, or set swift_store_create_container_on_put"
     )]
     NoContainer { container: String },
+    /// An object that no upload may replace.
+    #[error("there is an object {object:?} in container {container:?} already")]
+    Occupied { container: String, object: String },
     #[error("the address in the image's location cannot be used: {0}")]
     Address(&'static str),
 }
@@ -82,6 +86,9 @@ pub(super) fn write_error(error: SwiftError) -> Error {
         )
     };
     match &error {
+        SwiftError::Occupied { container, object } => {
+            return occupied("swift", object, &format!("{container}/{object}"));
+        }
         SwiftError::Status { status, .. } if is_full(*status) => Error::new(
             Kind::TooLarge,
             "The image store does not take an image of this size.",

@@ -67,16 +67,26 @@ pub(super) async fn remove_all(
 ) -> SwiftResult<()> {
     let mut marker = String::new();
     loop {
-        let entries = page(session, container, prefix, &marker).await?;
-        let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
-        for name in &names {
+        let page = names(session, container, prefix, &marker).await?;
+        for name in &page {
             remove(session, container, name).await?;
         }
-        match names.into_iter().next_back() {
+        match page.into_iter().next_back() {
             Some(last) => marker = last,
             None => return Ok(()),
         }
     }
+}
+
+/// Names of objects, in their order, behind `marker`; none behind the last.
+pub(super) async fn names(
+    session: &Session,
+    container: &str,
+    prefix: &str,
+    marker: &str,
+) -> SwiftResult<Vec<String>> {
+    let entries = page(session, container, prefix, marker).await?;
+    Ok(entries.into_iter().map(|entry| entry.name).collect())
 }
 
 /// Removes one object, and what it leads to stays.

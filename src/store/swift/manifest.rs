@@ -7,10 +7,12 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::account::{Account, Call, Session};
+use super::account::{Account, Call};
 use super::accounts::origin_of;
 use super::errors::{SwiftError, SwiftResult};
+use super::mark::{Found, find};
 use super::names::{encode, object_path, segment, segment_prefix};
+use super::object::Container;
 use super::origin::length_of;
 use crate::config::SwiftManifest;
 
@@ -39,7 +41,7 @@ struct SloInfo {
 
 /// An object that is to be joined from its segments, numbered from 1 on.
 pub(super) struct Joined<'a> {
-    pub(super) container: &'a str,
+    pub(super) container: &'a Container,
     pub(super) object: &'a str,
     pub(super) segments: &'a [Segment],
 }
@@ -70,43 +72,46 @@ impl Joined<'_> {
     /// Makes the object. `most_static` is what [`most_static_segments`] says.
     pub(super) async fn write(
         &self,
-        session: &Session,
         wanted: SwiftManifest,
         most_static: Option<usize>,
     ) -> SwiftResult<()> {
         let fits = most_static.is_some_and(|most| self.segments.len() <= most);
         match wanted {
-            SwiftManifest::Static => self.write_static(session).await,
-            SwiftManifest::Auto if fits => self.write_static(session).await,
-            SwiftManifest::Auto | SwiftManifest::Dynamic => self.write_dynamic(session).await,
+            SwiftManifest::Static => self.write_static().await,
+            SwiftManifest::Auto if fits => self.write_static().await,
+            SwiftManifest::Auto | SwiftManifest::Dynamic => self.write_dynamic().await,
         }
     }
 
     /// Swift compares every ETag and length with the segment it has.
-    async fn write_static(&self, session: &Session) -> SwiftResult<()> {
+    async fn write_static(&self) -> SwiftResult<()> {
+        let container = &self.container.name;
         let entry = |(number, one): (u32, &Segment)| {
-            let path = format!("/{}/{}", self.container, segment(self.object, number));
+            let path = format!("/{container}/{}", segment(self.object, number));
             json!({ "path": path, "etag": one.etag, "size_bytes": one.size_bytes })
         };
         let entries: Vec<_> = (1..).zip(self.segments).map(entry).collect();
-        let path = object_path(self.container, self.object);
+        let path = object_path(container, self.object);
         let path = format!("{path}?multipart-manifest=put");
         let mut call = Call::new("joining segments", Method::PUT, path);
         call.body = Bytes::from(serde_json::Value::from(entries).to_string());
-        put(session, &call).await
+        self.container.guard(&mut call);
+        put(self.container, self.object, &call).await
     }
 
     /// Done when Swift finds all segments: which they are it looks up in a listing, which
     /// may be behind.
-    async fn write_dynamic(&self, session: &Session) -> SwiftResult<()> {
-        let path = object_path(self.container, self.object);
+    async fn write_dynamic(&self) -> SwiftResult<()> {
+        let Container { session, name, .. } = self.container;
+        let path = object_path(name, self.object);
         let mut call = Call::new("joining segments", Method::PUT, path.clone());
         let prefix = encode(&segment_prefix(self.object));
-        let manifest = format!("{}/{prefix}", encode(self.container));
+        let manifest = format!("{}/{prefix}", encode(name));
         let manifest = HeaderValue::from_str(&manifest)
             .map_err(|_| SwiftError::answer(call.what, "no manifest"))?;
         call.headers.insert("x-object-manifest", manifest);
-        put(session, &call).await?;
+        self.container.guard(&mut call);
+        put(self.container, self.object, &call).await?;
         let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
         let look = Call::new("looking at joined segments", Method::HEAD, path);
         for _ in 0..MOST_LOOKS {
@@ -122,11 +127,25 @@ impl Joined<'_> {
     }
 }
 
-/// Makes an object out of what is in memory.
-pub(super) async fn put(session: &Session, call: &Call) -> SwiftResult<()> {
+/// Makes an object of an upload out of what is in memory. It may be there when the answer to
+/// an earlier attempt was lost.
+pub(super) async fn put(container: &Container, object: &str, call: &Call) -> SwiftResult<()> {
+    let Container {
+        session,
+        name,
+        mark,
+        ..
+    } = container;
     let answer = session.call(call).await?;
     match answer.status() {
         StatusCode::CREATED => Ok(()),
+        StatusCode::PRECONDITION_FAILED => match find(session, name, object).await? {
+            Found::Marked(own) if own == *mark => Ok(()),
+            _ => Err(SwiftError::Occupied {
+                container: name.clone(),
+                object: object.to_owned(),
+            }),
+        },
         status => Err(SwiftError::status(call.what, status, answer.headers())),
     }
 }

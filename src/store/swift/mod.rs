@@ -4,7 +4,8 @@
 //! length is not known, it is segments `<id>-00001`, … in the same container and an object
 //! `<id>` that joins them, as Glance writes it. An object under an image's name is always
 //! complete: Swift makes an object of all bytes that were announced, or none, and what joins
-//! segments is written last.
+//! segments is written last. Each object is marked with the upload that wrote it; one that is
+//! there already is never replaced, nor removed with what is left of another upload.
 //!
 //! # Static or dynamic
 //! A static large object is a list of segments with lengths and ETags, which Swift checks
@@ -30,6 +31,7 @@ mod listing;
 mod location;
 mod login;
 mod manifest;
+mod mark;
 mod names;
 mod object;
 mod options;
@@ -51,12 +53,14 @@ use self::location::Place;
 pub(super) use self::location::SCHEMES;
 pub use self::login::SwiftEndpoint;
 use self::manifest::most_static_segments;
+use self::mark::{Found, Mark, find};
 use self::names::{container_of, object_path, segment_prefix};
 use self::object::Container;
 pub use self::options::SwiftOptions;
 use self::origin::{SwiftOrigin, length_of};
 use self::removal::remove_whole;
 use self::writer::{Shape, SwiftWriter, Target};
+use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Result};
@@ -120,13 +124,21 @@ impl SwiftStore {
         Ok((place, session.map_err(read_error)?))
     }
 
-    /// The container of an image that is or was being written.
-    fn container(&self, image: &ImageId) -> SwiftResult<Container> {
-        let options = &self.options;
+    fn own_session(&self) -> SwiftResult<Session> {
+        Ok(Session::new(Arc::clone(self.accounts.default()?), None))
+    }
+
+    fn container_of(&self, image: &ImageId) -> String {
+        container_of(&self.options.container, self.options.containers_seed, image)
+    }
+
+    /// The container of an image that an upload writes.
+    fn container(&self, image: &ImageId, upload: &Upload) -> SwiftResult<Container> {
         Ok(Container {
-            session: Session::new(Arc::clone(self.accounts.default()?), None),
-            name: container_of(&options.container, options.containers_seed, image),
-            make: options.make_container,
+            session: self.own_session()?,
+            name: self.container_of(image),
+            make: self.options.make_container,
+            mark: Mark::of(upload.id)?,
         })
     }
 
@@ -198,14 +210,20 @@ impl Store for SwiftStore {
     async fn create(
         &self,
         image: &ImageId,
-        _upload: &Upload,
+        upload: &Upload,
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
-        let container = self.container(image).map_err(write_error)?;
+        let container = self.container(image, upload).map_err(write_error)?;
         let shape = self.shape(size_hint_bytes).await.map_err(write_error)?;
+        let object = image.to_lower().as_str().to_owned();
+        let found = find(&container.session, &container.name, &object).await;
+        if found.map_err(write_error)? != Found::Nothing {
+            let name = format!("{}/{object}", container.name);
+            return Err(occupied("swift", &object, &name));
+        }
         let target = Target {
             container,
-            object: image.as_str().to_owned(),
+            object,
             reference: self.options.default_reference.clone(),
             shape,
             hashes: self.options.verify_segments.then(|| self.hashes.clone()),
@@ -225,8 +243,21 @@ impl Store for SwiftStore {
         removed.await.map_err(write_error)
     }
 
-    async fn discard(&self, image: &ImageId, _upload: &Upload) -> Result<()> {
-        self.discard_stored(&StoredOf::Image(*image)).await
+    async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
+        let image = image.to_lower();
+        let removed = async {
+            let Container {
+                session,
+                name,
+                mark,
+                ..
+            } = self.container(&image, upload)?;
+            // The name first: from then on nobody sees an image that is about to go.
+            mark.remove(&session, &name, image.as_str()).await?;
+            let prefix = segment_prefix(image.as_str());
+            mark.remove_all(&session, &name, &prefix).await
+        };
+        removed.await.map_err(write_error)
     }
 
     /// With a seed images are spread over containers that nobody has a list of.
@@ -234,10 +265,7 @@ impl Store for SwiftStore {
         if self.options.containers_seed != 0 {
             return Ok(None);
         }
-        let listed = async {
-            let account = Arc::clone(self.accounts.default()?);
-            images_in(&Session::new(account, None), &self.options.container).await
-        };
+        let listed = async { images_in(&self.own_session()?, &self.options.container).await };
         listed.await.map(Some).map_err(read_error)
     }
 
@@ -247,7 +275,7 @@ impl Store for SwiftStore {
             return Ok(());
         };
         let removed = async {
-            let Container { session, name, .. } = self.container(image)?;
+            let (session, name) = (self.own_session()?, self.container_of(image));
             // The name first: from then on nobody sees an image that is about to go.
             remove(&session, &name, image.as_str()).await?;
             remove_all(&session, &name, &segment_prefix(image.as_str())).await

@@ -1,12 +1,13 @@
 //! One object being sent: a whole image, or a segment of one.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::account::{Call, Session};
 use super::errors::{SwiftError, SwiftResult};
-use super::manifest::Segment;
+use super::manifest::{Segment, put};
+use super::mark::Mark;
 use super::names::{container_path, object_path};
 use crate::image::Checksum;
 use crate::net::outgoing::{Begun, Ended, Sending};
@@ -24,6 +25,8 @@ pub(super) struct Container {
     pub(super) session: Session,
     pub(super) name: String,
     pub(super) make: bool,
+    /// Of the upload whose objects it takes.
+    pub(super) mark: Mark,
 }
 
 /// An object that Swift wants the bytes of.
@@ -41,8 +44,8 @@ pub(super) struct EndedObject {
 }
 
 impl Container {
-    /// Begins to send an object, when Swift has said that it wants it. With `hash` its MD5 is
-    /// compared with what Swift has.
+    /// Begins to send an object, when Swift has said that it wants it and has none of that
+    /// name. With `hash` its MD5 is compared with what Swift has.
     pub(super) async fn begin(
         &self,
         object: &str,
@@ -65,6 +68,12 @@ impl Container {
                     self.make_container().await?;
                     is_made = true;
                 }
+                Begun::Answered(answer) if answer.status() == StatusCode::PRECONDITION_FAILED => {
+                    return Err(SwiftError::Occupied {
+                        container: self.name.clone(),
+                        object: object.to_owned(),
+                    });
+                }
                 Begun::Answered(answer) => return Err(refused(&answer)),
             }
         }
@@ -73,14 +82,12 @@ impl Container {
     /// Makes an object without bytes.
     pub(super) async fn put_empty(&self, object: &str) -> SwiftResult<()> {
         let call = self.call(object);
-        let mut answer = self.session.call(&call).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            self.make_container().await?;
-            answer = self.session.call(&call).await?;
-        }
-        match answer.status() {
-            StatusCode::CREATED => Ok(()),
-            status => Err(SwiftError::status(WHAT, status, answer.headers())),
+        match put(self, object, &call).await {
+            Err(error) if error.is_not_found() => {
+                self.make_container().await?;
+                put(self, object, &call).await
+            }
+            result => result,
         }
     }
 
@@ -88,7 +95,15 @@ impl Container {
         let mut call = Call::new(WHAT, Method::PUT, object_path(&self.name, object));
         let octets = HeaderValue::from_static("application/octet-stream");
         call.headers.insert(CONTENT_TYPE, octets);
+        self.guard(&mut call);
         call
+    }
+
+    /// Has a request make a new object of this upload, and replace none.
+    pub(super) fn guard(&self, call: &mut Call) {
+        let any = HeaderValue::from_static("*");
+        call.headers.insert(IF_NONE_MATCH, any);
+        self.mark.add_to(call);
     }
 
     async fn make_container(&self) -> SwiftResult<()> {

@@ -49,7 +49,7 @@ pub(super) struct SwiftWriter {
     current: Option<ObjectWriter>,
     ended: Option<EndedObject>,
     segments: Vec<Segment>,
-    /// Segments that Swift may have something of.
+    /// Segments that Swift may have something of, or the one object.
     begun: u32,
     written_bytes: u64,
     /// Bytes past the announced length, which nobody keeps.
@@ -61,8 +61,7 @@ pub(super) struct SwiftWriter {
 /// What an upload may have left.
 struct Remains {
     container: Container,
-    object: String,
-    segments: u32,
+    objects: Vec<String>,
 }
 
 impl Shape {
@@ -139,15 +138,16 @@ impl SwiftWriter {
                 if self.begun == MOST_SEGMENTS {
                     return Err(SwiftError::answer("cutting an image", "too many segments"));
                 }
-                self.begun += 1;
                 let left = length_bytes.map(|length| length - self.written_bytes);
                 let length_bytes = left.map(|left| left.min(segment_bytes));
                 let hash = self.target.hashes.as_ref().map(HashEngine::stream);
-                let name = segment(object, self.begun);
+                let name = segment(object, self.begun + 1);
                 let container = &self.target.container;
                 container.begin(&name, length_bytes, hash).await?
             }
         };
+        // Before that Swift has no byte of it, and what has its name is another upload's.
+        self.begun += 1;
         self.current = Some(begun);
         Ok(())
     }
@@ -223,12 +223,11 @@ impl SwiftWriter {
                 ..
             } => {
                 let joined = Joined {
-                    container: &self.target.container.name,
+                    container: &self.target.container,
                     object: &self.target.object,
                     segments: &self.segments,
                 };
-                let session = &self.target.container.session;
-                joined.write(session, manifest, most_static).await
+                joined.write(manifest, most_static).await
             }
         }
     }
@@ -246,10 +245,14 @@ impl SwiftWriter {
         self.finished = true;
         self.current = None;
         self.ended = None;
+        let object = &self.target.object;
+        let objects = (1..=self.begun).map(|number| match self.target.shape {
+            Shape::Plain { .. } => object.clone(),
+            Shape::Segments { .. } => segment(object, number),
+        });
         Remains {
+            objects: objects.collect(),
             container: self.target.container.clone(),
-            object: self.target.object.clone(),
-            segments: self.begun,
         }
     }
 }
@@ -258,15 +261,19 @@ impl Remains {
     /// Removes it. What Swift still works on is older than its removal, and loses.
     async fn remove(self) -> SwiftResult<()> {
         let (session, container) = (&self.container.session, &self.container.name);
-        for number in 1..=self.segments {
-            remove(session, container, &segment(&self.object, number)).await?;
+        for object in &self.objects {
+            remove(session, container, object).await?;
         }
-        remove(session, container, &self.object).await
+        Ok(())
     }
 }
 
 #[async_trait(?Send)]
 impl Writer for SwiftWriter {
+    fn forwards(&self) -> bool {
+        true
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.take(bytes).await.map_err(write_error)
     }

@@ -160,7 +160,7 @@ fn what_has_changed_meanwhile_is_not_gone_on_with() {
     let changed: [fn() -> Answer; 4] = [
         || Answer::whole().etag("\"second\""),
         || Answer::whole().etag("W/\"first\""),
-        || Answer::whole().ignores_ranges(),
+        || Answer::whole().etag("\"second\"").ignores_ranges(),
         || Answer::whole().answers_from(1000),
     ];
     for change in changed {
@@ -175,6 +175,24 @@ fn what_has_changed_meanwhile_is_not_gone_on_with() {
             _ => change(),
         });
         assert_eq!(copy(node, &origin_of_copy).1, "killed");
+    }
+}
+
+/// It sends the same object from its beginning, so that its first bytes are passed over.
+#[test]
+fn an_origin_without_ranges_that_breaks_off_is_gone_on_with() {
+    let node = open_node();
+    let answers: [fn() -> Answer; 2] = [
+        || Answer::whole().ignores_ranges(),
+        || Answer::whole().ignores_ranges().chunked(),
+    ];
+    for answer in answers {
+        let origin = origin(move |seen| match seen.turn {
+            0 => answer().cut_after(1_500_000),
+            _ => answer(),
+        });
+        let id = locate(node, &origin);
+        assert!(origin.content.all() == node.download(&id).expect(200).body);
     }
 }
 
@@ -211,8 +229,44 @@ fn a_body_shorter_than_its_length_is_no_image() {
     assert_eq!(copy(node, &origin).1, "killed");
 }
 
+/// The length that HEAD states is compared with what a GET without a length brings.
 #[test]
-fn answers_without_a_length_are_refused() {
+fn answers_without_a_length_are_counted() {
+    let node = open_node();
+    let unmeasured: [fn() -> Answer; 2] = [
+        || Answer::whole().chunked(),
+        || Answer::whole().until_close(),
+    ];
+    for answer in unmeasured {
+        let origin = origin(move |_| answer());
+        let id = locate(node, &origin);
+        assert!(origin.content.all() == node.download(&id).expect(200).body);
+        let range = Request::get(&image_path(&id)).header("Range", "bytes=1999000-");
+        assert!(
+            origin
+                .content
+                .has(1_999_000, &node.request(&range).expect(206).body)
+        );
+        let (copied, end) = copy(node, &origin);
+        assert_eq!(end, "active");
+        assert!(origin.content.all() == node.download(&copied).expect(200).body);
+    }
+    for wrong in [SIZE_BYTES - 1, SIZE_BYTES + 1] {
+        for answer in unmeasured {
+            let content = Content::new(5, SIZE_BYTES);
+            let origin = Origin::start(content, move |seen| match seen.method.as_str() {
+                "HEAD" => Answer::whole().claims_length(wrong),
+                _ => answer(),
+            });
+            let id = locate(node, &origin);
+            assert!(try_download(node, &id).is_err(), "{wrong}");
+            assert_eq!(copy(node, &origin).1, "killed");
+        }
+    }
+}
+
+#[test]
+fn a_source_whose_length_nobody_says_is_refused() {
     let node = open_node();
     let unmeasured: [fn() -> Answer; 3] = [
         || Answer::whole().chunked(),
@@ -227,11 +281,11 @@ fn answers_without_a_length_are_refused() {
             let request = from(header, &origin.url("/i"));
             node.request(&request).expect(404);
         }
-        let later = self::origin(move |_| answer());
-        let id = locate(node, &later);
-        node.download(&id).expect(500);
-        assert_eq!(copy(node, &later).1, "killed");
     }
+    let endless = origin(|_| Answer::whole().chunked().endless());
+    let id = locate(node, &endless);
+    assert!(try_download(node, &id).is_err());
+    assert_eq!(copy(node, &endless).1, "killed");
 }
 
 #[test]
@@ -339,8 +393,26 @@ fn ranges_of_a_source_without_ranges() {
     let range = |range| Request::get(&image_path(&id)).header("Range", range);
     let got = node.request(&range("bytes=0-999")).expect(206);
     assert!(origin.content.has(0, &got.body) && got.body.len() == 1000);
-    node.request(&range("bytes=1000-1999")).expect(503);
+    for (text, from, len) in [
+        ("bytes=1000-1999", 1000, 1000),
+        ("bytes=1500000-", 1_500_000, 500_000),
+        ("bytes=-1", SIZE_BYTES - 1, 1),
+    ] {
+        let got = node.request(&range(text)).expect(206);
+        assert!(origin.content.has(from, &got.body) && got.body.len() == len);
+    }
     assert!(origin.content.all() == node.download(&id).expect(200).body);
+    // Where more would be discarded than is allowed, the whole image comes.
+    let node = open_setup()
+        .store_option("http_store_max_discard", 1)
+        .start();
+    let id = locate(&node, &origin);
+    let range = |range| Request::get(&image_path(&id)).header("Range", range);
+    let got = node.request(&range("bytes=1048576-1048579")).expect(206);
+    assert!(origin.content.has(1_048_576, &got.body) && got.body.len() == 4);
+    let got = node.request(&range("bytes=1048577-1048579")).expect(200);
+    assert!(origin.content.all() == got.body);
+    assert_eq!(got.header("content-range"), None);
 }
 
 #[test]

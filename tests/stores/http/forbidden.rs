@@ -168,13 +168,24 @@ fn where_the_node_itself_listens() {
         ("[::ffff:127.0.0.1]", port),
         ("127.0.0.1", admin),
     ] {
-        assert_refused(&node, &format!("http://{host}:{port}/v1/images"));
+        assert_looks_closed(&node, &format!("http://{host}:{port}/v1/images"));
     }
     // And where it listens on every address, by each of them.
     let node = open_setup().option("bind_host", "0.0.0.0").start();
     let port = node.address().port();
     for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
-        assert_refused(&node, &format!("http://{host}:{port}/v1/images"));
+        assert_looks_closed(&node, &format!("http://{host}:{port}/v1/images"));
+    }
+}
+
+/// A listener of the node's own is no different from a port on which nobody listens.
+#[track_caller]
+fn assert_looks_closed(node: &Server, source: &str) {
+    let closed = format!("http://127.0.0.1:{}/", free_port());
+    for header in [LOCATION, COPY_FROM] {
+        let faces = [source, &closed].map(|source| face(&node.request(&from(header, source))));
+        assert_eq!(faces[0].0, 404, "{source}");
+        assert_eq!(faces[0], faces[1], "{source}");
     }
 }
 

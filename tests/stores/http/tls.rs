@@ -45,6 +45,15 @@ fn another_one_is_not() {
         }
     }
     assert!(origin.seen().is_empty());
+    // The reason is for the operator alone.
+    let node = trusting(&other);
+    let refused = node.request(&from(LOCATION, &origin.url("/i"))).expect(404);
+    assert!(
+        !refused.text().contains("certificate"),
+        "{}",
+        refused.text()
+    );
+    node.expect_log("invalid peer certificate");
     // A name that is not in the certificate.
     let node = trusting(&origin);
     let elsewhere = origin.url("/i").replace("127.0.0.1", "127.0.0.2");

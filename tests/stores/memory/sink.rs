@@ -1,10 +1,11 @@
 //! A store that takes everything and keeps nothing, as slowly as it is told: for uploads of
 //! which there is more than any disk of a test takes. It speaks enough of S3 and of Swift.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ struct Rules {
     object_bytes: u64,
     tag: Arc<str>,
     taken_bytes: Arc<AtomicU64>,
+    /// Targets that were put.
+    objects: Arc<Mutex<HashSet<String>>>,
 }
 
 /// The head of a request.
@@ -48,6 +51,7 @@ impl Sink {
             object_bytes,
             tag: tag.into(),
             taken_bytes: Arc::clone(&taken_bytes),
+            objects: Arc::default(),
         };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -93,6 +97,8 @@ impl Rules {
             };
             if head.method == "PUT" {
                 self.taken_bytes.fetch_add(taken, Ordering::Relaxed);
+                let object = object_of(&head.target).to_owned();
+                self.objects.lock().expect("no panic").insert(object);
             }
             answers.write_all(self.answer(&head).as_bytes())?;
         }
@@ -124,6 +130,11 @@ impl Rules {
         }
     }
 
+    fn has(&self, target: &str) -> bool {
+        let objects = self.objects.lock().expect("no panic");
+        objects.contains(object_of(target))
+    }
+
     fn answer(&self, head: &Head) -> String {
         let login = format!(
             "X-Storage-Url: http://{}/v1/account\r\nX-Auth-Token: token\r\n",
@@ -134,7 +145,8 @@ impl Rules {
             "GET" if target.starts_with("/auth/") => ("200 OK", login, ""),
             "GET" if target.contains("uploads") => ("200 OK", String::new(), LISTED),
             "GET" => ("404 Not Found", String::new(), ""),
-            "HEAD" => ("200 OK", String::new(), ""),
+            "HEAD" if self.has(target) => ("200 OK", String::new(), ""),
+            "HEAD" => ("404 Not Found", String::new(), ""),
             "POST" if target.contains("uploadId") => ("200 OK", String::new(), COMPLETED),
             "POST" => ("200 OK", String::new(), BEGUN),
             "DELETE" => ("204 No Content", String::new(), ""),
@@ -142,11 +154,16 @@ impl Rules {
             _ => ("200 OK", format!("ETag: \"{tag}\"\r\n"), ""),
         };
         let length = match head.method.as_str() {
-            "HEAD" => self.object_bytes,
+            "HEAD" if self.has(target) => self.object_bytes,
             _ => body.len() as u64,
         };
         format!("HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\n\r\n{body}")
     }
+}
+
+/// The target without its query.
+fn object_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(object, _)| object)
 }
 
 const BEGUN: &str = "<InitiateMultipartUploadResult><UploadId>an-upload</UploadId>\

@@ -15,7 +15,7 @@ use glance::transfer::md5::HashEngine;
 use uuid::Uuid;
 
 use super::{Bucket, MIB};
-use crate::support::pattern;
+use crate::support::{PATIENCE, pattern};
 
 /// As large as the pieces that uploads are made of.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -145,10 +145,12 @@ fn uploads_without_memory_conform() {
             ..bucket.options()
         });
         on_worker(async move {
-            // Takes all of the memory, and keeps it.
+            // What is left of the memory is for this one, whose length nobody knows.
             let (image, upload) = upload();
             let mut hog = store.create(&image, &upload, None).await.unwrap();
-            hog.write(Bytes::from_static(b"x")).await.unwrap();
+            hog.write(Bytes::from(vec![0; 4 * MIB as usize]))
+                .await
+                .unwrap();
             for len in [1, 1_000_000, 11 * MIB as usize] {
                 let data = Bytes::from(pattern(len, 1));
                 let location = put(&store, &data, true).await;
@@ -169,6 +171,39 @@ fn uploads_without_memory_conform() {
         assert_empty(&bucket);
         assert_eq!(bucket.segments(), [""; 0]);
     }
+}
+
+/// Slow clients of which nobody knows how much they will send hold what they have sent.
+#[test]
+fn slow_uploads_of_unknown_length_delay_no_other() {
+    let bucket = Bucket::new("slow");
+    // Room for two whole parts.
+    let store = store(S3StoreOptions {
+        upload_memory_bytes: 10 * MIB,
+        ..bucket.options()
+    });
+    on_worker(async move {
+        let mut slow = Vec::new();
+        for _ in 0..8 {
+            let (image, upload) = upload();
+            let mut writer = store.create(&image, &upload, None).await.unwrap();
+            writer.write(Bytes::from(vec![1; 2048])).await.unwrap();
+            slow.push(writer);
+        }
+        let data = Bytes::from(pattern(11 * MIB as usize, 3));
+        let fast = tokio::time::timeout(PATIENCE, put(&store, &data, false));
+        let location = fast.await.expect("it waits for nobody");
+        let size = data.len() as u64;
+        assert!(read(&store, &location, size).await.unwrap() == data);
+        store.delete(&location).await.unwrap();
+        for mut writer in slow {
+            writer.write(Bytes::from(vec![2; 2048])).await.unwrap();
+            let location = writer.commit().await.unwrap();
+            assert_eq!(store.size(&location).await.unwrap(), 4096);
+            store.delete(&location).await.unwrap();
+        }
+    });
+    assert_empty(&bucket);
 }
 
 #[test]
@@ -233,12 +268,17 @@ fn our_keys_are_not_for_other_hosts() {
 }
 
 #[test]
-fn an_image_whose_parts_would_not_fit_is_refused_at_once() {
+fn an_image_that_s3_cannot_hold_is_refused_at_once_and_no_other() {
     let bucket = Bucket::new("too-large");
     let store = store(bucket.options());
     on_worker(async move {
         let (image, upload) = upload();
         let created = store.create(&image, &upload, Some(1 << 50)).await;
         assert_eq!(created.err().unwrap().kind(), Kind::TooLarge);
+        // Parts of such an image are larger than the memory, and sent as they come.
+        for size_bytes in [1 << 40, 40 << 40] {
+            let created = store.create(&image, &upload, Some(size_bytes)).await;
+            created.unwrap().abort().await.unwrap();
+        }
     });
 }

@@ -71,6 +71,34 @@ fn images_by_v1_auth() {
     round_trips(&server, &container);
 }
 
+/// Swift gives up an upload of which nothing comes for a minute: few bytes are not kept.
+#[test]
+fn a_slow_upload_reaches_swift_as_it_comes() {
+    let swift = Swift::shared();
+    let container = Container::by_v1(swift, &swift.account);
+    let gate = Gate::before(address_of(&swift.url));
+    let setup = container.node_by_v1(&gate.url(&swift.auth_url), &swift.account);
+    let server = setup.start();
+    let first = server.upload(&[], b"logs in");
+    let id = server.reserve();
+    let mut connection = begin(&server, &id, b"");
+    eventually("Swift is asked", || {
+        let before = gate.passed_bytes(Way::Up);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        (gate.passed_bytes(Way::Up) == before).then_some(())
+    });
+    for _ in 0..2 {
+        let before = gate.passed_bytes(Way::Up);
+        connection.send_bytes(&pattern(5000, 1)).expect("sent");
+        eventually("Swift has them", || {
+            (gate.passed_bytes(Way::Up) >= before + 5000).then_some(())
+        });
+    }
+    drop(connection);
+    server.remove(&first).expect(200);
+    container.await_empty();
+}
+
 #[test]
 fn images_by_keystone() {
     let cloud = Cloud::shared();

@@ -285,6 +285,32 @@ fn discard_finds_what_a_dead_process_left() {
     assert_eq!(look.names(&options.container).len(), 1);
 }
 
+/// A segment that is there already is of another upload: it is neither replaced nor removed.
+#[test]
+fn a_segment_of_another_upload_is_left_alone() {
+    let swift = Swift::shared();
+    let look = Look::by_v1(swift, &swift.account);
+    let options = of(swift, SwiftManifest::Auto);
+    let store = store(&options);
+    let (image, upload) = an_upload();
+    let segment = format!("/{}/{image}-00002", options.container);
+    look.ask("PUT", &format!("/{}", options.container))
+        .expect(201);
+    look.put(&segment, b"of another upload");
+    on_worker(async {
+        let mut writer = store.create(&image, &upload, None).await.unwrap();
+        let refused = write(&mut *writer, &pattern(3 * MIB as usize, 9)).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Conflict);
+        writer.abort().await.unwrap();
+        store.discard(&image, &upload).await.unwrap();
+    });
+    assert_eq!(look.names(&options.container), [format!("{image}-00002")]);
+    assert_eq!(
+        look.ask("GET", &segment).expect(200).text(),
+        "of another upload"
+    );
+}
+
 /// A length that was announced and is not kept makes no object.
 #[test]
 fn neither_more_nor_less_than_announced() {
