@@ -47,6 +47,7 @@ fn open_file(config: &Config, disk: Disk) -> Result<Arc<dyn Store>, StartError> 
         folder = %config.store.filesystem_store_datadir.display(),
         engine,
         direct_writes = file.writes_direct(),
+        names_by = if file.links_names() { "link" } else { "rename" },
         "file store open"
     );
     Ok(Arc::new(file))

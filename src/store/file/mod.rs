@@ -49,6 +49,7 @@ pub struct FileStore {
     folder: Arc<Folder>,
     disk: Disk,
     writes_direct: bool,
+    links_names: bool,
     options: FileStoreOptions,
 }
 
@@ -68,13 +69,7 @@ impl FileStore {
         };
         let folder = Folder::open(&options.folder).map_err(failed)?;
         let abilities = folder.probe().map_err(failed)?;
-        if !abilities.rename {
-            tracing::info!(
-                folder = %options.folder.display(),
-                "the file system cannot rename without replacing; images get their names by link(2)"
-            );
-        }
-        if options.io == FileIo::Direct && abilities.direct == Some(false) {
+        if options.io == FileIo::Direct && !abilities.direct {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
@@ -83,6 +78,7 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             disk,
+            links_names: !abilities.rename,
             // Writing through the page cache works on every file system.
             writes_direct: abilities.direct.unwrap_or(options.io == FileIo::Direct)
                 && options.io != FileIo::Buffered,
@@ -93,6 +89,12 @@ impl FileStore {
     /// Whether image data go past the page cache when they are written.
     pub fn writes_direct(&self) -> bool {
         self.writes_direct
+    }
+
+    /// Whether images get their names by link(2), since the file system cannot rename without
+    /// replacing.
+    pub fn links_names(&self) -> bool {
+        self.links_names
     }
 
     async fn open_file(&self, name: &str) -> io::Result<File> {
