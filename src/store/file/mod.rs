@@ -69,7 +69,7 @@ impl FileStore {
         };
         let folder = Folder::open(&options.folder).map_err(failed)?;
         let abilities = folder.probe().map_err(failed)?;
-        if options.io == FileIo::Direct && !abilities.direct {
+        if options.io == FileIo::Direct && abilities.direct == Some(false) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
