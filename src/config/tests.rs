@@ -122,7 +122,7 @@ fn an_s3_store_needs_its_options() {
         text.push_str(&format!("{option} = {value}\n"));
     }
     let large = format!("{text}s3_store_large_object_chunk_size = 129\n");
-    assert!(wrong(&large).contains("at most s3_store_upload_memory, 128"));
+    assert!(wrong(&large).contains("at most s3_store_upload_memory, 64"));
     let (config, warnings) = sound(&text);
     assert_eq!(warnings, [""; 0]);
     assert_eq!(config.s3.s3_store_secret_key.expose(), "CANARY$");

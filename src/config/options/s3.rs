@@ -77,8 +77,8 @@ options! {
     ];
     /// Memory for parts on their way to S3, all uploads together; taken as their bytes arrive. A part of known length
     /// that finds none left is sent as it comes. A part of an upload of unknown length cannot be larger than this, and
-    /// waits; 10,000 parts of 128 MiB are more than a TiB.
-    s3_store_upload_memory: u64 = "128", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
+    /// waits: 64 MiB suffice for uploads of unknown length up to 550 GiB, 128 MiB for a TiB.
+    s3_store_upload_memory: u64 = "64", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
     /// Compare the ETag that S3 answers with to the MD5 of what was sent, of each part. It is none, and is not compared,
     /// where S3 encrypts with keys of KMS. Off for a service whose ETags look like MD5s and are none.
     s3_store_verify_uploads: bool = "true", Flag;

@@ -97,10 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn unknown_sizes_reach_the_default_cap_in_the_default_memory() {
+    fn unknown_sizes_are_bounded_by_the_memory() {
         let total = |sizes: PartSizes| (1..=10_000).filter_map(|n| sizes.of(n)).sum::<u64>();
         let sizes = PartSizes::plan(None, 8 * MIB, 128 * MIB).unwrap();
         assert!(total(sizes) > TIB, "{}", total(sizes));
+        let default = PartSizes::plan(None, 8 * MIB, 64 * MIB).unwrap();
+        assert!(total(default) > 550 << 30, "{}", total(default));
         assert_eq!(sizes.of(500), Some(8 * MIB));
         assert_eq!(sizes.of(501), Some(16 * MIB));
         assert_eq!(sizes.of(10_000), Some(128 * MIB));
