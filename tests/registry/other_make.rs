@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::alike::assert_alike;
 use super::half_an_upload;
 use crate::support::http::Request;
+use crate::support::late_writes::LateWrites;
 use crate::support::other_registry::OtherRegistry;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
@@ -207,7 +208,8 @@ fn pages_become_smaller_where_an_answer_is_too_long() {
         );
     }
     // As long as no registry server of ours keeps one.
-    let endless = register(&registry, json!({ "properties": { "p": "endless" } }));
+    let endless = json!({ "is_public": true, "properties": { "p": "endless" } });
+    let endless = register(&registry, endless);
     registry.pretend("\"endless\"", &format!("\"{}\"", "x".repeat(6 << 20)));
     let mut node = Setup::new().registry_at(registry.address()).start();
     let listed = || node.listed("is_public=None&limit=1000").len();
@@ -217,4 +219,28 @@ fn pages_become_smaller_where_an_answer_is_too_long() {
     assert_eq!(listed(), IMAGES + 1);
     node.restart();
     assert_eq!(node.listed("is_public=None&limit=1000").len(), IMAGES + 1);
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_no_failure() {
+    let registry = OtherRegistry::start();
+    let late = LateWrites::before(registry.address());
+    let setup = Setup::new().registry_at(late.address());
+    let node = setup.option("registry_client_timeout", 2).start();
+    let id = node.reserve();
+    for status in ["saving", "active"] {
+        late.swallow(&format!("\"status\":\"{status}\""));
+        let id = node.reserve();
+        node.request(&put_data(&id, &[], b"data")).expect(200);
+        assert!(!late.is_to_swallow());
+        assert_eq!(node.download(&id).expect(200).body, b"data");
+    }
+    late.swallow("\"name\":\"lost\"");
+    node.create(&[("x-image-meta-name", "lost")]);
+    late.swallow("memberships");
+    let member = format!("{}/members/tenant", image_path(&id));
+    node.request(&Request::put(&member).body(b"")).expect(204);
+    late.swallow("\"status\":\"deleted\"");
+    node.remove(&id).expect(200);
+    assert!(!late.is_to_swallow());
 }

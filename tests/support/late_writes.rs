@@ -4,7 +4,8 @@
 //! ```text
 //! let late = LateWrites::before(registry.address());
 //! late.hold("\"status\":\"active\"");     // the next write with these bytes
-//! late.deliver();                          // else it arrives just before the next write
+//! late.deliver();                         // else it arrives just before the next write
+//! late.swallow("\"status\":\"active\"");  // the write arrives, its answer does not
 //! ```
 //!
 //! Each request has a connection of its own to the server, and to the client too.
@@ -32,6 +33,8 @@ struct Shared {
 struct State {
     /// Words of the write that is to be held.
     wanted: Option<String>,
+    /// Words of the write whose answer is to be lost.
+    to_swallow: Option<String>,
     /// Whether requests after it wait too.
     stalls: bool,
     held: Option<Vec<u8>>,
@@ -74,7 +77,17 @@ impl LateWrites {
         self.shared.state().wanted = Some(words.to_owned());
     }
 
-    /// The same, and from then on every request waits.
+    /// Loses the answer to the next write with these words.
+    pub fn swallow(&self, words: &str) {
+        self.shared.state().to_swallow = Some(words.to_owned());
+    }
+
+    /// Whether an answer is still to be lost.
+    pub fn is_to_swallow(&self) -> bool {
+        self.shared.state().to_swallow.is_some()
+    }
+
+    /// The same as [`LateWrites::hold`], and from then on every request waits.
     pub fn hold_and_stall(&self, words: &str) {
         self.shared.state().stalls = true;
         self.hold(words);
@@ -137,6 +150,9 @@ impl Shared {
             self.deliver()?;
         }
         let answer = self.exchange(&request)?;
+        if is_write && self.swallows(&text) {
+            return stream.read_to_end(&mut Vec::new()).map(drop);
+        }
         self.state().answered.push(first);
         stream.write_all(&answer)?;
         stream.shutdown(Shutdown::Write)
@@ -157,6 +173,11 @@ impl Shared {
             self.is_stalled.store(true, Ordering::Relaxed);
         }
         true
+    }
+
+    fn swallows(&self, text: &str) -> bool {
+        let wanted = &mut self.state().to_swallow;
+        wanted.take_if(|words| text.contains(&**words)).is_some()
     }
 
     fn deliver(&self) -> io::Result<()> {

@@ -198,12 +198,17 @@ impl Reply {
 
     /// What the body says, if it is one of ours.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(self.body_of_ours()?).map_err(Error::internal)
+    }
+
+    /// The body as it is, if it is one of ours.
+    pub(super) fn body_of_ours(&self) -> Result<&[u8]> {
         if !self.has_records() {
             let cause =
                 "whoever listens at registry_host and registry_port is no glance-registry of ours";
             return Err(unavailable("The registry server cannot be used.", cause));
         }
-        serde_json::from_slice(&self.body).map_err(Error::internal)
+        Ok(&self.body)
     }
 
     /// What a refusal means here.

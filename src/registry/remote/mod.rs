@@ -5,9 +5,11 @@
 
 mod exchange;
 mod options;
+mod outcome;
 mod pages;
 mod records;
 mod replica;
+mod rows;
 mod standard;
 
 use std::sync::{Arc, OnceLock};
@@ -113,7 +115,8 @@ impl Registry for RemoteRegistry {
     fn unreadable(&self) -> Vec<ImageId> {
         match self.dialect.get() {
             Some(Dialect::Standard(standard)) => standard.unreadable(),
-            Some(Dialect::Records(_)) | None => Vec::new(),
+            Some(Dialect::Records(records)) => records.unreadable_images(),
+            None => Vec::new(),
         }
     }
 

@@ -7,7 +7,8 @@
 //! A write whose answer does not come is sent again. It may have arrived after all, also later
 //! than the second one, so a refusal of that is compared with the record that is there.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode};
@@ -15,10 +16,12 @@ use quick_cache::sync::Cache;
 
 use super::super::{Census, Record, Registry, Version, unavailable};
 use super::exchange::{Exchange, Reply};
+use super::outcome::{Outcome, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire::registry::{
-    CensusMessage, ListMessage, MOST_RECORDS, RecordMessage, write_owner, write_query, write_record,
+    CensusMessage, MOST_RECORDS, ReadList, RecordMessage, read_records, write_owner, write_query,
+    write_record,
 };
 
 /// Records that are kept to be asked for by their version.
@@ -31,6 +34,8 @@ const MOST_ATTEMPTS: usize = 3;
 pub(super) struct Records {
     exchange: Arc<Exchange>,
     known: Cache<ImageId, Known>,
+    /// Identifiers of records that were logged as unreadable.
+    unreadable: Mutex<HashSet<String>>,
 }
 
 /// A record, and the entity tag that the server gave it.
@@ -45,6 +50,7 @@ impl Records {
         Self {
             exchange,
             known: Cache::new(MOST_KNOWN),
+            unreadable: Mutex::default(),
         }
     }
 
@@ -109,47 +115,34 @@ impl Records {
         }
     }
 
+    /// Logs the records that cannot be read, each once.
+    fn note_unreadable(&self, list: &ReadList) {
+        for (image_id, reason) in &list.unreadable {
+            if self.all_unreadable().insert(image_id.clone()) {
+                tracing::error!(
+                    image_id,
+                    reason,
+                    "a record of the registry server cannot be read; it is missing from lists"
+                );
+            }
+        }
+    }
+
+    fn all_unreadable(&self) -> MutexGuard<'_, HashSet<String>> {
+        let unreadable = self.unreadable.lock();
+        unreadable.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The images of the records that could not be read.
+    pub(super) fn unreadable_images(&self) -> Vec<ImageId> {
+        let unreadable = self.all_unreadable();
+        unreadable.iter().filter_map(|id| id.parse().ok()).collect()
+    }
+
     /// Looks whether a write without an answer was carried out.
     async fn look_for(&self, image: &Image, seen: Version) -> Result<Outcome> {
         let current = self.get(&image.id).await?;
         Ok(outcome(current, image, seen))
-    }
-}
-
-/// What has become of a write, as the record shows it.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    /// It was carried out; this is its result.
-    Written(Arc<Record>),
-    /// The record is still as it was seen.
-    NotWritten,
-    /// Another write has taken the version that this one would have made.
-    Overtaken,
-    /// Others have written since.
-    Unknown,
-}
-
-fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version) -> Outcome {
-    let Some(current) = current else {
-        return match seen {
-            0 => Outcome::NotWritten,
-            // Records are never removed: the registry was restored.
-            _ => Outcome::Overtaken,
-        };
-    };
-    if current.version > seen && current.image == *image {
-        return Outcome::Written(current);
-    }
-    // No field of an image shows who wrote it last, but its first write is known for good.
-    let is_of_our_insert = seen == 0
-        && current.version > 1
-        && current.image.created_at == image.created_at
-        && current.image.owner == image.owner;
-    match current.version {
-        version if version <= seen => Outcome::NotWritten,
-        _ if is_of_our_insert => Outcome::Written(Arc::new(Record::new(image.clone(), 1))),
-        _ if seen == 0 || current.version == seen + 1 => Outcome::Overtaken,
-        _ => Outcome::Unknown,
     }
 }
 
@@ -205,16 +198,16 @@ impl Registry for Records {
             if reply.status != StatusCode::OK {
                 return Err(reply.refusal());
             }
-            let list: ListMessage = reply.json()?;
-            let is_full = list.more || list.records.len() == page.limit;
+            let list = read_records(reply.body_of_ours()?)?;
+            let len = list.records.len() + list.unreadable.len();
+            let is_full = list.more || len == page.limit;
+            self.note_unreadable(&list);
             records.extend(list.records.into_iter().map(|message| {
                 let RecordMessage { version, image } = message;
                 Arc::new(Record::new(image, version))
             }));
-            match records.last() {
-                Some(last) if is_full && records.len() < query.limit => {
-                    page.marker = Some(last.image.id);
-                }
+            match list.last {
+                Some(last) if is_full && records.len() < query.limit => page.marker = Some(last),
                 _ => return Ok(records),
             }
         }
@@ -244,47 +237,5 @@ impl Registry for Records {
 
     fn is_shared(&self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::Timestamp;
-
-    fn record(image: &Image, version: Version) -> Option<Arc<Record>> {
-        Some(Arc::new(Record::new(image.clone(), version)))
-    }
-
-    #[test]
-    fn a_write_is_known_by_its_result() {
-        let ours = Image::queued(ImageId::random(), Timestamp::from_micros(7));
-        let other = Image {
-            name: Some("other".to_owned()),
-            ..ours.clone()
-        };
-        let foreign = Image {
-            created_at: Timestamp::from_micros(8),
-            ..other.clone()
-        };
-        let written = |version| Outcome::Written(record(&ours, version).unwrap());
-        for (current, seen, wanted) in [
-            (None, 0, Outcome::NotWritten),
-            (record(&ours, 1), 0, written(1)),
-            (record(&other, 2), 0, written(1)),
-            (record(&foreign, 1), 0, Outcome::Overtaken),
-            (record(&foreign, 5), 0, Outcome::Overtaken),
-            (record(&other, 3), 3, Outcome::NotWritten),
-            (record(&ours, 4), 3, written(4)),
-            (record(&ours, 5), 3, written(5)),
-            (record(&other, 4), 3, Outcome::Overtaken),
-            (record(&other, 5), 3, Outcome::Unknown),
-            // The registry was restored from a backup.
-            (None, 3, Outcome::Overtaken),
-            (record(&ours, 2), 3, Outcome::NotWritten),
-        ] {
-            let found = outcome(current.clone(), &ours, seen);
-            assert_eq!(found, wanted, "{current:?} after {seen}");
-        }
     }
 }

@@ -15,19 +15,17 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::super::index::{Index, Snapshot};
 use super::super::{Census, Record, Registry, Version, unavailable};
 use super::exchange::{Exchange, Failure, Reply};
+use super::outcome::is_result;
 use super::replica::{Replica, version_of};
+use super::rows::rows;
 use crate::error::{Error, Kind, Result};
-use crate::image::{
-    Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Timestamp, Usage, Visibility,
-};
-use crate::wire::registry::{read_standard, write_amendment};
+use crate::image::{Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Usage, Visibility};
+use crate::wire::registry::{read_standard, read_standard_ids, write_amendment};
 use crate::wire::{SharedImage, write_memberships};
 
 /// A registry server of another make.
@@ -65,9 +63,10 @@ impl Standard {
 
     /// Whether this is a registry at all.
     pub(super) async fn greet(&self) -> Result<()> {
-        let reply = self.ask("check", Method::GET, "/images/detail?limit=1", None);
+        // The short list: a detailed one may be longer than an answer may be.
+        let reply = self.ask("check", Method::GET, "/images?limit=1", None);
         let reply = reply.await?;
-        let is_list = crate::wire::registry::read_standard_list(reply.body()).is_ok();
+        let is_list = read_standard_ids(reply.body()).is_ok();
         match reply.status {
             StatusCode::OK if is_list => Ok(()),
             StatusCode::OK => {
@@ -101,36 +100,8 @@ impl Standard {
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>> {
         let path = format!("{}/members", path_of(id));
-        self.rows("get", &path, "members").await
-    }
-
-    /// A list of members or of what they share, each row read for itself. The first registries
-    /// have no such lists.
-    async fn rows<T: DeserializeOwned>(
-        &self,
-        operation: &'static str,
-        path: &str,
-        list: &str,
-    ) -> Result<Vec<T>> {
-        let reply = self.ask(operation, Method::GET, path, None).await?;
-        match reply.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(Vec::new()),
-            _ => return Err(reply.refusal()),
-        }
-        let mut body: Value = serde_json::from_slice(reply.body()).map_err(Error::internal)?;
-        let Some(rows) = body[list].as_array_mut().map(std::mem::take) else {
-            return Err(Error::internal(format!(
-                "an answer of the registry has no {list}"
-            )));
-        };
-        let read = rows.into_iter().map(serde_json::from_value::<T>);
-        Ok(read
-            .filter_map(|row| {
-                row.inspect_err(|error| tracing::warn!(path, %error, "a row cannot be read"))
-                    .ok()
-            })
-            .collect())
+        let reply = self.ask("get", Method::GET, &path, None).await?;
+        rows(&reply, "members")
     }
 
     /// All images as they are now, without members.
@@ -147,7 +118,20 @@ impl Standard {
         for tenant in tenants_of(query) {
             let name = utf8_percent_encode(tenant, NON_ALPHANUMERIC);
             let path = format!("/shared-images/{name}");
-            let shared: Vec<SharedImage> = self.rows("list", &path, "shared_images").await?;
+            let asked = self.exchange.standard("list", Method::GET, &path, None);
+            let reply = match asked.await {
+                // Any tenant may share any number of images with this one.
+                Err(failure) if failure.is_too_long() => {
+                    tracing::error!(
+                        tenant,
+                        "more images are shared with a tenant than an answer holds; its lists \
+                         are without them"
+                    );
+                    continue;
+                }
+                asked => asked?,
+            };
+            let shared: Vec<SharedImage> = rows(&reply, "shared_images")?;
             for shared in shared {
                 let id = shared.image_id.parse().ok();
                 let Some(record) = id.and_then(|id| snapshot.get(&id)) else {
@@ -228,32 +212,24 @@ impl Standard {
         }
         let path = format!("{}/members", path_of(&image.id));
         let body = write_memberships(&image.members);
-        let reply = self.ask("replace", Method::PUT, &path, Some(body)).await?;
+        let sent = self
+            .exchange
+            .standard("replace", Method::PUT, &path, Some(body));
+        let reply = match sent.await {
+            Ok(reply) => reply,
+            Err(failure) if failure.is_unsent => return Err(failure.into()),
+            // It may have been carried out.
+            Err(failure) => match self.members(&image.id).await {
+                Ok(members) if members == image.members => return Ok(true),
+                _ => return Err(failure.into()),
+            },
+        };
         match reply.status {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
             StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
             _ => Err(reply.refusal()),
         }
     }
-}
-
-/// Whether an image is what a write has made of it. The registry sets the times itself.
-fn is_result(current: &Image, written: &Image) -> bool {
-    let lasting = |image: &Image| {
-        let mut image = Image {
-            members: Vec::new(),
-            created_at: Timestamp::from_micros(0),
-            updated_at: Timestamp::from_micros(0),
-            deleted_at: None,
-            ..image.clone()
-        };
-        if let Some(data) = &mut image.data {
-            // The registry has one size and one checksum of an image.
-            (data.size_bytes, data.checksum) = (image.size_bytes, image.checksum.clone());
-        }
-        image
-    };
-    lasting(current) == lasting(written)
 }
 
 /// The tenants with whom it matters what is shared.

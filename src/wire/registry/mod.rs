@@ -17,8 +17,8 @@ pub use asking::{
     ListedImage, read_standard, read_standard_ids, read_standard_list, write_amendment,
 };
 pub use records::{
-    CensusMessage, ListMessage, RecordMessage, parse_owner, parse_query, write_owner, write_query,
-    write_record, write_records,
+    CensusMessage, ReadList, RecordMessage, parse_owner, parse_query, read_records, write_owner,
+    write_query, write_record, write_records,
 };
 pub use standard::{Reader, parse_amendment, write_standard, write_standard_list};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ABOUT_MOST_BYTES;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, Query, Timestamp, Usage};
+use crate::image::{Image, ImageId, Query, Timestamp, Usage};
 
 /// What stands in a query string as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
@@ -29,13 +29,61 @@ pub struct RecordMessage {
     pub image: Image,
 }
 
-/// Part of a list.
+/// Part of a list: records in its order, and whether others may follow behind them.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct ListMessage {
-    /// The records, in the order of the list.
+struct ListMessage {
+    records: Vec<RecordMessage>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct RawList {
+    records: Vec<serde_json::Value>,
+    more: bool,
+}
+
+/// Part of a list as it was read. A record of a later release may be unreadable; the others
+/// are read all the same.
+#[derive(Debug, Default)]
+pub struct ReadList {
+    /// The readable records, in the order of the list.
     pub records: Vec<RecordMessage>,
-    /// Whether others may follow behind them.
+    /// The identifiers of the others as they were sent, with the reasons.
+    pub unreadable: Vec<(String, String)>,
+    /// The last image of this part, readable or not.
+    pub last: Option<ImageId>,
+    /// Whether others may follow behind it.
     pub more: bool,
+}
+
+/// Reads what [`write_records`] writes.
+///
+/// # Errors
+/// `Internal` when it is no list.
+pub fn read_records(body: &[u8]) -> Result<ReadList> {
+    if let Ok(ListMessage { records, more }) = serde_json::from_slice(body) {
+        let last = records.last().map(|record: &RecordMessage| record.image.id);
+        return Ok(ReadList {
+            records,
+            last,
+            more,
+            ..ReadList::default()
+        });
+    }
+    let RawList { records, more } = serde_json::from_slice(body).map_err(Error::internal)?;
+    let mut list = ReadList {
+        more,
+        ..ReadList::default()
+    };
+    for raw in records {
+        let id = raw["image"]["id"].as_str().unwrap_or_default().to_owned();
+        list.last = id.parse().ok().or(list.last);
+        match serde_json::from_value(raw) {
+            Ok(record) => list.records.push(record),
+            Err(error) => list.unreadable.push((id, error.to_string())),
+        }
+    }
+    Ok(list)
 }
 
 /// How many images there are and what they take up.
@@ -144,7 +192,7 @@ fn invalid(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Filter, ImageId, SortDirection, SortKey, Visibility};
+    use crate::image::{Filter, SortDirection, SortKey, Visibility};
 
     #[test]
     fn a_query_is_read_back_whole() {
@@ -174,6 +222,24 @@ mod tests {
             let text = write_owner(owner);
             assert_eq!(parse_owner(&text).unwrap().as_deref(), owner);
         }
+    }
+
+    #[test]
+    fn an_unreadable_record_costs_no_other() {
+        let image = Image::queued(ImageId::random(), Timestamp::from_micros(7));
+        let other = Image::queued(ImageId::random(), Timestamp::from_micros(7));
+        let written = write_records([(3, &image), (4, &other)].into_iter(), true).unwrap();
+        let list = read_records(&written).unwrap();
+        assert_eq!((list.records.len(), list.more), (2, true));
+        assert_eq!(list.last, Some(other.id));
+        let mut later: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        later["records"][1]["image"]["status"] = "importing".into();
+        let list = read_records(later.to_string().as_bytes()).unwrap();
+        assert_eq!(list.records[0].image, image);
+        assert_eq!((list.records.len(), list.more), (1, true));
+        assert_eq!(list.last, Some(other.id));
+        assert_eq!(list.unreadable[0].0, other.id.as_str());
+        assert!(read_records(b"{}").is_err());
     }
 
     #[test]

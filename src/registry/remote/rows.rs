@@ -1,0 +1,31 @@
+//! Lists of members, and of images that are shared with them.
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::exchange::Reply;
+use crate::error::{Error, Result};
+
+/// The rows of a list of members or of what they share, each read for itself. The first
+/// registries have no such lists.
+pub(super) fn rows<T: DeserializeOwned>(reply: &Reply, list: &str) -> Result<Vec<T>> {
+    match reply.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Ok(Vec::new()),
+        _ => return Err(reply.refusal()),
+    }
+    let mut body: Value = serde_json::from_slice(reply.body()).map_err(Error::internal)?;
+    let Some(rows) = body[list].as_array_mut().map(std::mem::take) else {
+        return Err(Error::internal(format!(
+            "an answer of the registry server has no {list}"
+        )));
+    };
+    let read = rows.into_iter().map(serde_json::from_value::<T>);
+    let logged = read.inspect(|row| {
+        if let Err(error) = row {
+            tracing::warn!(list, %error, "a row of the registry server cannot be read");
+        }
+    });
+    Ok(logged.filter_map(std::result::Result::ok).collect())
+}
