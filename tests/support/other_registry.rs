@@ -126,6 +126,9 @@ impl Shared {
             head.extend_from_slice(format!("Content-Length: {len}\r\n\r\n").as_bytes());
             head.extend_from_slice(&body);
             writer.write_all(&head)?;
+            if heard.closes {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -150,6 +153,8 @@ struct Heard {
     method: String,
     target: String,
     body: Vec<u8>,
+    /// Whether the connection ends with the answer.
+    closes: bool,
     /// As the server behind is to see it.
     translated: Request,
 }
@@ -163,11 +168,12 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Heard>> {
     let mut word = || words.next().unwrap_or_default().to_owned();
     let (method, target) = (word(), word());
     let mut translated = Request::new(&method, &target);
-    let mut len = None;
+    let (mut len, mut closes) = (None, false);
     while let Some(line) = read_line(reader)?.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").unwrap_or((&line, ""));
         match name.to_ascii_lowercase().as_str() {
             "content-length" => len = value.parse().ok(),
+            "connection" => closes = value.eq_ignore_ascii_case("close"),
             "host" | "if-none-match" => {}
             lower if HEADERS_OF_OURS.contains(&lower) => {}
             "accept" | "content-type" => {
@@ -186,6 +192,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Heard>> {
         method,
         target,
         body,
+        closes,
         translated,
     }))
 }

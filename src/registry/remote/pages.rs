@@ -17,6 +17,10 @@ use crate::wire::registry::{
 /// Pages grow again while they are smaller than this.
 const SMALL_PAGE_BYTES: usize = ABOUT_MOST_BYTES / 4;
 
+/// A page that was too long is followed by one with so many times fewer images. An answer is
+/// read up to its limit before it is known to be too long, so there should be few of them.
+const SHRINKING: usize = 8;
+
 /// The images that have changed since a moment.
 pub(super) struct Changes {
     pub(super) listed: Vec<ListedImage>,
@@ -81,7 +85,7 @@ impl Pages {
             let reply = match exchange.standard("list", Method::GET, &path, None).await {
                 Ok(reply) => reply,
                 Err(failure) if failure.is_too_long() && self.images > 1 => {
-                    self.images /= 2;
+                    self.images = (self.images / SHRINKING).max(1);
                     continue;
                 }
                 Err(failure) if failure.is_too_long() => {
