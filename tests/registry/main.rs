@@ -42,12 +42,10 @@ mod remote;
 #[cfg(feature = "etcd")]
 mod secured;
 
-use std::time::Duration;
-
 use support::http::Connection;
 use support::server::Server;
 use support::v1::{OCTETS, put};
-use support::within;
+use support::{PATIENCE, within};
 
 /// An upload of eight bytes at one server, four of which are sent; another one sees that it is
 /// under way.
@@ -58,7 +56,7 @@ fn half_an_upload(node: &Server, other: &Server) -> (String, Connection) {
     let request = put(&id, &[OCTETS]).header("Content-Length", "8");
     upload.send_head(&request).expect("a head");
     upload.send_bytes(b"half").expect("half");
-    within(Duration::from_secs(5), "it is saving", || {
+    within(PATIENCE, "it is saving", || {
         other.status_of(&id) == "saving"
     });
     (id, upload)

@@ -144,7 +144,7 @@ fn a_write_that_arrives_late_is_no_failure() {
     let registry = Setup::registry().start();
     let late = LateWrites::before(registry.address());
     let setup = Setup::new().registry_at(late.address());
-    let node = setup.option("registry_client_timeout", 2).start();
+    let node = setup.option("registry_client_timeout", 5).start();
     late.hold("\"status\":\"saving\"");
     let new_id = ("x-image-meta-id", NEW_ID);
     node.request(&post_data(&[new_id], b"new")).expect(201);
@@ -173,7 +173,7 @@ fn an_upload_that_is_registered_late_is_ended() {
     let registry = Setup::registry().start();
     let late = LateWrites::before(registry.address());
     let setup = Setup::new().registry_at(late.address());
-    let node = setup.option("registry_client_timeout", 2).start();
+    let node = setup.option("registry_client_timeout", 5).start();
     late.hold_and_stall("\"status\":\"saving\"");
     let post = post_data(&[("x-image-meta-id", NEW_ID)], b"new");
     node.request(&post).expect(503);
