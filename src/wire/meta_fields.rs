@@ -231,6 +231,10 @@ fn read_time(field: &str, value: &str) -> Result<()> {
 
 /// Writes a request's metadata into its headers: the client's side of [`MetaReader`].
 ///
+/// Names are written with dashes: nginx drops request headers that have underscores in their
+/// names, unless `underscores_in_headers` is on. Every Glance reads a dash as an underscore, in
+/// names of properties too.
+///
 /// # Errors
 /// [`Kind::Invalid`] where a property's key or a value cannot stand in a header.
 pub fn write_fields(fields: &Fields, headers: &mut HeaderMap) -> Result<()> {
@@ -294,7 +298,8 @@ fn checksum_text(change: &Change<Checksum>) -> Option<&str> {
 }
 
 fn put_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<()> {
-    let header = HeaderName::from_bytes(name.as_bytes())
+    let dashed = name.replace('_', "-");
+    let header = HeaderName::from_bytes(dashed.as_bytes())
         .map_err(|cause| invalid(format!("{name} cannot be a header name.")).because(cause))?;
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|cause| {
         invalid(format!("The value of {name} has control characters.")).because(cause)
@@ -417,6 +422,28 @@ mod tests {
         let fields = read(&[("x-image-meta-name", ""), ("x-image-meta-property-a", "")]).unwrap();
         assert_eq!(fields.name, Change::Clear);
         assert_eq!(fields.properties["a"], None);
+    }
+
+    #[test]
+    fn written_names_have_no_underscores() {
+        let fields = read(&[
+            ("x-image-meta-min_ram", "2"),
+            ("x-image-meta-is_public", "on"),
+            ("x-image-meta-property-kernel_id", "7"),
+        ])
+        .unwrap();
+        let mut written = HeaderMap::new();
+        write_fields(&fields, &mut written).unwrap();
+        let mut names: Vec<&str> = written.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "x-image-meta-is-public",
+                "x-image-meta-min-ram",
+                "x-image-meta-property-kernel-id"
+            ]
+        );
     }
 
     #[test]

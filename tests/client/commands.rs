@@ -1,10 +1,14 @@
 //! Today's commands.
 
 use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Output, Stdio};
 
 use crate::ID;
 use crate::peer::{Peer, answer, json};
-use crate::program::{run, run_with_input, stderr, stdout};
+use crate::program::{run, run_closed, run_reading, run_with_input, stderr, stdout};
 
 const OTHER: &str = "9c8ab1b0-5cb4-4f6e-9f1c-4a7d9f0f3c11";
 
@@ -116,9 +120,9 @@ fn image_create_sends_a_file_and_its_fields() {
     assert_eq!(seen.body, b"disk data");
     for (name, value) in [
         ("x-image-meta-name", "new"),
-        ("x-image-meta-is_public", "true"),
+        ("x-image-meta-is-public", "true"),
         ("x-image-meta-property-os", "linux"),
-        ("x-image-meta-min_ram", "512"),
+        ("x-image-meta-min-ram", "512"),
         ("x-image-meta-size", "9"),
     ] {
         assert_eq!(seen.header(name), Some(value), "{name}");
@@ -126,19 +130,102 @@ fn image_create_sends_a_file_and_its_fields() {
 }
 
 #[test]
-fn standard_input_is_read_when_it_is_asked_for_and_never_else() {
+fn image_create_takes_standard_input_as_python_glanceclient_does() {
     let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
-    let peer = Peer::start(vec![
-        json("201 Created", &body),
-        json("201 Created", &body),
-        json("200 OK", &body),
-    ]);
+    let peer = Peer::start((0..8).map(|_| json("201 Created", &body)).collect());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data");
+    fs::write(&file, "from a file").unwrap();
     let create = ["image-create", "--name", "new"];
-    run_with_input(&peer, &create, b"");
-    run_with_input(&peer, &[&create[..], &["--file", "-"]].concat(), b"piped");
+    let created = |output: Output| assert!(output.status.success(), "{}", stderr(&output));
+    created(run_with_input(&peer, &create, b"piped"));
+    created(run_reading(
+        &peer,
+        &create,
+        fs::File::open(&file).unwrap().into(),
+    ));
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.write_all(b"socket").unwrap();
+    drop(writer);
+    created(run_reading(&peer, &create, OwnedFd::from(reader).into()));
+    created(run_with_input(
+        &peer,
+        &[&create[..], &["--file", "-"]].concat(),
+        b"named",
+    ));
+    // Empty, but there: an image of no bytes.
+    created(run_with_input(&peer, &create, b""));
+    created(run_reading(&peer, &create, Stdio::null()));
+    // Closed, or with another source: no data.
+    created(run_closed(&peer, &create));
+    let location = ["--location", "http://127.0.0.1/x"];
+    created(run_with_input(
+        &peer,
+        &[&create[..], &location].concat(),
+        b"unread",
+    ));
+
     let seen = peer.seen();
-    assert_eq!(seen[0].header("expect"), None);
-    assert_eq!(seen[1].body, b"piped");
+    let bodies: Vec<&[u8]> = seen.iter().map(|seen| seen.body.as_slice()).collect();
+    assert_eq!(
+        bodies[..4],
+        [&b"piped"[..], b"from a file", b"socket", b"named"]
+    );
+    assert_eq!(seen[1].header("content-length"), Some("11"));
+    assert_eq!(seen[1].header("x-image-meta-size"), Some("11"));
+    for (number, seen) in seen.iter().enumerate() {
+        let sent = seen.header("transfer-encoding").is_some() || number == 1;
+        assert_eq!(sent, number < 6, "request {number}");
+    }
+}
+
+#[test]
+fn image_update_fills_a_queued_image_from_standard_input_and_no_other() {
+    let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
+    let image = |status| {
+        answer(
+            "200 OK",
+            &[("x-image-meta-id", ID), ("x-image-meta-status", status)],
+            "",
+        )
+    };
+    let peer = Peer::start(vec![
+        image("queued"),
+        image("queued"),
+        json("200 OK", &body),
+        image("active"),
+        image("active"),
+    ]);
+    let update = ["image-update", ID, "--name", "new"];
+    let output = run_with_input(&peer, &update, b"piped");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(peer.seen()[2].body, b"piped");
+    let output = run_with_input(&peer, &update, b"piped");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).starts_with("Unable to upload image data to an image which is active."),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(peer.seen().len(), 5, "nothing was sent");
+}
+
+#[test]
+fn properties_that_a_proxy_drops_are_named() {
+    let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
+    let peer = Peer::start(vec![json("201 Created", &body)]);
+    let create = [
+        "image-create",
+        "--property",
+        "os=linux",
+        "--property",
+        "hw.cpu=2",
+    ];
+    let output = run_closed(&peer, &create);
+    assert!(output.status.success());
+    let said = stderr(&output);
+    assert!(said.contains("the property hw.cpu."), "{said}");
+    assert!(!said.contains("property os"), "{said}");
 }
 
 #[test]
@@ -152,8 +239,8 @@ fn image_update_keeps_properties_unless_told_to_purge() {
         found(),
         json("200 OK", &body),
     ]);
-    run(&peer, &["image-update", ID, "--name", "new"]);
-    run(&peer, &["image-update", ID, "--purge-props", "--json"]);
+    run_closed(&peer, &["image-update", ID, "--name", "new"]);
+    run_closed(&peer, &["image-update", ID, "--purge-props", "--json"]);
     let seen = peer.seen();
     let purge = |seen: &crate::peer::Seen| {
         let purge = seen.header("x-glance-registry-purge-props");

@@ -88,8 +88,8 @@ fn add_takes_data_from_pipes_and_files_but_not_from_devices() {
 
     let seen = peer.seen();
     assert_eq!(seen[0].body, b"piped");
-    assert_eq!(seen[0].header("x-image-meta-disk_format"), Some("raw"));
-    assert_eq!(seen[0].header("x-image-meta-container_format"), Some("ovf"));
+    assert_eq!(seen[0].header("x-image-meta-disk-format"), Some("raw"));
+    assert_eq!(seen[0].header("x-image-meta-container-format"), Some("ovf"));
     assert_eq!(
         seen[0].header("x-image-meta-property-distro"),
         Some("Ubuntu")
@@ -108,8 +108,8 @@ fn a_kernel_gets_no_foreign_formats() {
     let peer = Peer::start(vec![json("201 Created", &added())]);
     run(&peer, &["add", "name=k", "disk_format=aki"]);
     let seen = &peer.seen()[0];
-    assert_eq!(seen.header("x-image-meta-disk_format"), Some("aki"));
-    assert_eq!(seen.header("x-image-meta-container_format"), None);
+    assert_eq!(seen.header("x-image-meta-disk-format"), Some("aki"));
+    assert_eq!(seen.header("x-image-meta-container-format"), None);
 }
 
 #[test]

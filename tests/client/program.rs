@@ -33,6 +33,22 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Runs the program with this as its standard input.
+pub fn run_reading(peer: &Peer, arguments: &[&str], input: Stdio) -> Output {
+    let mut command = glance(arguments);
+    command.env("OS_IMAGE_URL", peer.url());
+    command.stdin(input).output().unwrap()
+}
+
+/// Runs the program with its standard input closed.
+pub fn run_closed(peer: &Peer, arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" <&-"]);
+    command.arg(env!("CARGO_BIN_EXE_glance")).args(arguments);
+    command.env_remove("OS_AUTH_TOKEN");
+    command.env("OS_IMAGE_URL", peer.url()).output().unwrap()
+}
+
 /// Runs the program with data on a pipe as its standard input.
 pub fn run_with_input(peer: &Peer, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = glance(arguments);
@@ -43,7 +59,11 @@ pub fn run_with_input(peer: &Peer, arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    match child.stdin.take().unwrap().write_all(input) {
+        // The program has ended without reading.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    }
     child.wait_with_output().unwrap()
 }
 

@@ -27,7 +27,7 @@ pub(super) struct AddArgs {
     /// name, disk_format (else raw), container_format (else ovf), is_public, protected, id,
     /// owner, min_disk, min_ram, size, checksum, store, location, copy_from; anything else is
     /// a property. Without location and copy_from the data are read from standard input, if
-    /// that is a file or a pipe
+    /// that is a file, a pipe with data, a socket or a block device
     #[arg(value_name = "FIELD=VALUE", required = true)]
     pub(super) fields: Vec<String>,
 }

@@ -1,9 +1,9 @@
 //! Where the data of an upload come from: a file, or standard input.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, IsTerminal, Read, Seek};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use super::failure::{Failure, Outcome};
 use crate::client::Upload;
@@ -33,9 +33,21 @@ fn upload_of(mut file: File, length_bytes: Option<u64>) -> Upload {
     Upload::from_reader(file, rest.filter(|rest| *rest > 0))
 }
 
-/// The data that were piped into the command, if any were: a file, or a pipe with at least
-/// one byte. A terminal, a device or an empty pipe is none, so that a command in a script
-/// does not take the script's input for an image.
+/// The data on standard input by the rule of python-glanceclient v1
+/// (`common/utils.get_data_file`): a terminal and a closed input are no data; a file, a pipe, a
+/// socket and a device are, also when they are empty.
+pub(super) fn standard_input() -> Outcome<Option<Upload>> {
+    let Ok(file) = stdin() else { return Ok(None) };
+    let metadata = file.metadata().map_err(|error| unreadable("-", &error))?;
+    if file.is_terminal() || was_closed(&file, &metadata) {
+        return Ok(None);
+    }
+    let length = metadata.is_file().then_some(metadata.len());
+    Ok(Some(upload_of(file, length)))
+}
+
+/// The data on standard input by the rule of the commands of 2011: as [`standard_input`], but a
+/// character device, and a pipe or socket without any byte, are no data.
 pub(super) fn piped() -> Outcome<Option<Upload>> {
     let Ok(file) = stdin() else { return Ok(None) };
     let unread = |error: io::Error| unreadable("-", &error);
@@ -43,7 +55,7 @@ pub(super) fn piped() -> Outcome<Option<Upload>> {
     if metadata.is_file() {
         return Ok(Some(upload_of(file, Some(metadata.len()))));
     }
-    if !metadata.file_type().is_fifo() {
+    if metadata.file_type().is_char_device() {
         return Ok(None);
     }
     let mut reader = BufReader::new(file);
@@ -53,6 +65,26 @@ pub(super) fn piped() -> Outcome<Option<Upload>> {
     }
     let whole = io::Cursor::new(first).chain(reader);
     Ok(Some(Upload::from_reader(whole, None)))
+}
+
+/// Whether the process was started with standard input closed (`<&-`). Rust's runtime then opens
+/// `/dev/null` for reading and writing in its place; a shell's `< /dev/null` is read-only.
+fn was_closed(file: &File, metadata: &Metadata) -> bool {
+    let null_device = std::fs::metadata("/dev/null").map(|null| null.rdev());
+    let is_null = metadata.file_type().is_char_device()
+        && null_device.is_ok_and(|device| device == metadata.rdev());
+    is_null && is_writable(file)
+}
+
+/// Whether a descriptor was opened for reading and writing.
+fn is_writable(file: &File) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()));
+    // proc(5): `flags:` has the open flags in octal; the lowest digit is the access mode.
+    info.is_ok_and(|info| {
+        let mut lines = info.lines();
+        let flags = lines.find_map(|line| line.strip_prefix("flags:"));
+        flags.is_some_and(|flags| flags.trim().ends_with('2'))
+    })
 }
 
 /// Standard input without the buffer that the library keeps for lines.

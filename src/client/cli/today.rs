@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use super::today_args::{
     UpdateImageArgs,
 };
 use crate::client::{DEFAULT_PAGE_SIZE, DownloadOptions, Downloaded, ListOptions, Upload};
+use crate::image::Fields;
 use crate::wire::ImageMeta;
 
 pub(super) async fn list(session: &Session, args: &ListArgs) -> Outcome {
@@ -90,35 +92,77 @@ pub(super) async fn create(session: &Session, args: &CreateArgs) -> Outcome {
     let mut typed = args.fields.typed()?;
     args.id.iter().for_each(|id| typed.set("id", id));
     let fields = typed.into_fields()?;
-    let (data, bar) = data(session, &args.fields)?;
+    let (data, bar) = with_bar(session, &args.fields, data(&args.fields)?);
     let outcome = session.client.add_image(&fields, data).await;
     bar.iter().for_each(|bar| bar.end());
-    print_image(session, &outcome.map_err(Failure::of_transfer)?)
+    print_sent(session, &fields, &outcome.map_err(Failure::of_transfer)?)
 }
 
 pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> Outcome {
     let fields = args.fields.typed()?.into_fields()?;
     let id = image_id(&session.client, &args.image).await?;
-    let (data, bar) = data(session, &args.fields)?;
+    let data = data(&args.fields)?;
+    if data.is_some() && args.fields.file.is_none() {
+        check_takes_data(session, &id).await?;
+    }
+    let (data, bar) = with_bar(session, &args.fields, data);
     let update = session
         .client
         .update_image(&id, &fields, args.purge_props, data);
     let outcome = update.await;
     bar.iter().for_each(|bar| bar.end());
-    print_image(session, &outcome.map_err(Failure::of_transfer)?)
+    print_sent(session, &fields, &outcome.map_err(Failure::of_transfer)?)
 }
 
-/// The data of `--file`, and the bar that shows them go.
-fn data(
+/// The data of `--file`, else those on standard input, unless the image has another source.
+fn data(args: &FieldArgs) -> Outcome<Option<Upload>> {
+    match &args.file {
+        Some(path) => source::open(path).map(Some),
+        None if args.has_remote_source() => Ok(None),
+        None => source::standard_input(),
+    }
+}
+
+/// An upload that reports to a progress bar, and that bar.
+fn with_bar(
     session: &Session,
     args: &FieldArgs,
-) -> Outcome<(Option<Upload>, Option<std::sync::Arc<Bar>>)> {
-    let Some(path) = &args.file else {
-        return Ok((None, None));
+    data: Option<Upload>,
+) -> (Option<Upload>, Option<Arc<Bar>>) {
+    let Some(upload) = data else {
+        return (None, None);
     };
-    let upload = source::open(path)?;
     let bar = Bar::new(upload.length_bytes(), session.show(args.progress));
-    Ok((Some(upload.with_progress(bar.progress())), Some(bar)))
+    (Some(upload.with_progress(bar.progress())), Some(bar))
+}
+
+/// Refuses data on standard input for an image that is not `queued`, as python-glanceclient v1
+/// does, before any of it is read.
+async fn check_takes_data(session: &Session, id: &str) -> Outcome {
+    let image = session.client.get_image_meta(id).await?;
+    match image.status.as_deref() {
+        Some("queued") | None => Ok(()),
+        Some(status) => Err(Failure::Refused(format!(
+            "Unable to upload image data to an image which is {}. Standard input that is no \
+             terminal counts as image data; close it with <&- to send none.",
+            printable(status)
+        ))),
+    }
+}
+
+/// Prints the image, and warns of properties that were sent and are not in the response: proxies
+/// drop headers whose names they do not like.
+fn print_sent(session: &Session, sent: &Fields, image: &ImageMeta) -> Outcome {
+    for (name, value) in &sent.properties {
+        if value.is_some() && !image.properties.contains_key(name) {
+            session.note(&format!(
+                "The response does not have the property {}. A proxy may have dropped its header \
+                 (nginx: ignore_invalid_headers), or the server does not show it.",
+                printable(name)
+            ));
+        }
+    }
+    print_image(session, image)
 }
 
 fn print_image(session: &Session, image: &ImageMeta) -> Outcome {

@@ -65,7 +65,8 @@ pub(super) struct FieldArgs {
     /// Container format: bare, ovf, ova, docker, ami, aki, ari
     #[arg(long, alias = "container_format")]
     container_format: Option<String>,
-    /// File with the data; - reads standard input, which is read in no other case
+    /// File with the data; - is standard input. Without it the data are read from standard input,
+    /// unless that is a terminal or closed (<&-), or the image has a --location or --copy-from
     #[arg(long, value_name = "PATH")]
     pub(super) file: Option<String>,
     /// Size in bytes; known by itself with --file PATH
@@ -170,6 +171,11 @@ pub(super) struct MemberCreateArgs {
 }
 
 impl FieldArgs {
+    /// Whether the data are at another server.
+    pub(super) fn has_remote_source(&self) -> bool {
+        self.location.is_some() || self.copy_from.is_some()
+    }
+
     /// The fields and properties that were given.
     pub(super) fn typed(&self) -> Outcome<Typed> {
         let mut typed = Typed {

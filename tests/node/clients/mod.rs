@@ -7,6 +7,7 @@
 
 mod command_line;
 mod library;
+mod nginx;
 mod qemu;
 mod web;
 
