@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::legacy::store_folder;
 use crate::config::{EXIT_OK, EXIT_USAGE};
 
 const AFTER_HELP: &str = "\
@@ -71,6 +72,10 @@ pub(super) struct LoadLegacy {
     /// File with the metadata_encryption_key of that Glance, if it had one
     #[arg(long, value_name = "PATH")]
     pub(super) encryption_key_file: Option<PathBuf>,
+    /// Folder in which the files of the old Glance's store ID are now (enabled_backends = ID:file);
+    /// may be repeated. The node reads those in its filesystem_store_datadir
+    #[arg(long, value_name = "ID=PATH", value_parser = store_folder)]
+    pub(super) store_folder: Vec<(String, PathBuf)>,
     /// End with 0 though something cannot be taken over
     #[arg(long)]
     pub(super) allow_losses: bool,
@@ -182,6 +187,8 @@ mod tests {
         assert_eq!(load.merge, Some(Merge::Newer));
         assert!(read("glance-manage import x --merge maybe").is_err());
         read("glance-manage load-legacy - --merge skip --allow-losses --dry-run").unwrap();
+        read("glance-manage load-legacy - --store-folder a=/a --store-folder b=/b").unwrap();
+        assert!(read("glance-manage load-legacy - --store-folder a").is_err());
         for (words, repair) in [
             ("", &[][..]),
             (" --repair --json", &[Repair::Orphans, Repair::Uploads]),

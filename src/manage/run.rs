@@ -14,7 +14,7 @@ use super::dump::read_dump;
 use super::export::export;
 use super::failure::Failure;
 use super::import::{Loaded, Survey};
-use super::legacy::{self, Taken};
+use super::legacy::{self, Places, Taken};
 use super::purge::{Purge, purge};
 use super::records::{Records, open};
 use crate::config::{Config, ConfigError, EXIT_OK, find_config_file, search_dirs};
@@ -68,7 +68,9 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
         Command::LoadLegacy(options) => {
             let url = legacy::url(&options.url)?;
             let key = legacy::key(options.encryption_key_file.as_deref())?;
-            let taken = runtime.block_on(legacy::read_registry(&url, key.as_ref()))?;
+            let places = Places::new(&config, &options.store_folder);
+            let taken = legacy::read_registry(&url, key.as_ref(), &places);
+            let taken = runtime.block_on(taken)?;
             let losses = tell_losses(&taken);
             let registry = open(&runtime, &config)?;
             let load = load_all(registry, taken.images, options.load);

@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 use crate::image::{Checksum, ImageId, Location, Timestamp, Upload};
 use crate::transfer::Payload;
 
-pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions};
+pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions, file_name_in};
 pub use http::{HttpStore, HttpStoreOptions};
 pub use s3::{BucketUrl, Checksums, S3Store, S3StoreError, S3StoreOptions};
-pub use stores::{Stores, is_known_scheme};
+pub use stores::{Stores, store_of_scheme};
 pub use swift::{SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore, SwiftStoreError};
 
 /// The part of an object that is wanted, and what the registry knows of the whole.

@@ -84,10 +84,11 @@ impl Stores {
     }
 }
 
-/// Whether there is a store that reads locations of this scheme, configured or not.
-pub fn is_known_scheme(scheme: &str) -> bool {
+/// The name of the store that reads locations of this scheme, configured or not.
+pub fn store_of_scheme(scheme: &str) -> Option<&'static str> {
     let all = [file::SCHEMES, http::SCHEMES, s3::SCHEMES, swift::SCHEMES];
-    all.iter().any(|schemes| has(schemes, scheme))
+    let found = all.into_iter().find(|schemes| has(schemes, scheme));
+    found.and_then(|schemes| schemes.first().copied())
 }
 
 fn has(schemes: &[&str], scheme: &str) -> bool {

@@ -4,12 +4,14 @@
 
 mod error;
 mod given;
+mod places;
 #[cfg(feature = "legacy-sql")]
 mod sql;
 mod taken;
 
 pub(super) use self::error::LegacyError;
 pub(super) use self::given::{key, url};
+pub(super) use self::places::{Places, store_folder};
 pub(super) use self::taken::Taken;
 
 use crate::config::Secret;
@@ -19,8 +21,9 @@ use crate::config::Secret;
 pub(super) async fn read_registry(
     url: &Secret,
     key: Option<&Secret>,
+    places: &Places,
 ) -> Result<Taken, LegacyError> {
-    Ok(sql::read_registry(url, key).await?)
+    Ok(sql::read_registry(url, key, places).await?)
 }
 
 /// Says that there is nothing to read it with.
@@ -28,6 +31,7 @@ pub(super) async fn read_registry(
 pub(super) async fn read_registry(
     _url: &Secret,
     _key: Option<&Secret>,
+    _places: &Places,
 ) -> Result<Taken, LegacyError> {
     Err(LegacyError::NotBuilt)
 }

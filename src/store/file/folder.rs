@@ -156,10 +156,7 @@ impl Folder {
 
     /// The name in this folder that the part of a URI behind its scheme stands for.
     pub(super) fn name_of<'a>(&self, rest: &'a str) -> Option<&'a str> {
-        let path = Path::new(rest.strip_prefix("//").unwrap_or(rest));
-        let name = path.file_name().and_then(OsStr::to_str)?;
-        let is_here = path.parent() == Some(&self.path) && !name.starts_with('.');
-        is_here.then_some(name)
+        file_name_in(&self.path, rest)
     }
 
     /// Opens an image's file if that needs no waiting.
@@ -283,4 +280,13 @@ fn files_in(folder: &Path, of: impl Fn(&str) -> Option<StoredOf>) -> io::Result<
         });
     }
     Ok(files)
+}
+
+/// The name in a folder that a file's location stands for; `None` when it is not in that folder.
+/// `rest` is the part of the URI behind its scheme.
+pub fn file_name_in<'a>(folder: &Path, rest: &'a str) -> Option<&'a str> {
+    let path = Path::new(rest.strip_prefix("//").unwrap_or(rest));
+    let name = path.file_name().and_then(OsStr::to_str)?;
+    let is_here = path.parent() == Some(folder) && !name.starts_with('.');
+    is_here.then_some(name)
 }

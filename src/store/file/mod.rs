@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use self::errors::{open_error, write_error};
 use self::folder::Folder;
+pub use self::folder::file_name_in;
 pub use self::options::{FileIo, FileStoreOptions};
 use self::writer::{FileWriter, Target};
 use super::{Store, Stored, StoredOf, Wanted, Writer};

@@ -87,7 +87,8 @@ fn the_active_image_is_as_it_was(server: &Server) {
 /// Takes over the registry of 2018, which has what cannot be kept, into a registry of its own.
 #[track_caller]
 pub fn queens_is_taken_over(url: &str) {
-    let server = prepared(Setup::new());
+    // Its files were in /x.
+    let server = prepared(Setup::new().store_option("filesystem_store_datadir", "/x"));
     let forecast = manage(&server, &["load-legacy", url, "--dry-run"]).expect(2);
     forecast
         .says("would be loaded: images: 7 new")

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::super::{manage, prepared};
 use super::eras::{havana_is_taken_over, queens_is_taken_over};
-use super::tables::{BEXAR, QueensImage, havana, queens, queens_id, queens_of_all_kinds};
+use super::tables::{ACTIVE, BEXAR, QueensImage, havana, queens, queens_id, queens_of_all_kinds};
 use super::{Dump, SECRET, assert_untouched};
 use crate::support::server::{Server, Setup};
 
@@ -74,6 +74,34 @@ fn a_registry_of_2011() {
         (&json!(true), &json!(false))
     );
     assert_eq!(second["status"], "active");
+}
+
+/// Glance's `enabled_backends = a:file,b:file`: each location's metadata name its store.
+#[test]
+fn a_registry_with_two_file_stores() {
+    let mut server = prepared(Setup::new());
+    let store = server.store_dir();
+    fs::create_dir_all(&store).unwrap();
+    fs::write(store.join(ACTIVE), "data").unwrap();
+    let here = format!("file://{}/{ACTIVE}", store.display());
+    let sql = havana(&store).replace(
+        &format!("'{here}', '2013-10-17', NULL, NULL, '0', '{{}}'"),
+        &format!(
+            "'file:///second/store/{ACTIVE}', '2013-10-17', NULL, NULL, '0', '{{\"store\": \"b\"}}'"
+        ),
+    );
+    assert!(sql.contains("second/store"));
+    let url = database(&server, "two.sqlite", &sql);
+    manage(&server, &["load-legacy", &url, "--dry-run"])
+        .expect(2)
+        .says(&format!(
+            "image {ACTIVE}: its file of the store b is in /second/store, which is not"
+        ))
+        .says("--store-folder b=");
+    let folder = format!("b={}", store.display());
+    manage(&server, &["load-legacy", &url, "--store-folder", &folder]).expect(0);
+    server.start();
+    assert_eq!(server.download(ACTIVE).expect(200).body, b"data");
 }
 
 /// A copy by hand may have no key.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::super::places::Places;
 use super::super::taken::{Loss, Taken};
 use super::address::Address;
-use super::convert::convert;
+use super::convert::{Reach, convert};
 use super::database::Database;
 use super::decrypt::Key;
 use super::error::SqlError;
@@ -47,6 +48,7 @@ type Images = HashMap<String, Old>;
 pub(in super::super) async fn read_registry(
     url: &Secret,
     key: Option<&Secret>,
+    places: &Places,
 ) -> Result<Taken, SqlError> {
     let key = key.map(Key::new).transpose()?;
     let mut database = Database::open(&Address::parse(url)?).await?;
@@ -58,7 +60,11 @@ pub(in super::super) async fn read_registry(
     add_tags(&mut database, &mut images).await?;
     database.close().await?;
     for old in images.into_values() {
-        let image = convert(&old, key.as_ref(), &mut taken.losses);
+        let reach = Reach {
+            key: key.as_ref(),
+            places,
+        };
+        let image = convert(&old, &reach, &mut taken.losses);
         taken.images.extend(image);
     }
     taken.images.sort_unstable_by_key(|image| image.id);
@@ -149,11 +155,19 @@ async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(
         let value = old.row.take("location").filter(|value| !value.is_empty());
         old.locations.extend(value.map(|value| OldLocation {
             value,
+            store: None,
             status: None,
             deletion: None,
         }));
     }
-    let wanted = ["image_id", "value", "status", "deleted", "deleted_at"];
+    let wanted = [
+        "image_id",
+        "value",
+        "meta_data",
+        "status",
+        "deleted",
+        "deleted_at",
+    ];
     add(
         database,
         images,
@@ -166,12 +180,20 @@ async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(
             };
             old.locations.push(OldLocation {
                 value,
+                store: row.text("meta_data").and_then(store_id),
                 status: row.take("status"),
                 deletion,
             });
         },
     )
     .await
+}
+
+/// The store of a location's metadata, JSON: `{"store": "ID"}`; the key was `backend` in 2018.
+fn store_id(meta_data: &str) -> Option<String> {
+    let meta: serde_json::Value = serde_json::from_str(meta_data).ok()?;
+    let id = meta.get("store").or_else(|| meta.get("backend"));
+    id.and_then(|id| id.as_str()).map(str::to_owned)
 }
 
 async fn add_tags(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {

@@ -67,6 +67,8 @@ pub(super) struct OldMember {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OldLocation {
     pub(super) value: String,
+    /// Identifier of the store, of several of one kind (`enabled_backends`, since 2018).
+    pub(super) store: Option<String>,
     /// Since 2014: active, pending_delete or deleted.
     pub(super) status: Option<String>,
     pub(super) deletion: Option<Deletion>,

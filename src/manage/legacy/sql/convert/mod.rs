@@ -5,9 +5,9 @@ mod data;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use uuid::{Builder, Uuid, uuid};
 
+pub(super) use self::data::Reach;
 use self::data::{Refused, add_data};
 use super::super::taken::Loss;
-use super::decrypt::Key;
 use super::rows::{Deletion, Old, OldMember};
 use crate::image::{Checksum, Image, ImageId, Member, Properties, SetAside, Status, Timestamp};
 use crate::wire::has_property_header;
@@ -16,7 +16,7 @@ use crate::wire::has_property_header;
 const NUMBERED_IMAGES: Uuid = uuid!("5f9d3c1e-6f0b-4d3c-9b1e-0d2a7c4e8b61");
 
 /// The image that an old registry had, or nothing; what of it is lost is said.
-pub(super) fn convert(old: &Old, key: Option<&Key>, losses: &mut Vec<Loss>) -> Option<Image> {
+pub(super) fn convert(old: &Old, reach: &Reach<'_>, losses: &mut Vec<Loss>) -> Option<Image> {
     let id = old.row.text("id").unwrap_or_default();
     let loss = |what, is_whole| Loss {
         image: id.to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn convert(old: &Old, key: Option<&Key>, losses: &mut Vec<Loss>) -> O
         is_whole,
     };
     let mut lost = Vec::new();
-    match image(old, key, &mut lost) {
+    match image(old, reach, &mut lost) {
         Ok(image) => {
             losses.extend(lost.into_iter().map(|what| loss(what, false)));
             Some(image)
@@ -36,7 +36,7 @@ pub(super) fn convert(old: &Old, key: Option<&Key>, losses: &mut Vec<Loss>) -> O
     }
 }
 
-fn image(old: &Old, key: Option<&Key>, lost: &mut Vec<String>) -> Refused<Image> {
+fn image(old: &Old, reach: &Reach<'_>, lost: &mut Vec<String>) -> Refused<Image> {
     let row = &old.row;
     let updated_at = optional(old, "updated_at", Timestamp::parse)?;
     let created_at = optional(old, "created_at", Timestamp::parse)?.or(updated_at);
@@ -67,7 +67,7 @@ fn image(old: &Old, key: Option<&Key>, lost: &mut Vec<String>) -> Refused<Image>
         lost.push(format!("its tags ({}) are not kept", old.tags));
     }
     add_rows(old, &mut image, lost);
-    add_data(old, key, &mut image, lost)?;
+    add_data(old, reach, &mut image, lost)?;
     Ok(image)
 }
 

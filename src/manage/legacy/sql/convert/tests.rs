@@ -1,3 +1,4 @@
+use super::super::super::places::Places;
 use super::super::rows::{OldLocation, OldMember, OldProperty};
 use super::*;
 use crate::image::Location;
@@ -18,6 +19,7 @@ fn old(columns: &[(&'static str, &str)]) -> Old {
 fn located(value: &str, status: Option<&str>, deleted_at: Option<&str>) -> OldLocation {
     OldLocation {
         value: value.to_owned(),
+        store: None,
         status: status.map(str::to_owned),
         deletion: deleted_at.map(|at| Deletion {
             at: Timestamp::parse(at),
@@ -26,8 +28,13 @@ fn located(value: &str, status: Option<&str>, deleted_at: Option<&str>) -> OldLo
 }
 
 fn taken(old: &Old) -> (Option<Image>, Vec<Loss>) {
+    taken_by(old, &Places::of_test("/", &[]))
+}
+
+fn taken_by(old: &Old, places: &Places) -> (Option<Image>, Vec<Loss>) {
     let mut losses = Vec::new();
-    (convert(old, None, &mut losses), losses)
+    let reach = Reach { key: None, places };
+    (convert(old, &reach, &mut losses), losses)
 }
 
 #[track_caller]
@@ -137,6 +144,35 @@ fn of_several_locations_one_that_can_be_read() {
     ] {
         assert_eq!(kept(values), (location, lost.to_owned()));
     }
+}
+
+/// Glance's `enabled_backends = a:file,b:file`.
+#[test]
+fn files_of_a_second_store() {
+    let mut old = old(&[("size", "7")]);
+    let mut location = located("file:///b/71c6", None, None);
+    location.store = Some("b".to_owned());
+    old.locations = vec![location];
+    let kept = |places: Places| {
+        let (image, losses) = taken_by(&old, &places);
+        let data = image.and_then(|image| image.data).expect("data");
+        (data.location, losses)
+    };
+    let (location, losses) = kept(Places::of_test("/a", &[]));
+    assert_eq!(Some(location), Location::parse("file:///b/71c6").ok());
+    assert_eq!(losses.len(), 1);
+    for words in ["of the store b is in /b", "--store-folder b=/a"] {
+        assert!(losses[0].what.contains(words), "{losses:?}");
+    }
+    let (location, losses) = kept(Places::of_test("/a", &[("b", "/a")]));
+    assert_eq!(Some(location), Location::parse("file:///a/71c6").ok());
+    assert_eq!(losses, []);
+    // Of two locations the one that is read.
+    old.locations.push(located("file:///a/71c6", None, None));
+    let (image, losses) = taken_by(&old, &Places::of_test("/a", &[]));
+    let location = image.and_then(|image| image.data).map(|data| data.location);
+    assert_eq!(location, Location::parse("file:///a/71c6").ok());
+    assert!(losses[0].what.contains("one is kept (file)"), "{losses:?}");
 }
 
 #[test]
