@@ -64,6 +64,12 @@ pub(super) enum Key {
     MinRam,
     IsPublic,
     Protected,
+    VirtualSize,
+    /// `public`, `shared` or `private`, as Glance's own move from `is_public` to `visibility`
+    /// (Ocata) decides.
+    Visibility,
+    /// The caller, where the image is shared with it.
+    Member,
     /// Any other name is that of a property.
     Property(Box<str>),
 }
@@ -99,9 +105,9 @@ impl Check {
                 rule.is_some_and(|rule| rule.holds(question))
             }
             Check::Role(role) => has(&question.caller.roles, role),
-            Check::Same(left, right) => right.with_text(question.image, |wanted| {
+            Check::Same(left, right) => right.with_text(question, |wanted| {
                 let is_nothing = *right == Right::Nothing;
-                left.is(wanted, is_nothing, question.caller)
+                wanted.is_some_and(|wanted| left.is(wanted, is_nothing, question.caller))
             }),
         }
     }
@@ -147,36 +153,60 @@ impl Left {
 }
 
 impl Right {
-    /// Hands the text on, or `None` where there is none.
-    fn with_text<T>(&self, image: Option<&Image>, then: impl FnOnce(Option<&str>) -> T) -> T {
+    /// Passes the value on: `Some(None)` is Python's `None`. `None` is a key that is not there,
+    /// for which oslo.policy's check fails whatever is on its left side.
+    fn with_text<T>(
+        &self,
+        question: Question<'_>,
+        pass: impl FnOnce(Option<Option<&str>>) -> T,
+    ) -> T {
         let key = match self {
-            Right::Literal(text) => return then(Some(text)),
-            Right::Nothing => return then(None),
+            Right::Literal(text) => return pass(Some(Some(text))),
+            Right::Nothing => return pass(Some(None)),
             Right::Image(key) => key,
         };
-        let Some(image) = image else {
-            return then(None);
+        let Some(image) = question.image else {
+            return pass(None);
         };
         let word = |flag: bool| Some(if flag { "True" } else { "False" });
         let mut digits = itoa::Buffer::new();
-        match key {
-            Key::Owner => then(image.owner.as_deref()),
-            Key::Id => then(Some(image.id.as_str())),
-            Key::Name => then(image.name.as_deref()),
-            Key::Status => then(Some(image.status.as_str())),
-            Key::DiskFormat => then(image.disk_format.as_deref()),
-            Key::ContainerFormat => then(image.container_format.as_deref()),
-            Key::Checksum => then(image.checksum.as_ref().map(|sum| sum.as_str())),
-            Key::IsPublic => then(word(image.is_public)),
-            Key::Protected => then(word(image.protected)),
-            Key::Size => then(Some(digits.format(image.size_bytes))),
-            Key::MinDisk => then(Some(digits.format(image.min_disk_gb))),
-            Key::MinRam => then(Some(digits.format(image.min_ram_mb))),
+        pass(match key {
+            Key::Owner => Some(image.owner.as_deref()),
+            Key::Id => Some(Some(image.id.as_str())),
+            Key::Name => Some(image.name.as_deref()),
+            Key::Status => Some(Some(image.status.as_str())),
+            Key::DiskFormat => Some(image.disk_format.as_deref()),
+            Key::ContainerFormat => Some(image.container_format.as_deref()),
+            Key::Checksum => Some(image.checksum.as_ref().map(|sum| sum.as_str())),
+            Key::IsPublic => Some(word(image.is_public)),
+            Key::Protected => Some(word(image.protected)),
+            Key::Size => Some(Some(digits.format(image.size_bytes))),
+            Key::MinDisk => Some(Some(digits.format(image.min_disk_gb))),
+            Key::MinRam => Some(Some(digits.format(image.min_ram_mb))),
+            Key::VirtualSize => {
+                let bytes = image.virtual_size_bytes;
+                Some(bytes.map(|bytes| digits.format(bytes)))
+            }
+            Key::Visibility => Some(Some(visibility(image))),
+            Key::Member => {
+                let caller = question.caller.owner.as_deref();
+                let mut members = image.members.iter();
+                let is_member = members.any(|member| Some(member.id.as_str()) == caller);
+                caller.filter(|_| is_member).map(Some)
+            }
             Key::Property(name) => {
                 let value = image.properties.get(&**name);
-                then(value.and_then(|value| value.as_deref()))
+                value.map(|value| value.as_deref())
             }
-        }
+        })
+    }
+}
+
+fn visibility(image: &Image) -> &'static str {
+    match (image.is_public, image.members.is_empty()) {
+        (true, _) => "public",
+        (false, false) => "shared",
+        (false, true) => "private",
     }
 }
 

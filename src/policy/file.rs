@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_saphyr::DuplicateKeyPolicy;
 
 use super::check::Check;
 use super::grammar::{Finder, Problem, one_or, parse, parse_check};
@@ -17,7 +18,9 @@ pub(super) enum RuleText {
     /// In the language of rules.
     Text(String),
     /// In the form of the first policy files: one of these must hold.
-    List(Vec<Alternative>),
+    List(Vec<Option<Alternative>>),
+    /// Nothing (`null`), which oslo.policy takes for a rule that always holds.
+    Null(()),
 }
 
 /// An alternative in the old form.
@@ -37,11 +40,13 @@ impl RuleText {
     pub(super) fn parse(&self, find: &Finder<'_>) -> Result<Check, Problem> {
         match self {
             RuleText::Text(text) => parse(text, find),
+            RuleText::Null(()) => Ok(Check::Always),
             RuleText::List(alternatives) if alternatives.is_empty() => Ok(Check::Always),
             RuleText::List(alternatives) => {
                 let mut checks = Vec::new();
-                for alternative in alternatives {
+                for alternative in alternatives.iter().flatten() {
                     let words = match alternative {
+                        Alternative::Check(check) if check.is_empty() => &[],
                         Alternative::Check(check) => std::slice::from_ref(check),
                         Alternative::Checks(checks) => checks.as_slice(),
                     };
@@ -61,12 +66,14 @@ impl RuleText {
     }
 }
 
-/// Reads a file. One without a word in it has no rules.
+/// Reads a file. One without a word in it has no rules; of a rule that is there twice the last
+/// counts, as in Python.
 ///
 /// # Errors
 /// In words, with the line.
 pub(super) fn read(text: &str) -> Result<RuleTexts, Problem> {
-    let rules: Result<Option<RuleTexts>, _> = serde_saphyr::from_str(text);
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    let rules: Result<Option<RuleTexts>, _> = serde_saphyr::from_str_with_options(text, options);
     rules.map(Option::unwrap_or_default).map_err(|error| {
         format!(
             "is no JSON or YAML with a text for each rule: {}",

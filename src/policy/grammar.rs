@@ -219,15 +219,40 @@ fn right(wanted: &str, check: &str) -> Result<Right, Problem> {
         .strip_prefix("%(")
         .and_then(|rest| rest.strip_suffix(")s"));
     match inner.filter(|inner| !inner.is_empty() && !inner.contains(['%', '(', ')'])) {
-        Some(name) => Ok(Right::Image(key(name))),
+        Some(name) => key(name).map(Right::Image),
         None => Err(format!(
             "has {check:?}, but only the whole of a match can be taken from the image, as %(key)s"
         )),
     }
 }
 
-fn key(name: &str) -> Key {
-    match name {
+/// Fields of Glance's images that images here do not have. They are no properties either: a rule
+/// that names one would refuse without a word.
+const NO_FIELDS: [&str; 11] = [
+    "created_at",
+    "deleted",
+    "deleted_at",
+    "extra_properties",
+    "location",
+    "locations",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "tags",
+    "updated_at",
+];
+
+/// What a name in `%(name)s` stands for; `target.image.NAME` is `NAME`.
+fn key(name: &str) -> Result<Key, Problem> {
+    let field = name.strip_prefix("target.image.").unwrap_or(name);
+    if NO_FIELDS.contains(&field) || field.starts_with("target.") {
+        return Err(format!(
+            "has %({name})s, which rules cannot ask about here; they can about owner, id, name, \
+             status, visibility, is_public, member_id, protected, formats, sizes, checksum and \
+             properties"
+        ));
+    }
+    Ok(match field {
         "owner" | "tenant" | "tenant_id" | "project" | "project_id" => Key::Owner,
         "id" | "image_id" => Key::Id,
         "name" => Key::Name,
@@ -236,10 +261,13 @@ fn key(name: &str) -> Key {
         "container_format" => Key::ContainerFormat,
         "checksum" => Key::Checksum,
         "size" => Key::Size,
+        "virtual_size" => Key::VirtualSize,
         "min_disk" => Key::MinDisk,
         "min_ram" => Key::MinRam,
         "is_public" => Key::IsPublic,
+        "visibility" => Key::Visibility,
+        "member" | "member_id" => Key::Member,
         "protected" => Key::Protected,
         property => Key::Property(property.into()),
-    }
+    })
 }

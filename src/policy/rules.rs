@@ -24,6 +24,9 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Several of them.
+    #[error("{}", joined(.0))]
+    Several(Vec<PolicyError>),
     /// A rule leads back to itself.
     #[error("rule {0:?} leads back to itself")]
     Circle(String),
@@ -136,7 +139,23 @@ fn read_rules(
             problem,
         })
     };
-    names.iter().map(read).collect()
+    let (mut checks, mut problems) = (Vec::new(), Vec::new());
+    for rule in names.iter().map(read) {
+        match rule {
+            Ok(check) => checks.push(check),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match problems.len() {
+        0 => Ok(checks),
+        1 => Err(problems.remove(0)),
+        _ => Err(PolicyError::Several(problems)),
+    }
+}
+
+fn joined(problems: &[PolicyError]) -> String {
+    let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    words.join("; ")
 }
 
 /// The rule of an action that the file does not name, and that of administrators.
