@@ -1,5 +1,7 @@
 //! Why the identity service could not help.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::net::outgoing::OutgoingError;
@@ -13,6 +15,9 @@ pub enum KeystoneError {
     /// It could not be asked.
     #[error("the identity service cannot be asked")]
     Unreachable(#[from] OutgoingError),
+    /// It has not answered within the limit for a request.
+    #[error("the identity service has not answered within {} s", .0.as_secs())]
+    Late(Duration),
     /// User, password or project is not what it knows.
     #[error("the identity service refuses the user, the key or the project")]
     Refused,

@@ -67,6 +67,7 @@ fn token_options(config: &KeystoneConfig, rules: CallerRules) -> Result<TokenOpt
         most_kept: config.token_cache_size,
         most_questions: config.token_validations_max,
         retries: config.http_request_max_retries,
+        limit: config.token_validation_timeout,
         service_roles: config.service_token_roles.iter().map(lower).collect(),
         service_roles_required: config.service_token_roles_required,
         rules,

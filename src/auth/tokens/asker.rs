@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::keystone::{Keystone, KeystoneError, Login, Token, Verified};
 use crate::net::outgoing::Renewable;
@@ -21,6 +21,7 @@ pub(super) struct Asker {
     /// Questions that may be under way.
     room: Semaphore,
     retries: u32,
+    limit: Duration,
 }
 
 impl Asker {
@@ -29,6 +30,7 @@ impl Asker {
         login: Login,
         most_questions: usize,
         retries: u32,
+        limit: Duration,
     ) -> Self {
         Self {
             keystone,
@@ -36,11 +38,24 @@ impl Asker {
             own: Renewable::new(),
             room: Semaphore::new(most_questions),
             retries,
+            limit,
         }
     }
 
     /// Who shows a token; nobody, when it is not valid.
+    ///
+    /// # Errors
+    /// [`KeystoneError::Late`] when the limit passes before the answer, whatever was tried.
     pub(super) async fn ask(
+        &self,
+        shown: HeaderValue,
+        expired_too: bool,
+    ) -> Result<Option<Verified>, Arc<KeystoneError>> {
+        let answer = timeout(self.limit, self.ask_again(shown, expired_too)).await;
+        answer.unwrap_or_else(|_| Err(Arc::new(KeystoneError::Late(self.limit))))
+    }
+
+    async fn ask_again(
         &self,
         shown: HeaderValue,
         expired_too: bool,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use tokio::time::timeout;
 
 use self::asker::Asker;
 use self::cache::{Cache, Entry, TokenKey};
@@ -27,9 +28,6 @@ use crate::metrics::{self, TokenCheck};
 
 /// When it is worth asking again after Keystone could not be asked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Longest token that is looked at. A fernet token has 180 to 300 bytes, a JWS one below 1 KiB.
-const MOST_TOKEN_BYTES: usize = 8 * 1024;
 
 /// What an operator says about tokens.
 pub struct TokenOptions {
@@ -47,6 +45,9 @@ pub struct TokenOptions {
     pub most_questions: usize,
     /// How often a question is asked again that brought no answer.
     pub retries: u32,
+    /// Longest time that a request waits for its tokens to be checked: logins, retries and the
+    /// wait for a turn included.
+    pub limit: Duration,
     /// Who shows a token of a service with one of these roles, in lower case, may show a
     /// user's token that has expired meanwhile.
     pub service_roles: Vec<String>,
@@ -64,6 +65,7 @@ pub(super) struct Tokens {
     service_roles: Vec<String>,
     service_roles_required: bool,
     rules: Arc<CallerRules>,
+    limit: Duration,
 }
 
 /// Who shows a token; nobody, when it is not valid.
@@ -80,7 +82,9 @@ impl Tokens {
                 options.login,
                 options.most_questions,
                 options.retries,
+                options.limit,
             )),
+            limit: options.limit,
             service_roles: options.service_roles,
             service_roles_required: options.service_roles_required,
             rules: Arc::new(options.rules),
@@ -99,8 +103,20 @@ impl Tokens {
     /// Who is asking; `None` when the request has no token.
     ///
     /// # Errors
-    /// `Unauthenticated` when a token is not valid; `Unavailable` when nobody can tell.
+    /// `Unauthenticated` when a token is not valid; `Unavailable` when the identity service
+    /// cannot be asked or has not answered within the limit for a request.
     pub(super) async fn caller(&self, presented: &Presented<'_>) -> Result<Option<Arc<Caller>>> {
+        // A request with a service's token asks twice; the limit is for both together.
+        match timeout(self.limit, self.caller_without_limit(presented)).await {
+            Ok(caller) => caller,
+            Err(_) => {
+                metrics::token_checked(TokenCheck::Unavailable);
+                Err(unavailable().because(KeystoneError::Late(self.limit)))
+            }
+        }
+    }
+
+    async fn caller_without_limit(&self, presented: &Presented<'_>) -> Result<Option<Arc<Caller>>> {
         let Some(token) = user_token(presented)? else {
             return Ok(None);
         };
@@ -202,9 +218,10 @@ fn user_token<'a>(presented: &Presented<'a>) -> Result<Option<&'a str>> {
     }
 }
 
-/// The token as a header; `None` for what no identity service would issue.
+/// The token as a header; `None` for what no identity service would issue. A token is bounded
+/// by `max_header_line` alone: PKI tokens of old Keystones have 8 KiB and more.
 fn header_of(token: &str) -> Option<HeaderValue> {
-    let is_sound = token.len() <= MOST_TOKEN_BYTES && token.bytes().all(|b| b.is_ascii_graphic());
+    let is_sound = token.bytes().all(|b| b.is_ascii_graphic());
     let mut header = HeaderValue::from_str(token).ok().filter(|_| is_sound)?;
     header.set_sensitive(true);
     Some(header)

@@ -154,6 +154,7 @@ fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
         most_kept: 100,
         most_questions: 10,
         retries: 0,
+        limit: Duration::from_secs(15),
         service_roles: vec!["service".to_owned()],
         service_roles_required: false,
         rules: CallerRules {
@@ -260,7 +261,7 @@ fn what_is_not_valid_is_refused_and_not_asked_about_again() {
         is_refused(show(&tokens, "bad").await);
         assert_eq!(questions(&peer), 1);
         assert!(!at_hand(&tokens, "bad"));
-        for odd in ["a b", "ü", "\u{7f}", &"x".repeat(MOST_TOKEN_BYTES + 1)] {
+        for odd in ["a b", "ü", "\u{7f}"] {
             is_refused(show(&tokens, odd).await);
         }
         assert_eq!(questions(&peer), 1, "no identity service would issue these");
@@ -270,6 +271,51 @@ fn what_is_not_valid_is_refused_and_not_asked_about_again() {
             ask(&tokens, &twice).await.unwrap_err().kind(),
             Kind::Invalid
         );
+    });
+}
+
+/// PKI tokens of old Keystones.
+#[test]
+fn long_tokens_are_asked_about() {
+    run(async {
+        let peer = start().await;
+        let long = "M".repeat(12 * 1024);
+        let known: &'static str = long.clone().leak();
+        with(&peer, |peer| peer.tokens.insert(known, ("member", false)));
+        let tokens = tokens(&peer, |_| {});
+        show(&tokens, &long).await.unwrap();
+        is_refused(show(&tokens, &format!("{long}x")).await);
+        assert_eq!(questions(&peer), 2);
+    });
+}
+
+#[test]
+fn one_limit_holds_for_everything_a_request_waits_for() {
+    run(async {
+        let peer = start().await;
+        with(&peer, |peer| {
+            peer.tokens.insert("user", ("member", false));
+            peer.tokens.insert("nova", ("service", false));
+            peer.slow = Duration::from_secs(60);
+        });
+        let limit = Duration::from_millis(100);
+        let tokens = tokens(&peer, |options| {
+            options.retries = 100;
+            options.limit = limit;
+        });
+        let began = Instant::now();
+        is_unavailable(show(&tokens, "user").await);
+        let both = [("x-auth-token", "user"), ("x-service-token", "nova")];
+        let late = ask(&tokens, &both).await.unwrap_err();
+        assert!(matches!(late.kind(), Kind::Unavailable { .. }));
+        // The client alone would wait two seconds for each answer.
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        with(&peer, |peer| peer.slow = Duration::ZERO);
+        while show(&tokens, "user").await.is_err() {}
     });
 }
 
