@@ -59,7 +59,6 @@ impl AdminDoor {
             metrics::image_bytes(census.usage.kept_bytes, census.usage.leaving_bytes);
         }
         self.cache_metrics();
-        metrics::process();
         Answer::of(StatusCode::OK, EXPOSITION, metrics::render())
     }
 

@@ -82,12 +82,15 @@ pub fn install() -> Result<(), BuildError> {
     Ok(())
 }
 
-/// The metrics as Prometheus reads them.
+/// The metrics as Prometheus reads them, with those of the process (`process_*`), which are
+/// measured now.
 pub fn render() -> String {
-    HANDLE
-        .get()
-        .map(PrometheusHandle::render)
-        .unwrap_or_default()
+    let handle = HANDLE.get();
+    let mut text = handle.map(PrometheusHandle::render).unwrap_or_default();
+    if let Some(usage) = process::read() {
+        usage.render(&mut text);
+    }
+    text
 }
 
 /// What has to be done every few seconds, or histograms grow while nobody scrapes.
@@ -301,17 +304,6 @@ pub fn scrubbed(removed: usize, failed: usize) {
 pub fn image_bytes(kept: u64, leaving: u64) {
     gauge!(IMAGE_BYTES, "state" => "kept").set(kept as f64);
     gauge!(IMAGE_BYTES, "state" => "leaving").set(leaving as f64);
-}
-
-/// Reads what the kernel counts for this process (`process_*`, as Prometheus' own clients
-/// name them).
-pub fn process() {
-    let Some(usage) = process::read() else { return };
-    gauge!("process_resident_memory_bytes").set(usage.resident_bytes as f64);
-    gauge!("process_cpu_seconds_total").set(usage.cpu_seconds);
-    gauge!("process_open_fds").set(usage.open_fds as f64);
-    gauge!("process_max_fds").set(usage.max_fds as f64);
-    gauge!("process_start_time_seconds").set(usage.start_time_seconds);
 }
 
 /// Which I/O engine runs.

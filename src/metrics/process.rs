@@ -11,6 +11,51 @@ pub(super) struct Usage {
     pub(super) start_time_seconds: f64,
 }
 
+impl Usage {
+    /// Writes the metrics with the names, types and help of Prometheus' own clients. They are
+    /// written here and not recorded, because counters of the recorder are whole numbers and CPU
+    /// seconds are not.
+    pub(super) fn render(&self, text: &mut String) {
+        let metrics = [
+            (
+                "process_cpu_seconds_total",
+                "counter",
+                "Total user and system CPU time spent in seconds.",
+                self.cpu_seconds,
+            ),
+            (
+                "process_open_fds",
+                "gauge",
+                "Number of open file descriptors.",
+                self.open_fds as f64,
+            ),
+            (
+                "process_max_fds",
+                "gauge",
+                "Maximum number of open file descriptors.",
+                self.max_fds as f64,
+            ),
+            (
+                "process_resident_memory_bytes",
+                "gauge",
+                "Resident memory size in bytes.",
+                self.resident_bytes as f64,
+            ),
+            (
+                "process_start_time_seconds",
+                "gauge",
+                "Start time of the process since the epoch in seconds.",
+                self.start_time_seconds,
+            ),
+        ];
+        for (name, shape, help, value) in metrics {
+            text.push_str(&format!(
+                "# HELP {name} {help}\n# TYPE {name} {shape}\n{name} {value}\n\n"
+            ));
+        }
+    }
+}
+
 /// Reads /proc; `None` where there is none.
 pub(super) fn read() -> Option<Usage> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
@@ -58,5 +103,9 @@ mod tests {
         assert!(usage.resident_bytes > 1 << 20);
         assert!(usage.open_fds > 2);
         assert!(usage.start_time_seconds > 1.6e9);
+        let mut text = String::new();
+        usage.render(&mut text);
+        assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"));
+        assert_eq!(text.matches("# HELP process_").count(), 5);
     }
 }

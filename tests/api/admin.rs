@@ -1,10 +1,11 @@
 //! The operator's listener: `/metrics` and `/healthcheck`.
 
+use std::io::Write;
 use std::time::Duration;
 
-use crate::support::eventually;
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
+use crate::support::{eventually, skip};
 
 fn ask(server: &Server, request: &Request) -> Response {
     server.connect_admin().request(request)
@@ -132,4 +133,28 @@ fn port_zero_is_no_listener() {
     let refused = crate::support::http::Connection::open(server.admin_address());
     assert!(refused.is_err());
     assert!(!server.log().contains("/metrics"), "{}", server.log());
+}
+
+/// Prometheus' own judge of names, types and help.
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let server = Server::shared();
+    server.upload(&[], b"data");
+    let text = metrics(server);
+    let promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        let because = "promtool is not installed (Debian's prometheus)";
+        return skip("promtool_finds_nothing_wrong_with_the_metrics", because);
+    };
+    let mut stdin = promtool.stdin.take().expect("a pipe");
+    stdin.write_all(text.as_bytes()).expect("read");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}{text}");
 }
