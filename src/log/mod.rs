@@ -31,6 +31,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
@@ -41,6 +42,8 @@ use output::Output;
 use queue::{Queue, Writer};
 use routes::{Form, Handler, LINE_OPTION, Routes};
 use settings::{HandlerPlan, Plan};
+
+use crate::config::Warning;
 
 pub use error::LogError;
 pub use output::Destination;
@@ -70,12 +73,45 @@ pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
         None => Plan::of(settings),
     };
     let (layer, guard) = open(&plan, settings.queue_size_bytes)?;
+    let mut destinations = plan.handlers.iter().map(|handler| &handler.destination);
+    SEEN_ON_STDERR.store(destinations.any(leads_to_stderr), Ordering::Relaxed);
     let subscriber = Registry::default().with(layer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
     Ok(guard)
+}
+
+/// Judges what [`init`] would start, and opens nothing.
+///
+/// # Errors
+/// [`LogError`] when a form or the file of Python's logging configuration is wrong.
+pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
+    let plan = match &settings.config_file {
+        Some(path) => pylogging::load(path)?,
+        None => Plan::of(settings),
+    };
+    plan.handlers
+        .iter()
+        .try_for_each(|handler| form(handler).map(drop))?;
+    Ok(plan.warnings)
+}
+
+/// Whether what is logged is seen by whoever reads standard error: then nothing need be said there as well.
+pub fn is_seen_on_stderr() -> bool {
+    SEEN_ON_STDERR.load(Ordering::Relaxed)
+}
+
+static SEEN_ON_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// Whether a destination is standard error, or standard output that leads to the same place.
+fn leads_to_stderr(destination: &Destination) -> bool {
+    match destination {
+        Destination::Stderr => true,
+        Destination::Stdout => output::are_stdout_and_stderr_one(),
+        Destination::File(_) => false,
+    }
 }
 
 /// Opens every output of a plan and starts the threads that write to them.

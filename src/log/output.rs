@@ -33,6 +33,16 @@ impl fmt::Display for Destination {
     }
 }
 
+/// Whether standard output and standard error are one file, terminal, pipe or socket.
+pub(super) fn are_stdout_and_stderr_one() -> bool {
+    let identity = |name: &str| {
+        let metadata = fs::metadata(name).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let stdout = identity("/proc/self/fd/1");
+    stdout.is_some() && stdout == identity("/proc/self/fd/2")
+}
+
 /// An open destination.
 pub(super) enum Output {
     Stdout,

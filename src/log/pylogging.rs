@@ -2,10 +2,12 @@
 //!
 //! Loggers with level, qualname, propagate and handlers; StreamHandler to standard output or error; FileHandler,
 //! WatchedFileHandler and RotatingFileHandler (all of which follow a file that is moved, and none of which rotates);
-//! formatters with format and datefmt. Anything else stops the start with its line.
+//! NullHandler; formatters with format and datefmt, and oslo's ContextFormatter. Anything else stops the start with
+//! its line, but a handler that no logger uses is passed over with a warning.
 //!
 //! Source: Python's "Configuration file format" of `logging.config`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -21,6 +23,14 @@ use crate::config::{Place, Warning};
 
 /// What Python's formatter writes when it is given no format.
 const PLAIN_FORMAT: &str = "%(message)s";
+
+/// What oslo's ContextFormatter writes for a line outside of a request (`logging_default_format_string`). What a
+/// request is known by follows the message here, as fields do.
+const CONTEXT_FORMAT: &str =
+    "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [-] %(message)s";
+
+/// The form of its times (`log_date_format`).
+const CONTEXT_DATE_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Reads a file.
 ///
@@ -51,6 +61,9 @@ pub(super) fn from_text(name: &str, text: &str) -> Result<Plan, LogError> {
     .read()
 }
 
+/// Where handlers stand among those that are opened, by their names; `None` for one that writes nothing.
+type Places<'a> = HashMap<&'a str, Option<usize>>;
+
 struct Reader<'a> {
     name: &'a str,
     ini: &'a Ini,
@@ -60,17 +73,14 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn read(mut self) -> Result<Plan, LogError> {
         let names = self.names("handlers")?;
-        let handlers = names
-            .iter()
-            .map(|name| self.handler(name))
-            .collect::<Result<_, _>>()?;
         let loggers: Vec<_> = self.names("loggers")?;
         if !loggers.contains(&"root") {
             return Err(self.missing("loggers", "keys must name root"));
         }
+        let (handlers, places) = self.handlers(&names, &loggers)?;
         let loggers = loggers
             .iter()
-            .map(|name| self.logger(name, &names))
+            .map(|name| self.logger(name, &places))
             .collect::<Result<_, _>>()?;
         Ok(Plan {
             loggers,
@@ -87,20 +97,59 @@ impl<'a> Reader<'a> {
         Ok(words(&keys.value))
     }
 
-    fn logger(&self, name: &str, handler_names: &[&str]) -> Result<Logger, LogError> {
+    /// The handlers that are used, and where each name of one stands among them. One that no logger uses and that
+    /// cannot be read is a warning: samples list more than anybody needs.
+    fn handlers(
+        &mut self,
+        names: &[&'a str],
+        loggers: &[&str],
+    ) -> Result<(Vec<HandlerPlan>, Places<'a>), LogError> {
+        let used = |name: &str| {
+            let mut sections = loggers.iter().map(|logger| format!("logger_{logger}"));
+            sections.any(|section| {
+                let entry = self.value(&section, "handlers");
+                entry.is_some_and(|entry| words(&entry.value).contains(&name))
+            })
+        };
+        let used: Vec<bool> = names.iter().map(|name| used(name)).collect();
+        let (mut handlers, mut places) = (Vec::new(), Places::new());
+        for (name, is_used) in names.iter().zip(used) {
+            let handler = self.handler(name);
+            let place = match handler {
+                Ok(handler) if is_used => handler.map(|handler| {
+                    handlers.push(handler);
+                    handlers.len() - 1
+                }),
+                Err(error) if is_used => return Err(error),
+                Err(LogError::Config { place, problem }) => {
+                    let message = format!(
+                        "the handler {name}, which no logger uses, is passed over: {problem}"
+                    );
+                    self.warnings.push(Warning { place, message });
+                    None
+                }
+                Ok(_) | Err(_) => None,
+            };
+            places.insert(name, place);
+        }
+        Ok((handlers, places))
+    }
+
+    fn logger(&self, name: &str, places: &Places<'_>) -> Result<Logger, LogError> {
         let section = format!("logger_{name}");
         self.check_keys(&section, &["level", "handlers", "qualname", "propagate"])?;
-        let handlers = self
-            .value(&section, "handlers")
-            .map_or(Ok(Vec::new()), |entry| {
-                let index = |word: &&str| {
-                    let position = handler_names.iter().position(|known| known == word);
-                    position.ok_or_else(|| {
-                        self.wrong(entry, format!("there is no handler {word} in [handlers]"))
-                    })
-                };
-                words(&entry.value).iter().map(index).collect()
-            })?;
+        let mut handlers = Vec::new();
+        if let Some(entry) = self.value(&section, "handlers") {
+            for word in words(&entry.value) {
+                match places.get(word) {
+                    Some(place) => handlers.extend(*place),
+                    None => {
+                        let problem = format!("there is no handler {word} in [handlers]");
+                        return Err(self.wrong(entry, problem));
+                    }
+                }
+            }
+        }
         let level = self.level(&section)?;
         if name == "root" {
             let level = Some(level.unwrap_or(LevelFilter::WARN));
@@ -125,32 +174,41 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn handler(&mut self, name: &str) -> Result<HandlerPlan, LogError> {
+    /// A handler; `None` for one that writes nothing (NullHandler).
+    fn handler(&mut self, name: &str) -> Result<Option<HandlerPlan>, LogError> {
         let section = format!("handler_{name}");
         self.check_keys(&section, &["class", "level", "formatter", "args"])?;
+        let class = self.value(&section, "class");
+        if class.is_some_and(|class| last_name(&class.value) == "NullHandler") {
+            return Ok(None);
+        }
         let (format, date_format) = match self.value(&section, "formatter") {
             Some(entry) => self.formatter(&entry.value)?,
             None => (PLAIN_FORMAT.to_owned(), None),
         };
-        Ok(HandlerPlan {
+        Ok(Some(HandlerPlan {
             level: self.level(&section)?.unwrap_or(LevelFilter::TRACE),
             destination: self.destination(&section)?,
             format,
             date_format,
-        })
+        }))
     }
 
     fn formatter(&self, name: &str) -> Result<(String, Option<String>), LogError> {
         let section = format!("formatter_{name}");
         self.check_keys(&section, &["format", "datefmt", "class", "style"])?;
-        if let Some(class) = self.value(&section, "class")
-            && class.value != "logging.Formatter"
-        {
-            return Err(self.wrong(
-                class,
-                "there is no formatter class but logging.Formatter".into(),
-            ));
-        }
+        let class = self.value(&section, "class");
+        let is_context = match class.map(|class| last_name(&class.value)) {
+            None | Some("Formatter") => false,
+            Some("ContextFormatter") => true,
+            Some(_) => {
+                let problem = "there is no formatter class but logging.Formatter and oslo_log.formatters.ContextFormatter";
+                return Err(match class {
+                    Some(class) => self.wrong(class, problem.into()),
+                    None => self.missing(&section, problem),
+                });
+            }
+        };
         if let Some(style) = self
             .value(&section, "style")
             .filter(|style| style.value != "%")
@@ -158,10 +216,17 @@ impl<'a> Reader<'a> {
             return Err(self.wrong(style, "there is no style but %".into()));
         }
         let text = |key| self.value(&section, key).map(|entry| entry.value.clone());
-        let (format, date_format) = (
-            text("format").unwrap_or(PLAIN_FORMAT.into()),
-            text("datefmt"),
-        );
+        let (format, date_format) = match is_context {
+            // oslo takes its formats from options of its own, and no notice of the format here.
+            true => (
+                CONTEXT_FORMAT.to_owned(),
+                Some(text("datefmt").unwrap_or(CONTEXT_DATE_FORMAT.into())),
+            ),
+            false => (
+                text("format").unwrap_or(PLAIN_FORMAT.into()),
+                text("datefmt"),
+            ),
+        };
         self.try_form(&section, &format, date_format.as_deref())?;
         Ok((format, date_format))
     }
@@ -181,7 +246,7 @@ impl<'a> Reader<'a> {
         let class = self
             .value(section, "class")
             .ok_or_else(|| self.missing(section, "class is missing"))?;
-        let name = class.value.rsplit('.').next().unwrap_or_default();
+        let name = last_name(&class.value);
         let args = match self.value(section, "args") {
             Some(entry) => pyargs::parse(&entry.value).ok_or_else(|| {
                 self.wrong(
@@ -295,6 +360,11 @@ impl<'a> Reader<'a> {
             problem: format!("[{section}]: {problem}"),
         }
     }
+}
+
+/// The class of a dotted name.
+fn last_name(class: &str) -> &str {
+    class.rsplit('.').next().unwrap_or_default()
 }
 
 fn words(list: &str) -> Vec<&str> {

@@ -209,6 +209,112 @@ fn a_file_of_pythons_logging() {
     assert_eq!(errors, "broken\n");
 }
 
+/// `logging.cnf.sample` of Glance (2011 to today) in short: most of its handlers are used by no logger.
+#[test]
+fn glances_own_samples_of_logging_configurations() {
+    const OLD: &str = "\
+[loggers]
+keys=root,api
+[formatters]
+keys=normal,normal_with_name,debug
+[handlers]
+keys=production,file,devel
+[logger_root]
+level=NOTSET
+handlers=devel
+[logger_api]
+level=DEBUG
+handlers=devel
+qualname=glance-api
+[handler_production]
+class=handlers.SysLogHandler
+level=ERROR
+formatter=normal_with_name
+args=(('localhost', handlers.SYSLOG_UDP_PORT), handlers.SysLogHandler.LOG_USER)
+[handler_file]
+class=FileHandler
+level=DEBUG
+formatter=normal_with_name
+args=('glance.log', 'w')
+[handler_devel]
+class=StreamHandler
+level=NOTSET
+formatter=debug
+args=(sys.stdout,)
+[formatter_normal]
+format=%(asctime)s %(levelname)s %(message)s
+[formatter_normal_with_name]
+format=(%(name)s): %(asctime)s %(levelname)s %(message)s
+[formatter_debug]
+format=(%(name)s): %(asctime)s %(levelname)s %(module)s %(funcName)s %(message)s
+";
+    const NEW: &str = "\
+[loggers]
+keys = root, glance
+[handlers]
+keys = stderr, file, syslog, null
+[formatters]
+keys = context, default
+[logger_root]
+level = WARNING
+handlers = null
+[logger_glance]
+level = INFO
+handlers = file
+qualname = glance
+[handler_stderr]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = context
+[handler_file]
+class = handlers.WatchedFileHandler
+args = ('FOLDER/g.log',)
+formatter = context
+[handler_syslog]
+class = handlers.SysLogHandler
+args = ('/dev/log', handlers.SysLogHandler.LOG_USER)
+formatter = context
+[handler_null]
+class = logging.NullHandler
+formatter = default
+args = ()
+[formatter_context]
+class = oslo_log.formatters.ContextFormatter
+[formatter_default]
+format = %(message)s
+";
+    let plan = pylogging::from_text("l.conf", OLD).expect("sound");
+    let warnings: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (plan.handlers.len(), warnings.len()),
+        (1, 2),
+        "{warnings:?}"
+    );
+    assert!(warnings[0].starts_with("l.conf:18: the handler production, which no logger uses"));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = NEW.replace("FOLDER", &folder.path().display().to_string());
+    let plan = pylogging::from_text("l.conf", &text).expect("sound");
+    assert_eq!(plan.handlers.len(), 1);
+    let told = logged(folder.path(), &plan, || {
+        info!(target: "glance::api", "told");
+        error!(target: "hyper", "to nobody");
+    });
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let process = std::process::id();
+    assert!(
+        told.ends_with(&format!(" {process} INFO glance.api [-] told\n")),
+        "{told}"
+    );
+    // A handler that is used must be one that there is.
+    let used = NEW.replace("handlers = null", "handlers = syslog");
+    let error = pylogging::from_text("l.conf", &used).expect_err("syslog is used");
+    assert!(
+        error.to_string().starts_with("l.conf:23: [handler_syslog]"),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_pythons_logging_has_and_this_has_not() {
     for (from, to, wanted) in [
