@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::config::declare::Key;
-use crate::config::error::{ConfigError, Place};
+use crate::config::error::{ConfigError, Place, Warning};
 use crate::config::ini::{self, Ini};
 use crate::config::kinds::{AuthAddress, Kind, Word};
-use crate::config::options::{SwiftAuth, SwiftAuthVersion, SwiftConfig};
+use crate::config::options::{Config, SwiftAuth, SwiftAuthVersion, SwiftConfig};
 use crate::config::secret::Secret;
 use crate::config::text_file;
 use crate::config::values::Values;
@@ -51,18 +51,21 @@ impl DomainOption {
     }
 }
 
-/// The accounts of the file, else the one of the options, else none.
-///
-/// # Errors
-/// [`ConfigError`] when the file cannot be read or may be read by everybody, and for an
-/// account that cannot be logged in to.
-pub(crate) fn swift_accounts(
-    config: &SwiftConfig,
-    values: &Values<'_>,
-) -> Result<Vec<SwiftAccount>, ConfigError> {
-    if let Some(path) = &config.swift_store_config_file {
-        return read_file(path, config);
-    }
+/// The accounts of the file, else the one of the options, else none. Notes a file that cannot be
+/// read or may be read by everybody, and an account that cannot be logged in to; where that is an
+/// account of the file which new images do not go to, it is left out with a warning.
+pub(crate) fn swift_accounts(config: &Config, values: &Values<'_>) -> Vec<SwiftAccount> {
+    let accounts = match &config.swift.swift_store_config_file {
+        Some(path) => read_file(path, config, values),
+        None => of_options(&config.swift, values),
+    };
+    accounts.unwrap_or_else(|problem| {
+        values.note_of_account(problem);
+        Vec::new()
+    })
+}
+
+fn of_options(config: &SwiftConfig, values: &Values<'_>) -> Result<Vec<SwiftAccount>, ConfigError> {
     let (Some(address), Some(user), false) = (
         &config.swift_store_auth_address,
         &config.swift_store_user,
@@ -135,7 +138,11 @@ fn bad_option(
     }
 }
 
-fn read_file(path: &Path, config: &SwiftConfig) -> Result<Vec<SwiftAccount>, ConfigError> {
+fn read_file(
+    path: &Path,
+    config: &Config,
+    values: &Values<'_>,
+) -> Result<Vec<SwiftAccount>, ConfigError> {
     let (text, everybody_reads) = text_file::read(path)?;
     if everybody_reads {
         return Err(ConfigError::Exposed {
@@ -150,17 +157,34 @@ fn read_file(path: &Path, config: &SwiftConfig) -> Result<Vec<SwiftAccount>, Con
         },
         problem: bad.problem,
     })?;
-    let sections = ini.sections.iter();
-    let accounts = sections.map(|(reference, line)| {
+    let swift = &config.swift;
+    let takes_images = config.store.default_store == "swift";
+    let mut accounts = Vec::new();
+    for (reference, line) in &ini.sections {
         let section = Section {
             file: &file,
             ini: &ini,
             reference,
             line: *line,
         };
-        section.account(config.swift_store_auth_version)
-    });
-    accounts.collect()
+        match section.account(swift.swift_store_auth_version) {
+            Ok(account) => accounts.push(account),
+            Err(problem) if takes_images && *reference == swift.default_swift_reference => {
+                values.note_of_account(problem);
+            }
+            Err(problem) => values.warn_at(Warning {
+                place: problem.place().cloned().unwrap_or(Place {
+                    file: file.clone(),
+                    line: *line,
+                }),
+                message: format!(
+                    "the account {reference} is not in use: {}",
+                    problem.problem()
+                ),
+            }),
+        }
+    }
+    Ok(accounts)
 }
 
 /// One account in the file.

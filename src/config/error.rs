@@ -50,7 +50,7 @@ impl fmt::Display for Warning {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No file was named and none was found; the words are those of the first Glance.
-    #[error("ERROR: Unable to locate any configuration file. Cannot load application {program}")]
+    #[error("Unable to locate any configuration file. Cannot load application {program}")]
     NotFound {
         /// The program that looked.
         program: String,
@@ -103,13 +103,54 @@ pub enum ConfigError {
         /// Why, and what to do.
         why: String,
     },
+    /// Several problems, one a line.
+    #[error("{}", one_a_line(.0))]
+    Several(Vec<ConfigError>),
+}
+
+fn one_a_line(problems: &[ConfigError]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 impl ConfigError {
+    /// All problems as one; `None` when there are none.
+    pub(crate) fn of_all(mut problems: Vec<Self>) -> Option<Self> {
+        match problems.len() {
+            0 | 1 => problems.pop(),
+            _ => Some(Self::Several(problems)),
+        }
+    }
+
+    /// Where it stands, where it has a line.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax { place, .. }
+            | Self::BadValue { place, .. }
+            | Self::Refused { place, .. } => Some(place),
+            Self::NotFound { .. }
+            | Self::Unreadable { .. }
+            | Self::Exposed { .. }
+            | Self::Several(_) => None,
+        }
+    }
+
+    /// What is wrong, without where it stands.
+    pub(crate) fn problem(&self) -> String {
+        let text = self.to_string();
+        let place = self.place().map(|place| format!("{place}: "));
+        let problem = place.and_then(|place| text.strip_prefix(&place).map(str::to_owned));
+        problem.unwrap_or(text)
+    }
+
     /// The exit code a program ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFound { .. } | Self::Unreadable { .. } => EXIT_FAILURE,
+            Self::Several(problems) => {
+                let codes = problems.iter().map(Self::exit_code);
+                codes.max().unwrap_or(EXIT_CONFIG)
+            }
             Self::Exposed { .. }
             | Self::Syntax { .. }
             | Self::BadValue { .. }

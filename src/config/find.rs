@@ -68,7 +68,7 @@ mod tests {
         let none = find().expect_err("nothing is there");
         assert_eq!(
             none.to_string(),
-            "ERROR: Unable to locate any configuration file. Cannot load application glance-api"
+            "Unable to locate any configuration file. Cannot load application glance-api"
         );
         assert_eq!(none.exit_code(), 1);
 

@@ -22,7 +22,7 @@ const NO_EFFECT: &str = "\
     log_rotate_interval_type log_rotation_type logging_context_format_string \
     logging_debug_format_suffix logging_default_format_string logging_exception_prefix \
     logging_user_identity_format max_logfile_count max_logfile_size_mb \
-    metadata_encryption_key metadata_source_path node_staging_uri notification_driver \
+    metadata_source_path node_staging_uri notification_driver \
     notification_topics notifier_strategy publish_errors pydev_worker_debug_host \
     pydev_worker_debug_port rate_limit_burst rate_limit_except_level rate_limit_interval \
     registry_client_cert_file registry_client_key_file \

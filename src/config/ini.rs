@@ -61,45 +61,66 @@ pub(crate) struct BadLine {
 /// # Errors
 /// The first line that is neither a section, nor an assignment, nor a continuation of one.
 pub(crate) fn parse(text: &str) -> Result<Ini, BadLine> {
-    let mut ini = Ini::default();
-    let mut open = false;
+    let (ini, bad) = parse_all(text);
+    bad.into_iter().next().map_or(Ok(ini), Err)
+}
+
+/// Reads a whole file as far as it can be read, with every line that cannot. Entries below a
+/// section header that cannot be read are in a section without a name.
+pub(crate) fn parse_all(text: &str) -> (Ini, Vec<BadLine>) {
+    let mut reader = Reader::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
-        let line = line.trim_end();
-        let bad = |problem| BadLine {
-            line: number,
-            problem,
-        };
-        if line.is_empty() {
-            open = false;
+        if let Err(problem) = reader.line(number, line.trim_end()) {
+            reader.open = false;
+            reader.bad.push(BadLine {
+                line: number,
+                problem,
+            });
+        }
+    }
+    (reader.ini, reader.bad)
+}
+
+#[derive(Default)]
+struct Reader {
+    ini: Ini,
+    bad: Vec<BadLine>,
+    /// Whether a value is there that the next line can continue.
+    open: bool,
+}
+
+impl Reader {
+    fn line(&mut self, number: usize, line: &str) -> Result<(), &'static str> {
+        let ini = &mut self.ini;
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            self.open = false;
         } else if line.starts_with([' ', '\t']) {
-            let entry = ini.entries.last_mut().filter(|_| open);
-            let entry = entry.ok_or(bad("starts with white space but continues no value"))?;
+            let entry = ini.entries.last_mut().filter(|_| self.open);
+            let entry = entry.ok_or("starts with white space but continues no value")?;
             entry.value.push('\n');
             entry.value.push_str(line.trim_start());
-        } else if line.starts_with(['#', ';']) {
-            open = false;
         } else if line.starts_with('[') {
-            let name = section_name(line).map_err(bad)?;
-            ini.sections.push((name.to_owned(), number));
-            open = false;
+            self.open = false;
+            let name = section_name(line);
+            let own = name.unwrap_or_default().to_owned();
+            ini.sections.push((own, number));
+            name?;
         } else {
-            let (section, _) = ini
-                .sections
-                .last()
-                .ok_or(bad("comes before the first [section]"))?;
-            let (key, value) = assignment(line).map_err(bad)?;
+            let section = ini.sections.last().map(|(section, _)| section.clone());
+            let section = section.ok_or("comes before the first [section]")?;
+            let (key, value) = assignment(line)?;
             ini.entries.push(Entry {
-                section: section.clone(),
+                section,
                 key: key.to_owned(),
                 value: value.to_owned(),
                 line: number,
             });
-            open = true;
+            self.open = true;
         }
+        Ok(())
     }
-    Ok(ini)
 }
 
 fn section_name(line: &str) -> Result<&str, &'static str> {
@@ -207,6 +228,15 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_bad_line_is_told() {
+        let (ini, bad) = parse_all("a = 1\n[s]\nnonsense\nb = 2\n[t\nc = 3\n[u]\nd = 4\n");
+        let lines: Vec<usize> = bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(lines, [1, 3, 5]);
+        let kept: Vec<_> = ini.entries.iter().map(|e| (&*e.section, &*e.key)).collect();
+        assert_eq!(kept, [("s", "b"), ("", "c"), ("u", "d")]);
     }
 
     #[test]

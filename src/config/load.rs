@@ -10,29 +10,54 @@ use crate::config::role::Role;
 use crate::config::values::Values;
 use crate::config::{checks, idle, refused, sample, text_file};
 
+/// What a file says, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Examined {
+    /// The configuration, with defaults for what is wrong; `None` where nothing could be read.
+    pub config: Option<Config>,
+    /// What works but not as the writer may think.
+    pub warnings: Vec<Warning>,
+    /// What prevents a start, in the order of the lines.
+    pub problems: Vec<ConfigError>,
+}
+
 impl Config {
-    /// Reads the file of an API server. Relative paths in it start at the current folder.
+    /// Reads the file of an API server for a program that is no server. Relative paths in it
+    /// start at the current folder.
     ///
     /// # Errors
     /// As [`Config::load_for`].
     pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::load_for(Role::Api, path)
+        Self::examine_file(Use::Other, path).into_result()
     }
 
-    /// Reads the file of a server.
+    /// Reads the file of a server, for that server.
     ///
     /// # Errors
-    /// [`ConfigError`] when the file cannot be read, is no INI, has a value that does not fit, or has a
-    /// password and may be read by everybody.
+    /// [`ConfigError`] with every problem, when the file cannot be read, is no INI, has a value
+    /// that does not fit, has a password and may be read by everybody, or asks for what this
+    /// build does not have.
     pub fn load_for(role: Role, path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (text, everybody_reads) = text_file::read(path)?;
-        let loaded = read(role, &path.display().to_string(), &text)?;
-        if everybody_reads && loaded.has_secret {
-            return Err(ConfigError::Exposed {
-                path: path.to_owned(),
-            });
+        Self::examine(role, path).into_result()
+    }
+
+    /// Reads the file of a server as far as it can be read.
+    pub fn examine(role: Role, path: &Path) -> Examined {
+        Self::examine_file(Use::Server(role), path)
+    }
+
+    fn examine_file(of: Use, path: &Path) -> Examined {
+        match text_file::read(path) {
+            Ok((text, everybody_reads)) => {
+                let exposed = everybody_reads.then_some(path);
+                read(of, &path.display().to_string(), &text, exposed)
+            }
+            Err(problem) => Examined {
+                config: None,
+                warnings: Vec::new(),
+                problems: vec![problem],
+            },
         }
-        Ok((loaded.config, loaded.warnings))
     }
 
     /// Reads text as if it were the file `name`.
@@ -40,7 +65,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the text is no INI or has a value that does not fit.
     pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::from_text_for(Role::Api, name, text)
+        read(Use::Other, name, text, None).into_result()
     }
 
     /// Reads text as if it were the file `name` of a server.
@@ -52,8 +77,7 @@ impl Config {
         name: &str,
         text: &str,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let loaded = read(role, name, text)?;
-        Ok((loaded.config, loaded.warnings))
+        read(Use::Server(role), name, text, None).into_result()
     }
 
     /// The sample file: every option with its help, what it wants and its default.
@@ -62,36 +86,75 @@ impl Config {
     }
 }
 
-/// What a text says.
-struct Loaded {
-    config: Config,
-    warnings: Vec<Warning>,
-    /// Whether an option that nobody may see has a value.
-    has_secret: bool,
+impl Examined {
+    fn into_result(self) -> Result<(Config, Vec<Warning>), ConfigError> {
+        match (ConfigError::of_all(self.problems), self.config) {
+            (None, Some(config)) => Ok((config, self.warnings)),
+            (Some(problem), _) => Err(problem),
+            // Without a configuration there is a problem.
+            (None, None) => Err(ConfigError::Several(Vec::new())),
+        }
+    }
 }
 
-fn read(role: Role, name: &str, text: &str) -> Result<Loaded, ConfigError> {
-    let ini = ini::parse(text).map_err(|bad| ConfigError::Syntax {
-        place: Place {
-            file: name.to_owned(),
-            line: bad.line,
-        },
-        problem: bad.problem,
-    })?;
+/// Which program reads a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// The server that the file is for.
+    Server(Role),
+    /// Another one, which reads the file of an API server and may be built otherwise.
+    Other,
+}
+
+/// Reads a file's text; `exposed` is its path where everybody may read it.
+fn read(of: Use, name: &str, text: &str, exposed: Option<&Path>) -> Examined {
+    let (ini, bad_lines) = ini::parse_all(text);
+    let role = match of {
+        Use::Server(role) => role,
+        Use::Other => Role::Api,
+    };
     let ini = in_house_spelling(ini, role.seed_section());
     let groups = options::groups();
     let values = Values::new(name, &ini, &groups);
-    refused::refuse_dangerous(&values)?;
-    let mut config = Config::read(&values)?;
-    if role == Role::Registry {
-        config.be_a_registry(&values)?;
+    for bad in bad_lines {
+        values.note(ConfigError::Syntax {
+            place: Place {
+                file: name.to_owned(),
+                line: bad.line,
+            },
+            problem: bad.problem,
+        });
     }
-    checks::check(&config, &values)?;
-    Ok(Loaded {
-        warnings: all_warnings(&config, &values, &groups),
-        has_secret: has_secret(&values, &groups),
+    if let Some(path) = exposed.filter(|_| has_secret(&values, &groups)) {
+        values.note(ConfigError::Exposed {
+            path: path.to_owned(),
+        });
+    }
+    refused::refuse_dangerous(&values);
+    let config = Config::read(&values).map_err(|problem| values.note(problem));
+    let config = config.ok().map(|mut config| {
+        if role == Role::Registry {
+            config.be_a_registry(&values);
+        }
+        checks::disable_unconfigured_stores(&mut config, &values);
+        checks::check(&config, &values);
+        if of != Use::Other {
+            checks::check_build(&config, &values, cfg!(feature = "etcd"));
+        }
+        config
+    });
+    let (problems, noted) = values.findings();
+    let config_warnings = config
+        .as_ref()
+        .map(|config| all_warnings(config, &values, &groups));
+    let mut warnings = config_warnings.unwrap_or_default();
+    warnings.extend(noted);
+    warnings.sort_by_key(|warning| (warning.place.file != name, warning.place.line));
+    Examined {
         config,
-    })
+        warnings,
+        problems,
+    }
 }
 
 fn has_secret(values: &Values<'_>, groups: &[Group]) -> bool {
@@ -135,6 +198,5 @@ fn all_warnings(config: &Config, values: &Values<'_>, groups: &[Group]) -> Vec<W
     let mut warnings = idle::warn_unread(values);
     warnings.extend(checks::warn_twice(values, groups));
     warnings.extend(checks::warn_surprising(config, values));
-    warnings.sort_by_key(|warning| warning.place.line);
     warnings
 }

@@ -8,7 +8,8 @@
 //! * `ini` the file format; `kinds` the kinds of value; `declare` the declaration of an option
 //! * `options` the options themselves; `values` their values in one file, with `$name` in them
 //! * `accounts` accounts of Swift, from the options or a file of their own; `secret` what nobody prints
-//! * `refused` and `idle` options of Glance that stop the start or do nothing; `checks` rules between options
+//! * `refused` and `idle` options of Glance that stop the start or do nothing; `checks` rules between
+//!   options
 //! * `find` where the file is; `text_file` reads it; `load` from its text to the data
 //! * `role` what differs between the servers that read a file of this form
 //! * `sample` the sample file; `args` the command line of a server, `scrubber_args` that of the scrubber
@@ -38,6 +39,7 @@ pub use accounts::{DomainOption, SwiftAccount};
 pub use args::ServerArgs;
 pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
 pub use find::{find_config_file, search_dirs};
+pub use load::Examined;
 pub use options::{
     CacheConfig, Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
     IdentityMode, ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig,

@@ -22,8 +22,11 @@ const NO_DATABASE: &str = "this release keeps its registry itself, in registry_d
     reads no database. Remove the option";
 const ONE_FOLDER: &str =
     "this release keeps images in one folder. Name it with [glance_store] filesystem_store_datadir";
-const ONE_STORE: &str = "this release has one store. Use [glance_store] default_store and \
-    filesystem_store_datadir in place of named backends";
+const NO_NAMED_STORES: &str = "this release has one store of each kind (file, http, s3, swift) and none of several \
+    that have names. List the kinds in [glance_store] stores, and name the one for new images with default_store";
+const NO_ENCRYPTION: &str = "this release does not encrypt locations in its registry, and without a word from you \
+    passwords in them would no longer be encrypted. Remove the option; to take over a registry with encrypted \
+    locations, give the key to glance-manage load-legacy --encryption-key-file";
 const NO_KEYSTONE_LIMITS: &str = "this release reads no limits from Keystone. Set it to false, and bound tenants by \
     user_storage_quota and user_image_quota";
 const ONE_POLICY: &str =
@@ -56,8 +59,9 @@ const REFUSALS: &[Refusal] = &[
         always,
         ONE_FOLDER,
     ),
-    refuse(DEFAULT, "enabled_backends", always, ONE_STORE),
-    refuse("glance_store", "default_backend", always, ONE_STORE),
+    refuse(DEFAULT, "enabled_backends", always, NO_NAMED_STORES),
+    refuse("glance_store", "default_backend", always, NO_NAMED_STORES),
+    refuse(DEFAULT, "metadata_encryption_key", always, NO_ENCRYPTION),
     refuse(DEFAULT, "swift_store_multi_tenant", is_true, ONE_ACCOUNT),
     refuse(
         "glance_store",
@@ -107,11 +111,8 @@ fn is_true(flag: &str) -> bool {
     )
 }
 
-/// Stops at what must not be passed over.
-///
-/// # Errors
-/// [`ConfigError::Refused`] for the first such option.
-pub(crate) fn refuse_dangerous(values: &Values<'_>) -> Result<(), ConfigError> {
+/// Notes each option that must not be passed over ([`ConfigError::Refused`]).
+pub(crate) fn refuse_dangerous(values: &Values<'_>) {
     for refusal in REFUSALS {
         let (section, key) = refusal.option;
         let Some(entry) = values.entry(section, key) else {
@@ -119,14 +120,13 @@ pub(crate) fn refuse_dangerous(values: &Values<'_>) -> Result<(), ConfigError> {
         };
         let value = entry.value.trim();
         if !value.is_empty() && (refusal.asks)(value) {
-            return Err(ConfigError::Refused {
+            values.note(ConfigError::Refused {
                 place: values.place(entry.line),
                 option: entry.to_string(),
                 why: refusal.why.to_owned(),
             });
         }
     }
-    Ok(())
 }
 
 /// Whether an option is one of those that are judged here, so that nobody calls it unknown.

@@ -1,7 +1,6 @@
 //! What differs between the servers that one form of file is for.
 
 use crate::config::checks::misfit;
-use crate::config::error::ConfigError;
 use crate::config::ini::DEFAULT;
 use crate::config::options::{Config, RegistryBackend};
 use crate::config::values::Values;
@@ -30,11 +29,9 @@ impl Role {
 }
 
 impl Config {
-    /// What differs in a registry server: its ports, and that it asks no other.
-    ///
-    /// # Errors
-    /// [`ConfigError::BadValue`] when it is to ask another all the same.
-    pub(crate) fn be_a_registry(&mut self, values: &Values<'_>) -> Result<(), ConfigError> {
+    /// What differs in a registry server: its ports, and that it asks no other. Notes that it is
+    /// to ask another all the same.
+    pub(crate) fn be_a_registry(&mut self, values: &Values<'_>) {
         let is_set = |name| {
             let key = values.declared(DEFAULT, name);
             key.is_some_and(|key| values.find(&key).is_some())
@@ -48,20 +45,20 @@ impl Config {
         // In a file for both servers this is where the other one finds this one.
         self.registry.registry_host.clear();
         if self.registry.backend() == RegistryBackend::Remote {
-            return Err(misfit(
+            values.note(misfit(
                 values,
                 (DEFAULT, "registry_backend"),
                 "remote",
                 "embedded or etcd in a registry server",
             ));
         }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigError;
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let read = Config::from_text_for(Role::Registry, "g.conf", text);

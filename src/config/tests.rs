@@ -109,13 +109,20 @@ fn the_seeds_section_is_default_and_wins() {
 
 #[test]
 fn an_s3_store_needs_its_options() {
-    let mut text = "[glance_store]\nstores = file,s3\n".to_owned();
-    for (option, value) in [
+    let options = [
         ("s3_store_host", "https://s3.example.org"),
         ("s3_store_access_key", "KEY"),
         ("s3_store_secret_key", "CANARY$$"),
         ("s3_store_bucket", "images"),
-    ] {
+    ];
+    let all = wrong("[glance_store]\ndefault_store = s3\n");
+    assert_eq!(all.lines().count(), 4, "{all}");
+    let mut text = "[glance_store]\nstores = file,s3\n".to_owned();
+    for (number, (option, value)) in options.into_iter().enumerate() {
+        if number == 0 {
+            text.push_str(&format!("{option} = {value}\n"));
+            continue;
+        }
         let error = wrong(&text);
         assert!(error.contains(option), "{error}");
         assert!(error.contains("because s3 is in stores"), "{error}");
@@ -127,6 +134,77 @@ fn an_s3_store_needs_its_options() {
     assert_eq!(warnings, [""; 0]);
     assert_eq!(config.s3.s3_store_secret_key.expose(), "CANARY$");
     assert!(!format!("{config:?}").contains("CANARY"));
+}
+
+/// As in files that list every store of an old Glance.
+#[test]
+fn stores_that_are_listed_and_not_configured_are_not_in_use() {
+    let (config, warnings) = sound("[glance_store]\nstores = file,http,rbd,s3,swift\n");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.starts_with("g.conf:2: "))
+    );
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("s3 is not in use: none of s3_store_host"))
+    );
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("swift has no account"))
+    );
+    assert!(!config.store.has("s3") && config.store.has("http"));
+}
+
+#[test]
+fn every_problem_is_told_with_its_line() {
+    let error = wrong(
+        "[DEFAULT]\nbind_port = x\nworkers = many\nnonsense\nenabled_backends = a:file,b:file\n\
+         admin_bind_port = 9292\nmax_header_size = 8192\nmax_header_line = 9000\ncert_file = /c\n\
+         [glance_store]\ndefault_store = swift\n[broken\nx = 1\n",
+    );
+    let lines: Vec<&str> = error.lines().collect();
+    // Without a port for the API nothing can be said about the other one.
+    for (line, start) in lines.iter().zip([
+        "g.conf:2: [DEFAULT] bind_port",
+        "g.conf:3: [DEFAULT] workers",
+        "g.conf:4: this line",
+        "g.conf:5: [DEFAULT] enabled_backends: this release has one store of each kind",
+        "g.conf:8: [DEFAULT] max_header_line",
+        "g.conf:9: [DEFAULT] cert_file",
+        "g.conf:11: [glance_store] default_store",
+        "g.conf:12: this line",
+    ]) {
+        assert!(line.starts_with(start), "{start}: {error}");
+    }
+    assert_eq!(lines.len(), 8, "{error}");
+    // A default that refers to a wrong option is no problem of its own.
+    let error = wrong("[DEFAULT]\ndata_dir = $nowhere\nbind_port = x\n");
+    assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
+fn a_registry_that_was_left_out_of_the_build_is_a_problem() {
+    let problems = |has_etcd| {
+        let ini = ini::parse("[DEFAULT]\nregistry_backend = etcd\n").expect("INI");
+        let groups = options::groups();
+        let values = values::Values::new("g.conf", &ini, &groups);
+        let config = Config::read(&values).expect("sound");
+        checks::check_build(&config, &values, has_etcd);
+        values.findings().0
+    };
+    assert!(problems(true).is_empty());
+    let missing = ConfigError::of_all(problems(false)).expect("a problem");
+    assert_eq!(missing.exit_code(), 78);
+    let words = missing.to_string();
+    assert!(
+        words.starts_with("g.conf:2: [DEFAULT] registry_backend"),
+        "{words}"
+    );
+    assert!(words.contains("built without etcd"), "{words}");
 }
 
 #[test]
@@ -346,6 +424,7 @@ fn what_must_not_be_passed_over_stops_the_start() {
         ("DEFAULT", "policy_dirs = /etc/glance/policy.d"),
         ("oslo_policy", "policy_dirs = policy.d"),
         ("DEFAULT", "use_keystone_limits = True"),
+        ("DEFAULT", "metadata_encryption_key = s3cret"),
     ] {
         let message = wrong(&format!("[{section}]\n{line}\n"));
         assert!(message.starts_with("g.conf:2: ["), "{message}");

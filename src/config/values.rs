@@ -1,23 +1,91 @@
 //! The values of one file: where an option is found, and what `$name` stands for.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use crate::config::declare::{Group, Key};
-use crate::config::error::{ConfigError, Place};
+use crate::config::error::{ConfigError, Place, Warning};
 use crate::config::ini::{DEFAULT, Entry, Ini};
 use crate::config::kinds::Kind;
 
 /// How deep one option may refer to another that refers to another; past it there is a circle.
 const MAX_REFERENCES: usize = 8;
 
-/// The entries of a file beside the options that are declared.
+/// Stands for the accounts of Swift among the names of options; no option is called so.
+const ACCOUNTS: &str = "(accounts)";
+
+/// The entries of a file beside the options that are declared, and what was found wrong so far.
 pub(crate) struct Values<'a> {
     file: &'a str,
     ini: &'a Ini,
     groups: &'a [Group],
+    problems: RefCell<Vec<ConfigError>>,
+    /// Problems of defaults, which refer to options that have problems of their own.
+    derived: RefCell<Vec<ConfigError>>,
+    warnings: RefCell<Vec<Warning>>,
+    /// Names of options that have their defaults because their values are wrong.
+    unsound: RefCell<HashSet<&'static str>>,
 }
 
 impl<'a> Values<'a> {
     pub fn new(file: &'a str, ini: &'a Ini, groups: &'a [Group]) -> Self {
-        Self { file, ini, groups }
+        Self {
+            file,
+            ini,
+            groups,
+            problems: RefCell::default(),
+            derived: RefCell::default(),
+            warnings: RefCell::default(),
+            unsound: RefCell::default(),
+        }
+    }
+
+    /// Notes something that prevents a start. Reading goes on, so that all problems are reported.
+    pub fn note(&self, problem: ConfigError) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Notes something that the operator should know.
+    pub fn warn(&self, line: usize, message: String) {
+        let place = self.place(line);
+        self.warnings.borrow_mut().push(Warning { place, message });
+    }
+
+    /// Notes a warning about another file.
+    pub fn warn_at(&self, warning: Warning) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Whether these options have the values that the file gives them. What depends on others
+    /// cannot be judged.
+    pub fn are_sound(&self, names: &[&str]) -> bool {
+        let unsound = self.unsound.borrow();
+        !names.iter().any(|name| unsound.contains(name))
+    }
+
+    /// Notes that accounts of Swift could not be read, so that none of them is missed as well.
+    pub fn note_of_account(&self, problem: ConfigError) {
+        self.unsound.borrow_mut().insert(ACCOUNTS);
+        self.note(problem);
+    }
+
+    /// Whether accounts of Swift could not be read.
+    pub fn has_unsound_accounts(&self) -> bool {
+        !self.are_sound(&[ACCOUNTS])
+    }
+
+    /// Everything that was noted: problems in the order of their lines, and warnings.
+    pub fn findings(&self) -> (Vec<ConfigError>, Vec<Warning>) {
+        let mut problems = self.problems.take();
+        if problems.is_empty() {
+            problems = self.derived.take();
+        }
+        // Other files come after this one.
+        problems.sort_by_key(|problem| match problem.place() {
+            Some(place) => (place.file != self.file, place.line),
+            None => (false, 0),
+        });
+        (problems, self.warnings.take())
     }
 
     /// The file, in the order in which later entries win.
@@ -52,11 +120,29 @@ impl<'a> Values<'a> {
             .map(|option| option.key)
     }
 
-    /// The value of an option: from the file, else its default.
+    /// The value of an option: from the file, else its default. A value that is wrong is noted,
+    /// and the default returned.
     ///
     /// # Errors
-    /// [`ConfigError::BadValue`] with the line of the file.
+    /// [`ConfigError::BadValue`] when the default cannot be read either.
     pub fn read<K: Kind>(&self, key: &Key, kind: &K) -> Result<K::Value, ConfigError> {
+        let problem = match self.try_read(key, kind) {
+            Ok(value) => return Ok(value),
+            Err(problem) => problem,
+        };
+        let of_default = self.find(key).is_none();
+        let noted = if of_default {
+            &self.derived
+        } else {
+            &self.problems
+        };
+        noted.borrow_mut().push(problem);
+        self.unsound.borrow_mut().insert(key.name);
+        let no_entries = Ini::default();
+        Values::new(self.file, &no_entries, self.groups).try_read(key, kind)
+    }
+
+    fn try_read<K: Kind>(&self, key: &Key, kind: &K) -> Result<K::Value, ConfigError> {
         let entry = self.find(key);
         let raw = entry.map_or(key.default, |entry| entry.value.as_str());
         let bad = |given: &str, wanted: String| ConfigError::BadValue {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::rules;
 use crate::config::{
-    Config, ConfigError, EXIT_CONFIG, EXIT_OK, Role, ServerArgs, Warning, find_config_file,
-    search_dirs,
+    Config, ConfigError, EXIT_CONFIG, EXIT_OK, Examined, Role, ServerArgs, Warning,
+    find_config_file, search_dirs,
 };
 use crate::log::{self, LogGuard, LogSettings};
 
@@ -21,20 +21,10 @@ pub(super) fn begin(args: &ServerArgs) -> Result<(Config, LogGuard), ExitCode> {
         print!("{}", Config::sample());
         return Err(ExitCode::from(EXIT_OK));
     }
-    let (config, warnings) = load(args).map_err(|error| {
-        complain(&error);
-        ExitCode::from(error.exit_code())
-    })?;
     if args.check_config {
-        warnings.iter().for_each(complain);
-        return Err(match rules::load(&config.rules) {
-            Ok(_) => ExitCode::from(EXIT_OK),
-            Err(error) => {
-                complain(format_args!("ERROR: {error}"));
-                ExitCode::from(EXIT_CONFIG)
-            }
-        });
+        return Err(ExitCode::from(check(args)));
     }
+    let (config, warnings) = load(args).map_err(|error| ExitCode::from(tell(&error)))?;
     let log = log::init(&LogSettings::from(args, &config)).map_err(|error| {
         complain(format_args!("ERROR: {error}"));
         ExitCode::from(error.exit_code())
@@ -45,7 +35,45 @@ pub(super) fn begin(args: &ServerArgs) -> Result<(Config, LogGuard), ExitCode> {
     Ok((config, log))
 }
 
-fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
+/// Says everything that is wrong with the configuration and with the files that it names. The
+/// exit code.
+fn check(args: &ServerArgs) -> u8 {
+    let examined = match find(args) {
+        Ok((role, path)) => Config::examine(role, &path),
+        Err(error) => return tell(&error),
+    };
+    let Examined {
+        config,
+        warnings,
+        problems,
+    } = examined;
+    warnings.iter().for_each(complain);
+    let mut code = problems.iter().map(tell).max().unwrap_or(EXIT_OK);
+    let Some(config) = config else { return code };
+    for error in rules::check(&config.rules) {
+        complain(format_args!("ERROR: {error}"));
+        code = EXIT_CONFIG;
+    }
+    match log::check(&LogSettings::from(args, &config)) {
+        Ok(warnings) => warnings.iter().for_each(complain),
+        Err(error) => {
+            complain(format_args!("ERROR: {error}"));
+            code = code.max(error.exit_code());
+        }
+    }
+    code
+}
+
+/// Says what is wrong. The exit code. A line of a file comes first, where editors look for it.
+fn tell(error: &ConfigError) -> u8 {
+    match error {
+        ConfigError::NotFound { .. } => complain(format_args!("ERROR: {error}")),
+        _ => complain(error),
+    }
+    error.exit_code()
+}
+
+fn find(args: &ServerArgs) -> Result<(Role, std::path::PathBuf), ConfigError> {
     let home = std::env::home_dir();
     let folders = search_dirs(home.as_deref());
     let path = find_config_file(args.program, args.config_file(), &folders)?;
@@ -53,13 +81,21 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
         "glance-registry" => Role::Registry,
         _ => Role::Api,
     };
+    Ok((role, path))
+}
+
+fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let (role, path) = find(args)?;
     Config::load_for(role, &path)
 }
 
-/// Says why a program ends as it should not.
+/// Says why a program ends as it should not: in the log, and on standard error unless the log is
+/// seen there.
 pub(super) fn fail(message: &str, exit_code: u8) -> ExitCode {
     tracing::error!("{message}");
-    complain(format_args!("ERROR: {message}"));
+    if !log::is_seen_on_stderr() {
+        complain(format_args!("ERROR: {message}"));
+    }
     ExitCode::from(exit_code)
 }
 

@@ -39,6 +39,24 @@ pub(super) fn load(config: &RulesConfig) -> Result<Rules, RulesError> {
     Ok(Rules::new(policy, protections))
 }
 
+/// Everything that is wrong with them.
+pub(super) fn check(config: &RulesConfig) -> Vec<RulesError> {
+    let policy = match &config.policy_file {
+        Some(path) => read_policy(path, &config.policy_default_rule),
+        None => Ok(Policy::default()),
+    };
+    let names_rules = config.property_protection_rule_format == ProtectionRules::Policies;
+    let protections = match (&config.property_protection_file, &policy) {
+        (Some(path), Ok(policy)) => read_protections(path, config, policy).err(),
+        // Roles can be judged without a policy, and rules of one cannot.
+        (Some(path), Err(_)) if !names_rules => {
+            read_protections(path, config, &Policy::default()).err()
+        }
+        _ => None,
+    };
+    policy.err().into_iter().chain(protections).collect()
+}
+
 /// Puts what the files say now in the place of what they said before: all of it, or, when
 /// anything is wrong, nothing.
 pub(super) fn reload(config: &RulesConfig, service: &Service) {
@@ -46,7 +64,7 @@ pub(super) fn reload(config: &RulesConfig, service: &Service) {
         tracing::warn!(
             "SIGHUP changes nothing: there is no policy_file and no property_protection_file to \
              read again, log files that were moved are opened anew by themselves, and a new \
-             configuration needs a restart"
+             configuration needs a reload (SIGUSR2)"
         );
         return;
     }

@@ -90,6 +90,8 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Rules(_) => EXIT_CONFIG,
+            #[cfg(not(feature = "etcd"))]
+            StartError::NoEtcd => EXIT_CONFIG,
             _ => EXIT_FAILURE,
         }
     }

@@ -21,7 +21,7 @@ fn file(text: &str, mode: u32) -> (TempDir, PathBuf) {
 fn of_file(text: &str, mode: u32) -> Result<Vec<SwiftAccount>, String> {
     let (_folder, path) = file(text, mode);
     let text = format!(
-        "[glance_store]\nstores = file,swift\nswift_store_config_file = {}\n",
+        "[glance_store]\ndefault_store = swift\nswift_store_config_file = {}\n",
         path.display()
     );
     let accounts = Config::from_text("g.conf", &text).map(|(config, _)| config.swift_accounts);
@@ -117,11 +117,40 @@ fn a_file_with_something_missing() {
         everybody.contains("chmod o-r") && !everybody.contains("CANARY"),
         "{everybody}"
     );
-    let name = of_file(
-        "[a/b]\nuser = a:b\nkey = k\nauth_address = http://k\n",
+}
+
+#[test]
+fn accounts_that_take_no_images_and_cannot_log_in_are_not_in_use() {
+    let (_folder, path) = file(
+        "[ref1]\nuser = a:b\nkey = k\nauth_address = http://k\n\
+         [a/b]\nuser = a:b\nkey = k\nauth_address = http://k\n\
+         [nokey]\nuser = a:b\nauth_address = http://k\n\
+         [old]\nuser = a:b\nkey = CANARY\nauth_address = http://k\nauth_version = 2\n",
         0o600,
     );
-    assert!(name.unwrap_err().contains("a word of letters"));
+    let text = format!(
+        "[glance_store]\ndefault_store = swift\nswift_store_config_file = {}\n",
+        path.display()
+    );
+    let (config, warnings) = Config::from_text("g.conf", &text).unwrap();
+    let names: Vec<&str> = config
+        .swift_accounts
+        .iter()
+        .map(|a| &*a.reference)
+        .collect();
+    assert_eq!(names, ["ref1"]);
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for (warning, words) in warnings.iter().zip([
+        "swift.conf:5: the account a/b is not in use: [a/b] ",
+        "swift.conf:9: the account nokey is not in use: [nokey] key",
+        "swift.conf:16: the account old is not in use: [old] auth_version",
+    ]) {
+        assert!(
+            warning.contains(words) && !warning.contains("CANARY"),
+            "{warning}"
+        );
+    }
 }
 
 #[test]

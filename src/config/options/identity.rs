@@ -7,10 +7,12 @@ use ipnet::IpNet;
 
 use crate::config::Secret;
 use crate::config::declare::options;
+use crate::config::error::ConfigError;
 use crate::config::kinds::{
-    Choice, Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Maybe, Networks, Password,
-    Seconds, Text, Words,
+    Choice, Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Kind, Maybe, Networks,
+    Password, Seconds, Text, Words,
 };
+use crate::config::values::Values;
 
 /// Longest time that what Keystone says of a token can be kept, in seconds.
 const KEEP_MAX_S: u64 = 3_600;
@@ -106,6 +108,15 @@ options! {
 
     /// Keystone as the node reaches it. Needed with the flavor keystone.
     auth_url: Option<String> = "", Maybe(Endpoint), also [("keystone_authtoken", "identity_uri")];
+    /// Host of Keystone, where auth_url is not set (Glance until Juno): the URL is then
+    /// auth_protocol://auth_host:auth_port/auth_admin_prefix.
+    auth_host: String = "", Text;
+    /// Port of Keystone, with auth_host.
+    auth_port: u16 = "35357", Int::<u16>::new(1, 65_535, "");
+    /// Protocol of Keystone, with auth_host.
+    auth_protocol: &'static str = "https", Choice(&[("https", "https"), ("http", "http")]);
+    /// What the paths of Keystone begin with, with auth_host.
+    auth_admin_prefix: String = "", Text;
     /// Keystone as clients reach it, told to those who have no valid token. Nothing = auth_url.
     www_authenticate_uri: Option<String> = "", Maybe(Endpoint), also [
         ("keystone_authtoken", "auth_uri"),
@@ -143,7 +154,10 @@ options! {
     insecure: bool = "false", Flag;
     /// Longest time until a connection to Keystone stands, and until its answer begins.
     http_connect_timeout: Duration = "10", Seconds { min: 1, max: 600 };
-    /// How often a question that brought no answer is put to Keystone again.
+    /// Longest time that a request waits until its token is validated: connections, logins, retries and the wait for
+    /// one of token_validations_max included. Then it is answered with 503.
+    token_validation_timeout: Duration = "10", Seconds { min: 1, max: 600 };
+    /// How often a question that brought no answer is put to Keystone again, within token_validation_timeout.
     http_request_max_retries: u32 = "3", Int::<u32>::new(0, 100, "");
     /// Longest time that what Keystone says of a token is believed: so long a token may work after it is revoked.
     /// While Keystone cannot be asked, tokens that are kept go on to their time, and others are answered with 503.
@@ -160,4 +174,52 @@ options! {
     /// Whether a request is refused when the service whose token it shows has none of these roles. Else that token
     /// gives no rights.
     service_token_roles_required: bool = "false", Flag;
+}
+
+/// The options that a URL was made of until Juno.
+const URL_PARTS: [&str; 4] = [
+    "auth_host",
+    "auth_port",
+    "auth_protocol",
+    "auth_admin_prefix",
+];
+
+impl KeystoneConfig {
+    /// Makes the URL of its parts, as keystonemiddleware does, where the file has no URL.
+    pub(crate) fn build_url(&mut self, values: &Values<'_>) {
+        const SECTION: &str = "keystone_authtoken";
+        let given = URL_PARTS
+            .iter()
+            .filter_map(|name| values.entry(SECTION, name));
+        if self.auth_url.is_some() {
+            for entry in given {
+                let message = format!("{entry} is passed over, because auth_url is set");
+                values.warn(entry.line, message);
+            }
+            return;
+        }
+        if self.auth_host.is_empty() || !values.are_sound(&URL_PARTS) {
+            return;
+        }
+        // An address of IPv6 stands in brackets in a URL (RFC 3986, 3.2.2).
+        let host = match self.auth_host.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => self.auth_host.clone(),
+        };
+        let prefix = self.auth_admin_prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        let (protocol, port) = (self.auth_protocol, self.auth_port);
+        let url = format!("{protocol}://{host}:{port}{slash}{prefix}");
+        self.auth_url = Endpoint.parse(&url);
+        if self.auth_url.is_none()
+            && let Some(entry) = values.entry(SECTION, "auth_host")
+        {
+            values.note(ConfigError::BadValue {
+                place: values.place(entry.line),
+                option: entry.to_string(),
+                given: url,
+                wanted: "a host, of which a URL can be made".to_owned(),
+            });
+        }
+    }
 }

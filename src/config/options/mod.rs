@@ -83,7 +83,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Takes every option from the values of a file, else its default.
+    /// Takes every option from the values of a file, else its default. What is wrong is noted.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] when there is no value to go on with.
     pub(crate) fn read(values: &Values<'_>) -> Result<Self, ConfigError> {
         let mut config = Self {
             listen: ListenConfig::read(values)?,
@@ -108,8 +111,9 @@ impl Config {
             healthcheck: HealthcheckConfig::read(values)?,
         };
         config.use_default_store(values);
+        config.keystone.build_url(values);
         if config.store.has("swift") {
-            config.swift_accounts = accounts::swift_accounts(&config.swift, values)?;
+            config.swift_accounts = accounts::swift_accounts(&config, values);
         }
         Ok(config)
     }

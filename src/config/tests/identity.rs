@@ -31,6 +31,7 @@ fn nobody_is_asked_unless_a_flavor_says_so() {
 #[test]
 fn keystone_needs_an_address_and_a_user() {
     let mut text = KEYSTONE.to_owned();
+    assert_eq!(wrong(&text).lines().count(), 4);
     for (option, value) in [
         ("auth_url", "http://keystone:5000/v3"),
         ("username", "glance"),
@@ -69,6 +70,39 @@ fn the_names_of_old_configurations() {
     assert_eq!(keystone.username, "glance");
     assert_eq!(keystone.project_name, "service");
     assert_eq!(keystone.token_cache_time, Duration::ZERO);
+}
+
+/// Until Juno the URL stood in parts.
+#[test]
+fn the_url_in_parts() {
+    const USER: &str =
+        "admin_user = glance\nadmin_password = CANARY\nadmin_tenant_name = service\n";
+    let url = |parts: &str| {
+        let (config, warnings) = sound(&format!("{KEYSTONE}{USER}{parts}"));
+        (config.keystone.auth_url.unwrap_or_default(), warnings)
+    };
+    for (parts, expected) in [
+        ("auth_host = keystone\n", "https://keystone:35357"),
+        (
+            "auth_host = 10.0.0.1\nauth_port = 5000\nauth_protocol = http\n",
+            "http://10.0.0.1:5000",
+        ),
+        (
+            "auth_host = fd00::1\nauth_protocol = http\nauth_admin_prefix = /identity/\n",
+            "http://[fd00::1]:35357/identity",
+        ),
+    ] {
+        assert_eq!(url(parts), (expected.to_owned(), vec![]), "{parts}");
+    }
+    let (both, warnings) = url("auth_url = http://k:5000\nauth_host = other\n");
+    assert_eq!(both, "http://k:5000");
+    assert_eq!(
+        warnings,
+        ["g.conf:8: [keystone_authtoken] auth_host is passed over, because auth_url is set"]
+    );
+    let wrong_port = wrong(&format!("{KEYSTONE}{USER}auth_host = k\nauth_port = x\n"));
+    assert!(wrong_port.starts_with("g.conf:8: [keystone_authtoken] auth_port"));
+    assert_eq!(wrong_port.lines().count(), 1, "{wrong_port}");
 }
 
 #[test]

@@ -136,6 +136,68 @@ fn a_bad_value_names_file_line_key_and_what_was_wanted() {
     }
 }
 
+/// The configuration, the policy and the log's own file: every problem in one run.
+#[test]
+fn check_config_tells_everything_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    put(
+        "g.conf",
+        "[DEFAULT]\nworkers = many\nbind_port = 0\npolicy_file = policy.json\n\
+         log_config_append = log.conf\nproperty_protection_file = p.conf\n",
+    );
+    put(
+        "policy.json",
+        r#"{"get_image": "role:", "add_image": "nonsense", "delete_image": "'x':%(tags)s"}"#,
+    );
+    put("p.conf", "[.*]\nread = @\n");
+    put("log.conf", "[loggers]\nkeys = root\n");
+    let output = run(folder.path(), &["--check-config", "g.conf"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    for words in [
+        "g.conf:2: [DEFAULT] workers",
+        "g.conf:3: [DEFAULT] bind_port",
+        "rule \"add_image\"",
+        "rule \"delete_image\"",
+        "property_protection_file p.conf: line",
+        "log.conf: [handlers]: keys are missing",
+    ] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    // A start names them as well, once each.
+    let (code, said) = run_with("[DEFAULT]\nworkers = many\nbind_port = 0\n");
+    assert_eq!((code, said.lines().count()), (Some(78), 2), "{said}");
+}
+
+/// On a terminal, and wherever standard output and standard error are one.
+#[test]
+fn an_error_at_the_start_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a file"), "").unwrap();
+    fs::write(
+        folder.path().join("g.conf"),
+        format!("[DEFAULT]\ndata_dir = {}/a file\n", folder.path().display()),
+    )
+    .unwrap();
+    let both = fs::File::create(folder.path().join("both")).unwrap();
+    let status = Command::new(GLANCE_API)
+        .arg("g.conf")
+        .current_dir(folder.path())
+        .stdout(both.try_clone().unwrap())
+        .stderr(both)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    let said = fs::read_to_string(folder.path().join("both")).unwrap();
+    assert_eq!(said.matches("cannot start").count(), 1, "{said}");
+    assert!(!said.contains("ERROR: ERROR"), "{said}");
+    // Apart, each has it.
+    let output = run(folder.path(), &["g.conf"]);
+    assert!(text(&output.stdout).contains("cannot start"));
+    assert!(text(&output.stderr).contains("ERROR: cannot start"));
+}
+
 #[test]
 fn a_line_that_is_no_ini_is_named() {
     let (code, said) = run_with("[DEFAULT]\nworkers = 1\nwhat is this\n");

@@ -1,0 +1,39 @@
+//! Keystone cannot be asked without an address and a user.
+
+use super::misfit;
+use crate::config::options::{Config, IdentityMode};
+use crate::config::values::Values;
+
+pub(super) fn check(config: &Config, values: &Values<'_>) {
+    let is_asked = config.paste.identity() == IdentityMode::Keystone;
+    if !is_asked || !values.are_sound(&["flavor"]) {
+        return;
+    }
+    let keystone = &config.keystone;
+    let neither = |one: &str, other: &str| one.is_empty() && other.is_empty();
+    let needed = [
+        (
+            &["auth_url", "auth_host", "auth_port", "auth_protocol"][..],
+            keystone.auth_url.is_none(),
+            "the URL of Keystone",
+        ),
+        (
+            &["username", "user_id"],
+            neither(&keystone.username, &keystone.user_id),
+            "the node's own user",
+        ),
+        (&["password"], keystone.password.is_empty(), "its password"),
+        (
+            &["project_name", "project_id"],
+            neither(&keystone.project_name, &keystone.project_id),
+            "its project",
+        ),
+    ];
+    for (names, is_missing, what) in needed {
+        if is_missing && values.are_sound(names) {
+            let wanted = format!("{what}, because of [paste_deploy] flavor = keystone");
+            let option = ("keystone_authtoken", names[0]);
+            values.note(misfit(values, option, "", &wanted));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Rules between options, and options that are sound but may surprise.
+//!
+//! A rule is applied where every option that it looks at has the value of the file: the default
+//! that stands in for a wrong value says nothing about the operator's file.
+
+mod identity;
+mod stores;
+mod surprising;
+
+use std::time::Duration;
+
+use crate::config::declare::Key;
+use crate::config::error::ConfigError;
+use crate::config::ini::DEFAULT;
+use crate::config::options::{Config, RegistryBackend};
+use crate::config::values::Values;
+
+pub(crate) use stores::disable_unconfigured_stores;
+pub(crate) use surprising::{warn_surprising, warn_twice};
+
+/// Below it uploads that are alive would not always have shown it.
+const LEAST_ABANDONED_AFTER: Duration = Duration::from_secs(30);
+
+/// Notes what no single option can check for itself ([`ConfigError::BadValue`] at the option that
+/// does not fit the others).
+pub(crate) fn check(config: &Config, values: &Values<'_>) {
+    check_listeners(config, values);
+    check_headers(config, values);
+    check_uploads(config, values);
+    check_registry(config, values);
+    stores::check(config, values);
+    identity::check(config, values);
+}
+
+/// Notes options whose parts of the program were left out of this build.
+pub(crate) fn check_build(config: &Config, values: &Values<'_>, has_etcd: bool) {
+    if config.registry.backend() == RegistryBackend::Etcd && !has_etcd {
+        let wanted = "embedded or remote: this program was built without etcd; build it with: cargo build --release \
+                      --features etcd (which needs protoc, of Debian's protobuf-compiler)";
+        values.note(misfit(
+            values,
+            (DEFAULT, "registry_backend"),
+            "etcd",
+            wanted,
+        ));
+    }
+}
+
+fn check_listeners(config: &Config, values: &Values<'_>) {
+    const OPTIONS: [&str; 4] = [
+        "bind_host",
+        "bind_port",
+        "admin_bind_host",
+        "admin_bind_port",
+    ];
+    let listen = &config.listen;
+    let Some(admin) = listen
+        .admin_address()
+        .filter(|_| values.are_sound(&OPTIONS))
+    else {
+        return;
+    };
+    let same_host = admin.ip() == listen.bind_host
+        || admin.ip().is_unspecified()
+        || listen.bind_host.is_unspecified();
+    if same_host && admin.port() == listen.bind_port {
+        let option = (DEFAULT, "admin_bind_port");
+        let wanted = "another port than bind_port";
+        values.note(misfit(values, option, admin.port(), wanted));
+    }
+}
+
+fn check_headers(config: &Config, values: &Values<'_>) {
+    let http = &config.http;
+    let are_sound = values.are_sound(&["max_header_line", "max_header_size"]);
+    if are_sound && http.max_header_line > http.max_header_size {
+        let wanted = format!("at most max_header_size, {}", http.max_header_size);
+        let option = (DEFAULT, "max_header_line");
+        values.note(misfit(values, option, http.max_header_line, &wanted));
+    }
+}
+
+fn check_uploads(config: &Config, values: &Values<'_>) {
+    if let Some(after) = config.registry.upload_abandoned_after
+        && after < LEAST_ABANDONED_AFTER
+    {
+        let option = (DEFAULT, "upload_abandoned_after");
+        let wanted = format!("{} seconds at least, or 0", LEAST_ABANDONED_AFTER.as_secs());
+        values.note(misfit(values, option, after.as_secs(), &wanted));
+    }
+}
+
+/// A registry elsewhere needs an address.
+fn check_registry(config: &Config, values: &Values<'_>) {
+    let registry = &config.registry;
+    let (name, given, wanted) = match registry.backend() {
+        RegistryBackend::Remote if registry.registry_host.is_empty() => (
+            "registry_host",
+            "",
+            "the host of the registry server, because of registry_backend = remote",
+        ),
+        RegistryBackend::Etcd if registry.etcd_endpoints.is_empty() => (
+            "etcd_endpoints",
+            "",
+            "addresses, because of registry_backend = etcd",
+        ),
+        RegistryBackend::Etcd if !registry.etcd_prefix.ends_with('/') => (
+            "etcd_prefix",
+            registry.etcd_prefix.as_str(),
+            "a prefix that ends in a slash",
+        ),
+        _ => return,
+    };
+    if values.are_sound(&["registry_backend", name]) {
+        values.note(misfit(values, (DEFAULT, name), given, wanted));
+    }
+}
+
+/// The error of a value that does not fit other options, at its line.
+pub(crate) fn misfit(
+    values: &Values<'_>,
+    (section, name): (&'static str, &'static str),
+    given: impl ToString,
+    wanted: &str,
+) -> ConfigError {
+    ConfigError::BadValue {
+        place: values.place(line_of(values, section, name)),
+        option: format!("[{section}] {name}"),
+        given: given.to_string(),
+        wanted: wanted.to_owned(),
+    }
+}
+
+/// The line an option is set in; 0 when it has its default.
+fn line_of(values: &Values<'_>, section: &'static str, name: &'static str) -> usize {
+    let key = values.declared(section, name).unwrap_or(Key {
+        section,
+        name,
+        aliases: &[],
+        default: "",
+    });
+    values.find(&key).map_or(0, |entry| entry.line)
+}

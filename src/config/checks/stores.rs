@@ -1,0 +1,139 @@
+//! Rules about stores: those that are listed have to be configured.
+
+use super::{line_of, misfit};
+use crate::config::options::{Config, S3Config, store_named};
+use crate::config::values::Values;
+
+const SECTION: &str = "glance_store";
+
+/// Options that the S3 store cannot do without, whether each is missing, and what it is.
+fn needed_by_s3(s3: &S3Config) -> [(&'static str, bool, &'static str); 4] {
+    [
+        ("s3_store_host", s3.s3_store_host.is_none(), "a host"),
+        (
+            "s3_store_access_key",
+            s3.s3_store_access_key.is_empty(),
+            "an access key",
+        ),
+        (
+            "s3_store_secret_key",
+            s3.s3_store_secret_key.is_empty(),
+            "a secret key",
+        ),
+        (
+            "s3_store_bucket",
+            s3.s3_store_bucket.is_empty(),
+            "a bucket's name",
+        ),
+    ]
+}
+
+/// Takes stores out of use that are listed, as in the files of many Glances, and of which
+/// nothing is configured. Those that new images go to are left for [`check`].
+pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'_>) {
+    let needed = needed_by_s3(&config.s3);
+    let names = needed.map(|(name, ..)| name);
+    let is_idle = config.store.has("s3")
+        && config.store.default_store != "s3"
+        && values.are_sound(&names)
+        && needed.iter().all(|(_, is_missing, _)| *is_missing);
+    if is_idle {
+        let line = line_of(values, SECTION, "stores");
+        let names = names.join(", ");
+        values.warn(
+            line,
+            format!("the store s3 is not in use: none of {names} is set"),
+        );
+        let stores = &mut config.store.stores;
+        stores.retain(|name| store_named(name) != Some("s3"));
+    }
+    let is_without_account = config.store.has("swift")
+        && config.store.default_store != "swift"
+        && config.swift_accounts.is_empty();
+    if is_without_account {
+        let line = line_of(values, SECTION, "stores");
+        let message = "the store swift has no account: it takes no images, and reads none but those whose location \
+                       has a user and a key";
+        values.warn(line, message.to_owned());
+    }
+}
+
+pub(super) fn check(config: &Config, values: &Values<'_>) {
+    if values.are_sound(&["default_store", "stores"]) {
+        check_default_store(config, values);
+        check_s3(config, values);
+        check_swift(config, values);
+    }
+    let s3 = &config.s3;
+    let (part_mib, memory_mib) = (
+        s3.s3_store_large_object_chunk_size,
+        s3.s3_store_upload_memory,
+    );
+    let names = ["s3_store_large_object_chunk_size", "s3_store_upload_memory"];
+    if part_mib > memory_mib && values.are_sound(&names) {
+        let option = (SECTION, "s3_store_large_object_chunk_size");
+        let wanted = format!("at most s3_store_upload_memory, {memory_mib}");
+        values.note(misfit(values, option, part_mib, &wanted));
+    }
+}
+
+fn check_default_store(config: &Config, values: &Values<'_>) {
+    let store = &config.store;
+    let (default_store, stores) = (store.default_store, store.stores.join(","));
+    if store.has(default_store) {
+        return;
+    }
+    // At the option that the operator wrote.
+    let option = (SECTION, "default_store");
+    if line_of(values, option.0, option.1) != 0 {
+        let wanted = format!("one of stores, {stores}");
+        return values.note(misfit(values, option, default_store, &wanted));
+    }
+    let wanted = format!("a list with {default_store} in it");
+    values.note(misfit(values, (SECTION, "stores"), stores, &wanted));
+}
+
+fn check_s3(config: &Config, values: &Values<'_>) {
+    if !config.store.has("s3") {
+        return;
+    }
+    for (name, is_missing, what) in needed_by_s3(&config.s3) {
+        if is_missing && values.are_sound(&[name]) {
+            let wanted = format!("{what}, because s3 is in stores");
+            values.note(misfit(values, (SECTION, name), "", &wanted));
+        }
+    }
+}
+
+/// New images that go to Swift need an account.
+fn check_swift(config: &Config, values: &Values<'_>) {
+    const OPTIONS: [&str; 4] = [
+        "swift_store_auth_address",
+        "swift_store_user",
+        "swift_store_key",
+        "swift_store_config_file",
+    ];
+    let reference = &config.swift.default_swift_reference;
+    let mut accounts = config.swift_accounts.iter();
+    if config.store.default_store != "swift"
+        || !values.are_sound(&OPTIONS)
+        || values.has_unsound_accounts()
+        || accounts.any(|account| account.reference == *reference)
+    {
+        return;
+    }
+    let problem = match &config.swift.swift_store_config_file {
+        Some(file) => {
+            let wanted = format!("a section of {}", file.display());
+            let option = (SECTION, "default_swift_reference");
+            misfit(values, option, reference, &wanted)
+        }
+        None => misfit(
+            values,
+            (SECTION, "default_store"),
+            "swift",
+            "a store that is set up: swift wants swift_store_auth_address, swift_store_user and swift_store_key",
+        ),
+    };
+    values.note(problem);
+}
