@@ -14,7 +14,8 @@ Commands:
   shutdown      the same by SIGHUP, with the pid file removed before
   restart       stop, then start
   reload        SIGHUP: start a successor that reads the configuration anew and takes over its
-                sockets; no request fails. glance-scrubber has none: it is shut down and started
+                sockets; no request fails. A configuration that is wrong is said, and nothing is
+                done. glance-scrubber has none: it is shut down and started
   force-reload  the same as reload
   status        tell whether it runs
 

@@ -1,5 +1,6 @@
 //! What `glance-control` does.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::args::{Args, Command, Target};
 use super::pid_file::{Found, PidFile};
-use super::process::{Signal, raise_descriptors, runs, send};
+use super::process::{Complaints, Origin, Signal, has_children, raise_descriptors, runs, send};
 use super::servers::{Server, Started};
 use crate::config::{ConfigError, EXIT_FAILURE, EXIT_OK};
 
@@ -25,7 +26,7 @@ enum ControlError {
     Config(#[from] ConfigError),
     #[error("{0}")]
     System(#[from] io::Error),
-    #[error("Waited {} seconds for pid {pid} ({pid_file}) to {what}; giving up", PATIENCE.as_secs())]
+    #[error("Waited {} seconds for pid {pid} ({pid_file}) to {what}; giving up. Its log says what it waits for", PATIENCE.as_secs())]
     TooLong {
         pid: u32,
         pid_file: String,
@@ -33,6 +34,14 @@ enum ControlError {
     },
     #[error("{program} did not start: {said}")]
     Ended { program: &'static str, said: String },
+    #[error(
+        "{program} is not reloaded and goes on as it is, because its configuration is wrong now:\n{said}"
+    )]
+    WrongConfig { program: &'static str, said: String },
+    #[error(
+        "{program} goes on as it is, because its successor has ended; its log says why\n{said}"
+    )]
+    NoSuccessor { program: &'static str, said: String },
 }
 
 type Result<T> = std::result::Result<T, ControlError>;
@@ -50,7 +59,7 @@ pub(super) fn run(args: &Args) -> u8 {
         })
         .carry_out()
         {
-            eprintln!("{error}");
+            eprintln!("ERROR: {error}");
             code = EXIT_FAILURE;
         }
     }
@@ -159,9 +168,38 @@ impl Control<'_> {
             self.end(Signal::HangUp)?;
             return self.start();
         }
+        // A server says in its log alone why it has no successor. What can be known before is
+        // said here, and no signal is sent. Where /proc does not tell, the signal decides.
+        let judged = Origin::of(pid).and_then(|origin| Server::judge_reload(&origin));
+        if let Ok(Some(said)) = judged {
+            let program = self.name();
+            return Err(ControlError::WrongConfig { program, said });
+        }
+        let complaints = Complaints::from_now_on(pid);
         self.tell("Reloading", pid, Signal::HangUp)?;
+        self.await_successor(pid, &pid_file, complaints)
+    }
+
+    /// Until another process serves, or the one that was started for it has ended.
+    fn await_successor(&self, pid: u32, pid_file: &PidFile, mut said: Complaints) -> Result<()> {
+        let has_begun = Cell::new(false);
+        let has_ended = Cell::new(false);
         let is_replaced = || matches!(pid_file.look(), Found::Running(now) if now != pid);
-        self.await_that("be replaced", pid, &pid_file.path, is_replaced)
+        self.await_that("be replaced", pid, &pid_file.path, || {
+            let is_there = has_children(pid);
+            // A successor that serves has written its own process id before.
+            let done = is_replaced();
+            has_ended.set(!done && has_begun.get() && !is_there);
+            has_begun.set(has_begun.get() || is_there);
+            done || has_ended.get()
+        })?;
+        match has_ended.get() {
+            true => Err(ControlError::NoSuccessor {
+                program: self.name(),
+                said: said.read().trim_end().to_owned(),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn tell(&self, what: &str, pid: u32, signal: Signal) -> Result<()> {

@@ -1,7 +1,10 @@
 //! Other processes, and what ours hands on to them.
 
-use std::fs;
-use std::io;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// Descriptors that servers may have, as Glance's own glance-control sets it.
 const MOST_DESCRIPTORS: u64 = 32_768;
@@ -45,6 +48,72 @@ pub(super) fn runs(pid: u32, name: &str) -> bool {
     };
     let comm = before.split_once('(').map_or("", |(_, comm)| comm);
     comm == name && !after.starts_with(['Z', 'X'])
+}
+
+/// How a process was started: its program, its arguments and its folder.
+pub(super) struct Origin {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) folder: PathBuf,
+}
+
+impl Origin {
+    /// Reads it from /proc. A program whose file was replaced has the name of the new file.
+    pub(super) fn of(pid: u32) -> io::Result<Self> {
+        let words = fs::read(format!("/proc/{pid}/cmdline"))?;
+        let words = words.split_inclusive(|byte| *byte == 0).skip(1);
+        let arguments = words.map(|word| OsString::from_vec(word[..word.len() - 1].to_vec()));
+        let program = fs::read_link(format!("/proc/{pid}/exe"))?;
+        let replaced = program
+            .to_str()
+            .and_then(|name| name.strip_suffix(" (deleted)"));
+        Ok(Self {
+            arguments: arguments.collect(),
+            folder: fs::read_link(format!("/proc/{pid}/cwd"))?,
+            program: replaced.map_or(program.clone(), PathBuf::from),
+        })
+    }
+}
+
+/// Whether a process has children that run.
+pub(super) fn has_children(pid: u32) -> bool {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    tasks.flatten().any(|task| {
+        let children = fs::read_to_string(task.path().join("children"));
+        children.is_ok_and(|children| !children.trim().is_empty())
+    })
+}
+
+/// What a process writes to standard error, where that is a file.
+pub(super) struct Complaints {
+    file: Option<File>,
+}
+
+impl Complaints {
+    /// What it writes from now on, and what processes write that inherit its standard error.
+    pub(super) fn from_now_on(pid: u32) -> Self {
+        let file = File::open(format!("/proc/{pid}/fd/2")).ok();
+        let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let mut file = file.filter(is_file);
+        if let Some(open) = &mut file
+            && open.seek(SeekFrom::End(0)).is_err()
+        {
+            file = None;
+        }
+        Self { file }
+    }
+
+    /// What it has written since.
+    pub(super) fn read(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(file) = &mut self.file {
+            // What cannot be read is in the log as well.
+            let _ = file.read_to_string(&mut text);
+        }
+        text
+    }
 }
 
 /// Raises the number of descriptors for what this process starts, as far as it may.

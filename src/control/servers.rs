@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::process::Origin;
 use crate::config::{Config, ConfigError, RegistryBackend, find_config_file, search_dirs};
 
 /// Where pid files are unless somebody says otherwise.
@@ -91,6 +92,24 @@ impl Server {
         }
         let child = command.spawn()?;
         Ok(Started { child, complaints })
+    }
+
+    /// What the program says against the configuration that a process of it would reload; `None`
+    /// when that is sound.
+    ///
+    /// # Errors
+    /// When the program cannot be run as that process was.
+    pub(super) fn judge_reload(origin: &Origin) -> io::Result<Option<String>> {
+        let judged = Command::new(&origin.program)
+            .args(&origin.arguments)
+            .arg("--check-config")
+            .current_dir(&origin.folder)
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&judged.stderr)
+            .trim_end()
+            .to_owned();
+        Ok((!judged.status.success()).then_some(said))
     }
 
     /// The program beside this one, else the one in the path.

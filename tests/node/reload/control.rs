@@ -113,6 +113,45 @@ fn a_server_that_does_not_start_says_why() {
     control(&server, &["teapot", "start"]).expect(64);
 }
 
+/// The server goes on, and the operator is told at once, not after the wait for a successor.
+#[test]
+fn a_reload_that_cannot_succeed_says_why() {
+    let mut server = prepared();
+    with_files(&server, &["api", "start"]).expect(0);
+    server.follow();
+    let pid = server.pid();
+    let sound = std::fs::read_to_string(server.config_file()).unwrap();
+    let began = std::time::Instant::now();
+    let wrong = format!("{sound}\n[DEFAULT]\nworkers = many\nmetadata_encryption_key = CANARY\n");
+    std::fs::write(server.config_file(), wrong).unwrap();
+    with_files(&server, &["api", "reload"])
+        .expect(1)
+        .says("glance-api is not reloaded and goes on as it is")
+        .says("workers = \"many\"")
+        .says("metadata_encryption_key: this release does not encrypt")
+        .keeps("CANARY");
+    // Sound, and yet no successor comes up.
+    let folder = server.folder().join("a file");
+    std::fs::write(&folder, "").unwrap();
+    let wrong = format!(
+        "{sound}\n[glance_store]\nfilesystem_store_datadir = {}/x\n",
+        folder.display()
+    );
+    std::fs::write(server.config_file(), wrong).unwrap();
+    with_files(&server, &["api", "reload"])
+        .expect(1)
+        .says("its successor has ended")
+        .says("the image folder");
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(14), "{took:?}");
+    assert_eq!(server.pid_in_file(), Some(pid));
+    server.request(&Request::get("/v1/images")).expect(200);
+    std::fs::write(server.config_file(), sound).unwrap();
+    with_files(&server, &["api", "reload"]).expect(0);
+    server.follow();
+    with_files(&server, &["api", "stop"]).expect(0);
+}
+
 #[test]
 fn the_scrubbers_daemon_is_looked_after_too() {
     let server = Setup::new().start();
