@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use socket2::Socket;
@@ -36,6 +36,9 @@ const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long it may take to open the registry. A large one takes seconds.
 const OPEN_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a successor that has failed may take to log why and to end by itself.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why there is no successor; this process serves on.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +172,11 @@ impl Successor {
 
     /// It must not come up any more, nor have the registry open.
     fn give_up(&mut self, error: ReloadError) -> ReloadError {
+        // Killed at once, it could not log why it has failed.
+        let deadline = Instant::now() + LAST_WORDS_LIMIT;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // Fails when it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
