@@ -15,17 +15,15 @@ mod frame;
 mod scan;
 mod space;
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::Record;
 use super::super::index::Snapshot;
-use super::super::{Record, Version};
 use super::permissions::private_file;
-use crate::image::ImageId;
 use compaction::{Compacted, Compaction};
 pub use copy::Journalled;
 pub(super) use frame::{Forgotten, push};
