@@ -1,12 +1,13 @@
 //! Reading a file ahead of its reader, off the worker.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::transfer::page_cache::{Residency, WINDOW_BYTES, read_in, residency};
+use crate::transfer::page_cache::{Residency, WINDOW_BYTES, read_in, read_in_unknown, residency};
 use crate::transfer::{Blocking, FileSlice};
 
 type ReadIn = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -51,7 +52,7 @@ impl Prefetch {
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
             None => match residency(&slice.file, position, window) {
-                Residency::Unknowable => {
+                Residency::Always => {
                     self.ready_until = u64::MAX;
                     return Poll::Ready(Ok(left));
                 }
@@ -59,11 +60,8 @@ impl Prefetch {
                     self.ready_until = position + window;
                     return Poll::Ready(Ok(window));
                 }
-                Residency::Absent => {
-                    let (file, blocking) = (Arc::clone(&slice.file), self.blocking.clone());
-                    let read = move || read_in(&file, position, window);
-                    Box::pin(async move { blocking.run(read).await })
-                }
+                Residency::Absent => self.start(slice, position, window, read_in),
+                Residency::Unknown => self.start(slice, position, window, read_in_unknown),
             },
         };
         match reading.as_mut().poll(cx) {
@@ -77,5 +75,17 @@ impl Prefetch {
                 Poll::Ready(Ok(window))
             }
         }
+    }
+
+    /// Has another thread read a window in.
+    fn start(
+        &self,
+        slice: &FileSlice,
+        position: u64,
+        window: u64,
+        read: fn(&File, u64, u64) -> io::Result<()>,
+    ) -> ReadIn {
+        let (file, blocking) = (Arc::clone(&slice.file), self.blocking.clone());
+        Box::pin(async move { blocking.run(move || read(&file, position, window)).await })
     }
 }

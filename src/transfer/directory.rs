@@ -12,7 +12,43 @@ use std::path::Path;
 
 /// An open folder.
 #[derive(Debug)]
-pub struct Directory(File);
+pub struct Directory(File, Opening);
+
+/// How a file of a folder is opened whose name is known to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Without waiting: by a file system on a device of this machine, or in memory.
+    AtOnce,
+    /// By asking a server or a daemon (NFS, CephFS, FUSE), or nothing is known of it.
+    MayWait,
+}
+
+/// File systems that open a file without waiting (linux/magic.h): ext4, XFS, Btrfs, F2FS, tmpfs,
+/// ramfs.
+const AT_ONCE: [u64; 6] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0xf2f5_2010,
+    0x0102_1994,
+    0x8584_58f6,
+];
+
+impl Opening {
+    fn of(folder: &File) -> Self {
+        let mut stat = mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: a valid descriptor and a pointer to a struct that the kernel fills in.
+        if unsafe { libc::fstatfs(folder.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+            return Self::MayWait;
+        }
+        // SAFETY: filled in, since the call returned zero.
+        let kind = unsafe { stat.assume_init() }.f_type as u64;
+        match AT_ONCE.contains(&kind) {
+            true => Self::AtOnce,
+            false => Self::MayWait,
+        }
+    }
+}
 
 impl Directory {
     /// Opens a folder that is there.
@@ -20,14 +56,19 @@ impl Directory {
     /// # Errors
     /// Those of open(2).
     pub fn open(path: &Path) -> io::Result<Self> {
-        File::open(path).map(Self)
+        let folder = File::open(path)?;
+        let opening = Opening::of(&folder);
+        Ok(Self(folder, opening))
     }
 
     /// Opens a file for reading if that needs no waiting.
     ///
     /// # Errors
-    /// `WouldBlock` when it may, or when this kernel cannot say; those of openat2(2).
+    /// `WouldBlock` when it may, or when kernel or file system cannot say; those of openat2(2).
     pub fn open_cached(&self, name: &str) -> io::Result<File> {
+        if self.1 == Opening::MayWait {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let name = CString::new(name)?;
         // SAFETY: all-zero bytes are a valid open_how.
         let mut how: libc::open_how = unsafe { mem::zeroed() };

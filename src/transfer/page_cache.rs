@@ -19,6 +19,9 @@ const SYS_CACHESTAT: libc::c_long = 451;
 
 const PAGE_BYTES: u64 = 4096;
 
+/// ramfs, of which libc has no name (linux/magic.h).
+const RAMFS_MAGIC: u64 = 0x8584_58f6;
+
 #[repr(C)]
 struct CachestatRange {
     offset: u64,
@@ -45,9 +48,11 @@ pub enum Residency {
     Resident,
     /// The disk would be waited for.
     Absent,
-    /// This file system answers no such question: it keeps files in memory (tmpfs), or it
-    /// is so unusual that nothing is known. Asking again is no use.
-    Unknowable,
+    /// This file system cannot say (FUSE, overlayfs, network file systems): only a thread that
+    /// may wait can find out.
+    Unknown,
+    /// All files of this file system are in memory (tmpfs).
+    Always,
 }
 
 /// What a trial read says.
@@ -65,10 +70,9 @@ pub fn residency(file: &File, offset: u64, len: u64) -> Residency {
         return Residency::Resident;
     }
     let end = offset + len;
-    // Where no such read is known, counting pages is of no use either: it costs time for
-    // each page, and tmpfs has them all in memory.
     match try_read(file, end - 1) {
-        Trial::CannotSay => return Residency::Unknowable,
+        Trial::CannotSay if is_in_memory(file) => return Residency::Always,
+        Trial::CannotSay => return Residency::Unknown,
         Trial::WouldWait => return Residency::Absent,
         Trial::Ready => {}
     }
@@ -131,6 +135,56 @@ fn try_read(file: &File, offset: u64) -> Trial {
     }
 }
 
+/// Whether the file is in a file system that has no disk. Such a one does not know
+/// `RWF_NOWAIT` because no read of it waits.
+fn is_in_memory(file: &File) -> bool {
+    let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: a valid descriptor and a pointer to a struct that the kernel fills in.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: the kernel filled the struct in when it returned zero.
+    let kind = unsafe { stat.assume_init() }.f_type as u64;
+    kind == libc::TMPFS_MAGIC as u64 || kind == RAMFS_MAGIC
+}
+
+/// As [`read_in`], for a file of which nothing is known: reads one byte, and the rest unless
+/// it is in memory. The byte has a network file system compare what it keeps with its server,
+/// so that the worker does not have to wait for that. Blocks.
+///
+/// # Errors
+/// Those of pread(2); a file that ends early is no error here.
+pub fn read_in_unknown(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    file.read_at(&mut [0], offset)?;
+    if pages_in_memory(file, offset, len) {
+        advise_needed(file, offset, len.saturating_add(WINDOW_BYTES));
+        return Ok(());
+    }
+    read_in(file, offset, len)
+}
+
+/// Whether every page of the range is in memory and read, as mincore(2) says; `false` where
+/// the file system has no mappings.
+fn pages_in_memory(file: &File, offset: u64, len: u64) -> bool {
+    let begin = offset - offset % PAGE_BYTES;
+    let bytes = offset + len - begin;
+    let (Ok(begin), Ok(bytes)) = (libc::off_t::try_from(begin), usize::try_from(bytes)) else {
+        return false;
+    };
+    let (fd, none) = (file.as_raw_fd(), std::ptr::null_mut());
+    // SAFETY: a new mapping at an address that the kernel chooses. It is never read.
+    let mapped = unsafe { libc::mmap(none, bytes, libc::PROT_READ, libc::MAP_SHARED, fd, begin) };
+    if mapped == libc::MAP_FAILED {
+        return false;
+    }
+    let mut pages = vec![0_u8; bytes.div_ceil(PAGE_BYTES as usize)];
+    // SAFETY: the mapping has `bytes` bytes, and there is one byte for each of its pages.
+    let said = unsafe { libc::mincore(mapped, bytes, pages.as_mut_ptr()) };
+    // SAFETY: the mapping was made above and nothing refers to it.
+    unsafe { libc::munmap(mapped, bytes) };
+    said == 0 && pages.iter().all(|page| page & 1 == 1)
+}
+
 /// Reads the range into the page cache and asks for the window behind it. Blocks.
 ///
 /// # Errors
@@ -180,6 +234,34 @@ mod tests {
         assert_ne!(residency(&file, 0, 1 << 20), Residency::Absent);
         assert_ne!(residency(&file, 4097, 5), Residency::Absent);
         read_in(&file, 0, 1 << 21).unwrap();
+    }
+
+    #[test]
+    fn only_a_file_system_without_a_disk_is_always_resident() {
+        let file = |folder: &str| {
+            let mut file = tempfile::tempfile_in(folder).unwrap();
+            file.write_all(&vec![1; 1 << 20]).unwrap();
+            file
+        };
+        if let Ok(probe) = tempfile::tempfile_in("/dev/shm") {
+            assert!(is_in_memory(&probe));
+            assert_ne!(residency(&file("/dev/shm"), 0, 1 << 20), Residency::Unknown);
+        }
+        assert!(!is_in_memory(&file(env!("CARGO_MANIFEST_DIR"))));
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_is_known_is_read_in() {
+        let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        assert!(pages_in_memory(&file, 5000, 100_000));
+        // SAFETY: plain integers.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        assert!(!pages_in_memory(&file, 0, 1 << 20));
+        read_in_unknown(&file, 0, 1 << 20).unwrap();
+        assert!(pages_in_memory(&file, 0, 1 << 20));
+        read_in_unknown(&file, 1 << 20, 5).unwrap();
     }
 
     #[test]

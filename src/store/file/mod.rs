@@ -10,7 +10,7 @@ mod folder;
 mod options;
 mod writer;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -98,14 +98,16 @@ impl FileStore {
         self.links_names
     }
 
-    async fn open_file(&self, name: &str) -> io::Result<File> {
+    /// Opens an image's file, on another thread if opening or asking for its length may wait.
+    async fn open_file(&self, name: &str) -> io::Result<(File, Metadata)> {
+        let with_metadata = |file: File| file.metadata().map(|metadata| (file, metadata));
         match self.folder.open_cached(name) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let (folder, name) = (Arc::clone(&self.folder), name.to_owned());
-                let open = move || folder.open_image(&name);
+                let open = move || folder.open_image(&name).and_then(with_metadata);
                 self.disk.blocking().run(open).await
             }
-            result => result,
+            opened => opened.and_then(with_metadata),
         }
     }
 
@@ -141,9 +143,9 @@ impl Store for FileStore {
     }
 
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
-        let file = self.open_file(&self.name_of(location)?).await;
-        let file = Arc::new(file.map_err(open_error)?);
-        let metadata = file.metadata().map_err(open_error)?;
+        let opened = self.open_file(&self.name_of(location)?).await;
+        let (file, metadata) = opened.map_err(open_error)?;
+        let file = Arc::new(file);
         if !metadata.is_file() || metadata.len() != wanted.object_bytes {
             return Err(Error::internal(format!(
                 "the image's file has {} bytes where the registry has {}",
@@ -163,8 +165,8 @@ impl Store for FileStore {
     }
 
     async fn size(&self, location: &Location) -> Result<u64> {
-        let file = self.open_file(&self.name_of(location)?).await;
-        let metadata = file.and_then(|file| file.metadata()).map_err(open_error)?;
+        let opened = self.open_file(&self.name_of(location)?).await;
+        let (_, metadata) = opened.map_err(open_error)?;
         Ok(metadata.len())
     }
 

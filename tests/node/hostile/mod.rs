@@ -1,6 +1,7 @@
 //! Requests that no honest client sends. Each test says what must be answered, and that
 //! nothing is left behind: no process that ended, no byte in the store without an image.
 
+mod cold_files;
 mod descriptors;
 mod forged;
 mod framing;
