@@ -5,10 +5,14 @@
 //! goes to the log. What HTTP makes of a [`Kind`] is the business of the doors.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
+
+/// When it is worth trying again while descriptors are missing: transfers that hold some end all
+/// the time.
+const DESCRIPTORS_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What kind of failure it is; a door translates this into its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +79,21 @@ impl Error {
             "The server has either erred or is incapable of performing the requested operation.",
         )
         .because(cause)
+    }
+
+    /// A failed call to the system: `Unavailable` when the process or the system has no
+    /// descriptors left, else a fault of this node.
+    pub fn of_io(cause: io::Error) -> Self {
+        match cause.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::new(
+                Kind::Unavailable {
+                    retry_after: DESCRIPTORS_RETRY_AFTER,
+                },
+                "The server can open no more files and connections. Try again later.",
+            )
+            .because(cause),
+            _ => Self::internal(cause),
+        }
     }
 
     /// Adds the cause for the log.

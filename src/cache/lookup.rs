@@ -139,7 +139,7 @@ impl Opening {
             Ok(file) => Some(file).filter(|file| self.is_as_it_was(file)),
             Err(error) if is_gone(&error) => None,
             // Of the process or the disk, and no reason to fetch it again.
-            Err(error) => return Err(Error::internal(error)),
+            Err(error) => return Err(Error::of_io(error)),
         };
         let Some(file) = file else {
             self.cache.drop_damaged(&self.name);

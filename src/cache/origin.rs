@@ -89,7 +89,7 @@ impl Origin {
         mut plan: Plan,
         first: Opened,
     ) -> Result<()> {
-        let file = file.try_clone().map_err(Error::internal)?;
+        let file = file.try_clone().map_err(Error::of_io)?;
         let target = Target {
             growing: Arc::clone(growing),
             file: self.tools.disk.file(file),
@@ -149,7 +149,7 @@ async fn next(payload: &mut Payload) -> Result<Option<Bytes>> {
             Ok(Some(bytes))
         }
         Payload::Empty => Ok(None),
-        Payload::File(_) | Payload::Growing(_) => {
+        Payload::File(_) | Payload::Growing(_) | Payload::Rendered(_) => {
             Err(Error::internal("files of this node need no cache"))
         }
     }

@@ -24,6 +24,7 @@ use crate::transfer::Blocking;
 pub(super) fn start(
     app: &App,
     listener: Listener,
+    most_connections: usize,
     phase: &watch::Receiver<Phase>,
 ) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -38,7 +39,7 @@ pub(super) fn start(
     let frame = settings::frame(&app.config, false);
     let Listener { address, socket } = listener;
     let phase = phase.clone();
-    let room = Arc::new(Semaphore::new(app.config.listen.admin_max_connections));
+    let room = Arc::new(Semaphore::new(most_connections));
     let run = move || {
         let handler = Rc::new(Frame::new(
             AdminDoor::new(service, health, disable_by_file, operator),

@@ -8,6 +8,7 @@ use super::build::{build, build_registry};
 use super::drain::{Drained, Signals};
 use super::inherited::Inheritance;
 use super::life::{Before, Life};
+use super::limits::ConnectionRoom;
 use super::listener::Listener;
 use super::pid_file::PidFile;
 use super::reload::{Origin, answer_predecessor};
@@ -68,7 +69,7 @@ fn start(
     config: Config,
     mut inheritance: Inheritance,
 ) -> Result<(), StartError> {
-    limits::raise_descriptors(config.listen.max_connections + config.listen.admin_max_connections);
+    limits::raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -91,12 +92,18 @@ fn start(
         Program::Registry => build_registry(config, predecessor)?,
     };
     let (phase, now) = watch::channel(Phase::Serving);
+    let wanted = ConnectionRoom {
+        api: app.config.listen.max_connections,
+        admin: app.config.listen.admin_max_connections,
+    };
+    let room = limits::connection_room(wanted, app.workers);
+    let name = program.name();
     let (balance, threads) = match program {
-        Program::Api => workers::start(&app, program.name(), api, &now, V1Door::new)?,
-        Program::Registry => workers::start(&app, program.name(), api, &now, RegistryDoor::new)?,
+        Program::Api => workers::start(&app, name, api, room.api, &now, V1Door::new)?,
+        Program::Registry => workers::start(&app, name, api, room.api, &now, RegistryDoor::new)?,
     };
     if let Some(listener) = admin {
-        admin::start(&app, listener, &now)?;
+        admin::start(&app, listener, room.admin, &now)?;
     }
     let supervisor = Supervisor::of_process();
     pid_file.write().map_err(StartError::PidFile)?;

@@ -23,12 +23,12 @@ pub(super) fn start<D: Door>(
     app: &App,
     program: &str,
     listener: Listener,
+    most_connections: usize,
     phase: &watch::Receiver<Phase>,
     open_door: fn(DoorState) -> D,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
-    let room = app.config.listen.max_connections;
-    let (acceptor, inboxes) = Acceptor::new(balance.clone(), app.workers, room);
+    let (acceptor, inboxes) = Acceptor::new(balance.clone(), app.workers, most_connections);
     let (ready, all_ready) = sync_channel(app.workers);
     let mut threads = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {

@@ -25,7 +25,8 @@ options! {
     backlog: u32 = "4096", Int::<u32>::new(1, 65_535, "");
     /// Worker threads; each new connection goes to the one that has fewest. 0 = one for each core.
     workers: usize = "0", Int::<usize>::new(0, 1_024, "");
-    /// Connections the API serves at a time. Past it new ones wait in the kernel until others end.
+    /// Connections the API serves at a time. Past it new ones wait in the kernel until others end. Lowered at the start
+    /// to what the file descriptors (LimitNOFILE, ulimit -n) suffice for, three for two of them.
     max_connections: usize = "10000", Int::<usize>::new(1, 1_000_000, "");
     /// Silence after which the kernel asks whether a peer is still there.
     tcp_keepidle: Duration = "600", Seconds { min: 1, max: KEEPIDLE_MAX_S };

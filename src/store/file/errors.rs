@@ -15,7 +15,7 @@ pub(super) fn open_error(error: io::Error) -> Error {
         io::ErrorKind::NotFound => {
             Error::new(Kind::NotFound, "The image's data are not in the store.").because(error)
         }
-        _ => Error::internal(error),
+        _ => Error::of_io(error),
     }
 }
 
