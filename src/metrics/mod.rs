@@ -7,6 +7,7 @@ mod audit;
 mod cache;
 mod handles;
 mod names;
+mod pipes;
 mod process;
 mod registry;
 mod table;
@@ -35,6 +36,7 @@ pub use self::cache::{
     CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
     cache_holds, cache_images, fill_begins, fill_ended,
 };
+pub use self::pipes::{pipe_pages, pipe_pages_limit};
 pub use self::registry::{
     registry_age, registry_asked, registry_behind, registry_refuses, registry_restored,
     registry_unreadable,
@@ -43,7 +45,7 @@ pub use self::transfers::{Direction, Progress, Throughput, TransferView, through
 
 /// All of them.
 fn table() -> impl Iterator<Item = &'static Metric> {
-    let tables = [TABLE, audit::TABLE, cache::TABLE, registry::TABLE];
+    let tables = [TABLE, audit::TABLE, cache::TABLE, pipes::TABLE, registry::TABLE];
     tables.into_iter().flatten()
 }
 

@@ -21,5 +21,7 @@ pub(super) const LAST_SCRUB: &str = "glance_last_scrub_timestamp_seconds";
 pub(super) const REGISTRY_DURATION: &str = "glance_registry_request_duration_seconds";
 pub(super) const REGISTRY_BEHIND: &str = "glance_registry_sled_behind_images";
 pub(super) const REGISTRY_AGE: &str = "glance_registry_index_age_seconds";
+pub(super) const PIPE_PAGES: &str = "glance_pipe_pages";
+pub(super) const PIPE_PAGES_LIMIT: &str = "glance_pipe_pages_limit";
 pub(super) const IO_BACKEND: &str = "glance_io_backend";
 pub(super) const BUILD_INFO: &str = "glance_build_info";

@@ -1,6 +1,5 @@
 //! Pipes, in which the kernel hands pages from one socket to another.
 
-use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -8,60 +7,54 @@ use bytes::Bytes;
 
 use super::Block;
 
-/// What a pipe holds, where the kernel allows so much (fs.pipe-user-pages-soft).
-pub const PIPE_BYTES: usize = 1024 * 1024;
+/// Bytes of one slot of a pipe. The kernel counts pipes in these (fs.pipe-user-pages-soft).
+pub(super) const PIPE_PAGE_BYTES: usize = 4096;
 
-/// Unused pipes that a thread keeps.
-const MOST_IDLE: usize = 32;
-
-thread_local! {
-    static IDLE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A pipe that never blocks. Empty when made; goes back to its thread if it is empty again.
+/// A pipe that never blocks.
 #[derive(Debug)]
-pub struct Pipe {
-    ends: Option<(OwnedFd, OwnedFd)>,
+pub(super) struct Pipe {
+    read_end: OwnedFd,
+    write_end: OwnedFd,
+    pages: usize,
     held_bytes: usize,
 }
 
 impl Pipe {
-    /// An empty pipe, used before or new.
+    /// Makes an empty pipe of `wanted_pages`, or of fewer where the kernel grants fewer.
     ///
     /// # Errors
-    /// The system has no descriptors left.
-    pub fn take() -> io::Result<Self> {
-        match IDLE.with_borrow_mut(Vec::pop) {
-            Some(pipe) => Ok(pipe),
-            None => Self::new(),
-        }
-    }
-
-    fn new() -> io::Result<Self> {
+    /// Those of pipe2(2): no descriptors are left, or the hard limit of pipe pages is reached.
+    pub(super) fn new(wanted_pages: usize) -> io::Result<Self> {
         let mut ends = [0; 2];
         // SAFETY: a valid pointer to two descriptors.
         if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just made these two, and nobody else has them.
-        let ends = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
-        // A smaller pipe works as well, only slower.
-        // SAFETY: a valid descriptor and an integer.
-        unsafe {
-            libc::fcntl(
-                ends.1.as_raw_fd(),
-                libc::F_SETPIPE_SZ,
-                PIPE_BYTES as libc::c_int,
-            )
-        };
+        // SAFETY: the kernel has just made these two, and nothing else owns them.
+        let [read_end, write_end] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+        let fd = write_end.as_raw_fd();
+        let wanted_bytes = (wanted_pages * PIPE_PAGE_BYTES) as libc::c_int;
+        // SAFETY: a valid descriptor and an integer. A refusal leaves the pipe as it was.
+        unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, wanted_bytes) };
+        // SAFETY: a valid descriptor.
+        let granted = unsafe { libc::fcntl(fd, libc::F_GETPIPE_SZ) };
+        let granted_bytes = usize::try_from(granted).map_err(|_| io::Error::last_os_error())?;
         Ok(Self {
-            ends: Some(ends),
+            read_end,
+            write_end,
+            pages: granted_bytes / PIPE_PAGE_BYTES,
             held_bytes: 0,
         })
     }
 
+    /// Pages that the kernel granted. A page holds one fragment of what a socket received, which
+    /// may be far shorter than a page.
+    pub(super) fn pages(&self) -> usize {
+        self.pages
+    }
+
     /// Bytes in it.
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
@@ -70,8 +63,8 @@ impl Pipe {
     ///
     /// # Errors
     /// Those of splice(2); `WouldBlock` when nothing has arrived or the pipe is full.
-    pub fn draw(&mut self, from: RawFd, most_bytes: usize) -> io::Result<usize> {
-        let drawn = splice(from, self.write_end()?, most_bytes, 0)?;
+    pub(super) fn draw(&mut self, from: RawFd, most_bytes: usize) -> io::Result<usize> {
+        let drawn = splice(from, self.write_end.as_raw_fd(), most_bytes, 0)?;
         self.held_bytes += drawn;
         Ok(drawn)
     }
@@ -80,36 +73,39 @@ impl Pipe {
     ///
     /// # Errors
     /// Those of splice(2).
-    pub fn pour(&mut self, to: RawFd, most_bytes: usize, more_follows: bool) -> io::Result<usize> {
+    pub(super) fn pour(
+        &mut self,
+        to: RawFd,
+        most_bytes: usize,
+        more_follows: bool,
+    ) -> io::Result<usize> {
         let more = if more_follows { libc::SPLICE_F_MORE } else { 0 };
-        let poured = splice(self.read_end()?, to, most_bytes.min(self.held_bytes), more)?;
+        let from = self.read_end.as_raw_fd();
+        let poured = splice(from, to, most_bytes.min(self.held_bytes), more)?;
         self.held_bytes -= poured.min(self.held_bytes);
         Ok(poured)
     }
 
-    /// Has another, empty pipe hold the same bytes, without a copy.
+    /// Has another, empty pipe hold the same bytes, without a copy. Returns how many of them
+    /// the other one holds: those at the front, as far as its pages reach.
     ///
     /// # Errors
-    /// Those of tee(2), and `Other` when the kernel took only a part.
-    pub fn share_with(&self, other: &mut Pipe) -> io::Result<()> {
-        let (from, to) = (self.read_end()?, other.write_end()?);
+    /// Those of tee(2).
+    pub(super) fn share_with(&self, other: &mut Pipe) -> io::Result<usize> {
+        let (from, to) = (self.read_end.as_raw_fd(), other.write_end.as_raw_fd());
         // SAFETY: two descriptors of pipes and plain integers.
         let shared = unsafe { libc::tee(from, to, self.held_bytes, libc::SPLICE_F_NONBLOCK) };
         let shared = usize::try_from(shared).map_err(|_| io::Error::last_os_error())?;
         other.held_bytes += shared;
-        if shared == self.held_bytes {
-            Ok(())
-        } else {
-            Err(io::Error::other("a pipe is smaller than its copy"))
-        }
+        Ok(shared)
     }
 
     /// Reads bytes of the pipe into a block, as many as there is room for.
     ///
     /// # Errors
     /// Those of read(2).
-    pub fn read_into(&mut self, block: &mut Block) -> io::Result<()> {
-        let from = self.read_end()?;
+    pub(super) fn read_into(&mut self, block: &mut Block) -> io::Result<()> {
+        let from = self.read_end.as_raw_fd();
         let read = block.fill_with(|room| {
             // SAFETY: the slice is valid for writes of its length.
             let read = unsafe { libc::read(from, room.as_mut_ptr().cast(), room.len()) };
@@ -117,37 +113,6 @@ impl Pipe {
         })?;
         self.held_bytes -= read.min(self.held_bytes);
         Ok(())
-    }
-
-    fn read_end(&self) -> io::Result<RawFd> {
-        let ends = self.ends.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(ends.0.as_raw_fd())
-    }
-
-    fn write_end(&self) -> io::Result<RawFd> {
-        let ends = self.ends.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(ends.1.as_raw_fd())
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        let Some(ends) = self.ends.take() else {
-            return;
-        };
-        if self.held_bytes > 0 {
-            return;
-        }
-        // While a thread ends there is nobody to keep it for.
-        let _ = IDLE.try_with(|idle| {
-            let mut idle = idle.borrow_mut();
-            if idle.len() < MOST_IDLE {
-                idle.push(Self {
-                    ends: Some(ends),
-                    held_bytes: 0,
-                });
-            }
-        });
     }
 }
 

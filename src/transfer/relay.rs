@@ -2,7 +2,7 @@
 //!
 //! Where they stand in a plain socket, the kernel moves them through a pipe (splice), and a
 //! second pipe that shares their pages (tee) feeds the hash where there is a digest to be
-//! checked. Where they come in memory, they are sent from there.
+//! checked. Where they come in memory, or no pipe can hold them, they are sent from memory.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::Interest;
 
-use super::pipe::{self, PIPE_BYTES, Pipe};
+use super::pipe;
+use super::pipe_pool::{PIPES, PipePool, PooledPipe};
 use super::remote::{Arrived, Remote};
 use super::{BLOCK_BYTES, BlockPool};
 use crate::error::{Error, Result};
@@ -21,6 +22,13 @@ use crate::error::{Error, Result};
 /// Blocks that wait to be used again by the checks of all threads: as much as all streams
 /// together may have at the hash.
 const IDLE_BLOCKS: usize = 128;
+
+/// Most bytes that go through a pipe at a time: what the largest pipe holds of whole pages.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// Most bytes that go through memory at a time. A slow reader keeps them, and readers without a
+/// pipe are many.
+const MEMORY_PIECE_BYTES: usize = 64 * 1024;
 
 /// An object on its way from its origin to one socket.
 #[derive(Debug)]
@@ -49,7 +57,11 @@ type Done = (Box<Source>, Result<()>);
 struct Source {
     remote: Remote,
     memory: Bytes,
-    pipe: Option<Pipe>,
+    /// Held only while there are bytes in it.
+    pipe: Option<PooledPipe>,
+    pipes: &'static PipePool,
+    /// Whether the bytes at hand, or those sent last, stood in a socket.
+    came_by_socket: bool,
     /// Whether bytes were seen in the origin's socket that are not taken off it yet.
     has_arrived: bool,
 }
@@ -57,12 +69,18 @@ struct Source {
 impl Relay {
     /// Passes on what is left of an object.
     pub fn new(remote: Remote) -> Self {
+        Self::through(remote, &PIPES)
+    }
+
+    fn through(remote: Remote, pipes: &'static PipePool) -> Self {
         Self {
             left: remote.left(),
             state: State::Holding(Box::new(Source {
                 remote,
                 memory: Bytes::new(),
                 pipe: None,
+                pipes,
+                came_by_socket: false,
                 has_arrived: false,
             })),
         }
@@ -73,14 +91,14 @@ impl Relay {
         self.left
     }
 
-    /// Whether all that had come through a socket is sent, and not all is. Others should have their turn
-    /// then: what comes meanwhile makes the next piece larger, and pieces are what costs. And
-    /// where many objects are checked, all of them bring their hash something instead of one
-    /// after the other, so that they are hashed side by side.
+    /// Whether all bytes that had come through a socket are sent, and others are missing. Other
+    /// connections should have their turn then: bytes that come meanwhile make the next piece
+    /// larger, and the cost is that of pieces. Where many objects are checked, each of them
+    /// brings its hash a piece in turn, so that they are hashed side by side.
     pub fn is_drained(&self) -> bool {
         match &self.state {
             State::Holding(source) => {
-                self.left > 0 && source.pipe.is_some() && source.held_bytes() == 0
+                self.left > 0 && source.came_by_socket && source.held_bytes() == 0
             }
             State::Busy(_) | State::Broken => false,
         }
@@ -152,7 +170,8 @@ impl Relay {
 
 impl Source {
     fn held_bytes(&self) -> usize {
-        self.memory.len() + self.pipe.as_ref().map_or(0, Pipe::held_bytes)
+        let piped = self.pipe.as_ref();
+        self.memory.len() + piped.map_or(0, |pooled| pooled.pipe.held_bytes())
     }
 
     fn send(&mut self, to: RawFd, most_bytes: usize) -> io::Result<usize> {
@@ -162,10 +181,16 @@ impl Source {
             return Ok(sent);
         }
         let more_follows = self.remote.left() > 0;
-        match &mut self.pipe {
-            Some(pipe) => pipe.pour(to, most_bytes, more_follows),
-            None => Err(io::ErrorKind::WouldBlock.into()),
+        let Some(mut pooled) = self.pipe.take() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let sent = pooled.pipe.pour(to, most_bytes, more_follows);
+        if pooled.pipe.held_bytes() > 0 {
+            self.pipe = Some(pooled);
+        } else {
+            self.pipes.put_back(pooled);
         }
+        sent
     }
 
     async fn arrived(mut self: Box<Self>) -> Done {
@@ -183,6 +208,7 @@ impl Source {
         match self.remote.arrived().await? {
             None => Err(Error::internal("nothing is left to be sent")),
             Some(Arrived::Memory(bytes)) => {
+                self.came_by_socket = false;
                 self.remote.hash(bytes.clone()).await;
                 self.memory = bytes;
                 self.remote.seal().await
@@ -205,28 +231,16 @@ impl Source {
         Ok(())
     }
 
-    /// Moves what stands in the origin's socket into the pipe.
+    /// Takes bytes off the origin's socket: into a pipe if there is one, else into memory.
     async fn draw(&mut self) -> Result<()> {
-        let (left, is_checked) = (self.remote.left(), self.remote.is_checked());
-        let Some(stream) = self.remote.socket() else {
+        self.came_by_socket = true;
+        let Some(pooled) = self.pipe.take().or_else(|| self.pipes.take()) else {
+            let next = self.remote.next_piece(MEMORY_PIECE_BYTES).await?;
+            self.memory = next.unwrap_or_default();
             return Ok(());
         };
-        let piece_bytes = match is_checked {
-            true => BLOCK_BYTES,
-            false => PIPE_BYTES,
-        };
-        let pipe = match &mut self.pipe {
-            Some(pipe) => pipe,
-            none => none.insert(Pipe::take().map_err(Error::internal)?),
-        };
-        let most_bytes = usize::try_from(left).map_or(piece_bytes, |left| left.min(piece_bytes));
-        let from = stream.as_raw_fd();
-        let drawn = stream.try_io(Interest::READABLE, || pipe.draw(from, most_bytes));
-        match drawn {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            drawn => self.remote.taken(drawn).await?,
-        }
-        if is_checked && self.held_bytes() > 0 {
+        self.draw_into(pooled).await?;
+        if self.remote.is_checked() && self.held_bytes() > 0 {
             self.hash_piped().await?;
         }
         if self.held_bytes() > 0 {
@@ -235,21 +249,65 @@ impl Source {
         Ok(())
     }
 
-    /// Shows the hash what is in the pipe.
-    async fn hash_piped(&mut self) -> Result<()> {
-        let Some(pipe) = &self.pipe else {
+    async fn draw_into(&mut self, mut pooled: PooledPipe) -> Result<()> {
+        let Some(stream) = self.remote.socket() else {
+            self.pipes.put_back(pooled);
             return Ok(());
         };
-        let mut copy = Pipe::take().map_err(Error::internal)?;
-        pipe.share_with(&mut copy).map_err(Error::internal)?;
-        while copy.held_bytes() > 0 {
-            let mut block = BLOCKS.take();
-            while copy.held_bytes() > 0 && block.len() < BLOCK_BYTES {
-                copy.read_into(&mut block).map_err(Error::internal)?;
+        let piece_bytes = match self.remote.is_checked() {
+            true => BLOCK_BYTES,
+            false => PIECE_BYTES,
+        };
+        let left = usize::try_from(self.remote.left()).unwrap_or(usize::MAX);
+        let from = stream.as_raw_fd();
+        let draw = || pooled.pipe.draw(from, left.min(piece_bytes));
+        let drawn = stream.try_io(Interest::READABLE, draw);
+        match pooled.pipe.held_bytes() {
+            0 => self.pipes.put_back(pooled),
+            _ => self.pipe = Some(pooled),
+        }
+        match drawn {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            drawn => self.remote.taken(drawn).await,
+        }
+    }
+
+    /// Shows the hash the bytes in the pipe. The second pipe is needed for no longer than it
+    /// takes to read it.
+    async fn hash_piped(&mut self) -> Result<()> {
+        let Some(pooled) = self.pipe.take() else {
+            return Ok(());
+        };
+        let mut copy = self.pipes.take();
+        let held_bytes = pooled.pipe.held_bytes();
+        let shared_bytes = copy
+            .as_mut()
+            .and_then(|copy| pooled.pipe.share_with(&mut copy.pipe).ok());
+        match copy {
+            Some(copy) if shared_bytes == Some(held_bytes) => {
+                self.pipe = Some(pooled);
+                let bytes = self.read_out(copy)?;
+                self.remote.hash(bytes).await;
             }
-            self.remote.hash(block.freeze()).await;
+            // The second pipe has fewer pages, or there is none: these bytes go on through
+            // memory.
+            _ => {
+                self.memory = self.read_out(pooled)?;
+                self.remote.hash(self.memory.clone()).await;
+            }
         }
         Ok(())
+    }
+
+    /// Empties a pipe into one block, which has room for all that is drawn at a time.
+    fn read_out(&self, mut pooled: PooledPipe) -> Result<Bytes> {
+        let mut block = BLOCKS.take();
+        while pooled.pipe.held_bytes() > 0 && !block.is_full() {
+            let read = pooled.pipe.read_into(&mut block);
+            read.map_err(Error::internal)?;
+        }
+        self.pipes.put_back(pooled);
+        Ok(block.freeze())
     }
 }
 
@@ -338,13 +396,16 @@ mod tests {
 
     /// Relays to a socket whose other end is read to its end; what arrived there.
     async fn relayed(remote: Remote) -> (Vec<u8>, Result<()>) {
+        relayed_by(Relay::new(remote)).await
+    }
+
+    async fn relayed_by(mut relay: Relay) -> (Vec<u8>, Result<()>) {
         let (out, mut into) = UnixStream::pair().unwrap();
         let reading = tokio::spawn(async move {
             let mut arrived = Vec::new();
             into.read_to_end(&mut arrived).await.unwrap();
             arrived
         });
-        let mut relay = Relay::new(remote);
         let mut result = Ok(());
         while relay.left() > 0 && result.is_ok() {
             result = poll_fn(|cx| relay.poll_filled(cx)).await;
@@ -382,6 +443,28 @@ mod tests {
             let (arrived, result) = relayed(remote).await;
             result.unwrap();
             assert!(arrived == data());
+        }
+    }
+
+    /// With no pipe at all, with one and none for the hash, and with small ones.
+    #[tokio::test]
+    async fn few_and_small_pipes_change_nothing() {
+        let engine = HashEngine::start(1).unwrap();
+        let mut md5 = Md5::new();
+        md5.update(&data());
+        let digest = md5.finalize();
+        for (most_pages, most_pipes) in [(0, 0), (1024, 1), (32, 100), (20, 100)] {
+            let pipes: &PipePool = Box::leak(Box::new(PipePool::new(most_pages, most_pipes)));
+            for is_checked in [false, true] {
+                let remote = remote(false).await;
+                let remote = match is_checked {
+                    true => remote.with_digest(engine.stream(), digest),
+                    false => remote,
+                };
+                let (arrived, result) = relayed_by(Relay::through(remote, pipes)).await;
+                result.unwrap();
+                assert!(arrived == data(), "{most_pages} pages, {most_pipes} pipes");
+            }
         }
     }
 

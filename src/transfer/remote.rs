@@ -30,7 +30,7 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// The wait before a second request without progress; longer before each further one.
 const RESUME_WAIT: Duration = Duration::from_millis(500);
 
-/// The most that is read from a socket at a time.
+/// Bytes that are read from a socket at a time where the caller wants them in memory.
 const READ_BYTES: usize = 256 * 1024;
 
 /// How long an origin may be silent in the middle of an object, unless said otherwise.
@@ -232,8 +232,16 @@ impl Remote {
     /// # Errors
     /// Those of [`Remote::arrived`].
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        self.next_piece(READ_BYTES).await
+    }
+
+    /// As [`Remote::next`]; at most `most_bytes` are read from a socket.
+    ///
+    /// # Errors
+    /// Those of [`Remote::arrived`].
+    pub(super) async fn next_piece(&mut self, most_bytes: usize) -> Result<Option<Bytes>> {
         loop {
-            let wanted = usize::try_from(self.left).map_or(READ_BYTES, |left| left.min(READ_BYTES));
+            let wanted = usize::try_from(self.left).map_or(most_bytes, |left| left.min(most_bytes));
             let stream = match self.arrived().await? {
                 None => return Ok(None),
                 Some(Arrived::Memory(bytes)) => return self.given(bytes).await,

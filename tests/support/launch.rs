@@ -1,9 +1,13 @@
 //! What is done to a server's process before its program starts.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::lchown;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
+use super::process::is_root;
 use super::seccomp;
 
 /// Restrictions on a server, which it cannot shake off.
@@ -13,13 +17,21 @@ pub struct Launch {
     pub most_fds: Option<u64>,
     /// Whether the kernel refuses io_uring, as under Docker's seccomp profile.
     pub refuse_uring: bool,
+    /// Whether it runs as an ordinary user, also where the tests run as root.
+    pub as_ordinary_user: bool,
 }
+
+/// A user of the tests alone, whose limits nothing else on the machine uses up.
+const ORDINARY_USER: u32 = 61_543;
 
 impl Launch {
     pub fn prepare(self, command: &mut Command) {
         let prepare = move || {
             if let Some(most) = self.most_fds {
                 limit_fds(most)?;
+            }
+            if self.as_ordinary_user && is_root() {
+                become_ordinary_user()?;
             }
             if self.refuse_uring {
                 seccomp::refuse_uring()?;
@@ -31,14 +43,47 @@ impl Launch {
     }
 }
 
+impl Launch {
+    /// Gives a folder and everything in it to the user that the server runs as.
+    pub fn own(self, folder: &Path) -> io::Result<()> {
+        if !self.as_ordinary_user || !is_root() {
+            return Ok(());
+        }
+        let user = Some(ORDINARY_USER);
+        lchown(folder, user, user)?;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => self.own(&entry.path())?,
+                false => lchown(entry.path(), user, user)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Groups go first: who has no privileges any more cannot change them.
+fn become_ordinary_user() -> io::Result<()> {
+    // SAFETY: takes a count of zero and no groups.
+    check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    // SAFETY: takes a number.
+    check(unsafe { libc::setgid(ORDINARY_USER) })?;
+    // SAFETY: takes a number.
+    check(unsafe { libc::setuid(ORDINARY_USER) })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn limit_fds(most: u64) -> io::Result<()> {
     let limit = libc::rlimit {
         rlim_cur: most,
         rlim_max: most,
     };
     // SAFETY: a valid pointer to a filled-in struct.
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
 }

@@ -369,6 +369,8 @@ impl Server {
         if self.setup.with_pid_file {
             command.arg("--pid-file").arg(self.pid_file());
         }
+        let owned = self.setup.launch.own(self.folder());
+        owned.expect("the folder is given to the server's user");
         self.setup.launch.prepare(&mut command);
         let child = command.spawn().expect("the server's program");
         self.process = Some(Guarded::child(child, Some(self.folder())));

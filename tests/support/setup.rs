@@ -130,6 +130,13 @@ impl Setup {
         self
     }
 
+    /// Runs it as an ordinary user, also where the tests run as root: what only the limits of
+    /// such a user show is seen everywhere.
+    pub fn as_ordinary_user(mut self) -> Self {
+        self.launch.as_ordinary_user = true;
+        self
+    }
+
     /// Has the kernel refuse io_uring to it.
     pub fn refuse_uring(mut self) -> Self {
         self.launch.refuse_uring = true;

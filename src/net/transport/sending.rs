@@ -62,11 +62,25 @@ impl Transport {
         }
         ready!(self.poll_turn(cx, false))?;
         let fd = self.stream.as_raw_fd();
-        self.when_writable(cx, || {
+        let sent = ready!(self.when_writable(cx, || {
             let sent = send_slices(fd, slices, more_follows)?;
             let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
             Ok((sent, sent < wanted))
-        })
+        }));
+        self.is_corked = more_follows;
+        Poll::Ready(sent)
+    }
+
+    /// Looks at a source of bytes. While it has none, the kernel sends what it holds back: it
+    /// was told that more follows, and would wait up to 200 ms for a full packet (tcp(7),
+    /// MSG_MORE).
+    fn from_source<T>(&mut self, looked: Poll<T>) -> Poll<T> {
+        if looked.is_pending() && mem::take(&mut self.is_corked) {
+            // Setting it once more sends at once. A socket that refuses has failed, which the
+            // next call to send says.
+            let _ = self.stream.set_nodelay(true);
+        }
+        looked
     }
 
     fn send_segment(
@@ -104,20 +118,23 @@ impl Transport {
         moved: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        let ready_bytes = ready!(self.prefetch.poll_ready(cx, slice, moved))?;
+        let read_ahead = self.prefetch.poll_ready(cx, slice, moved);
+        let ready_bytes = ready!(self.from_source(read_ahead))?;
         ready!(self.poll_turn(cx, true))?;
         let position = slice.offset + moved;
         let most = most.min(self.turn.left_bytes());
         let wanted = whole_pages(position, most, slice.len - moved);
         let wanted = usize::try_from(ready_bytes).map_or(wanted, |ready| wanted.min(ready));
         let (out, file) = (self.stream.as_raw_fd(), slice.file.as_raw_fd());
-        self.when_writable(cx, || {
+        let sent = ready!(self.when_writable(cx, || {
             // Fewer bytes than wanted do not mean that the socket is full: a completion of
             // io_uring on this thread ends sendfile early, as a signal would. Waiting for
             // room then would be waiting for an event that has no reason to come.
             let sent = send_file(out, file, position, wanted)?;
             Ok((sent, false))
-        })
+        }));
+        self.is_corked = false;
+        Poll::Ready(sent)
     }
 
     /// Sends what is there of a file that is being written.
@@ -128,7 +145,8 @@ impl Transport {
         moved: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        match slice.poll_there(cx, moved) {
+        let there = slice.poll_there(cx, moved);
+        match self.from_source(there) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(there)) => {
                 let left = usize::try_from(there.len - moved).unwrap_or(usize::MAX);
@@ -152,11 +170,14 @@ impl Transport {
         relay: &mut Relay,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        ready!(relay.poll_arrived(cx)).map_err(|error| broken_off(error, relay))?;
+        let arrived = relay.poll_arrived(cx);
+        ready!(self.from_source(arrived)).map_err(|error| broken_off(error, relay))?;
         ready!(self.poll_turn(cx, true))?;
-        ready!(relay.poll_filled(cx)).map_err(|error| broken_off(error, relay))?;
+        let filled = relay.poll_filled(cx);
+        ready!(self.from_source(filled)).map_err(|error| broken_off(error, relay))?;
         let out = self.stream.as_raw_fd();
         let sent = ready!(self.when_writable(cx, || Ok((relay.send(out, most)?, false))))?;
+        self.is_corked = relay.left() > 0;
         if relay.is_drained() {
             self.turn.use_up();
         }

@@ -4,12 +4,14 @@
 mod conformance;
 mod copy_from;
 mod copy_life;
+mod crowd;
 mod faults;
 mod forbidden;
 mod location;
 mod quota;
 mod secrets;
 mod tls;
+mod trickle;
 
 use std::sync::OnceLock;
 

@@ -1,0 +1,223 @@
+//! The pipes of the process: how many there are, and those that wait to be used again.
+//!
+//! The kernel limits the pages of all pipes of an unprivileged user
+//! (`fs.pipe-user-pages-soft`, pipe(7)). Past the limit it still makes pipes, but of two pages,
+//! in which a transfer takes more system calls than copying its bytes would. The pool stays
+//! below the limit. When it has no pipe left, the caller moves its bytes through memory.
+
+use std::fs;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use super::pipe::Pipe;
+use crate::metrics;
+
+/// Pages of a pipe, largest first. A pipe of a size is made while the pages of all pipes stay
+/// below that part of the bound, so that many transfers get smaller pipes instead of none.
+const SIZES: [Size; 3] = [
+    Size {
+        pages: 256,
+        part: 2,
+    },
+    Size { pages: 64, part: 3 },
+    Size { pages: 16, part: 4 },
+];
+
+/// Denominator of [`Size::part`].
+const PARTS: usize = 4;
+
+/// A pipe that was granted fewer pages than this is not worth its system calls.
+const LEAST_PAGES: usize = 16;
+
+/// The bound where the kernel sets none for this process.
+const MOST_PAGES: usize = 32 * 1024;
+
+/// One of so many descriptors may belong to a pipe. A pipe has two.
+const DESCRIPTORS_PER_PIPE_DESCRIPTOR: u64 = 8;
+
+/// Capabilities that lift the kernel's limit (linux/capability.h).
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+struct Size {
+    pages: usize,
+    part: usize,
+}
+
+/// All pipes of a process, or of a test.
+#[derive(Debug)]
+pub(super) struct PipePool {
+    most_pages: usize,
+    most_pipes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Empty pipes, by the index of their size in [`SIZES`].
+    idle: [Vec<PooledPipe>; SIZES.len()],
+    /// Pages and number of all pipes, those in use included.
+    pages: usize,
+    pipes: usize,
+}
+
+/// A pipe of a pool. [`PipePool::put_back`] keeps it for others; dropping closes it.
+#[derive(Debug)]
+pub(super) struct PooledPipe {
+    pub(super) pipe: Pipe,
+    _place: Place,
+}
+
+/// What a pipe takes up in its pool.
+struct Place {
+    pool: &'static PipePool,
+    pages: usize,
+}
+
+/// The pipes of this process.
+pub(super) static PIPES: LazyLock<PipePool> = LazyLock::new(|| {
+    let pool = PipePool::new(page_bound(), pipe_bound());
+    metrics::pipe_pages_limit(pool.most_pages);
+    pool
+});
+
+impl PipePool {
+    /// A pool of at most so many pages and pipes.
+    pub(super) fn new(most_pages: usize, most_pipes: usize) -> Self {
+        Self {
+            most_pages,
+            most_pipes,
+            state: Mutex::default(),
+        }
+    }
+
+    /// An empty pipe, the largest there is; `None` when the bound is reached or the kernel
+    /// grants none that is worth its use.
+    pub(super) fn take(&'static self) -> Option<PooledPipe> {
+        let mut state = self.lock();
+        let idle = state.idle.iter_mut().find_map(Vec::pop);
+        idle.or_else(|| self.make(&mut state))
+    }
+
+    /// Keeps a pipe for the next taker if it is empty.
+    pub(super) fn put_back(&self, pooled: PooledPipe) {
+        if pooled.pipe.held_bytes() > 0 {
+            return;
+        }
+        let index = SIZES
+            .iter()
+            .position(|size| pooled.pipe.pages() >= size.pages);
+        let index = index.unwrap_or(SIZES.len() - 1);
+        self.lock().idle[index].push(pooled);
+    }
+
+    fn make(&'static self, state: &mut State) -> Option<PooledPipe> {
+        if state.pipes >= self.most_pipes {
+            return None;
+        }
+        let fits = |size: &&Size| state.pages + size.pages <= self.most_pages / PARTS * size.part;
+        let pipe = Pipe::new(SIZES.iter().find(fits)?.pages).ok()?;
+        let pages = pipe.pages();
+        if pages < LEAST_PAGES {
+            return None;
+        }
+        state.pages += pages;
+        state.pipes += 1;
+        metrics::pipe_pages(state.pages);
+        let place = Place { pool: self, pages };
+        Some(PooledPipe {
+            pipe,
+            _place: place,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.pages -= self.pages;
+        state.pipes -= 1;
+        metrics::pipe_pages(state.pages);
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} pages", self.pages)
+    }
+}
+
+/// Pages that the pipes of this process may have. Half of the user's limit, so that the
+/// process that replaces this one in a reload gets as many.
+fn page_bound() -> usize {
+    let soft = fs::read_to_string("/proc/sys/fs/pipe-user-pages-soft");
+    let soft: Option<usize> = soft.ok().and_then(|text| text.trim().parse().ok());
+    match soft {
+        // Zero means no limit.
+        Some(pages) if pages > 0 && !is_above_limit() => (pages / 2).min(MOST_PAGES),
+        _ => MOST_PAGES,
+    }
+}
+
+/// Whether the kernel's limit does not hold for this process.
+fn is_above_limit() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> CAP_SYS_ADMIN & 1 == 1 || bits >> CAP_SYS_RESOURCE & 1 == 1)
+}
+
+/// Pipes that this process may have without taking the descriptors of connections.
+fn pipe_bound() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a valid pointer to a struct that the kernel fills in.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    usize::try_from(limit.rlim_cur / DESCRIPTORS_PER_PIPE_DESCRIPTOR / 2).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(most_pages: usize, most_pipes: usize) -> &'static PipePool {
+        Box::leak(Box::new(PipePool::new(most_pages, most_pipes)))
+    }
+
+    #[test]
+    fn pages_stay_below_the_bound_and_pipes_get_smaller() {
+        let pool = pool(1024, 1000);
+        let pipes: Vec<PooledPipe> = std::iter::from_fn(|| pool.take()).collect();
+        let pages: Vec<usize> = pipes.iter().map(|pooled| pooled.pipe.pages()).collect();
+        assert!(pages.iter().sum::<usize>() <= 1024, "{pages:?}");
+        assert!(pages.iter().all(|pages| *pages >= LEAST_PAGES), "{pages:?}");
+        assert!(pages.is_sorted_by(|one, next| one >= next), "{pages:?}");
+        assert!(pages.len() >= 16, "{pages:?}");
+        let made = pipes.len();
+        pipes.into_iter().for_each(|pipe| pool.put_back(pipe));
+        let again: Vec<PooledPipe> = std::iter::from_fn(|| pool.take()).collect();
+        assert_eq!(again.len(), made);
+        drop(again);
+        assert_eq!(pool.lock().pages, 0);
+    }
+
+    #[test]
+    fn descriptors_bound_the_pipes_too() {
+        let pool = pool(MOST_PAGES, 2);
+        let pipes = (pool.take(), pool.take());
+        assert!(pipes.0.is_some() && pipes.1.is_some());
+        assert!(pool.take().is_none());
+        drop(pipes);
+        assert!(pool.take().is_some());
+    }
+
+    #[test]
+    fn without_pages_there_is_no_pipe() {
+        assert!(pool(0, 1000).take().is_none());
+    }
+}
