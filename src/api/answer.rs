@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use crate::metrics::Transfer;
 use crate::net::{Connection, ResponseBody};
-use crate::transfer::Payload;
+use crate::transfer::{Payload, Render, Rendered};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
@@ -44,6 +44,24 @@ impl Answer {
         answer.payload = body.into().into();
         answer.headers.insert(CONTENT_TYPE, content_type);
         answer
+    }
+
+    /// An answer with a text that is rendered as the client takes it, if it is long. Such a one
+    /// has no Content-Length.
+    pub fn rendered(
+        status: StatusCode,
+        content_type: HeaderValue,
+        text: impl Render + 'static,
+    ) -> Self {
+        match Rendered::begin(text) {
+            Ok(whole) => Self::of(status, content_type, whole),
+            Err(rest) => {
+                let mut answer = Self::empty(status);
+                answer.payload = Payload::Rendered(Box::new(rest));
+                answer.headers.insert(CONTENT_TYPE, content_type);
+                answer
+            }
+        }
     }
 
     /// Adds a header, if its value can be one.

@@ -128,6 +128,12 @@ impl Upload {
     }
 }
 
+impl AsRef<Image> for Image {
+    fn as_ref(&self) -> &Image {
+        self
+    }
+}
+
 impl Image {
     /// A newly registered image without data, every field at its default.
     pub fn queued(id: ImageId, now: Timestamp) -> Self {

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::completion::Completion;
 use super::segment::{Outbox, Piece, Road};
+use super::transport::Turn;
 use crate::metrics::Progress;
 use crate::transfer::{Payload, Relay};
 
@@ -22,12 +23,15 @@ pub struct ResponseBody {
     progress: Option<Arc<Progress>>,
     /// Bytes in memory that were handed over.
     handed_bytes: u64,
-    len: u64,
+    /// `None` for a text that is rendered as it is sent.
+    len: Option<u64>,
+    /// Whose turn it is to render; boxed, since few bodies need one.
+    turn: Option<Box<Turn>>,
 }
 
 impl ResponseBody {
     pub(super) fn new(payload: Payload, outbox: Rc<Outbox>) -> Self {
-        let len = payload.len();
+        let len = payload.known_len();
         Self {
             payload,
             outbox,
@@ -35,6 +39,7 @@ impl ResponseBody {
             progress: None,
             handed_bytes: 0,
             len,
+            turn: None,
         }
     }
 
@@ -50,14 +55,28 @@ impl ResponseBody {
         self
     }
 
-    /// Length in bytes.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether the body has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    /// The next piece of a text that is rendered as it is sent. Like transfers of files, such
+    /// texts of a worker take turns, so that a small request never waits for more than one
+    /// piece.
+    fn poll_rendered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let turn = self.turn.get_or_insert_default();
+        ready!(turn.poll(cx, true));
+        turn.use_up();
+        let piece = match &mut self.payload {
+            Payload::Rendered(rendered) => rendered.next_piece(),
+            _ => None,
+        };
+        match piece {
+            Some(bytes) => {
+                self.handed_bytes += bytes.len() as u64;
+                Poll::Ready(Some(Piece::Memory(bytes)))
+            }
+            None => {
+                self.len = Some(self.handed_bytes);
+                self.payload = Payload::Empty;
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn next_piece(&mut self) -> Option<Piece> {
@@ -70,6 +89,8 @@ impl ResponseBody {
             Payload::File(slice) => Road::File(slice),
             Payload::Growing(slice) => Road::Growing(RefCell::new(slice)),
             Payload::Remote(remote) => Road::Relay(RefCell::new(Relay::new(*remote))),
+            // Of these poll_rendered takes the pieces.
+            Payload::Rendered(_) => return None,
         };
         let (completion, progress) = (self.completion.take(), self.progress.take());
         Some(self.outbox.push(road, completion, progress))
@@ -92,9 +113,13 @@ impl Body for ResponseBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
-        Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
+        let piece = match self.payload {
+            Payload::Rendered(_) => ready!(self.poll_rendered(cx)),
+            _ => self.next_piece(),
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -102,7 +127,8 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.payload.len())
+        let len = self.payload.known_len();
+        len.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -110,7 +136,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.outbox.count_answer();
         if let Some(done) = self.completion.take() {
-            done.run(self.handed_bytes, self.handed_bytes == self.len);
+            done.run(self.handed_bytes, Some(self.handed_bytes) == self.len);
         }
     }
 }

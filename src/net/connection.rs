@@ -27,7 +27,7 @@ use super::quiet::{Quiet, idle};
 use super::refusal::{Refusal, Violation};
 use super::shared::Shared;
 use super::timer::TokioTimer;
-use super::transport::{Patience, Transport};
+use super::transport::{Patience, ReadLimits, Transport};
 use crate::transfer::{Blocking, Payload};
 
 /// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
@@ -51,6 +51,8 @@ pub struct ConnectionSettings {
     pub keep_alive: bool,
     /// Largest head of a request, in bytes.
     pub max_head_bytes: usize,
+    /// Bytes of the large read buffers of all connections of the process.
+    pub all_read_buffers_bytes: usize,
 }
 
 /// A connection as the handler of one request sees it. Cheap to clone.
@@ -155,11 +157,16 @@ pub async fn serve<H: Handler>(
         linger: settings.linger,
     };
     let pace = ReaderPace::new(&stream, settings.min_rate_bytes);
+    let reads = ReadLimits {
+        buffer_bytes: read_buffer_bytes(settings),
+        all_buffers_bytes: settings.all_read_buffers_bytes,
+    };
     let mut transport = Transport::new(
         Rc::clone(&stream),
         Rc::clone(&shared),
         limits,
         patience,
+        reads,
         blocking,
     );
     let mut quiet = Quiet::new(settings.stall);
@@ -272,7 +279,11 @@ async fn by_hyper<H: Handler>(
     tokio::select! {
         biased;
         result = &mut http => return result.map(|()| None),
-        () = idle(shared) => return Ok(Some(http.into_parts().io)),
+        () = idle(shared) => {
+            let mut transport = http.into_parts().io;
+            transport.park();
+            return Ok(Some(transport));
+        }
         () = pace.too_slow() => {
             tracing::info!(%peer, "the client takes data too slowly and is cut");
             return Ok(None);
@@ -293,6 +304,10 @@ async fn reset(stream: &TcpStream) {
     let _ = stream.ready(Interest::ERROR).await;
 }
 
+fn read_buffer_bytes(settings: &ConnectionSettings) -> usize {
+    READ_BUFFER_BYTES.max(settings.max_head_bytes + SUBSTITUTE_BYTES)
+}
+
 fn builder(settings: &ConnectionSettings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -303,7 +318,7 @@ fn builder(settings: &ConnectionSettings) -> http1::Builder {
         .keep_alive(settings.keep_alive)
         .max_headers(MAX_HEADERS)
         .max_header_size(settings.max_head_bytes + SUBSTITUTE_BYTES)
-        .max_buf_size(READ_BUFFER_BYTES.max(settings.max_head_bytes + SUBSTITUTE_BYTES))
+        .max_buf_size(read_buffer_bytes(settings))
         .title_case_headers(true)
         .writev(true);
     builder

@@ -49,6 +49,12 @@ pub struct Record {
     digest: OnceLock<u64>,
 }
 
+impl AsRef<Image> for Record {
+    fn as_ref(&self) -> &Image {
+        &self.image
+    }
+}
+
 impl Record {
     /// An image as a write left it.
     pub fn new(image: Image, version: Version) -> Self {

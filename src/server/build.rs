@@ -23,8 +23,8 @@ use super::settings;
 use super::start_error::StartError;
 use super::stores::open_stores;
 
-/// Unused upload buffers that are kept, in blocks: 16 MiB.
-const MOST_IDLE_BLOCKS: usize = 64;
+/// Unused upload buffers that are kept for a few seconds, in blocks: 64 MiB.
+const MOST_IDLE_BLOCKS: usize = 256;
 
 /// Makes every part, and brings the registry to rest after a process that ended somehow.
 ///
@@ -145,7 +145,7 @@ pub(super) fn open_parts(
         Arc::clone(&registry) as Arc<dyn Registry>,
         stores,
         hashes,
-        BlockPool::new(MOST_IDLE_BLOCKS),
+        BlockPool::new(MOST_IDLE_BLOCKS).with_room(config.data.blocks_memory_bytes()),
         settings::limits(config),
         housekeeper,
     );

@@ -17,6 +17,7 @@ pub(super) fn connection(config: &Config) -> ConnectionSettings {
         linger: config.http.client_linger_timeout,
         keep_alive: config.http.http_keepalive,
         max_head_bytes: config.http.max_header_size,
+        all_read_buffers_bytes: config.data.read_memory_bytes(),
     }
 }
 

@@ -101,7 +101,7 @@ impl Source for CopySource {
                 self.payload = Payload::Empty;
                 Ok(Some(bytes))
             }
-            Payload::File(_) | Payload::Growing(_) => {
+            Payload::File(_) | Payload::Growing(_) | Payload::Rendered(_) => {
                 Err(Error::internal("files of this node are no source"))
             }
             Payload::Remote(remote) => {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::permission::shown;
 use super::{Service, invalid};
 use crate::error::Result;
 use crate::image::{
-    Caller, Filter, ImageId, Query, SortDirection, SortKey, Timestamp, may_see, visibility,
+    Caller, Filter, Image, ImageId, Query, SortDirection, SortKey, Timestamp, may_see, visibility,
 };
-use crate::policy::Action;
+use crate::policy::{Action, Rules};
 use crate::registry::Record;
 
 /// A list as a client asks for it.
@@ -34,7 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` when the marker is no image the caller may see; `Forbidden` by the policy.
-    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<Arc<Record>>> {
+    pub async fn list(&self, caller: &Arc<Caller>, request: ListRequest) -> Result<Page> {
         self.allow(Action::GetImages, caller, None)?;
         if let Some(marker) = &request.marker {
             let record = self.registry.get(marker).await?;
@@ -44,7 +45,7 @@ impl Service {
         }
         let mut filters = request.filters.iter();
         if !filters.all(|filter| self.may_filter(caller, filter)) {
-            return Ok(Vec::new());
+            return Ok(self.page(caller, Vec::new()));
         }
         let limit = request.limit.unwrap_or(self.limits.default_page);
         let query = Query {
@@ -56,7 +57,44 @@ impl Service {
             marker: request.marker,
             limit: limit.min(self.limits.largest_page),
         };
-        let records = self.registry.list(&query).await?.into_iter();
-        Ok(records.map(|record| self.shown(caller, record)).collect())
+        let records = self.registry.list(&query).await?;
+        Ok(self.page(caller, records))
+    }
+
+    fn page(&self, caller: &Arc<Caller>, records: Vec<Arc<Record>>) -> Page {
+        Page {
+            records: records.into_iter(),
+            caller: Arc::clone(caller),
+            rules: self.rules.load_full(),
+        }
+    }
+}
+
+/// A page of a list: its records in order, each made for the caller when it is asked for. A page
+/// may be long, and the records as the caller sees them are copies where properties are
+/// protected.
+#[derive(Debug)]
+pub struct Page {
+    records: std::vec::IntoIter<Arc<Record>>,
+    caller: Arc<Caller>,
+    rules: Arc<Rules>,
+}
+
+/// A record as one caller may see it.
+#[derive(Debug)]
+pub struct Shown(Arc<Record>);
+
+impl AsRef<Image> for Shown {
+    fn as_ref(&self) -> &Image {
+        &self.0.image
+    }
+}
+
+impl Iterator for Page {
+    type Item = Shown;
+
+    fn next(&mut self) -> Option<Shown> {
+        let record = self.records.next()?;
+        Some(Shown(shown(&self.rules, &self.caller, record)))
     }
 }

@@ -66,7 +66,7 @@ pub use cleanup::Recovered;
 pub use download::Download;
 pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
 pub use in_flight::InFlight;
-pub use list::ListRequest;
+pub use list::{ListRequest, Page, Shown};
 pub use modify::modify;
 pub use prefetcher::prefetch;
 pub use scrub::Scrubbed;

@@ -37,16 +37,18 @@ impl<'pool> Parcels<'pool> {
         self.piece = piece;
     }
 
-    /// The next parcel, if there is one without waiting for more.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    /// The next parcel, if there is one without waiting for more. Where the store takes blocks,
+    /// this waits until there is room for one more of them in memory.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
         if self.piece.is_empty() {
             return None;
         }
         if !self.blocks_only && self.piece.len() >= WHOLE_BYTES {
-            // What came before goes before.
-            return self
-                .rest()
-                .or_else(|| Some(std::mem::take(&mut self.piece)));
+            // Bytes that came before go before.
+            return match self.rest().await {
+                None => Some(std::mem::take(&mut self.piece)),
+                gathered => gathered,
+            };
         }
         while !self.piece.is_empty() {
             let mut block = self.block.take().unwrap_or_else(|| {
@@ -56,7 +58,7 @@ impl<'pool> Parcels<'pool> {
             let left = block.fill(&self.piece).len();
             self.piece = self.piece.split_off(self.piece.len() - left);
             if block.is_full() {
-                return Some(block.freeze());
+                return Some(self.freeze(block).await);
             }
             self.block = Some(block);
         }
@@ -70,9 +72,19 @@ impl<'pool> Parcels<'pool> {
         Some(kept_for.saturating_sub(self.since.elapsed()))
     }
 
-    /// What has been gathered and makes no whole block.
-    pub(super) fn rest(&mut self) -> Option<Bytes> {
-        self.block.take().map(Block::freeze)
+    /// The bytes that have been gathered and make no whole block.
+    pub(super) async fn rest(&mut self) -> Option<Bytes> {
+        let block = self.block.take()?;
+        Some(self.freeze(block).await)
+    }
+
+    /// A store that takes pieces of any size may keep them until it has enough for a request of
+    /// its own, and bounds its memory itself.
+    async fn freeze(&self, block: Block) -> Bytes {
+        match self.blocks_only {
+            true => self.pool.admit(block).await,
+            false => block.freeze(),
+        }
     }
 }
 
@@ -81,7 +93,7 @@ mod tests {
     use super::*;
     use crate::transfer::BLOCK_BYTES;
 
-    fn parcels(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
+    async fn parcels(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
         let pool = BlockPool::new(2);
         let mut parcels = Parcels::new(&pool, blocks_only);
         let mut whole = Vec::new();
@@ -93,12 +105,12 @@ mod tests {
             let piece = vec![number; *len];
             expected.extend_from_slice(&piece);
             parcels.add(piece.into());
-            while let Some(parcel) = parcels.next() {
+            while let Some(parcel) = parcels.next().await {
                 lens.push(parcel.len());
                 whole.extend_from_slice(&parcel);
             }
         }
-        if let Some(parcel) = parcels.rest() {
+        if let Some(parcel) = parcels.rest().await {
             lens.push(parcel.len());
             whole.extend_from_slice(&parcel);
         }
@@ -106,36 +118,37 @@ mod tests {
         lens
     }
 
-    #[test]
-    fn blocks_are_whole_but_for_the_last() {
-        let lens = parcels(true, &[1, BLOCK_BYTES * 2, 70_000, 5]);
+    #[tokio::test]
+    async fn blocks_are_whole_but_for_the_last() {
+        let lens = parcels(true, &[1, BLOCK_BYTES * 2, 70_000, 5]).await;
         assert_eq!(lens, [BLOCK_BYTES, BLOCK_BYTES, 70_006]);
     }
 
-    #[test]
-    fn large_pieces_go_through_and_small_ones_gather_in_order() {
-        let lens = parcels(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]);
+    #[tokio::test]
+    async fn large_pieces_go_through_and_small_ones_gather_in_order() {
+        let lens = parcels(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]).await;
         assert_eq!(lens, [30, 400_000, 40_000, 30, BLOCK_BYTES]);
         let many = vec![1000; 300];
-        assert_eq!(parcels(false, &many), [BLOCK_BYTES, 300_000 - BLOCK_BYTES]);
+        let lens = parcels(false, &many).await;
+        assert_eq!(lens, [BLOCK_BYTES, 300_000 - BLOCK_BYTES]);
     }
 
-    #[test]
-    fn bytes_that_make_no_block_become_due() {
+    #[tokio::test]
+    async fn bytes_that_make_no_block_become_due() {
         let pool = BlockPool::new(2);
         let mut parcels = Parcels::new(&pool, false);
         assert_eq!(parcels.due_in(Duration::ZERO), None);
         parcels.add(Bytes::from_static(b"few"));
-        assert_eq!(parcels.next(), None);
+        assert_eq!(parcels.next().await, None);
         assert_eq!(parcels.due_in(Duration::ZERO), Some(Duration::ZERO));
         assert!(parcels.due_in(Duration::from_secs(3600)) > Some(Duration::from_secs(3000)));
-        assert_eq!(parcels.rest().as_deref(), Some(&b"few"[..]));
+        assert_eq!(parcels.rest().await.as_deref(), Some(&b"few"[..]));
         assert_eq!(parcels.due_in(Duration::ZERO), None);
     }
 
-    #[test]
-    fn nothing_makes_no_parcel() {
-        assert!(parcels(true, &[]).is_empty());
-        assert!(parcels(false, &[0]).is_empty());
+    #[tokio::test]
+    async fn nothing_makes_no_parcel() {
+        assert!(parcels(true, &[]).await.is_empty());
+        assert!(parcels(false, &[0]).await.is_empty());
     }
 }

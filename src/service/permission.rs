@@ -127,22 +127,12 @@ impl Service {
 
     /// The record without properties that are protected from the caller.
     pub(super) fn shown(&self, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
-        if self.is_all_shown(caller, &record.image) {
-            return record;
-        }
-        let rules = self.rules.load();
-        let mut image = record.image.clone();
-        let properties = &mut image.properties;
-        properties.retain(|name, _| rules.permits(Operation::Read, caller, name));
-        Arc::new(Record::new(image, record.version))
+        shown(&self.rules.load(), caller, record)
     }
 
     /// Whether no property of the image is protected from the caller.
     pub(super) fn is_all_shown(&self, caller: &Caller, image: &Image) -> bool {
-        let rules = self.rules.load();
-        let mut names = image.properties.keys();
-        !rules.protect_properties()
-            || names.all(|name| rules.permits(Operation::Read, caller, name))
+        is_all_shown(&self.rules.load(), caller, image)
     }
 
     /// Whether the caller may be told which images have this. Else who may not read a
@@ -153,6 +143,22 @@ impl Service {
             _ => true,
         }
     }
+}
+
+/// The record without properties that these rules protect from the caller.
+pub(super) fn shown(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
+    if is_all_shown(rules, caller, &record.image) {
+        return record;
+    }
+    let mut image = record.image.clone();
+    let properties = &mut image.properties;
+    properties.retain(|name, _| rules.permits(Operation::Read, caller, name));
+    Arc::new(Record::new(image, record.version))
+}
+
+fn is_all_shown(rules: &Rules, caller: &Caller, image: &Image) -> bool {
+    let mut names = image.properties.keys();
+    !rules.protect_properties() || names.all(|name| rules.permits(Operation::Read, caller, name))
 }
 
 fn protected(name: &str) -> crate::error::Error {

@@ -240,7 +240,7 @@ impl Service {
                 Some(wait) if writer.forwards() => match timeout(wait, next.as_mut()).await {
                     Ok(bytes) => bytes,
                     Err(_) => {
-                        if let Some(parcel) = parcels.rest() {
+                        if let Some(parcel) = parcels.rest().await {
                             pass_on(parcel, writer, &mut hash).await?;
                         }
                         next.await
@@ -258,11 +258,11 @@ impl Service {
                 room_bytes = self.make_room(begun, size_bytes).await?;
             }
             parcels.add(bytes);
-            while let Some(parcel) = parcels.next() {
+            while let Some(parcel) = parcels.next().await {
                 pass_on(parcel, writer, &mut hash).await?;
             }
         }
-        if let Some(parcel) = parcels.rest() {
+        if let Some(parcel) = parcels.rest().await {
             pass_on(parcel, writer, &mut hash).await?;
         }
         let digest = hash.finish().await.map_err(Error::internal)?;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::growing::GrowingSlice;
 use super::remote::Remote;
+use super::rendered::Rendered;
 use super::slice::FileSlice;
 
 /// Bytes that are to be sent: what they are, not only what they yield, so that the road
@@ -21,22 +22,25 @@ pub enum Payload {
     Growing(GrowingSlice),
     /// Bytes that come from another server.
     Remote(Box<Remote>),
+    /// A long text, rendered as it is sent.
+    Rendered(Box<Rendered>),
 }
 
 impl Payload {
-    /// Bytes that will be sent.
-    pub fn len(&self) -> u64 {
+    /// Bytes that will be sent; `None` when that is known only at the end.
+    pub fn known_len(&self) -> Option<u64> {
         match self {
-            Payload::Empty => 0,
-            Payload::Bytes(bytes) => bytes.len() as u64,
-            Payload::File(slice) => slice.len,
-            Payload::Growing(slice) => slice.len(),
-            Payload::Remote(remote) => remote.left(),
+            Payload::Empty => Some(0),
+            Payload::Bytes(bytes) => Some(bytes.len() as u64),
+            Payload::File(slice) => Some(slice.len),
+            Payload::Growing(slice) => Some(slice.len()),
+            Payload::Remote(remote) => Some(remote.left()),
+            Payload::Rendered(_) => None,
         }
     }
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.known_len() == Some(0)
     }
 }

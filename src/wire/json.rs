@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, Properties};
+use crate::transfer::Render;
 
 /// An image as a client of the API sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,27 +48,69 @@ pub struct Listing {
     pub images: Vec<ImageMeta>,
 }
 
-/// Writes `{"images":[...]}`. `uri_base` is what comes before the identifier in each
-/// entry's `uri`; without it the entries have none.
-pub fn write_listing<'a>(
-    images: impl Iterator<Item = &'a Image>,
-    detailed: bool,
-    uri_base: Option<&str>,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 * 1024);
-    out.extend_from_slice(b"{\"images\":[");
-    for (position, image) in images.enumerate() {
-        if position > 0 {
-            out.push(b',');
-        }
-        if detailed {
-            write_detail(&mut out, image, uri_base);
-        } else {
-            write_index_entry(&mut out, image, uri_base);
+/// The text `{"images":[...]}` of a list of images, in their order. `uri_base` is what comes
+/// before the identifier in each entry's `uri`; without it the entries have none.
+pub fn listing<I>(images: I, detailed: bool, uri_base: Option<String>) -> impl Render
+where
+    I: Iterator<Item: AsRef<Image>>,
+{
+    let write = match detailed {
+        true => write_detail,
+        false => write_index_entry,
+    };
+    ListingText::new(images, move |out: &mut Vec<u8>, image: &Image| {
+        write(out, image, uri_base.as_deref());
+    })
+}
+
+/// `{"images":[...]}`, an image at a time.
+pub(super) struct ListingText<I, W> {
+    images: I,
+    write: W,
+    is_begun: bool,
+    /// Whether an entry was written, so that the next one follows a comma.
+    has_entries: bool,
+}
+
+impl<I, W> ListingText<I, W> {
+    /// The list of these images, each of which `write` appends. An image for which it appends
+    /// nothing is not in the list.
+    pub(super) fn new(images: I, write: W) -> Self {
+        Self {
+            images,
+            write,
+            is_begun: false,
+            has_entries: false,
         }
     }
-    out.extend_from_slice(b"]}");
-    out
+}
+
+impl<I, W> Render for ListingText<I, W>
+where
+    I: Iterator<Item: AsRef<Image>>,
+    W: FnMut(&mut Vec<u8>, &Image),
+{
+    fn render(&mut self, out: &mut Vec<u8>) -> bool {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            out.extend_from_slice(b"{\"images\":[");
+        }
+        let Some(image) = self.images.next() else {
+            out.extend_from_slice(b"]}");
+            return false;
+        };
+        let before = out.len();
+        if self.has_entries {
+            out.push(b',');
+        }
+        let begin = out.len();
+        (self.write)(out, image.as_ref());
+        if out.len() == begin {
+            out.truncate(before);
+        } else {
+            self.has_entries = true;
+        }
+        true
+    }
 }
 
 /// Writes `{"image":{...}}`, the answer to POST and PUT.
@@ -200,10 +243,37 @@ mod tests {
         image
     }
 
+    fn written(mut text: impl Render) -> Vec<u8> {
+        let mut out = Vec::new();
+        while text.render(&mut out) {}
+        out
+    }
+
+    #[test]
+    fn a_list_has_its_entries_in_order_and_skips_what_cannot_be_written() {
+        assert_eq!(
+            written(listing(std::iter::empty::<&Image>(), true, None)),
+            b"{\"images\":[]}"
+        );
+        let images = [image(), image(), image()];
+        let mut written_before = 0;
+        let skipping = ListingText::new(images.iter(), |out: &mut Vec<u8>, _: &Image| {
+            written_before += 1;
+            if written_before != 1 {
+                out.extend_from_slice(b"1");
+            }
+        });
+        assert_eq!(written(skipping), b"{\"images\":[1,1]}");
+    }
+
     #[test]
     fn a_detail_is_read_back_whole() {
         let image = image();
-        let json = write_listing([&image].into_iter(), true, Some("http://h/images/"));
+        let json = written(listing(
+            [&image].into_iter(),
+            true,
+            Some("http://h/images/".into()),
+        ));
         let listing: Listing = serde_json::from_slice(&json).unwrap();
         let meta = &listing.images[0];
         assert_eq!(meta.name, image.name);
@@ -253,7 +323,7 @@ mod tests {
 
     #[test]
     fn an_index_entry_has_six_fields() {
-        let json = write_listing([&image()].into_iter(), false, None);
+        let json = written(listing([&image()].into_iter(), false, None));
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let entry = value["images"][0].as_object().unwrap();
         assert_eq!(entry.len(), 6);

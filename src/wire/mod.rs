@@ -17,7 +17,7 @@ pub use conditions::{Selection, read_conditions, select};
 pub use content_md5::{CONTENT_MD5, read_content_md5, write_content_md5};
 pub use escapes::decode_escapes;
 pub use head_lines::{DataHeaders, Representation, add_no_data, head_lines, representation};
-pub use json::{ImageMeta, Listing, write_detail, write_image, write_listing};
+pub use json::{ImageMeta, Listing, listing, write_detail, write_image};
 pub use members::{
     MemberListing, SharedImage, SharedImageListing, check_member_id, parse_member,
     parse_memberships, write_member, write_members, write_memberships, write_shared_images,

@@ -8,11 +8,12 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::http::{Connection, Request};
-use crate::support::process::{allow_fds, rss_bytes};
+use crate::support::process::{allow_fds, peak_rss_bytes, rss_bytes};
 use crate::support::server::{Server, Setup};
-use crate::support::v1::{UPLOAD, image_path};
+use crate::support::v1::{RAW, UPLOAD, image_path};
 use crate::support::{PATIENCE, skip, within};
 
+const PUBLIC: (&str, &str) = ("x-image-meta-is_public", "True");
 const READERS: usize = 500;
 const MIB: u64 = 1 << 20;
 /// The most that a server with so many readers may have in RAM.
@@ -104,6 +105,121 @@ fn memory_does_not_grow_with_images() {
     });
     let mut seen = differences.inspect(|difference| eprintln!("they differ by {difference}"));
     assert!(seen.any(|difference| difference < 0.05));
+}
+
+const UPLOADS: usize = 120;
+const UPLOAD_BYTES: u64 = 3 * MIB;
+/// What all uploads may fill together (`upload_memory`), and each of them beside that.
+const UPLOAD_MEMORY: u64 = 48 * MIB;
+const MEMORY_OF_AN_UPLOAD: u64 = 320 * 1024;
+/// What connections, their tasks and the allocator add.
+const SLACK: u64 = 64 * MIB;
+
+#[test]
+fn uploads_fill_no_more_than_upload_memory_and_give_it_back() {
+    let node = Setup::new()
+        .option("upload_memory", UPLOAD_MEMORY)
+        .option("client_socket_timeout", 600)
+        .start();
+    upload_zeros(&node, UPLOAD_BYTES);
+    let before = rss_bytes(node.pid()).expect("running");
+    std::thread::scope(|scope| {
+        for _ in 0..UPLOADS {
+            scope.spawn(|| upload_zeros(&node, UPLOAD_BYTES));
+        }
+    });
+    let peak = peak_rss_bytes(node.pid()).expect("running") - before;
+    let most = UPLOAD_MEMORY + UPLOADS as u64 * MEMORY_OF_AN_UPLOAD + SLACK;
+    eprintln!("{UPLOADS} uploads: {} of {} MiB", peak / MIB, most / MIB);
+    assert!(peak < most, "{} MiB", peak / MIB);
+    within(PATIENCE, "the memory is given back", || {
+        let kept = rss_bytes(node.pid())
+            .expect("running")
+            .saturating_sub(before);
+        kept < SLACK / 2
+    });
+}
+
+const LISTED: usize = 200;
+const LIST_READERS: usize = 40;
+/// A property of a listed image, which has three.
+const PROPERTY_BYTES: usize = 14_000;
+/// What a list may take of memory for a reader that reads nothing.
+const MEMORY_OF_A_READER: u64 = MIB;
+/// Longest answer to a small request beside them, of a debug build on a busy machine. A worker
+/// that writes all of these lists whole takes far longer.
+const SOON: Duration = Duration::from_secs(3);
+
+/// 8 MiB of JSON.
+const LONG_LIST: &str = "/v1/images/detail?limit=1000&sort_key=id&sort_dir=asc";
+
+#[test]
+fn long_lists_are_written_as_they_are_read() {
+    let node = Setup::new()
+        .option("workers", 1)
+        .option("client_socket_timeout", 600)
+        .start();
+    let value = "v".repeat(PROPERTY_BYTES) + "\"";
+    let properties: Vec<(String, &str)> = (0..3)
+        .map(|number| (format!("x-image-meta-property-p{number}"), value.as_str()))
+        .collect();
+    let properties: Vec<_> = properties.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+    let ids: Vec<String> = (0..LISTED)
+        .map(|_| node.create(&[&RAW[..], &properties[..], &[PUBLIC]].concat()))
+        .collect();
+    let before = rss_bytes(node.pid()).expect("running");
+    let mut readers: Vec<Connection> = (0..LIST_READERS).map(|_| node.connect()).collect();
+    for reader in &mut readers {
+        reader.send(&Request::get(LONG_LIST)).expect("sent");
+    }
+    for _ in 0..20 {
+        let began = Instant::now();
+        node.head(&ids[0]).expect(200);
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let grown = rss_bytes(node.pid())
+        .expect("running")
+        .saturating_sub(before);
+    eprintln!("{LIST_READERS} readers of a long list: {} MiB", grown / MIB);
+    assert!(
+        grown < LIST_READERS as u64 * MEMORY_OF_A_READER,
+        "{} MiB",
+        grown / MIB
+    );
+
+    // Byte by byte the entries of short pages.
+    let mut sorted = ids.clone();
+    sorted.sort();
+    let entry = |id: &String| {
+        let page = node.request(&Request::get(&format!("/v1/images/detail?id={id}")));
+        assert!(page.header("content-length").is_some());
+        let text = page.expect(200).text().to_owned();
+        let inside = text.strip_prefix("{\"images\":[");
+        inside
+            .and_then(|text| text.strip_suffix("]}"))
+            .expect("a list")
+            .to_owned()
+    };
+    let entries: Vec<String> = sorted.iter().map(entry).collect();
+    let wanted = format!("{{\"images\":[{}]}}", entries.join(","));
+    for reader in &mut readers[..3] {
+        let list = reader.read_response("GET").expect("a list");
+        assert_eq!(list.status, 200);
+        assert!(list.text() == wanted);
+    }
+    // A client of HTTP/1.0 knows no chunks.
+    let mut old = node.connect();
+    let request = format!("GET {LONG_LIST} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    old.send_bytes(request.as_bytes()).expect("sent");
+    let answer = old.read_to_end().expect("an answer");
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(
+        !head.to_ascii_lowercase().contains("transfer-encoding"),
+        "{head}"
+    );
+    assert!(body == wanted);
 }
 
 /// More than what the node takes for a crowd.

@@ -15,10 +15,8 @@ use crate::api::path::image_id;
 use crate::error::Result;
 use crate::registry::Record;
 use crate::service::Purge;
-use crate::wire::registry::{
-    Reader, VERSION, parse_amendment, write_standard, write_standard_list,
-};
-use crate::wire::{is_true_word, write_listing};
+use crate::wire::registry::{Reader, VERSION, parse_amendment, standard_listing, write_standard};
+use crate::wire::{is_true_word, listing};
 
 /// Of PUT; where it is not said, properties that are not named stay.
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
@@ -81,10 +79,12 @@ async fn list(context: &Context<'_>, exchange: &Exchange, detailed: bool) -> Res
         look_at_deleted(query, &mut request)?;
     }
     let page = context.service.list(&context.caller, request).await?;
-    let images = page.iter().map(|record| &record.image);
-    let body = match detailed {
-        true => write_standard_list(images, reader(context))?,
-        false => write_listing(images, false, None),
-    };
-    Ok(Answer::of(StatusCode::OK, JSON, body))
+    Ok(match detailed {
+        true => Answer::rendered(
+            StatusCode::OK,
+            JSON,
+            standard_listing(page, reader(context)),
+        ),
+        false => Answer::rendered(StatusCode::OK, JSON, listing(page, false, None)),
+    })
 }

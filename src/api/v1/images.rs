@@ -30,9 +30,8 @@ pub(super) async fn list(
         look_at_gone(query, &mut request)?;
     }
     let page = context.service.list(&context.caller, request).await?;
-    let images = page.iter().map(|record| &record.image);
-    let body = wire::write_listing(images, detailed, context.uri_base().as_deref());
-    Ok(Answer::of(StatusCode::OK, JSON, body))
+    let text = wire::listing(page, detailed, context.uri_base());
+    Ok(Answer::rendered(StatusCode::OK, JSON, text))
 }
 
 /// Writes the metadata of an image.

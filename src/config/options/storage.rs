@@ -43,9 +43,13 @@ options! {
         ("uring", IoBackend::Uring),
         ("threads", IoBackend::Threads),
     ]);
-    /// Bytes of one upload that may be in memory on their way to the disk. It bounds memory to this times the
-    /// uploads at a time.
+    /// Bytes of one upload that may be in memory on their way to the disk. upload_memory bounds those of all
+    /// uploads together.
     upload_window_size: usize = "2097152", Int::<usize>::new(262_144, 1 << 30, "bytes");
+    /// Memory of all uploads to the file store together, beside 320 KiB for each of them (a block that its client is
+    /// filling, and a small buffer of its connection). Two thirds are for data on their way to hash and disk, one third
+    /// for larger buffers of connections. Past it uploads wait for one another. Other stores have limits of their own.
+    upload_memory: usize = "201326592", Int::<usize>::new(3 << 20, 1 << 40, "bytes");
     /// Whether image data that come from another server (http, s3, swift) are compared with the image's checksum on
     /// their way to a client. The last bytes are kept back until it fits, and the connection is cut when it does not.
     verify_downloads: bool = "true", Flag;
@@ -59,6 +63,18 @@ options! {
     blocking_threads: usize = "8", Int::<usize>::new(1, 512, "");
     /// Threads that compute checksums of uploads. 0 = one for each core.
     hash_threads: usize = "0", Int::<usize>::new(0, 1_024, "");
+}
+
+impl DataConfig {
+    /// Memory of all data that are on their way to hash and disk, in bytes.
+    pub fn blocks_memory_bytes(&self) -> usize {
+        self.upload_memory - self.read_memory_bytes()
+    }
+
+    /// Memory of all large buffers of connections, in bytes.
+    pub fn read_memory_bytes(&self) -> usize {
+        self.upload_memory / 3
+    }
 }
 
 options! {

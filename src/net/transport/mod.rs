@@ -20,9 +20,10 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use self::receiving::Receiver;
-use self::turns::Turn;
+pub(super) use self::turns::Turn;
 use super::inbound::{Inbound, InboundLimits};
 use super::prefetch::Prefetch;
+use super::read_room::ReadRoom;
 use super::shared::Shared;
 use crate::transfer::Blocking;
 
@@ -35,6 +36,15 @@ pub(super) struct Patience {
     pub(super) linger: Duration,
 }
 
+/// Limits of what is received.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadLimits {
+    /// Largest read buffer of a connection, in bytes.
+    pub(super) buffer_bytes: usize,
+    /// Bytes of the large read buffers of all connections.
+    pub(super) all_buffers_bytes: usize,
+}
+
 /// A client's socket, as hyper reads and writes it.
 pub(super) struct Transport {
     stream: Rc<TcpStream>,
@@ -43,9 +53,12 @@ pub(super) struct Transport {
     pub(super) shared: Rc<Shared>,
     prefetch: Prefetch,
     patience: Patience,
+    read_room: ReadRoom,
     /// Whether the socket was written to. Before that the worker has not asked whether it is
     /// ready, and trying costs less than asking.
     has_sent: bool,
+    /// Whether the kernel may hold bytes back because it was told that more follows.
+    is_corked: bool,
     turn: Turn,
     /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -59,6 +72,7 @@ impl Transport {
         shared: Rc<Shared>,
         limits: InboundLimits,
         patience: Patience,
+        reads: ReadLimits,
         blocking: Blocking,
     ) -> Self {
         Self {
@@ -68,7 +82,9 @@ impl Transport {
             shared,
             prefetch: Prefetch::new(blocking),
             patience,
+            read_room: ReadRoom::new(reads.buffer_bytes, reads.all_buffers_bytes),
             has_sent: false,
+            is_corked: false,
             turn: Turn::default(),
             stalled: None,
             lingering: None,
@@ -82,6 +98,11 @@ impl Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.receiver.poll_receive(cx, buffer)
+    }
+
+    /// hyper is gone, and its read buffer with it.
+    pub(super) fn park(&mut self) {
+        self.read_room.release();
     }
 
     /// Keeps bytes that were received but not used, for hyper to read.
@@ -119,11 +140,14 @@ impl hyper::rt::Read for Transport {
             receiver,
             inbound,
             shared,
+            read_room,
             ..
         } = self.get_mut();
         // SAFETY: tokio's buffer writes only initialised bytes into the slice and never
         // makes initialised bytes uninitialised, which is what the cursor asks for.
-        let mut buffer = ReadBuf::uninit(unsafe { cursor.as_mut() });
+        let buffer = unsafe { cursor.as_mut() };
+        let limit = read_room.limit(buffer.len());
+        let mut buffer = ReadBuf::uninit(&mut buffer[..limit]);
         let mut receive =
             |cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>| receiver.poll_receive(cx, buffer);
         let filled = inbound.poll_fill(cx, &mut buffer, &mut receive, shared);

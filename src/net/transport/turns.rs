@@ -37,7 +37,7 @@ pub(super) fn after_look(cx: &mut Context<'_>) {
 }
 
 /// One connection's turns.
-pub(super) struct Turn {
+pub(in crate::net) struct Turn {
     left_bytes: usize,
     is_ours: bool,
     /// Whether the last turn was used up, so that the next one has to be waited for.
@@ -59,7 +59,7 @@ impl Default for Turn {
 impl Turn {
     /// Waits for a turn of this connection, if it has none. Short answers need none, unless
     /// they have become long ones.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
+    pub(in crate::net) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
         // Were a part of a page sent for its own sake, the next turn would begin within a page
         // and be cut in two again, and so on for the whole file.
         if self.left_bytes < PAGE_BYTES as usize {
@@ -85,7 +85,7 @@ impl Turn {
     }
 
     /// Leaves the rest of the turn to others.
-    pub(super) fn use_up(&mut self) {
+    pub(in crate::net) fn use_up(&mut self) {
         self.left_bytes = 0;
     }
 

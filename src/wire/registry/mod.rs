@@ -20,7 +20,7 @@ pub use records::{
     CensusMessage, ReadList, RecordMessage, parse_owner, parse_query, read_records, write_owner,
     write_query, write_record, write_records,
 };
-pub use standard::{Reader, parse_amendment, write_standard, write_standard_list};
+pub use standard::{Reader, parse_amendment, standard_listing, write_standard};
 
 /// The media type of records.
 pub const RECORD: &str = "application/vnd.glance.registry-record+json";

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::STATE_PROPERTY;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Change, Checksum, Fields, Image, Properties};
-use crate::wire::json::write_detail;
+use crate::transfer::Render;
+use crate::wire::json::{ListingText, write_detail};
 
 #[derive(Deserialize)]
 struct Body {
@@ -126,14 +127,20 @@ pub fn write_standard(image: &Image, reader: Reader) -> Result<Vec<u8>> {
     serde_json::to_vec(&json!({ "image": value(image, reader)? })).map_err(Error::internal)
 }
 
-/// Writes `{"images":[...]}` with every field.
-pub fn write_standard_list<'a>(
-    images: impl Iterator<Item = &'a Image>,
-    reader: Reader,
-) -> Result<Vec<u8>> {
-    let images = images.map(|image| value(image, reader));
-    let images = images.collect::<Result<Vec<_>>>()?;
-    serde_json::to_vec(&json!({ "images": images })).map_err(Error::internal)
+/// The text `{"images":[...]}` of a list of images, each as [`write_standard`] has it.
+pub fn standard_listing<I>(images: I, reader: Reader) -> impl Render
+where
+    I: Iterator<Item: AsRef<Image>>,
+{
+    ListingText::new(images, move |out: &mut Vec<u8>, image: &Image| {
+        let begin = out.len();
+        let written = value(image, reader)
+            .and_then(|value| serde_json::to_writer(&mut *out, &value).map_err(Error::internal));
+        if let Err(error) = written {
+            out.truncate(begin);
+            tracing::error!(image = %image.id, ?error, "the image is missing in a list");
+        }
+    })
 }
 
 /// The fields that clients of the image API see, and those that the reader may see beyond.

@@ -1,0 +1,106 @@
+//! Text that is rendered as its reader takes it.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// Bytes of a piece: worth a system call, and a fraction of a millisecond to render.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// Up to this length a text is rendered at once and sent with its length.
+const WHOLE_BYTES: usize = 256 * 1024;
+
+/// Text that knows how to go on.
+pub trait Render {
+    /// Appends the next part to `out`, at most one element of the text. Returns whether more
+    /// follows.
+    fn render(&mut self, out: &mut Vec<u8>) -> bool;
+}
+
+/// A text under way.
+pub struct Rendered {
+    /// Rendered and not taken yet.
+    ready: Vec<u8>,
+    /// `None` when the rest is in `ready`.
+    rest: Option<Box<dyn Render>>,
+}
+
+impl Rendered {
+    /// Begins a text: `Ok` with the whole of a short one.
+    ///
+    /// # Errors
+    /// The text under way when it is a long one.
+    pub fn begin(render: impl Render + 'static) -> Result<Bytes, Self> {
+        let mut rendered = Self {
+            ready: Vec::with_capacity(8 * 1024),
+            rest: Some(Box::new(render)),
+        };
+        rendered.fill(WHOLE_BYTES);
+        match rendered.rest {
+            None => Ok(rendered.ready.into()),
+            Some(_) => Err(rendered),
+        }
+    }
+
+    /// The next piece; `None` after the last.
+    pub fn next_piece(&mut self) -> Option<Bytes> {
+        self.fill(PIECE_BYTES);
+        let piece = std::mem::take(&mut self.ready);
+        (!piece.is_empty()).then(|| piece.into())
+    }
+
+    fn fill(&mut self, least_bytes: usize) {
+        while let Some(rest) = &mut self.rest
+            && self.ready.len() < least_bytes
+        {
+            if !rest.render(&mut self.ready) {
+                self.rest = None;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rendered")
+            .field("ready_bytes", &self.ready.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers, each in a part of its own.
+    struct Numbers(usize);
+
+    impl Render for Numbers {
+        fn render(&mut self, out: &mut Vec<u8>) -> bool {
+            out.extend_from_slice(format!("{:1000}", self.0).as_bytes());
+            self.0 -= 1;
+            self.0 > 0
+        }
+    }
+
+    #[test]
+    fn a_short_text_is_whole() {
+        let text = Rendered::begin(Numbers(200)).unwrap();
+        assert_eq!(text.len(), 200_000);
+    }
+
+    #[test]
+    fn a_long_text_comes_in_pieces_of_bounded_size() {
+        let mut whole = Vec::new();
+        let mut numbers = Numbers(2000);
+        while numbers.render(&mut whole) {}
+        let mut text = Rendered::begin(Numbers(2000)).unwrap_err();
+        let mut pieces = Vec::new();
+        while let Some(piece) = text.next_piece() {
+            assert!(piece.len() <= WHOLE_BYTES + 1000, "{}", piece.len());
+            pieces.extend_from_slice(&piece);
+        }
+        assert!(pieces == whole);
+        assert!(text.next_piece().is_none());
+    }
+}
