@@ -60,9 +60,8 @@ pub(super) fn connection_room(wanted: ConnectionRoom, workers: usize) -> Connect
 }
 
 fn fitting(wanted: ConnectionRoom, limit: u64, open: u64) -> ConnectionRoom {
-    let spare = limit
-        .saturating_sub(open)
-        .saturating_sub(limit / PIPES_PART);
+    let pipes = (limit / PIPES_PART).min(MOST_OF_PIPES);
+    let spare = limit.saturating_sub(open).saturating_sub(pipes);
     let spare = spare - (spare / 8).min(MOST_SET_ASIDE);
     let fits = |wanted: usize, spare: u64| {
         let fitting = usize::try_from(spare / PARTS * CONNECTIONS_PARTS).unwrap_or(usize::MAX);

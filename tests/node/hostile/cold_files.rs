@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::bytes::Chance;
 use crate::support::guarded::Guarded;
 use crate::support::http::Request;
+use crate::support::process::is_root;
 use crate::support::server::Setup;
 use crate::support::setup::temp_folder;
 use crate::support::skip;
