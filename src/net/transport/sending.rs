@@ -74,7 +74,7 @@ impl Transport {
     /// Looks at a source of bytes. While it has none, the kernel sends what it holds back: it
     /// was told that more follows, and would wait up to 200 ms for a full packet (tcp(7),
     /// MSG_MORE).
-    fn from_source<T>(&mut self, looked: Poll<T>) -> Poll<T> {
+    fn source_says<T>(&mut self, looked: Poll<T>) -> Poll<T> {
         if looked.is_pending() && mem::take(&mut self.is_corked) {
             // Setting it once more sends at once. A socket that refuses has failed, which the
             // next call to send says.
@@ -119,7 +119,7 @@ impl Transport {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let read_ahead = self.prefetch.poll_ready(cx, slice, moved);
-        let ready_bytes = ready!(self.from_source(read_ahead))?;
+        let ready_bytes = ready!(self.source_says(read_ahead))?;
         ready!(self.poll_turn(cx, true))?;
         let position = slice.offset + moved;
         let most = most.min(self.turn.left_bytes());
@@ -146,7 +146,7 @@ impl Transport {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let there = slice.poll_there(cx, moved);
-        match self.from_source(there) {
+        match self.source_says(there) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(there)) => {
                 let left = usize::try_from(there.len - moved).unwrap_or(usize::MAX);
@@ -171,10 +171,10 @@ impl Transport {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let arrived = relay.poll_arrived(cx);
-        ready!(self.from_source(arrived)).map_err(|error| broken_off(error, relay))?;
+        ready!(self.source_says(arrived)).map_err(|error| broken_off(error, relay))?;
         ready!(self.poll_turn(cx, true))?;
         let filled = relay.poll_filled(cx);
-        ready!(self.from_source(filled)).map_err(|error| broken_off(error, relay))?;
+        ready!(self.source_says(filled)).map_err(|error| broken_off(error, relay))?;
         let out = self.stream.as_raw_fd();
         let sent = ready!(self.when_writable(cx, || Ok((relay.send(out, most)?, false))))?;
         self.is_corked = relay.left() > 0;
