@@ -165,7 +165,7 @@ fn long_lists_are_written_as_they_are_read() {
         .collect();
     let properties: Vec<_> = properties.iter().map(|(n, v)| (n.as_str(), *v)).collect();
     let ids: Vec<String> = (0..LISTED)
-        .map(|_| node.create(&[&RAW[..], &properties[..], &[PUBLIC]].concat()))
+        .map(|_| node.create(&[RAW, &properties[..], &[PUBLIC]].concat()))
         .collect();
     let before = rss_bytes(node.pid()).expect("running");
     let mut readers: Vec<Connection> = (0..LIST_READERS).map(|_| node.connect()).collect();

@@ -132,7 +132,7 @@ impl Setup {
 
     /// Runs it as an ordinary user, also where the tests run as root: what only the limits of
     /// such a user show is seen everywhere.
-    pub fn as_ordinary_user(mut self) -> Self {
+    pub fn by_ordinary_user(mut self) -> Self {
         self.launch.as_ordinary_user = true;
         self
     }

@@ -48,9 +48,8 @@ impl PassThrough {
         };
         while fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none()) {
             if let Some(status) = shown.daemon.try_wait() {
-                return Err(format!(
-                    "FUSE cannot be mounted here: bindfs ended, {status}"
-                ));
+                let by = if is_root() { "root" } else { "anyone but root" };
+                return Err(format!("FUSE cannot be mounted here by {by}: {status}"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

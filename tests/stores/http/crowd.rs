@@ -50,7 +50,7 @@ fn a_crowd_of_readers_gets_every_verified_byte_from_an_ordinary_users_server() {
             _ => Answer::whole(),
         }
     });
-    let node = setup().as_ordinary_user().start();
+    let node = setup().by_ordinary_user().start();
     let content = origin.content.all();
     let sum = md5_hex(&content);
     let stated = [("x-image-meta-checksum", sum.as_str())];
