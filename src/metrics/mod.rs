@@ -45,7 +45,13 @@ pub use self::transfers::{Direction, Progress, Throughput, TransferView, through
 
 /// All of them.
 fn table() -> impl Iterator<Item = &'static Metric> {
-    let tables = [TABLE, audit::TABLE, cache::TABLE, pipes::TABLE, registry::TABLE];
+    let tables = [
+        TABLE,
+        audit::TABLE,
+        cache::TABLE,
+        pipes::TABLE,
+        registry::TABLE,
+    ];
     tables.into_iter().flatten()
 }
 

@@ -279,7 +279,9 @@ fn digest_of(payload: &Payload, pacing: &mut Pacing) -> io::Result<Md5Digest> {
             Ok(Md5::digest(bytes))
         }
         Payload::Empty => Ok(Md5::digest(&[])),
-        Payload::Growing(_) | Payload::Remote(_) => Err(io::ErrorKind::Unsupported.into()),
+        Payload::Growing(_) | Payload::Remote(_) | Payload::Rendered(_) => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 }
 

@@ -184,7 +184,9 @@ async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
             let read = spawn_blocking(read).await.map_err(Error::internal)?;
             return read.map_err(Error::internal);
         }
-        Payload::Growing(_) => return Err(Error::internal("a file that grows is no stored one")),
+        Payload::Growing(_) | Payload::Rendered(_) => {
+            return Err(Error::internal("no store has such data"));
+        }
         Payload::Remote(mut remote) => {
             while let Some(bytes) = remote.next().await? {
                 md5.update(&bytes);
