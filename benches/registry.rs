@@ -24,7 +24,7 @@ const AT_A_TIME: usize = 256;
 fn open(folder: &Path) -> Arc<SledRegistry> {
     let registry = SledRegistry::open(&SledOptions {
         folder: folder.to_owned(),
-        cache_bytes: 64 << 20,
+        cache_bytes: 16 << 20,
         flush_limit: Duration::from_secs(60),
         reserve_bytes: 4 << 20,
         most_deleted: None,

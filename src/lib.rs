@@ -19,8 +19,8 @@
 //!   requests to other servers
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
-//! * [`registry`] - what is known of images: an index in memory, durable through a journal (with sled behind it) or etcd, or
-//!   a registry server that is asked (`remote`)
+//! * [`registry`] - what is known of images: an index in memory, durable through a journal (with sled behind
+//!   it) or etcd, or a registry server that is asked (`remote`)
 //! * [`store`] - where image data are: a folder of files, Swift, S3, or web servers that are only read
 //! * [`auth`] - who is asking: proxies in front and tokens
 //! * [`cache`] - images of other servers kept near: fetched once, served while they come

@@ -130,7 +130,8 @@ pub trait Registry: Send + Sync {
     /// `Stale` when the record has changed since; `Conflict` when the image is not deleted,
     /// or its data are still there, or this registry cannot forget; `Unavailable`.
     async fn forget(&self, id: &ImageId, _seen: Version) -> Result<()> {
-        let message = format!("Image {id} cannot be forgotten here; ask the registry's server.");
+        let message =
+            format!("Image {id} cannot be forgotten: only the embedded registry can do that.");
         Err(Error::new(Kind::Conflict, message))
     }
 

@@ -42,8 +42,9 @@ options! {
     upload_abandoned_after: Option<Duration> = "86400", SecondsOrOff { max: 366 * DAY_S };
     /// Folder of the embedded registry. One server at a time can have it open.
     registry_dir: PathBuf = "$data_dir/registry", FilePath;
-    /// Memory that the embedded registry may use as a cache.
-    registry_cache_size: u64 = "67108864", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
+    /// Memory that sled may use as a cache. Requests are answered from other memory; sled reads at a start and writes
+    /// behind the journal.
+    registry_cache_size: u64 = "16777216", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
     /// Longest time that the embedded registry waits for the disk. A busy disk takes a second or two. After this time
     /// the registry is only read until the server is restarted, because it is unknown what the disk holds.
     registry_flush_timeout: Duration = "15", Seconds { min: 1, max: DAY_S };
