@@ -36,12 +36,10 @@ pub(super) fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<
 
 /// An administrator's list of the API. Without `deleted` it shows images that wait for the
 /// scrubber when their status is asked for. Those images are shown whoever owns them, unless
-/// the request says something about publicity.
-///
-/// # Errors
-/// As [`look_at_deleted`].
-pub(super) fn look_at_gone(query: &str, request: &mut ListRequest) -> Result<()> {
-    let mut names_gone = look_at_deleted(query, request)?;
+/// the request says something about publicity. `deleted` is no parameter of Glance's v1 API, so
+/// a word that is not understood is passed over as unknown parameters are.
+pub(super) fn look_at_gone(query: &str, request: &mut ListRequest) {
+    let mut names_gone = look_at_deleted(query, request).unwrap_or(false);
     let pending = Status::PendingDelete.as_str();
     let asks_for_pending = request.filters.iter().any(|filter| match filter {
         Filter::Status(words) => words.iter().any(|word| word == pending),
@@ -54,7 +52,6 @@ pub(super) fn look_at_gone(query: &str, request: &mut ListRequest) -> Result<()>
     if names_gone {
         request.is_public = request.is_public.or(Some(None));
     }
-    Ok(())
 }
 
 /// Without `changes-since` a list has no image that is gone.

@@ -27,7 +27,7 @@ pub(super) async fn list(
     let query = exchange.head.uri.query().unwrap_or_default();
     let mut request = list_query::parse(query)?;
     if context.caller.is_admin {
-        look_at_gone(query, &mut request)?;
+        look_at_gone(query, &mut request);
     }
     let page = context.service.list(&context.caller, request).await?;
     let text = wire::listing(page, detailed, context.uri_base());
