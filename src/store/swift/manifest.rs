@@ -7,12 +7,11 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::account::{Account, Call};
+use super::account::{Account, Call, Session};
 use super::accounts::origin_of;
 use super::errors::{SwiftError, SwiftResult};
-use super::mark::{Found, find};
+use super::mark::{Mark, put};
 use super::names::{encode, object_path, segment, segment_prefix};
-use super::object::Container;
 use super::origin::length_of;
 use crate::config::SwiftManifest;
 
@@ -41,7 +40,9 @@ struct SloInfo {
 
 /// An object that is to be joined from its segments, numbered from 1 on.
 pub(super) struct Joined<'a> {
-    pub(super) container: &'a Container,
+    pub(super) session: &'a Session,
+    pub(super) container: &'a str,
+    pub(super) mark: &'a Mark,
     pub(super) object: &'a str,
     pub(super) segments: &'a [Segment],
 }
@@ -85,7 +86,7 @@ impl Joined<'_> {
 
     /// Swift compares every ETag and length with the segment it has.
     async fn write_static(&self) -> SwiftResult<()> {
-        let container = &self.container.name;
+        let container = self.container;
         let entry = |(number, one): (u32, &Segment)| {
             let path = format!("/{container}/{}", segment(self.object, number));
             json!({ "path": path, "etag": one.etag, "size_bytes": one.size_bytes })
@@ -95,14 +96,20 @@ impl Joined<'_> {
         let path = format!("{path}?multipart-manifest=put");
         let mut call = Call::new("joining segments", Method::PUT, path);
         call.body = Bytes::from(serde_json::Value::from(entries).to_string());
-        self.container.guard(&mut call);
-        put(self.container, self.object, &call).await
+        self.mark.guard(&mut call);
+        put(
+            self.session,
+            self.mark,
+            (self.container, self.object),
+            &call,
+        )
+        .await
     }
 
     /// Done when Swift finds all segments: which they are it looks up in a listing, which
     /// may be behind.
     async fn write_dynamic(&self) -> SwiftResult<()> {
-        let Container { session, name, .. } = self.container;
+        let (session, name) = (self.session, self.container);
         let path = object_path(name, self.object);
         let mut call = Call::new("joining segments", Method::PUT, path.clone());
         let prefix = encode(&segment_prefix(self.object));
@@ -110,8 +117,14 @@ impl Joined<'_> {
         let manifest = HeaderValue::from_str(&manifest)
             .map_err(|_| SwiftError::answer(call.what, "no manifest"))?;
         call.headers.insert("x-object-manifest", manifest);
-        self.container.guard(&mut call);
-        put(self.container, self.object, &call).await?;
+        self.mark.guard(&mut call);
+        put(
+            self.session,
+            self.mark,
+            (self.container, self.object),
+            &call,
+        )
+        .await?;
         let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
         let look = Call::new("looking at joined segments", Method::HEAD, path);
         for _ in 0..MOST_LOOKS {
@@ -124,28 +137,5 @@ impl Joined<'_> {
         }
         let problem = "Swift's listing does not have all segments";
         Err(SwiftError::answer(look.what, problem))
-    }
-}
-
-/// Makes an object of an upload out of what is in memory. It may be there when the answer to
-/// an earlier attempt was lost.
-pub(super) async fn put(container: &Container, object: &str, call: &Call) -> SwiftResult<()> {
-    let Container {
-        session,
-        name,
-        mark,
-        ..
-    } = container;
-    let answer = session.call(call).await?;
-    match answer.status() {
-        StatusCode::CREATED => Ok(()),
-        StatusCode::PRECONDITION_FAILED => match find(session, name, object).await? {
-            Found::Marked(own) if own == *mark => Ok(()),
-            _ => Err(SwiftError::Occupied {
-                container: name.clone(),
-                object: object.to_owned(),
-            }),
-        },
-        status => Err(SwiftError::status(call.what, status, answer.headers())),
     }
 }

@@ -1,5 +1,6 @@
 //! The upload that an object was written by, as metadata of the object.
 
+use http::header::IF_NONE_MATCH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
@@ -29,8 +30,10 @@ impl Mark {
         Ok(Self(value))
     }
 
-    /// Marks the object of a request.
-    pub(super) fn add_to(&self, call: &mut Call) {
+    /// Has a request make a new object with this mark, and replace none.
+    pub(super) fn guard(&self, call: &mut Call) {
+        let any = HeaderValue::from_static("*");
+        call.headers.insert(IF_NONE_MATCH, any);
         call.headers.insert(MARK.clone(), self.0.clone());
     }
 
@@ -80,5 +83,27 @@ pub(super) async fn find(session: &Session, container: &str, object: &str) -> Sw
             None => Found::Unmarked,
         }),
         status => Err(SwiftError::status(what, status, answer.headers())),
+    }
+}
+
+/// Makes an object of an upload out of what is in memory. It may be there when the answer to
+/// an earlier attempt was lost.
+pub(super) async fn put(
+    session: &Session,
+    mark: &Mark,
+    (container, object): (&str, &str),
+    call: &Call,
+) -> SwiftResult<()> {
+    let answer = session.call(call).await?;
+    match answer.status() {
+        StatusCode::CREATED => Ok(()),
+        StatusCode::PRECONDITION_FAILED => match find(session, container, object).await? {
+            Found::Marked(own) if own == *mark => Ok(()),
+            _ => Err(SwiftError::Occupied {
+                container: container.to_owned(),
+                object: object.to_owned(),
+            }),
+        },
+        status => Err(SwiftError::status(call.what, status, answer.headers())),
     }
 }

@@ -1,13 +1,13 @@
 //! One object being sent: a whole image, or a segment of one.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::account::{Call, Session};
 use super::errors::{SwiftError, SwiftResult};
-use super::manifest::{Segment, put};
-use super::mark::Mark;
+use super::manifest::Segment;
+use super::mark::{Mark, put};
 use super::names::{container_path, object_path};
 use crate::image::Checksum;
 use crate::net::outgoing::{Begun, Ended, Sending};
@@ -82,10 +82,11 @@ impl Container {
     /// Makes an object without bytes.
     pub(super) async fn put_empty(&self, object: &str) -> SwiftResult<()> {
         let call = self.call(object);
-        match put(self, object, &call).await {
+        let place = (self.name.as_str(), object);
+        match put(&self.session, &self.mark, place, &call).await {
             Err(error) if error.is_not_found() => {
                 self.make_container().await?;
-                put(self, object, &call).await
+                put(&self.session, &self.mark, place, &call).await
             }
             result => result,
         }
@@ -95,15 +96,8 @@ impl Container {
         let mut call = Call::new(WHAT, Method::PUT, object_path(&self.name, object));
         let octets = HeaderValue::from_static("application/octet-stream");
         call.headers.insert(CONTENT_TYPE, octets);
-        self.guard(&mut call);
+        self.mark.guard(&mut call);
         call
-    }
-
-    /// Has a request make a new object of this upload, and replace none.
-    pub(super) fn guard(&self, call: &mut Call) {
-        let any = HeaderValue::from_static("*");
-        call.headers.insert(IF_NONE_MATCH, any);
-        self.mark.add_to(call);
     }
 
     async fn make_container(&self) -> SwiftResult<()> {

@@ -223,7 +223,9 @@ impl SwiftWriter {
                 ..
             } => {
                 let joined = Joined {
-                    container: &self.target.container,
+                    session: &self.target.container.session,
+                    container: &self.target.container.name,
+                    mark: &self.target.container.mark,
                     object: &self.target.object,
                     segments: &self.segments,
                 };
