@@ -6,7 +6,7 @@ use crate::config::declare::Key;
 use crate::config::error::{ConfigError, Place, Warning};
 use crate::config::ini::{self, Ini};
 use crate::config::kinds::{AuthAddress, Kind, Word};
-use crate::config::options::{Config, SwiftAuth, SwiftAuthVersion, SwiftConfig};
+use crate::config::options::{SwiftAuth, SwiftAuthVersion, SwiftConfig};
 use crate::config::secret::Secret;
 use crate::config::text_file;
 use crate::config::values::Values;
@@ -54,10 +54,15 @@ impl DomainOption {
 /// The accounts of the file, else the one of the options, else none. Notes a file that cannot be
 /// read or may be read by everybody, and an account that cannot be logged in to; where that is an
 /// account of the file which new images do not go to, it is left out with a warning.
-pub(crate) fn swift_accounts(config: &Config, values: &Values<'_>) -> Vec<SwiftAccount> {
-    let accounts = match &config.swift.swift_store_config_file {
-        Some(path) => read_file(path, config, values),
-        None => of_options(&config.swift, values),
+/// `takes_images` says whether new images go to Swift.
+pub(crate) fn swift_accounts(
+    swift: &SwiftConfig,
+    takes_images: bool,
+    values: &Values<'_>,
+) -> Vec<SwiftAccount> {
+    let accounts = match &swift.swift_store_config_file {
+        Some(path) => read_file(path, swift, takes_images, values),
+        None => of_options(swift, values),
     };
     accounts.unwrap_or_else(|problem| {
         values.note_of_account(problem);
@@ -140,7 +145,8 @@ fn bad_option(
 
 fn read_file(
     path: &Path,
-    config: &Config,
+    swift: &SwiftConfig,
+    takes_images: bool,
     values: &Values<'_>,
 ) -> Result<Vec<SwiftAccount>, ConfigError> {
     let (text, everybody_reads) = text_file::read(path)?;
@@ -157,8 +163,6 @@ fn read_file(
         },
         problem: bad.problem,
     })?;
-    let swift = &config.swift;
-    let takes_images = config.store.default_store == "swift";
     let mut accounts = Vec::new();
     for (reference, line) in &ini.sections {
         let section = Section {

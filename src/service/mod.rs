@@ -37,6 +37,7 @@ mod tests;
 mod update;
 mod upload;
 mod vigil;
+mod watch;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

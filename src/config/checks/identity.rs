@@ -1,6 +1,6 @@
 //! Keystone cannot be asked without an address and a user.
 
-use super::misfit;
+use super::misfit::misfit;
 use crate::config::options::{Config, IdentityMode};
 use crate::config::values::Values;
 

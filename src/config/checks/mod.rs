@@ -4,16 +4,16 @@
 //! that stands in for a wrong value says nothing about the operator's file.
 
 mod identity;
+mod misfit;
 mod stores;
 mod surprising;
 
 use std::time::Duration;
 
-use crate::config::declare::Key;
-use crate::config::error::ConfigError;
 use crate::config::ini::DEFAULT;
 use crate::config::options::{Config, RegistryBackend};
 use crate::config::values::Values;
+pub(crate) use misfit::misfit;
 
 pub(crate) use stores::disable_unconfigured_stores;
 pub(crate) use surprising::{warn_surprising, warn_twice};
@@ -114,30 +114,4 @@ fn check_registry(config: &Config, values: &Values<'_>) {
     if values.are_sound(&["registry_backend", name]) {
         values.note(misfit(values, (DEFAULT, name), given, wanted));
     }
-}
-
-/// The error of a value that does not fit other options, at its line.
-pub(crate) fn misfit(
-    values: &Values<'_>,
-    (section, name): (&'static str, &'static str),
-    given: impl ToString,
-    wanted: &str,
-) -> ConfigError {
-    ConfigError::BadValue {
-        place: values.place(line_of(values, section, name)),
-        option: format!("[{section}] {name}"),
-        given: given.to_string(),
-        wanted: wanted.to_owned(),
-    }
-}
-
-/// The line an option is set in; 0 when it has its default.
-fn line_of(values: &Values<'_>, section: &'static str, name: &'static str) -> usize {
-    let key = values.declared(section, name).unwrap_or(Key {
-        section,
-        name,
-        aliases: &[],
-        default: "",
-    });
-    values.find(&key).map_or(0, |entry| entry.line)
 }

@@ -1,6 +1,6 @@
 //! Rules about stores: those that are listed have to be configured.
 
-use super::{line_of, misfit};
+use super::misfit::{line_of, misfit};
 use crate::config::options::{Config, S3Config, store_named};
 use crate::config::values::Values;
 

@@ -1,6 +1,6 @@
 //! Options that are sound but may surprise.
 
-use super::line_of;
+use super::misfit::line_of;
 use crate::config::declare::Group;
 use crate::config::error::Warning;
 use crate::config::ini::DEFAULT;

@@ -113,7 +113,8 @@ impl Config {
         config.use_default_store(values);
         config.keystone.build_url(values);
         if config.store.has("swift") {
-            config.swift_accounts = accounts::swift_accounts(&config, values);
+            let takes_images = config.store.default_store == "swift";
+            config.swift_accounts = accounts::swift_accounts(&config.swift, takes_images, values);
         }
         Ok(config)
     }
