@@ -11,8 +11,8 @@ use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::v1::{id_of, image_path};
 
-/// How long a request waits for Keystone here.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for Keystone here: more than Keystone needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn start(patience: Duration) -> (Gate, Server) {
     let gate = Gate::before(address_of(&keystone().auth_url));
@@ -20,6 +20,11 @@ fn start(patience: Duration) -> (Gate, Server) {
         .option_in(
             "keystone_authtoken",
             "token_validation_timeout",
+            patience.as_secs(),
+        )
+        .option_in(
+            "keystone_authtoken",
+            "http_connect_timeout",
             patience.as_secs(),
         )
         .option_in("keystone_authtoken", "token_cache_time", 3)
