@@ -164,7 +164,7 @@ mod tests {
             "http://h/a%2520b.img",
             "http%3A//h/a%3Fb%3Dc",
             "http%3A%2F%2Fh%2Fa",
-            "swift%2Bhttp://u%3Ak%40h/c/o",
+            "swift%2Bhttp%3A//u%3Ak%40h/c/o",
         ] {
             assert!(may_be_quoted_address(quoted.as_bytes()), "{quoted}");
         }

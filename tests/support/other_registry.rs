@@ -103,6 +103,9 @@ impl Shared {
             let path = heard.target.split('?').next().unwrap_or_default();
             if PATHS_OF_OURS.contains(&path) {
                 writer.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+                if heard.closes {
+                    return Ok(());
+                }
                 continue;
             }
             if heard.method == "PUT" && !path.contains("/members") {

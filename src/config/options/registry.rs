@@ -45,9 +45,10 @@ options! {
     /// Memory that sled may use as a cache. Requests are answered from other memory; sled reads at a start and writes
     /// behind the journal.
     registry_cache_size: u64 = "16777216", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
-    /// Longest time that the embedded registry waits for the disk. A busy disk takes a second or two. After this time
-    /// the registry is only read until the server is restarted, because it is unknown what the disk holds.
-    registry_flush_timeout: Duration = "15", Seconds { min: 1, max: DAY_S };
+    /// Longest time that the embedded registry waits for the disk. A busy disk takes a second or two; one that also
+    /// writes large images back has been seen to take twenty. After this time the registry is only read until the
+    /// server is restarted, because it is unknown what the disk holds.
+    registry_flush_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
     /// Disk space that the embedded registry reserves for deletions and the ends of uploads. When the disk is full,
     /// new images and changes are refused, and images can still be deleted.
     registry_reserve_size: u64 = "4194304", Int::<u64>::new(0, 1 << 40, "bytes");

@@ -106,6 +106,8 @@ fn a_full_registry_refuses_what_does_not_fit_and_nothing_else() {
     let registry = disk.path().join("registry");
     let mut node = Setup::new()
         .option("registry_dir", registry.display())
+        // A slow disk is not the question.
+        .option("registry_flush_timeout", 300)
         .start();
     let id = node.upload(&[], b"abc");
     let acknowledged = register_until_refused(&node);

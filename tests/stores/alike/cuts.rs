@@ -173,6 +173,7 @@ fn unmendable(seen: &Seen) -> Answer {
     match then {
         "changed" => first.etag("\"second\""),
         "whole" => first.ignores_ranges(),
+        "changed-whole" => first.ignores_ranges().etag("\"second\""),
         "shifted" => first.answers_from(number("from").unwrap_or(0)),
         _ => first,
     }
@@ -200,13 +201,18 @@ fn web_servers_that_cannot_go_on_are_not_believed() {
 }
 
 fn cut_once(backend: &Backend, origin: &Origin, data: &[u8], chance: &mut Chance) {
-    const FLAWS: [&str; 4] = ["changed", "weak", "whole", "shifted"];
+    const FLAWS: [&str; 5] = ["changed", "weak", "whole", "changed-whole", "shifted"];
     let cut = 1 + chance.below(SIZE_BYTES - 1);
-    let flaw = FLAWS[chance.below(4) as usize];
+    let flaw = FLAWS[chance.below(5) as usize];
     // Anywhere but where it would be right.
     let from = (cut + 1 + chance.below(SIZE_BYTES - 2)) % SIZE_BYTES;
     let url = origin.url(&format!("/i?cut={cut}&then={flaw}&from={from}"));
     let request = post(RAW).header("x-image-meta-location", &url);
     let id = id_of(&backend.node.request(&request).expect(201));
-    assert_eq!(download(backend, &id, data), Got::Nothing, "{url}");
+    // The whole of the same version is read again from its beginning.
+    let expected = match flaw {
+        "whole" => Got::Image,
+        _ => Got::Nothing,
+    };
+    assert_eq!(download(backend, &id, data), expected, "{url}");
 }

@@ -154,7 +154,9 @@ fn give_locations(node: &mut Server, images: &[(String, String)], data: &[u8]) {
         owner_limits: OwnerLimits::default(),
     };
     let registry = SledRegistry::open(&options).expect("the registry");
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     runtime.expect("a runtime").block_on(async {
         for (id, uri) in images {
             let id = id.parse().expect("an id");
