@@ -84,7 +84,7 @@ fn images_and_cache_on_a_file_system_without_exclusive_renames() {
         .option("image_cache_min_free", 0)
         .start();
     server.expect_log("names_by=link");
-    for len in [0, 5, 3_000_001] {
+    for len in [5, 3_000_001] {
         let data = pattern(len, 1);
         let id = id_of(&server.request(&post_data(&[], &data)).expect(201));
         assert_eq!(names_in(&images.join(".staging")), [""; 0]);
