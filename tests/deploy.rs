@@ -48,7 +48,13 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
 
 /// Those that the node has, with what a histogram becomes.
 fn metrics_of_the_node() -> BTreeSet<String> {
-    let own = ["names", "mod"].map(|file| read(&format!("src/metrics/{file}.rs")));
+    let files = fs::read_dir(root().join("src/metrics")).unwrap().flatten();
+    let files = files
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file());
+    let own: Vec<_> = files
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
     let mut names = BTreeSet::new();
     for quoted in own
         .iter()
