@@ -135,7 +135,7 @@ impl ConfigError {
         }
     }
 
-    /// What is wrong, without where it stands.
+    /// The problem, without its place.
     pub(crate) fn problem(&self) -> String {
         let text = self.to_string();
         let place = self.place().map(|place| format!("{place}: "));

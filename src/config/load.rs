@@ -10,14 +10,14 @@ use crate::config::role::Role;
 use crate::config::values::Values;
 use crate::config::{checks, idle, refused, sample, text_file};
 
-/// What a file says, with everything that is wrong with it.
+/// The content of a file, with all problems in it.
 #[derive(Debug)]
 pub struct Examined {
     /// The configuration, with defaults for what is wrong; `None` where nothing could be read.
     pub config: Option<Config>,
-    /// What works but not as the writer may think.
+    /// Settings that work, but perhaps not as the writer expects.
     pub warnings: Vec<Warning>,
-    /// What prevents a start, in the order of the lines.
+    /// The problems that prevent a start, in the order of the lines.
     pub problems: Vec<ConfigError>,
 }
 

@@ -86,7 +86,7 @@ pub(super) fn has_children(pid: u32) -> bool {
     })
 }
 
-/// What a process writes to standard error, where that is a file.
+/// The standard error of a process, where that is a file.
 pub(super) struct Complaints {
     file: Option<File>,
 }
@@ -105,7 +105,7 @@ impl Complaints {
         Self { file }
     }
 
-    /// What it has written since.
+    /// Returns the text written since.
     pub(super) fn read(&mut self) -> String {
         let mut text = String::new();
         if let Some(file) = &mut self.file {

@@ -16,7 +16,7 @@ const PAGE: usize = 1000;
 /// Images that are forgotten at a time: they share commits.
 const AT_A_TIME: usize = 256;
 
-/// What is to be forgotten.
+/// The images to forget.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Purge {
     /// Seconds since the deletion, at least.
@@ -26,7 +26,7 @@ pub(super) struct Purge {
     pub(super) dry_run: bool,
 }
 
-/// What became of the images.
+/// The result for the images.
 #[derive(Debug, Default)]
 pub(super) struct Purged {
     pub(super) forgotten: usize,

@@ -25,7 +25,7 @@ pub struct ResponseBody {
     handed_bytes: u64,
     /// `None` for a text that is rendered as it is sent.
     len: Option<u64>,
-    /// Whose turn it is to render; boxed, since few bodies need one.
+    /// The place in the line of those that render; boxed, since few bodies need one.
     turn: Option<Box<Turn>>,
 }
 

@@ -242,7 +242,7 @@ const NO_FIELDS: [&str; 11] = [
     "updated_at",
 ];
 
-/// What a name in `%(name)s` stands for; `target.image.NAME` is `NAME`.
+/// The meaning of a name in `%(name)s`; `target.image.NAME` is `NAME`.
 fn key(name: &str) -> Result<Key, Problem> {
     let field = name.strip_prefix("target.image.").unwrap_or(name);
     if NO_FIELDS.contains(&field) || field.starts_with("target.") {

@@ -19,7 +19,7 @@ use crate::metrics::{self, Audited};
 use crate::store::Wanted;
 use crate::transfer::{Payload, digest_of_file, md5::Md5};
 
-/// What is known from one round to the next.
+/// The state kept from one round to the next.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     /// Images whose data are wrong, with the state of their files when that was found.
@@ -28,7 +28,7 @@ pub(super) struct Audit {
     has_looked: bool,
 }
 
-/// What changes when a file is written or replaced.
+/// Values that change when a file is written or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -37,7 +37,7 @@ struct Stamp {
     changed_ns: i128,
 }
 
-/// What a comparison has found.
+/// The result of a comparison.
 enum Finding {
     Right,
     Wrong(Option<Stamp>),

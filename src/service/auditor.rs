@@ -22,7 +22,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// compared again.
 const RECHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// What an operator says about the comparison.
+/// The operator's options of the comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditOptions {
     /// From the beginning of one round to that of the next.

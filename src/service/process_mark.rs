@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::OnceLock;
 
-/// What is known of the process that began an upload.
+/// The knowledge about the process that began an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It runs.
@@ -29,7 +29,7 @@ pub(super) fn own_mark() -> Option<String> {
     .clone()
 }
 
-/// What has become of the process with this mark.
+/// Returns whether the process with this mark still runs.
 pub(super) fn fate_of(mark: Option<&str>) -> Fate {
     let Some(mark) = mark else {
         return Fate::Unknown;

@@ -67,7 +67,7 @@ pub(super) struct PooledPipe {
     _place: Place,
 }
 
-/// What a pipe takes up in its pool.
+/// The share of its pool that a pipe takes up.
 struct Place {
     pool: &'static PipePool,
     pages: usize,

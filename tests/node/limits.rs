@@ -109,10 +109,10 @@ fn memory_does_not_grow_with_images() {
 
 const UPLOADS: usize = 120;
 const UPLOAD_BYTES: u64 = 3 * MIB;
-/// What all uploads may fill together (`upload_memory`), and each of them beside that.
+/// Memory of all uploads together (`upload_memory`), and of each beside that.
 const UPLOAD_MEMORY: u64 = 48 * MIB;
 const MEMORY_OF_AN_UPLOAD: u64 = 320 * 1024;
-/// What connections, their tasks and the allocator add.
+/// Memory that connections, their tasks and the allocator add.
 const SLACK: u64 = 64 * MIB;
 
 #[test]
@@ -144,7 +144,7 @@ const LISTED: usize = 200;
 const LIST_READERS: usize = 40;
 /// A property of a listed image, which has three.
 const PROPERTY_BYTES: usize = 14_000;
-/// What a list may take of memory for a reader that reads nothing.
+/// Memory that a list may take for a reader that reads nothing.
 const MEMORY_OF_A_READER: u64 = MIB;
 /// Longest answer to a small request beside them, of a debug build on a busy machine. A worker
 /// that writes all of these lists whole takes far longer.

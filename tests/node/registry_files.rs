@@ -1,4 +1,4 @@
-//! Who may read the files of the registry: locations in it can contain passwords.
+//! Permissions of the registry's files: locations in them can contain passwords.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -13,7 +13,7 @@ pub(super) struct Owners {
     total: Usage,
 }
 
-/// What one owner has.
+/// The images of one owner.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Owned {
     usage: Usage,

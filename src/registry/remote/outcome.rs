@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{Record, Version};
 use crate::image::{Image, Timestamp};
 
-/// What has become of a write, as the record shows it.
+/// The outcome of a write, as the record shows it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// It was carried out; this is its result.

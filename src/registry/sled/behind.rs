@@ -19,7 +19,7 @@ struct State {
     is_closed: bool,
 }
 
-/// What sled has to be told, from the thread that commits to the thread that tells it.
+/// The changes that sled lacks, passed from the commit thread to the thread that writes sled.
 #[derive(Default)]
 pub(super) struct Behind {
     state: Mutex<State>,
@@ -103,7 +103,7 @@ impl Behind {
         metrics::registry_behind(state.changed.len());
     }
 
-    /// What was forgotten and sled may still have.
+    /// Images that were forgotten and that sled may still have.
     pub(super) fn forgotten(&self) -> Forgotten {
         self.lock().forgotten.clone()
     }

@@ -29,7 +29,7 @@ pub(super) struct SledCopy {
     log_file: File,
 }
 
-/// What sled has.
+/// The content of sled.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) records: HashMap<ImageId, Arc<Record>>,

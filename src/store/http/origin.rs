@@ -25,7 +25,7 @@ pub(super) struct HttpOrigin {
     first: Option<First>,
 }
 
-/// What is done for a server that knows no ranges.
+/// The handling of a server that ignores ranges.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// The most bytes that are read and discarded before those that are wanted.

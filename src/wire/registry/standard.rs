@@ -113,7 +113,7 @@ fn checksum(said: Change<String>) -> Result<Change<Checksum>> {
     })
 }
 
-/// Who reads an image.
+/// The reader of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     /// An API server, which needs to know where the data are.

@@ -108,7 +108,7 @@ fn changes(id: &str) -> [Request; 2] {
     ]
 }
 
-/// What is seen of an image but by the moment.
+/// The visible part of an image, apart from times.
 fn seen(response: &Response) -> Vec<(String, Vec<u8>)> {
     let mut headers = response.head.headers.clone();
     headers.retain(|(name, _)| name.starts_with("X-Image-Meta"));

@@ -15,7 +15,7 @@ use crate::support::setup::temp_folder;
 use crate::support::skip;
 use crate::support::v1::image_path;
 
-/// What the slow file system reads in a second.
+/// Bytes that the slow file system reads in a second.
 const RATE_BYTES: u64 = 1 << 20;
 const SMALL_BYTES: usize = 100_000;
 const LARGE_BYTES: usize = 8 << 20;

@@ -13,7 +13,7 @@ use crate::transfer::{allocate_ahead, free_bytes};
 /// Bytes that are allocated at a time.
 const STEP_BYTES: u64 = 1 << 20;
 
-/// What is known of the space behind the end of the journal.
+/// The known disk space behind the end of the journal.
 #[derive(Debug)]
 pub(super) struct Space {
     reserve_bytes: u64,

@@ -7,7 +7,7 @@ use super::super::decrypt::Key;
 use super::super::rows::{Old, OldLocation};
 use crate::image::{Image, ImageData, Location, Status};
 
-/// What is needed to understand a location.
+/// The context in which a location is read.
 pub(in super::super) struct Reach<'a> {
     /// The key that locations were encrypted with.
     pub(in super::super) key: Option<&'a Key>,
