@@ -88,6 +88,8 @@ pub mod registry;
 pub mod server;
 pub mod service;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod transfer;
 pub mod wire;

@@ -16,7 +16,7 @@ use sources::{Crate, Module};
 
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["image", "text"],
+    &["image", "testing", "text"],
     &["error"],
     &["config"],
     &["metrics", "log"],

@@ -225,7 +225,9 @@ fn advise_needed(file: &File, offset: u64, len: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::folder_on_disk;
     use std::io::Write;
+    use std::path::Path;
 
     #[test]
     fn what_was_just_written_is_resident() {
@@ -238,21 +240,24 @@ mod tests {
 
     #[test]
     fn only_a_file_system_without_a_disk_is_always_resident() {
-        let file = |folder: &str| {
+        let file = |folder: &Path| {
             let mut file = tempfile::tempfile_in(folder).unwrap();
             file.write_all(&vec![1; 1 << 20]).unwrap();
             file
         };
         if let Ok(probe) = tempfile::tempfile_in("/dev/shm") {
             assert!(is_in_memory(&probe));
-            assert_ne!(residency(&file("/dev/shm"), 0, 1 << 20), Residency::Unknown);
+            assert_ne!(
+                residency(&file(Path::new("/dev/shm")), 0, 1 << 20),
+                Residency::Unknown
+            );
         }
-        assert!(!is_in_memory(&file(env!("CARGO_MANIFEST_DIR"))));
+        assert!(!is_in_memory(&file(&folder_on_disk())));
     }
 
     #[test]
     fn a_file_of_which_nothing_is_known_is_read_in() {
-        let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let mut file = tempfile::tempfile_in(folder_on_disk()).unwrap();
         file.write_all(&vec![1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         assert!(pages_in_memory(&file, 5000, 100_000));
@@ -266,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_was_dropped_is_not() {
-        let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let mut file = tempfile::tempfile_in(folder_on_disk()).unwrap();
         file.write_all(&vec![1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         let fd = file.as_raw_fd();

@@ -82,20 +82,21 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::testing::folder_on_disk;
 
     #[test]
     fn a_file_of_any_length_has_its_md5() {
-        for folder in [env!("CARGO_MANIFEST_DIR"), "/dev/shm"] {
+        for folder in [folder_on_disk(), "/dev/shm".into()] {
             for len in [0, 1, 4096, 5000, PIECE_BYTES, 3 * PIECE_BYTES + 77] {
                 let bytes: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-                let mut file = tempfile::tempfile_in(folder).unwrap();
+                let mut file = tempfile::tempfile_in(&folder).unwrap();
                 file.write_all(&bytes).unwrap();
                 let mut told = 0;
                 let digest = digest_of_file(&file, |read| {
                     told += read;
                     Ok(())
                 });
-                assert_eq!(digest.unwrap(), Md5::digest(&bytes), "{len} in {folder}");
+                assert_eq!(digest.unwrap(), Md5::digest(&bytes), "{len} in {folder:?}");
                 assert_eq!(told, len);
             }
         }

@@ -34,7 +34,7 @@ fn on_worker(future: impl Future<Output = ()>) {
 
 fn conforms(backend: IoBackend, io: FileIo) {
     let threads = BlockingThreads::start(2).unwrap();
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folder = tempfile::tempdir_in(crate::testing::folder_on_disk()).unwrap();
     let disk = Disk::new(backend, threads.handle());
     let store = FileStore::open(options(folder.path(), io), disk).unwrap();
     match backend {
@@ -108,7 +108,7 @@ fn nothing_leads_out_of_the_folder() {
 #[test]
 fn what_cannot_fit_is_known_before_it_is_sent() {
     let threads = BlockingThreads::start(1).unwrap();
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folder = tempfile::tempdir_in(crate::testing::folder_on_disk()).unwrap();
     let disk = Disk::new(IoBackend::Threads, threads.handle());
     let store = FileStore::open(options(folder.path(), FileIo::Auto), disk).unwrap();
     let upload = Upload {
