@@ -8,8 +8,8 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use glance::transfer::md5::measure::Measurable;
-use glance::transfer::md5::{HashEngine, Md5};
+use glance::md5::measure::Measurable;
+use glance::md5::{HashEngine, Md5};
 use md5::Digest;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, spawn_local};

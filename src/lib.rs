@@ -9,14 +9,15 @@
 //! room import each other; `tests/house.rs` checks both.
 //!
 //! * [`image`] - nouns: images, ids, statuses, formats, queries, who may do what; no I/O
+//! * [`md5`] - MD5 of many streams at once, in the lanes of vector registers; no imports
 //! * [`text`] - which characters of other people's text must not be shown as they are
 //! * [`error`] - the one error of the domain: what the client is told, and what the log is
 //! * [`config`] - the configuration file as plain data, each option declared once
 //! * [`metrics`] - every metric, in one table
 //! * [`log`] - lines as Glance's operators know them, written off the workers
-//! * [`transfer`] - bytes in motion: buffers, disks, MD5, payloads
-//! * [`net`] - listeners, HTTP connections, files that go to a socket without a copy, and
-//!   requests to other servers
+//! * [`transfer`] - buffers, files, pipes and payloads: everything that moves image data
+//! * [`net`] - the server side of HTTP: listeners, connections, files sent without a copy
+//! * [`http_client`] - requests to other servers: connection pool, TLS, address policy
 //! * [`wire`] - messages, both directions of each in one file: headers, JSON, conditions
 //! * [`keystone`] - the identity service, as its client sees it: logins, tokens, catalogues
 //! * [`registry`] - what is known of images: an index in memory, durable through a journal (with sled behind
@@ -77,10 +78,12 @@ pub mod client;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod http_client;
 pub mod image;
 pub mod keystone;
 pub mod log;
 pub mod manage;
+pub mod md5;
 pub mod metrics;
 pub mod net;
 pub mod policy;

@@ -16,12 +16,12 @@ use sources::{Crate, Module};
 
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["image", "testing", "text"],
+    &["image", "md5", "testing", "text"],
     &["error"],
     &["config"],
     &["metrics", "log"],
     &["transfer"],
-    &["net"],
+    &["net", "http_client"],
     &["wire", "keystone"],
     &["registry"],
     &["store"],

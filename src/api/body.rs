@@ -11,10 +11,10 @@ use hyper::body::{Body, Incoming};
 use super::exchange::Exchange;
 use crate::error::{Error, Kind, Result};
 use crate::image::Md5Digest;
+use crate::md5::Md5;
 use crate::net::Connection;
 use crate::service::Source;
 use crate::transfer::Pace;
-use crate::transfer::md5::Md5;
 use crate::wire::read_content_md5;
 
 /// Largest JSON body; the longest list of members is far below it.

@@ -13,9 +13,9 @@ use super::CacheError;
 use super::books::{Cache, CacheOptions, Flights};
 use super::fill::fill;
 use super::tools::{FillerOptions, Tools};
+use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::disk::Disk;
-use crate::transfer::md5::HashEngine;
 
 /// How often the limits are looked after when nothing is filled.
 const LOOK_AFTER_EVERY: Duration = Duration::from_secs(5);

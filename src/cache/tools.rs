@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::disk::Disk;
-use crate::transfer::md5::HashEngine;
 
 /// What an operator allows fills.
 #[derive(Debug, Clone)]

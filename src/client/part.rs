@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::sink::Target;
-use crate::transfer::md5::Md5;
+use crate::md5::Md5;
 
 /// Bytes read at a time when what is there already is hashed.
 const READ_BYTES: usize = 256 * 1024;

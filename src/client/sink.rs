@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::{ClientError, Result};
 use crate::image::Md5Digest;
-use crate::transfer::md5::Md5;
+use crate::md5::Md5;
 
 /// Chunks the socket may be ahead of the writing thread.
 const CHUNKS_AHEAD: usize = 16;

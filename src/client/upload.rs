@@ -16,7 +16,7 @@ use super::gate::Gate;
 use super::io::SourceWait;
 use super::progress::Progress;
 use crate::image::Md5Digest;
-use crate::transfer::md5::Md5;
+use crate::md5::Md5;
 
 /// Bytes read from a source at a time.
 const CHUNK_BYTES: usize = 256 * 1024;

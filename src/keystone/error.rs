@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::net::outgoing::OutgoingError;
+use crate::http_client::OutgoingError;
 
 /// The identity service could not help. For the log: names no secret.
 #[derive(Debug, thiserror::Error)]

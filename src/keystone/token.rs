@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::catalogue::Catalogue;
 use super::error::KeystoneError;
-use crate::net::outgoing::Expiring;
+use crate::http_client::Expiring;
 
 /// A token that was issued to us.
 #[derive(Debug, Clone)]

@@ -1,5 +1,4 @@
-//! Sockets: listeners, one HTTP/1 connection, bodies that never pass through user space, and
-//! requests to other servers.
+//! Server side of HTTP/1: listeners, connections, and bodies that the kernel sends from files.
 
 mod authority;
 mod awake;
@@ -10,7 +9,6 @@ mod connection;
 mod head;
 mod inbound;
 mod listener;
-pub mod outgoing;
 mod pace;
 mod phase;
 mod plain;

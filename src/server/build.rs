@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::cache::Filler;
 use crate::config::Config;
 use crate::log;
+use crate::md5::HashEngine;
 use crate::registry::{HandedOver, Registry};
 use crate::service::{Auditor, Housekeeper, Orders, Scrubber, Service, Vigil};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
-use crate::transfer::md5::HashEngine;
 use crate::transfer::{BlockPool, BlockingThreads};
 
 use super::app::{App, Base};

@@ -10,10 +10,10 @@ use super::start_error::StartError;
 use crate::cache::{Cache, CacheOptions, Filler, FillerOptions};
 use crate::config::Config;
 use crate::log;
+use crate::md5::HashEngine;
 use crate::service::{Service, prefetch};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
-use crate::transfer::md5::HashEngine;
 
 /// The thread of the fills.
 pub(super) struct FillThread {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::start_error::StartError;
 use crate::auth::{Authenticator, AuthenticatorOptions, CallerRules, TokenOptions, Way};
 use crate::config::{Config, IdentityMode, KeystoneConfig};
+use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
 use crate::keystone::{Domain, Keystone, Login, Project, User};
 use crate::log;
-use crate::net::outgoing::{Client, ClientOptions, Reach, TlsOptions, client_config};
 
 /// How long before its end our own token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);

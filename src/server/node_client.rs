@@ -9,10 +9,10 @@ use http::{Request, StatusCode};
 use super::operator_token;
 use crate::api::{OPERATOR_TOKEN, ScrubReport};
 use crate::config::Config;
-use crate::image::ImageId;
-use crate::net::outgoing::{
+use crate::http_client::{
     Client, ClientOptions, OutgoingError, Reach, TlsError, TlsOptions, client_config, empty,
 };
+use crate::image::ImageId;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A round takes as long as it takes.

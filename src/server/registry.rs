@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::settings;
 use super::start_error::StartError;
 use crate::config::{Config, RegistryBackend};
+use crate::http_client::{TlsOptions, client_config};
 use crate::log;
-use crate::net::outgoing::{TlsOptions, client_config};
 use crate::registry::{
     Registry, RemoteError, RemoteOptions, RemoteRegistry, SledOptions, SledRegistry,
 };

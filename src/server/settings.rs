@@ -5,9 +5,9 @@ use std::thread::available_parallelism;
 
 use crate::api::{DoorSettings, FrameSettings, Patience};
 use crate::config::Config;
+use crate::http_client::NamedReach;
 use crate::image::{FormatRules, Listed, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
-use crate::net::outgoing::NamedReach;
 use crate::service::{AuditOptions, Limits};
 
 pub(super) fn connection(config: &Config) -> ConnectionSettings {

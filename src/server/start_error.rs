@@ -6,8 +6,8 @@ use super::rules::RulesError;
 use crate::cache::CacheError;
 use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
+use crate::http_client::TlsError;
 use crate::keystone::KeystoneError;
-use crate::net::outgoing::TlsError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
 use crate::registry::{FrameError, OpenError, RemoteError};

@@ -6,14 +6,14 @@ use super::settings;
 use super::start_error::StartError;
 use super::swift::open_swift;
 use crate::config::{self, Config};
+use crate::http_client::TlsOptions;
 use crate::log;
-use crate::net::outgoing::TlsOptions;
+use crate::md5::HashEngine;
 use crate::store::{
     BucketUrl, Checksums, FileIo, FileStore, FileStoreOptions, HttpStore, HttpStoreOptions,
     S3Store, S3StoreOptions, Store, Stores,
 };
 use crate::transfer::disk::Disk;
-use crate::transfer::md5::HashEngine;
 
 /// Opens every store that is in use.
 pub(super) fn open_stores(

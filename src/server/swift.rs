@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::settings;
 use super::start_error::StartError;
 use crate::config::{self, Config, SwiftConfig};
+use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
 use crate::keystone::Interface;
 use crate::log;
-use crate::net::outgoing::{Client, ClientOptions, Reach, TlsOptions, client_config};
+use crate::md5::HashEngine;
 use crate::store::{Store, SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore};
-use crate::transfer::md5::HashEngine;
 
 /// How long an unused connection to Swift is kept: less than Swift's own 60 s.
 const KEEP_IDLE: Duration = Duration::from_secs(30);

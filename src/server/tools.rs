@@ -3,10 +3,10 @@
 use super::start_error::StartError;
 use super::stores::open_stores;
 use crate::config::Config;
+use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::BlockingThreads;
 use crate::transfer::disk::{Disk, IoBackend};
-use crate::transfer::md5::HashEngine;
 
 /// The stores as they are, with nobody's rules between.
 pub struct OpenStores {

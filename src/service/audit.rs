@@ -15,9 +15,10 @@ use super::{Service, now};
 use crate::cache::{Cache, Kept};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
+use crate::md5::Md5;
 use crate::metrics::{self, Audited};
 use crate::store::Wanted;
-use crate::transfer::{Payload, digest_of_file, md5::Md5};
+use crate::transfer::{Payload, digest_of_file};
 
 /// The state kept from one round to the next.
 #[derive(Debug, Default)]

@@ -53,11 +53,11 @@ use crate::image::{
     Caller, Conditions, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp,
     Validators, may, may_at_all,
 };
+use crate::md5::HashEngine;
 use crate::policy::Rules;
 use crate::registry::{Census, Registry};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
-use crate::transfer::md5::HashEngine;
 
 use doubtful::Doubtful;
 

@@ -8,10 +8,10 @@ use super::housekeeper::Clean;
 use super::{Housekeeper, Limits, Service, now};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Timestamp, Upload, Usage};
+use crate::md5::HashEngine;
 use crate::registry::{Census, Record, Registry, Version};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
-use crate::transfer::md5::HashEngine;
 
 /// Holds one record. Refuses every write as overtaken while `is_contended`.
 struct OneRecord {

@@ -19,10 +19,10 @@ use super::process_mark::own_mark;
 use super::{Service, invalid, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Md5Digest, Status, Upload};
+use crate::md5::Md5Stream;
 use crate::metrics::{self, Direction};
 use crate::registry::Record;
 use crate::store::{Store, Writer};
-use crate::transfer::md5::Md5Stream;
 
 /// How often an upload looks whether another server has deleted its image.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -6,7 +6,6 @@ mod directory;
 pub mod disk;
 mod extents;
 mod growing;
-pub mod md5;
 mod pace;
 pub mod page_cache;
 mod payload;

@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use super::md5::{DIGEST_BYTES, Md5};
 use super::page_cache::{Residency, advise_not_needed, residency};
+use crate::md5::{DIGEST_BYTES, Md5};
 
 /// Bytes of one read.
 const PIECE_BYTES: usize = 256 * 1024;

@@ -331,7 +331,7 @@ mod tests {
     use tokio::net::{TcpStream, UnixStream};
 
     use super::*;
-    use crate::transfer::md5::{HashEngine, Md5};
+    use crate::md5::{HashEngine, Md5};
     use crate::transfer::{Origin, Part, SocketPart};
 
     /// An origin on a plain socket, and one whose library hands out frames, in turns; each

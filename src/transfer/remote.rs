@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::net::TcpStream;
 
-use super::md5::{DIGEST_BYTES, Md5Stream};
 use crate::error::{Error, Kind, Result};
+use crate::md5::{DIGEST_BYTES, Md5Stream};
 use crate::metrics;
 
 /// What an HTTP library makes of a body that is not on a plain socket.

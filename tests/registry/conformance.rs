@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glance::net::outgoing::{TlsOptions, client_config};
+use glance::http_client::{TlsOptions, client_config};
 use glance::registry::{Registry, RemoteOptions, RemoteRegistry, conformance};
 
 use crate::support::server::Setup;

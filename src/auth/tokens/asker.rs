@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::http_client::Renewable;
 use crate::keystone::{Keystone, KeystoneError, Login, Token, Verified};
-use crate::net::outgoing::Renewable;
 
 /// Wait before a question is asked again; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(50);

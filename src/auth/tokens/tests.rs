@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::auth::CallerRules;
 use crate::config::Secret;
+use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
 use crate::keystone::{Domain, Project, User};
-use crate::net::outgoing::{Client, ClientOptions, Reach, TlsOptions, client_config};
 
 /// What the peer knows and has seen.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use super::super::failure::{Failure, with_cause};
 use super::finding::{Finding, Flaw};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, Md5Digest, Status};
+use crate::md5::Md5;
 use crate::store::{Store, Stores, Wanted};
-use crate::transfer::md5::Md5;
 use crate::transfer::{Payload, digest_of_file};
 
 /// Images that are looked at at a time.

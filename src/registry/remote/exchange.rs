@@ -11,9 +11,9 @@ use super::super::Version;
 use super::super::unavailable;
 use super::options::{RemoteError, RemoteOptions};
 use crate::error::{Error, Kind, Result};
+use crate::http_client::{Client, ClientOptions, OutgoingError, Reach, empty, full};
 use crate::image::Timestamp;
 use crate::metrics;
-use crate::net::outgoing::{Client, ClientOptions, OutgoingError, Reach, empty, full};
 use crate::wire::registry::{ABOUT_MOST_BYTES, RECORD, VERSION};
 
 /// A registry server closes a connection that rests for a minute.

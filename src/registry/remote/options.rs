@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http_client::TlsError;
 use crate::image::OwnerLimits;
-use crate::net::outgoing::TlsError;
 
 /// Where the registry server is, and how long it may take.
 #[derive(Debug, Clone)]

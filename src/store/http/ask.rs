@@ -10,8 +10,8 @@ use url::Url;
 
 use super::answer::unavailable;
 use crate::error::{Error, Kind, Result};
+use crate::http_client::{Client, NamedReach, OutgoingError};
 use crate::image::{HttpUri, SourceRules};
-use crate::net::outgoing::{Client, NamedReach, OutgoingError};
 use crate::transfer::Part;
 
 static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CARGO_PKG_VERSION")));
@@ -131,8 +131,8 @@ mod tests {
     use http::Response;
 
     use super::*;
+    use crate::http_client::{ClientOptions, Reach, TlsOptions, client_config};
     use crate::image::Listed;
-    use crate::net::outgoing::{ClientOptions, Reach, TlsOptions, client_config};
 
     fn asker() -> Asker {
         let client = Client::new(ClientOptions {

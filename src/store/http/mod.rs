@@ -21,8 +21,8 @@ pub use self::options::HttpStoreOptions;
 use self::origin::{HttpOrigin, Limits};
 use super::{Store, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
+use crate::http_client::{Client, ClientOptions, Reach, TlsError, client_config};
 use crate::image::{HttpUri, ImageId, Location, Upload};
-use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
 use crate::transfer::{Payload, Remote};
 
 /// The schemes, the store's name first.

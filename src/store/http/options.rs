@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http_client::{NamedReach, TlsOptions};
 use crate::image::SourceRules;
-use crate::net::outgoing::{NamedReach, TlsOptions};
 
 /// What an HTTP store needs to know.
 #[derive(Debug, Clone)]

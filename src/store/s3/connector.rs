@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::net::outgoing::{Client, OutgoingError};
+use crate::http_client::{Client, OutgoingError};
 use crate::transfer::Frames;
 
 /// Sends the SDK's requests. Time-outs are those of the client.

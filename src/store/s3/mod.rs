@@ -41,9 +41,9 @@ use self::writer::{Plan, S3Writer};
 use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
+use crate::http_client::{Client, ClientOptions, Reach, TlsError, client_config};
 use crate::image::{ImageId, Location, Upload};
-use crate::net::outgoing::{Client, ClientOptions, Reach, TlsError, client_config};
-use crate::transfer::md5::HashEngine;
+use crate::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
 
 /// The schemes, the store's name first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Secret;
-use crate::net::outgoing::TlsOptions;
+use crate::http_client::TlsOptions;
 
 /// Where a bucket's name stands in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

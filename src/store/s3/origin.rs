@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::failure::Failure;
 use super::object::Object;
 use crate::error::{Error, Result};
-use crate::net::outgoing::Client;
+use crate::http_client::Client;
 use crate::transfer::{Origin, Part};
 
 /// How often an object is asked for at most, while S3 says that it cannot just now.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use crate::image::Checksum;
-use crate::transfer::md5::{DIGEST_BYTES, DigestLost, HashEngine, Md5Stream};
+use crate::md5::{DIGEST_BYTES, DigestLost, HashEngine, Md5Stream};
 
 /// What S3 says that it has received; nothing, where its ETag is no MD5.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use super::passing::Passing;
 use super::verify::{Expected, PartHash, Received};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Location, Upload};
+use crate::md5::HashEngine;
 use crate::store::Writer;
-use crate::transfer::md5::HashEngine;
 
 /// Longest time that whoever uploads waits for the removal of what failed. The housekeeper
 /// has more patience.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
 
 use super::errors::{SwiftError, SwiftResult};
 use super::login::{Access, Login, LoginError, SwiftEndpoint};
-use crate::net::outgoing::{Begun, Client, OutgoingError, Renewable, empty, full};
+use crate::http_client::{Begun, Client, OutgoingError, Renewable, empty, full};
 use crate::transfer::Part;
 
 /// Times a request is sent that Swift does not answer, or for which it is too busy.

@@ -16,8 +16,8 @@ use super::errors::{SwiftError, SwiftResult};
 use super::location::{Credentials, Holder};
 use super::login::{Login, SwiftEndpoint, V1};
 use crate::config::{DomainOption, SwiftAccount, SwiftAuth};
+use crate::http_client::Client;
 use crate::keystone::{self, Domain, Keystone, Project, User};
-use crate::net::outgoing::Client;
 
 /// Accounts of locations that are remembered, with their tokens, until there are more.
 const MOST_STRANGERS: usize = 256;

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::login::LoginError;
 use crate::error::{Error, Kind};
-use crate::net::outgoing::OutgoingError;
+use crate::http_client::OutgoingError;
 use crate::store::occupied::occupied;
 
 /// When it is worth trying again.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use crate::config::Secret;
+use crate::http_client::{Client, Expiring, OutgoingError, empty};
 use crate::keystone::{self, Interface, Keystone, KeystoneError, Wish};
-use crate::net::outgoing::{Client, Expiring, OutgoingError, empty};
 
 /// The longest answer to a login by v1.0 that is read.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;

@@ -64,9 +64,9 @@ use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Result};
+use crate::http_client::Client;
 use crate::image::{ImageId, Location, Upload};
-use crate::net::outgoing::Client;
-use crate::transfer::md5::HashEngine;
+use crate::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
 
 /// The Swift store cannot be set up.

@@ -9,9 +9,9 @@ use super::errors::{SwiftError, SwiftResult};
 use super::manifest::Segment;
 use super::mark::{Mark, put};
 use super::names::{container_path, object_path};
+use crate::http_client::{Begun, Ended, Sending};
 use crate::image::Checksum;
-use crate::net::outgoing::{Begun, Ended, Sending};
-use crate::transfer::md5::Md5Stream;
+use crate::md5::Md5Stream;
 use crate::transfer::{BLOCK_BYTES, Frames};
 
 const WHAT: &str = "sending an object";

@@ -12,8 +12,8 @@ use super::object::{Container, EndedObject, ObjectWriter};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Location};
+use crate::md5::HashEngine;
 use crate::store::Writer;
-use crate::transfer::md5::HashEngine;
 
 /// Where an image goes, and in which shape.
 pub(super) struct Target {

@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use glance::http_client::{NamedReach, TlsOptions};
 use glance::image::{Location, SourceRules};
-use glance::net::outgoing::{NamedReach, TlsOptions};
 use glance::store::{HttpStore, HttpStoreOptions, Store, conformance};
 use tokio::task::LocalSet;
 

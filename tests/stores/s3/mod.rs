@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use glance::config::Secret;
-use glance::net::outgoing::TlsOptions;
+use glance::http_client::TlsOptions;
 use glance::store::{BucketUrl, Checksums, S3StoreOptions};
 use serde::Deserialize;
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use glance::config::Secret;
 use glance::error::{Kind, Result};
 use glance::image::{ImageId, Location, Timestamp, Upload};
+use glance::md5::HashEngine;
 use glance::store::{Checksums, S3Store, S3StoreOptions, Store, Wanted, conformance};
 use glance::transfer::Payload;
 use glance::transfer::disk::probe_uring;
-use glance::transfer::md5::HashEngine;
 use uuid::Uuid;
 
 use super::{Bucket, MIB};

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use glance::config::{DomainOption, Secret, SwiftAccount, SwiftAuth, SwiftManifest};
+use glance::http_client::{Client, ClientOptions, NamedReach, Reach, TlsOptions, client_config};
 use glance::image::{ImageId, Location, Timestamp, Upload};
 use glance::keystone::Interface;
-use glance::net::outgoing::{Client, ClientOptions, NamedReach, Reach, TlsOptions, client_config};
+use glance::md5::HashEngine;
 use glance::store::{Store, SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore, Wanted, Writer};
 use glance::transfer::Payload;
-use glance::transfer::md5::HashEngine;
 use uuid::Uuid;
 
 use crate::support::backends::swift::{Account, SwiftHandle};

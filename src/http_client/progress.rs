@@ -108,7 +108,7 @@ impl Body for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::outgoing::empty;
+    use crate::http_client::empty;
 
     const LIMIT: Duration = Duration::from_millis(50);
 

@@ -13,7 +13,7 @@ const LENGTH_AT: usize = BLOCK_BYTES - 8;
 /// nothing else is to do meanwhile.
 ///
 /// ```
-/// use glance::transfer::md5::Md5;
+/// use glance::md5::Md5;
 ///
 /// let mut md5 = Md5::new();
 /// md5.update(b"a");
