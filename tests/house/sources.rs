@@ -27,6 +27,8 @@ pub struct Module {
     /// What it passes on from elsewhere under a name of its own.
     reexports: BTreeMap<String, FullPath>,
     globs: Vec<String>,
+    /// Whether it is compiled for unit tests only.
+    test_only: bool,
 }
 
 impl Crate {
@@ -42,8 +44,11 @@ impl Crate {
     }
 
     pub fn rooms(&self) -> Vec<String> {
-        let paths = self.modules.keys().filter(|path| path.len() == 1);
-        paths.map(|path| path[0].clone()).collect()
+        let rooms = self
+            .modules
+            .values()
+            .filter(|module| module.path.len() == 1 && !module.test_only);
+        rooms.map(|module| module.path[0].clone()).collect()
     }
 
     pub fn docs_of_lib(&self) -> &str {
@@ -119,6 +124,7 @@ fn read_module(
             let imports = std::mem::take(&mut child.imports);
             child.test_imports.extend(imports);
             child.globs.clear();
+            child.test_only = true;
         }
     }
     let module = Module {
@@ -129,6 +135,7 @@ fn read_module(
         test_imports: reader.test_imports,
         reexports: reader.reexports,
         globs: reader.globs,
+        test_only: false,
         path,
     };
     modules.insert(module.path.clone(), module);
