@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty, Full};
 
-use super::error::OutgoingError;
+use super::error::HttpClientError;
 use crate::transfer::Frames;
 
 /// A body without bytes.
@@ -19,13 +19,16 @@ pub fn full(bytes: Bytes) -> Frames {
 }
 
 /// Reads a whole body of at most so many bytes.
-pub(super) async fn read_all(mut body: Frames, most_bytes: usize) -> Result<Bytes, OutgoingError> {
+pub(super) async fn read_all(
+    mut body: Frames,
+    most_bytes: usize,
+) -> Result<Bytes, HttpClientError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         // Trailers say nothing that anybody asked for.
-        if let Ok(bytes) = frame.map_err(OutgoingError::Body)?.into_data() {
+        if let Ok(bytes) = frame.map_err(HttpClientError::Body)?.into_data() {
             if whole.len() + bytes.len() > most_bytes {
-                return Err(OutgoingError::TooMuch);
+                return Err(HttpClientError::TooMuch);
             }
             whole.extend_from_slice(&bytes);
         }

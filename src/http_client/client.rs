@@ -17,11 +17,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::bodies::{empty, read_all};
-use super::dial::{Dialer, Socket};
-use super::error::OutgoingError;
-use super::options::ClientOptions;
+use super::connect::{Connector, Socket};
+use super::error::HttpClientError;
+use super::options::HttpClientOptions;
 use super::pool::{self, Lease, Pooled, Sender};
-use super::progress::{Progress, Stuck};
+use super::progress::{RequestProgress, Stalled};
 use super::target::{Target, prepare};
 use crate::transfer::{Frames, Part, SocketPart};
 
@@ -39,27 +39,27 @@ const MAX_HEADERS: usize = 256;
 /// A client for other servers. Cheap to clone; clones share their connections, on each
 /// thread by itself.
 #[derive(Clone)]
-pub struct Client {
+pub struct HttpClient {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     /// Tells this client's connections from those of others on the thread.
     number: u64,
-    dialer: Dialer,
-    options: ClientOptions,
+    connector: Connector,
+    options: HttpClientOptions,
 }
 
 type Connection = http1::Connection<TokioIo<Socket>, Frames>;
 
-impl Client {
+impl HttpClient {
     /// A client; nothing is dialled yet.
-    pub fn new(options: ClientOptions) -> Self {
+    pub fn new(options: HttpClientOptions) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
             inner: Arc::new(Inner {
                 number: NUMBER.fetch_add(1, Ordering::Relaxed),
-                dialer: Dialer::new(&options),
+                connector: Connector::new(&options),
                 options,
             }),
         }
@@ -72,8 +72,11 @@ impl Client {
     /// Redirects are not followed.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
-    pub async fn send(&self, request: Request<Frames>) -> Result<Response<Frames>, OutgoingError> {
+    /// [`HttpClientError`], which names no secret.
+    pub async fn send(
+        &self,
+        request: Request<Frames>,
+    ) -> Result<Response<Frames>, HttpClientError> {
         let (target, request) = prepare(request)?;
         let (mut request, progress) = watch(request);
         loop {
@@ -89,16 +92,16 @@ impl Client {
         }
     }
 
-    /// Sends a request, as [`Client::send`] does, and reads the whole answer, at most
+    /// Sends a request, as [`HttpClient::send`] does, and reads the whole answer, at most
     /// `most_bytes` of it.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
-    pub async fn ask(
+    /// [`HttpClientError`], which names no secret.
+    pub async fn fetch(
         &self,
         request: Request<Frames>,
         most_bytes: usize,
-    ) -> Result<Response<Bytes>, OutgoingError> {
+    ) -> Result<Response<Bytes>, HttpClientError> {
         let (head, body) = self.send(request).await?.into_parts();
         let body = self.answer(read_all(body, most_bytes)).await??;
         Ok(Response::from_parts(head, body))
@@ -108,11 +111,11 @@ impl Client {
     pub(super) async fn connection(
         &self,
         target: &Target,
-    ) -> Result<(Sender, bool), OutgoingError> {
+    ) -> Result<(Sender, bool), HttpClientError> {
         if let Some(sender) = pool::take(self.inner.number, target).await {
             return Ok((sender, true));
         }
-        let socket = self.inner.dialer.dial(target).await?;
+        let socket = self.inner.connector.connect(target).await?;
         let (sender, connection) = handshake(socket, SMALL_BUFFER_BYTES).await?;
         tokio::spawn(async move {
             // Its error reaches whoever waits for the answer.
@@ -125,14 +128,14 @@ impl Client {
     /// the answer is handed on as it comes, as a socket where it can be one.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
+    /// [`HttpClientError`], which names no secret.
     pub async fn open(
         &self,
         request: Request<()>,
-    ) -> Result<(response::Parts, Part), OutgoingError> {
+    ) -> Result<(response::Parts, Part), HttpClientError> {
         let (target, request) = prepare(request.map(|()| empty()))?;
         let (request, progress) = watch(request);
-        let socket = self.inner.dialer.dial(&target).await?;
+        let socket = self.inner.connector.connect(&target).await?;
         let (mut sender, connection) = handshake(socket, READ_BUFFER_BYTES).await?;
         let mut connection = Box::pin(connection);
         let answer = head_of(&mut connection, sender.send_request(request));
@@ -156,22 +159,22 @@ impl Client {
     /// Waits for an answer as long as the server gets on with the request.
     async fn watched_answer<T>(
         &self,
-        progress: &Progress,
+        progress: &RequestProgress,
         answer: impl Future<Output = T>,
-    ) -> Result<T, OutgoingError> {
+    ) -> Result<T, HttpClientError> {
         let limit = self.inner.options.answer_timeout;
         let answer = progress.answer(limit, answer).await;
-        answer.map_err(|Stuck| OutgoingError::Silent(limit))
+        answer.map_err(|Stalled| HttpClientError::Silent(limit))
     }
 
     /// Waits for an answer, but not for ever.
     pub(super) async fn answer<T>(
         &self,
         answer: impl Future<Output = T>,
-    ) -> Result<T, OutgoingError> {
+    ) -> Result<T, HttpClientError> {
         let limit = self.answer_timeout();
         let answer = tokio::time::timeout(limit, answer).await;
-        answer.map_err(|_| OutgoingError::Silent(limit))
+        answer.map_err(|_| HttpClientError::Silent(limit))
     }
 
     /// Longest silence of a server that is to answer, or to take a body.
@@ -197,16 +200,16 @@ impl Client {
 }
 
 /// The request with its progress shown.
-fn watch(request: Request<Frames>) -> (Request<Frames>, Progress) {
+fn watch(request: Request<Frames>) -> (Request<Frames>, RequestProgress) {
     let (head, body) = request.into_parts();
-    let (body, progress) = Progress::of(body);
+    let (body, progress) = RequestProgress::of(body);
     (Request::from_parts(head, body), progress)
 }
 
 async fn handshake(
     socket: Socket,
     buffer_bytes: usize,
-) -> Result<(Sender, Connection), OutgoingError> {
+) -> Result<(Sender, Connection), HttpClientError> {
     let mut builder = http1::Builder::new();
     builder.max_headers(MAX_HEADERS).max_buf_size(buffer_bytes);
     Ok(builder.handshake(TokioIo::new(socket)).await?)
@@ -216,14 +219,14 @@ async fn handshake(
 async fn head_of(
     connection: &mut Pin<Box<Connection>>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
-) -> Result<Response<Incoming>, OutgoingError> {
+) -> Result<Response<Incoming>, HttpClientError> {
     let mut answer = pin!(answer);
     poll_fn(|cx| {
         let ended = connection.poll_without_shutdown(cx);
         match (answer.as_mut().poll(cx), ended) {
             (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(Into::into)),
             (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
-            (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(OutgoingError::Closed)),
+            (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(HttpClientError::Closed)),
             (Poll::Pending, Poll::Pending) => Poll::Pending,
         }
     })
@@ -240,7 +243,7 @@ fn into_socket(
     connection: Connection,
     mut body: Incoming,
     length: u64,
-) -> Result<Part, OutgoingError> {
+) -> Result<Part, HttpClientError> {
     let parts = connection.into_parts();
     let mut first = VecDeque::new();
     // Without its connection the body ends behind what it was given.
@@ -255,8 +258,10 @@ fn into_socket(
         Socket::Plain(stream) => Ok(Part::Socket(SocketPart {
             first,
             stream,
-            left: length.checked_sub(received).ok_or(OutgoingError::TooMuch)?,
+            left: length
+                .checked_sub(received)
+                .ok_or(HttpClientError::TooMuch)?,
         })),
-        Socket::Tls(_) => Err(OutgoingError::Address),
+        Socket::Tls(_) => Err(HttpClientError::Address),
     }
 }

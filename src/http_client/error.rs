@@ -8,7 +8,7 @@ use super::tls::TlsError;
 /// Another server could not be asked, or did not answer. For the log and for deciding what
 /// to do: a client of ours is to be told less. Names no URI, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
-pub enum OutgoingError {
+pub enum HttpClientError {
     /// Not an http or https URI with a host.
     #[error("the address is no http or https URI")]
     Address,
@@ -44,7 +44,7 @@ pub enum OutgoingError {
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl OutgoingError {
+impl HttpClientError {
     /// Whether the request certainly did not reach the server.
     pub fn is_unsent(&self) -> bool {
         matches!(

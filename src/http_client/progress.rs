@@ -14,7 +14,7 @@ use crate::transfer::Frames;
 
 /// What one request waits for.
 #[derive(Clone)]
-pub(super) struct Progress {
+pub(super) struct RequestProgress {
     waits: Arc<Mutex<Waits>>,
 }
 
@@ -27,9 +27,9 @@ enum Waits {
 }
 
 /// The server neither took anything nor answered.
-pub(super) struct Stuck;
+pub(super) struct Stalled;
 
-impl Progress {
+impl RequestProgress {
     /// A body that shows how far it has been taken.
     pub(super) fn of(body: Frames) -> (Frames, Self) {
         let now = Waits::ForServer(Instant::now());
@@ -48,7 +48,7 @@ impl Progress {
         &self,
         limit: Duration,
         answer: impl Future<Output = T>,
-    ) -> Result<T, Stuck> {
+    ) -> Result<T, Stalled> {
         let mut answer = std::pin::pin!(answer);
         loop {
             let until = self.since() + limit;
@@ -56,7 +56,7 @@ impl Progress {
                 return Ok(answer);
             }
             if self.since() + limit <= Instant::now() {
-                return Err(Stuck);
+                return Err(Stalled);
             }
         }
     }
@@ -77,7 +77,7 @@ impl Progress {
 /// A body that notes when it is asked for more.
 struct Watched {
     body: Frames,
-    progress: Progress,
+    progress: RequestProgress,
 }
 
 impl Body for Watched {
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_an_error() {
-        let (_, progress) = Progress::of(empty());
+        let (_, progress) = RequestProgress::of(empty());
         let began = Instant::now();
         let answer = progress.answer(LIMIT, std::future::pending::<()>()).await;
         assert!(answer.is_err());
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_server_that_goes_on_is_waited_for() {
         let (sender, body) = channel();
-        let (mut body, progress) = Progress::of(body);
+        let (mut body, progress) = RequestProgress::of(body);
         let takes = async {
             for _ in 0..10 {
                 sender.send(Bytes::from_static(b"x")).unwrap();
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn our_own_slowness_is_not_the_servers() {
         let (sender, body) = channel();
-        let (mut body, progress) = Progress::of(body);
+        let (mut body, progress) = RequestProgress::of(body);
         let takes = async {
             let slow = async {
                 tokio::time::sleep(LIMIT * 5).await;

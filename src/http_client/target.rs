@@ -3,7 +3,7 @@
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri};
 
-use super::error::OutgoingError;
+use super::error::HttpClientError;
 use crate::transfer::Frames;
 
 /// Where a connection goes.
@@ -17,14 +17,14 @@ pub(super) struct Target {
 /// Takes the target out of a request's absolute URI and leaves what a server wants to see.
 pub(super) fn prepare(
     mut request: Request<Frames>,
-) -> Result<(Target, Request<Frames>), OutgoingError> {
+) -> Result<(Target, Request<Frames>), HttpClientError> {
     let uri = std::mem::take(request.uri_mut());
     let is_tls = match uri.scheme_str() {
         Some("http") => false,
         Some("https") => true,
-        _ => return Err(OutgoingError::Address),
+        _ => return Err(HttpClientError::Address),
     };
-    let host = uri.host().ok_or(OutgoingError::Address)?;
+    let host = uri.host().ok_or(HttpClientError::Address)?;
     let target = Target {
         is_tls,
         host: host
@@ -37,9 +37,9 @@ pub(super) fn prepare(
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
-    let name = HeaderValue::from_str(&name).map_err(|_| OutgoingError::Address)?;
+    let name = HeaderValue::from_str(&name).map_err(|_| HttpClientError::Address)?;
     request.headers_mut().entry(HOST).or_insert(name);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = Uri::try_from(path).map_err(|_| OutgoingError::Address)?;
+    *request.uri_mut() = Uri::try_from(path).map_err(|_| HttpClientError::Address)?;
     Ok((target, request))
 }

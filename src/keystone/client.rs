@@ -10,7 +10,7 @@ use super::error::KeystoneError;
 use super::login::Login;
 use super::token::Token;
 use super::verified::Verified;
-use crate::http_client::{Client, empty, full};
+use crate::http_client::{HttpClient, empty, full};
 
 /// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
 const MOST_ANSWER_BYTES: usize = 4 << 20;
@@ -18,7 +18,7 @@ const MOST_ANSWER_BYTES: usize = 4 << 20;
 /// An identity service.
 #[derive(Clone)]
 pub struct Keystone {
-    client: Client,
+    client: HttpClient,
     tokens: Uri,
     renew_before: Duration,
 }
@@ -32,7 +32,7 @@ impl Keystone {
     /// # Errors
     /// [`KeystoneError::Address`] when it is no http or https URL.
     pub fn new(
-        client: Client,
+        client: HttpClient,
         address: &str,
         renew_before: Duration,
     ) -> Result<Self, KeystoneError> {
@@ -62,7 +62,7 @@ impl Keystone {
         }
         let request = request.body(full(body));
         let request = request.map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
         match answer.status() {
             StatusCode::CREATED | StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
@@ -93,7 +93,7 @@ impl Keystone {
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         }
         let request = request.body(empty()).map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
         match answer.status() {
             StatusCode::OK => Verified::read(answer.headers().get(DATE), answer.body()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),

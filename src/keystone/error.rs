@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::http_client::OutgoingError;
+use crate::http_client::HttpClientError;
 
 /// The identity service could not help. For the log: names no secret.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum KeystoneError {
     Address,
     /// It could not be asked.
     #[error("the identity service cannot be asked")]
-    Unreachable(#[from] OutgoingError),
+    Unreachable(#[from] HttpClientError),
     /// It has not answered within the limit for a request.
     #[error("the identity service has not answered within {} s", .0.as_secs())]
     Late(Duration),

@@ -2,7 +2,7 @@
 //!
 //! [`Keystone::issue`] turns a login into a [`Token`], which says how long it is valid and,
 //! by its [`Catalogue`], where the services of the cloud are. Whoever uses a token for long
-//! holds it in a [`Renewable`](crate::http_client::Renewable). [`Keystone::verify`] says who
+//! holds it in a [`ExpiringCell`](crate::http_client::ExpiringCell). [`Keystone::verify`] says who
 //! it is that shows us a token.
 
 mod catalogue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::start_error::StartError;
 use crate::auth::{Authenticator, AuthenticatorOptions, CallerRules, TokenOptions, Way};
 use crate::config::{Config, IdentityMode, KeystoneConfig};
-use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
+use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config};
 use crate::keystone::{Domain, Keystone, Login, Project, User};
 use crate::log;
 
@@ -50,11 +50,11 @@ fn token_options(config: &KeystoneConfig, rules: CallerRules) -> Result<TokenOpt
         insecure: config.insecure,
     })
     .map_err(StartError::KeystoneTls)?;
-    let client = Client::new(ClientOptions {
+    let client = HttpClient::new(HttpClientOptions {
         connect_timeout: config.http_connect_timeout,
         answer_timeout: config.http_connect_timeout,
         idle_timeout: IDLE,
-        reach: Reach::Any,
+        reach: AddressPolicy::Any,
         tls: Arc::clone(&tls),
     });
     let address = config.auth_url.as_deref().unwrap_or_default();

@@ -10,7 +10,8 @@ use super::operator_token;
 use crate::api::{OPERATOR_TOKEN, ScrubReport};
 use crate::config::Config;
 use crate::http_client::{
-    Client, ClientOptions, OutgoingError, Reach, TlsError, TlsOptions, client_config, empty,
+    AddressPolicy, HttpClient, HttpClientError, HttpClientOptions, TlsError, TlsOptions,
+    client_config, empty,
 };
 use crate::image::ImageId;
 
@@ -21,7 +22,7 @@ const MOST_ANSWER_BYTES: usize = 64 << 10;
 
 /// A node that has the registry open.
 pub(super) struct NodeClient {
-    client: Client,
+    client: HttpClient,
     address: SocketAddr,
     registry_dir: PathBuf,
 }
@@ -41,7 +42,7 @@ pub(super) enum AskError {
     Unreachable {
         address: SocketAddr,
         #[source]
-        cause: OutgoingError,
+        cause: HttpClientError,
     },
     #[error("the node at {address} answered {status}: {detail}")]
     Refused {
@@ -60,11 +61,11 @@ impl NodeClient {
     pub(super) fn new(config: &Config) -> Result<Self, AskError> {
         let address = config.listen.admin_address().ok_or(AskError::NoListener)?;
         Ok(Self {
-            client: Client::new(ClientOptions {
+            client: HttpClient::new(HttpClientOptions {
                 connect_timeout: CONNECT_TIMEOUT,
                 answer_timeout: ANSWER_TIMEOUT,
                 idle_timeout: CONNECT_TIMEOUT,
-                reach: Reach::Any,
+                reach: AddressPolicy::Any,
                 tls: client_config(&TlsOptions {
                     ca_file: None,
                     insecure: false,
@@ -96,8 +97,8 @@ impl NodeClient {
         let request = Request::post(format!("http://{address}{path}"))
             .header(OPERATOR_TOKEN, token)
             .body(empty())
-            .map_err(|_| unreachable(OutgoingError::Address))?;
-        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await;
+            .map_err(|_| unreachable(HttpClientError::Address))?;
+        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await;
         let (head, body) = answer.map_err(unreachable)?.into_parts();
         if head.status.is_success() {
             return Ok(body);

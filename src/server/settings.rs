@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use crate::api::{DoorSettings, FrameSettings, Patience};
 use crate::config::Config;
-use crate::http_client::NamedReach;
+use crate::http_client::AddressFilter;
 use crate::image::{FormatRules, Listed, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
 use crate::service::{AuditOptions, Limits};
@@ -76,12 +76,12 @@ pub(super) fn source_rules(config: &Config) -> SourceRules {
 }
 
 /// Which addresses may be dialled of those that clients name.
-pub(super) fn named_reach(config: &Config) -> NamedReach {
+pub(super) fn named_reach(config: &Config) -> AddressFilter {
     let own = [
         Some(config.listen.api_address()),
         config.listen.admin_address(),
     ];
-    NamedReach {
+    AddressFilter {
         private: config.sources.allow_private_addresses,
         own: own.into_iter().flatten().collect(),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settings;
 use super::start_error::StartError;
 use crate::config::{self, Config, SwiftConfig};
-use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
+use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config};
 use crate::keystone::Interface;
 use crate::log;
 use crate::md5::HashEngine;
@@ -28,7 +28,7 @@ pub(super) fn open_swift(
     };
     let tls = client_config(&tls).map_err(StartError::SwiftTls)?;
     let client = |reach| {
-        Client::new(ClientOptions {
+        HttpClient::new(HttpClientOptions {
             connect_timeout: swift.swift_store_connect_timeout,
             answer_timeout: swift.swift_store_timeout,
             idle_timeout: KEEP_IDLE,
@@ -37,8 +37,8 @@ pub(super) fn open_swift(
         })
     };
     let parts = SwiftParts {
-        client: client(Reach::Any),
-        strangers: client(Reach::Named(settings::named_reach(config))),
+        client: client(AddressPolicy::Any),
+        strangers: client(AddressPolicy::Filtered(settings::named_reach(config))),
         hashes: hashes.clone(),
     };
     let store = SwiftStore::new(options(config), parts)?;

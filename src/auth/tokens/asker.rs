@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::http_client::Renewable;
+use crate::http_client::ExpiringCell;
 use crate::keystone::{Keystone, KeystoneError, Login, Token, Verified};
 
 /// Wait before a question is asked again; doubled each time.
@@ -17,7 +17,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 pub(super) struct Asker {
     keystone: Keystone,
     login: Login,
-    own: Renewable<Token, KeystoneError>,
+    own: ExpiringCell<Token, KeystoneError>,
     /// Questions that may be under way.
     room: Semaphore,
     retries: u32,
@@ -35,7 +35,7 @@ impl Asker {
         Self {
             keystone,
             login,
-            own: Renewable::new(),
+            own: ExpiringCell::new(),
             room: Semaphore::new(most_questions),
             retries,
             limit,

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::auth::CallerRules;
 use crate::config::Secret;
-use crate::http_client::{Client, ClientOptions, Reach, TlsOptions, client_config};
+use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config};
 use crate::keystone::{Domain, Project, User};
 
 /// What the peer knows and has seen.
@@ -129,11 +129,11 @@ async fn serve(peer: &Shared, address: SocketAddr) -> tokio::task::JoinHandle<()
 
 fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
     let limit = Duration::from_secs(2);
-    let client = Client::new(ClientOptions {
+    let client = HttpClient::new(HttpClientOptions {
         connect_timeout: limit,
         answer_timeout: limit,
         idle_timeout: limit,
-        reach: Reach::Any,
+        reach: AddressPolicy::Any,
         tls: client_config(&TlsOptions::default()).unwrap(),
     });
     let address = with(peer, |peer| peer.address.unwrap());

@@ -11,7 +11,9 @@ use super::super::Version;
 use super::super::unavailable;
 use super::options::{RemoteError, RemoteOptions};
 use crate::error::{Error, Kind, Result};
-use crate::http_client::{Client, ClientOptions, OutgoingError, Reach, empty, full};
+use crate::http_client::{
+    AddressPolicy, HttpClient, HttpClientError, HttpClientOptions, empty, full,
+};
 use crate::image::Timestamp;
 use crate::metrics;
 use crate::wire::registry::{ABOUT_MOST_BYTES, RECORD, VERSION};
@@ -36,7 +38,7 @@ const IDENTITY: [(&str, &str); 3] = [
 
 /// Asks one registry server.
 pub(super) struct Exchange {
-    client: Client,
+    client: HttpClient,
     address: String,
 }
 
@@ -51,7 +53,7 @@ pub(super) struct Reply {
 pub(super) struct Failure {
     /// Whether the question certainly did not arrive.
     pub(super) is_unsent: bool,
-    pub(super) cause: OutgoingError,
+    pub(super) cause: HttpClientError,
 }
 
 impl Exchange {
@@ -60,11 +62,11 @@ impl Exchange {
         let uri: Uri = options.address.parse().map_err(|_| bad())?;
         uri.host().ok_or_else(bad)?;
         Ok(Self {
-            client: Client::new(ClientOptions {
+            client: HttpClient::new(HttpClientOptions {
                 connect_timeout: options.timeout,
                 answer_timeout: options.timeout,
                 idle_timeout: IDLE,
-                reach: Reach::Any,
+                reach: AddressPolicy::Any,
                 tls: options.tls.clone(),
             }),
             address: options.address.trim_end_matches('/').to_owned(),
@@ -157,8 +159,8 @@ impl Exchange {
     ) -> std::result::Result<Reply, Failure> {
         let began = Instant::now();
         let body = body.map_or_else(empty, |body| full(body.into()));
-        let request = request.body(body).map_err(|_| OutgoingError::Address)?;
-        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await;
+        let request = request.body(body).map_err(|_| HttpClientError::Address)?;
+        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await;
         metrics::registry_asked("remote", operation, answer.is_ok(), began.elapsed());
         let (head, body) = answer?.into_parts();
         Ok(Reply {
@@ -251,16 +253,16 @@ impl Reply {
 impl Failure {
     /// Whether the answer had more bytes than are read.
     pub(super) fn is_too_long(&self) -> bool {
-        matches!(self.cause, OutgoingError::TooMuch)
+        matches!(self.cause, HttpClientError::TooMuch)
     }
 
     fn is_silence(&self) -> bool {
-        matches!(self.cause, OutgoingError::Silent(_))
+        matches!(self.cause, HttpClientError::Silent(_))
     }
 }
 
-impl From<OutgoingError> for Failure {
-    fn from(cause: OutgoingError) -> Self {
+impl From<HttpClientError> for Failure {
+    fn from(cause: HttpClientError) -> Self {
         Self {
             is_unsent: cause.is_unsent(),
             cause,

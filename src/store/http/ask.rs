@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer::unavailable;
 use crate::error::{Error, Kind, Result};
-use crate::http_client::{Client, NamedReach, OutgoingError};
+use crate::http_client::{AddressFilter, HttpClient, HttpClientError};
 use crate::image::{HttpUri, SourceRules};
 use crate::transfer::Part;
 
@@ -18,11 +18,11 @@ static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CA
 
 /// Sends requests without bodies, and follows redirects as far as it may.
 pub(super) struct Asker {
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
     pub(super) max_redirects: u32,
     pub(super) rules: SourceRules,
     /// Where the client may connect to.
-    pub(super) reach: NamedReach,
+    pub(super) reach: AddressFilter,
 }
 
 impl Asker {
@@ -58,9 +58,9 @@ impl Asker {
         &self,
         uri: &HttpUri,
         request: Request<()>,
-    ) -> std::result::Result<(response::Parts, Part), OutgoingError> {
+    ) -> std::result::Result<(response::Parts, Part), HttpClientError> {
         if self.is_evidently_forbidden(uri) {
-            return Err(OutgoingError::Forbidden);
+            return Err(HttpClientError::Forbidden);
         }
         self.client.open(request).await
     }
@@ -131,15 +131,15 @@ mod tests {
     use http::Response;
 
     use super::*;
-    use crate::http_client::{ClientOptions, Reach, TlsOptions, client_config};
+    use crate::http_client::{AddressPolicy, HttpClientOptions, TlsOptions, client_config};
     use crate::image::Listed;
 
     fn asker() -> Asker {
-        let client = Client::new(ClientOptions {
+        let client = HttpClient::new(HttpClientOptions {
             connect_timeout: Duration::ZERO,
             answer_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
-            reach: Reach::Any,
+            reach: AddressPolicy::Any,
             tls: client_config(&TlsOptions::default()).unwrap(),
         });
         let ports = Listed {
@@ -153,7 +153,7 @@ mod tests {
                 ports,
                 ..SourceRules::default()
             },
-            reach: NamedReach::default(),
+            reach: AddressFilter::default(),
         }
     }
 

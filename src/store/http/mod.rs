@@ -21,7 +21,7 @@ pub use self::options::HttpStoreOptions;
 use self::origin::{HttpOrigin, Limits};
 use super::{Store, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
-use crate::http_client::{Client, ClientOptions, Reach, TlsError, client_config};
+use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{HttpUri, ImageId, Location, Upload};
 use crate::transfer::{Payload, Remote};
 
@@ -41,12 +41,12 @@ impl HttpStore {
     /// [`TlsError`], which says what is to be done.
     pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
         let reach = options.reach.clone();
-        let client = Client::new(ClientOptions {
+        let client = HttpClient::new(HttpClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
             // Each object has a connection of its own, to hosts without number.
             idle_timeout: Duration::ZERO,
-            reach: Reach::Named(options.reach),
+            reach: AddressPolicy::Filtered(options.reach),
             tls: client_config(&options.tls)?,
         });
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::http_client::{NamedReach, TlsOptions};
+use crate::http_client::{AddressFilter, TlsOptions};
 use crate::image::SourceRules;
 
 /// What an HTTP store needs to know.
@@ -22,7 +22,7 @@ pub struct HttpStoreOptions {
     /// Where redirects may lead.
     pub rules: SourceRules,
     /// Which addresses may be dialled. Locations are what users named, be it long ago.
-    pub reach: NamedReach,
+    pub reach: AddressFilter,
     /// Whom we trust.
     pub tls: TlsOptions,
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::http_client::{Client, OutgoingError};
+use crate::http_client::{self, HttpClientError};
 use crate::transfer::Frames;
 
 /// Sends the SDK's requests. Time-outs are those of the client.
@@ -27,7 +27,7 @@ pub(super) struct OurHttp {
 }
 
 impl OurHttp {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: http_client::HttpClient) -> Self {
         Self {
             connector: SharedHttpConnector::new(Connector(client)),
         }
@@ -44,7 +44,7 @@ impl HttpClient for OurHttp {
     }
 }
 
-struct Connector(Client);
+struct Connector(http_client::HttpClient);
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +59,10 @@ impl HttpConnector for Connector {
     }
 }
 
-async fn exchange(client: Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn exchange(
+    client: http_client::HttpClient,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x();
     let request = request.map_err(|error| ConnectorError::user(error.into()))?;
     let sent = client.send(request.map(BodyExt::boxed_unsync)).await;
@@ -69,10 +72,10 @@ async fn exchange(client: Client, request: HttpRequest) -> Result<HttpResponse, 
 }
 
 /// What the SDK makes of our errors decides whether it tries again.
-fn connector_error(error: OutgoingError) -> ConnectorError {
+fn connector_error(error: HttpClientError) -> ConnectorError {
     match error {
-        OutgoingError::Silent(_) => ConnectorError::timeout(error.into()),
-        OutgoingError::Address | OutgoingError::Forbidden | OutgoingError::TlsSetup(_) => {
+        HttpClientError::Silent(_) => ConnectorError::timeout(error.into()),
+        HttpClientError::Address | HttpClientError::Forbidden | HttpClientError::TlsSetup(_) => {
             ConnectorError::user(error.into())
         }
         _ => ConnectorError::io(error.into()),

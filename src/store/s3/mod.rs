@@ -41,7 +41,7 @@ use self::writer::{Plan, S3Writer};
 use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
-use crate::http_client::{Client, ClientOptions, Reach, TlsError, client_config};
+use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
@@ -60,7 +60,7 @@ pub struct S3StoreError(#[from] TlsError);
 /// Images as objects in a bucket.
 pub struct S3Store {
     options: S3StoreOptions,
-    http: Client,
+    http: HttpClient,
     accesses: Accesses,
     own: Access,
     memory: Memory,
@@ -76,11 +76,11 @@ impl S3Store {
         options: S3StoreOptions,
         hashes: HashEngine,
     ) -> std::result::Result<Self, S3StoreError> {
-        let http = Client::new(ClientOptions {
+        let http = HttpClient::new(HttpClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.response_timeout,
             idle_timeout: IDLE_LIMIT,
-            reach: Reach::Any,
+            reach: AddressPolicy::Any,
             tls: client_config(&options.tls)?,
         });
         let sdk_http = SharedHttpClient::new(OurHttp::new(http.clone()));

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::failure::Failure;
 use super::object::Object;
 use crate::error::{Error, Result};
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use crate::transfer::{Origin, Part};
 
 /// How often an object is asked for at most, while S3 says that it cannot just now.
@@ -27,7 +27,7 @@ const WORDS_LIMIT: Duration = Duration::from_secs(1);
 /// An object of a known size.
 pub(super) struct S3Origin {
     object: Object,
-    http: Client,
+    http: HttpClient,
     object_bytes: u64,
     /// Of the first answer: what follows is to be of the same object.
     tag: Option<HeaderValue>,
@@ -41,7 +41,7 @@ enum Trouble {
 }
 
 impl S3Origin {
-    pub(super) fn new(object: Object, http: Client, object_bytes: u64) -> Self {
+    pub(super) fn new(object: Object, http: HttpClient, object_bytes: u64) -> Self {
         Self {
             object,
             http,

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
 
 use super::errors::{SwiftError, SwiftResult};
 use super::login::{Access, Login, LoginError, SwiftEndpoint};
-use crate::http_client::{Begun, Client, OutgoingError, Renewable, empty, full};
+use crate::http_client::{ExpiringCell, HttpClient, HttpClientError, StreamStart, empty, full};
 use crate::transfer::Part;
 
 /// Times a request is sent that Swift does not answer, or for which it is too busy.
@@ -23,10 +23,10 @@ const MOST_ANSWER_BYTES: usize = 4 << 20;
 
 /// An account, and whoever logs in to it.
 pub(super) struct Account {
-    client: Client,
+    client: HttpClient,
     login: Login,
     endpoint: SwiftEndpoint,
-    access: Renewable<Access, LoginError>,
+    access: ExpiringCell<Access, LoginError>,
 }
 
 /// An account as one that is used: with the URL that its login tells, or with another at
@@ -60,10 +60,15 @@ impl Call {
         }
     }
 
-    fn request<B>(&self, url: &str, access: &Access, body: B) -> Result<Request<B>, OutgoingError> {
+    fn request<B>(
+        &self,
+        url: &str,
+        access: &Access,
+        body: B,
+    ) -> Result<Request<B>, HttpClientError> {
         let uri = format!("{url}{}", self.path).parse::<Uri>();
         let mut request = Request::new(body);
-        *request.uri_mut() = uri.map_err(|_| OutgoingError::Address)?;
+        *request.uri_mut() = uri.map_err(|_| HttpClientError::Address)?;
         *request.method_mut() = self.method.clone();
         request.headers_mut().extend(self.headers.clone());
         let token = access.token.clone();
@@ -90,7 +95,7 @@ impl Answer for (response::Parts, Part) {
     }
 }
 
-impl Answer for Begun {
+impl Answer for StreamStart {
     fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Wanted(_) => None,
@@ -100,12 +105,12 @@ impl Answer for Begun {
 }
 
 impl Account {
-    pub(super) fn new(client: Client, login: Login, endpoint: SwiftEndpoint) -> Self {
+    pub(super) fn new(client: HttpClient, login: Login, endpoint: SwiftEndpoint) -> Self {
         Self {
             client,
             login,
             endpoint,
-            access: Renewable::new(),
+            access: ExpiringCell::new(),
         }
     }
 
@@ -115,10 +120,10 @@ impl Account {
     }
 
     /// Sends a request without a token.
-    pub(super) async fn ask_anybody(&self, uri: Uri) -> Result<Response<Bytes>, OutgoingError> {
+    pub(super) async fn ask_anybody(&self, uri: Uri) -> Result<Response<Bytes>, HttpClientError> {
         let mut request = Request::new(empty());
         *request.uri_mut() = uri;
-        self.client.ask(request, MOST_ANSWER_BYTES).await
+        self.client.fetch(request, MOST_ANSWER_BYTES).await
     }
 
     async fn access(&self) -> SwiftResult<Arc<Access>> {
@@ -156,7 +161,10 @@ impl<'a> Attempts<'a> {
 
     /// The answer, if it may be final. Otherwise waits until it is right to send the request
     /// again.
-    async fn judge<T: Answer>(&mut self, sent: Result<T, OutgoingError>) -> SwiftResult<Option<T>> {
+    async fn judge<T: Answer>(
+        &mut self,
+        sent: Result<T, HttpClientError>,
+    ) -> SwiftResult<Option<T>> {
         let status = sent.as_ref().ok().and_then(Answer::status);
         if status == Some(StatusCode::UNAUTHORIZED) && !self.is_renewed {
             self.is_renewed = true;
@@ -203,7 +211,7 @@ impl Session {
                 let length = call.body.len().into();
                 request.headers_mut().insert(CONTENT_LENGTH, length);
             }
-            let sent = self.account.client.ask(request, MOST_ANSWER_BYTES).await;
+            let sent = self.account.client.fetch(request, MOST_ANSWER_BYTES).await;
             if let Some(answer) = attempts.judge(sent).await? {
                 return Ok(answer);
             }
@@ -228,7 +236,7 @@ impl Session {
         call: &Call,
         length_bytes: Option<u64>,
         room: usize,
-    ) -> SwiftResult<Begun> {
+    ) -> SwiftResult<StreamStart> {
         let mut attempts = Attempts::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;
@@ -262,10 +270,10 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Whether a failure is one that cost no time: after a long silence nobody waits for another.
-fn is_quick(error: &OutgoingError) -> bool {
+fn is_quick(error: &HttpClientError) -> bool {
     match error {
-        OutgoingError::Connect(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
-        OutgoingError::Closed | OutgoingError::Http(_) => true,
+        HttpClientError::Connect(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
+        HttpClientError::Closed | HttpClientError::Http(_) => true,
         _ => false,
     }
 }

@@ -16,7 +16,7 @@ use super::errors::{SwiftError, SwiftResult};
 use super::location::{Credentials, Holder};
 use super::login::{Login, SwiftEndpoint, V1};
 use crate::config::{DomainOption, SwiftAccount, SwiftAuth};
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use crate::keystone::{self, Domain, Keystone, Project, User};
 
 /// Accounts of locations that are remembered, with their tokens, until there are more.
@@ -36,9 +36,9 @@ pub(super) struct AccountsOptions {
     pub(super) endpoint: SwiftEndpoint,
     pub(super) renew_before: Duration,
     /// For what the operator has named.
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
     /// For what only a location has named.
-    pub(super) strangers: Client,
+    pub(super) strangers: HttpClient,
 }
 
 impl Accounts {
@@ -115,7 +115,7 @@ impl Accounts {
 }
 
 impl AccountsOptions {
-    fn login(&self, account: &SwiftAccount, client: &Client) -> SwiftResult<Login> {
+    fn login(&self, account: &SwiftAccount, client: &HttpClient) -> SwiftResult<Login> {
         if account.auth == SwiftAuth::V1 {
             return Ok(Login::V1(V1 {
                 client: client.clone(),

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::login::LoginError;
 use crate::error::{Error, Kind};
-use crate::http_client::OutgoingError;
+use crate::http_client::HttpClientError;
 use crate::store::occupied::occupied;
 
 /// When it is worth trying again.
@@ -22,7 +22,7 @@ pub(super) enum SwiftError {
     Outgoing {
         what: &'static str,
         #[source]
-        cause: OutgoingError,
+        cause: HttpClientError,
     },
     /// With the id that Swift's own logs have for the request.
     #[error("{what}: Swift answers {status} (X-Trans-Id {})", transaction.as_deref().unwrap_or("-"))]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use crate::config::Secret;
-use crate::http_client::{Client, Expiring, OutgoingError, empty};
+use crate::http_client::{Expiring, HttpClient, HttpClientError, empty};
 use crate::keystone::{self, Interface, Keystone, KeystoneError, Wish};
 
 /// The longest answer to a login by v1.0 that is read.
@@ -36,7 +36,7 @@ pub(super) enum Login {
 }
 
 pub(super) struct V1 {
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
     pub(super) address: String,
     pub(super) user: String,
     pub(super) key: Secret,
@@ -63,7 +63,7 @@ pub(super) enum LoginError {
     #[error("user or key cannot be sent in a header")]
     Header,
     #[error("Swift cannot be asked to log in")]
-    Unreachable(#[from] OutgoingError),
+    Unreachable(#[from] HttpClientError),
     #[error("Swift refuses the user or the key")]
     Refused,
     #[error("Swift answers {0} to a login")]

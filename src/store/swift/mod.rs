@@ -64,7 +64,7 @@ use super::occupied::occupied;
 use super::{Store, Stored, StoredOf, Wanted, Writer};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Result};
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
 use crate::transfer::{Payload, Remote};
@@ -77,9 +77,9 @@ pub struct SwiftStoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
 /// Whom the store speaks to, and what hashes for it.
 pub struct SwiftParts {
     /// For what the operator has named.
-    pub client: Client,
+    pub client: HttpClient,
     /// For hosts that only a location names, which may be a user's word.
-    pub strangers: Client,
+    pub strangers: HttpClient,
     /// For the MD5s of segments.
     pub hashes: HashEngine,
 }

@@ -9,7 +9,7 @@ use super::errors::{SwiftError, SwiftResult};
 use super::manifest::Segment;
 use super::mark::{Mark, put};
 use super::names::{container_path, object_path};
-use crate::http_client::{Begun, Ended, Sending};
+use crate::http_client::{SentRequest, StreamStart, StreamingRequest};
 use crate::image::Checksum;
 use crate::md5::Md5Stream;
 use crate::transfer::{BLOCK_BYTES, Frames};
@@ -31,14 +31,14 @@ pub(super) struct Container {
 
 /// An object that Swift wants the bytes of.
 pub(super) struct ObjectWriter {
-    sending: Sending,
+    sending: StreamingRequest,
     hash: Option<Md5Stream>,
     size_bytes: u64,
 }
 
 /// An object whose bytes have all been sent.
 pub(super) struct EndedObject {
-    ended: Ended,
+    ended: SentRequest,
     hash: Option<Md5Stream>,
     size_bytes: u64,
 }
@@ -57,24 +57,28 @@ impl Container {
         loop {
             let room = WAITING_BYTES / BLOCK_BYTES;
             match self.session.put(&call, length_bytes, room).await? {
-                Begun::Wanted(sending) => {
+                StreamStart::Wanted(sending) => {
                     return Ok(ObjectWriter {
                         sending,
                         hash,
                         size_bytes: 0,
                     });
                 }
-                Begun::Answered(answer) if answer.status() == StatusCode::NOT_FOUND && !is_made => {
+                StreamStart::Answered(answer)
+                    if answer.status() == StatusCode::NOT_FOUND && !is_made =>
+                {
                     self.make_container().await?;
                     is_made = true;
                 }
-                Begun::Answered(answer) if answer.status() == StatusCode::PRECONDITION_FAILED => {
+                StreamStart::Answered(answer)
+                    if answer.status() == StatusCode::PRECONDITION_FAILED =>
+                {
                     return Err(SwiftError::Occupied {
                         container: self.name.clone(),
                         object: object.to_owned(),
                     });
                 }
-                Begun::Answered(answer) => return Err(refused(&answer)),
+                StreamStart::Answered(answer) => return Err(refused(&answer)),
             }
         }
     }

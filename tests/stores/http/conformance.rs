@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use glance::http_client::{NamedReach, TlsOptions};
+use glance::http_client::{AddressFilter, TlsOptions};
 use glance::image::{Location, SourceRules};
 use glance::store::{HttpStore, HttpStoreOptions, Store, conformance};
 use tokio::task::LocalSet;
@@ -23,7 +23,7 @@ fn store(tls: TlsOptions) -> HttpStore {
         most_discarded_bytes: 1 << 30,
         max_redirects: 0,
         rules: SourceRules::default(),
-        reach: NamedReach {
+        reach: AddressFilter {
             private: true,
             own: Vec::new(),
         },

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use glance::config::{DomainOption, Secret, SwiftAccount, SwiftAuth, SwiftManifest};
-use glance::http_client::{Client, ClientOptions, NamedReach, Reach, TlsOptions, client_config};
+use glance::http_client::{
+    AddressFilter, AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config,
+};
 use glance::image::{ImageId, Location, Timestamp, Upload};
 use glance::keystone::Interface;
 use glance::md5::HashEngine;
@@ -86,7 +88,7 @@ fn options(account: SwiftAccount) -> SwiftOptions {
 fn store(options: &SwiftOptions) -> SwiftStore {
     let tls = client_config(&TlsOptions::default()).expect("TLS");
     let client = |reach| {
-        Client::new(ClientOptions {
+        HttpClient::new(HttpClientOptions {
             connect_timeout: SILENCE,
             answer_timeout: SILENCE,
             idle_timeout: Duration::from_secs(30),
@@ -95,8 +97,8 @@ fn store(options: &SwiftOptions) -> SwiftStore {
         })
     };
     let parts = SwiftParts {
-        client: client(Reach::Any),
-        strangers: client(Reach::Named(NamedReach::default())),
+        client: client(AddressPolicy::Any),
+        strangers: client(AddressPolicy::Filtered(AddressFilter::default())),
         hashes: HashEngine::start(1).expect("a thread"),
     };
     SwiftStore::new(options.clone(), parts).expect("a store")

@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
-use super::client::Client;
-use super::error::OutgoingError;
+use super::client::HttpClient;
+use super::error::HttpClientError;
 use super::pool::Sender;
 use super::target::{Target, prepare};
 use crate::transfer::Frames;
@@ -26,9 +26,9 @@ use crate::transfer::Frames;
 const CONTINUE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a server says to the head of a request.
-pub enum Begun {
+pub enum StreamStart {
     /// It wants the body.
-    Wanted(Sending),
+    Wanted(StreamingRequest),
     /// It has answered without one.
     Answered(Response<Frames>),
 }
@@ -38,8 +38,8 @@ type Answer = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
 /// A request whose body is being sent. Dropped, it is cut, so that the server sees that the
 /// body has no end; unless it has a length, and all of it was pushed.
-pub struct Sending {
-    client: Client,
+pub struct StreamingRequest {
+    client: HttpClient,
     target: Target,
     sender: Sender,
     pieces: mpsc::Sender<Piece>,
@@ -48,7 +48,7 @@ pub struct Sending {
 
 /// A request that was sent whole, and is not answered yet. Dropped, it may have been heard
 /// all the same.
-pub struct Ended(Sending);
+pub struct SentRequest(StreamingRequest);
 
 enum Piece {
     Bytes(Bytes),
@@ -68,20 +68,20 @@ struct Pushed {
 #[error("the body was given up")]
 struct GivenUp;
 
-impl Client {
+impl HttpClient {
     /// Sends a request whose body is pushed piece by piece, `length_bytes` in all if that is
     /// known; up to `room` pieces wait for the socket. No byte of the body is taken before
     /// the server has asked for it, so whatever it says to the head can be mended by another
     /// request.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
+    /// [`HttpClientError`], which names no secret.
     pub async fn put(
         &self,
         request: Request<()>,
         length_bytes: Option<u64>,
         room: usize,
-    ) -> Result<Begun, OutgoingError> {
+    ) -> Result<StreamStart, HttpClientError> {
         loop {
             let (pieces, body) = channel(length_bytes, room);
             let (target, mut request) = prepare(request.clone().map(|()| body.boxed_unsync()))?;
@@ -93,7 +93,7 @@ impl Client {
             tokio::select! {
                 biased;
                 answer = &mut answer => match answer {
-                    Ok(response) => return Ok(Begun::Answered(unpooled(response))),
+                    Ok(response) => return Ok(StreamStart::Answered(unpooled(response))),
                     // A kept connection may have been closed just now.
                     Err(_) if is_kept => continue,
                     Err(failure) => return Err(failure.into_error().into()),
@@ -101,7 +101,7 @@ impl Client {
                 () = asked.notified() => {}
                 () = tokio::time::sleep(CONTINUE_LIMIT.min(self.answer_timeout())) => {}
             }
-            return Ok(Begun::Wanted(Sending {
+            return Ok(StreamStart::Wanted(StreamingRequest {
                 client: self.clone(),
                 target,
                 sender,
@@ -112,14 +112,17 @@ impl Client {
     }
 }
 
-impl Sending {
+impl StreamingRequest {
     /// Hands over the next piece, and returns when there was room for it. An answer that
     /// comes before the end says that no more is wanted.
     ///
     /// # Errors
-    /// [`OutgoingError::Silent`] when the server takes nothing any more; others when the
+    /// [`HttpClientError::Silent`] when the server takes nothing any more; others when the
     /// connection broke.
-    pub async fn push(&mut self, piece: Bytes) -> Result<Option<Response<Frames>>, OutgoingError> {
+    pub async fn push(
+        &mut self,
+        piece: Bytes,
+    ) -> Result<Option<Response<Frames>>, HttpClientError> {
         let limit = self.client.answer_timeout();
         let room = tokio::select! {
             biased;
@@ -127,7 +130,7 @@ impl Sending {
             room = tokio::time::timeout(limit, self.pieces.reserve()) => room,
         };
         match room {
-            Err(_) => Err(OutgoingError::Silent(limit)),
+            Err(_) => Err(HttpClientError::Silent(limit)),
             Ok(Ok(room)) => {
                 room.send(Piece::Bytes(piece));
                 Ok(None)
@@ -143,28 +146,28 @@ impl Sending {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`OutgoingError::Silent`] when the server takes nothing any more.
-    pub async fn end(self) -> Result<Ended, OutgoingError> {
+    /// [`HttpClientError::Silent`] when the server takes nothing any more.
+    pub async fn end(self) -> Result<SentRequest, HttpClientError> {
         let limit = self.client.answer_timeout();
         let end = self.pieces.send_timeout(Piece::End, limit).await;
         // A body with a length has ended already, and nobody is there to be told.
         if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = end {
-            return Err(OutgoingError::Silent(limit));
+            return Err(HttpClientError::Silent(limit));
         }
-        Ok(Ended(self))
+        Ok(SentRequest(self))
     }
 }
 
-impl Ended {
+impl SentRequest {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// [`OutgoingError`], which names no secret.
-    pub async fn answer(self) -> Result<Response<Frames>, OutgoingError> {
+    /// [`HttpClientError`], which names no secret.
+    pub async fn answer(self) -> Result<Response<Frames>, HttpClientError> {
         let mut request = self.0;
         let answer = request.client.answer(&mut request.answer).await?;
         let response = answer.map_err(TrySendError::into_error)?;
-        let Sending {
+        let StreamingRequest {
             client,
             target,
             sender,
@@ -174,7 +177,7 @@ impl Ended {
     }
 }
 
-fn early(answer: Sent) -> Result<Response<Frames>, OutgoingError> {
+fn early(answer: Sent) -> Result<Response<Frames>, HttpClientError> {
     Ok(unpooled(answer.map_err(TrySendError::into_error)?))
 }
 

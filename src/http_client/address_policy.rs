@@ -4,17 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Which addresses a client may dial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum AddressPolicy {
     /// Those that the operator wrote down: any.
     Any,
     /// Those that a user named.
-    Named(NamedReach),
+    Named(AddressFilter),
 }
 
 /// What may be dialled of what a user named: none of this machine, of a private network,
 /// or of the link, where services trust whoever reaches them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NamedReach {
+pub struct AddressFilter {
     /// Whether this machine and private networks may be reached all the same. The link,
     /// where clouds have their metadata service, stays out of reach.
     pub private: bool,
@@ -22,7 +22,7 @@ pub struct NamedReach {
     pub own: Vec<SocketAddr>,
 }
 
-impl Reach {
+impl AddressPolicy {
     /// Whether an address may be dialled.
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
         match self {
@@ -32,7 +32,7 @@ impl Reach {
     }
 }
 
-impl NamedReach {
+impl AddressFilter {
     /// Whether a host may be dialled, apart from where this process listens.
     pub fn allows_host(&self, address: IpAddr) -> bool {
         let ip = carried(address);
@@ -182,12 +182,12 @@ mod tests {
         "64:ff9b::808:808",
     ];
 
-    fn named(private: bool, own: &[&str]) -> Reach {
+    fn named(private: bool, own: &[&str]) -> AddressPolicy {
         let own = own.iter().map(|own| own.parse().unwrap()).collect();
-        Reach::Named(NamedReach { private, own })
+        AddressPolicy::Filtered(AddressFilter { private, own })
     }
 
-    fn allows(reach: &Reach, ip: &str, port: u16) -> bool {
+    fn allows(reach: &AddressPolicy, ip: &str, port: u16) -> bool {
         reach.allows(SocketAddr::new(ip.parse().unwrap(), port))
     }
 
@@ -211,7 +211,7 @@ mod tests {
         for ip in NEVER {
             assert!(!allows(&reach, ip, 80), "{ip}");
         }
-        assert!(allows(&Reach::Any, "169.254.169.254", 80));
+        assert!(allows(&AddressPolicy::Any, "169.254.169.254", 80));
     }
 
     #[test]

@@ -19,13 +19,13 @@ pub trait Expiring {
 }
 
 /// Holds something that expires, for all threads, and has it fetched by one at a time.
-pub struct Renewable<T, E> {
+pub struct ExpiringCell<T, E> {
     current: ArcSwapOption<T>,
     /// Whose turn it is to fetch, and when the last who did failed.
     turn: Mutex<Option<(Instant, Arc<E>)>>,
 }
 
-impl<T: Expiring, E> Renewable<T, E> {
+impl<T: Expiring, E> ExpiringCell<T, E> {
     /// Nothing yet.
     pub fn new() -> Self {
         Self {
@@ -56,7 +56,7 @@ impl<T: Expiring, E> Renewable<T, E> {
     /// Another than the one that was refused before its time.
     ///
     /// # Errors
-    /// That of `fetch`, as for [`Renewable::get`].
+    /// That of `fetch`, as for [`ExpiringCell::get`].
     pub async fn replace(
         &self,
         refused: &Arc<T>,
@@ -106,7 +106,7 @@ impl<T: Expiring, E> Renewable<T, E> {
     }
 }
 
-impl<T: Expiring, E> Default for Renewable<T, E> {
+impl<T: Expiring, E> Default for ExpiringCell<T, E> {
     fn default() -> Self {
         Self::new()
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn many_ask_and_one_fetches() {
         run(async {
-            let (fetches, held) = (Cell::new(0), Renewable::<_, ()>::new());
+            let (fetches, held) = (Cell::new(0), ExpiringCell::<_, ()>::new());
             let ask = || {
                 held.get(async {
                     fetches.set(fetches.get() + 1);
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn who_waited_for_a_failure_fails_with_it() {
         run(async {
-            let (fetches, held) = (Cell::new(0), Renewable::<Ticket, u32>::new());
+            let (fetches, held) = (Cell::new(0), ExpiringCell::<Ticket, u32>::new());
             let ask = || {
                 held.get(async {
                     fetches.set(fetches.get() + 1);
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_expires_soon_is_renewed_and_good_until_then() {
         run(async {
-            let held = Renewable::<_, &str>::new();
+            let held = ExpiringCell::<_, &str>::new();
             let first = held
                 .get(async { Ok(ticket(1, Duration::ZERO, LONG)) })
                 .await;
@@ -214,7 +214,7 @@ mod tests {
             // For a while nobody is asked again.
             let unasked = held.get(async { unreachable!() }).await;
             assert_eq!(unasked.unwrap().number, 1);
-            let expired = Renewable::<_, &str>::new();
+            let expired = ExpiringCell::<_, &str>::new();
             let ticket = async { Ok(ticket(1, Duration::ZERO, Duration::ZERO)) };
             assert!(expired.get(ticket).await.is_ok());
             assert!(expired.get(async { Err("away") }).await.is_err());

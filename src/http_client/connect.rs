@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::error::OutgoingError;
-use super::options::ClientOptions;
-use super::reach::Reach;
+use super::address_policy::AddressPolicy;
+use super::error::HttpClientError;
+use super::options::HttpClientOptions;
 use super::target::Target;
 
 /// Makes connections.
-pub(super) struct Dialer {
-    reach: Reach,
+pub(super) struct Connector {
+    reach: AddressPolicy,
     connect_timeout: Duration,
     tls: TlsConnector,
 }
@@ -32,8 +32,8 @@ pub(super) enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Dialer {
-    pub(super) fn new(options: &ClientOptions) -> Self {
+impl Connector {
+    pub(super) fn new(options: &HttpClientOptions) -> Self {
         Self {
             reach: options.reach.clone(),
             connect_timeout: options.connect_timeout,
@@ -42,11 +42,11 @@ impl Dialer {
     }
 
     /// Connects to the first address that takes it, within the limit for all of them.
-    pub(super) async fn dial(&self, target: &Target) -> Result<Socket, OutgoingError> {
+    pub(super) async fn connect(&self, target: &Target) -> Result<Socket, HttpClientError> {
         let until = Instant::now() + self.connect_timeout;
         let dialling = async {
             let addresses = self.resolve(target).await?;
-            let stream = self.connect(&addresses, until).await?;
+            let stream = self.connect_tcp(&addresses, until).await?;
             if target.is_tls {
                 self.secure(stream, &target.host).await
             } else {
@@ -54,25 +54,25 @@ impl Dialer {
             }
         };
         let dialled = tokio::time::timeout_at(until, dialling).await;
-        dialled.unwrap_or_else(|_| Err(OutgoingError::Connect(io::ErrorKind::TimedOut.into())))
+        dialled.unwrap_or_else(|_| Err(HttpClientError::Connect(io::ErrorKind::TimedOut.into())))
     }
 
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, OutgoingError> {
+    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, HttpClientError> {
         let found = lookup_host((target.host.as_str(), target.port)).await;
-        let addresses: Vec<_> = found.map_err(OutgoingError::Resolve)?.collect();
+        let addresses: Vec<_> = found.map_err(HttpClientError::Resolve)?.collect();
         // One bad address among good ones is how a name is made to lead inside.
         if addresses.iter().all(|address| self.reach.allows(*address)) {
             Ok(addresses)
         } else {
-            Err(OutgoingError::Forbidden)
+            Err(HttpClientError::Forbidden)
         }
     }
 
-    async fn connect(
+    async fn connect_tcp(
         &self,
         addresses: &[SocketAddr],
         until: Instant,
-    ) -> Result<TcpStream, OutgoingError> {
+    ) -> Result<TcpStream, HttpClientError> {
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for (tried, address) in addresses.iter().enumerate() {
             // An address that swallows everything must leave time for the others.
@@ -80,20 +80,22 @@ impl Dialer {
             let limit = until.saturating_duration_since(Instant::now()) / others;
             match timeout(limit, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    set_options(&stream).map_err(OutgoingError::Connect)?;
+                    set_options(&stream).map_err(HttpClientError::Connect)?;
                     return Ok(stream);
                 }
                 Ok(Err(error)) => failure = error,
                 Err(_) => failure = io::ErrorKind::TimedOut.into(),
             }
         }
-        Err(OutgoingError::Connect(failure))
+        Err(HttpClientError::Connect(failure))
     }
 
-    async fn secure(&self, stream: TcpStream, host: &str) -> Result<Socket, OutgoingError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| OutgoingError::Address)?;
+    async fn secure(&self, stream: TcpStream, host: &str) -> Result<Socket, HttpClientError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpClientError::Address)?;
         let secured = self.tls.connect(name, stream).await;
-        Ok(Socket::Tls(Box::new(secured.map_err(OutgoingError::Tls)?)))
+        Ok(Socket::Tls(Box::new(
+            secured.map_err(HttpClientError::Tls)?,
+        )))
     }
 }
 
