@@ -44,12 +44,12 @@
 //! is acknowledged that a power cut could take back, and no byte is written that no record knows.
 //!
 //! A download: `api/v1/download.rs` asks the index for the record and the store for a file;
-//! `net/transport` has the kernel send it, after `net/prefetch.rs` has read ahead what is
+//! `net/transport` has the kernel send it, after `net/readahead.rs` has read ahead what is
 //! not in memory.
 //!
 //! A download of an image that is elsewhere, with a cache: `cache/books.rs` finds the kept
 //! file or the fill, or begins one; `cache/fill.rs` writes it on a thread of its own, and
-//! `net/transport` sends what is there of it (`transfer/growing.rs`).
+//! `net/transport` sends what is there of it (`transfer/partial_file.rs`).
 //!
 //! A copy: `service/named_source.rs` judges the URI that a client names and asks the store for its
 //! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits
@@ -57,7 +57,7 @@
 //!
 //! A reload: `server/reload.rs` starts a successor, which inherits the sockets
 //! (`server/inherited.rs`); `registry/handover` closes the registry here, opens it there, and
-//! relays what the old process still has to write; `net/phase.rs` gives every connection one
+//! relays what the old process still has to write; `net/server_state.rs` gives every connection one
 //! last answer.
 //!
 //! Verification at rest: `service/auditor.rs` is the thread, `service/audit.rs` one round of it;
@@ -69,7 +69,7 @@
 //! and `registry/etcd/write.rs` decides a write in one transaction. An upload belongs to the
 //! server that takes it in (`Upload::node`): `service/cleanup.rs` leaves those of others alone.
 //!
-//! HEAD of an image, which clients send most: `net/plain.rs` recognises it before hyper is made,
+//! HEAD of an image, which clients send most: `net/fast_path.rs` recognises it before hyper is made,
 //! and `api/v1/plain.rs` answers with lines the record keeps.
 pub mod api;
 pub mod auth;

@@ -11,7 +11,7 @@ use super::request_id::RequestId;
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::metrics::{self, RequestInFlight, Transfer};
-use crate::net::{Connection, Refusal};
+use crate::net::{Connection, RejectedRequest};
 
 /// The route of requests whose handler was given up with its connection.
 const ABANDONED: &str = "abandoned";
@@ -48,7 +48,7 @@ enum RequestLine {
 }
 
 impl AccessRecord {
-    pub(super) fn new(exchange: &Exchange, refusal: Option<&Refusal>, log: bool) -> Self {
+    pub(super) fn new(exchange: &Exchange, refusal: Option<&RejectedRequest>, log: bool) -> Self {
         let request = match refusal {
             _ if !log => RequestLine::Unlogged,
             Some(refusal) => RequestLine::Text(refusal.request_line.clone()),

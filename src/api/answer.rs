@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use crate::metrics::Transfer;
 use crate::net::{Connection, ResponseBody};
-use crate::transfer::{Payload, Render, Rendered};
+use crate::transfer::{LazyText, Payload, TextRenderer};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
@@ -51,13 +51,13 @@ impl Answer {
     pub fn rendered(
         status: StatusCode,
         content_type: HeaderValue,
-        text: impl Render + 'static,
+        text: impl TextRenderer + 'static,
     ) -> Self {
-        match Rendered::begin(text) {
+        match LazyText::begin(text) {
             Ok(whole) => Self::of(status, content_type, whole),
             Err(rest) => {
                 let mut answer = Self::empty(status);
-                answer.payload = Payload::Rendered(Box::new(rest));
+                answer.payload = Payload::Text(Box::new(rest));
                 answer.headers.insert(CONTENT_TYPE, content_type);
                 answer
             }

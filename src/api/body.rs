@@ -14,7 +14,7 @@ use crate::image::Md5Digest;
 use crate::md5::Md5;
 use crate::net::Connection;
 use crate::service::Source;
-use crate::transfer::Pace;
+use crate::transfer::MinRate;
 use crate::wire::read_content_md5;
 
 /// Largest JSON body; the longest list of members is far below it.
@@ -34,7 +34,7 @@ pub(super) struct BodySource {
     body: Incoming,
     connection: Connection,
     stall: Option<Duration>,
-    pace: Pace,
+    pace: MinRate,
 }
 
 impl BodySource {
@@ -43,7 +43,7 @@ impl BodySource {
             body,
             connection,
             stall: patience.stall,
-            pace: Pace::new(patience.min_rate_bytes),
+            pace: MinRate::new(patience.min_rate_bytes),
         }
     }
 }
@@ -52,7 +52,7 @@ impl Source for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
         let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
-            return if self.connection.has_come_in_whole() {
+            return if self.connection.is_fully_received() {
                 Ok(None)
             } else {
                 Err(disconnected())

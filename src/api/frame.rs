@@ -16,7 +16,7 @@ use super::request_id::{self, RequestId, TooLong};
 use crate::error::{Error, Result};
 use crate::metrics::{self, Transfer};
 use crate::net::{
-    Completion, Connection, Handler, PlainHandler, PlainRequest, Refusal, ResponseBody,
+    Completion, Connection, FastHandler, FastRequest, Handler, RejectedRequest, ResponseBody,
 };
 
 static REQUEST_ID: HeaderName = HeaderName::from_static(request_id::REQUEST_ID);
@@ -35,7 +35,7 @@ pub trait Door: 'static {
     /// not answer goes the long way, which must give the same answer.
     fn answer_plain(
         &self,
-        _request: &PlainRequest<'_>,
+        _request: &FastRequest<'_>,
         _out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
         None
@@ -85,14 +85,17 @@ impl<D: Door> Frame<D> {
     fn refused(
         &self,
         exchange: &Exchange,
-        refusal: Option<&Refusal>,
+        refusal: Option<&RejectedRequest>,
         has_long_id: bool,
     ) -> Option<Answer> {
         let refuse = |status, message: &str| {
             let page = errors::status_page(status, message, exchange.form);
             Some(page.closing())
         };
-        if let Some(Refusal { violation, .. }) = refusal {
+        if let Some(RejectedRequest {
+            error: violation, ..
+        }) = refusal
+        {
             return refuse(violation.status(), &violation.to_string());
         }
         if has_long_id {
@@ -153,8 +156,8 @@ impl<D: Door> Frame<D> {
 /// A response and the record of its request, unless that is finished.
 type Answered = (Answer, Option<AccessRecord>);
 
-impl<D: Door> PlainHandler for Frame<D> {
-    fn handle_plain(&self, request: &PlainRequest<'_>, out: &mut Vec<u8>) -> bool {
+impl<D: Door> FastHandler for Frame<D> {
+    fn handle_fast(&self, request: &FastRequest<'_>, out: &mut Vec<u8>) -> bool {
         if request.head_bytes > self.settings.max_header_line_bytes {
             return false;
         }
@@ -185,7 +188,7 @@ impl<D: Door> PlainHandler for Frame<D> {
             }
             .write();
         }
-        metrics::plain_request(route, "HEAD", status, took);
+        metrics::fast_request(route, "HEAD", status, took);
         true
     }
 }
@@ -195,7 +198,7 @@ impl<D: Door> Handler for Frame<D> {
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        refusal: Option<Refusal>,
+        refusal: Option<RejectedRequest>,
     ) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         let given = head.headers.get(&REQUEST_ID).map(HeaderValue::as_bytes);

@@ -90,11 +90,11 @@ fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
     for FillProgress {
         image,
         size_bytes,
-        there_bytes,
+        available_bytes,
         took,
     } in fills
     {
-        let pace = Pace::new(there_bytes, Some(size_bytes), took);
+        let pace = Pace::new(available_bytes, Some(size_bytes), took);
         let size = Bytes(size_bytes as f64);
         write!(html, "<tr><td><code>{image}</code><td>{size}{pace}</tr>")?;
     }

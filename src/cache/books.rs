@@ -15,7 +15,7 @@ use super::queue::Queue;
 use super::shelf::{Counted, Kept, Shelf};
 use super::usage::{Remembered, written};
 use crate::image::ImageId;
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 
 /// What an operator allows the cache.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ struct Shared {
     /// One at a time makes room.
     making_room: tokio::sync::Mutex<()>,
     fills: mpsc::UnboundedSender<Arc<Flight>>,
-    blocking: Blocking,
+    blocking: BlockingPool,
     queue: Queue,
     /// Another process has the folder.
     is_retired: AtomicBool,
@@ -71,7 +71,7 @@ impl Cache {
     /// second of the pair is for a [`super::Filler`].
     pub(super) fn open(
         options: CacheOptions,
-        blocking: Blocking,
+        blocking: BlockingPool,
     ) -> std::result::Result<(Self, Flights), CacheError> {
         let failed = |cause| CacheError {
             folder: options.folder.clone(),
@@ -197,7 +197,7 @@ impl Cache {
         &self.shared.folder
     }
 
-    pub(super) fn blocking(&self) -> &Blocking {
+    pub(super) fn blocking(&self) -> &BlockingPool {
         &self.shared.blocking
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{ImageId, Location, Md5Digest};
-use crate::transfer::{Growing, GrowingSlice};
+use crate::transfer::{PartialFile, PartialSlice};
 
 /// An image at its origin, as the registry knows it.
 #[derive(Debug, Clone)]
@@ -36,11 +36,11 @@ enum Stage {
     /// Nobody knows yet whether it will be.
     Asked,
     /// The origin sends.
-    Growing(Arc<Growing>),
+    Writing(Arc<PartialFile>),
     /// Its bytes are complete and right; it is getting its name.
-    Landed(Arc<Growing>),
+    Landed(Arc<PartialFile>),
     /// Its bytes are complete and right, and this became of it.
-    Ended(Arc<Growing>, Fetched),
+    Ended(Arc<PartialFile>, Fetched),
     /// There is no room: everybody goes to the origin.
     NoRoom,
     /// It failed. Whoever has its file has been told.
@@ -66,7 +66,7 @@ pub struct FillProgress {
     /// Its size.
     pub size_bytes: u64,
     /// How much of it is there.
-    pub there_bytes: u64,
+    pub available_bytes: u64,
     /// How long it has been under way.
     pub took: Duration,
 }
@@ -82,12 +82,12 @@ impl Flight {
 
     /// Waits until the origin sends, and gives a part to a reader; `None` when the image
     /// finds no room.
-    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<GrowingSlice>> {
+    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<PartialSlice>> {
         let stage = self
             .wait_for(|stage| !matches!(stage, Stage::Asked))
             .await?;
         match stage {
-            Stage::Growing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
+            Stage::Writing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
                 Ok(Some(growing.slice(offset, len)))
             }
             Stage::Failed(kind, message) => Err(Error::new(kind, message)),
@@ -100,7 +100,7 @@ impl Flight {
     pub(super) fn has(&self, offset: u64) -> bool {
         let is_there = match &*self.stage.borrow() {
             Stage::Asked => false,
-            Stage::Growing(growing) => growing.has(offset),
+            Stage::Writing(growing) => growing.has_byte(offset),
             Stage::Landed(_) | Stage::Ended(..) | Stage::NoRoom | Stage::Failed(..) => true,
         };
         offset == 0 || is_there
@@ -109,7 +109,7 @@ impl Flight {
     /// Waits for the end.
     pub(super) async fn ended(&self) -> Result<Fetched> {
         let is_end = |stage: &Stage| match stage {
-            Stage::Asked | Stage::Growing(_) | Stage::Landed(_) => false,
+            Stage::Asked | Stage::Writing(_) | Stage::Landed(_) => false,
             Stage::Ended(..) | Stage::NoRoom | Stage::Failed(..) => true,
         };
         match self.wait_for(is_end).await? {
@@ -126,18 +126,18 @@ impl Flight {
     }
 
     /// The origin sends.
-    pub(super) fn takes_off(&self, growing: &Arc<Growing>) {
-        self.stage.send_replace(Stage::Growing(Arc::clone(growing)));
+    pub(super) fn takes_off(&self, growing: &Arc<PartialFile>) {
+        self.stage.send_replace(Stage::Writing(Arc::clone(growing)));
     }
 
     /// All bytes are there and right.
-    pub(super) fn lands(&self, growing: &Arc<Growing>) {
+    pub(super) fn lands(&self, growing: &Arc<PartialFile>) {
         growing.complete();
         self.stage.send_replace(Stage::Landed(Arc::clone(growing)));
     }
 
     /// It is known what became of it.
-    pub(super) fn ends(&self, growing: &Arc<Growing>, fetched: Fetched) {
+    pub(super) fn ends(&self, growing: &Arc<PartialFile>, fetched: Fetched) {
         let ended = Stage::Ended(Arc::clone(growing), fetched);
         self.stage.send_replace(ended);
     }
@@ -151,7 +151,7 @@ impl Flight {
     pub(super) fn fails(&self, error: &Error) {
         self.stage.send_if_modified(|stage| {
             match stage {
-                Stage::Growing(growing) => growing.break_off(error),
+                Stage::Writing(growing) => growing.fail(error),
                 Stage::Asked | Stage::Landed(_) => {}
                 _ => return false,
             }
@@ -162,16 +162,16 @@ impl Flight {
 
     /// How far it is.
     pub(super) fn progress(&self) -> FillProgress {
-        let there_bytes = match &*self.stage.borrow() {
-            Stage::Growing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
-                growing.there_bytes()
+        let available_bytes = match &*self.stage.borrow() {
+            Stage::Writing(growing) | Stage::Landed(growing) | Stage::Ended(growing, _) => {
+                growing.available_bytes()
             }
             Stage::Asked | Stage::NoRoom | Stage::Failed(..) => 0,
         };
         FillProgress {
             image: self.source.image,
             size_bytes: self.source.size_bytes,
-            there_bytes,
+            available_bytes,
             took: self.began.elapsed(),
         }
     }

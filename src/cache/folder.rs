@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::name::{EntryName, written_ns};
 use crate::image::{ImageId, Md5Digest};
-use crate::transfer::{Directory, take_room};
+use crate::transfer::{Directory, reserve_space};
 
 const INCOMPLETE: &str = "incomplete";
 const QUEUE: &str = "queue";
@@ -88,7 +88,7 @@ impl CacheFolder {
         let name = fill.to_string();
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
         let file = self.incomplete.open_with(&name, flags, 0o600)?;
-        match take_room(&file, size_bytes) {
+        match reserve_space(&file, size_bytes) {
             Ok(()) => Ok(file),
             Err(error) => {
                 self.incomplete.remove(&name)?;

@@ -9,14 +9,14 @@ use super::flight::{Fetched, Flight, Source};
 use super::name::EntryName;
 use super::shelf::Kept;
 use crate::error::{Error, Result};
-use crate::metrics::{self, CacheAnswer};
+use crate::metrics::{self, CacheLookup};
 use crate::transfer::{FileSlice, Payload};
 
 /// What there is of an image.
 enum Found {
     Open(Arc<File>),
     Closed(Opening),
-    Flight(Arc<Flight>, CacheAnswer),
+    Flight(Arc<Flight>, CacheLookup),
     /// Something else is kept under its name.
     Stale,
 }
@@ -54,21 +54,21 @@ impl Cache {
                 }
                 // Without a checksum there is nothing to wait for that the origin cannot send.
                 Found::Flight(flight, _) if source.digest.is_none() && !flight.has(offset) => {
-                    metrics::cache_answered(CacheAnswer::Bypass);
+                    metrics::cache_lookup(CacheLookup::Bypass);
                     return Ok(None);
                 }
                 Found::Flight(flight, answer) => {
                     let slice = flight.slice(offset, len).await;
-                    metrics::cache_answered(match slice {
-                        Ok(None) => CacheAnswer::Bypass,
+                    metrics::cache_lookup(match slice {
+                        Ok(None) => CacheLookup::Bypass,
                         _ => answer,
                     });
-                    return Ok(slice?.map(Payload::Growing));
+                    return Ok(slice?.map(Payload::Partial));
                 }
             }
         };
         self.shelf().hit(&source.image, now_us());
-        metrics::cache_answered(CacheAnswer::Hit);
+        metrics::cache_lookup(CacheLookup::Hit);
         Ok(Some(Payload::File(FileSlice { file, offset, len })))
     }
 
@@ -107,7 +107,7 @@ impl Cache {
             };
         }
         if let Some(flight) = shelf.flight(&source.image) {
-            return Found::Flight(Arc::clone(flight), CacheAnswer::Coalesced);
+            return Found::Flight(Arc::clone(flight), CacheLookup::Coalesced);
         }
         let flight = Flight::new(source.clone());
         shelf.board(Arc::clone(&flight));
@@ -116,7 +116,7 @@ impl Cache {
             shelf.disembark(&flight);
             flight.finds_no_room();
         }
-        Found::Flight(flight, CacheAnswer::Miss)
+        Found::Flight(flight, CacheLookup::Miss)
     }
 
     /// Opens a kept image's file, off the worker if that may wait for a disk.

@@ -2,7 +2,7 @@
 //! they come, verified before anybody has all of them, and never more than fits.
 //!
 //! The one who asks first starts a fill ([`Filler`]), which writes a file; all others, and
-//! the first too, are sent parts of that file as it grows ([`crate::transfer::Growing`]).
+//! the first too, are sent parts of that file as it grows ([`crate::transfer::PartialFile`]).
 //! What is complete and has the right MD5 gets a name that says what it is; a start believes
 //! names that fit their files and reads none of them.
 //!

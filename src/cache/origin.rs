@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::metrics;
 use crate::store::{Store, Wanted};
 use crate::transfer::disk::DiskFile;
-use crate::transfer::{Growing, Payload};
+use crate::transfer::{PartialFile, Payload};
 
 /// Where the bytes of one fill come from.
 pub(super) struct Origin {
@@ -29,7 +29,7 @@ pub(super) type Opened = (Piece, Payload);
 /// Where a range goes.
 #[derive(Clone)]
 struct Target {
-    growing: Arc<Growing>,
+    growing: Arc<PartialFile>,
     file: DiskFile,
 }
 
@@ -84,7 +84,7 @@ impl Origin {
     /// Those of the store and of the disk.
     pub(super) async fn fetch_all(
         self: &Rc<Self>,
-        growing: &Arc<Growing>,
+        growing: &Arc<PartialFile>,
         file: &File,
         mut plan: Plan,
         first: Opened,
@@ -102,7 +102,7 @@ impl Origin {
                 if spare.is_err() && !under_way.is_empty() {
                     break;
                 }
-                let Some(piece) = plan.next(&growing.waited_for()) else {
+                let Some(piece) = plan.next(&growing.waiting_positions()) else {
                     break;
                 };
                 let (origin, target) = (Rc::clone(self), target.clone());
@@ -130,7 +130,7 @@ async fn receive((piece, mut payload): Opened, target: Target) -> Result<()> {
         }
         let written = target.file.write_all_at(bytes, position).await;
         written.map_err(Error::internal)?;
-        target.growing.arrived(position, len);
+        target.growing.mark_written(position, len);
         metrics::cache_filled(len);
         position += len;
     }
@@ -149,7 +149,7 @@ async fn next(payload: &mut Payload) -> Result<Option<Bytes>> {
             Ok(Some(bytes))
         }
         Payload::Empty => Ok(None),
-        Payload::File(_) | Payload::Growing(_) | Payload::Rendered(_) => {
+        Payload::File(_) | Payload::Partial(_) | Payload::Text(_) => {
             Err(Error::internal("files of this node need no cache"))
         }
     }

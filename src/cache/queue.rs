@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 use super::folder::CacheFolder;
 use crate::error::{Error, Result};
 use crate::image::ImageId;
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 
 /// The queue.
 #[derive(Debug)]
 pub struct Queue {
     folder: Arc<CacheFolder>,
-    blocking: Blocking,
+    blocking: BlockingPool,
     list: Mutex<List>,
     /// One at a time writes, so that the folder sees changes in the order of the list.
     writing: tokio::sync::Mutex<()>,
@@ -49,7 +49,7 @@ pub struct Turn<'a> {
 impl Queue {
     pub(super) fn new(
         folder: Arc<CacheFolder>,
-        blocking: Blocking,
+        blocking: BlockingPool,
         queued: Vec<(u64, ImageId)>,
     ) -> Self {
         let next_at = queued.last().map_or(0, |(last, _)| last + 1);

@@ -4,15 +4,15 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty, Full};
 
 use super::error::HttpClientError;
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// A body without bytes.
-pub fn empty() -> Frames {
+pub fn empty() -> HttpBody {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of bytes in memory.
-pub fn full(bytes: Bytes) -> Frames {
+pub fn full(bytes: Bytes) -> HttpBody {
     Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
@@ -20,7 +20,7 @@ pub fn full(bytes: Bytes) -> Frames {
 
 /// Reads a whole body of at most so many bytes.
 pub(super) async fn read_all(
-    mut body: Frames,
+    mut body: HttpBody,
     most_bytes: usize,
 ) -> Result<Bytes, HttpClientError> {
     let mut whole = BytesMut::new();

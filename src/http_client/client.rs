@@ -23,7 +23,7 @@ use super::options::HttpClientOptions;
 use super::pool::{self, Lease, Pooled, Sender};
 use super::progress::{RequestProgress, Stalled};
 use super::target::{Target, prepare};
-use crate::transfer::{Frames, Part, SocketPart};
+use crate::transfer::{HttpBody, RangeBody, SocketBody};
 
 /// Largest buffer for what comes in through memory; large enough that hyper costs no more
 /// than a plain loop of reads.
@@ -50,7 +50,7 @@ struct Inner {
     options: HttpClientOptions,
 }
 
-type Connection = http1::Connection<TokioIo<Socket>, Frames>;
+type Connection = http1::Connection<TokioIo<Socket>, HttpBody>;
 
 impl HttpClient {
     /// A client; nothing is dialled yet.
@@ -75,8 +75,8 @@ impl HttpClient {
     /// [`HttpClientError`], which names no secret.
     pub async fn send(
         &self,
-        request: Request<Frames>,
-    ) -> Result<Response<Frames>, HttpClientError> {
+        request: Request<HttpBody>,
+    ) -> Result<Response<HttpBody>, HttpClientError> {
         let (target, request) = prepare(request)?;
         let (mut request, progress) = watch(request);
         loop {
@@ -99,7 +99,7 @@ impl HttpClient {
     /// [`HttpClientError`], which names no secret.
     pub async fn fetch(
         &self,
-        request: Request<Frames>,
+        request: Request<HttpBody>,
         most_bytes: usize,
     ) -> Result<Response<Bytes>, HttpClientError> {
         let (head, body) = self.send(request).await?.into_parts();
@@ -132,7 +132,7 @@ impl HttpClient {
     pub async fn open(
         &self,
         request: Request<()>,
-    ) -> Result<(response::Parts, Part), HttpClientError> {
+    ) -> Result<(response::Parts, RangeBody), HttpClientError> {
         let (target, request) = prepare(request.map(|()| empty()))?;
         let (request, progress) = watch(request);
         let socket = self.inner.connector.connect(&target).await?;
@@ -150,7 +150,7 @@ impl HttpClient {
                     // Its error reaches whoever reads the body.
                     let _ = connection.await;
                 });
-                Part::Frames(body.map_err(Into::into).boxed_unsync())
+                RangeBody::Stream(body.map_err(Into::into).boxed_unsync())
             }
         };
         Ok((head, part))
@@ -188,7 +188,7 @@ impl HttpClient {
         response: Response<Incoming>,
         target: Target,
         sender: Sender,
-    ) -> Response<Frames> {
+    ) -> Response<HttpBody> {
         let lease = Lease::new(
             self.inner.number,
             target,
@@ -200,7 +200,7 @@ impl HttpClient {
 }
 
 /// The request with its progress shown.
-fn watch(request: Request<Frames>) -> (Request<Frames>, RequestProgress) {
+fn watch(request: Request<HttpBody>) -> (Request<HttpBody>, RequestProgress) {
     let (head, body) = request.into_parts();
     let (body, progress) = RequestProgress::of(body);
     (Request::from_parts(head, body), progress)
@@ -243,7 +243,7 @@ fn into_socket(
     connection: Connection,
     mut body: Incoming,
     length: u64,
-) -> Result<Part, HttpClientError> {
+) -> Result<RangeBody, HttpClientError> {
     let parts = connection.into_parts();
     let mut first = VecDeque::new();
     // Without its connection the body ends behind what it was given.
@@ -255,7 +255,7 @@ fn into_socket(
     first.retain(|bytes| !bytes.is_empty());
     let received: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
     match parts.io.into_inner() {
-        Socket::Plain(stream) => Ok(Part::Socket(SocketPart {
+        Socket::Plain(stream) => Ok(RangeBody::Socket(SocketBody {
             first,
             stream,
             left: length

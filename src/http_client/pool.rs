@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 use super::target::Target;
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Sends requests on one connection.
-pub(super) type Sender = SendRequest<Frames>;
+pub(super) type Sender = SendRequest<HttpBody>;
 
 /// Unused connections that are kept for one target, on one thread.
 const MOST_IDLE: usize = 16;

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// What one request waits for.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(super) struct Stalled;
 
 impl RequestProgress {
     /// A body that shows how far it has been taken.
-    pub(super) fn of(body: Frames) -> (Frames, Self) {
+    pub(super) fn of(body: HttpBody) -> (HttpBody, Self) {
         let now = Waits::ForServer(Instant::now());
         let progress = Self {
             waits: Arc::new(Mutex::new(now)),
@@ -76,13 +76,13 @@ impl RequestProgress {
 
 /// A body that notes when it is asked for more.
 struct Watched {
-    body: Frames,
+    body: HttpBody,
     progress: RequestProgress,
 }
 
 impl Body for Watched {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -113,7 +113,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(50);
 
     /// A body whose frames come when they are sent.
-    fn channel() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, Frames) {
+    fn channel() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, HttpBody) {
         struct Channel(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
         impl Body for Channel {
             type Data = Bytes;

@@ -18,7 +18,7 @@ use super::client::HttpClient;
 use super::error::HttpClientError;
 use super::pool::Sender;
 use super::target::{Target, prepare};
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// How long a server may take to ask for a body before it is sent unasked (RFC 9110, 10.1.1).
 /// Long, since what a busy server says later can no longer be mended, and since servers that
@@ -30,10 +30,10 @@ pub enum StreamStart {
     /// It wants the body.
     Wanted(StreamingRequest),
     /// It has answered without one.
-    Answered(Response<Frames>),
+    Answered(Response<HttpBody>),
 }
 
-type Sent = Result<Response<Incoming>, TrySendError<Request<Frames>>>;
+type Sent = Result<Response<Incoming>, TrySendError<Request<HttpBody>>>;
 type Answer = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
 /// A request whose body is being sent. Dropped, it is cut, so that the server sees that the
@@ -122,7 +122,7 @@ impl StreamingRequest {
     pub async fn push(
         &mut self,
         piece: Bytes,
-    ) -> Result<Option<Response<Frames>>, HttpClientError> {
+    ) -> Result<Option<Response<HttpBody>>, HttpClientError> {
         let limit = self.client.answer_timeout();
         let room = tokio::select! {
             biased;
@@ -163,7 +163,7 @@ impl SentRequest {
     ///
     /// # Errors
     /// [`HttpClientError`], which names no secret.
-    pub async fn answer(self) -> Result<Response<Frames>, HttpClientError> {
+    pub async fn answer(self) -> Result<Response<HttpBody>, HttpClientError> {
         let mut request = self.0;
         let answer = request.client.answer(&mut request.answer).await?;
         let response = answer.map_err(TrySendError::into_error)?;
@@ -177,17 +177,17 @@ impl SentRequest {
     }
 }
 
-fn early(answer: Sent) -> Result<Response<Frames>, HttpClientError> {
+fn early(answer: Sent) -> Result<Response<HttpBody>, HttpClientError> {
     Ok(unpooled(answer.map_err(TrySendError::into_error)?))
 }
 
 /// An answer on a connection that cannot be used again, since its request has no end.
-fn unpooled(response: Response<Incoming>) -> Response<Frames> {
+fn unpooled(response: Response<Incoming>) -> Response<HttpBody> {
     response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 /// Learns when the server asks for the body.
-fn notice_continue(request: &mut Request<Frames>) -> Arc<Notify> {
+fn notice_continue(request: &mut Request<HttpBody>) -> Arc<Notify> {
     let asked = Arc::new(Notify::new());
     let notify = Arc::clone(&asked);
     hyper::ext::on_informational(request, move |answer| {

@@ -4,7 +4,7 @@ use http::header::HOST;
 use http::{HeaderValue, Request, Uri};
 
 use super::error::HttpClientError;
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Where a connection goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,8 +16,8 @@ pub(super) struct Target {
 
 /// Takes the target out of a request's absolute URI and leaves what a server wants to see.
 pub(super) fn prepare(
-    mut request: Request<Frames>,
-) -> Result<(Target, Request<Frames>), HttpClientError> {
+    mut request: Request<HttpBody>,
+) -> Result<(Target, Request<HttpBody>), HttpClientError> {
     let uri = std::mem::take(request.uri_mut());
     let is_tls = match uri.scheme_str() {
         Some("http") => false,

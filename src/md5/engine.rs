@@ -7,10 +7,10 @@ use std::thread;
 
 use bytes::Bytes;
 
-use super::board::Board;
 use super::cpu::Kernels;
-use super::feed::{Feed, Finish, Offer};
 use super::lane::Lane;
+use super::queue::{FinishOutcome, PushOutcome, StreamQueue};
+use super::scheduler::Scheduler;
 use super::state::DIGEST_BYTES;
 
 /// How much a stream may queue before a push waits, unless said otherwise.
@@ -39,12 +39,12 @@ pub struct HashEngine {
 /// Stops the threads when dropped.
 #[derive(Debug)]
 struct Threads {
-    board: Arc<Board>,
+    scheduler: Arc<Scheduler>,
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.board.stop();
+        self.scheduler.stop();
     }
 }
 
@@ -62,32 +62,32 @@ impl HashEngine {
 
     /// As [`start`](Self::start), with kernels chosen by the caller.
     pub(super) fn start_with(threads: usize, kernels: &'static Kernels) -> io::Result<Self> {
-        let board = Arc::new(Board::new(kernels));
+        let scheduler = Arc::new(Scheduler::new(kernels));
         // Stops those that have started, should one not start.
         let engine = Self {
             threads: Arc::new(Threads {
-                board: Arc::clone(&board),
+                scheduler: Arc::clone(&scheduler),
             }),
         };
         for number in 0..threads.max(1) {
-            let board = Arc::clone(&board);
+            let scheduler = Arc::clone(&scheduler);
             thread::Builder::new()
                 .name(format!("md5-{number}"))
-                .spawn(move || run(&board))?;
+                .spawn(move || run(&scheduler))?;
         }
         Ok(engine)
     }
 
     /// Lives as long as the threads do.
     #[cfg(test)]
-    pub(super) fn watch(&self) -> std::sync::Weak<Board> {
-        Arc::downgrade(&self.threads.board)
+    pub(super) fn watch(&self) -> std::sync::Weak<Scheduler> {
+        Arc::downgrade(&self.threads.scheduler)
     }
 
     /// The kernels in use, for a line in the log: `avx512x16+portable` has
     /// sixteen lanes for many streams, and the portable compressor for one.
     pub fn kernels(&self) -> &'static str {
-        &self.threads.board.kernels.name
+        &self.threads.scheduler.kernels.name
     }
 
     /// Begins a message with the default window.
@@ -97,9 +97,9 @@ impl HashEngine {
 
     /// Begins a message of which about `window_bytes` are queued at most.
     pub fn stream_with_window(&self, window_bytes: usize) -> Md5Stream {
-        self.threads.board.opened();
+        self.threads.scheduler.opened();
         Md5Stream {
-            feed: Arc::new(Feed::new()),
+            feed: Arc::new(StreamQueue::new()),
             window_bytes,
             threads: Arc::clone(&self.threads),
         }
@@ -107,8 +107,8 @@ impl HashEngine {
 }
 
 /// A hash thread. A panic loses the streams the thread had, and nothing else.
-fn run(board: &Board) {
-    while catch_unwind(AssertUnwindSafe(|| board.serve())).is_err() {
+fn run(scheduler: &Scheduler) {
+    while catch_unwind(AssertUnwindSafe(|| scheduler.serve())).is_err() {
         tracing::error!("a hash thread panicked; the uploads it had fail, it goes on");
     }
 }
@@ -118,7 +118,7 @@ fn run(board: &Board) {
 /// Dropped unfinished, it lets go of all queued pieces.
 #[derive(Debug)]
 pub struct Md5Stream {
-    feed: Arc<Feed>,
+    feed: Arc<StreamQueue>,
     window_bytes: usize,
     threads: Arc<Threads>,
 }
@@ -135,13 +135,13 @@ impl Md5Stream {
         let mut next = piece;
         loop {
             match self.feed.offer(next, self.window_bytes()) {
-                Offer::Taken => return,
-                Offer::Pressing => return self.threads.board.urge(),
-                Offer::Begun(md5, piece) => {
+                PushOutcome::Taken => return,
+                PushOutcome::Urgent => return self.threads.scheduler.mark_urgent(),
+                PushOutcome::Started(md5, piece) => {
                     let lane = Lane::new(Arc::clone(&self.feed), md5, piece);
-                    return self.threads.board.schedule(lane);
+                    return self.threads.scheduler.schedule(lane);
                 }
-                Offer::Full(piece) => next = piece,
+                PushOutcome::Full(piece) => next = piece,
             }
             self.feed.room().await;
         }
@@ -149,7 +149,7 @@ impl Md5Stream {
 
     /// What may be queued now.
     fn window_bytes(&self) -> usize {
-        let share = ALL_WINDOWS_BYTES / self.threads.board.open_streams().max(1);
+        let share = ALL_WINDOWS_BYTES / self.threads.scheduler.open_streams().max(1);
         self.window_bytes.min(share.max(LEAST_WINDOW_BYTES))
     }
 
@@ -164,10 +164,10 @@ impl Md5Stream {
     /// [`DigestLost`] when a hash thread panicked over this stream.
     pub async fn finish(self) -> Result<[u8; DIGEST_BYTES], DigestLost> {
         match self.feed.finish() {
-            Finish::Digest(digest) => Ok(digest),
-            Finish::Lost => Err(DigestLost),
-            Finish::Later(digest) => {
-                self.threads.board.urge();
+            FinishOutcome::Digest(digest) => Ok(digest),
+            FinishOutcome::Lost => Err(DigestLost),
+            FinishOutcome::Later(digest) => {
+                self.threads.scheduler.mark_urgent();
                 digest.await.map_err(|_| DigestLost)
             }
         }
@@ -177,6 +177,6 @@ impl Md5Stream {
 impl Drop for Md5Stream {
     fn drop(&mut self) {
         self.feed.abandon();
-        self.threads.board.closed();
+        self.threads.scheduler.closed();
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cpu::Kernels;
-use super::feed::Feed;
+use super::queue::StreamQueue;
 use super::rounds::{BLOCK_BYTES, Chain};
 use super::state::Md5;
 
@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 16 * 1024;
 /// left, or the lane is over.
 #[derive(Debug)]
 pub(super) struct Lane {
-    feed: Arc<Feed>,
+    feed: Arc<StreamQueue>,
     md5: Md5,
     piece: Bytes,
     done_bytes: usize,
@@ -30,7 +30,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(feed: Arc<Feed>, md5: Md5, piece: Bytes) -> Self {
+    pub(super) fn new(feed: Arc<StreamQueue>, md5: Md5, piece: Bytes) -> Self {
         Self {
             feed,
             md5,

@@ -10,17 +10,17 @@
 //! of them this machine gets), `state` (padding and length), `lane` and `feed`
 //! (one stream under way), `board` (who hashes what, and when), `engine`.
 
-mod board;
 mod cpu;
 mod engine;
-mod feed;
 mod lane;
 mod lanes;
 #[doc(hidden)]
 pub mod measure;
+mod queue;
 #[cfg(target_arch = "x86_64")]
 mod registers;
 mod rounds;
+mod scheduler;
 mod single;
 mod state;
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) const TABLE: &[Metric] = &[
 
 /// Where compared data are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audited {
+pub enum VerifiedCopy {
     /// In a store.
     Image,
     /// In the image cache.
@@ -48,26 +48,26 @@ pub enum Audited {
 }
 
 /// Data were compared.
-pub fn audited(place: Audited, result: &'static str) {
+pub fn count_verification(place: VerifiedCopy, result: &'static str) {
     let place = match place {
-        Audited::Image => "store",
-        Audited::Cached => "cache",
+        VerifiedCopy::Image => "store",
+        VerifiedCopy::Cached => "cache",
     };
     counter!(COMPARED, "place" => place, "result" => result).increment(1);
 }
 
 /// Bytes were read for a comparison.
-pub fn audit_read(bytes: usize) {
+pub fn count_verified_bytes(bytes: usize) {
     counter!(BYTES).increment(bytes as u64);
 }
 
 /// How many stored images are damaged.
-pub fn audit_damaged(images: usize) {
+pub fn set_damaged_images(images: usize) {
     gauge!(DAMAGED).set(images as f64);
 }
 
 /// All images were compared.
-pub fn audit_ended() {
+pub fn verification_finished() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     gauge!(LAST_ROUND).set(now.unwrap_or_default().as_secs_f64());
 }

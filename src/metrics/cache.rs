@@ -82,7 +82,7 @@ pub(super) const TABLE: &[Metric] = &[
 
 /// What the cache says to a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheAnswer {
+pub enum CacheLookup {
     /// It keeps the image.
     Hit,
     /// It begins to fetch it.
@@ -123,12 +123,12 @@ pub enum FillResult {
 pub struct FillInFlight(());
 
 /// The cache has answered a download.
-pub fn cache_answered(answer: CacheAnswer) {
+pub fn cache_lookup(answer: CacheLookup) {
     let result = match answer {
-        CacheAnswer::Hit => "hit",
-        CacheAnswer::Miss => "miss",
-        CacheAnswer::Coalesced => "coalesced",
-        CacheAnswer::Bypass => "bypass",
+        CacheLookup::Hit => "hit",
+        CacheLookup::Miss => "miss",
+        CacheLookup::Coalesced => "coalesced",
+        CacheLookup::Bypass => "bypass",
     };
     counter!(ANSWERS, "result" => result).increment(1);
 }

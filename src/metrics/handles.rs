@@ -21,12 +21,12 @@ struct Route {
 }
 
 /// Which way image data go, to or from which store, and out of what.
-type Road = (Direction, &'static str, &'static str);
+type TransferLabels = (Direction, &'static str, &'static str);
 
 thread_local! {
     static ROUTES: RefCell<HashMap<(&'static str, &'static str), Route>> = RefCell::default();
     static IN_FLIGHT: Gauge = gauge!(REQUESTS_IN_FLIGHT);
-    static TRANSFER_ROADS: RefCell<HashMap<Road, Counter>> = RefCell::default();
+    static TRANSFER_ROADS: RefCell<HashMap<TransferLabels, Counter>> = RefCell::default();
     static TRANSFERS: RefCell<HashMap<Direction, Gauge>> = RefCell::default();
     static FIRST_BYTES: Histogram = histogram!(FIRST_BYTE);
     static TOKENS: RefCell<HashMap<&'static str, Counter>> = RefCell::default();

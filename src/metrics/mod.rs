@@ -27,21 +27,26 @@ use self::names::{
     UPLOAD_FAILURES,
 };
 use self::table::{Metric, Shape, TABLE};
-use self::transfers::{About, Listed};
+use self::transfers::{ActiveTransfer, TransferInfo};
 use crate::error::Kind;
 use crate::image::ImageId;
 
-pub use self::audit::{Audited, audit_damaged, audit_ended, audit_read, audited};
+pub use self::audit::{
+    VerifiedCopy, count_verification, count_verified_bytes, set_damaged_images,
+    verification_finished,
+};
 pub use self::cache::{
-    CacheAnswer, Eviction, FillInFlight, FillResult, cache_answered, cache_evicted, cache_filled,
-    cache_holds, cache_images, fill_begins, fill_ended,
+    CacheLookup, Eviction, FillInFlight, FillResult, cache_evicted, cache_filled, cache_holds,
+    cache_images, cache_lookup, fill_begins, fill_ended,
 };
 pub use self::pipes::{pipe_pages, pipe_pages_limit};
 pub use self::registry::{
-    registry_age, registry_asked, registry_behind, registry_refuses, registry_restored,
+    registry_age, registry_behind, registry_refuses, registry_request, registry_restored,
     registry_unreadable,
 };
-pub use self::transfers::{Direction, Progress, Throughput, TransferView, throughput, transfers};
+pub use self::transfers::{
+    Direction, Throughput, TransferProgress, TransferView, throughput, transfers,
+};
 
 /// All of them.
 fn table() -> impl Iterator<Item = &'static Metric> {
@@ -132,7 +137,7 @@ impl Drop for RequestInFlight {
 }
 
 /// A request was answered at once.
-pub fn plain_request(route: &'static str, method: &'static str, status: u16, took: Duration) {
+pub fn fast_request(route: &'static str, method: &'static str, status: u16, took: Duration) {
     handles::request(route, method, status, took);
 }
 
@@ -166,7 +171,7 @@ pub struct Transfer {
     direction: Direction,
     store: &'static str,
     bytes: Counter,
-    listed: Listed,
+    listed: ActiveTransfer,
 }
 
 /// A transfer begins, of so many bytes where that is known.
@@ -177,7 +182,7 @@ pub fn transfer_begins(
     total_bytes: Option<u64>,
 ) -> Transfer {
     handles::transfers_in_flight(direction, |gauge| gauge.increment(1.0));
-    let listed = Listed::begin(About {
+    let listed = ActiveTransfer::begin(TransferInfo {
         direction,
         store,
         image,
@@ -199,7 +204,7 @@ impl Transfer {
     }
 
     /// Where its bytes are counted as they move.
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<TransferProgress> {
         Arc::clone(self.listed.progress())
     }
 

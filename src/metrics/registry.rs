@@ -51,7 +51,7 @@ pub(super) const TABLE: &[Metric] = &[
 ];
 
 /// A registry elsewhere was asked.
-pub fn registry_asked(
+pub fn registry_request(
     backend: &'static str,
     operation: &'static str,
     answered: bool,

@@ -32,7 +32,7 @@ impl Direction {
 
 /// One transfer's counter. Whoever moves its bytes adds them.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct TransferProgress {
     moved_bytes: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ pub struct Throughput {
 
 /// What is known of a transfer when it begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct About {
+pub(super) struct TransferInfo {
     pub(super) direction: Direction,
     pub(super) store: &'static str,
     pub(super) image: ImageId,
@@ -76,28 +76,28 @@ pub(super) struct About {
 }
 
 /// A transfer on its thread's list; dropped, it is off.
-pub(super) struct Listed {
+pub(super) struct ActiveTransfer {
     list: &'static Mutex<List>,
     place: usize,
-    progress: Arc<Progress>,
+    progress: Arc<TransferProgress>,
 }
 
 /// What moves, and which way.
-type Road = (&'static str, Direction);
+type StoreDirection = (&'static str, Direction);
 
 /// The transfers that one thread has begun.
 #[derive(Debug, Default)]
 struct List {
-    places: Vec<Place>,
+    places: Vec<TransferSlot>,
     free: Vec<usize>,
     /// What transfers have moved that are off the list.
-    ended_bytes: BTreeMap<Road, u64>,
+    ended_bytes: BTreeMap<StoreDirection, u64>,
 }
 
 #[derive(Debug, Default)]
-struct Place {
-    progress: Arc<Progress>,
-    taken: Option<(About, Instant)>,
+struct TransferSlot {
+    progress: Arc<TransferProgress>,
+    taken: Option<(TransferInfo, Instant)>,
 }
 
 /// The lists of all threads. They stay when their threads end: what those have moved still
@@ -116,7 +116,7 @@ thread_local! {
 #[derive(Debug)]
 struct Samples {
     taken: Option<Instant>,
-    roads: BTreeMap<Road, Sample>,
+    roads: BTreeMap<StoreDirection, Sample>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,7 +135,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Progress {
+impl TransferProgress {
     /// Bytes have moved.
     pub fn add(&self, bytes: u64) {
         self.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -147,8 +147,8 @@ impl Progress {
     }
 }
 
-impl Listed {
-    pub(super) fn begin(about: About) -> Self {
+impl ActiveTransfer {
+    pub(super) fn begin(about: TransferInfo) -> Self {
         let list = LIST.with(|list| *list);
         let (place, progress) = lock(list).begin(about);
         Self {
@@ -158,21 +158,21 @@ impl Listed {
         }
     }
 
-    pub(super) fn progress(&self) -> &Arc<Progress> {
+    pub(super) fn progress(&self) -> &Arc<TransferProgress> {
         &self.progress
     }
 }
 
-impl Drop for Listed {
+impl Drop for ActiveTransfer {
     fn drop(&mut self) {
         lock(self.list).end(self.place);
     }
 }
 
 impl List {
-    fn begin(&mut self, about: About) -> (usize, Arc<Progress>) {
+    fn begin(&mut self, about: TransferInfo) -> (usize, Arc<TransferProgress>) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
+            self.places.push(TransferSlot::default());
             self.places.len() - 1
         });
         let place = &mut self.places[index];
@@ -194,7 +194,7 @@ impl List {
         }
     }
 
-    fn under_way(&self) -> impl Iterator<Item = (&About, Instant, u64)> {
+    fn under_way(&self) -> impl Iterator<Item = (&TransferInfo, Instant, u64)> {
         self.places.iter().filter_map(|place| {
             let (about, began) = place.taken.as_ref()?;
             Some((about, *began, place.progress.moved_bytes()))
@@ -202,8 +202,8 @@ impl List {
     }
 }
 
-impl About {
-    fn road(&self) -> Road {
+impl TransferInfo {
+    fn road(&self) -> StoreDirection {
         (self.store, self.direction)
     }
 }
@@ -222,7 +222,7 @@ pub fn transfers() -> Vec<TransferView> {
     let mut transfers = Vec::new();
     look(|list| {
         let views = list.under_way().map(|(about, began, moved_bytes)| {
-            let About {
+            let TransferInfo {
                 direction,
                 store,
                 image,
@@ -244,7 +244,7 @@ pub fn transfers() -> Vec<TransferView> {
 }
 
 /// What each store has moved so far.
-fn moved_bytes() -> BTreeMap<Road, u64> {
+fn moved_bytes() -> BTreeMap<StoreDirection, u64> {
     let mut moved = BTreeMap::new();
     look(|list| {
         let ended = list.ended_bytes.iter().map(|(road, bytes)| (*road, *bytes));
@@ -290,8 +290,8 @@ pub(super) fn sample() {
 mod tests {
     use super::*;
 
-    fn about(store: &'static str, image: ImageId) -> About {
-        About {
+    fn about(store: &'static str, image: ImageId) -> TransferInfo {
+        TransferInfo {
             direction: Direction::Download,
             store,
             image,
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_transfer_is_seen_while_it_goes_and_its_bytes_for_ever() {
         let image = ImageId::random();
-        let listed = Listed::begin(about("seen", image));
+        let listed = ActiveTransfer::begin(about("seen", image));
         assert_eq!((seen(image), total_bytes("seen")), (Some(0), Some(0)));
         listed.progress().add(7);
         assert_eq!((seen(image), total_bytes("seen")), (Some(7), Some(7)));
@@ -328,10 +328,10 @@ mod tests {
             .map(|_| {
                 std::thread::spawn(|| {
                     for _ in 0..1000 {
-                        let listed = Listed::begin(about("threads", ImageId::random()));
+                        let listed = ActiveTransfer::begin(about("threads", ImageId::random()));
                         listed.progress().add(3);
                     }
-                    let last = Listed::begin(about("threads", ImageId::random()));
+                    let last = ActiveTransfer::begin(about("threads", ImageId::random()));
                     last.progress().add(1);
                     last
                 })
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_what_came_since_the_last_look() {
-        let listed = Listed::begin(about("rates", ImageId::random()));
+        let listed = ActiveTransfer::begin(about("rates", ImageId::random()));
         sample();
         listed.progress().add(1 << 20);
         std::thread::sleep(Duration::from_millis(5));

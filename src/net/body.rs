@@ -9,28 +9,28 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::body_source::{BodyChunk, BodySource, SendQueue};
 use super::completion::Completion;
-use super::segment::{Outbox, Piece, Road};
-use super::transport::Turn;
-use crate::metrics::Progress;
-use crate::transfer::{Payload, Relay};
+use super::transport::SendSlot;
+use crate::metrics::TransferProgress;
+use crate::transfer::{Payload, SpliceRelay};
 
 /// The body of an answer, in the form the connection sends best.
 pub struct ResponseBody {
     payload: Payload,
-    outbox: Rc<Outbox>,
+    outbox: Rc<SendQueue>,
     completion: Option<Completion>,
-    progress: Option<Arc<Progress>>,
+    progress: Option<Arc<TransferProgress>>,
     /// Bytes in memory that were handed over.
     handed_bytes: u64,
     /// `None` for a text that is rendered as it is sent.
     len: Option<u64>,
     /// The place in the line of those that render; boxed, since few bodies need one.
-    turn: Option<Box<Turn>>,
+    turn: Option<Box<SendSlot>>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(payload: Payload, outbox: Rc<Outbox>) -> Self {
+    pub(super) fn new(payload: Payload, outbox: Rc<SendQueue>) -> Self {
         let len = payload.known_len();
         Self {
             payload,
@@ -50,7 +50,7 @@ impl ResponseBody {
     }
 
     /// Asks for bytes to be counted as they leave; those in memory are not.
-    pub fn counted_by(mut self, progress: Option<Arc<Progress>>) -> Self {
+    pub fn counted_by(mut self, progress: Option<Arc<TransferProgress>>) -> Self {
         self.progress = progress;
         self
     }
@@ -58,18 +58,18 @@ impl ResponseBody {
     /// The next piece of a text that is rendered as it is sent. Like transfers of files, such
     /// texts of a worker take turns, so that a small request never waits for more than one
     /// piece.
-    fn poll_rendered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+    fn poll_rendered(&mut self, cx: &mut Context<'_>) -> Poll<Option<BodyChunk>> {
         let turn = self.turn.get_or_insert_default();
         ready!(turn.poll(cx, true));
         turn.use_up();
         let piece = match &mut self.payload {
-            Payload::Rendered(rendered) => rendered.next_piece(),
+            Payload::Text(rendered) => rendered.next_piece(),
             _ => None,
         };
         match piece {
             Some(bytes) => {
                 self.handed_bytes += bytes.len() as u64;
-                Poll::Ready(Some(Piece::Memory(bytes)))
+                Poll::Ready(Some(BodyChunk::Memory(bytes)))
             }
             None => {
                 self.len = Some(self.handed_bytes);
@@ -79,18 +79,18 @@ impl ResponseBody {
         }
     }
 
-    fn next_piece(&mut self) -> Option<Piece> {
+    fn next_piece(&mut self) -> Option<BodyChunk> {
         let road = match std::mem::replace(&mut self.payload, Payload::Empty) {
             Payload::Empty => return None,
             Payload::Bytes(bytes) => {
                 self.handed_bytes = bytes.len() as u64;
-                return Some(Piece::Memory(bytes));
+                return Some(BodyChunk::Memory(bytes));
             }
-            Payload::File(slice) => Road::File(slice),
-            Payload::Growing(slice) => Road::Growing(RefCell::new(slice)),
-            Payload::Remote(remote) => Road::Relay(RefCell::new(Relay::new(*remote))),
+            Payload::File(slice) => BodySource::File(slice),
+            Payload::Partial(slice) => BodySource::PartialFile(RefCell::new(slice)),
+            Payload::Remote(remote) => BodySource::Relay(RefCell::new(SpliceRelay::new(*remote))),
             // Of these poll_rendered takes the pieces.
-            Payload::Rendered(_) => return None,
+            Payload::Text(_) => return None,
         };
         let (completion, progress) = (self.completion.take(), self.progress.take());
         Some(self.outbox.push(road, completion, progress))
@@ -108,15 +108,15 @@ impl From<Bytes> for Payload {
 }
 
 impl Body for ResponseBody {
-    type Data = Piece;
+    type Data = BodyChunk;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<BodyChunk>, Self::Error>>> {
         let piece = match self.payload {
-            Payload::Rendered(_) => ready!(self.poll_rendered(cx)),
+            Payload::Text(_) => ready!(self.poll_rendered(cx)),
             _ => self.next_piece(),
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))

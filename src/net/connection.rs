@@ -16,19 +16,19 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::awake::Awake;
+use super::active::ActiveConnection;
 use super::body::ResponseBody;
+use super::connection_state::ConnectionState;
+use super::fast_path::{FastHandler, FastPathInput, poll_next};
+use super::framing::FramingLimits;
+use super::framing_error::{FramingError, RejectedRequest};
 use super::head::MAX_HEADERS;
-use super::inbound::InboundLimits;
-use super::pace::ReaderPace;
-use super::phase::Phase;
-use super::plain::{CameIn, PlainHandler, poll_next};
-use super::quiet::{Quiet, idle};
-use super::refusal::{Refusal, Violation};
-use super::shared::Shared;
+use super::idle::{IdleTimer, idle};
+use super::server_state::ServerState;
+use super::slow_client::SlowClientCheck;
 use super::timer::TokioTimer;
-use super::transport::{Patience, ReadLimits, Transport};
-use crate::transfer::{Blocking, Payload};
+use super::transport::{ReadLimits, SocketTimeouts, Transport};
+use crate::transfer::{BlockingPool, Payload};
 
 /// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
 /// the processor time. Heads are limited by an option of their own.
@@ -60,7 +60,7 @@ pub struct ConnectionSettings {
 pub struct Connection {
     peer: SocketAddr,
     stream: Rc<TcpStream>,
-    shared: Rc<Shared>,
+    shared: Rc<ConnectionState>,
     /// Which request on the connection, from 1.
     request: u64,
 }
@@ -86,7 +86,11 @@ impl Connection {
         ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
     }
 
-    fn next_request(peer: SocketAddr, stream: &Rc<TcpStream>, shared: &Rc<Shared>) -> Self {
+    fn next_request(
+        peer: SocketAddr,
+        stream: &Rc<TcpStream>,
+        shared: &Rc<ConnectionState>,
+    ) -> Self {
         Self {
             peer,
             stream: Rc::clone(stream),
@@ -98,21 +102,21 @@ impl Connection {
     /// Whether the request has come in whole, by the guard's own count. hyper says so too,
     /// by ending a body with an error when its connection ends first; but a short image
     /// taken for a whole one is the worst that can happen here, so two have to agree.
-    pub fn has_come_in_whole(&self) -> bool {
+    pub fn is_fully_received(&self) -> bool {
         self.shared.received_requests() >= self.request
     }
 
     /// Whether the connection can serve another request after this one. It cannot when its
     /// handler leaves a body on the way.
     fn can_go_on(&self) -> bool {
-        self.shared.is_at_hand(self.request)
+        self.shared.is_buffered(self.request)
     }
 
     /// The refusal of the request that hyper hands over, if it is refused.
-    fn refusal(&self) -> Option<Refusal> {
+    fn refusal(&self) -> Option<RejectedRequest> {
         self.shared.next_finding().unwrap_or_else(|| {
-            Some(Refusal {
-                violation: Violation::Unjudged,
+            Some(RejectedRequest {
+                error: FramingError::Unjudged,
                 request_line: String::new(),
             })
         })
@@ -120,14 +124,14 @@ impl Connection {
 }
 
 /// What answers requests.
-pub trait Handler: PlainHandler + 'static {
+pub trait Handler: FastHandler + 'static {
     /// Answers one request. Where there is a `refusal`, `request` only stands for one that must
     /// not be looked at, and the answer must close the connection.
     fn handle(
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        refusal: Option<Refusal>,
+        refusal: Option<RejectedRequest>,
     ) -> impl Future<Output = Response<ResponseBody>>;
 }
 
@@ -143,20 +147,20 @@ pub async fn serve<H: Handler>(
     peer: SocketAddr,
     settings: &ConnectionSettings,
     handler: Rc<H>,
-    blocking: Blocking,
-    mut phase: watch::Receiver<Phase>,
+    blocking: BlockingPool,
+    mut phase: watch::Receiver<ServerState>,
 ) -> hyper::Result<()> {
-    let shared = Rc::<Shared>::default();
+    let shared = Rc::<ConnectionState>::default();
     let stream = Rc::new(stream);
-    let limits = InboundLimits {
+    let limits = FramingLimits {
         head_bytes: settings.max_head_bytes,
         head_time: settings.stall,
     };
-    let patience = Patience {
+    let patience = SocketTimeouts {
         write_stall: settings.stall,
         linger: settings.linger,
     };
-    let pace = ReaderPace::new(&stream, settings.min_rate_bytes);
+    let pace = SlowClientCheck::new(&stream, settings.min_rate_bytes);
     let reads = ReadLimits {
         buffer_bytes: read_buffer_bytes(settings),
         all_buffers_bytes: settings.all_read_buffers_bytes,
@@ -169,7 +173,7 @@ pub async fn serve<H: Handler>(
         reads,
         blocking,
     );
-    let mut quiet = Quiet::new(settings.stall);
+    let mut quiet = IdleTimer::new(settings.stall);
     // A plain request keeps its connection; where none is kept, none is plain.
     let plain_head_bytes = if settings.keep_alive {
         settings.max_head_bytes
@@ -177,7 +181,7 @@ pub async fn serve<H: Handler>(
         0
     };
     let now = phase.clone();
-    let mut drained = pin!(phase.wait_for(|phase| *phase == Phase::Ending));
+    let mut drained = pin!(phase.wait_for(|phase| *phase == ServerState::ShuttingDown));
     loop {
         let mut answers = Vec::new();
         let next = poll_fn(|cx| {
@@ -196,16 +200,16 @@ pub async fn serve<H: Handler>(
         let came_in = tokio::select! {
             biased;
             came_in = next => came_in,
-            _ = drained.as_mut() => CameIn::Nothing,
-            () = quiet.too_long() => CameIn::Nothing,
+            _ = drained.as_mut() => FastPathInput::Nothing,
+            () = quiet.too_long() => FastPathInput::Nothing,
         };
         quiet.end();
         let sent = transport.send_all(&answers).await;
         match came_in {
-            CameIn::Nothing => return Ok(()),
+            FastPathInput::Nothing => return Ok(()),
             _ if sent.is_err() => return Ok(()),
-            CameIn::Plain => continue,
-            CameIn::Other => {}
+            FastPathInput::Plain => continue,
+            FastPathInput::Other => {}
         }
         // In a box, so that a parked connection has no room for hyper in it.
         let by_hyper = by_hyper(
@@ -232,7 +236,7 @@ pub async fn serve<H: Handler>(
 
 /// The end of a process, before and when it comes.
 struct Ending<'a, F> {
-    phase: &'a watch::Receiver<Phase>,
+    phase: &'a watch::Receiver<ServerState>,
     begins: Pin<&'a mut F>,
 }
 
@@ -240,7 +244,7 @@ struct Ending<'a, F> {
 struct Client<'a> {
     peer: SocketAddr,
     stream: &'a Rc<TcpStream>,
-    shared: &'a Rc<Shared>,
+    shared: &'a Rc<ConnectionState>,
 }
 
 /// Serves requests by hyper, until the connection ends or is quiet; then its transport is
@@ -253,10 +257,10 @@ async fn by_hyper<H: Handler>(
     client: Client<'_>,
     settings: &ConnectionSettings,
     handler: &Rc<H>,
-    pace: ReaderPace,
+    pace: SlowClientCheck,
     ending: Ending<'_, impl Future>,
 ) -> hyper::Result<Option<Transport>> {
-    let _awake = Awake::new();
+    let _awake = ActiveConnection::new();
     let Client {
         peer,
         stream,
@@ -268,7 +272,7 @@ async fn by_hyper<H: Handler>(
         let answer = Rc::clone(handler).handle(connection.clone(), request, refusal);
         async move {
             let mut answer = answer.await;
-            if ending.phase.borrow().is_last_answer() || !connection.can_go_on() {
+            if ending.phase.borrow().is_last_answer() || !connection.can_be_reused() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }

@@ -15,7 +15,7 @@ use httparse::{Header, Request, Status};
 
 use super::authority::Authority;
 use super::body_framing::BodyLength;
-use super::refusal::{MAX_LENGTH_DIGITS, Violation};
+use super::framing_error::{FramingError, MAX_LENGTH_DIGITS};
 
 /// Most headers of a request: Glance's own quota of 128 properties has to fit in beside the
 /// rest.
@@ -43,7 +43,7 @@ pub(super) enum Judged {
     Sound { bytes: usize, body: BodyLength },
     /// A head that is refused, and a sound one that hyper is given in its place.
     Refused {
-        violation: Violation,
+        violation: FramingError,
         substitute: Vec<u8>,
     },
 }
@@ -103,19 +103,19 @@ pub(super) fn substitute(
     head
 }
 
-fn too_large(bytes: &[u8]) -> Violation {
+fn too_large(bytes: &[u8]) -> FramingError {
     if memchr::memchr(b'\n', bytes).is_none() {
-        Violation::TargetTooLong
+        FramingError::TargetTooLong
     } else {
-        Violation::HeadTooLarge
+        FramingError::HeadTooLarge
     }
 }
 
-fn malformed(bytes: &[u8], request: &Request<'_, '_>, error: httparse::Error) -> Violation {
+fn malformed(bytes: &[u8], request: &Request<'_, '_>, error: httparse::Error) -> FramingError {
     match error {
-        httparse::Error::TooManyHeaders => Violation::TooManyHeaders,
-        httparse::Error::Version if names_a_version(bytes, request) => Violation::Version,
-        _ => Violation::Malformed,
+        httparse::Error::TooManyHeaders => FramingError::TooManyHeaders,
+        httparse::Error::Version if names_a_version(bytes, request) => FramingError::Version,
+        _ => FramingError::Malformed,
     }
 }
 
@@ -130,11 +130,11 @@ fn names_a_version(bytes: &[u8], request: &Request<'_, '_>) -> bool {
 }
 
 /// Checks a head that the parser accepted. Returns the length of its body.
-fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, Violation> {
+fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, FramingError> {
     let has_bare_line_feed =
         memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
     if has_bare_line_feed {
-        return Err(Violation::BareLineFeed);
+        return Err(FramingError::BareLineFeed);
     }
     let (method, target) = (
         request.method.unwrap_or_default(),
@@ -144,11 +144,11 @@ fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, Violation
     let is_http_11 = request.version == Some(1);
     let framing = Framing::of(request.headers)?;
     if framing.hosts > 1 || (is_http_11 && framing.hosts == 0) {
-        return Err(Violation::HostCount);
+        return Err(FramingError::HostCount);
     }
     if framing.is_chunked {
         if !is_http_11 {
-            return Err(Violation::TransferEncoding);
+            return Err(FramingError::TransferEncoding);
         }
         return Ok(BodyLength::Chunked);
     }
@@ -158,15 +158,15 @@ fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, Violation
     })
 }
 
-fn check_target(method: &str, target: &str) -> Result<(), Violation> {
+fn check_target(method: &str, target: &str) -> Result<(), FramingError> {
     if target.len() > MAX_TARGET_BYTES {
-        return Err(Violation::TargetTooLong);
+        return Err(FramingError::TargetTooLong);
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%?&=:,+@".contains(&byte);
     if target.starts_with('/') && target.bytes().all(is_plain) {
         return Ok(());
     }
-    let uri: Uri = target.parse().map_err(|_| Violation::Target)?;
+    let uri: Uri = target.parse().map_err(|_| FramingError::Target)?;
     let Some(authority) = uri.authority() else {
         return Ok(());
     };
@@ -179,7 +179,7 @@ fn check_target(method: &str, target: &str) -> Result<(), Violation> {
     if is_sound {
         Ok(())
     } else {
-        Err(Violation::Target)
+        Err(FramingError::Target)
     }
 }
 
@@ -192,7 +192,7 @@ struct Framing {
 }
 
 impl Framing {
-    fn of(headers: &[Header<'_>]) -> Result<Self, Violation> {
+    fn of(headers: &[Header<'_>]) -> Result<Self, FramingError> {
         let mut framing = Self::default();
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -200,35 +200,35 @@ impl Framing {
                 framing.hosts += 1;
                 // An empty one is for targets without an authority (RFC 9112, 3.2).
                 if !header.value.is_empty() && !Authority::takes(header.value) {
-                    return Err(Violation::Host);
+                    return Err(FramingError::Host);
                 }
             } else if is("content-length") {
                 let earlier = framing.content_length.replace(decimal(header.value)?);
                 if earlier.is_some() {
-                    return Err(Violation::RepeatedContentLength);
+                    return Err(FramingError::RepeatedContentLength);
                 }
             } else if is("transfer-encoding") {
                 if framing.is_chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Violation::TransferEncoding);
+                    return Err(FramingError::TransferEncoding);
                 }
                 framing.is_chunked = true;
             }
         }
         if framing.is_chunked && framing.content_length.is_some() {
-            return Err(Violation::TwoLengths);
+            return Err(FramingError::TwoLengths);
         }
         Ok(framing)
     }
 }
 
-fn decimal(text: &[u8]) -> Result<u64, Violation> {
+fn decimal(text: &[u8]) -> Result<u64, FramingError> {
     let is_number = (1..=MAX_LENGTH_DIGITS).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_digit());
     let text = std::str::from_utf8(text).ok().filter(|_| is_number);
     let number = text.and_then(|text| text.parse().ok());
     number
         .filter(|bytes| *bytes <= MAX_BODY_BYTES)
-        .ok_or(Violation::ContentLength)
+        .ok_or(FramingError::ContentLength)
 }
 
 #[cfg(test)]
@@ -237,7 +237,7 @@ mod tests {
 
     const MAX_BYTES: usize = 1000;
 
-    fn violation(head: &str) -> Option<Violation> {
+    fn violation(head: &str) -> Option<FramingError> {
         match judge(head.as_bytes(), MAX_BYTES) {
             Judged::Refused {
                 violation,
@@ -246,7 +246,7 @@ mod tests {
                 let sound = judge(&substitute, MAX_BYTES);
                 // hyper does not look for Host.
                 let hosts = Judged::Refused {
-                    violation: Violation::HostCount,
+                    violation: FramingError::HostCount,
                     substitute: substitute.clone(),
                 };
                 let whole = Judged::Sound {
@@ -311,71 +311,77 @@ mod tests {
         for (lines, wanted) in [
             (
                 "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
-                Violation::TwoLengths,
+                FramingError::TwoLengths,
             ),
             (
                 "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
-                Violation::TwoLengths,
+                FramingError::TwoLengths,
             ),
             (
                 "Content-Length: 4\r\nContent-Length: 4\r\n",
-                Violation::RepeatedContentLength,
+                FramingError::RepeatedContentLength,
             ),
-            ("Content-Length: +4\r\n", Violation::ContentLength),
-            ("Content-Length: 4, 4\r\n", Violation::ContentLength),
-            ("Content-Length:\r\n", Violation::ContentLength),
+            ("Content-Length: +4\r\n", FramingError::ContentLength),
+            ("Content-Length: 4, 4\r\n", FramingError::ContentLength),
+            ("Content-Length:\r\n", FramingError::ContentLength),
             (
                 "Content-Length: 18446744073709551614\r\n",
-                Violation::ContentLength,
+                FramingError::ContentLength,
             ),
-            (zeros.as_str(), Violation::ContentLength),
+            (zeros.as_str(), FramingError::ContentLength),
             (
                 "Transfer-Encoding: gzip, chunked\r\n",
-                Violation::TransferEncoding,
+                FramingError::TransferEncoding,
             ),
             (
                 "Transfer-Encoding: chunked,\r\n",
-                Violation::TransferEncoding,
+                FramingError::TransferEncoding,
             ),
-            ("Transfer-Encoding:\r\n", Violation::TransferEncoding),
+            ("Transfer-Encoding:\r\n", FramingError::TransferEncoding),
             (
                 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-                Violation::TransferEncoding,
+                FramingError::TransferEncoding,
             ),
-            ("Host: other\r\n", Violation::HostCount),
-            ("X: y\nZ: z\r\n", Violation::BareLineFeed),
-            ("X : y\r\n", Violation::Malformed),
-            ("X: y\r\n z\r\n", Violation::Malformed),
-            ("X: y\rz\r\n", Violation::Malformed),
-            ("nothing\r\n", Violation::Malformed),
+            ("Host: other\r\n", FramingError::HostCount),
+            ("X: y\nZ: z\r\n", FramingError::BareLineFeed),
+            ("X : y\r\n", FramingError::Malformed),
+            ("X: y\r\n z\r\n", FramingError::Malformed),
+            ("X: y\rz\r\n", FramingError::Malformed),
+            ("nothing\r\n", FramingError::Malformed),
         ] {
             assert_eq!(violation(&put(lines)), Some(wanted), "{lines:?}");
         }
         for (head, wanted) in [
-            ("GET / HTTP/1.1\r\n\r\n", Violation::HostCount),
-            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Violation::Host),
-            ("GET / HTTP/1.0\r\nHost: h:80:80\r\n\r\n", Violation::Host),
-            ("GET / HTTP/1.1\nHost: h\n\n", Violation::BareLineFeed),
+            ("GET / HTTP/1.1\r\n\r\n", FramingError::HostCount),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", FramingError::Host),
+            (
+                "GET / HTTP/1.0\r\nHost: h:80:80\r\n\r\n",
+                FramingError::Host,
+            ),
+            ("GET / HTTP/1.1\nHost: h\n\n", FramingError::BareLineFeed),
             (
                 "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-                Violation::TransferEncoding,
+                FramingError::TransferEncoding,
             ),
-            ("GET / HTTP/2.0\r\n\r\n", Violation::Version),
-            ("GET / HTTP/3", Violation::Version),
-            ("GET / HTPP/1.1\r\n\r\n", Violation::Malformed),
-            ("GET  / HTTP/1.1\r\n\r\n", Violation::Malformed),
-            ("GET /\r\n\r\n", Violation::Malformed),
-            ("GET /?x=<y> HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),
-            ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target),
+            ("GET / HTTP/2.0\r\n\r\n", FramingError::Version),
+            ("GET / HTTP/3", FramingError::Version),
+            ("GET / HTPP/1.1\r\n\r\n", FramingError::Malformed),
+            ("GET  / HTTP/1.1\r\n\r\n", FramingError::Malformed),
+            ("GET /\r\n\r\n", FramingError::Malformed),
+            (
+                "GET /?x=<y> HTTP/1.1\r\nHost: h\r\n\r\n",
+                FramingError::Target,
+            ),
+            ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", FramingError::Target),
             (
                 "GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
-                Violation::Target,
+                FramingError::Target,
             ),
             (
                 "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
-                Violation::Target,
+                FramingError::Target,
             ),
-            ("\u{16}\u{3}\u{1}\r\n\r\n", Violation::Malformed),
+            ("\u{16}\u{3}\u{1}\r\n\r\n", FramingError::Malformed),
         ] {
             assert_eq!(violation(head), Some(wanted), "{head:?}");
         }
@@ -386,17 +392,17 @@ mod tests {
         let long = "x".repeat(MAX_BYTES);
         assert_eq!(
             violation(&format!("GET /{long}")),
-            Some(Violation::TargetTooLong)
+            Some(FramingError::TargetTooLong)
         );
         assert_eq!(
             violation(&put(&format!("X: {long}\r\n"))),
-            Some(Violation::HeadTooLarge)
+            Some(FramingError::HeadTooLarge)
         );
         let lines: String = (0..MAX_HEADERS).map(|n| format!("X{n}: y\r\n")).collect();
         let Judged::Refused { violation, .. } = judge(put(&lines).as_bytes(), 1 << 20) else {
             panic!("taken");
         };
-        assert_eq!(violation, Violation::TooManyHeaders);
+        assert_eq!(violation, FramingError::TooManyHeaders);
     }
 
     #[test]

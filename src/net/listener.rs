@@ -38,7 +38,7 @@ pub fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket, Liste
 ///
 /// # Errors
 /// [`ListenError`] with the address.
-pub fn take_over(
+pub fn adopt(
     socket: Socket,
     address: SocketAddr,
     options: ListenOptions,

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::balance::{Balance, Counted};
-use crate::net::Phase;
+use crate::net::ServerState;
 
 /// Wait after an accept that failed because the process has no descriptors left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -86,10 +86,14 @@ impl Acceptor {
 
     /// Accepts until another process does, or none; then takes what the kernel has accepted
     /// on our behalf already, for closing the listener would reset it.
-    pub(super) async fn run(mut self, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
+    pub(super) async fn run(
+        mut self,
+        listener: TcpListener,
+        mut phase: watch::Receiver<ServerState>,
+    ) {
         loop {
             let now = *phase.borrow_and_update();
-            if now >= Phase::HandedOver {
+            if now >= ServerState::Draining {
                 break;
             }
             self.take_back();
@@ -97,13 +101,13 @@ impl Acceptor {
             tokio::select! {
                 biased;
                 changed = phase.changed() => if changed.is_err() { break },
-                (stream, peer, room) = accept(&listener, &self.room), if now == Phase::Serving => {
+                (stream, peer, room) = accept(&listener, &self.room), if now == ServerState::Serving => {
                     self.deal(stream, peer, Some(room));
                 }
                 () = sleep_until(late.unwrap_or_else(Instant::now)), if late.is_some() => {}
             }
         }
-        if *phase.borrow() == Phase::HandedOver {
+        if *phase.borrow() == ServerState::Draining {
             // The socket is another process' too, and what waits there is for it.
             return;
         }

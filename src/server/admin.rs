@@ -17,15 +17,15 @@ use super::settings;
 use super::start_error::StartError;
 use crate::api::{AdminDoor, Frame, Operator};
 use crate::log;
-use crate::net::{self, ConnectionSettings, Phase};
-use crate::transfer::Blocking;
+use crate::net::{self, ConnectionSettings, ServerState};
+use crate::transfer::BlockingPool;
 
 /// Serves the operator's door until the process ends.
 pub(super) fn start(
     app: &App,
     listener: Listener,
     most_connections: usize,
-    phase: &watch::Receiver<Phase>,
+    phase: &watch::Receiver<ServerState>,
 ) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -70,16 +70,16 @@ async fn serve(
     listener: Socket,
     handler: Rc<Frame<AdminDoor>>,
     settings: ConnectionSettings,
-    blocking: Blocking,
+    blocking: BlockingPool,
     room: Arc<Semaphore>,
-    mut phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<ServerState>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener.into())?;
     // Never told to end: while the node drains, this is where one sees that it does.
-    let here = watch::channel(Phase::Serving);
+    let here = watch::channel(ServerState::Serving);
     loop {
         let now = *phase.borrow_and_update();
-        if now == Phase::HandedOver {
+        if now == ServerState::Draining {
             break;
         }
         let (stream, peer, permit) = tokio::select! {
@@ -88,7 +88,7 @@ async fn serve(
                 Ok(()) => continue,
                 Err(_) => break,
             },
-            accepted = accept(&listener, &room), if now != Phase::Holding => accepted,
+            accepted = accept(&listener, &room), if now != ServerState::Paused => accepted,
         };
         let (handler, blocking, phase) = (Rc::clone(&handler), blocking.clone(), here.1.clone());
         tokio::task::spawn_local(async move {
@@ -100,7 +100,7 @@ async fn serve(
         });
     }
     drop(listener);
-    here.0.send_replace(Phase::HandedOver);
+    here.0.send_replace(ServerState::Draining);
     // The connections go on until the process ends.
     std::future::pending().await
 }

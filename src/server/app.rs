@@ -11,7 +11,7 @@ use crate::policy::Rules;
 use crate::registry::HandedOver;
 use crate::service::{Auditor, Scrubber, Service, Vigil};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
-use crate::transfer::{Blocking, BlockingThreads};
+use crate::transfer::{BlockingPool, BlockingThreads};
 
 use super::cache::FillThread;
 use super::identity::authenticator;
@@ -48,7 +48,7 @@ pub struct App {
 
 impl App {
     /// The threads for calls that may block.
-    pub fn blocking(&self) -> Blocking {
+    pub fn blocking(&self) -> BlockingPool {
         self.blocking.handle()
     }
 

@@ -18,7 +18,7 @@ use super::start_error::StartError;
 use super::supervisor::Supervisor;
 use crate::log;
 use crate::metrics;
-use crate::net::Phase;
+use crate::net::ServerState;
 use crate::registry::RelayEnd;
 
 /// How often histograms are brought into shape, and freed memory is looked after.
@@ -30,7 +30,7 @@ pub(super) struct Life {
     pub(super) balance: Balance,
     pub(super) workers: Vec<JoinHandle<()>>,
     pub(super) signals: Signals,
-    pub(super) phase: watch::Sender<Phase>,
+    pub(super) phase: watch::Sender<ServerState>,
     /// Ours too as long as we accept: a successor gets them.
     pub(super) listeners: Vec<Socket>,
     pub(super) origin: Origin,
@@ -192,7 +192,7 @@ impl Life {
         self.app.health.begin_drain();
         // As long as one is open, the kernel takes connections in.
         self.listeners.clear();
-        self.phase.send_replace(Phase::Ending);
+        self.phase.send_replace(ServerState::ShuttingDown);
         let limit = self.app.config.listen.drain_timeout;
         drain::wait(&self.balance, self.app.service.in_flight(), limit).await
     }

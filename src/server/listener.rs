@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use socket2::Socket;
 
 use super::inherited::Inheritance;
-use crate::net::{ListenError, ListenOptions, bind, take_over};
+use crate::net::{ListenError, ListenOptions, adopt, bind};
 
 /// A listening socket and its address.
 pub(super) struct Listener {
@@ -22,7 +22,7 @@ impl Listener {
         inheritance: &mut Inheritance,
     ) -> Result<Self, ListenError> {
         let socket = match inheritance.listener(address) {
-            Some(socket) => take_over(socket, address, options)?,
+            Some(socket) => adopt(socket, address, options)?,
             None => bind(address, options)?,
         };
         // Port 0 became another one.

@@ -36,7 +36,7 @@ impl Memory {
         if is_early || !is_worth_it {
             return;
         }
-        net::forget_peaks();
+        net::reset_peaks();
         give_back();
         self.given_back = Some(Instant::now());
     }

@@ -28,7 +28,7 @@ use super::app::App;
 use super::inherited::{HANDOVER, NewSays, OldSays};
 use super::registry::open_registry;
 use super::start_error::StartError;
-use crate::net::Phase;
+use crate::net::ServerState;
 use crate::registry::{FrameError, read_frame, write_frame};
 
 /// How long a successor may take until it only lacks the registry.
@@ -85,7 +85,7 @@ pub(super) async fn hand_over(
     app: &App,
     origin: &Origin,
     listeners: &[Socket],
-    phase: &watch::Sender<Phase>,
+    phase: &watch::Sender<ServerState>,
     earlier_uploads: Vec<Uuid>,
 ) -> Result<u32, ReloadError> {
     let mut successor = Successor::start(origin, listeners)?;
@@ -94,7 +94,7 @@ pub(super) async fn hand_over(
         Ok(NewSays::Ready) => return Err(successor.give_up(ReloadError::OutOfTurn)),
         Err(error) => return Err(successor.give_up(error.into())),
     }
-    phase.send_replace(Phase::Holding);
+    phase.send_replace(ServerState::Paused);
     retire_cache(app, true);
     app.registry.let_go().await;
     let mut uploads = app.service.in_flight().ids();
@@ -107,13 +107,13 @@ pub(super) async fn hand_over(
             app.registry
                 .take_back(again.map_err(|error| StartError::TakeBack(error.into()))?);
             retire_cache(app, false);
-            phase.send_replace(Phase::Serving);
+            phase.send_replace(ServerState::Serving);
             return Err(error);
         }
     }
     let pid = successor.child.id();
     app.registry.ask_next(successor.socket)?;
-    phase.send_replace(Phase::HandedOver);
+    phase.send_replace(ServerState::Draining);
     Ok(pid)
 }
 

@@ -17,7 +17,7 @@ use super::supervisor::Supervisor;
 use super::{admin, limits, program, workers};
 use crate::api::{RegistryDoor, V1Door};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
-use crate::net::{ListenOptions, Phase};
+use crate::net::{ListenOptions, ServerState};
 
 /// What a server serves.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ fn start(
         Program::Api => build(config, predecessor)?,
         Program::Registry => build_registry(config, predecessor)?,
     };
-    let (phase, now) = watch::channel(Phase::Serving);
+    let (phase, now) = watch::channel(ServerState::Serving);
     let wanted = ConnectionRoom {
         api: app.config.listen.max_connections,
         admin: app.config.listen.admin_max_connections,

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::acceptor::{Arrival, Inbox};
 use super::balance::Balance;
-use crate::net::{self, ConnectionSettings, Handler, Phase};
+use crate::net::{self, ConnectionSettings, Handler, ServerState};
 use crate::service::InFlight;
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 use crate::transfer::disk::IoBackend;
 
 /// What a worker needs.
@@ -18,11 +18,11 @@ pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) io_backend: IoBackend,
     pub(super) settings: ConnectionSettings,
-    pub(super) blocking: Blocking,
+    pub(super) blocking: BlockingPool,
     pub(super) balance: Balance,
     /// Uploads and copies; some may go on when no connection is left.
     pub(super) in_flight: InFlight,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) phase: watch::Receiver<ServerState>,
 }
 
 impl Worker {

@@ -15,7 +15,7 @@ use super::start_error::StartError;
 use super::worker::Worker;
 use crate::api::{Door, DoorState, Frame};
 use crate::log;
-use crate::net::Phase;
+use crate::net::ServerState;
 
 /// Starts a thread a worker, and when all of them serve, the one that accepts. Each worker has
 /// a door of its own, which is opened on its thread.
@@ -24,7 +24,7 @@ pub(super) fn start<D: Door>(
     program: &str,
     listener: Listener,
     most_connections: usize,
-    phase: &watch::Receiver<Phase>,
+    phase: &watch::Receiver<ServerState>,
     open_door: fn(DoorState) -> D,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
@@ -63,7 +63,7 @@ pub(super) fn start<D: Door>(
 fn start_acceptor(
     acceptor: Acceptor,
     listener: Listener,
-    phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<ServerState>,
 ) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -16,7 +16,7 @@ use crate::cache::{Cache, Kept};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
 use crate::md5::Md5;
-use crate::metrics::{self, Audited};
+use crate::metrics::{self, VerifiedCopy};
 use crate::store::Wanted;
 use crate::transfer::{Payload, digest_of_file};
 
@@ -79,7 +79,7 @@ impl Audit {
             compare_cache(cache, pacing).await;
         }
         if !pacing.is_ended() {
-            metrics::audit_ended();
+            metrics::verification_finished();
         }
     }
 
@@ -103,7 +103,7 @@ impl Audit {
         if !std::mem::replace(&mut self.has_looked, true) {
             let marked = images.iter().filter(|(_, is_marked)| *is_marked);
             self.damaged.extend(marked.map(|(id, _)| (*id, None)));
-            metrics::audit_damaged(self.damaged.len());
+            metrics::set_damaged_images(self.damaged.len());
         }
     }
 
@@ -111,12 +111,12 @@ impl Audit {
         let ended = match service.read_and_compare(id, pacing).await {
             Ok(Finding::Wrong(stamp)) => {
                 if self.damaged.insert(*id, stamp).is_none() {
-                    metrics::audited(Audited::Image, "wrong");
+                    metrics::count_verification(VerifiedCopy::Image, "wrong");
                 }
                 service.mark_damaged(id, true).await
             }
             Ok(Finding::Right) => {
-                metrics::audited(Audited::Image, "right");
+                metrics::count_verification(VerifiedCopy::Image, "right");
                 self.damaged.remove(id);
                 service.mark_damaged(id, false).await
             }
@@ -126,11 +126,11 @@ impl Audit {
             }
             Err(error) => Err(error),
         };
-        metrics::audit_damaged(self.damaged.len());
+        metrics::set_damaged_images(self.damaged.len());
         if let Err(error) = ended
             && !pacing.is_ended()
         {
-            metrics::audited(Audited::Image, "failed");
+            metrics::count_verification(VerifiedCopy::Image, "failed");
             tracing::error!(image_id = %id, ?error, "the data of an image could not be compared");
         }
     }
@@ -237,9 +237,9 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
         let image_id = kept.image();
         match is_wrong(cache, &kept, pacing) {
             Ok(None) => {}
-            Ok(Some(false)) => metrics::audited(Audited::Cached, "right"),
+            Ok(Some(false)) => metrics::count_verification(VerifiedCopy::Cached, "right"),
             Ok(Some(true)) => {
-                metrics::audited(Audited::Cached, "wrong");
+                metrics::count_verification(VerifiedCopy::Cached, "wrong");
                 tracing::error!(
                     %image_id,
                     "a cached image does not match its checksum: it is dropped and fetched again"
@@ -251,7 +251,7 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
             }
             Err(_) if pacing.is_ended() => return,
             Err(error) => {
-                metrics::audited(Audited::Cached, "failed");
+                metrics::count_verification(VerifiedCopy::Cached, "failed");
                 tracing::error!(%image_id, %error, "a cached image cannot be read");
             }
         }
@@ -276,11 +276,11 @@ fn digest_of(payload: &Payload, pacing: &mut Pacing) -> io::Result<Md5Digest> {
         Payload::File(slice) => paced_digest(&slice.file, pacing),
         Payload::Bytes(bytes) => {
             pacing.after_bytes(bytes.len())?;
-            metrics::audit_read(bytes.len());
+            metrics::count_verified_bytes(bytes.len());
             Ok(Md5::digest(bytes))
         }
         Payload::Empty => Ok(Md5::digest(&[])),
-        Payload::Growing(_) | Payload::Remote(_) | Payload::Rendered(_) => {
+        Payload::Partial(_) | Payload::Remote(_) | Payload::Text(_) => {
             Err(io::ErrorKind::Unsupported.into())
         }
     }
@@ -288,7 +288,7 @@ fn digest_of(payload: &Payload, pacing: &mut Pacing) -> io::Result<Md5Digest> {
 
 fn paced_digest(file: &File, pacing: &mut Pacing) -> io::Result<Md5Digest> {
     digest_of_file(file, |bytes| {
-        metrics::audit_read(bytes);
+        metrics::count_verified_bytes(bytes);
         pacing.after_bytes(bytes)
     })
 }

@@ -16,7 +16,7 @@ use super::{Service, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::Status;
 use crate::registry::Record;
-use crate::transfer::{Pace, Payload};
+use crate::transfer::{MinRate, Payload};
 
 impl Service {
     /// Begins a copy that its image's record has, and returns.
@@ -57,7 +57,7 @@ impl Service {
         let source = CopySource {
             opening: Some(source),
             payload: Payload::Empty,
-            pace: Pace::new(self.limits.copy_min_rate_bytes),
+            pace: MinRate::new(self.limits.copy_min_rate_bytes),
         };
         let data = Data {
             source,
@@ -86,7 +86,7 @@ impl Service {
 struct CopySource {
     opening: Option<MeasuredSource>,
     payload: Payload,
-    pace: Pace,
+    pace: MinRate,
 }
 
 impl Source for CopySource {
@@ -101,7 +101,7 @@ impl Source for CopySource {
                 self.payload = Payload::Empty;
                 Ok(Some(bytes))
             }
-            Payload::File(_) | Payload::Growing(_) | Payload::Rendered(_) => {
+            Payload::File(_) | Payload::Partial(_) | Payload::Text(_) => {
                 Err(Error::internal("files of this node are no source"))
             }
             Payload::Remote(remote) => {

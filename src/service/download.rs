@@ -7,7 +7,7 @@ use crate::image::{Checksum, Image, ImageData, ImageId, Status};
 use crate::metrics::{self, Direction, Transfer};
 use crate::registry::Record;
 use crate::store::Wanted;
-use crate::transfer::{Payload, Remote};
+use crate::transfer::{Payload, RangeReader};
 
 /// Data on their way to a client.
 #[derive(Default)]
@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// The same bytes, of which the last are kept back until all are known to be right.
-    fn checked(&self, remote: Remote, data: &ImageData) -> Remote {
+    fn checked(&self, remote: RangeReader, data: &ImageData) -> RangeReader {
         let checksum = data.checksum.as_ref();
         match checksum.and_then(|checksum| checksum.digest()) {
             Some(digest) if self.limits.verify_downloads => {

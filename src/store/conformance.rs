@@ -125,7 +125,7 @@ async fn read(store: &dyn Store, location: &Location, wanted: Wanted) -> Vec<u8>
             slice.file.read_exact_at(&mut bytes, slice.offset).unwrap();
             bytes
         }
-        Payload::Growing(_) | Payload::Rendered(_) => panic!("a store's objects are whole"),
+        Payload::Partial(_) | Payload::Text(_) => panic!("a store's objects are whole"),
         Payload::Remote(mut remote) => {
             let mut bytes = Vec::new();
             while let Some(more) = remote.next().await.unwrap() {

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// A bounded set of threads for calls that can block: opening a cold file, fsync, rename,
 /// reading pages ahead. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Blocking {
+pub struct BlockingPool {
     handle: Handle,
 }
 
@@ -30,14 +30,14 @@ impl BlockingThreads {
     }
 
     /// A handle for those who have work.
-    pub fn handle(&self) -> Blocking {
-        Blocking {
+    pub fn handle(&self) -> BlockingPool {
+        BlockingPool {
             handle: self.0.handle().clone(),
         }
     }
 }
 
-impl Blocking {
+impl BlockingPool {
     /// Runs a call that may block, and waits for it without blocking. When the waiting is
     /// given up, the call still runs to its end.
     ///

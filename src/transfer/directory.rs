@@ -267,7 +267,7 @@ pub fn free_bytes(file: &File) -> io::Result<u64> {
 ///
 /// # Errors
 /// `StorageFull`; those of fallocate(2).
-pub fn take_room(file: &File, len: u64) -> io::Result<()> {
+pub fn reserve_space(file: &File, len: u64) -> io::Result<()> {
     let signed = libc::off_t::try_from(len).map_err(io::Error::other)?;
     // SAFETY: a valid descriptor and plain integers.
     match check(unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, signed) }) {
@@ -315,7 +315,7 @@ const MOST_MARK_BYTES: usize = 64;
 ///
 /// # Errors
 /// Those of fsetxattr(2); many file systems have no such attributes.
-pub fn set_mark(file: &File, mark: &str) -> io::Result<()> {
+pub fn set_upload_mark(file: &File, mark: &str) -> io::Result<()> {
     // SAFETY: a valid descriptor, a terminated name, and a buffer of the stated length.
     check(unsafe {
         libc::fsetxattr(
@@ -329,7 +329,7 @@ pub fn set_mark(file: &File, mark: &str) -> io::Result<()> {
 }
 
 /// The mark of a file; `None` when it has none, or one that cannot be read.
-pub fn mark_of(file: &File) -> Option<String> {
+pub fn upload_mark(file: &File) -> Option<String> {
     let mut mark = vec![0_u8; MOST_MARK_BYTES];
     // SAFETY: a valid descriptor, a terminated name, and a buffer of the stated length.
     let len = unsafe {

@@ -5,28 +5,31 @@ mod blocking;
 mod directory;
 pub mod disk;
 mod extents;
-mod growing;
-mod pace;
+mod file_digest;
+mod file_slice;
+mod lazy_text;
+mod min_rate;
 pub mod page_cache;
+mod partial_file;
 mod payload;
 mod pipe;
 mod pipe_pool;
-mod reading;
-mod relay;
-mod remote;
-mod rendered;
-mod slice;
+mod range_reader;
+mod splice_relay;
 
 pub use block::{BLOCK_ALIGNMENT, BLOCK_BYTES, Block, BlockPool, release_idle_blocks};
-pub use blocking::{Blocking, BlockingThreads};
+pub use blocking::{BlockingPool, BlockingThreads};
 pub use directory::{
-    Directory, allocate_ahead, free_bytes, is_unsupported, mark_of, set_mark, take_room,
+    Directory, allocate_ahead, free_bytes, is_unsupported, reserve_space, set_upload_mark,
+    upload_mark,
 };
-pub use growing::{Growing, GrowingSlice};
-pub use pace::{Pace, RATE_WINDOW};
+pub use file_digest::digest_of_file;
+pub use file_slice::FileSlice;
+pub use lazy_text::{LazyText, TextRenderer};
+pub use min_rate::{MinRate, RATE_WINDOW};
+pub use partial_file::{PartialFile, PartialSlice};
 pub use payload::Payload;
-pub use reading::digest_of_file;
-pub use relay::Relay;
-pub use remote::{Arrived, DEFAULT_STALL, Frames, Origin, Part, Remote, SocketPart};
-pub use rendered::{Render, Rendered};
-pub use slice::FileSlice;
+pub use range_reader::{
+    DEFAULT_STALL, HttpBody, RangeBody, RangeChunk, RangeReader, RangeSource, SocketBody,
+};
+pub use splice_relay::SpliceRelay;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::growing::GrowingSlice;
-use super::remote::Remote;
-use super::rendered::Rendered;
-use super::slice::FileSlice;
+use super::file_slice::FileSlice;
+use super::lazy_text::LazyText;
+use super::partial_file::PartialSlice;
+use super::range_reader::RangeReader;
 
 /// Bytes that are to be sent: what they are, not only what they yield, so that the road
 /// below can be the shortest for each. A file stays a file until a socket asks.
@@ -19,11 +19,11 @@ pub enum Payload {
     /// A part of an open file.
     File(FileSlice),
     /// A part of a file that is being written.
-    Growing(GrowingSlice),
+    Partial(PartialSlice),
     /// Bytes that come from another server.
-    Remote(Box<Remote>),
+    Remote(Box<RangeReader>),
     /// A long text, rendered as it is sent.
-    Rendered(Box<Rendered>),
+    Text(Box<LazyText>),
 }
 
 impl Payload {
@@ -33,9 +33,9 @@ impl Payload {
             Payload::Empty => Some(0),
             Payload::Bytes(bytes) => Some(bytes.len() as u64),
             Payload::File(slice) => Some(slice.len),
-            Payload::Growing(slice) => Some(slice.len()),
+            Payload::Partial(slice) => Some(slice.len()),
             Payload::Remote(remote) => Some(remote.left()),
-            Payload::Rendered(_) => None,
+            Payload::Text(_) => None,
         }
     }
 

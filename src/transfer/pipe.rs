@@ -63,7 +63,7 @@ impl Pipe {
     ///
     /// # Errors
     /// Those of splice(2); `WouldBlock` when nothing has arrived or the pipe is full.
-    pub(super) fn draw(&mut self, from: RawFd, most_bytes: usize) -> io::Result<usize> {
+    pub(super) fn splice_in(&mut self, from: RawFd, most_bytes: usize) -> io::Result<usize> {
         let drawn = splice(from, self.write_end.as_raw_fd(), most_bytes, 0)?;
         self.held_bytes += drawn;
         Ok(drawn)
@@ -73,7 +73,7 @@ impl Pipe {
     ///
     /// # Errors
     /// Those of splice(2).
-    pub(super) fn pour(
+    pub(super) fn splice_out(
         &mut self,
         to: RawFd,
         most_bytes: usize,
@@ -91,7 +91,7 @@ impl Pipe {
     ///
     /// # Errors
     /// Those of tee(2).
-    pub(super) fn share_with(&self, other: &mut Pipe) -> io::Result<usize> {
+    pub(super) fn tee_into(&self, other: &mut Pipe) -> io::Result<usize> {
         let (from, to) = (self.read_end.as_raw_fd(), other.write_end.as_raw_fd());
         // SAFETY: two descriptors of pipes and plain integers.
         let shared = unsafe { libc::tee(from, to, self.held_bytes, libc::SPLICE_F_NONBLOCK) };

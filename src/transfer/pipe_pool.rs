@@ -64,11 +64,11 @@ struct State {
 #[derive(Debug)]
 pub(super) struct PooledPipe {
     pub(super) pipe: Pipe,
-    _place: Place,
+    _quota: PipeQuota,
 }
 
 /// The share of its pool that a pipe takes up.
-struct Place {
+struct PipeQuota {
     pool: &'static PipePool,
     pages: usize,
 }
@@ -123,10 +123,10 @@ impl PipePool {
         state.pages += pages;
         state.pipes += 1;
         metrics::pipe_pages(state.pages);
-        let place = Place { pool: self, pages };
+        let quota = PipeQuota { pool: self, pages };
         Some(PooledPipe {
             pipe,
-            _place: place,
+            _quota: quota,
         })
     }
 
@@ -135,7 +135,7 @@ impl PipePool {
     }
 }
 
-impl Drop for Place {
+impl Drop for PipeQuota {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.pages -= self.pages;
@@ -144,7 +144,7 @@ impl Drop for Place {
     }
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for PipeQuota {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} pages", self.pages)
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, Properties};
-use crate::transfer::Render;
+use crate::transfer::TextRenderer;
 
 /// An image as a client of the API sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct Listing {
 
 /// The text `{"images":[...]}` of a list of images, in their order. `uri_base` is what comes
 /// before the identifier in each entry's `uri`; without it the entries have none.
-pub fn listing<I>(images: I, detailed: bool, uri_base: Option<String>) -> impl Render
+pub fn listing<I>(images: I, detailed: bool, uri_base: Option<String>) -> impl TextRenderer
 where
     I: Iterator<Item: AsRef<Image>>,
 {
@@ -85,7 +85,7 @@ impl<I, W> ListingText<I, W> {
     }
 }
 
-impl<I, W> Render for ListingText<I, W>
+impl<I, W> TextRenderer for ListingText<I, W>
 where
     I: Iterator<Item: AsRef<Image>>,
     W: FnMut(&mut Vec<u8>, &Image),
@@ -243,7 +243,7 @@ mod tests {
         image
     }
 
-    fn written(mut text: impl Render) -> Vec<u8> {
+    fn written(mut text: impl TextRenderer) -> Vec<u8> {
         let mut out = Vec::new();
         while text.render(&mut out) {}
         out

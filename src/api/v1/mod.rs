@@ -25,7 +25,7 @@ use super::exchange::Exchange;
 use super::frame::Door;
 use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
-use crate::net::PlainRequest;
+use crate::net::FastRequest;
 use crate::wire::read_conditions;
 
 /// The v1 API over the service.
@@ -99,7 +99,7 @@ impl V1Door {
 impl Door for V1Door {
     fn answer_plain(
         &self,
-        request: &PlainRequest<'_>,
+        request: &FastRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
         plain::answer(&self.state.service, &self.state.authenticator, request, out)

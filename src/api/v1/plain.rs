@@ -8,7 +8,7 @@ use httpdate::HttpDate;
 
 use crate::auth::Authenticator;
 use crate::image::{ImageId, Validators};
-use crate::net::PlainRequest;
+use crate::net::FastRequest;
 use crate::service::Service;
 
 /// Answers `HEAD /v1/images/{id}` without conditions, of an image that the caller may see,
@@ -16,7 +16,7 @@ use crate::service::Service;
 pub(super) fn answer(
     service: &Service,
     authenticator: &Authenticator,
-    request: &PlainRequest<'_>,
+    request: &FastRequest<'_>,
     out: &mut Vec<u8>,
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
@@ -36,7 +36,7 @@ pub(super) fn answer(
     Some(("show", 200))
 }
 
-fn image_of(request: &PlainRequest<'_>) -> Option<ImageId> {
+fn image_of(request: &FastRequest<'_>) -> Option<ImageId> {
     if request.method != "HEAD" {
         return None;
     }

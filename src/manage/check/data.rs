@@ -184,7 +184,7 @@ async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
             let read = spawn_blocking(read).await.map_err(Error::internal)?;
             return read.map_err(Error::internal);
         }
-        Payload::Growing(_) | Payload::Rendered(_) => {
+        Payload::Partial(_) | Payload::Text(_) => {
             return Err(Error::internal("no store has such data"));
         }
         Payload::Remote(mut remote) => {

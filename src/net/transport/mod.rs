@@ -1,11 +1,11 @@
 //! The socket under hyper: plain bytes by sendmsg, bytes of files by sendfile, those of other
 //! servers by splice.
 
-mod calls;
-mod lingering;
-mod receiving;
-mod sending;
-mod turns;
+mod fair_queue;
+mod linger;
+mod read;
+mod syscalls;
+mod write;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -19,17 +19,17 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use self::receiving::Receiver;
-pub(super) use self::turns::Turn;
-use super::inbound::{Inbound, InboundLimits};
-use super::prefetch::Prefetch;
-use super::read_room::ReadRoom;
-use super::shared::Shared;
-use crate::transfer::Blocking;
+pub(super) use self::fair_queue::SendSlot;
+use self::read::Receiver;
+use super::connection_state::ConnectionState;
+use super::framing::{FramingLimits, FramingValidator};
+use super::read_buffer::ReadBufferBudget;
+use super::readahead::Readahead;
+use crate::transfer::BlockingPool;
 
 /// Time limits of a transport.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct SocketTimeouts {
     /// Longest time in which a reader takes nothing; `None` waits for ever.
     pub(super) write_stall: Option<Duration>,
     /// Longest time spent on reading away what a refused client still sends.
@@ -49,17 +49,17 @@ pub(super) struct ReadLimits {
 pub(super) struct Transport {
     stream: Rc<TcpStream>,
     receiver: Receiver,
-    inbound: Inbound,
-    pub(super) shared: Rc<Shared>,
-    prefetch: Prefetch,
-    patience: Patience,
-    read_room: ReadRoom,
+    inbound: FramingValidator,
+    pub(super) shared: Rc<ConnectionState>,
+    prefetch: Readahead,
+    patience: SocketTimeouts,
+    read_room: ReadBufferBudget,
     /// Whether the socket was written to. Before that the worker has not asked whether it is
     /// ready, and trying costs less than asking.
     has_sent: bool,
     /// Whether the kernel may hold bytes back because it was told that more follows.
     is_corked: bool,
-    turn: Turn,
+    turn: SendSlot,
     /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs from the end of our side until the client's side ends.
@@ -69,23 +69,23 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(
         stream: Rc<TcpStream>,
-        shared: Rc<Shared>,
-        limits: InboundLimits,
-        patience: Patience,
+        shared: Rc<ConnectionState>,
+        limits: FramingLimits,
+        patience: SocketTimeouts,
         reads: ReadLimits,
-        blocking: Blocking,
+        blocking: BlockingPool,
     ) -> Self {
         Self {
             receiver: Receiver::new(Rc::clone(&stream)),
             stream,
-            inbound: Inbound::new(limits),
+            inbound: FramingValidator::new(limits),
             shared,
-            prefetch: Prefetch::new(blocking),
+            prefetch: Readahead::new(blocking),
             patience,
-            read_room: ReadRoom::new(reads.buffer_bytes, reads.all_buffers_bytes),
+            read_room: ReadBufferBudget::new(reads.buffer_bytes, reads.all_buffers_bytes),
             has_sent: false,
             is_corked: false,
-            turn: Turn::default(),
+            turn: SendSlot::default(),
             stalled: None,
             lingering: None,
         }
@@ -115,7 +115,7 @@ impl Transport {
     pub(super) fn took_plain(&mut self) {
         self.inbound.count_plain();
         self.inbound.tell(&self.shared);
-        self.shared.answered_plain();
+        self.shared.count_fast_request();
     }
 
     /// Sends all of `bytes`.

@@ -145,7 +145,7 @@ impl EtcdRegistry {
         });
         let result = asked.await;
         let is_answered = !result.as_ref().is_err_and(is_away);
-        metrics::registry_asked("etcd", operation, is_answered, began.elapsed());
+        metrics::registry_request("etcd", operation, is_answered, began.elapsed());
         result
     }
 }
@@ -230,7 +230,7 @@ impl Registry for EtcdRegistry {
         });
         let found = found.await;
         let is_answered = !found.as_ref().is_err_and(is_away);
-        metrics::registry_asked("etcd", "get", is_answered, began.elapsed());
+        metrics::registry_request("etcd", "get", is_answered, began.elapsed());
         match found {
             Err(error) if is_away(&error) => self.as_known(known, error),
             found => found,

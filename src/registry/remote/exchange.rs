@@ -161,7 +161,7 @@ impl Exchange {
         let body = body.map_or_else(empty, |body| full(body.into()));
         let request = request.body(body).map_err(|_| HttpClientError::Address)?;
         let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await;
-        metrics::registry_asked("remote", operation, answer.is_ok(), began.elapsed());
+        metrics::registry_request("remote", operation, answer.is_ok(), began.elapsed());
         let (head, body) = answer?.into_parts();
         Ok(Reply {
             status: head.status,

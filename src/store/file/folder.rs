@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::super::{Stored, StoredOf};
 use crate::image::{Timestamp, Upload};
-use crate::transfer::{BLOCK_ALIGNMENT, BlockPool, Directory, is_unsupported, mark_of, set_mark};
+use crate::transfer::{
+    BLOCK_ALIGNMENT, BlockPool, Directory, is_unsupported, set_upload_mark, upload_mark,
+};
 
 const STAGING: &str = ".staging";
 
@@ -178,7 +180,7 @@ impl Folder {
         let name = upload.to_string();
         let file = self.staging.open_with(&name, flags, OPEN_MODE)?;
         // Without the mark the time of the last write decides whose file it is.
-        let _ = set_mark(&file, &name);
+        let _ = set_upload_mark(&file, &name);
         Ok(file)
     }
 
@@ -222,7 +224,7 @@ impl Folder {
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(false),
             Err(error) => return Err(error),
         };
-        if let Some(mark) = mark_of(&file) {
+        if let Some(mark) = upload_mark(&file) {
             return Ok(mark == upload.id.to_string());
         }
         let metadata = file.metadata()?;

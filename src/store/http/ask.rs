@@ -12,7 +12,7 @@ use super::answer::unavailable;
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressFilter, HttpClient, HttpClientError};
 use crate::image::{HttpUri, SourceRules};
-use crate::transfer::Part;
+use crate::transfer::RangeBody;
 
 static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CARGO_PKG_VERSION")));
 
@@ -38,7 +38,7 @@ impl Asker {
         uri: &HttpUri,
         method: Method,
         headers: &HeaderMap,
-    ) -> Result<(response::Parts, Part)> {
+    ) -> Result<(response::Parts, RangeBody)> {
         if self.is_evidently_forbidden(uri) {
             return Err(not_to_be_named());
         }
@@ -58,7 +58,7 @@ impl Asker {
         &self,
         uri: &HttpUri,
         request: Request<()>,
-    ) -> std::result::Result<(response::Parts, Part), HttpClientError> {
+    ) -> std::result::Result<(response::Parts, RangeBody), HttpClientError> {
         if self.is_evidently_forbidden(uri) {
             return Err(HttpClientError::Forbidden);
         }

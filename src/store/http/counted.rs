@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 
-use crate::transfer::{Frames, Part};
+use crate::transfer::{HttpBody, RangeBody};
 
 /// The part, which fails unless it has exactly `len` bytes. Its last bytes are kept back until
 /// its end is there.
-pub(super) fn counted(part: Part, len: u64) -> Part {
+pub(super) fn counted(part: RangeBody, len: u64) -> RangeBody {
     match part {
-        Part::Frames(frames) => Part::Frames(
+        RangeBody::Stream(frames) => RangeBody::Stream(
             Counted {
                 frames,
                 left: len,
@@ -23,12 +23,12 @@ pub(super) fn counted(part: Part, len: u64) -> Part {
             .boxed_unsync(),
         ),
         // Its length is known from the answer's head.
-        Part::Socket(part) => Part::Socket(part),
+        RangeBody::Socket(part) => RangeBody::Socket(part),
     }
 }
 
 struct Counted {
-    frames: Frames,
+    frames: HttpBody,
     left: u64,
     /// Complete what there should be; given out at the end.
     last: Option<Bytes>,
@@ -44,7 +44,7 @@ enum WrongLength {
 
 impl Body for Counted {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -86,7 +86,7 @@ mod tests {
     async fn read(text: &'static str, len: u64) -> Result<Bytes, String> {
         let body = Full::new(Bytes::from_static(text.as_bytes()));
         let frames = body.map_err(|never| match never {}).boxed_unsync();
-        let Part::Frames(frames) = counted(Part::Frames(frames), len) else {
+        let RangeBody::Stream(frames) = counted(RangeBody::Stream(frames), len) else {
             panic!("frames stay frames");
         };
         let collected = frames.collect().await;

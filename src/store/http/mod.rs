@@ -23,7 +23,7 @@ use super::{Store, Wanted, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{HttpUri, ImageId, Location, Upload};
-use crate::transfer::{Payload, Remote};
+use crate::transfer::{Payload, RangeReader};
 
 /// The schemes, the store's name first.
 pub(super) const SCHEMES: &[&str] = &["http", "https"];
@@ -96,7 +96,7 @@ impl Store for HttpStore {
             wanted.object_bytes,
             self.limits,
         );
-        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
         let remote = remote.with_stall_limit(self.limits.stall);
         Ok(Payload::Remote(Box::new(remote)))
     }

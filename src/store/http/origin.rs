@@ -14,7 +14,7 @@ use super::skip::skip;
 use super::upto::upto;
 use crate::error::{Error, Kind, Result};
 use crate::image::HttpUri;
-use crate::transfer::{Origin, Part};
+use crate::transfer::{RangeBody, RangeSource};
 
 /// An object whose length the registry knows.
 pub(super) struct HttpOrigin {
@@ -101,7 +101,7 @@ impl HttpOrigin {
     }
 
     /// Passes over the bytes before `offset` of a whole object.
-    async fn begin_at(&self, offset: u64, part: Part) -> Result<Part> {
+    async fn begin_at(&self, offset: u64, part: RangeBody) -> Result<RangeBody> {
         if offset > self.limits.most_discarded_bytes {
             return Err(Error::new(
                 Kind::WholeOnly,
@@ -114,8 +114,8 @@ impl HttpOrigin {
 }
 
 #[async_trait(?Send)]
-impl Origin for HttpOrigin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for HttpOrigin {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let headers = self.headers(offset, len)?;
         let asked = self.asker.ask(&self.uri, Method::GET, &headers).await;
         let (head, part) = asked?;

@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::transfer::{Frames, Part, SocketPart};
+use crate::transfer::{HttpBody, RangeBody, SocketBody};
 
 /// Bytes that are read from a socket at a time.
 const READ_BYTES: u64 = 256 * 1024;
@@ -19,15 +19,15 @@ const READ_BYTES: u64 = 256 * 1024;
 ///
 /// # Errors
 /// When the part ends or breaks off before, and `TimedOut` after a silence.
-pub(super) async fn skip(part: Part, len: u64, stall: Duration) -> io::Result<Part> {
+pub(super) async fn skip(part: RangeBody, len: u64, stall: Duration) -> io::Result<RangeBody> {
     match part {
         _ if len == 0 => Ok(part),
-        Part::Frames(frames) => skip_frames(frames, len, stall).await,
-        Part::Socket(part) => skip_socket(part, len, stall).await.map(Part::Socket),
+        RangeBody::Stream(frames) => skip_frames(frames, len, stall).await,
+        RangeBody::Socket(part) => skip_socket(part, len, stall).await.map(RangeBody::Socket),
     }
 }
 
-async fn skip_frames(mut frames: Frames, len: u64, stall: Duration) -> io::Result<Part> {
+async fn skip_frames(mut frames: HttpBody, len: u64, stall: Duration) -> io::Result<RangeBody> {
     let mut left = len;
     loop {
         let frame = timeout(stall, frames.frame()).await?;
@@ -39,16 +39,16 @@ async fn skip_frames(mut frames: Frames, len: u64, stall: Duration) -> io::Resul
             // Below the length of the bytes, which fits.
             bytes.advance(left as usize);
             let first = Some(bytes);
-            return Ok(Part::Frames(Preceded { first, frames }.boxed_unsync()));
+            return Ok(RangeBody::Stream(Preceded { first, frames }.boxed_unsync()));
         }
         left -= bytes.len() as u64;
         if left == 0 {
-            return Ok(Part::Frames(frames));
+            return Ok(RangeBody::Stream(frames));
         }
     }
 }
 
-async fn skip_socket(mut part: SocketPart, len: u64, stall: Duration) -> io::Result<SocketPart> {
+async fn skip_socket(mut part: SocketBody, len: u64, stall: Duration) -> io::Result<SocketBody> {
     let mut left = len;
     while left > 0
         && let Some(mut bytes) = part.first.pop_front()
@@ -83,12 +83,12 @@ async fn skip_socket(mut part: SocketPart, len: u64, stall: Duration) -> io::Res
 /// A body with the rest of a frame before it.
 struct Preceded {
     first: Option<Bytes>,
-    frames: Frames,
+    frames: HttpBody,
 }
 
 impl Body for Preceded {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -113,15 +113,15 @@ mod tests {
 
     const STALL: Duration = Duration::from_secs(60);
 
-    fn frames(text: &'static str) -> Part {
+    fn frames(text: &'static str) -> RangeBody {
         let body = Full::new(Bytes::from_static(text.as_bytes()));
-        Part::Frames(body.map_err(|never| match never {}).boxed_unsync())
+        RangeBody::Stream(body.map_err(|never| match never {}).boxed_unsync())
     }
 
     #[tokio::test]
     async fn frames_begin_where_they_should() {
         for (len, rest) in [(0, "abcdef"), (2, "cdef"), (6, "")] {
-            let Ok(Part::Frames(frames)) = skip(frames("abcdef"), len, STALL).await else {
+            let Ok(RangeBody::Stream(frames)) = skip(frames("abcdef"), len, STALL).await else {
                 panic!("frames stay frames");
             };
             assert_eq!(frames.collect().await.unwrap().to_bytes(), rest);
@@ -137,7 +137,7 @@ mod tests {
             let address = listener.local_addr().unwrap();
             let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
             accepted.unwrap().0.write_all(b"defghi").await.unwrap();
-            let part = SocketPart {
+            let part = SocketBody {
                 first: VecDeque::from([Bytes::from_static(b"abc")]),
                 stream: stream.unwrap(),
                 left: 6,

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 
-use crate::transfer::{Frames, Part, SocketPart};
+use crate::transfer::{HttpBody, RangeBody, SocketBody};
 
 /// The part without what it has beyond `len` bytes.
-pub(super) fn upto(part: Part, len: u64) -> Part {
+pub(super) fn upto(part: RangeBody, len: u64) -> RangeBody {
     match part {
-        Part::Frames(frames) => Part::Frames(UptoFrames { frames, left: len }.boxed_unsync()),
-        Part::Socket(part) => Part::Socket(upto_socket(part, len)),
+        RangeBody::Stream(frames) => {
+            RangeBody::Stream(UptoFrames { frames, left: len }.boxed_unsync())
+        }
+        RangeBody::Socket(part) => RangeBody::Socket(upto_socket(part, len)),
     }
 }
 
-fn upto_socket(mut part: SocketPart, len: u64) -> SocketPart {
+fn upto_socket(mut part: SocketBody, len: u64) -> SocketBody {
     let mut left = len;
     for bytes in &mut part.first {
         truncate(bytes, left);
@@ -33,13 +35,13 @@ fn truncate(bytes: &mut Bytes, most: u64) {
 }
 
 struct UptoFrames {
-    frames: Frames,
+    frames: HttpBody,
     left: u64,
 }
 
 impl Body for UptoFrames {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -71,7 +73,7 @@ mod tests {
 
     impl Body for Pieces {
         type Data = Bytes;
-        type Error = <Frames as Body>::Error;
+        type Error = <HttpBody as Body>::Error;
 
         fn poll_frame(
             mut self: Pin<&mut Self>,
@@ -95,7 +97,7 @@ mod tests {
             (9, b"abcdef"),
         ] {
             let frames = Pieces(abc()).boxed_unsync();
-            let Part::Frames(frames) = upto(Part::Frames(frames), len) else {
+            let RangeBody::Stream(frames) = upto(RangeBody::Stream(frames), len) else {
                 panic!("frames stay frames");
             };
             assert_eq!(frames.collect().await.unwrap().to_bytes(), wanted);
@@ -105,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn sockets_end_where_they_should() {
         for (len, first, left) in [(2, 2, 0), (6, 6, 0), (8, 6, 2), (99, 6, 10)] {
-            let part = SocketPart {
+            let part = SocketBody {
                 first: abc(),
                 stream: socket().await,
                 left: 10,

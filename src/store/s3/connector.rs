@@ -18,7 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::http_client::{self, HttpClientError};
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Sends the SDK's requests. Time-outs are those of the client.
 #[derive(Debug)]
@@ -83,11 +83,11 @@ fn connector_error(error: HttpClientError) -> ConnectorError {
 }
 
 /// A body that is `Sync`, as the SDK wants it. Nobody ever locks it.
-struct Shareable(Mutex<Frames>);
+struct Shareable(Mutex<HttpBody>);
 
 impl Body for Shareable {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

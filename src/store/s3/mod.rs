@@ -44,7 +44,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
-use crate::transfer::{Payload, Remote};
+use crate::transfer::{Payload, RangeReader};
 
 /// The schemes, the store's name first.
 pub(super) const SCHEMES: &[&str] = &["s3", "s3+http", "s3+https"];
@@ -162,7 +162,7 @@ impl Store for S3Store {
     async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
         let object = self.object_at(location)?;
         let origin = S3Origin::new(object, self.http.clone(), wanted.object_bytes);
-        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
         let remote = remote.with_stall_limit(self.options.stall_timeout);
         Ok(Payload::Remote(Box::new(remote)))
     }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::object::Object;
 use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
-use crate::transfer::{Origin, Part};
+use crate::transfer::{RangeBody, RangeSource};
 
 /// How often an object is asked for at most, while S3 says that it cannot just now.
 const ATTEMPTS: u32 = 3;
@@ -50,7 +50,7 @@ impl S3Origin {
         }
     }
 
-    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<Part, Trouble> {
+    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<RangeBody, Trouble> {
         let mut request = self.object.signed_get().await.map_err(Trouble::Failure)?;
         let is_whole = offset == 0 && len == self.object_bytes;
         let headers = request.headers_mut();
@@ -117,8 +117,8 @@ impl S3Origin {
 }
 
 #[async_trait(?Send)]
-impl Origin for S3Origin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for S3Origin {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let mut attempt = 1;
         loop {
             let failure = match self.ask(offset, len).await {
@@ -143,17 +143,17 @@ fn text(head: &response::Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name)?.to_str().ok()
 }
 
-async fn refusal(status: StatusCode, part: Part) -> Trouble {
+async fn refusal(status: StatusCode, part: RangeBody) -> Trouble {
     let code = timeout(WORDS_LIMIT, first_words(part)).await;
     let code = code.ok().flatten().and_then(|words| code_in(&words));
     Trouble::Failure(Failure::of_answer("GetObject", status.as_u16(), code))
 }
 
 /// The beginning of an answer's body.
-async fn first_words(part: Part) -> Option<String> {
+async fn first_words(part: RangeBody) -> Option<String> {
     let bytes = match part {
-        Part::Frames(mut frames) => frames.frame().await?.ok()?.into_data().ok()?,
-        Part::Socket(mut part) => match part.first.pop_front() {
+        RangeBody::Stream(mut frames) => frames.frame().await?.ok()?.into_data().ok()?,
+        RangeBody::Socket(mut part) => match part.first.pop_front() {
             Some(bytes) => bytes,
             None => {
                 let mut buffer = Vec::with_capacity(1024);

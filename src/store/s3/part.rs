@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::memory::Taken;
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Pieces below this size are copied: they would keep the whole buffer they came in.
 const COPIED_BELOW_BYTES: usize = 32 * 1024;
@@ -177,7 +177,7 @@ impl PartBody {
 
 impl Body for PartBody {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

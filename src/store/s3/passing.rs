@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::part::{HandedOver, Load};
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Pieces that wait for the socket. What is on its way in the client comes on top.
 const WAITING_PIECES: usize = 1;
@@ -75,7 +75,7 @@ struct GivenUp;
 
 impl Body for PassingBody {
     type Data = Bytes;
-    type Error = <Frames as Body>::Error;
+    type Error = <HttpBody as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

@@ -67,7 +67,7 @@ use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
 use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
-use crate::transfer::{Payload, Remote};
+use crate::transfer::{Payload, RangeReader};
 
 /// The Swift store cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ impl Store for SwiftStore {
             &place.object,
             wanted.object_bytes,
         );
-        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
         let remote = remote
             .with_stall_limit(self.options.stall)
             .with_most_resumes(self.options.most_resumes);

@@ -12,7 +12,7 @@ use super::names::{container_path, object_path};
 use crate::http_client::{SentRequest, StreamStart, StreamingRequest};
 use crate::image::Checksum;
 use crate::md5::Md5Stream;
-use crate::transfer::{BLOCK_BYTES, Frames};
+use crate::transfer::{BLOCK_BYTES, HttpBody};
 
 const WHAT: &str = "sending an object";
 
@@ -185,7 +185,7 @@ impl Segment {
     }
 }
 
-fn refused(answer: &Response<Frames>) -> SwiftError {
+fn refused(answer: &Response<HttpBody>) -> SwiftError {
     SwiftError::status(WHAT, answer.status(), answer.headers())
 }
 

@@ -8,7 +8,7 @@ use super::account::{Call, Session};
 use super::errors::{SwiftError, read_error};
 use super::names::object_path;
 use crate::error::{Error, Result};
-use crate::transfer::{Origin, Part};
+use crate::transfer::{RangeBody, RangeSource};
 
 const WHAT: &str = "reading an object";
 
@@ -89,8 +89,8 @@ impl SwiftOrigin {
 }
 
 #[async_trait(?Send)]
-impl Origin for SwiftOrigin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for SwiftOrigin {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let call = self.call(offset, len);
         let (head, part) = self.session.open(&call).await.map_err(read_error)?;
         self.check((offset, len), head.status, &head.headers)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{threads, uring};
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 
 /// Which engine moves file data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,12 @@ impl IoBackend {
 #[derive(Debug, Clone)]
 pub struct Disk {
     backend: IoBackend,
-    blocking: Blocking,
+    blocking: BlockingPool,
 }
 
 impl Disk {
     /// An engine of this kind; `blocking` is for what a ring has no operation for.
-    pub fn new(backend: IoBackend, blocking: Blocking) -> Self {
+    pub fn new(backend: IoBackend, blocking: BlockingPool) -> Self {
         Self { backend, blocking }
     }
 
@@ -48,7 +48,7 @@ impl Disk {
     }
 
     /// The threads for calls that may block.
-    pub fn blocking(&self) -> &Blocking {
+    pub fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }
 

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 
 /// A file written by blocking calls on other threads.
 #[derive(Clone)]
 pub struct ThreadsFile {
     file: Arc<File>,
-    blocking: Blocking,
+    blocking: BlockingPool,
 }
 
 impl ThreadsFile {
-    pub(super) fn new(file: Arc<File>, blocking: Blocking) -> Self {
+    pub(super) fn new(file: Arc<File>, blocking: BlockingPool) -> Self {
         Self { file, blocking }
     }
 

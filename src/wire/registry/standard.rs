@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::STATE_PROPERTY;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Change, Checksum, Fields, Image, Properties};
-use crate::transfer::Render;
+use crate::transfer::TextRenderer;
 use crate::wire::json::{ListingText, write_detail};
 
 #[derive(Deserialize)]
@@ -128,7 +128,7 @@ pub fn write_standard(image: &Image, reader: Reader) -> Result<Vec<u8>> {
 }
 
 /// The text `{"images":[...]}` of a list of images, each as [`write_standard`] has it.
-pub fn standard_listing<I>(images: I, reader: Reader) -> impl Render
+pub fn standard_listing<I>(images: I, reader: Reader) -> impl TextRenderer
 where
     I: Iterator<Item: AsRef<Image>>,
 {

@@ -8,14 +8,14 @@ pub const RATE_WINDOW: Duration = Duration::from_secs(30);
 /// The rate of one sender, in the time spent waiting for it: time in which we are the slow
 /// ones does not count.
 #[derive(Debug)]
-pub struct Pace {
+pub struct MinRate {
     /// Zero for any.
     min_rate_bytes: u64,
     waited: Duration,
     received_bytes: u64,
 }
 
-impl Pace {
+impl MinRate {
     /// A pace of at least so many bytes a second.
     pub fn new(min_rate_bytes: u64) -> Self {
         Self {
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_slow_window_tells() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::new(10);
+        let mut pace = MinRate::new(10);
         assert!((0..90).all(|_| pace.keeps_up(second, 10)));
         assert!((0..29).all(|_| pace.keeps_up(second, 9)));
         assert!(!pace.keeps_up(second, 9));
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn a_fast_second_makes_up_for_slow_ones() {
-        let mut pace = Pace::new(1024);
+        let mut pace = MinRate::new(1024);
         assert!(pace.keeps_up(Duration::from_secs(1), 1 << 20));
         assert!(pace.keeps_up(Duration::from_secs(40), 1));
-        assert!(Pace::new(0).keeps_up(Duration::from_secs(1000), 0));
+        assert!(MinRate::new(0).keeps_up(Duration::from_secs(1000), 0));
     }
 }

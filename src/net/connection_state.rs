@@ -4,15 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::refusal::Refusal;
-use super::segment::Outbox;
+use super::body_source::SendQueue;
+use super::framing_error::RejectedRequest;
 
 /// The state of one connection.
 #[derive(Default)]
-pub(super) struct Shared {
-    pub(super) outbox: Rc<Outbox>,
+pub(super) struct ConnectionState {
+    pub(super) outbox: Rc<SendQueue>,
     /// The findings about the heads that are handed to hyper, in their order.
-    findings: RefCell<VecDeque<Option<Refusal>>>,
+    findings: RefCell<VecDeque<Option<RejectedRequest>>>,
     /// Requests that have come in whole, bodies included.
     received_requests: Cell<u64>,
     /// Requests that were handed to the handler.
@@ -24,14 +24,14 @@ pub(super) struct Shared {
     unflushed: Cell<bool>,
 }
 
-impl Shared {
+impl ConnectionState {
     /// Records the finding about a head: `None` for one that is accepted.
-    pub(super) fn report(&self, refusal: Option<Refusal>) {
+    pub(super) fn report(&self, refusal: Option<RejectedRequest>) {
         self.findings.borrow_mut().push_back(refusal);
     }
 
     /// The finding about the head of the next request; `None` when it was not judged.
-    pub(super) fn next_finding(&self) -> Option<Option<Refusal>> {
+    pub(super) fn next_finding(&self) -> Option<Option<RejectedRequest>> {
         self.findings.borrow_mut().pop_front()
     }
 
@@ -50,7 +50,7 @@ impl Shared {
     }
 
     /// Whether a request has come in so far that the next one can be read after it.
-    pub(super) fn is_at_hand(&self, request: u64) -> bool {
+    pub(super) fn is_buffered(&self, request: u64) -> bool {
         self.received_requests.get() >= request || self.has_rest.get()
     }
 

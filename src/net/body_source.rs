@@ -1,6 +1,6 @@
 //! Bytes of a file or of another server, as hyper sees them and as the socket moves them.
 //!
-//! hyper knows bodies of memory only. A [`Piece`] of a file therefore shows hyper a slice
+//! hyper knows bodies of memory only. A [`BodyChunk`] of a file therefore shows hyper a slice
 //! of one shared block of zeros, of the right length; the transport below hyper recognises
 //! that block by its address and moves as many bytes of the file with sendfile(2) instead,
 //! or of an origin's socket with splice(2). hyper keeps the framing, the order and the
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::completion::Completion;
-use crate::metrics::Progress;
-use crate::transfer::{FileSlice, GrowingSlice, Relay};
+use crate::metrics::TransferProgress;
+use crate::transfer::{FileSlice, PartialSlice, SpliceRelay};
 
 /// The most that one step moves: long enough to be worth its system call, short enough to
 /// be fair to other connections.
@@ -35,33 +35,33 @@ pub(super) fn is_placeholder(slice: &[u8]) -> bool {
 }
 
 /// Where a segment's bytes are.
-pub(super) enum Road {
+pub(super) enum BodySource {
     /// In a file.
     File(FileSlice),
     /// In a file that is being written.
-    Growing(RefCell<GrowingSlice>),
+    PartialFile(RefCell<PartialSlice>),
     /// With another server.
-    Relay(RefCell<Relay>),
+    Relay(RefCell<SpliceRelay>),
 }
 
 /// Bytes on their way out through one connection that hyper never sees.
 pub(super) struct Segment {
-    road: Road,
+    road: BodySource,
     len: u64,
     /// Bytes the transport moved.
     moved: Cell<u64>,
     /// Bytes hyper took off the piece.
     taken: Cell<u64>,
     /// Told of bytes as they move.
-    progress: Option<Arc<Progress>>,
+    progress: Option<Arc<TransferProgress>>,
 }
 
 impl Segment {
-    fn new(road: Road, progress: Option<Arc<Progress>>) -> Self {
+    fn new(road: BodySource, progress: Option<Arc<TransferProgress>>) -> Self {
         let len = match &road {
-            Road::File(slice) => slice.len,
-            Road::Growing(slice) => slice.borrow().len(),
-            Road::Relay(relay) => relay.borrow().left(),
+            BodySource::File(slice) => slice.len,
+            BodySource::PartialFile(slice) => slice.borrow().len(),
+            BodySource::Relay(relay) => relay.borrow().left(),
         };
         Self {
             road,
@@ -73,7 +73,7 @@ impl Segment {
     }
 
     /// Where its bytes are.
-    pub(super) fn road(&self) -> &Road {
+    pub(super) fn road(&self) -> &BodySource {
         &self.road
     }
 
@@ -98,24 +98,24 @@ impl Segment {
 
 /// The segments of one connection, in the order in which hyper will ask for them.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     segments: RefCell<VecDeque<Rc<Segment>>>,
     miscounted: Cell<bool>,
     /// Bodies that hyper is done with.
     answered: Cell<u64>,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Puts bytes at the end; the piece is for hyper.
     pub(super) fn push(
         self: &Rc<Self>,
-        road: Road,
+        road: BodySource,
         completion: Option<Completion>,
-        progress: Option<Arc<Progress>>,
-    ) -> Piece {
+        progress: Option<Arc<TransferProgress>>,
+    ) -> BodyChunk {
         let segment = Rc::new(Segment::new(road, progress));
         self.segments.borrow_mut().push_back(Rc::clone(&segment));
-        Piece::Elsewhere(Elsewhere {
+        BodyChunk::Placeholder(Placeholder {
             segment,
             outbox: Rc::clone(self),
             completion,
@@ -150,21 +150,21 @@ impl Outbox {
 }
 
 /// A piece of an answer's body in hyper's hands.
-pub enum Piece {
+pub enum BodyChunk {
     /// Bytes in memory.
     Memory(Bytes),
     /// Bytes of a segment.
-    Elsewhere(Elsewhere),
+    Placeholder(Placeholder),
 }
 
 /// What stands for the bytes of a segment in hyper's hands.
-pub struct Elsewhere {
+pub struct Placeholder {
     segment: Rc<Segment>,
-    outbox: Rc<Outbox>,
+    outbox: Rc<SendQueue>,
     completion: Option<Completion>,
 }
 
-impl Elsewhere {
+impl Placeholder {
     fn remaining(&self) -> usize {
         let left = self.segment.len - self.segment.taken.get();
         usize::try_from(left).unwrap_or(usize::MAX)
@@ -179,7 +179,7 @@ impl Elsewhere {
     }
 }
 
-impl Drop for Elsewhere {
+impl Drop for Placeholder {
     fn drop(&mut self) {
         self.outbox.remove(&self.segment);
         if let Some(done) = self.completion.take() {
@@ -188,25 +188,27 @@ impl Drop for Elsewhere {
     }
 }
 
-impl Buf for Piece {
+impl Buf for BodyChunk {
     fn remaining(&self) -> usize {
         match self {
-            Piece::Memory(bytes) => bytes.len(),
-            Piece::Elsewhere(piece) => piece.remaining(),
+            BodyChunk::Memory(bytes) => bytes.len(),
+            BodyChunk::Placeholder(piece) => piece.remaining(),
         }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
-            Piece::Memory(bytes) => bytes,
-            Piece::Elsewhere(piece) => &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)],
+            BodyChunk::Memory(bytes) => bytes,
+            BodyChunk::Placeholder(piece) => {
+                &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)]
+            }
         }
     }
 
     fn advance(&mut self, bytes: usize) {
         match self {
-            Piece::Memory(memory) => memory.advance(bytes),
-            Piece::Elsewhere(piece) => piece.advance(bytes),
+            BodyChunk::Memory(memory) => memory.advance(bytes),
+            BodyChunk::Placeholder(piece) => piece.advance(bytes),
         }
     }
 }
@@ -215,14 +217,14 @@ impl Buf for Piece {
 mod tests {
     use super::*;
 
-    fn piece(len: u64) -> (Rc<Outbox>, Piece) {
-        let outbox = Rc::<Outbox>::default();
+    fn piece(len: u64) -> (Rc<SendQueue>, BodyChunk) {
+        let outbox = Rc::<SendQueue>::default();
         let slice = FileSlice {
             file: Arc::new(tempfile::tempfile().unwrap()),
             offset: 10,
             len,
         };
-        let piece = outbox.push(Road::File(slice), None, None);
+        let piece = outbox.push(BodySource::File(slice), None, None);
         (outbox, piece)
     }
 

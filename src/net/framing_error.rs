@@ -4,7 +4,7 @@ use http::StatusCode;
 
 /// A fault in the form of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
+pub enum FramingError {
     #[error("A line of the request ends in a line feed without a carriage return.")]
     BareLineFeed,
     #[error("The request has both Content-Length and Transfer-Encoding.")]
@@ -43,16 +43,16 @@ pub enum Violation {
 /// Most digits of a Content-Length: those of 2^64.
 pub(super) const MAX_LENGTH_DIGITS: usize = 20;
 
-impl Violation {
+impl FramingError {
     /// The status of the response.
     pub fn status(self) -> StatusCode {
         match self {
-            Violation::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Violation::HeadTooLarge | Violation::TooManyHeaders => {
+            FramingError::TargetTooLong => StatusCode::URI_TOO_LONG,
+            FramingError::HeadTooLarge | FramingError::TooManyHeaders => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
-            Violation::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Violation::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            FramingError::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            FramingError::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -60,15 +60,15 @@ impl Violation {
     /// Whether the client may still be sending, so that closing at once could destroy the
     /// response (RFC 9112, 9.6).
     pub(super) fn leaves_more_to_come(self) -> bool {
-        !matches!(self, Violation::HeadTimeout | Violation::HeadCutShort)
+        !matches!(self, FramingError::HeadTimeout | FramingError::HeadCutShort)
     }
 }
 
 /// A request that is refused. Its response closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RejectedRequest {
     /// The fault.
-    pub violation: Violation,
+    pub error: FramingError,
     /// The beginning of its first line as the client sent it, for the log.
     pub request_line: String,
 }

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::transfer::page_cache::{Residency, WINDOW_BYTES, read_in, read_in_unknown, residency};
-use crate::transfer::{Blocking, FileSlice};
+use crate::transfer::{BlockingPool, FileSlice};
 
 type ReadIn = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 /// Makes sure that what is to be sent next is in memory.
-pub(super) struct Prefetch {
-    blocking: Blocking,
+pub(super) struct Readahead {
+    blocking: BlockingPool,
     /// Bytes up to here can be sent without waiting: known for one slice at a time.
     ready_until: u64,
     /// A window being read in by another thread.
     reading: Option<ReadIn>,
 }
 
-impl Prefetch {
-    pub(super) fn new(blocking: Blocking) -> Self {
+impl Readahead {
+    pub(super) fn new(blocking: BlockingPool) -> Self {
         Self {
             blocking,
             ready_until: 0,

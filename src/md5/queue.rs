@@ -18,7 +18,7 @@ const INLINE_BYTES: usize = 4 * 1024;
 /// Either the state is at rest here and the queue is empty, or a lane has the
 /// state; a stream has one lane at most.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct StreamQueue {
     inner: Mutex<Inner>,
     /// Told when a waiting push may go on.
     room: Notify,
@@ -51,26 +51,26 @@ enum State {
 }
 
 /// What became of a piece.
-pub(super) enum Offer {
+pub(super) enum PushOutcome {
     /// The stream's lane has it, or it is hashed already.
     Taken,
     /// As taken, and the stream has just become urgent.
-    Pressing,
+    Urgent,
     /// The stream was at rest: the state and the piece must go into a lane.
-    Begun(Md5, Bytes),
-    /// The window is full: wait for [`Feed::room`], then offer it again.
+    Started(Md5, Bytes),
+    /// The window is full: wait for [`StreamQueue::room`], then offer it again.
     Full(Bytes),
 }
 
 /// What comes after the last piece.
-pub(super) enum Finish {
+pub(super) enum FinishOutcome {
     Digest([u8; DIGEST_BYTES]),
     /// It will come from the lane. An error means that the lane is lost.
     Later(oneshot::Receiver<[u8; DIGEST_BYTES]>),
     Lost,
 }
 
-impl Feed {
+impl StreamQueue {
     pub(super) fn new() -> Self {
         let inner = Inner {
             state: State::AtRest(Md5::new()),
@@ -85,7 +85,7 @@ impl Feed {
     }
 
     /// Queues a piece, unless the window is full already.
-    pub(super) fn offer(&self, piece: Bytes, window_bytes: usize) -> Offer {
+    pub(super) fn offer(&self, piece: Bytes, window_bytes: usize) -> PushOutcome {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.window_bytes = window_bytes;
@@ -93,31 +93,31 @@ impl Feed {
             State::AtRest(md5) if piece.len() <= INLINE_BYTES => {
                 md5.update(&piece);
                 drop(guard);
-                Offer::Taken
+                PushOutcome::Taken
             }
             State::AtRest(md5) => {
                 let md5 = md5.clone();
                 inner.state = State::InLane;
                 inner.queued_bytes = piece.len();
-                Offer::Begun(md5, piece)
+                PushOutcome::Started(md5, piece)
             }
             State::InLane if inner.queued_bytes >= window_bytes => {
                 inner.push_waits = true;
-                Offer::Full(piece)
+                PushOutcome::Full(piece)
             }
             State::InLane => {
                 inner.queued_bytes += piece.len();
                 inner.pieces.push_back(piece);
                 let pressing = inner.queued_bytes > window_bytes / 2;
                 if pressing && !self.urgent.swap(true, Ordering::Relaxed) {
-                    return Offer::Pressing;
+                    return PushOutcome::Urgent;
                 }
-                Offer::Taken
+                PushOutcome::Taken
             }
             // Finishing tells of it.
             State::Closing(_) | State::Gone => {
                 drop(guard);
-                Offer::Taken
+                PushOutcome::Taken
             }
         }
     }
@@ -128,17 +128,17 @@ impl Feed {
     }
 
     /// No more pieces will come.
-    pub(super) fn finish(&self) -> Finish {
+    pub(super) fn finish(&self) -> FinishOutcome {
         let mut inner = self.lock();
         match std::mem::take(&mut inner.state) {
-            State::AtRest(md5) => Finish::Digest(md5.finalize()),
+            State::AtRest(md5) => FinishOutcome::Digest(md5.finalize()),
             State::InLane => {
                 let (sender, receiver) = oneshot::channel();
                 inner.state = State::Closing(sender);
                 self.urgent.store(true, Ordering::Relaxed);
-                Finish::Later(receiver)
+                FinishOutcome::Later(receiver)
             }
-            State::Closing(_) | State::Gone => Finish::Lost,
+            State::Closing(_) | State::Gone => FinishOutcome::Lost,
         }
     }
 

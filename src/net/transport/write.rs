@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 
 use super::Transport;
-use super::calls::{send_file, send_slices, whole_pages};
+use super::syscalls::{send_file, send_slices, whole_pages};
 use crate::error::Error;
-use crate::net::segment::{Road, Segment, is_placeholder};
-use crate::transfer::{FileSlice, GrowingSlice, Relay};
+use crate::net::body_source::{BodySource, Segment, is_placeholder};
+use crate::transfer::{FileSlice, PartialSlice, SpliceRelay};
 
 /// Most plain slices that go out in one call.
 const MAX_SLICES: usize = 16;
@@ -92,9 +92,11 @@ impl Transport {
         let left = usize::try_from(segment.left()).unwrap_or(usize::MAX);
         let (moved, most) = (segment.moved_bytes(), shown.min(left));
         let sent = match segment.road() {
-            Road::File(slice) => self.send_file(cx, slice, moved, most),
-            Road::Growing(slice) => self.send_growing(cx, &mut slice.borrow_mut(), moved, most),
-            Road::Relay(relay) => self.send_relayed(cx, &mut relay.borrow_mut(), most),
+            BodySource::File(slice) => self.send_file(cx, slice, moved, most),
+            BodySource::PartialFile(slice) => {
+                self.send_growing(cx, &mut slice.borrow_mut(), moved, most)
+            }
+            BodySource::Relay(relay) => self.send_relayed(cx, &mut relay.borrow_mut(), most),
         };
         let sent = ready!(sent)?;
         segment.moved(sent as u64);
@@ -141,11 +143,11 @@ impl Transport {
     fn send_growing(
         &mut self,
         cx: &mut Context<'_>,
-        slice: &mut GrowingSlice,
+        slice: &mut PartialSlice,
         moved: u64,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        let there = slice.poll_there(cx, moved);
+        let there = slice.poll_available(cx, moved);
         match self.source_says(there) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(there)) => {
@@ -167,7 +169,7 @@ impl Transport {
     fn send_relayed(
         &mut self,
         cx: &mut Context<'_>,
-        relay: &mut Relay,
+        relay: &mut SpliceRelay,
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let arrived = relay.poll_arrived(cx);
@@ -242,7 +244,7 @@ impl Transport {
 }
 
 /// An origin failed. Only breaking off tells a client that what it has is not the whole.
-fn broken_off(error: Error, relay: &Relay) -> io::Error {
+fn broken_off(error: Error, relay: &SpliceRelay) -> io::Error {
     let left = relay.left();
     tracing::error!(?error, left, "an origin's object cannot be passed on");
     io::Error::other(error)

@@ -21,7 +21,7 @@ const RECEIVED_BYTES: usize = 4096;
 const MAX_HEADERS: usize = 32;
 
 /// A request without a body, as it came.
-pub struct PlainRequest<'a> {
+pub struct FastRequest<'a> {
     /// Who asks.
     pub peer: SocketAddr,
     /// The method.
@@ -33,7 +33,7 @@ pub struct PlainRequest<'a> {
     headers: &'a [Header<'a>],
 }
 
-impl PlainRequest<'_> {
+impl FastRequest<'_> {
     /// Every header: its name as it came, and its value.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers
@@ -52,15 +52,15 @@ impl PlainRequest<'_> {
 }
 
 /// What answers plain requests.
-pub trait PlainHandler {
+pub trait FastHandler {
     /// Answers a plain request at once, by appending the whole answer to `out`; or appends
     /// nothing and returns false, and the request goes the long way.
-    fn handle_plain(&self, request: &PlainRequest<'_>, out: &mut Vec<u8>) -> bool;
+    fn handle_fast(&self, request: &FastRequest<'_>, out: &mut Vec<u8>) -> bool;
 }
 
 /// What has come in on a connection that waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CameIn {
+pub(super) enum FastPathInput {
     /// Plain requests, and nothing else; their answers wait to be sent.
     Plain,
     /// Something for hyper, after the answers are sent.
@@ -76,26 +76,26 @@ pub(super) fn poll_next(
     cx: &mut Context<'_>,
     peer: SocketAddr,
     max_head_bytes: usize,
-    handler: &impl PlainHandler,
+    handler: &impl FastHandler,
     answers: &mut Vec<u8>,
-) -> Poll<CameIn> {
+) -> Poll<FastPathInput> {
     let mut received = [0; RECEIVED_BYTES];
     let mut buffer = ReadBuf::new(&mut received);
     if ready!(transport.poll_receive(cx, &mut buffer)).is_err() || buffer.filled().is_empty() {
-        return Poll::Ready(CameIn::Nothing);
+        return Poll::Ready(FastPathInput::Nothing);
     }
     let mut rest = buffer.filled();
     while let Some(taken) = take_one(rest, peer, max_head_bytes, |request| {
-        handler.handle_plain(request, answers)
+        handler.handle_fast(request, answers)
     }) {
-        transport.took_plain();
+        transport.count_fast_request();
         rest = &rest[taken..];
     }
     if rest.is_empty() {
-        return Poll::Ready(CameIn::Plain);
+        return Poll::Ready(FastPathInput::Plain);
     }
     transport.put_back(rest);
-    Poll::Ready(CameIn::Other)
+    Poll::Ready(FastPathInput::Other)
 }
 
 /// Hands the request at the front of `bytes` to `answer`, if it is whole and plain, and
@@ -104,7 +104,7 @@ fn take_one(
     bytes: &[u8],
     peer: SocketAddr,
     max_head_bytes: usize,
-    answer: impl FnOnce(&PlainRequest<'_>) -> bool,
+    answer: impl FnOnce(&FastRequest<'_>) -> bool,
 ) -> Option<usize> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = Request::new(&mut headers);
@@ -113,7 +113,7 @@ fn take_one(
     };
     let is_modern = request.version == Some(1);
     let (method, target) = (request.method?, request.path?);
-    let plain = PlainRequest {
+    let plain = FastRequest {
         peer,
         method,
         target,

@@ -1,4 +1,4 @@
-//! hyper behind [`Inbound`]: for every stream, in all pieces, the two see the same requests, and
+//! hyper behind [`FramingValidator`]: for every stream, in all pieces, the two see the same requests, and
 //! hyper refuses none by itself.
 
 use std::cell::RefCell;
@@ -24,15 +24,15 @@ const HEAD_BYTES: usize = 2000;
 /// A request as hyper saw it: its refusal, or its line and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    Refused(Violation),
+    Refused(FramingError),
     Whole(String, Vec<u8>),
     BodyBroken(String),
 }
 
 /// A connection on which these pieces come in, and then the end.
 struct Pieces {
-    inbound: Inbound,
-    shared: Rc<Shared>,
+    inbound: FramingValidator,
+    shared: Rc<ConnectionState>,
     pieces: VecDeque<Vec<u8>>,
 }
 
@@ -88,9 +88,9 @@ impl hyper::rt::Write for Pieces {
 
 /// Serves a stream in such pieces with hyper. hyper and the framing must agree all the time.
 fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
-    let shared = Rc::<Shared>::default();
+    let shared = Rc::<ConnectionState>::default();
     let connection = Pieces {
-        inbound: Inbound::new(InboundLimits {
+        inbound: FramingValidator::new(FramingLimits {
             head_bytes: HEAD_BYTES,
             head_time: None,
         }),
@@ -106,7 +106,7 @@ fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
         let finding = shared.next_finding().expect("hyper sees judged heads only");
         let line = format!("{} {}", request.method(), request.uri());
         let seen = match (finding, request.into_body().collect().await) {
-            (Some(refusal), _) => Seen::Refused(refusal.violation),
+            (Some(refusal), _) => Seen::Refused(refusal.error),
             (None, Err(_)) => Seen::BodyBroken(line),
             (None, Ok(body)) => {
                 assert!(
@@ -187,7 +187,7 @@ fn long_numbers_hide_nothing() {
     let sized = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {zeros}5\r\n\r\n12345");
     let two_hosts = "GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
     let all = whole(&format!("{sized}{two_hosts}"));
-    assert_eq!(all, [Seen::Refused(Violation::ContentLength)]);
+    assert_eq!(all, [Seen::Refused(FramingError::ContentLength)]);
     let chunked = format!(
         "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
          {zeros}5\r\n12345\r\n0\r\n\r\n"
@@ -198,7 +198,7 @@ fn long_numbers_hide_nothing() {
 
 #[test]
 fn what_ends_early_is_not_whole() {
-    let cut_short = [Seen::Refused(Violation::HeadCutShort)];
+    let cut_short = [Seen::Refused(FramingError::HeadCutShort)];
     assert_eq!(whole("GET / HT"), cut_short);
     assert_eq!(bytewise("GET / HTTP/1.1\r\nHost: h\r\n"), cut_short);
     assert_eq!(whole("\r\n\r\n"), []);
@@ -211,11 +211,14 @@ fn what_ends_early_is_not_whole() {
 #[test]
 fn a_head_that_grows_too_large_is_refused_at_once() {
     let long = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(HEAD_BYTES));
-    let too_large = [Seen::Refused(Violation::HeadTooLarge)];
+    let too_large = [Seen::Refused(FramingError::HeadTooLarge)];
     assert_eq!(whole(&long), too_large);
     assert_eq!(bytewise(&long), too_large);
     let target = format!("GET /{}", "y".repeat(HEAD_BYTES));
-    assert_eq!(bytewise(&target), [Seen::Refused(Violation::TargetTooLong)]);
+    assert_eq!(
+        bytewise(&target),
+        [Seen::Refused(FramingError::TargetTooLong)]
+    );
 }
 
 /// Parts of streams, sound and not.

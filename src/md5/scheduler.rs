@@ -34,9 +34,9 @@ const GATHER_STREAMS: usize = 3;
 
 /// The streams that are ready, and the threads that may take them.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Scheduler {
     pub(super) kernels: &'static Kernels,
-    crew: Mutex<Crew>,
+    state: Mutex<SchedulerState>,
     /// Wakes a parked thread.
     call: Condvar,
     /// Ends the wait for company.
@@ -46,7 +46,7 @@ pub(super) struct Board {
 }
 
 #[derive(Debug, Default)]
-struct Crew {
+struct SchedulerState {
     ready: VecDeque<Lane>,
     parked: usize,
     /// Threads called up that have not woken yet. They count as busy.
@@ -59,11 +59,11 @@ struct Crew {
     stopping: bool,
 }
 
-impl Board {
+impl Scheduler {
     pub(super) fn new(kernels: &'static Kernels) -> Self {
         Self {
             kernels,
-            crew: Mutex::default(),
+            state: Mutex::default(),
             call: Condvar::new(),
             company: Condvar::new(),
             open_streams: AtomicUsize::new(0),
@@ -88,20 +88,20 @@ impl Board {
     /// Hands a stream to whichever thread takes it.
     pub(super) fn schedule(&self, lane: Lane) {
         let urgent = lane.is_urgent();
-        let mut crew = self.lock();
-        crew.ready.push_back(lane);
-        if crew
+        let mut state = self.lock();
+        state.ready.push_back(lane);
+        if state
             .gathering
-            .is_some_and(|wanted| urgent || crew.ready.len() >= wanted)
+            .is_some_and(|wanted| urgent || state.ready.len() >= wanted)
         {
-            crew.gathering = None;
+            state.gathering = None;
             self.company.notify_all();
         }
-        self.call_up(&mut crew);
+        self.wake_worker(&mut state);
     }
 
     /// A stream that is ready or under way has become urgent.
-    pub(super) fn urge(&self) {
+    pub(super) fn mark_urgent(&self) {
         if self.lock().gathering.take().is_some() {
             self.company.notify_all();
         }
@@ -113,10 +113,10 @@ impl Board {
         self.call.notify_all();
     }
 
-    /// Serves streams on this thread until the board stops.
+    /// Serves streams on this thread until the scheduler stops.
     pub(super) fn serve(&self) {
-        let mut hand = Hand {
-            board: self,
+        let mut hand = HashWorker {
+            scheduler: self,
             lanes: Vec::new(),
             reported: 0,
             busy: false,
@@ -127,150 +127,159 @@ impl Board {
     }
 
     /// Calls up a thread if those at work cannot take all that is ready.
-    fn call_up(&self, crew: &mut Crew) {
-        let free = (crew.busy * self.kernels.width()).saturating_sub(crew.held);
-        if crew.ready.len() > free && crew.parked > 0 {
-            crew.parked -= 1;
-            crew.called += 1;
-            crew.busy += 1;
+    fn wake_worker(&self, state: &mut SchedulerState) {
+        let free = (state.busy * self.kernels.width()).saturating_sub(state.held);
+        if state.ready.len() > free && state.parked > 0 {
+            state.parked -= 1;
+            state.called += 1;
+            state.busy += 1;
             self.call.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Crew> {
+    fn lock(&self) -> MutexGuard<'_, SchedulerState> {
         // Nothing between lock and unlock leaves the parts at odds.
-        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The lanes of one thread.
-struct Hand<'board> {
-    board: &'board Board,
+struct HashWorker<'scheduler> {
+    scheduler: &'scheduler Scheduler,
     lanes: Vec<Lane>,
-    /// How many of `Crew::held` are this thread's.
+    /// How many of `SchedulerState::held` are this thread's.
     reported: usize,
     busy: bool,
 }
 
-impl Hand<'_> {
+impl HashWorker<'_> {
     /// Takes up what is ready, waiting for it if there is nothing to go on
-    /// with. False when the board stops.
+    /// with. False when the scheduler stops.
     fn fill(&mut self) -> bool {
-        let mut crew = self.board.lock();
-        self.report(&mut crew);
-        let mut leaves = self.fits_elsewhere(&crew);
+        let mut state = self.scheduler.lock();
+        self.report(&mut state);
+        let mut leaves = self.fits_elsewhere(&state);
         if leaves {
-            crew.ready.extend(self.lanes.drain(..));
-            self.report(&mut crew);
+            state.ready.extend(self.lanes.drain(..));
+            self.report(&mut state);
         }
-        while leaves || (self.lanes.is_empty() && crew.ready.is_empty()) {
+        while leaves || (self.lanes.is_empty() && state.ready.is_empty()) {
             leaves = false;
-            crew = self.park(crew);
+            state = self.park(state);
             if !self.busy {
                 return false;
             }
         }
-        crew = self.gather(crew);
-        self.take(&mut crew);
-        self.report(&mut crew);
+        state = self.batch(state);
+        self.take(&mut state);
+        self.report(&mut state);
         // More may be ready than this thread can take.
-        self.board.call_up(&mut crew);
+        self.scheduler.wake_worker(&mut state);
         true
     }
 
-    /// Sleeps until called. Not busy afterwards means that the board stops.
-    fn park<'crew>(&mut self, mut crew: MutexGuard<'crew, Crew>) -> MutexGuard<'crew, Crew> {
+    /// Sleeps until called. Not busy afterwards means that the scheduler stops.
+    fn park<'state>(
+        &mut self,
+        mut state: MutexGuard<'state, SchedulerState>,
+    ) -> MutexGuard<'state, SchedulerState> {
         if std::mem::take(&mut self.busy) {
-            crew.busy -= 1;
+            state.busy -= 1;
         }
-        crew.parked += 1;
+        state.parked += 1;
         loop {
-            if crew.called > 0 {
-                crew.called -= 1;
+            if state.called > 0 {
+                state.called -= 1;
                 self.busy = true;
-                return crew;
+                return state;
             }
             // Left behind by a thread that panicked, or before any was parked.
-            let stranded = crew.busy == 0 && !crew.ready.is_empty();
-            if stranded || crew.stopping {
-                crew.parked -= 1;
-                crew.busy += usize::from(stranded);
+            let stranded = state.busy == 0 && !state.ready.is_empty();
+            if stranded || state.stopping {
+                state.parked -= 1;
+                state.busy += usize::from(stranded);
                 self.busy = stranded;
-                return crew;
+                return state;
             }
-            crew = self
-                .board
+            state = self
+                .scheduler
                 .call
-                .wait(crew)
+                .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Whether other threads at work have lanes to spare for all of this one's,
     /// with some left over so that it is not called up again at once.
-    fn fits_elsewhere(&self, crew: &Crew) -> bool {
-        let width = self.board.kernels.width();
-        let others_lanes = crew.busy.saturating_sub(1) * width;
+    fn fits_elsewhere(&self, state: &SchedulerState) -> bool {
+        let width = self.scheduler.kernels.width();
+        let others_lanes = state.busy.saturating_sub(1) * width;
         let few = !self.lanes.is_empty() && self.lanes.len() <= width / 2;
-        few && crew.held + crew.ready.len() <= others_lanes * 3 / 4
+        few && state.held + state.ready.len() <= others_lanes * 3 / 4
     }
 
     /// Waits for company if that pays and harms nobody.
-    fn gather<'crew>(&mut self, mut crew: MutexGuard<'crew, Crew>) -> MutexGuard<'crew, Crew> {
-        let open_streams = self.board.open_streams();
-        let wanted = open_streams.min(self.board.kernels.width());
-        let present = self.lanes.len() + crew.ready.len();
-        let pays = wanted >= GATHER_STREAMS && present < wanted && crew.gathering.is_none();
+    fn batch<'state>(
+        &mut self,
+        mut state: MutexGuard<'state, SchedulerState>,
+    ) -> MutexGuard<'state, SchedulerState> {
+        let open_streams = self.scheduler.open_streams();
+        let wanted = open_streams.min(self.scheduler.kernels.width());
+        let present = self.lanes.len() + state.ready.len();
+        let pays = wanted >= GATHER_STREAMS && present < wanted && state.gathering.is_none();
         let may_wait = |lane: &Lane| !lane.has_waited && !lane.is_urgent();
-        if !pays || !self.lanes.iter().chain(&crew.ready).all(may_wait) {
-            return crew;
+        if !pays || !self.lanes.iter().chain(&state.ready).all(may_wait) {
+            return state;
         }
-        crew.gathering = Some(wanted - self.lanes.len());
-        let waiting = |crew: &mut Crew| crew.gathering.is_some();
-        let waited = self.board.company.wait_timeout_while(crew, GATHER, waiting);
-        let (mut crew, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.gathering = Some(wanted - self.lanes.len());
+        let waiting = |state: &mut SchedulerState| state.gathering.is_some();
+        let waited = self
+            .scheduler
+            .company
+            .wait_timeout_while(state, GATHER, waiting);
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
-            crew.gathering = None;
+            state.gathering = None;
         }
-        for lane in self.lanes.iter_mut().chain(&mut crew.ready) {
+        for lane in self.lanes.iter_mut().chain(&mut state.ready) {
             lane.has_waited = true;
         }
-        crew
+        state
     }
 
     /// Fills the free lanes. Where there are too few, streams take turns piece
     /// by piece.
-    fn take(&mut self, crew: &mut Crew) {
-        let width = self.board.kernels.width();
+    fn take(&mut self, state: &mut SchedulerState) {
+        let width = self.scheduler.kernels.width();
         let free = width.saturating_sub(self.lanes.len());
-        let mut turns = crew.ready.len().saturating_sub(free);
+        let mut turns = state.ready.len().saturating_sub(free);
         for lane in &mut self.lanes {
             if turns == 0 || !lane.is_at_border() {
                 continue;
             }
-            if let Some(next) = crew.ready.pop_front() {
-                crew.ready.push_back(std::mem::replace(lane, next));
+            if let Some(next) = state.ready.pop_front() {
+                state.ready.push_back(std::mem::replace(lane, next));
                 turns -= 1;
             }
         }
-        let count = crew.ready.len().min(free);
-        self.lanes.extend(crew.ready.drain(..count));
+        let count = state.ready.len().min(free);
+        self.lanes.extend(state.ready.drain(..count));
         debug_assert!(self.lanes.len() <= MOST_LANES);
     }
 
-    /// Puts right what the crew knows of this thread's lanes.
-    fn report(&mut self, crew: &mut Crew) {
-        crew.held = crew.held - self.reported + self.lanes.len();
+    /// Puts right what the state knows of this thread's lanes.
+    fn report(&mut self, state: &mut SchedulerState) {
+        state.held = state.held - self.reported + self.lanes.len();
         self.reported = self.lanes.len();
     }
 }
 
-impl Drop for Hand<'_> {
+impl Drop for HashWorker<'_> {
     /// Only after a panic is there anything left to put right. The lanes are
     /// lost: who waits for their digests gets an error.
     fn drop(&mut self) {
-        let mut crew = self.board.lock();
-        crew.held -= self.reported;
-        crew.busy -= usize::from(self.busy);
+        let mut state = self.scheduler.lock();
+        state.held -= self.reported;
+        state.busy -= usize::from(self.busy);
     }
 }

@@ -11,26 +11,26 @@ const PIECE_BYTES: usize = 128 * 1024;
 const WHOLE_BYTES: usize = 256 * 1024;
 
 /// Text that knows how to go on.
-pub trait Render {
+pub trait TextRenderer {
     /// Appends the next part to `out`, at most one element of the text. Returns whether more
     /// follows.
     fn render(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
 /// A text under way.
-pub struct Rendered {
-    /// Rendered and not taken yet.
+pub struct LazyText {
+    /// LazyText and not taken yet.
     ready: Vec<u8>,
     /// `None` when the rest is in `ready`.
-    rest: Option<Box<dyn Render>>,
+    rest: Option<Box<dyn TextRenderer>>,
 }
 
-impl Rendered {
+impl LazyText {
     /// Begins a text: `Ok` with the whole of a short one.
     ///
     /// # Errors
     /// The text under way when it is a long one.
-    pub fn begin(render: impl Render + 'static) -> Result<Bytes, Self> {
+    pub fn begin(render: impl TextRenderer + 'static) -> Result<Bytes, Self> {
         let mut rendered = Self {
             ready: Vec::with_capacity(8 * 1024),
             rest: Some(Box::new(render)),
@@ -60,9 +60,9 @@ impl Rendered {
     }
 }
 
-impl fmt::Debug for Rendered {
+impl fmt::Debug for LazyText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rendered")
+        f.debug_struct("LazyText")
             .field("ready_bytes", &self.ready.len())
             .finish_non_exhaustive()
     }
@@ -75,7 +75,7 @@ mod tests {
     /// Numbers, each in a part of its own.
     struct Numbers(usize);
 
-    impl Render for Numbers {
+    impl TextRenderer for Numbers {
         fn render(&mut self, out: &mut Vec<u8>) -> bool {
             out.extend_from_slice(format!("{:1000}", self.0).as_bytes());
             self.0 -= 1;
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_short_text_is_whole() {
-        let text = Rendered::begin(Numbers(200)).unwrap();
+        let text = LazyText::begin(Numbers(200)).unwrap();
         assert_eq!(text.len(), 200_000);
     }
 
@@ -94,7 +94,7 @@ mod tests {
         let mut whole = Vec::new();
         let mut numbers = Numbers(2000);
         while numbers.render(&mut whole) {}
-        let mut text = Rendered::begin(Numbers(2000)).unwrap_err();
+        let mut text = LazyText::begin(Numbers(2000)).unwrap_err();
         let mut pieces = Vec::new();
         while let Some(piece) = text.next_piece() {
             assert!(piece.len() <= WHOLE_BYTES + 1000, "{}", piece.len());

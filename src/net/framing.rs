@@ -16,9 +16,9 @@ use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
 use super::body_framing::{BodyFraming, Followed};
+use super::connection_state::ConnectionState;
+use super::framing_error::{FramingError, RejectedRequest};
 use super::head::{Judged, judge, substitute};
-use super::refusal::{Refusal, Violation};
-use super::shared::Shared;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ const MAX_LINE_BYTES: usize = 512;
 
 /// Limits of what comes in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct InboundLimits {
+pub(super) struct FramingLimits {
     /// Largest head, in bytes.
     pub(super) head_bytes: usize,
     /// Longest time from the first byte of a head to its last; `None` waits for ever.
@@ -40,8 +40,8 @@ pub(super) struct InboundLimits {
 
 /// The bytes of one connection that are received and not handed on, and what is known of those
 /// to come.
-pub(super) struct Inbound {
-    limits: InboundLimits,
+pub(super) struct FramingValidator {
+    limits: FramingLimits,
     held: BytesMut,
     /// Bytes at the front of `held` that may be handed on.
     cleared_bytes: usize,
@@ -66,8 +66,8 @@ enum Expects {
     Unknown,
 }
 
-impl Inbound {
-    pub(super) fn new(limits: InboundLimits) -> Self {
+impl FramingValidator {
+    pub(super) fn new(limits: FramingLimits) -> Self {
         Self {
             limits,
             held: BytesMut::new(),
@@ -107,7 +107,7 @@ impl Inbound {
     }
 
     /// Reports the progress of the request that is coming in.
-    pub(super) fn tell(&self, shared: &Shared) {
+    pub(super) fn tell(&self, shared: &ConnectionState) {
         shared.received(self.finished, self.is_inside_request(), self.has_rest());
     }
 
@@ -127,7 +127,7 @@ impl Inbound {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
         receive: &mut impl FnMut(&mut Context<'_>, &mut ReadBuf<'_>) -> Poll<io::Result<()>>,
-        shared: &Shared,
+        shared: &ConnectionState,
     ) -> Poll<io::Result<()>> {
         loop {
             if self.cleared_bytes > 0 {
@@ -168,7 +168,7 @@ impl Inbound {
         }
     }
 
-    fn hand_on(&mut self, out: &mut ReadBuf<'_>, shared: &Shared) {
+    fn hand_on(&mut self, out: &mut ReadBuf<'_>, shared: &ConnectionState) {
         let bytes = self.cleared_bytes.min(out.remaining());
         out.put_slice(&self.held[..bytes]);
         self.held.advance(bytes);
@@ -183,7 +183,7 @@ impl Inbound {
     }
 
     /// Looks for the end of a head in the held bytes. Returns whether some may be handed on.
-    fn judge_held(&mut self, shared: &Shared) -> bool {
+    fn judge_held(&mut self, shared: &ConnectionState) -> bool {
         self.skip_empty_lines();
         if self.held.is_empty() || !self.may_be_whole() {
             return false;
@@ -210,7 +210,7 @@ impl Inbound {
         true
     }
 
-    /// Line ends before a request line, which some clients send after a body (RFC 9112, 2.2).
+    /// FairQueue ends before a request line, which some clients send after a body (RFC 9112, 2.2).
     fn skip_empty_lines(&mut self) {
         loop {
             let bytes = match &self.held[..] {
@@ -240,11 +240,11 @@ impl Inbound {
         self.head_timer = None;
     }
 
-    fn refuse(&mut self, violation: Violation, substitute: &[u8], shared: &Shared) {
+    fn refuse(&mut self, violation: FramingError, substitute: &[u8], shared: &ConnectionState) {
         self.end_head();
         shared.count_received(self.held.len());
-        shared.report(Some(Refusal {
-            violation,
+        shared.report(Some(RejectedRequest {
+            error: violation,
             request_line: first_line(&self.held),
         }));
         self.leaves_more_to_come = violation.leaves_more_to_come();
@@ -259,19 +259,19 @@ impl Inbound {
         &mut self,
         cx: &mut Context<'_>,
         receive: &mut impl FnMut(&mut Context<'_>, &mut ReadBuf<'_>) -> Poll<io::Result<()>>,
-        shared: &Shared,
+        shared: &ConnectionState,
     ) -> Poll<io::Result<()>> {
         let mut received = [0; RECEIVED_BYTES];
         let mut buffer = ReadBuf::new(&mut received);
         match receive(cx, &mut buffer) {
             Poll::Pending => {
                 ready!(self.poll_head_time(cx));
-                self.give_up(Violation::HeadTimeout, shared);
+                self.give_up(FramingError::HeadTimeout, shared);
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                 if !self.held.is_empty() {
-                    self.give_up(Violation::HeadCutShort, shared);
+                    self.give_up(FramingError::HeadCutShort, shared);
                 }
             }
             Poll::Ready(Ok(())) => self.held.extend_from_slice(buffer.filled()),
@@ -291,7 +291,7 @@ impl Inbound {
 
     /// Refuses a head that does not come in whole. A fault in the received part of it takes
     /// precedence over `violation`.
-    fn give_up(&mut self, violation: Violation, shared: &Shared) {
+    fn give_up(&mut self, violation: FramingError, shared: &ConnectionState) {
         match judge(&self.held, self.limits.head_bytes) {
             Judged::Refused {
                 violation,

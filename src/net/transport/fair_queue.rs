@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use super::calls::PAGE_BYTES;
+use super::syscalls::PAGE_BYTES;
 
 /// Bytes sent in one turn: .1 ms on one core. They nearly fill packets of the size that the
 /// kernel makes; with 512 KiB a few hundred bytes would be left for one of their own.
@@ -25,27 +25,27 @@ const TURN_BYTES: usize = 504 * 1024;
 const LONG_TURN_BYTES: usize = 2 * TURN_BYTES;
 
 thread_local! {
-    static LINE: Line = Line::new();
+    static LINE: FairQueue = FairQueue::new();
 }
 
 /// Wakes the task when all others that are ready have had their turn, and the worker has
 /// looked for new connections and for sockets that have become ready. A task that wakes
 /// itself would be polled again before that, dozens of times.
-pub(super) fn after_look(cx: &mut Context<'_>) {
+pub(super) fn next_tick(cx: &mut Context<'_>) {
     let yielded = pin!(tokio::task::yield_now()).poll(cx);
     debug_assert!(yielded.is_pending(), "the first poll never is the last");
 }
 
 /// One connection's turns.
-pub(in crate::net) struct Turn {
+pub(in crate::net) struct SendSlot {
     left_bytes: usize,
     is_ours: bool,
     /// Whether the last turn was used up, so that the next one has to be waited for.
     is_used_up: bool,
-    place: Option<Rc<Place>>,
+    place: Option<Rc<Ticket>>,
 }
 
-impl Default for Turn {
+impl Default for SendSlot {
     fn default() -> Self {
         Self {
             left_bytes: TURN_BYTES,
@@ -56,7 +56,7 @@ impl Default for Turn {
     }
 }
 
-impl Turn {
+impl SendSlot {
     /// Waits for a turn of this connection, if it has none. Short answers need none, unless
     /// they have become long ones.
     pub(in crate::net) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
@@ -98,24 +98,24 @@ impl Turn {
 
     fn give_back(&self) {
         if let Some(place) = &self.place
-            && place.stands.get() == Stands::Called
+            && place.stands.get() == TicketState::Called
         {
-            place.stands.set(Stands::Outside);
+            place.stands.set(TicketState::Outside);
             // Nobody else would move the line. There is none when the worker ends.
-            let _ = LINE.try_with(Line::move_after_look);
+            let _ = LINE.try_with(FairQueue::move_after_look);
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for SendSlot {
     fn drop(&mut self) {
         self.give_back();
     }
 }
 
 /// Those of one worker that wait for their turn.
-struct Line {
-    waiting: RefCell<VecDeque<Rc<Place>>>,
+struct FairQueue {
+    waiting: RefCell<VecDeque<Rc<Ticket>>>,
     /// Whether a turn was given since the last look.
     is_given: Cell<bool>,
     /// Whether the line moves on after the next look.
@@ -125,13 +125,13 @@ struct Line {
 
 /// A connection's place in the line.
 #[derive(Default)]
-struct Place {
-    stands: Cell<Stands>,
+struct Ticket {
+    stands: Cell<TicketState>,
     waker: RefCell<Option<Waker>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Stands {
+enum TicketState {
     /// Not in the line.
     #[default]
     Outside,
@@ -141,40 +141,40 @@ enum Stands {
     Called,
 }
 
-impl Line {
+impl FairQueue {
     fn new() -> Self {
         Self {
             waiting: RefCell::default(),
             is_given: Cell::new(false),
             is_moving: Cell::new(false),
-            mover: Waker::from(Arc::new(Mover)),
+            mover: Waker::from(Arc::new(QueueAdvancer)),
         }
     }
 
     /// How many bytes the next turn may send, when it is there.
-    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Place>>) -> Poll<usize> {
+    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Ticket>>) -> Poll<usize> {
         let stands = place
             .as_ref()
-            .map_or(Stands::Outside, |place| place.stands.get());
-        if stands == Stands::Called
+            .map_or(TicketState::Outside, |place| place.stands.get());
+        if stands == TicketState::Called
             && let Some(place) = place
         {
-            place.stands.set(Stands::Outside);
-            self.move_after_look();
+            place.stands.set(TicketState::Outside);
+            self.advance_next_tick();
             return Poll::Ready(self.turn_bytes());
         }
-        if stands == Stands::Outside
+        if stands == TicketState::Outside
             && self.waiting.borrow().is_empty()
             && !self.is_given.replace(true)
         {
-            self.move_after_look();
+            self.advance_next_tick();
             return Poll::Ready(self.turn_bytes());
         }
         let place = place.get_or_insert_default();
         place.waker.replace(Some(cx.waker().clone()));
-        if place.stands.replace(Stands::InLine) == Stands::Outside {
+        if place.stands.replace(TicketState::InLine) == TicketState::Outside {
             self.waiting.borrow_mut().push_back(Rc::clone(place));
-            self.move_after_look();
+            self.advance_next_tick();
         }
         Poll::Pending
     }
@@ -187,15 +187,15 @@ impl Line {
         }
     }
 
-    fn move_after_look(&self) {
+    fn advance_next_tick(&self) {
         if !self.is_moving.replace(true) {
-            after_look(&mut Context::from_waker(&self.mover));
+            next_tick(&mut Context::from_waker(&self.mover));
         }
     }
 
     /// Calls up the one at the front. It moves the line again, when it comes: who is woken after
     /// a look may not ask for another one.
-    fn move_on(&self) {
+    fn advance(&self) {
         self.is_moving.set(false);
         self.is_given.set(false);
         loop {
@@ -205,7 +205,7 @@ impl Line {
             // Who has gone meanwhile has left its place.
             if Rc::strong_count(&place) > 1 {
                 self.is_given.set(true);
-                place.stands.set(Stands::Called);
+                place.stands.set(TicketState::Called);
                 let waker = place.waker.take();
                 waker.inspect(Waker::wake_by_ref);
                 return;
@@ -215,12 +215,12 @@ impl Line {
 }
 
 /// Moves the line of the worker on which it is woken.
-struct Mover;
+struct QueueAdvancer;
 
-impl Wake for Mover {
+impl Wake for QueueAdvancer {
     fn wake(self: Arc<Self>) {
         // None when the worker ends, and the line with it.
-        let _ = LINE.try_with(Line::move_on);
+        let _ = LINE.try_with(FairQueue::advance);
     }
 }
 
@@ -229,12 +229,12 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
-    use crate::net::transport::calls::whole_pages;
+    use crate::net::transport::syscalls::whole_pages;
 
     #[test]
     fn a_head_before_a_file_cuts_no_later_turn_in_two() {
         let (mut left, mut position) = (4 * TURN_BYTES as u64 + 100, 0);
-        let mut turn = Turn::default();
+        let mut turn = SendSlot::default();
         turn.spend(812);
         while left > 0 {
             if turn.left_bytes() < PAGE_BYTES as usize {
@@ -258,7 +258,7 @@ mod tests {
 
     /// A connection that wants to send all the time, and how often it could.
     async fn transfer(turns: Rc<Cell<usize>>) {
-        let mut turn = Turn::default();
+        let mut turn = SendSlot::default();
         loop {
             poll_fn(|cx| turn.poll(cx, true)).await;
             turns.set(turns.get() + 1);
@@ -301,7 +301,7 @@ mod tests {
         let count = Rc::<Cell<usize>>::default();
         on_a_worker(async {
             for _ in 0..10 {
-                let (mut turn, mut asks) = (Turn::default(), true);
+                let (mut turn, mut asks) = (SendSlot::default(), true);
                 // Called up, it finds that it has nothing to send any more.
                 tokio::task::spawn_local(poll_fn(move |cx| {
                     if !std::mem::take(&mut asks) || turn.poll(cx, true).is_ready() {

@@ -3,18 +3,18 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The connections of this process.
-static CONNECTIONS: Crowd = Crowd::new();
+static CONNECTIONS: PeakGauge = PeakGauge::new();
 
 /// Those that have buffers.
-struct Crowd {
+struct PeakGauge {
     now: AtomicUsize,
     peak: AtomicUsize,
 }
 
 /// A connection that has buffers, until it is parked or ends.
-pub(super) struct Awake(&'static Crowd);
+pub(super) struct ActiveConnection(&'static PeakGauge);
 
-impl Crowd {
+impl PeakGauge {
     const fn new() -> Self {
         Self {
             now: AtomicUsize::new(0),
@@ -22,13 +22,13 @@ impl Crowd {
         }
     }
 
-    fn wake(&'static self) -> Awake {
+    fn wake(&'static self) -> ActiveConnection {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
         // Read first: the line stays shared among the cores as long as nothing changes.
         if now > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(now, Ordering::Relaxed);
         }
-        Awake(self)
+        ActiveConnection(self)
     }
 
     fn parked_since_peak(&self) -> usize {
@@ -36,19 +36,19 @@ impl Crowd {
         self.peak.load(Ordering::Relaxed).saturating_sub(now)
     }
 
-    fn forget_peak(&self) {
+    fn reset_peak(&self) {
         self.peak
             .store(self.now.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
-impl Awake {
+impl ActiveConnection {
     pub(super) fn new() -> Self {
         CONNECTIONS.wake()
     }
 }
 
-impl Drop for Awake {
+impl Drop for ActiveConnection {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
@@ -61,8 +61,8 @@ pub fn parked_since_peak() -> usize {
 }
 
 /// Counts the peak anew.
-pub fn forget_peak() {
-    CONNECTIONS.forget_peak();
+pub fn reset_peak() {
+    CONNECTIONS.reset_peak();
 }
 
 #[cfg(test)]
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn the_peak_stays_until_it_is_forgotten() {
-        static CROWD: Crowd = Crowd::new();
-        let awake: Vec<Awake> = (0..5).map(|_| CROWD.wake()).collect();
+        static CROWD: PeakGauge = PeakGauge::new();
+        let awake: Vec<ActiveConnection> = (0..5).map(|_| CROWD.wake()).collect();
         assert_eq!(CROWD.parked_since_peak(), 0);
         drop(awake);
         assert_eq!(CROWD.parked_since_peak(), 5);
         let _one = CROWD.wake();
         assert_eq!(CROWD.parked_since_peak(), 4);
-        CROWD.forget_peak();
+        CROWD.reset_peak();
         assert_eq!(CROWD.parked_since_peak(), 0);
     }
 }

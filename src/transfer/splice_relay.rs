@@ -15,7 +15,7 @@ use tokio::io::Interest;
 
 use super::pipe;
 use super::pipe_pool::{PIPES, PipePool, PooledPipe};
-use super::remote::{Arrived, Remote};
+use super::range_reader::{RangeChunk, RangeReader};
 use super::{BLOCK_BYTES, BlockPool};
 use crate::error::{Error, Result};
 
@@ -32,7 +32,7 @@ const MEMORY_PIECE_BYTES: usize = 64 * 1024;
 
 /// An object on its way from its origin to one socket.
 #[derive(Debug)]
-pub struct Relay {
+pub struct SpliceRelay {
     state: State,
     left: u64,
 }
@@ -55,7 +55,7 @@ type Done = (Box<Source>, Result<()>);
 /// The origin, and what of its bytes is at hand.
 #[derive(Debug)]
 struct Source {
-    remote: Remote,
+    remote: RangeReader,
     memory: Bytes,
     /// Held only while there are bytes in it.
     pipe: Option<PooledPipe>,
@@ -66,13 +66,13 @@ struct Source {
     has_arrived: bool,
 }
 
-impl Relay {
+impl SpliceRelay {
     /// Passes on what is left of an object.
-    pub fn new(remote: Remote) -> Self {
+    pub fn new(remote: RangeReader) -> Self {
         Self::through(remote, &PIPES)
     }
 
-    fn through(remote: Remote, pipes: &'static PipePool) -> Self {
+    fn through(remote: RangeReader, pipes: &'static PipePool) -> Self {
         Self {
             left: remote.left(),
             state: State::Holding(Box::new(Source {
@@ -184,7 +184,7 @@ impl Source {
         let Some(mut pooled) = self.pipe.take() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let sent = pooled.pipe.pour(to, most_bytes, more_follows);
+        let sent = pooled.pipe.splice_out(to, most_bytes, more_follows);
         if pooled.pipe.held_bytes() > 0 {
             self.pipe = Some(pooled);
         } else {
@@ -205,15 +205,15 @@ impl Source {
 
     /// Waits for the origin. What comes in memory is at hand then.
     async fn arrive(&mut self) -> Result<()> {
-        match self.remote.arrived().await? {
+        match self.remote.next_chunk().await? {
             None => Err(Error::internal("nothing is left to be sent")),
-            Some(Arrived::Memory(bytes)) => {
+            Some(RangeChunk::Memory(bytes)) => {
                 self.came_by_socket = false;
                 self.remote.hash(bytes.clone()).await;
                 self.memory = bytes;
-                self.remote.seal().await
+                self.remote.verify_end().await
             }
-            Some(Arrived::Readable(_)) => {
+            Some(RangeChunk::Readable(_)) => {
                 self.has_arrived = true;
                 Ok(())
             }
@@ -235,16 +235,16 @@ impl Source {
     async fn draw(&mut self) -> Result<()> {
         self.came_by_socket = true;
         let Some(pooled) = self.pipe.take().or_else(|| self.pipes.take()) else {
-            let next = self.remote.next_piece(MEMORY_PIECE_BYTES).await?;
+            let next = self.remote.next_at_most(MEMORY_PIECE_BYTES).await?;
             self.memory = next.unwrap_or_default();
             return Ok(());
         };
         self.draw_into(pooled).await?;
-        if self.remote.is_checked() && self.held_bytes() > 0 {
+        if self.remote.has_digest() && self.held_bytes() > 0 {
             self.hash_piped().await?;
         }
         if self.held_bytes() > 0 {
-            self.remote.seal().await?;
+            self.remote.verify_end().await?;
         }
         Ok(())
     }
@@ -254,13 +254,13 @@ impl Source {
             self.pipes.put_back(pooled);
             return Ok(());
         };
-        let piece_bytes = match self.remote.is_checked() {
+        let piece_bytes = match self.remote.has_digest() {
             true => BLOCK_BYTES,
             false => PIECE_BYTES,
         };
         let left = usize::try_from(self.remote.left()).unwrap_or(usize::MAX);
         let from = stream.as_raw_fd();
-        let draw = || pooled.pipe.draw(from, left.min(piece_bytes));
+        let draw = || pooled.pipe.splice_in(from, left.min(piece_bytes));
         let drawn = stream.try_io(Interest::READABLE, draw);
         match pooled.pipe.held_bytes() {
             0 => self.pipes.put_back(pooled),
@@ -268,7 +268,7 @@ impl Source {
         }
         match drawn {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            drawn => self.remote.taken(drawn).await,
+            drawn => self.remote.consumed(drawn).await,
         }
     }
 
@@ -282,7 +282,7 @@ impl Source {
         let held_bytes = pooled.pipe.held_bytes();
         let shared_bytes = copy
             .as_mut()
-            .and_then(|copy| pooled.pipe.share_with(&mut copy.pipe).ok());
+            .and_then(|copy| pooled.pipe.tee_into(&mut copy.pipe).ok());
         match copy {
             Some(copy) if shared_bytes == Some(held_bytes) => {
                 self.pipe = Some(pooled);
@@ -332,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::md5::{HashEngine, Md5};
-    use crate::transfer::{Origin, Part, SocketPart};
+    use crate::transfer::{RangeBody, RangeSource, SocketBody};
 
     /// An origin on a plain socket, and one whose library hands out frames, in turns; each
     /// answer but the last breaks off early.
@@ -374,8 +374,8 @@ mod tests {
     }
 
     #[async_trait(?Send)]
-    impl Origin for Flaky {
-        async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+    impl RangeSource for Flaky {
+        async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
             assert_eq!(offset, u64::from(self.answers) * CUT as u64);
             self.answers += 1;
             let stream = TcpStream::connect(self.address).await.unwrap();
@@ -384,9 +384,11 @@ mod tests {
                 let bytes: Vec<u8> = (from..from + CUT).map(pattern).collect();
                 let frames = http_body_util::Full::new(Bytes::from(bytes));
                 let frames = http_body_util::BodyExt::map_err(frames, |never| match never {});
-                return Ok(Part::Frames(http_body_util::BodyExt::boxed_unsync(frames)));
+                return Ok(RangeBody::Stream(http_body_util::BodyExt::boxed_unsync(
+                    frames,
+                )));
             }
-            Ok(Part::Socket(SocketPart {
+            Ok(RangeBody::Socket(SocketBody {
                 first: VecDeque::new(),
                 stream,
                 left: len,
@@ -395,11 +397,11 @@ mod tests {
     }
 
     /// Relays to a socket whose other end is read to its end; what arrived there.
-    async fn relayed(remote: Remote) -> (Vec<u8>, Result<()>) {
-        relayed_by(Relay::new(remote)).await
+    async fn relayed(remote: RangeReader) -> (Vec<u8>, Result<()>) {
+        relayed_by(SpliceRelay::new(remote)).await
     }
 
-    async fn relayed_by(mut relay: Relay) -> (Vec<u8>, Result<()>) {
+    async fn relayed_by(mut relay: SpliceRelay) -> (Vec<u8>, Result<()>) {
         let (out, mut into) = UnixStream::pair().unwrap();
         let reading = tokio::spawn(async move {
             let mut arrived = Vec::new();
@@ -418,9 +420,9 @@ mod tests {
         (reading.await.unwrap(), result)
     }
 
-    async fn remote(frames: bool) -> Remote {
+    async fn remote(frames: bool) -> RangeReader {
         let origin = Box::new(Flaky::start(frames));
-        Remote::open(origin, 0, LEN as u64).await.unwrap()
+        RangeReader::open(origin, 0, LEN as u64).await.unwrap()
     }
 
     #[tokio::test]
@@ -455,13 +457,13 @@ mod tests {
         let digest = md5.finalize();
         for (most_pages, most_pipes) in [(0, 0), (1024, 1), (32, 100), (20, 100)] {
             let pipes: &PipePool = Box::leak(Box::new(PipePool::new(most_pages, most_pipes)));
-            for is_checked in [false, true] {
+            for has_digest in [false, true] {
                 let remote = remote(false).await;
-                let remote = match is_checked {
+                let remote = match has_digest {
                     true => remote.with_digest(engine.stream(), digest),
                     false => remote,
                 };
-                let (arrived, result) = relayed_by(Relay::through(remote, pipes)).await;
+                let (arrived, result) = relayed_by(SpliceRelay::through(remote, pipes)).await;
                 result.unwrap();
                 assert!(arrived == data(), "{most_pages} pages, {most_pipes} pipes");
             }

@@ -2,23 +2,23 @@
 
 /// What becomes of connections, old and new.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub enum ServerState {
     /// All are served.
     #[default]
     Serving,
     /// New ones wait in the kernel for this process or another; the others are served.
-    Holding,
+    Paused,
     /// Another process takes the new ones. The others are served until they have been told
     /// to close: each gets an answer that says so, since closing a quiet one could cross a
     /// request that is on its way.
-    HandedOver,
+    Draining,
     /// What is in flight is finished, everything else is closed.
-    Ending,
+    ShuttingDown,
 }
 
-impl Phase {
+impl ServerState {
     /// Whether an answer has to say that its connection is closed.
     pub(super) fn is_last_answer(self) -> bool {
-        self >= Self::HandedOver
+        self >= Self::Draining
     }
 }

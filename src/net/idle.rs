@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::shared::Shared;
+use super::connection_state::ConnectionState;
 
-/// Quiet time after which a connection's buffers are given back: longer than a client takes
+/// IdleTimer time after which a connection's buffers are given back: longer than a client takes
 /// from one request of a series to the next, and so short that of many clients who ask one
 /// after the other only few have buffers at a time. What was in use at once stays in pieces
 /// between what is kept, and most allocators do not give it back.
@@ -17,13 +17,13 @@ const PARK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a parked connection has been quiet. One timer for the life of the connection,
 /// moved only when it runs out: most requests come long before.
-pub(super) struct Quiet {
+pub(super) struct IdleTimer {
     limit: Option<Duration>,
     since: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Quiet {
+impl IdleTimer {
     pub(super) fn new(limit: Option<Duration>) -> Self {
         Self {
             limit,
@@ -54,7 +54,7 @@ impl Quiet {
 /// Returns when a connection has had nothing to do for a while. To be polled in the task that
 /// serves it, after what serves it: only there does anything change, so nothing has to be told
 /// and no timer runs while there is work.
-pub(super) async fn idle(shared: &Shared) {
+pub(super) async fn idle(shared: &ConnectionState) {
     let mut timer = pin!(sleep(PARK_AFTER));
     let mut quiet: Option<(Instant, u64)> = None;
     poll_fn(|cx| {

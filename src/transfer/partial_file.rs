@@ -13,19 +13,19 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 
 use super::extents::Extents;
-use super::slice::FileSlice;
+use super::file_slice::FileSlice;
 use crate::error::{Error, Kind, Result};
 
 /// Bytes at the file's end that are kept back until all are known to be right.
 const KEPT_BACK_BYTES: u64 = 256 * 1024;
 
-/// A reader that waits is woken for this many bytes, unless [`Growing::nudge`] comes first:
+/// A reader that waits is woken for this many bytes, unless [`PartialFile::wake_readers`] comes first:
 /// pieces are what costs.
 const WORTH_WAKING_BYTES: u64 = 1024 * 1024;
 
 /// A file of known length on its way.
 #[derive(Debug)]
-pub struct Growing {
+pub struct PartialFile {
     len: u64,
     inner: Mutex<Inner>,
     /// Told when bytes have come, for the one who checks them.
@@ -61,7 +61,7 @@ struct Waiting {
     waker: Waker,
 }
 
-impl Growing {
+impl PartialFile {
     /// A file of `len` bytes of which none is there.
     pub fn new(file: Arc<File>, len: u64) -> Arc<Self> {
         Arc::new(Self {
@@ -79,13 +79,13 @@ impl Growing {
     }
 
     /// `len` bytes from `offset` on, for one reader.
-    pub fn slice(self: &Arc<Self>, offset: u64, len: u64) -> GrowingSlice {
+    pub fn slice(self: &Arc<Self>, offset: u64, len: u64) -> PartialSlice {
         let reader = {
             let mut inner = self.lock();
             inner.next_reader += 1;
             inner.next_reader
         };
-        GrowingSlice {
+        PartialSlice {
             growing: Arc::clone(self),
             reader,
             offset,
@@ -96,7 +96,7 @@ impl Growing {
     }
 
     /// Bytes were written.
-    pub fn arrived(&self, offset: u64, len: u64) {
+    pub fn mark_written(&self, offset: u64, len: u64) {
         let mut inner = self.lock();
         inner.extents.add(offset, offset + len);
         let wakers = inner.take_wakers(|inner, waiting| {
@@ -110,7 +110,7 @@ impl Growing {
 
     /// Wakes everybody for whom anything is there. To be called now and then, for files that
     /// grow slowly.
-    pub fn nudge(&self) {
+    pub fn wake_readers(&self) {
         let mut inner = self.lock();
         let wakers = inner.take_wakers(|inner, waiting| {
             inner.readable_end(waiting.position, self.len) > waiting.position
@@ -125,7 +125,7 @@ impl Growing {
     }
 
     /// It will never be complete. Readers are told so, unless something was said before.
-    pub fn break_off(&self, error: &Error) {
+    pub fn fail(&self, error: &Error) {
         self.end_with(End::Broken(error.kind(), error.message().to_owned()));
     }
 
@@ -140,8 +140,8 @@ impl Growing {
     }
 
     /// The bytes so far are worth nothing. Readers who have had some are broken off; the
-    /// others let go of the file and wait for [`Growing::begin_again`].
-    pub fn give_up_file(&self) {
+    /// others let go of the file and wait for [`PartialFile::restart`].
+    pub fn reset(&self) {
         let mut inner = self.lock();
         inner.file = None;
         inner.attempt += 1;
@@ -152,7 +152,7 @@ impl Growing {
     }
 
     /// Another file takes the place of the one that was given up.
-    pub fn begin_again(&self, file: Arc<File>) {
+    pub fn restart(&self, file: Arc<File>) {
         self.lock().file = Some(file);
     }
 
@@ -167,12 +167,12 @@ impl Growing {
     }
 
     /// How many bytes are there.
-    pub fn there_bytes(&self) -> u64 {
+    pub fn available_bytes(&self) -> u64 {
         self.lock().extents.bytes()
     }
 
     /// Where the first bytes are that a reader waits for, in order.
-    pub fn waited_for(&self) -> Vec<u64> {
+    pub fn waiting_positions(&self) -> Vec<u64> {
         let inner = self.lock();
         let mut positions: Vec<u64> = inner.waiting.values().map(|w| w.position).collect();
         positions.sort_unstable();
@@ -181,13 +181,13 @@ impl Growing {
     }
 
     /// Whether the byte at `position` has come.
-    pub fn has(&self, position: u64) -> bool {
+    pub fn has_byte(&self, position: u64) -> bool {
         self.lock().extents.end_of(position) > position
     }
 
     /// Waits until there are bytes from `position` on, and says up to where. For the one who
     /// checks them; nothing is kept back.
-    pub async fn grown_from(&self, position: u64) -> u64 {
+    pub async fn available_from(&self, position: u64) -> u64 {
         loop {
             let end = self.lock().extents.end_of(position);
             if end > position {
@@ -224,8 +224,8 @@ impl Inner {
 
 /// A part of a growing file, on its way to one reader.
 #[derive(Debug)]
-pub struct GrowingSlice {
-    growing: Arc<Growing>,
+pub struct PartialSlice {
+    growing: Arc<PartialFile>,
     /// Tells this reader from the others.
     reader: u64,
     offset: u64,
@@ -236,7 +236,7 @@ pub struct GrowingSlice {
     there: Option<FileSlice>,
 }
 
-impl GrowingSlice {
+impl PartialSlice {
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
         self.len
@@ -252,7 +252,7 @@ impl GrowingSlice {
     ///
     /// # Errors
     /// `Unavailable` or `Internal`: the rest will never come, or what came was wrong.
-    pub fn poll_there(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<&FileSlice>> {
+    pub fn poll_available(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<&FileSlice>> {
         let known = self.there.as_ref().map_or(0, |slice| slice.len);
         if known <= moved {
             let found = {
@@ -306,7 +306,7 @@ impl GrowingSlice {
     }
 }
 
-impl Drop for GrowingSlice {
+impl Drop for PartialSlice {
     fn drop(&mut self) {
         self.growing.lock().waiting.remove(&self.reader);
     }
@@ -324,13 +324,13 @@ mod tests {
 
     const LEN: u64 = 3 * 1024 * 1024;
 
-    fn growing() -> Arc<Growing> {
-        Growing::new(Arc::new(tempfile::tempfile().unwrap()), LEN)
+    fn growing() -> Arc<PartialFile> {
+        PartialFile::new(Arc::new(tempfile::tempfile().unwrap()), LEN)
     }
 
-    fn there(slice: &mut GrowingSlice, moved: u64) -> Poll<Result<u64>> {
+    fn there(slice: &mut PartialSlice, moved: u64) -> Poll<Result<u64>> {
         let mut cx = Context::from_waker(Waker::noop());
-        let polled = slice.poll_there(&mut cx, moved);
+        let polled = slice.poll_available(&mut cx, moved);
         polled.map(|there| there.map(|slice| slice.len))
     }
 
@@ -339,28 +339,32 @@ mod tests {
         let growing = growing();
         let mut part = growing.slice(1000, 500);
         assert!(there(&mut part, 0).is_pending());
-        assert_eq!(growing.waited_for(), [1000]);
-        growing.arrived(0, 1000);
+        assert_eq!(growing.waiting_positions(), [1000]);
+        growing.mark_written(0, 1000);
         assert!(there(&mut part, 0).is_pending());
-        growing.arrived(1000, 100);
+        growing.mark_written(1000, 100);
         assert!(matches!(there(&mut part, 0), Poll::Ready(Ok(100))));
         assert!(there(&mut part, 100).is_pending());
-        growing.arrived(1100, 5000);
+        growing.mark_written(1100, 5000);
         assert!(matches!(there(&mut part, 100), Poll::Ready(Ok(500))));
         drop(part);
-        assert!(growing.waited_for().is_empty());
+        assert!(growing.waiting_positions().is_empty());
     }
 
     #[tokio::test]
     async fn the_last_bytes_wait_for_the_verdict() {
         let growing = growing();
         let mut whole = growing.slice(0, LEN);
-        growing.arrived(0, LEN);
+        growing.mark_written(0, LEN);
         let kept_back = LEN - KEPT_BACK_BYTES;
         assert!(matches!(there(&mut whole, 0), Poll::Ready(Ok(len)) if len == kept_back));
         assert!(there(&mut whole, kept_back).is_pending());
         let waits = tokio::spawn(async move {
-            let there = poll_fn(|cx| whole.poll_there(cx, kept_back).map_ok(|slice| slice.len));
+            let there = poll_fn(|cx| {
+                whole
+                    .poll_available(cx, kept_back)
+                    .map_ok(|slice| slice.len)
+            });
             there.await.map_err(|error| error.kind())
         });
         tokio::task::yield_now().await;
@@ -372,15 +376,15 @@ mod tests {
     fn after_a_wrong_file_only_newcomers_go_on() {
         let growing = growing();
         let (mut begun, mut fresh) = (growing.slice(0, LEN), growing.slice(0, LEN));
-        growing.arrived(0, 4096);
+        growing.mark_written(0, 4096);
         assert!(matches!(there(&mut begun, 0), Poll::Ready(Ok(4096))));
         assert!(matches!(there(&mut fresh, 0), Poll::Ready(Ok(4096))));
-        growing.give_up_file();
+        growing.reset();
         assert!(matches!(there(&mut begun, 4096), Poll::Ready(Err(_))));
         let mut late = growing.slice(0, LEN);
         assert!(there(&mut late, 0).is_pending());
-        growing.begin_again(Arc::new(tempfile::tempfile().unwrap()));
-        growing.arrived(0, 100);
+        growing.restart(Arc::new(tempfile::tempfile().unwrap()));
+        growing.mark_written(0, 100);
         assert!(matches!(there(&mut late, 0), Poll::Ready(Ok(100))));
     }
 
@@ -388,8 +392,8 @@ mod tests {
     fn what_is_broken_off_is_told() {
         let growing = growing();
         let mut whole = growing.slice(0, LEN);
-        growing.arrived(0, 10);
-        growing.break_off(&Error::internal("the disk"));
+        growing.mark_written(0, 10);
+        growing.fail(&Error::internal("the disk"));
         assert!(matches!(there(&mut whole, 0), Poll::Ready(Err(_))));
         growing.complete();
         assert!(matches!(there(&mut whole, 0), Poll::Ready(Err(_))));

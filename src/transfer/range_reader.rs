@@ -15,7 +15,7 @@ use crate::md5::{DIGEST_BYTES, Md5Stream};
 use crate::metrics;
 
 /// What an HTTP library makes of a body that is not on a plain socket.
-pub type Frames = UnsyncBoxBody<Bytes, BoxError>;
+pub type HttpBody = UnsyncBoxBody<Bytes, BoxError>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,15 +37,15 @@ const READ_BYTES: usize = 256 * 1024;
 pub const DEFAULT_STALL: Duration = Duration::from_secs(60);
 
 /// One answer of an origin: bytes of an object, from the offset it was asked for on.
-pub enum Part {
+pub enum RangeBody {
     /// As they come out of TLS, of chunks, or of a library.
-    Frames(Frames),
+    Stream(HttpBody),
     /// As they stand in a socket, for the kernel to move.
-    Socket(SocketPart),
+    Socket(SocketBody),
 }
 
 /// A plain socket whose next bytes are an object's, and nothing else.
-pub struct SocketPart {
+pub struct SocketBody {
     /// Bytes that were received already.
     pub first: VecDeque<Bytes>,
     /// The socket they came from.
@@ -56,21 +56,21 @@ pub struct SocketPart {
 
 /// Somebody who can be asked for a range of one object, again if need be.
 #[async_trait(?Send)]
-pub trait Origin {
+pub trait RangeSource {
     /// The `len` bytes from `offset` on, of the same object as the time before: an origin
     /// that sees another entity tag or length refuses.
     ///
     /// # Errors
     /// `NotFound` when the object is not there; `Internal` when it is not what it was;
     /// `Unavailable` when trying again is right.
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part>;
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody>;
 }
 
 /// A range of an object at an origin, under way.
-pub struct Remote {
-    origin: Box<dyn Origin>,
+pub struct RangeReader {
+    origin: Box<dyn RangeSource>,
     /// `None` after a cut.
-    part: Option<Part>,
+    part: Option<RangeBody>,
     offset: u64,
     left: u64,
     stall: Duration,
@@ -88,20 +88,20 @@ struct Check {
 }
 
 /// What has arrived.
-pub enum Arrived<'part> {
+pub enum RangeChunk<'part> {
     /// Bytes in memory.
     Memory(Bytes),
-    /// A socket that has something to read, or its end. [`Remote::taken`] is to be told what
+    /// A socket that has something to read, or its end. [`RangeReader::consumed`] is to be told what
     /// was taken off it.
     Readable(&'part TcpStream),
 }
 
-impl Remote {
+impl RangeReader {
     /// Asks the origin, and returns when it has said that it has the object.
     ///
     /// # Errors
-    /// Those of [`Origin::open`].
-    pub async fn open(mut origin: Box<dyn Origin>, offset: u64, len: u64) -> Result<Self> {
+    /// Those of [`RangeSource::open`].
+    pub async fn open(mut origin: Box<dyn RangeSource>, offset: u64, len: u64) -> Result<Self> {
         let part = origin.open(offset, len).await?;
         Ok(Self {
             origin,
@@ -124,9 +124,9 @@ impl Remote {
         self
     }
 
-    /// Whether [`Remote::hash`] and [`Remote::seal`] are to be called for what was taken off
+    /// Whether [`RangeReader::hash`] and [`RangeReader::verify_end`] are to be called for what was taken off
     /// the socket.
-    pub fn is_checked(&self) -> bool {
+    pub fn has_digest(&self) -> bool {
         self.check.is_some()
     }
 
@@ -141,7 +141,7 @@ impl Remote {
     ///
     /// # Errors
     /// `Internal` when these were the last bytes and the object is not what it must be.
-    pub async fn seal(&mut self) -> Result<()> {
+    pub async fn verify_end(&mut self) -> Result<()> {
         if self.left > 0 {
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl Remote {
     ///
     /// # Errors
     /// `Unavailable` when the origin does not go on.
-    pub async fn arrived(&mut self) -> Result<Option<Arrived<'_>>> {
+    pub async fn next_chunk(&mut self) -> Result<Option<RangeChunk<'_>>> {
         while self.left > 0 {
             let Some(mut part) = self.part.take() else {
                 self.reopen().await?;
@@ -190,15 +190,15 @@ impl Remote {
             match arrival {
                 Err(_) => return Err(silent(self.stall)),
                 Ok(Err(cause)) => self.resume(Some(cause)).await?,
-                Ok(Ok(Arrival::End)) => self.resume(None).await?,
-                Ok(Ok(Arrival::Bytes(bytes))) => {
+                Ok(Ok(BodyEvent::End)) => self.resume(None).await?,
+                Ok(Ok(BodyEvent::Bytes(bytes))) => {
                     self.part = Some(part);
-                    self.take_off(bytes.len() as u64)?;
-                    return Ok(Some(Arrived::Memory(bytes)));
+                    self.count_received(bytes.len() as u64)?;
+                    return Ok(Some(RangeChunk::Memory(bytes)));
                 }
-                Ok(Ok(Arrival::Socket)) => {
+                Ok(Ok(BodyEvent::Socket)) => {
                     let part = self.part.insert(part);
-                    return Ok(part.socket().map(Arrived::Readable));
+                    return Ok(part.socket().map(RangeChunk::Readable));
                 }
             }
         }
@@ -207,22 +207,22 @@ impl Remote {
 
     /// The socket in which the next bytes stand, when they stand in one.
     pub fn socket(&self) -> Option<&TcpStream> {
-        self.part.as_ref().and_then(Part::socket)
+        self.part.as_ref().and_then(RangeBody::socket)
     }
 
     /// So many bytes were taken off the socket; zero says that it has ended.
     ///
     /// # Errors
     /// `Unavailable` when it ended too early too often.
-    pub async fn taken(&mut self, taken: io::Result<usize>) -> Result<()> {
+    pub async fn consumed(&mut self, taken: io::Result<usize>) -> Result<()> {
         match taken {
             Ok(0) => self.resume(None).await,
             Err(cause) => self.resume(Some(cause.into())).await,
             Ok(bytes) => {
-                if let Some(Part::Socket(part)) = &mut self.part {
+                if let Some(RangeBody::Socket(part)) = &mut self.part {
                     part.left = part.left.saturating_sub(bytes as u64);
                 }
-                self.take_off(bytes as u64)
+                self.count_received(bytes as u64)
             }
         }
     }
@@ -230,29 +230,29 @@ impl Remote {
     /// The next bytes in memory, `None` after the last.
     ///
     /// # Errors
-    /// Those of [`Remote::arrived`].
+    /// Those of [`RangeReader::next_chunk`].
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        self.next_piece(READ_BYTES).await
+        self.next_at_most(READ_BYTES).await
     }
 
-    /// As [`Remote::next`]; at most `most_bytes` are read from a socket.
+    /// As [`RangeReader::next`]; at most `most_bytes` are read from a socket.
     ///
     /// # Errors
-    /// Those of [`Remote::arrived`].
-    pub(super) async fn next_piece(&mut self, most_bytes: usize) -> Result<Option<Bytes>> {
+    /// Those of [`RangeReader::next_chunk`].
+    pub(super) async fn next_at_most(&mut self, most_bytes: usize) -> Result<Option<Bytes>> {
         loop {
             let wanted = usize::try_from(self.left).map_or(most_bytes, |left| left.min(most_bytes));
-            let stream = match self.arrived().await? {
+            let stream = match self.next_chunk().await? {
                 None => return Ok(None),
-                Some(Arrived::Memory(bytes)) => return self.given(bytes).await,
-                Some(Arrived::Readable(stream)) => stream,
+                Some(RangeChunk::Memory(bytes)) => return self.given(bytes).await,
+                Some(RangeChunk::Readable(stream)) => stream,
             };
             let mut buffer = BytesMut::with_capacity(wanted).limit(wanted);
             match stream.try_read_buf(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     let is_progress = matches!(result, Ok(read) if read > 0);
-                    self.taken(result).await?;
+                    self.consumed(result).await?;
                     if is_progress {
                         return self.given(buffer.into_inner().freeze()).await;
                     }
@@ -263,11 +263,11 @@ impl Remote {
 
     async fn given(&mut self, bytes: Bytes) -> Result<Option<Bytes>> {
         self.hash(bytes.clone()).await;
-        self.seal().await?;
+        self.verify_end().await?;
         Ok(Some(bytes))
     }
 
-    fn take_off(&mut self, bytes: u64) -> Result<()> {
+    fn count_received(&mut self, bytes: u64) -> Result<()> {
         if bytes > self.left {
             return Err(Error::internal("the origin sent more than was asked for"));
         }
@@ -319,54 +319,54 @@ impl Remote {
     }
 }
 
-enum Arrival {
+enum BodyEvent {
     Bytes(Bytes),
     /// The socket is readable, or at its end.
     Socket,
     End,
 }
 
-impl Part {
-    async fn arrival(&mut self) -> std::result::Result<Arrival, BoxError> {
+impl RangeBody {
+    async fn arrival(&mut self) -> std::result::Result<BodyEvent, BoxError> {
         match self {
-            Part::Frames(frames) => next_frame(frames).await,
-            Part::Socket(part) => {
+            RangeBody::Stream(frames) => next_frame(frames).await,
+            RangeBody::Socket(part) => {
                 if let Some(bytes) = part.first.pop_front() {
-                    return Ok(Arrival::Bytes(bytes));
+                    return Ok(BodyEvent::Bytes(bytes));
                 }
                 if part.left == 0 {
-                    return Ok(Arrival::End);
+                    return Ok(BodyEvent::End);
                 }
                 part.stream.readable().await?;
-                Ok(Arrival::Socket)
+                Ok(BodyEvent::Socket)
             }
         }
     }
 
     fn socket(&self) -> Option<&TcpStream> {
         match self {
-            Part::Socket(part) => Some(&part.stream),
-            Part::Frames(_) => None,
+            RangeBody::Socket(part) => Some(&part.stream),
+            RangeBody::Stream(_) => None,
         }
     }
 }
 
-async fn next_frame(frames: &mut Frames) -> std::result::Result<Arrival, BoxError> {
+async fn next_frame(frames: &mut HttpBody) -> std::result::Result<BodyEvent, BoxError> {
     loop {
         match frames.frame().await.transpose()? {
-            None => return Ok(Arrival::End),
+            None => return Ok(BodyEvent::End),
             // Trailers say nothing that anybody asked for.
             Some(frame) => match frame.into_data() {
-                Ok(bytes) if !bytes.is_empty() => return Ok(Arrival::Bytes(bytes)),
+                Ok(bytes) if !bytes.is_empty() => return Ok(BodyEvent::Bytes(bytes)),
                 _ => {}
             },
         }
     }
 }
 
-impl fmt::Debug for Remote {
+impl fmt::Debug for RangeReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote")
+        f.debug_struct("RangeReader")
             .field("offset", &self.offset)
             .field("left", &self.left)
             .finish_non_exhaustive()

@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A buffer of this size is free to every connection.
 const FREE_BYTES: usize = 32 * 1024;
 
-/// Bytes of all larger buffers now, and the most since [`forget_peak`].
+/// Bytes of all larger buffers now, and the most since [`reset_peak`].
 static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// The room that the read buffer of one connection has.
 #[derive(Debug)]
-pub(super) struct ReadRoom {
+pub(super) struct ReadBufferBudget {
     /// hyper's buffer is not larger than this; a power of two.
     buffer_bytes: usize,
     most_buffer_bytes: usize,
     most_granted_bytes: usize,
 }
 
-impl ReadRoom {
+impl ReadBufferBudget {
     /// The room of a new connection, whose buffer may grow to `most_buffer_bytes` as long as
     /// the large buffers of all connections have no more than `most_granted_bytes`.
     pub(super) fn new(most_buffer_bytes: usize, most_granted_bytes: usize) -> Self {
@@ -70,7 +70,7 @@ impl ReadRoom {
     }
 }
 
-impl Drop for ReadRoom {
+impl Drop for ReadBufferBudget {
     fn drop(&mut self) {
         self.release();
     }
@@ -83,7 +83,7 @@ pub fn released_since_peak() -> usize {
 }
 
 /// Counts the peak anew.
-pub(super) fn forget_peak() {
+pub(super) fn reset_peak() {
     let now = GRANTED_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.store(now, Ordering::Relaxed);
 }
@@ -98,7 +98,7 @@ mod tests {
         const MOST: usize = 512 * 1024;
         let others = GRANTED_BYTES.load(Ordering::Relaxed);
         let all = others + MOST - FREE_BYTES;
-        let mut first = ReadRoom::new(MOST, all);
+        let mut first = ReadBufferBudget::new(MOST, all);
         assert_eq!(first.limit(8192), 8192);
         let mut room_bytes = FREE_BYTES;
         while room_bytes < MOST {
@@ -111,7 +111,7 @@ mod tests {
             MOST + 1000,
             "as large as it may be"
         );
-        let mut second = ReadRoom::new(MOST, all);
+        let mut second = ReadBufferBudget::new(MOST, all);
         assert_eq!(second.limit(FREE_BYTES + 100), FREE_BYTES - 1);
         assert!(released_since_peak() < MOST);
         first.release();

@@ -18,7 +18,7 @@ const BUSY_SHARE: f64 = 0.95;
 
 /// What a reader may take its time for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ReaderPace {
+pub(super) struct SlowClientCheck {
     socket: RawFd,
     min_rate_bytes: u64,
 }
@@ -43,7 +43,7 @@ struct TcpInfo {
 const _: () = assert!(offset_of!(TcpInfo, bytes_acked) == 120);
 const _: () = assert!(offset_of!(TcpInfo, busy_time_us) == 168);
 
-impl ReaderPace {
+impl SlowClientCheck {
     /// Judges the reader of this socket, for as long as the socket is open. Zero bytes a
     /// second are fast enough for anybody.
     pub(super) fn new(stream: &TcpStream, min_rate_bytes: u64) -> Self {

@@ -53,7 +53,7 @@ impl Transport {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        super::turns::after_look(cx);
+        super::fair_queue::next_tick(cx);
         Poll::Pending
     }
 }
