@@ -10,7 +10,7 @@
 //!
 //! * [`image`] - nouns: images, ids, statuses, formats, queries, who may do what; no I/O
 //! * [`md5`] - MD5 of many streams at once, in the lanes of vector registers; no imports
-//! * [`text`] - which characters of other people's text must not be shown as they are
+//! * [`display`] - decides which characters of untrusted text are unsafe to print
 //! * [`error`] - the one error of the domain: what the client is told, and what the log is
 //! * [`config`] - the configuration file as plain data, each option declared once
 //! * [`metrics`] - every metric, in one table
@@ -77,6 +77,7 @@ pub mod cache;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod display;
 pub mod error;
 pub mod http_client;
 pub mod image;
@@ -93,6 +94,6 @@ pub mod service;
 pub mod store;
 #[cfg(test)]
 mod testing;
-pub mod text;
+
 pub mod transfer;
 pub mod wire;

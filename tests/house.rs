@@ -16,7 +16,7 @@ use sources::{Crate, Module};
 
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["image", "md5", "testing", "text"],
+    &["display", "image", "md5", "testing"],
     &["error"],
     &["config"],
     &["metrics", "log"],

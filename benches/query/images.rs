@@ -1,7 +1,7 @@
 //! 100,000 images as a public cloud has them, and the lists that are asked of them.
 
 use glance::image::{
-    Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Status, Timestamp, Visibility,
+    Filter, Image, ImageId, ListScope, Member, Query, SortDirection, SortKey, Status, Timestamp,
 };
 
 /// Images in the registry.
@@ -69,7 +69,7 @@ pub fn image(number: u64) -> Image {
 /// A list in the default order of the API, of whatever is not deleted.
 pub fn list(filters: Vec<Filter>) -> Query {
     Query {
-        visibility: Visibility::All,
+        scope: ListScope::All,
         filters,
         changes_since: None,
         sort_key: SortKey::CreatedAt,
@@ -93,7 +93,7 @@ fn property(key: &str, value: &str) -> Filter {
 
 fn seen_by(tenant: Option<&str>) -> Query {
     Query {
-        visibility: Visibility::Tenant(tenant.map(str::to_owned)),
+        scope: ListScope::Tenant(tenant.map(str::to_owned)),
         ..list(vec![])
     }
 }
@@ -109,7 +109,7 @@ fn changed_since(number: u64) -> Query {
 pub fn lists() -> Vec<(&'static str, Query)> {
     let early = || property("half", "early");
     let private = |filters| Query {
-        visibility: Visibility::NotPublic,
+        scope: ListScope::NotPublic,
         ..list(filters)
     };
     vec![

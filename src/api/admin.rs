@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::answer::Answer;
-use super::errors::{method_not_allowed, status_page};
-use super::exchange::Exchange;
-use super::frame::Door;
-use super::health::{NodeHealth, health_answer};
-use super::operator::{Command, Operator};
+use super::admin_commands::{AdminCommands, Command};
+use super::errors::{method_not_allowed, status_response};
+use super::health::{NodeHealth, health_response};
+use super::request::ApiRequest;
+use super::response::ApiResponse;
+use super::server::Api;
 use super::status;
 use crate::error::Result;
 use crate::metrics;
@@ -26,20 +26,20 @@ const EXPOSITION: HeaderValue =
 const ENDING: &str = "ENDING";
 
 /// `/status`, `/metrics` and `/healthcheck` for everybody who reaches it, commands for operators.
-pub struct AdminDoor {
+pub struct AdminApi {
     service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
-    operator: Option<Operator>,
+    operator: Option<AdminCommands>,
 }
 
-impl AdminDoor {
+impl AdminApi {
     /// The door to a node; without an operator nobody can command it.
     pub fn new(
         service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
-        operator: Option<Operator>,
+        operator: Option<AdminCommands>,
     ) -> Self {
         Self {
             service,
@@ -49,7 +49,7 @@ impl AdminDoor {
         }
     }
 
-    async fn metrics(&self) -> Answer {
+    async fn metrics(&self) -> ApiResponse {
         if let Some(service) = self.service.upgrade()
             && let Ok(census) = service.check().await
         {
@@ -59,7 +59,7 @@ impl AdminDoor {
             metrics::image_bytes(census.usage.kept_bytes, census.usage.leaving_bytes);
         }
         self.cache_metrics();
-        Answer::of(StatusCode::OK, EXPOSITION, metrics::render())
+        ApiResponse::of(StatusCode::OK, EXPOSITION, metrics::render())
     }
 
     fn cache_metrics(&self) {
@@ -79,17 +79,17 @@ impl AdminDoor {
 
     async fn command(
         &self,
-        operator: &Operator,
+        operator: &AdminCommands,
         command: Command<'_>,
-        exchange: &Exchange,
-    ) -> Result<Answer> {
+        request: &ApiRequest,
+    ) -> Result<ApiResponse> {
         match self.service.upgrade() {
-            Some(service) => operator.obey(command, exchange, &service).await,
-            None => Ok(health_answer(Some(ENDING))),
+            Some(service) => operator.execute(command, request, &service).await,
+            None => Ok(health_response(Some(ENDING))),
         }
     }
 
-    async fn healthcheck(&self) -> Answer {
+    async fn healthcheck(&self) -> ApiResponse {
         let problem = match self.service.upgrade() {
             Some(service) => {
                 let disable_by_file = self.disable_by_file.as_deref();
@@ -97,26 +97,26 @@ impl AdminDoor {
             }
             None => Some(ENDING),
         };
-        health_answer(problem)
+        health_response(problem)
     }
 }
 
-impl Door for AdminDoor {
-    async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
-        let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
-        let path = exchange.head.uri.path();
-        if let (Some(command), Some(operator)) = (Command::at(path), &self.operator) {
-            return ("admin", self.command(operator, command, &exchange).await);
+impl Api for AdminApi {
+    async fn handle(self: Rc<Self>, request: ApiRequest) -> (&'static str, Result<ApiResponse>) {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let path = request.head.uri.path();
+        if let (Some(command), Some(operator)) = (Command::parse(path), &self.operator) {
+            return ("admin", self.command(operator, command, &request).await);
         }
-        let answer = match path {
+        let response = match path {
             "/status" | "/metrics" | "/healthcheck" if !is_read => {
-                method_not_allowed("GET, HEAD", exchange.form)
+                method_not_allowed("GET, HEAD", request.error_format)
             }
             "/status" => status::page(self.service.upgrade().as_deref()),
             "/metrics" => self.metrics().await,
             "/healthcheck" => self.healthcheck().await,
-            _ => status_page(StatusCode::NOT_FOUND, "", exchange.form),
+            _ => status_response(StatusCode::NOT_FOUND, "", request.error_format),
         };
-        ("admin", Ok(answer))
+        ("admin", Ok(response))
     }
 }

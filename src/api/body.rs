@@ -1,4 +1,4 @@
-//! Reading a request's body: with patience for slow senders, but not without end.
+//! Reading a request's body: with timeouts for slow senders, but not without end.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use http::header::CONTENT_RANGE;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use super::exchange::Exchange;
+use super::request::ApiRequest;
 use crate::error::{Error, Kind, Result};
 use crate::image::Md5Digest;
 use crate::md5::Md5;
@@ -22,7 +22,7 @@ const MAX_JSON_BYTES: usize = 1024 * 1024;
 
 /// What a sender may take its time for.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct BodyTimeouts {
     /// Longest time without a byte; `None` waits for ever.
     pub stall: Option<Duration>,
     /// Least bytes a second while we wait for the sender; zero for any.
@@ -38,12 +38,12 @@ pub(super) struct BodySource {
 }
 
 impl BodySource {
-    pub(super) fn new(body: Incoming, connection: Connection, patience: Patience) -> Self {
+    pub(super) fn new(body: Incoming, connection: Connection, timeouts: BodyTimeouts) -> Self {
         Self {
             body,
             connection,
-            stall: patience.stall,
-            pace: MinRate::new(patience.min_rate_bytes),
+            stall: timeouts.stall,
+            pace: MinRate::new(timeouts.min_rate_bytes),
         }
     }
 }
@@ -88,11 +88,14 @@ async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Optio
 }
 
 /// The body of a request that must be small, whole.
-pub(super) async fn small_body(exchange: &mut Exchange, patience: Patience) -> Result<Vec<u8>> {
-    let stated_md5 = read_content_md5(exchange.headers())?;
-    let body = match exchange.body.take() {
+pub(super) async fn small_body(
+    request: &mut ApiRequest,
+    timeouts: BodyTimeouts,
+) -> Result<Vec<u8>> {
+    let stated_md5 = read_content_md5(request.headers())?;
+    let body = match request.body.take() {
         None => Vec::new(),
-        Some(body) => read_small(body, patience).await?,
+        Some(body) => read_small(body, timeouts).await?,
     };
     check_content_md5(stated_md5, &body)?;
     Ok(body)
@@ -109,15 +112,15 @@ pub(super) fn check_content_md5(stated: Option<Md5Digest>, body: &[u8]) -> Resul
 
 /// Refuses a request to change a part of a resource (RFC 9110, 14.5): carried out as if it
 /// were whole, it would leave the part in the place of the whole.
-pub(super) fn refuse_partial(exchange: &Exchange) -> Result<()> {
-    if exchange.method().is_safe() || !exchange.headers().contains_key(CONTENT_RANGE) {
+pub(super) fn refuse_partial(request: &ApiRequest) -> Result<()> {
+    if request.method().is_safe() || !request.headers().contains_key(CONTENT_RANGE) {
         return Ok(());
     }
     let message = "A part cannot be sent by itself (Content-Range): send the whole.";
     Err(Error::new(Kind::Invalid, message))
 }
 
-async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {
+async fn read_small(mut body: Incoming, timeouts: BodyTimeouts) -> Result<Vec<u8>> {
     let too_large = || {
         let message = format!("The body may have at most {MAX_JSON_BYTES} bytes.");
         Error::new(Kind::TooLarge, message)
@@ -126,7 +129,7 @@ async fn read_small(mut body: Incoming, patience: Patience) -> Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut whole = Vec::new();
-    while let Some(bytes) = next_data(&mut body, patience.stall).await? {
+    while let Some(bytes) = next_data(&mut body, timeouts.stall).await? {
         if whole.len() + bytes.len() > MAX_JSON_BYTES {
             return Err(too_large());
         }

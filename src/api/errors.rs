@@ -3,7 +3,7 @@
 use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
 
-use super::answer::{Answer, HTML, JSON, TEXT};
+use super::response::{ApiResponse, HTML, JSON, TEXT};
 use crate::error::{Error, Kind};
 
 /// What HTTP makes of a kind of error.
@@ -24,37 +24,41 @@ fn status_of(kind: Kind) -> StatusCode {
 }
 
 /// The answer to a request that failed.
-pub(super) fn answer(error: &Error, form: Form) -> Answer {
+pub(super) fn error_response(error: &Error, error_format: ErrorFormat) -> ApiResponse {
     let status = status_of(error.kind());
-    let mut answer = status_page(status, error.message(), form);
+    let mut response = status_response(status, error.message(), error_format);
     if let Kind::Unavailable { retry_after } = error.kind() {
-        answer = answer.with(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
+        response = response.with(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
     }
     // What is left of the request on the wire is of no use to anybody.
-    answer.close = matches!(error.kind(), Kind::Timeout | Kind::Disconnected);
-    answer
+    response.close = matches!(error.kind(), Kind::Timeout | Kind::Disconnected);
+    response
 }
 
 /// An answer that says a status in words.
-pub(super) fn status_page(status: StatusCode, detail: &str, form: Form) -> Answer {
-    let (content_type, body) = match form {
-        Form::Json => (JSON, json(status, detail)),
-        Form::Html => (HTML, html(status, detail)),
-        Form::Text => (TEXT, text(status, detail)),
+pub(super) fn status_response(
+    status: StatusCode,
+    detail: &str,
+    error_format: ErrorFormat,
+) -> ApiResponse {
+    let (content_type, body) = match error_format {
+        ErrorFormat::Json => (JSON, json(status, detail)),
+        ErrorFormat::Html => (HTML, html(status, detail)),
+        ErrorFormat::Text => (TEXT, text(status, detail)),
     };
-    Answer::of(status, content_type, body)
+    ApiResponse::of(status, content_type, body)
 }
 
 /// `405` with the methods that are served.
-pub(super) fn method_not_allowed(allowed: &str, form: Form) -> Answer {
+pub(super) fn method_not_allowed(allowed: &str, error_format: ErrorFormat) -> ApiResponse {
     let detail = "The method is not allowed for this resource.";
-    let answer = status_page(StatusCode::METHOD_NOT_ALLOWED, detail, form);
-    answer.with(HeaderName::from_static("allow"), allowed)
+    let response = status_response(StatusCode::METHOD_NOT_ALLOWED, detail, error_format);
+    response.with(HeaderName::from_static("allow"), allowed)
 }
 
 /// The form of an error's page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ErrorFormat {
     /// `application/json`.
     Json,
     /// `text/html`.
@@ -63,23 +67,23 @@ pub enum Form {
     Text,
 }
 
-impl Form {
+impl ErrorFormat {
     /// The form a request accepts: JSON before HTML before text, as Glance's clients were
     /// written against.
     pub fn accepted(request: &HeaderMap) -> Self {
-        let mut form = Form::Text;
+        let mut error_format = ErrorFormat::Text;
         for value in request.get_all(ACCEPT) {
             for range in value.to_str().unwrap_or_default().split(',') {
                 let media_type = range.split(';').next().unwrap_or_default().trim();
                 if media_type.eq_ignore_ascii_case("application/json") {
-                    return Form::Json;
+                    return ErrorFormat::Json;
                 }
                 if media_type == "*/*" || media_type.eq_ignore_ascii_case("text/html") {
-                    form = Form::Html;
+                    error_format = ErrorFormat::Html;
                 }
             }
         }
-        form
+        error_format
     }
 }
 
@@ -166,9 +170,13 @@ mod tests {
         if let Some(accept) = accept {
             request.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        let answer = status_page(StatusCode::NOT_FOUND, "no <b>", Form::accepted(&request));
-        let content_type = answer.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
-        let crate::transfer::Payload::Bytes(body) = answer.payload else {
+        let response = status_response(
+            StatusCode::NOT_FOUND,
+            "no <b>",
+            ErrorFormat::accepted(&request),
+        );
+        let content_type = response.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let crate::transfer::Payload::Bytes(body) = response.payload else {
             panic!("a page has a body");
         };
         (content_type, String::from_utf8(body.to_vec()).unwrap())

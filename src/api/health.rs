@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 
-use super::answer::{Answer, TEXT};
+use super::response::{ApiResponse, TEXT};
 use crate::service::Service;
 
 /// What is known beside what the service says of itself.
@@ -40,9 +40,9 @@ impl NodeHealth {
 }
 
 /// What `/healthcheck` answers.
-pub(super) fn health_answer(problem: Option<&'static str>) -> Answer {
+pub(super) fn health_response(problem: Option<&'static str>) -> ApiResponse {
     match problem {
-        None => Answer::of(StatusCode::OK, TEXT, "OK"),
-        Some(problem) => Answer::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
+        None => ApiResponse::of(StatusCode::OK, TEXT, "OK"),
+        Some(problem) => ApiResponse::of(StatusCode::SERVICE_UNAVAILABLE, TEXT, problem),
     }
 }

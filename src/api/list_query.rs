@@ -2,10 +2,10 @@
 
 use percent_encoding::percent_decode;
 
+use crate::display::is_unsafe_to_display;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, SortDirection, SortKey, Timestamp};
 use crate::service::ListRequest;
-use crate::text::is_treacherous;
 
 /// Longest part of a refused value that an error repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 64;
@@ -69,7 +69,13 @@ fn malformed(detail: &str) -> Error {
 
 /// The beginning of a value, without characters that act on a terminal.
 fn shown(value: &str) -> String {
-    let sign = |sign| if is_treacherous(sign) { '?' } else { sign };
+    let sign = |sign| {
+        if is_unsafe_to_display(sign) {
+            '?'
+        } else {
+            sign
+        }
+    };
     value.chars().take(MAX_SHOWN_CHARS).map(sign).collect()
 }
 

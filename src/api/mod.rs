@@ -3,33 +3,33 @@
 //!
 //! `frame` does once what every request needs: refusing what must not be looked at, request
 //! ids, errors in the form the client reads, headers for caches, counting, the access log. `v1`
-//! is the image API's own door, `registry` that of a registry server, `door_state` what these
+//! is the image API's own door, `registry` that of a registry server, `state` what these
 //! two share; `admin` is the operator's.
 
-mod access;
+mod access_log;
 mod admin;
-mod answer;
+mod admin_commands;
 mod body;
 mod caching;
-mod door_state;
+mod deleted_filter;
 mod errors;
-mod exchange;
-mod frame;
-mod gone_query;
 mod health;
 mod list_query;
-mod operator;
 mod path;
 mod registry;
+mod request;
 mod request_id;
+mod response;
+mod server;
+mod state;
 mod status;
 mod v1;
 
-pub use admin::AdminDoor;
-pub use body::Patience;
-pub use door_state::{DoorSettings, DoorState};
-pub use frame::{Door, Frame, FrameSettings};
+pub use admin::AdminApi;
+pub use admin_commands::{AdminCommands, OPERATOR_TOKEN, ScrubReport};
+pub use body::BodyTimeouts;
 pub use health::NodeHealth;
-pub use operator::{OPERATOR_TOKEN, Operator, ScrubReport};
-pub use registry::RegistryDoor;
-pub use v1::V1Door;
+pub use registry::RegistryApi;
+pub use server::{Api, ApiServer, ApiServerSettings};
+pub use state::{ApiSettings, ApiState};
+pub use v1::V1Api;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::answer::{Answer, HTML};
 use super::errors::escape;
+use super::response::{ApiResponse, HTML};
 use crate::cache::{Cache, FillProgress};
 use crate::log::{RecentError, recent_errors};
 use crate::metrics::{Direction, Throughput, TransferView, throughput, transfers};
@@ -32,11 +32,11 @@ progress{width:12em;vertical-align:middle}p{margin:.3em 0}\
 </style></head><body><h1>Glance node</h1>";
 
 /// The page.
-pub(super) fn page(service: Option<&Service>) -> Answer {
+pub(super) fn page(service: Option<&Service>) -> ApiResponse {
     let mut html = HEAD.to_owned();
     // Writing to a String cannot fail.
     let _ = write_page(&mut html, service.and_then(Service::cache));
-    Answer::of(StatusCode::OK, HTML, html)
+    ApiResponse::of(StatusCode::OK, HTML, html)
         .with_value(http::header::CONTENT_SECURITY_POLICY, POLICY)
         .with_value(
             http::header::CACHE_CONTROL,

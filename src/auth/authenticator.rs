@@ -83,7 +83,7 @@ impl Authenticator {
 
     /// Who is asking, from the request's headers (names in any case) and its peer, when that
     /// is known without waiting. `None` says nothing.
-    pub fn at_hand<'a>(
+    pub fn try_caller<'a>(
         &self,
         peer: IpAddr,
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -94,7 +94,7 @@ impl Authenticator {
                 let found = proxies.caller(peer, &Presented::read(headers)).ok()?;
                 found.map(Arc::new)
             }
-            Found::Tokens(tokens) => tokens.at_hand(&Presented::read(headers)),
+            Found::Tokens(tokens) => tokens.try_caller(&Presented::read(headers)),
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
         });
         let caller = nobody.caller(PEER, std::iter::empty()).await.unwrap();
         assert_eq!(*caller, Caller::administrator());
-        assert!(nobody.at_hand(PEER, std::iter::empty()).is_some());
+        assert!(nobody.try_caller(PEER, std::iter::empty()).is_some());
         assert_eq!(nobody.challenge(), None);
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let open = trusted(true);
         let caller = ask(&open, stranger).await.unwrap();
         assert_eq!(*caller, Caller::anonymous());
-        assert!(open.at_hand(stranger, headers()).is_none());
-        assert!(open.at_hand(PEER, headers()).is_some());
+        assert!(open.try_caller(stranger, headers()).is_none());
+        assert!(open.try_caller(PEER, headers()).is_some());
     }
 }

@@ -14,7 +14,7 @@ pub struct EntityTag {
 
 /// The tags of `If-Match` or `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tags {
+pub enum EntityTags {
     /// `*`: any representation.
     Any,
     /// A list, possibly empty.
@@ -25,9 +25,9 @@ pub enum Tags {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// `If-Match`.
-    pub if_match: Option<Tags>,
+    pub if_match: Option<EntityTags>,
     /// `If-None-Match`.
-    pub if_none_match: Option<Tags>,
+    pub if_none_match: Option<EntityTags>,
     /// `If-Modified-Since`, in seconds since 1970.
     pub if_modified_since_s: Option<i64>,
     /// `If-Unmodified-Since`, in seconds since 1970.
@@ -45,7 +45,7 @@ pub struct Validators<'a> {
 
 /// The outcome of conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ConditionResult {
     /// The request is carried out.
     Proceed,
     /// The client of a GET or HEAD has this representation already.
@@ -68,7 +68,7 @@ impl<'a> Validators<'a> {
     }
 }
 
-impl Tags {
+impl EntityTags {
     /// Whether a tag equals the current one; weak tags equal none (RFC 9110, 8.8.3.2).
     fn match_strongly(&self, etag: Option<&str>) -> bool {
         self.any(|tag| !tag.is_weak && Some(&*tag.opaque) == etag)
@@ -81,17 +81,17 @@ impl Tags {
 
     fn any(&self, is_match: impl Fn(&EntityTag) -> bool) -> bool {
         match self {
-            Tags::Any => true,
-            Tags::Listed(tags) => tags.iter().any(is_match),
+            EntityTags::Any => true,
+            EntityTags::Listed(tags) => tags.iter().any(is_match),
         }
     }
 }
 
 impl Conditions {
     /// Evaluates the conditions of a GET or HEAD.
-    pub fn of_read(&self, current: Validators<'_>) -> Verdict {
+    pub fn evaluate_read(&self, current: Validators<'_>) -> ConditionResult {
         if !self.permit_modified(current) {
-            return Verdict::Failed;
+            return ConditionResult::Failed;
         }
         let is_known = match (&self.if_none_match, self.if_modified_since_s) {
             (Some(tags), _) => tags.match_weakly(current.etag),
@@ -99,22 +99,22 @@ impl Conditions {
             (None, None) => false,
         };
         if is_known {
-            Verdict::NotModified
+            ConditionResult::NotModified
         } else {
-            Verdict::Proceed
+            ConditionResult::Proceed
         }
     }
 
     /// Whether a request that changes the image may be carried out.
-    pub fn permit_change(&self, current: Validators<'_>) -> bool {
+    pub fn permits_change(&self, current: Validators<'_>) -> bool {
         let tags = self.if_none_match.as_ref();
         self.permit_modified(current) && !tags.is_some_and(|tags| tags.match_weakly(current.etag))
     }
 
     /// Whether a request that changes something without validators may be carried out. Its
     /// tag, if it has one, is unknown to clients, so no tag of theirs can equal it.
-    pub fn permit_unvalidated_change(&self) -> bool {
-        !matches!(self.if_match, Some(Tags::Listed(_)))
+    pub fn permits_unvalidated_change(&self) -> bool {
+        !matches!(self.if_match, Some(EntityTags::Listed(_)))
     }
 
     /// `If-Match`, or `If-Unmodified-Since` where it is absent (RFC 9110, 13.2.2).
@@ -136,9 +136,9 @@ mod tests {
         modified_s: 100,
     };
 
-    fn tags(is_weak: bool, opaque: &str) -> Option<Tags> {
+    fn tags(is_weak: bool, opaque: &str) -> Option<EntityTags> {
         let opaque = opaque.into();
-        Some(Tags::Listed(vec![EntityTag { opaque, is_weak }]))
+        Some(EntityTags::Listed(vec![EntityTag { opaque, is_weak }]))
     }
 
     #[test]
@@ -149,21 +149,25 @@ mod tests {
             ..Conditions::default()
         };
         for (if_match, permits) in [
-            (Some(Tags::Any), true),
+            (Some(EntityTags::Any), true),
             (tags(false, "abc"), true),
             (tags(true, "abc"), false),
             (tags(false, "x"), false),
-            (Some(Tags::Listed(Vec::new())), false),
+            (Some(EntityTags::Listed(Vec::new())), false),
             (None, false),
         ] {
             let conditions = conditions(if_match);
-            assert_eq!(conditions.permit_change(CURRENT), permits, "{conditions:?}");
+            assert_eq!(
+                conditions.permits_change(CURRENT),
+                permits,
+                "{conditions:?}"
+            );
         }
         let unmodified = Conditions {
             if_unmodified_since_s: Some(100),
             ..Conditions::default()
         };
-        assert!(unmodified.permit_change(CURRENT));
+        assert!(unmodified.permits_change(CURRENT));
     }
 
     #[test]
@@ -174,19 +178,26 @@ mod tests {
             ..Conditions::default()
         };
         for (if_none_match, is_known) in [
-            (Some(Tags::Any), true),
+            (Some(EntityTags::Any), true),
             (tags(true, "abc"), true),
             (tags(false, "abc"), true),
             (tags(false, "x"), false),
         ] {
             let conditions = conditions(if_none_match);
-            assert_eq!(conditions.permit_change(CURRENT), !is_known);
-            let verdict = conditions.of_read(CURRENT);
-            assert_eq!(verdict == Verdict::NotModified, is_known, "{conditions:?}");
+            assert_eq!(conditions.permits_change(CURRENT), !is_known);
+            let verdict = conditions.evaluate_read(CURRENT);
+            assert_eq!(
+                verdict == ConditionResult::NotModified,
+                is_known,
+                "{conditions:?}"
+            );
         }
         // A date alone makes no change fail.
-        assert!(conditions(None).permit_change(CURRENT));
-        assert_eq!(conditions(None).of_read(CURRENT), Verdict::NotModified);
+        assert!(conditions(None).permits_change(CURRENT));
+        assert_eq!(
+            conditions(None).evaluate_read(CURRENT),
+            ConditionResult::NotModified
+        );
     }
 
     #[test]
@@ -196,6 +207,6 @@ mod tests {
             if_none_match: tags(false, "abc"),
             ..Conditions::default()
         };
-        assert_eq!(conditions.of_read(CURRENT), Verdict::Failed);
+        assert_eq!(conditions.evaluate_read(CURRENT), ConditionResult::Failed);
     }
 }

@@ -20,19 +20,22 @@ mod status;
 mod timestamp;
 mod usage;
 
-pub use access::{Deed, Refusal, known_members, may, may_at_all, may_know, may_see, visibility};
+pub use access::{
+    ImageOperation, Refusal, can_see, can_see_member, check_access, check_caller, list_scope,
+    visible_members,
+};
 pub use caller::Caller;
 pub use checksum::{Checksum, InvalidChecksum, Md5Digest};
-pub use conditions::{Conditions, EntityTag, Tags, Validators, Verdict};
+pub use conditions::{ConditionResult, Conditions, EntityTag, EntityTags, Validators};
 pub use fields::{Change, Fields};
 pub use format::{FormatError, FormatRules};
 pub use http_uri::{HttpUri, HttpUriError};
 pub use id::{ImageId, InvalidImageId};
 pub use location::{Location, LocationError};
 pub use member::Member;
-pub use query::{Filter, Query, SortDirection, SortKey, SortValue, Visibility};
-pub use record::{Image, ImageData, Properties, SetAside, Upload};
-pub use source_rules::{Listed, SourceRefusal, SourceRules};
+pub use query::{Filter, ListScope, Query, SortDirection, SortKey, SortValue};
+pub use record::{Image, ImageData, Properties, Trashed, Upload};
+pub use source_rules::{AllowDenyList, SourceRefusal, SourceRules};
 pub use status::Status;
 pub use timestamp::Timestamp;
 pub use usage::{OverLimit, OwnerLimits, Usage};

@@ -9,8 +9,9 @@ use super::{Image, ImageId, Timestamp};
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
-    /// Whose images are looked at.
-    pub visibility: Visibility,
+    /// The images to choose from, by owner and visibility.
+    #[serde(rename = "visibility")]
+    pub scope: ListScope,
     /// Conditions; all must hold.
     pub filters: Vec<Filter>,
     /// Only images changed after this moment, among them deleted and killed ones. Without
@@ -28,7 +29,7 @@ pub struct Query {
 
 /// Whose images a list shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Visibility {
+pub enum ListScope {
     /// Public images, and those of this tenant or shared with it.
     Tenant(Option<String>),
     /// Every image that is not public, whoever owns it: administrators only.
@@ -102,7 +103,7 @@ impl Query {
     /// Every image there is, deleted ones too, by identifier: one page of so many.
     pub fn everything(limit: usize) -> Self {
         Self {
-            visibility: Visibility::All,
+            scope: ListScope::All,
             filters: Vec::new(),
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
             sort_key: SortKey::Id,
@@ -115,7 +116,7 @@ impl Query {
     /// Whether the image belongs into the list, on whatever page.
     pub fn matches(&self, image: &Image) -> bool {
         self.admits_age(image)
-            && self.visibility.admits(image)
+            && self.scope.admits(image)
             && self.filters.iter().all(|filter| filter.admits(image))
     }
 
@@ -136,15 +137,15 @@ impl Query {
     }
 }
 
-impl Visibility {
+impl ListScope {
     /// Whether the image is among those looked at.
     pub fn admits(&self, image: &Image) -> bool {
         match self {
-            Visibility::All => true,
-            Visibility::NotPublic => !image.is_public,
-            Visibility::Tenant(_) if image.is_public => true,
-            Visibility::Tenant(None) => false,
-            Visibility::Tenant(Some(tenant)) => {
+            ListScope::All => true,
+            ListScope::NotPublic => !image.is_public,
+            ListScope::Tenant(_) if image.is_public => true,
+            ListScope::Tenant(None) => false,
+            ListScope::Tenant(Some(tenant)) => {
                 image.owner.as_ref() == Some(tenant)
                     || image.members.iter().any(|member| member.id == *tenant)
             }
@@ -248,7 +249,7 @@ mod tests {
 
     fn query(filters: Vec<Filter>) -> Query {
         Query {
-            visibility: Visibility::Tenant(None),
+            scope: ListScope::Tenant(None),
             filters,
             changes_since: None,
             sort_key: SortKey::CreatedAt,
@@ -276,9 +277,9 @@ mod tests {
     fn visibility_follows_owner_members_and_publicity() {
         let mut image = image("a", 1);
         image.is_public = false;
-        let b = Visibility::Tenant(Some("b".to_owned()));
-        assert!(!b.admits(&image) && !Visibility::Tenant(None).admits(&image));
-        assert!(Visibility::NotPublic.admits(&image) && Visibility::All.admits(&image));
+        let b = ListScope::Tenant(Some("b".to_owned()));
+        assert!(!b.admits(&image) && !ListScope::Tenant(None).admits(&image));
+        assert!(ListScope::NotPublic.admits(&image) && ListScope::All.admits(&image));
         image.members.push(Member {
             id: "b".to_owned(),
             can_share: false,

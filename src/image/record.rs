@@ -63,7 +63,8 @@ pub struct Image {
     pub upload: Option<Upload>,
     /// What a delayed deletion took from clients and a restoration gives back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_aside: Option<Box<SetAside>>,
+    #[serde(rename = "set_aside")]
+    pub trashed: Option<Box<Trashed>>,
     /// Since when the data in the store are known not to match their MD5: then they are not
     /// served. `None` once they match again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +77,7 @@ pub struct Image {
 
 /// What an image that waits for the scrubber has no more and may get back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetAside {
+pub struct Trashed {
     /// Its properties.
     pub properties: Properties,
     /// The tenants it was shared with.
@@ -158,7 +159,7 @@ impl Image {
             members: Vec::new(),
             data: None,
             upload: None,
-            set_aside: None,
+            trashed: None,
             damaged_since: None,
             unknown: BTreeMap::new(),
         }

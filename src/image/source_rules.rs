@@ -7,16 +7,16 @@ use super::HttpUri;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceRules {
     /// Schemes, in lower case.
-    pub schemes: Listed<String>,
+    pub schemes: AllowDenyList<String>,
     /// Names and addresses of hosts, compared as a whole.
-    pub hosts: Listed<String>,
+    pub hosts: AllowDenyList<String>,
     /// Ports; one that a URI leaves out counts as written.
-    pub ports: Listed<u16>,
+    pub ports: AllowDenyList<u16>,
 }
 
 /// What is allowed, or else what is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listed<T> {
+pub struct AllowDenyList<T> {
     /// These and no others, unless there are none.
     pub allowed: Vec<T>,
     /// All but these. Counts only where nothing is allowed by name.
@@ -53,7 +53,7 @@ impl SourceRules {
     }
 }
 
-impl<T> Listed<T> {
+impl<T> AllowDenyList<T> {
     fn permits(&self, is_it: impl Fn(&T) -> bool) -> bool {
         if self.allowed.is_empty() {
             !self.disallowed.iter().any(is_it)
@@ -71,8 +71,8 @@ mod tests {
         rules.check(&HttpUri::parse(text).unwrap())
     }
 
-    fn listed<T: Clone>(allowed: &[T], disallowed: &[T]) -> Listed<T> {
-        Listed {
+    fn listed<T: Clone>(allowed: &[T], disallowed: &[T]) -> AllowDenyList<T> {
+        AllowDenyList {
             allowed: allowed.to_vec(),
             disallowed: disallowed.to_vec(),
         }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_not_allowed_counts_where_nothing_is() {
         let rules = SourceRules {
-            schemes: Listed::default(),
+            schemes: AllowDenyList::default(),
             hosts: listed(&[], &["::1".to_owned(), "evil.org".to_owned()]),
             ports: listed(&[80], &[80]),
         };

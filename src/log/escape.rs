@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::text::is_treacherous;
+use crate::display::is_unsafe_to_display;
 
 /// A writer that escapes what passes through it, in Python's spelling (`\n`, `\x1b`, `\u202e`).
 pub(super) struct Escaping<'a>(pub &'a mut String);
@@ -16,7 +16,10 @@ impl Write for Escaping<'_> {
             return Ok(());
         }
         let mut rest = text;
-        while let Some((at, sign)) = rest.char_indices().find(|(_, sign)| is_treacherous(*sign)) {
+        while let Some((at, sign)) = rest
+            .char_indices()
+            .find(|(_, sign)| is_unsafe_to_display(*sign))
+        {
             self.0.push_str(&rest[..at]);
             escape(self.0, sign)?;
             rest = &rest[at + sign.len_utf8()..];

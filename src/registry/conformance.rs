@@ -2,8 +2,8 @@
 
 use crate::error::Kind;
 use crate::image::{
-    Filter, Image, ImageId, OwnerLimits, Query, SortDirection, SortKey, Status, Timestamp, Upload,
-    Visibility,
+    Filter, Image, ImageId, ListScope, OwnerLimits, Query, SortDirection, SortKey, Status,
+    Timestamp, Upload,
 };
 
 use super::Registry;
@@ -98,7 +98,7 @@ async fn lists_come_in_pages(registry: &dyn Registry) {
         wanted.push(image);
     }
     let mut query = Query {
-        visibility: Visibility::Tenant(None),
+        scope: ListScope::Tenant(None),
         filters: vec![Filter::Name(vec!["paged".to_owned()])],
         changes_since: None,
         sort_key: SortKey::CreatedAt,

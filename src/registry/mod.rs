@@ -104,7 +104,7 @@ pub trait Registry: Send + Sync {
 
     /// The record of an image, when it is at hand without waiting for anything. `None` says
     /// nothing: then it has to be got.
-    fn at_hand(&self, _id: &ImageId) -> Option<Arc<Record>> {
+    fn try_get_cached(&self, _id: &ImageId) -> Option<Arc<Record>> {
         None
     }
 

@@ -15,7 +15,7 @@ use super::listener::Listener;
 use super::operator_token;
 use super::settings;
 use super::start_error::StartError;
-use crate::api::{AdminDoor, Frame, Operator};
+use crate::api::{AdminApi, AdminCommands, ApiServer};
 use crate::log;
 use crate::net::{self, ConnectionSettings, ServerState};
 use crate::transfer::BlockingPool;
@@ -36,14 +36,14 @@ pub(super) fn start(
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
     let blocking = app.blocking();
     let connection = settings::connection(&app.config);
-    let frame = settings::frame(&app.config, false);
+    let server_settings = settings::api_server(&app.config, false);
     let Listener { address, socket } = listener;
     let phase = phase.clone();
     let room = Arc::new(Semaphore::new(most_connections));
     let run = move || {
-        let handler = Rc::new(Frame::new(
-            AdminDoor::new(service, health, disable_by_file, operator),
-            frame,
+        let handler = Rc::new(ApiServer::new(
+            AdminApi::new(service, health, disable_by_file, operator),
+            server_settings,
         ));
         let serve = serve(socket, handler, connection, blocking, room, phase);
         if let Err(error) = LocalSet::new().block_on(&runtime, serve) {
@@ -57,18 +57,18 @@ pub(super) fn start(
 }
 
 /// Who obeys operators, where there is something to be done for them.
-fn operator(app: &App) -> Result<Option<Operator>, StartError> {
+fn operator(app: &App) -> Result<Option<AdminCommands>, StartError> {
     let Some(scrubber) = &app.scrubber else {
         return Ok(None);
     };
     let token = operator_token::issue(&app.config.registry.registry_dir);
     let token = token.map_err(StartError::OperatorToken)?;
-    Ok(Some(Operator::new(scrubber.clone(), token)))
+    Ok(Some(AdminCommands::new(scrubber.clone(), token)))
 }
 
 async fn serve(
     listener: Socket,
-    handler: Rc<Frame<AdminDoor>>,
+    handler: Rc<ApiServer<AdminApi>>,
     settings: ConnectionSettings,
     blocking: BlockingPool,
     room: Arc<Semaphore>,

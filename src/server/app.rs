@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::api::{DoorState, NodeHealth};
+use crate::api::{ApiState, NodeHealth};
 use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::metrics;
@@ -53,11 +53,11 @@ impl App {
     }
 
     /// What a worker's door opens on.
-    pub(super) fn door_state(&self) -> DoorState {
-        DoorState {
+    pub(super) fn api_state(&self) -> ApiState {
+        ApiState {
             service: Arc::clone(&self.service),
             authenticator: Arc::clone(&self.authenticator),
-            settings: settings::door(&self.config),
+            settings: settings::api(&self.config),
             health: Arc::clone(&self.health),
         }
     }

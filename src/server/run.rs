@@ -15,7 +15,7 @@ use super::reload::{Origin, answer_predecessor};
 use super::start_error::StartError;
 use super::supervisor::Supervisor;
 use super::{admin, limits, program, workers};
-use crate::api::{RegistryDoor, V1Door};
+use crate::api::{RegistryApi, V1Api};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
 use crate::net::{ListenOptions, ServerState};
 
@@ -99,8 +99,8 @@ fn start(
     let room = limits::connection_room(wanted, app.workers);
     let name = program.name();
     let (balance, threads) = match program {
-        Program::Api => workers::start(&app, name, api, room.api, &now, V1Door::new)?,
-        Program::Registry => workers::start(&app, name, api, room.api, &now, RegistryDoor::new)?,
+        Program::Api => workers::start(&app, name, api, room.api, &now, V1Api::new)?,
+        Program::Registry => workers::start(&app, name, api, room.api, &now, RegistryApi::new)?,
     };
     if let Some(listener) = admin {
         admin::start(&app, listener, room.admin, &now)?;

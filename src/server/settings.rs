@@ -3,10 +3,10 @@
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
-use crate::api::{DoorSettings, FrameSettings, Patience};
+use crate::api::{ApiServerSettings, ApiSettings, BodyTimeouts};
 use crate::config::Config;
 use crate::http_client::AddressFilter;
-use crate::image::{FormatRules, Listed, OwnerLimits, SourceRules};
+use crate::image::{AllowDenyList, FormatRules, OwnerLimits, SourceRules};
 use crate::net::ConnectionSettings;
 use crate::service::{AuditOptions, Limits};
 
@@ -21,17 +21,17 @@ pub(super) fn connection(config: &Config) -> ConnectionSettings {
     }
 }
 
-pub(super) fn frame(config: &Config, access_log: bool) -> FrameSettings {
-    FrameSettings {
+pub(super) fn api_server(config: &Config, access_log: bool) -> ApiServerSettings {
+    ApiServerSettings {
         max_header_line_bytes: config.http.max_header_line,
         max_request_id_bytes: config.http.max_request_id_length,
         access_log,
     }
 }
 
-pub(super) fn door(config: &Config) -> DoorSettings {
-    DoorSettings {
-        patience: Patience {
+pub(super) fn api(config: &Config) -> ApiSettings {
+    ApiSettings {
+        timeouts: BodyTimeouts {
             stall: config.http.client_socket_timeout,
             min_rate_bytes: config.http.client_min_rate,
         },
@@ -60,15 +60,15 @@ pub(super) fn node_name(config: &Config) -> String {
 pub(super) fn source_rules(config: &Config) -> SourceRules {
     let sources = &config.sources;
     SourceRules {
-        schemes: Listed {
+        schemes: AllowDenyList {
             allowed: sources.allowed_schemes.clone(),
             disallowed: sources.disallowed_schemes.clone(),
         },
-        hosts: Listed {
+        hosts: AllowDenyList {
             allowed: sources.allowed_hosts.clone(),
             disallowed: sources.disallowed_hosts.clone(),
         },
-        ports: Listed {
+        ports: AllowDenyList {
             allowed: sources.allowed_ports.clone(),
             disallowed: sources.disallowed_ports.clone(),
         },

@@ -13,19 +13,19 @@ use super::listener::Listener;
 use super::settings;
 use super::start_error::StartError;
 use super::worker::Worker;
-use crate::api::{Door, DoorState, Frame};
+use crate::api::{Api, ApiServer, ApiState};
 use crate::log;
 use crate::net::ServerState;
 
 /// Starts a thread a worker, and when all of them serve, the one that accepts. Each worker has
 /// a door of its own, which is opened on its thread.
-pub(super) fn start<D: Door>(
+pub(super) fn start<A: Api>(
     app: &App,
     program: &str,
     listener: Listener,
     most_connections: usize,
     phase: &watch::Receiver<ServerState>,
-    open_door: fn(DoorState) -> D,
+    new_api: fn(ApiState) -> A,
 ) -> Result<(Balance, Vec<JoinHandle<()>>), StartError> {
     let balance = Balance::new(app.workers);
     let (acceptor, inboxes) = Acceptor::new(balance.clone(), app.workers, most_connections);
@@ -41,8 +41,8 @@ pub(super) fn start<D: Door>(
             in_flight: app.service.in_flight().clone(),
             phase: phase.clone(),
         };
-        let door = (open_door, app.door_state());
-        threads.push(start_one(app, worker, inbox, ready.clone(), door)?);
+        let api = (new_api, app.api_state());
+        threads.push(start_one(app, worker, inbox, ready.clone(), api)?);
     }
     drop(ready);
     for _ in 0..app.workers {
@@ -78,23 +78,23 @@ fn start_acceptor(
     thread.spawn(run).map_err(StartError::Threads)
 }
 
-fn start_one<D: Door>(
+fn start_one<A: Api>(
     app: &App,
     worker: Worker,
     inbox: Inbox,
     ready: SyncSender<()>,
-    (open_door, state): (fn(DoorState) -> D, DoorState),
+    (new_api, state): (fn(ApiState) -> A, ApiState),
 ) -> Result<JoinHandle<()>, StartError> {
-    let frame = settings::frame(&app.config, app.config.log.access_log);
+    let server_settings = settings::api_server(&app.config, app.config.log.access_log);
     let number = worker.number;
-    let framed = move || {
+    let new_server = move || {
         // Asked for when everything else of the worker is there. Nobody listens any more
         // when another worker has failed.
         let _ = ready.send(());
-        Frame::new(open_door(state), frame)
+        ApiServer::new(new_api(state), server_settings)
     };
     let run = move || {
-        if let Err(error) = worker.run(inbox, framed) {
+        if let Err(error) = worker.run(inbox, new_server) {
             tracing::error!(worker = number, %error, "a worker ended");
         }
     };

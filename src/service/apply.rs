@@ -110,7 +110,7 @@ pub(super) fn check_metadata_bytes(before: Option<&Image>, after: &Image) -> Res
 
 /// The size of a record without the fields that only the service writes.
 fn metadata_bytes(image: &Image) -> usize {
-    let of_service = json_bytes(&image.upload).saturating_add(json_bytes(&image.set_aside));
+    let of_service = json_bytes(&image.upload).saturating_add(json_bytes(&image.trashed));
     json_bytes(image).saturating_sub(of_service)
 }
 

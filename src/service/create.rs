@@ -7,7 +7,7 @@ use super::named_source::{MeasuredSource, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, now, permit_at_all};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Deed, Fields, Image, ImageId, Properties, Status};
+use crate::image::{Caller, Fields, Image, ImageId, ImageOperation, Properties, Status};
 use crate::policy::Action;
 use crate::registry::Record;
 use crate::store::Store;
@@ -30,7 +30,7 @@ impl Service {
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
-        permit_at_all(caller, Deed::Create)?;
+        permit_at_all(caller, ImageOperation::Create)?;
         self.allow(Action::AddImage, caller, None)?;
         self.allow_fields(caller, None, &fields, data.is_some())?;
         let none = Properties::new();

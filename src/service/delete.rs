@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::modify::modify;
 use super::{Service, forbidden, meets, not_found, now_after, permit, permit_at_all};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Conditions, Deed, Image, ImageId, SetAside, Status};
+use crate::image::{Caller, Conditions, Image, ImageId, ImageOperation, Status, Trashed};
 use crate::policy::Action;
 use crate::registry::Record;
 
@@ -23,7 +23,7 @@ impl Service {
         id: &ImageId,
         conditions: &Conditions,
     ) -> Result<()> {
-        permit_at_all(caller, Deed::Change)?;
+        permit_at_all(caller, ImageOperation::Change)?;
         let deleted = modify(id, async || {
             let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
             let image = self.deleted(caller, &record.image)?;
@@ -52,7 +52,7 @@ impl Service {
              its record has no room for them"
         );
         let mut image = self.deleted(caller, &record.image)?;
-        image.set_aside = None;
+        image.trashed = None;
         self.registry.replace(image, record.version).await
     }
 
@@ -66,18 +66,18 @@ impl Service {
                 let message = format!("Forbidden to delete a pending_delete image: {}", current.id);
                 return Err(forbidden(message));
             }
-            _ => permit(caller, Deed::Change, current)?,
+            _ => permit(caller, ImageOperation::Change, current)?,
         }
         let mut image = current.clone();
         let waits = self.limits.delayed_delete && current.data.is_some();
-        let set_aside = SetAside {
+        let trashed = Trashed {
             properties: std::mem::take(&mut image.properties),
             members: std::mem::take(&mut image.members),
         };
         image.status = Status::Deleted;
         if waits {
             image.status = Status::PendingDelete;
-            image.set_aside = Some(Box::new(set_aside));
+            image.trashed = Some(Box::new(trashed));
         }
         image.updated_at = now_after(current.updated_at);
         image.deleted_at = Some(image.updated_at);

@@ -6,7 +6,7 @@ use super::permission::shown;
 use super::{Service, invalid};
 use crate::error::Result;
 use crate::image::{
-    Caller, Filter, Image, ImageId, Query, SortDirection, SortKey, Timestamp, may_see, visibility,
+    Caller, Filter, Image, ImageId, Query, SortDirection, SortKey, Timestamp, can_see, list_scope,
 };
 use crate::policy::{Action, Rules};
 use crate::registry::Record;
@@ -39,7 +39,7 @@ impl Service {
         self.allow(Action::GetImages, caller, None)?;
         if let Some(marker) = &request.marker {
             let record = self.registry.get(marker).await?;
-            if !record.is_some_and(|record| may_see(caller, &record.image)) {
+            if !record.is_some_and(|record| can_see(caller, &record.image)) {
                 return Err(invalid("Invalid marker. Image could not be found."));
             }
         }
@@ -49,7 +49,7 @@ impl Service {
         }
         let limit = request.limit.unwrap_or(self.limits.default_page);
         let query = Query {
-            visibility: visibility(caller, request.is_public),
+            scope: list_scope(caller, request.is_public),
             filters: request.filters,
             changes_since: request.changes_since,
             sort_key: request.sort_key,

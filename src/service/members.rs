@@ -8,8 +8,8 @@ use super::modify::modify;
 use super::{Service, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Deed, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
-    Visibility, known_members, may_know,
+    Caller, Filter, Image, ImageId, ImageOperation, ListScope, Member, Query, SortDirection,
+    SortKey, Timestamp, can_see_member, visible_members,
 };
 use crate::policy::Action;
 use crate::registry::Record;
@@ -21,8 +21,8 @@ impl Service {
     /// `NotFound` for an image that is not there, deleted, or not for the caller.
     pub async fn members(&self, caller: &Caller, id: &ImageId) -> Result<Vec<Member>> {
         let record = self.allowed(&[Action::GetMembers], caller, id).await?;
-        permit(caller, Deed::ListMembers, &record.image)?;
-        Ok(known_members(caller, &record.image).cloned().collect())
+        permit(caller, ImageOperation::ListMembers, &record.image)?;
+        Ok(visible_members(caller, &record.image).cloned().collect())
     }
 
     /// Shares an image with a tenant, or changes how. What is not said about `can_share`
@@ -95,7 +95,7 @@ impl Service {
     pub async fn shared_images(&self, caller: &Caller, tenant: &str) -> Result<Vec<Arc<Record>>> {
         self.allow(Action::GetMembers, caller, None)?;
         let query = Query {
-            visibility: Visibility::All,
+            scope: ListScope::All,
             filters: vec![Filter::Member(tenant.to_owned())],
             // Killed images are shared as before; those that are gone have no members.
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
@@ -105,7 +105,7 @@ impl Service {
             limit: usize::MAX,
         };
         let mut records = self.registry.list(&query).await?;
-        records.retain(|record| may_know(caller, &record.image, tenant));
+        records.retain(|record| can_see_member(caller, &record.image, tenant));
         Ok(records)
     }
 
@@ -116,10 +116,10 @@ impl Service {
         id: &ImageId,
         change: impl Fn(&mut Vec<Member>) -> Result<()>,
     ) -> Result<()> {
-        permit_at_all(caller, Deed::Share)?;
+        permit_at_all(caller, ImageOperation::Share)?;
         modify(id, async || {
             let record = self.allowed(&[action], caller, id).await?;
-            permit(caller, Deed::Share, &record.image)?;
+            permit(caller, ImageOperation::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
             check_metadata_bytes(Some(&record.image), &image)?;

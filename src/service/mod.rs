@@ -50,8 +50,8 @@ use self::pending_seen::PendingSeen;
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Conditions, Deed, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp,
-    Validators, may, may_at_all,
+    Caller, Conditions, FormatRules, Image, ImageOperation, OwnerLimits, Refusal, SourceRules,
+    Timestamp, Validators, check_access, check_caller,
 };
 use crate::md5::HashEngine;
 use crate::policy::Rules;
@@ -207,18 +207,18 @@ impl Service {
 }
 
 /// Refuses what the caller may do with no image, before one is looked for.
-fn permit_at_all(caller: &Caller, deed: Deed) -> Result<()> {
-    may_at_all(caller, deed).map_err(|refusal| refused(refusal, ""))
+fn permit_at_all(caller: &Caller, operation: ImageOperation) -> Result<()> {
+    check_caller(caller, operation).map_err(|refusal| refused(refusal, ""))
 }
 
 /// Refuses what the caller may not do with this image.
-fn permit(caller: &Caller, deed: Deed, image: &Image) -> Result<()> {
-    may(caller, deed, image).map_err(|refusal| refused(refusal, image.id))
+fn permit(caller: &Caller, operation: ImageOperation, image: &Image) -> Result<()> {
+    check_access(caller, operation, image).map_err(|refusal| refused(refusal, image.id))
 }
 
 /// Refuses a change of an image of which a condition is false (RFC 9110, 13.1).
 fn meets(image: &Image, conditions: &Conditions) -> Result<()> {
-    if conditions.permit_change(Validators::of(image)) {
+    if conditions.permits_change(Validators::of(image)) {
         return Ok(());
     }
     let message = "The image is not the one that the request's conditions name.";

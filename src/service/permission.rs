@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Purge, Service, forbidden, not_found};
 use crate::error::Result;
-use crate::image::{Caller, Fields, Filter, Image, ImageId, Properties, may_see};
+use crate::image::{Caller, Fields, Filter, Image, ImageId, Properties, can_see};
 use crate::policy::{Action, Operation, Rules};
 use crate::registry::Record;
 
@@ -62,7 +62,7 @@ impl Service {
     /// The record of an image that the caller sees, if there is one.
     pub(super) async fn seen(&self, caller: &Caller, id: &ImageId) -> Result<Option<Arc<Record>>> {
         let record = self.registry.get(id).await?;
-        Ok(record.filter(|record| may_see(caller, &record.image)))
+        Ok(record.filter(|record| can_see(caller, &record.image)))
     }
 
     /// Refuses what the policy does not allow of what a request says of an image: that

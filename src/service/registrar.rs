@@ -13,7 +13,7 @@ use super::update::check_immutable;
 use super::{Service, forbidden, invalid, not_found, now, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Change, Deed, Fields, Image, ImageData, ImageId, Location, Properties, Status,
+    Caller, Change, Fields, Image, ImageData, ImageId, ImageOperation, Location, Properties, Status,
 };
 use crate::policy::Action;
 use crate::registry::Record;
@@ -27,7 +27,7 @@ impl Service {
     /// `Invalid` for an unknown status, `Conflict` for an identifier that is taken, `Forbidden`
     /// for fields that only administrators set.
     pub async fn register(&self, caller: &Caller, mut fields: Fields) -> Result<Arc<Record>> {
-        permit_at_all(caller, Deed::Create)?;
+        permit_at_all(caller, ImageOperation::Create)?;
         let id = fields.id.unwrap_or_else(ImageId::random);
         let mut image = Image::queued(id, now());
         image.owner = caller.owner.clone();
@@ -57,12 +57,12 @@ impl Service {
         purge: Purge,
         from_state: Option<&str>,
     ) -> Result<Arc<Record>> {
-        permit_at_all(caller, Deed::Change)?;
+        permit_at_all(caller, ImageOperation::Change)?;
         let status = said_status(fields)?;
         modify(id, async || {
             let record = self.seen(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
-            permit(caller, Deed::Change, &record.image)?;
+            permit(caller, ImageOperation::Change, &record.image)?;
             let current = record.image.status;
             check_step(current, status, from_state)?;
             let mut image = record.image.clone();
@@ -91,11 +91,11 @@ impl Service {
     /// `NotFound`; `Forbidden`, also for an image with data where the caller is no
     /// administrator: no API server would remove the data.
     pub async fn take_off(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        permit_at_all(caller, Deed::Change)?;
+        permit_at_all(caller, ImageOperation::Change)?;
         modify(id, async || {
             let record = self.seen(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
-            permit(caller, Deed::Change, &record.image)?;
+            permit(caller, ImageOperation::Change, &record.image)?;
             if record.image.status == Status::Deleted {
                 return Ok(record);
             }
@@ -109,7 +109,7 @@ impl Service {
             image.deleted_at = Some(image.updated_at);
             image.properties.clear();
             image.members.clear();
-            (image.data, image.upload, image.set_aside) = (None, None, None);
+            (image.data, image.upload, image.trashed) = (None, None, None);
             self.registry.replace(image, record.version).await
         })
         .await

@@ -152,7 +152,7 @@ impl Service {
             let mut image = record.image.clone();
             image.status = Status::Deleted;
             image.updated_at = now_after(image.updated_at);
-            image.set_aside = None;
+            image.trashed = None;
             self.registry.replace(image, record.version).await?;
             Ok(())
         })
@@ -187,9 +187,9 @@ fn restored(current: &Image) -> Result<Image> {
         return Err(Error::new(Kind::Conflict, message));
     }
     let mut image = current.clone();
-    if let Some(set_aside) = image.set_aside.take() {
-        image.properties = set_aside.properties;
-        image.members = set_aside.members;
+    if let Some(trashed) = image.trashed.take() {
+        image.properties = trashed.properties;
+        image.members = trashed.members;
     }
     image.status = Status::Active;
     image.deleted_at = None;
@@ -217,7 +217,7 @@ fn pending() -> Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Member, SetAside};
+    use crate::image::{Member, Trashed};
 
     fn image(status: Status) -> Image {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
@@ -247,7 +247,7 @@ mod tests {
             id: "t".to_owned(),
             can_share: true,
         };
-        pending.set_aside = Some(Box::new(SetAside {
+        pending.trashed = Some(Box::new(Trashed {
             properties: [("os".to_owned(), Some("linux".to_owned()))].into(),
             members: vec![member.clone()],
         }));
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(restored.deleted_at, None);
         assert_eq!(restored.properties["os"].as_deref(), Some("linux"));
         assert_eq!(restored.members, [member]);
-        assert_eq!(restored.set_aside, None);
+        assert_eq!(restored.trashed, None);
         assert!(restored.updated_at > pending.updated_at);
     }
 

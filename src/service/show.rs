@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::error::Result;
-use crate::image::{Caller, ImageId, may_see};
+use crate::image::{Caller, ImageId, can_see};
 use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
     /// The same as [`Service::show`], but only when it needs no waiting and nothing of the
     /// record is protected from the caller. `None` says nothing.
-    pub fn show_at_hand(&self, caller: &Caller, id: &ImageId) -> Option<Arc<Record>> {
-        let record = self.registry.at_hand(id)?;
+    pub fn try_show(&self, caller: &Caller, id: &ImageId) -> Option<Arc<Record>> {
+        let record = self.registry.try_get_cached(id)?;
         let image = &record.image;
-        let is_shown = may_see(caller, image)
+        let is_shown = can_see(caller, image)
             && self.allow(Action::GetImage, caller, Some(image)).is_ok()
             && self.is_all_shown(caller, image);
         is_shown.then_some(record)

@@ -8,7 +8,7 @@ use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
 use super::{Service, forbidden, invalid, meets, not_found, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Conditions, Deed, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Conditions, Fields, Image, ImageId, ImageOperation, Status};
 use crate::policy::Action;
 use crate::registry::{Record, Version};
 use crate::store::Store;
@@ -77,7 +77,7 @@ impl Service {
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
-        permit_at_all(caller, Deed::Change)?;
+        permit_at_all(caller, ImageOperation::Change)?;
         let change = Change {
             caller,
             fields: &fields,
@@ -195,7 +195,7 @@ impl Service {
         self.protect(caller, &current.properties, purge, properties)?;
         apply(caller, fields, purge, &mut image);
         check_property_quota(&self.limits, &image.properties)?;
-        permit(change.caller, Deed::Change, current)?;
+        permit(change.caller, ImageOperation::Change, current)?;
         image.updated_at = now_after(current.updated_at);
         Ok(image)
     }

@@ -8,7 +8,7 @@ use http::header::{
 };
 use httpdate::parse_http_date;
 
-use crate::image::{Conditions, EntityTag, Tags, Validators};
+use crate::image::{Conditions, EntityTag, EntityTags, Validators};
 
 /// The bytes that a GET selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn is_of_current(headers: &HeaderMap, current: Validators<'_>) -> bool {
 
 /// The tags of a header, which may come in several lines; a line that is no text names a tag
 /// that no image has.
-fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
+fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     if !headers.contains_key(name) {
         return None;
     }
@@ -80,11 +80,11 @@ fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
     let mut tags = Vec::new();
     for member in members {
         if member == "*" {
-            return Some(Tags::Any);
+            return Some(EntityTags::Any);
         }
         tags.push(parse_tag(member));
     }
-    Some(Tags::Listed(tags))
+    Some(EntityTags::Listed(tags))
 }
 
 /// One tag. Glance writes its tags without quotes, so clients send them so too.
@@ -259,13 +259,13 @@ mod tests {
             is_weak,
         };
         let listed = vec![tag("x", false), tag("abc", true), tag("d", false)];
-        assert_eq!(read("\"x\", W/\"abc\",d"), Some(Tags::Listed(listed)));
-        assert_eq!(read("*"), Some(Tags::Any));
-        assert_eq!(read(""), Some(Tags::Listed(Vec::new())));
+        assert_eq!(read("\"x\", W/\"abc\",d"), Some(EntityTags::Listed(listed)));
+        assert_eq!(read("*"), Some(EntityTags::Any));
+        assert_eq!(read(""), Some(EntityTags::Listed(Vec::new())));
         let twice = [("if-none-match", "a"), ("if-none-match", "b")];
         let both = vec![tag("a", false), tag("b", false)];
         let conditions = read_conditions(&headers(&twice));
-        assert_eq!(conditions.if_none_match, Some(Tags::Listed(both)));
+        assert_eq!(conditions.if_none_match, Some(EntityTags::Listed(both)));
     }
 
     #[test]

@@ -6,39 +6,41 @@ use http::header::HeaderValue;
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::members;
-use crate::api::answer::{Answer, JSON};
-use crate::api::errors::status_page;
-use crate::api::exchange::Exchange;
-use crate::api::gone_query::look_at_deleted;
+use crate::api::deleted_filter::apply_deleted_filter;
+use crate::api::errors::status_response;
 use crate::api::list_query;
 use crate::api::path::image_id;
+use crate::api::request::ApiRequest;
+use crate::api::response::{ApiResponse, JSON};
 use crate::error::Result;
 use crate::registry::Record;
 use crate::service::Purge;
-use crate::wire::registry::{Reader, VERSION, parse_amendment, standard_listing, write_standard};
+use crate::wire::registry::{
+    LegacyReader, VERSION, legacy_listing, parse_legacy_body, write_legacy_image,
+};
 use crate::wire::{is_true_word, listing};
 
 /// Of PUT; where it is not said, properties that are not named stay.
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
-pub(super) async fn answer(
+pub(super) async fn respond(
     context: &Context<'_>,
     endpoint: Endpoint,
-    exchange: &mut Exchange,
-) -> Result<Answer> {
+    request: &mut ApiRequest,
+) -> Result<ApiResponse> {
     let (service, caller) = (context.service, &*context.caller);
     match endpoint {
-        Endpoint::Index => list(context, exchange, false).await,
-        Endpoint::Detail => list(context, exchange, true).await,
+        Endpoint::Index => list(context, request, false).await,
+        Endpoint::Detail => list(context, request, true).await,
         Endpoint::Register => {
-            let (fields, _) = parse_amendment(&context.body(exchange).await?)?;
+            let (fields, _) = parse_legacy_body(&context.body(request).await?)?;
             image(context, &*service.register(caller, fields).await?)
         }
         Endpoint::Show { id } => image(context, &*service.show(caller, &image_id(&id)?).await?),
         Endpoint::Amend { id } => {
             let id = image_id(&id)?;
-            let (fields, from_state) = parse_amendment(&context.body(exchange).await?)?;
-            let purge = match exchange.header(PURGE_PROPERTIES) {
+            let (fields, from_state) = parse_legacy_body(&context.body(request).await?)?;
+            let purge = match request.header(PURGE_PROPERTIES) {
                 Some(word) if is_true_word(word) => Purge::Unnamed,
                 _ => Purge::Nothing,
             };
@@ -49,42 +51,40 @@ pub(super) async fn answer(
             let id = image_id(&id)?;
             image(context, &*service.take_off(caller, &id).await?)
         }
-        Endpoint::Usage | Endpoint::Census => {
-            Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form))
-        }
-        _ => members::answer(context, endpoint, exchange).await,
+        Endpoint::Usage | Endpoint::Census => Ok(status_response(
+            StatusCode::NOT_FOUND,
+            "",
+            request.error_format,
+        )),
+        _ => members::respond(context, endpoint, request).await,
     }
 }
 
 /// API servers ask as administrators.
-fn reader(context: &Context<'_>) -> Reader {
+fn reader(context: &Context<'_>) -> LegacyReader {
     match context.caller.is_admin {
-        true => Reader::ApiServer,
-        false => Reader::User,
+        true => LegacyReader::ApiServer,
+        false => LegacyReader::User,
     }
 }
 
-fn image(context: &Context<'_>, record: &Record) -> Result<Answer> {
-    let body = write_standard(&record.image, reader(context))?;
-    let mut answer = Answer::of(StatusCode::OK, JSON, body);
+fn image(context: &Context<'_>, record: &Record) -> Result<ApiResponse> {
+    let body = write_legacy_image(&record.image, reader(context))?;
+    let mut response = ApiResponse::of(StatusCode::OK, JSON, body);
     let version = HeaderValue::from(record.version);
-    answer.headers.insert(VERSION, version);
-    Ok(answer)
+    response.headers.insert(VERSION, version);
+    Ok(response)
 }
 
-async fn list(context: &Context<'_>, exchange: &Exchange, detailed: bool) -> Result<Answer> {
-    let query = exchange.head.uri.query().unwrap_or_default();
-    let mut request = list_query::parse(query)?;
+async fn list(context: &Context<'_>, request: &ApiRequest, detailed: bool) -> Result<ApiResponse> {
+    let query = request.head.uri.query().unwrap_or_default();
+    let mut list = list_query::parse(query)?;
     if context.caller.is_admin {
-        look_at_deleted(query, &mut request)?;
+        apply_deleted_filter(query, &mut list)?;
     }
-    let page = context.service.list(&context.caller, request).await?;
+    let page = context.service.list(&context.caller, list).await?;
     Ok(match detailed {
-        true => Answer::rendered(
-            StatusCode::OK,
-            JSON,
-            standard_listing(page, reader(context)),
-        ),
-        false => Answer::rendered(StatusCode::OK, JSON, listing(page, false, None)),
+        true => ApiResponse::rendered(StatusCode::OK, JSON, legacy_listing(page, reader(context))),
+        false => ApiResponse::rendered(StatusCode::OK, JSON, listing(page, false, None)),
     })
 }

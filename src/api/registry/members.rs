@@ -4,38 +4,38 @@ use http::StatusCode;
 
 use super::context::Context;
 use super::endpoint::Endpoint;
-use crate::api::answer::{Answer, JSON};
-use crate::api::errors::status_page;
-use crate::api::exchange::Exchange;
+use crate::api::errors::status_response;
 use crate::api::path::image_id;
+use crate::api::request::ApiRequest;
+use crate::api::response::{ApiResponse, JSON};
 use crate::error::Result;
 use crate::wire;
 
-pub(super) async fn answer(
+pub(super) async fn respond(
     context: &Context<'_>,
     endpoint: Endpoint,
-    exchange: &mut Exchange,
-) -> Result<Answer> {
+    request: &mut ApiRequest,
+) -> Result<ApiResponse> {
     let (service, caller) = (context.service, &*context.caller);
     match endpoint {
         Endpoint::Members { id } => {
             let members = service.members(caller, &image_id(&id)?).await?;
             let body = wire::write_members(members.iter());
-            return Ok(Answer::of(StatusCode::OK, JSON, body));
+            return Ok(ApiResponse::of(StatusCode::OK, JSON, body));
         }
         Endpoint::SharedImages { member } => {
             let shared = service.shared_images(caller, &member).await?;
             let images = shared.iter().map(|record| &record.image);
             let body = wire::write_shared_images(images, &member);
-            return Ok(Answer::of(StatusCode::OK, JSON, body));
+            return Ok(ApiResponse::of(StatusCode::OK, JSON, body));
         }
         Endpoint::ReplaceMembers { id } => {
-            let wanted = wire::parse_memberships(&context.body(exchange).await?)?;
+            let wanted = wire::parse_memberships(&context.body(request).await?)?;
             let id = image_id(&id)?;
             service.replace_members(caller, &id, &wanted).await?;
         }
         Endpoint::AddMember { id, member } => {
-            let can_share = wire::parse_member(&context.body(exchange).await?)?;
+            let can_share = wire::parse_member(&context.body(request).await?)?;
             wire::check_member_id(&member)?;
             let id = image_id(&id)?;
             service.add_member(caller, &id, &member, can_share).await?;
@@ -45,7 +45,13 @@ pub(super) async fn answer(
                 .remove_member(caller, &image_id(&id)?, &member)
                 .await?;
         }
-        _ => return Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form)),
+        _ => {
+            return Ok(status_response(
+                StatusCode::NOT_FOUND,
+                "",
+                request.error_format,
+            ));
+        }
     }
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }

@@ -14,51 +14,55 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 
 use self::context::Context;
 use self::endpoint::{Endpoint, route};
-use super::answer::Answer;
 use super::body::refuse_partial;
-use super::door_state::DoorState;
-use super::errors::{method_not_allowed, status_page};
-use super::exchange::Exchange;
-use super::frame::Door;
+use super::errors::{method_not_allowed, status_response};
+use super::request::ApiRequest;
+use super::response::ApiResponse;
+use super::server::Api;
+use super::state::ApiState;
 use crate::error::Result;
 use crate::wire::registry::RECORD;
 
 /// The registry API over the service.
-pub struct RegistryDoor {
-    state: DoorState,
+pub struct RegistryApi {
+    state: ApiState,
 }
 
-impl RegistryDoor {
+impl RegistryApi {
     /// The door to a service, for whom the authenticator lets in.
-    pub fn new(state: DoorState) -> Self {
+    pub fn new(state: ApiState) -> Self {
         Self { state }
     }
 
-    async fn dispatch(&self, endpoint: Endpoint, mut exchange: Exchange) -> Result<Answer> {
+    async fn dispatch(&self, endpoint: Endpoint, mut request: ApiRequest) -> Result<ApiResponse> {
         match endpoint {
             Endpoint::Healthcheck => return Ok(self.state.healthcheck().await),
             Endpoint::NotFound => {
-                return Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form));
+                return Ok(status_response(
+                    StatusCode::NOT_FOUND,
+                    "",
+                    request.error_format,
+                ));
             }
             Endpoint::MethodNotAllowed(allowed) => {
-                return Ok(method_not_allowed(allowed, exchange.form));
+                return Ok(method_not_allowed(allowed, request.error_format));
             }
             _ => {}
         }
         let context = Context {
             service: &self.state.service,
             settings: &self.state.settings,
-            caller: self.state.caller(&exchange).await?,
+            caller: self.state.caller(&request).await?,
         };
-        refuse_partial(&exchange)?;
-        if speaks_records(&exchange) {
-            return records::answer(&context, endpoint, &mut exchange).await;
+        refuse_partial(&request)?;
+        if speaks_records(&request) {
+            return records::respond(&context, endpoint, &mut request).await;
         }
-        images::answer(&context, endpoint, &mut exchange).await
+        images::respond(&context, endpoint, &mut request).await
     }
 }
 
-impl Door for RegistryDoor {
+impl Api for RegistryApi {
     fn challenge(&self) -> Option<&str> {
         self.state.authenticator.challenge()
     }
@@ -67,16 +71,16 @@ impl Door for RegistryDoor {
         self.state.authenticator.identity_headers()
     }
 
-    async fn answer(self: Rc<Self>, exchange: Exchange) -> (&'static str, Result<Answer>) {
-        let endpoint = route(exchange.method(), exchange.head.uri.path());
-        (endpoint.route(), self.dispatch(endpoint, exchange).await)
+    async fn handle(self: Rc<Self>, request: ApiRequest) -> (&'static str, Result<ApiResponse>) {
+        let endpoint = route(request.method(), request.head.uri.path());
+        (endpoint.route(), self.dispatch(endpoint, request).await)
     }
 }
 
 /// Whether whoever asks is one of our own servers.
-fn speaks_records(exchange: &Exchange) -> bool {
+fn speaks_records(request: &ApiRequest) -> bool {
     let has = |name| {
-        let value = exchange.header(name);
+        let value = request.header(name);
         value.is_some_and(|value| value.contains(RECORD))
     };
     has(ACCEPT) || has(CONTENT_TYPE)

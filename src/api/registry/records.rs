@@ -9,77 +9,81 @@ use http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use super::context::Context;
 use super::endpoint::Endpoint;
-use crate::api::answer::Answer;
-use crate::api::errors::status_page;
-use crate::api::exchange::Exchange;
+use crate::api::errors::status_response;
 use crate::api::path::image_id;
+use crate::api::request::ApiRequest;
+use crate::api::response::ApiResponse;
 use crate::error::{Error, Kind, Result};
 use crate::image::Query;
 use crate::registry::{Census, Record, Version};
 use crate::service::not_found;
 use crate::wire::registry::{
-    CensusMessage, MOST_RECORDS, RECORD, RecordMessage, VERSION, parse_owner, parse_query,
+    CensusMessage, MAX_LIST_RECORDS, RECORD, RecordMessage, VERSION, parse_owner, parse_query,
     write_record, write_records,
 };
 
-pub(super) async fn answer(
+pub(super) async fn respond(
     context: &Context<'_>,
     endpoint: Endpoint,
-    exchange: &mut Exchange,
-) -> Result<Answer> {
+    request: &mut ApiRequest,
+) -> Result<ApiResponse> {
     let (service, caller) = (context.service, &*context.caller);
     match endpoint {
         Endpoint::Show { id } => {
             let record = service.record(caller, &image_id(&id)?).await?;
             let record = record.ok_or_else(|| not_found(&id))?;
-            if exchange.header(IF_NONE_MATCH) == Some(&etag(&record)) {
+            if request.header(IF_NONE_MATCH) == Some(&etag(&record)) {
                 return Ok(versioned(StatusCode::NOT_MODIFIED, &record, Vec::new()));
             }
             whole(&record)
         }
         Endpoint::Register => {
-            let message = message(context, exchange).await?;
+            let message = message(context, request).await?;
             whole(&*service.insert_record(caller, message.image).await?)
         }
         Endpoint::Amend { id } => {
-            let message = message(context, exchange).await?;
-            if message.image.id != image_id(&id)? || Some(message.version) != seen(exchange) {
+            let message = message(context, request).await?;
+            if message.image.id != image_id(&id)? || Some(message.version) != seen(request) {
                 let text = "Path, version header and record do not fit.";
                 return Err(Error::new(Kind::Invalid, text));
             }
-            check_seen(context, exchange, &message).await?;
+            check_seen(context, request, &message).await?;
             let replaced = service.replace_record(caller, message.image, message.version);
             whole(&*replaced.await?)
         }
-        Endpoint::Detail => list(context, exchange).await,
+        Endpoint::Detail => list(context, request).await,
         Endpoint::Usage => {
-            let owner = parse_owner(exchange.head.uri.query().unwrap_or_default())?;
+            let owner = parse_owner(request.head.uri.query().unwrap_or_default())?;
             json(&service.usage_of(caller, owner.as_deref()).await?)
         }
         Endpoint::Census => json(&census(service.census(caller).await?)),
-        _ => Ok(status_page(StatusCode::NOT_FOUND, "", exchange.form)),
+        _ => Ok(status_response(
+            StatusCode::NOT_FOUND,
+            "",
+            request.error_format,
+        )),
     }
 }
 
-async fn message(context: &Context<'_>, exchange: &mut Exchange) -> Result<RecordMessage> {
-    let body = context.body(exchange).await?;
+async fn message(context: &Context<'_>, request: &mut ApiRequest) -> Result<RecordMessage> {
+    let body = context.body(request).await?;
     serde_json::from_slice(&body)
         .map_err(|error| Error::new(Kind::Invalid, "The body is no record.").because(error))
 }
 
 /// The version that a writer has seen.
-fn seen(exchange: &Exchange) -> Option<Version> {
-    exchange.header(VERSION)?.parse().ok()
+fn seen(request: &ApiRequest) -> Option<Version> {
+    request.header(VERSION)?.parse().ok()
 }
 
 /// Refuses a write whose writer has seen another record with the same version, before the
 /// registry was restored. That the version is still there is decided with the write itself.
 async fn check_seen(
     context: &Context<'_>,
-    exchange: &Exchange,
+    request: &ApiRequest,
     message: &RecordMessage,
 ) -> Result<()> {
-    let Some(tag) = exchange.header(IF_MATCH) else {
+    let Some(tag) = request.header(IF_MATCH) else {
         return Ok(());
     };
     let id = message.image.id;
@@ -96,21 +100,21 @@ fn etag(record: &Record) -> String {
     format!("\"{}-{:016x}\"", record.version, record.digest())
 }
 
-fn whole(record: &Record) -> Result<Answer> {
+fn whole(record: &Record) -> Result<ApiResponse> {
     let body = write_record(record.version, &record.image)?;
     Ok(versioned(StatusCode::OK, record, body))
 }
 
-fn versioned(status: StatusCode, record: &Record, body: Vec<u8>) -> Answer {
-    let mut answer = Answer::of(status, HeaderValue::from_static(RECORD), body);
+fn versioned(status: StatusCode, record: &Record, body: Vec<u8>) -> ApiResponse {
+    let mut response = ApiResponse::of(status, HeaderValue::from_static(RECORD), body);
     let version = HeaderValue::from(record.version);
-    answer.headers.insert(VERSION, version);
-    answer.with(ETAG, &etag(record))
+    response.headers.insert(VERSION, version);
+    response.with(ETAG, &etag(record))
 }
 
-async fn list(context: &Context<'_>, exchange: &Exchange) -> Result<Answer> {
-    let query = parse_query(exchange.head.uri.query().unwrap_or_default())?;
-    let page = query.limit.min(MOST_RECORDS);
+async fn list(context: &Context<'_>, request: &ApiRequest) -> Result<ApiResponse> {
+    let query = parse_query(request.head.uri.query().unwrap_or_default())?;
+    let page = query.limit.min(MAX_LIST_RECORDS);
     let is_cut = page < query.limit;
     let query = Query {
         limit: page,
@@ -122,7 +126,7 @@ async fn list(context: &Context<'_>, exchange: &Exchange) -> Result<Answer> {
         records.iter().map(|record| (record.version, &record.image)),
         more,
     )?;
-    Ok(Answer::of(
+    Ok(ApiResponse::of(
         StatusCode::OK,
         HeaderValue::from_static(RECORD),
         body,
@@ -139,9 +143,9 @@ fn census(census: Census) -> CensusMessage {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Answer> {
+fn json(value: &impl serde::Serialize) -> Result<ApiResponse> {
     let body = serde_json::to_vec(value).map_err(Error::internal)?;
-    Ok(Answer::of(
+    Ok(ApiResponse::of(
         StatusCode::OK,
         HeaderValue::from_static(RECORD),
         body,

@@ -5,13 +5,16 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::endpoint::{CacheEndpoint, CacheVerb};
-use crate::api::answer::{Answer, JSON};
+use crate::api::response::{ApiResponse, JSON};
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::image::ImageId;
 use crate::wire::{CachedImage, CachedImages, NumDeleted, QueuedImages};
 
-pub(super) async fn answer(context: &Context<'_>, endpoint: &CacheEndpoint) -> Result<Answer> {
+pub(super) async fn respond(
+    context: &Context<'_>,
+    endpoint: &CacheEndpoint,
+) -> Result<ApiResponse> {
     let (service, caller) = (context.service, &context.caller);
     match (&endpoint.verb, endpoint.is_queue) {
         (CacheVerb::List, false) => {
@@ -59,7 +62,7 @@ fn shown(image: cache::CachedImage) -> CachedImage {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Answer> {
+fn json(value: &impl Serialize) -> Result<ApiResponse> {
     let body = serde_json::to_string(value).map_err(Error::internal)?;
-    Ok(Answer::of(StatusCode::OK, JSON, body))
+    Ok(ApiResponse::of(StatusCode::OK, JSON, body))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::endpoint::Style;
 use crate::api::body::small_body;
-use crate::api::door_state::DoorSettings;
-use crate::api::exchange::Exchange;
+use crate::api::request::ApiRequest;
+use crate::api::state::ApiSettings;
 use crate::error::Result;
 use crate::image::Caller;
 use crate::service::Service;
@@ -14,7 +14,7 @@ use crate::service::Service;
 /// What a verb's handler needs beside the request itself.
 pub(super) struct Context<'a> {
     pub(super) service: &'a Arc<Service>,
-    pub(super) settings: &'a DoorSettings,
+    pub(super) settings: &'a ApiSettings,
     pub(super) caller: Arc<Caller>,
     pub(super) style: Style,
     /// The host that the client asked, or the address that it reached us by.
@@ -23,8 +23,8 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// The body of a request, whole.
-    pub(super) async fn body(&self, exchange: &mut Exchange) -> Result<Vec<u8>> {
-        small_body(exchange, self.settings.patience).await
+    pub(super) async fn body(&self, request: &mut ApiRequest) -> Result<Vec<u8>> {
+        small_body(request, self.settings.timeouts).await
     }
 
     /// Scheme and authority of URLs in answers: as configured, or as the client asked.
@@ -55,11 +55,11 @@ impl Context<'_> {
 
 /// The host of URLs in responses: the one that the client asked. A client of HTTP/1.0 may name
 /// none; then it is the address by which the client has reached this server.
-pub(super) fn asked_host(exchange: &Exchange) -> String {
-    if let Some(authority) = exchange.authority() {
+pub(super) fn asked_host(request: &ApiRequest) -> String {
+    if let Some(authority) = request.authority() {
         return authority.to_string();
     }
-    let local = exchange.connection.local();
+    let local = request.connection.local();
     let address = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
     // Without a connection the response reaches nobody.
     address.map_or_else(|| "localhost".to_owned(), |address| address.to_string())

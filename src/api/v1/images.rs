@@ -6,12 +6,12 @@ use hyper::body::Body;
 
 use super::context::Context;
 use super::endpoint::Style;
-use crate::api::answer::{Answer, HTML, JSON};
 use crate::api::body::{BodySource, check_content_md5};
-use crate::api::exchange::Exchange;
-use crate::api::gone_query::look_at_gone;
+use crate::api::deleted_filter::apply_gone_filter;
 use crate::api::list_query;
 use crate::api::path::image_id;
+use crate::api::request::ApiRequest;
+use crate::api::response::{ApiResponse, HTML, JSON};
 use crate::error::Result;
 use crate::image::{Fields, Image};
 use crate::service::{Data, Purge};
@@ -21,21 +21,21 @@ const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
 pub(super) async fn list(
     context: &Context<'_>,
-    exchange: &Exchange,
+    request: &ApiRequest,
     detailed: bool,
-) -> Result<Answer> {
-    let query = exchange.head.uri.query().unwrap_or_default();
-    let mut request = list_query::parse(query)?;
+) -> Result<ApiResponse> {
+    let query = request.head.uri.query().unwrap_or_default();
+    let mut list = list_query::parse(query)?;
     if context.caller.is_admin {
-        look_at_gone(query, &mut request);
+        apply_gone_filter(query, &mut list);
     }
-    let page = context.service.list(&context.caller, request).await?;
+    let page = context.service.list(&context.caller, list).await?;
     let text = wire::listing(page, detailed, context.uri_base());
-    Ok(Answer::rendered(StatusCode::OK, JSON, text))
+    Ok(ApiResponse::rendered(StatusCode::OK, JSON, text))
 }
 
 /// Writes the metadata of an image.
-pub(super) fn write_meta(context: &Context<'_>, image: &Image, answer: &mut Answer) {
+pub(super) fn write_meta(context: &Context<'_>, image: &Image, response: &mut ApiResponse) {
     let (spelling, uri) = match context.style {
         Style::Versioned => (Spelling::Underscores, None),
         Style::Unversioned => {
@@ -43,72 +43,80 @@ pub(super) fn write_meta(context: &Context<'_>, image: &Image, answer: &mut Answ
             (Spelling::UnderscoresAndDashes, Some(uri))
         }
     };
-    wire::write_meta(image, spelling, uri.as_deref(), &mut answer.headers);
+    wire::write_meta(image, spelling, uri.as_deref(), &mut response.headers);
 }
 
-fn add_etag(image: &Image, answer: &mut Answer) {
+fn add_etag(image: &Image, response: &mut ApiResponse) {
     let checksum = image.checksum.as_ref().map(|sum| sum.as_str());
     if let Some(Ok(etag)) = checksum.map(HeaderValue::from_str) {
-        answer.headers.insert(ETAG, etag);
+        response.headers.insert(ETAG, etag);
     }
 }
 
-pub(super) async fn create(context: &Context<'_>, mut exchange: Exchange) -> Result<Answer> {
-    let fields = read_fields(&exchange)?;
-    let data = take_data(context, &mut exchange)?;
+pub(super) async fn create(context: &Context<'_>, mut request: ApiRequest) -> Result<ApiResponse> {
+    let fields = read_fields(&request)?;
+    let data = take_data(context, &mut request)?;
     let record = context
         .service
         .create(&context.caller, fields, data)
         .await?;
-    let answer = image_answer(context, StatusCode::CREATED, &record.image);
+    let response = image_response(context, StatusCode::CREATED, &record.image);
     let address = format!("{}{}", context.images_base(), record.image.id);
-    Ok(answer.with(LOCATION, &address))
+    Ok(response.with(LOCATION, &address))
 }
 
 pub(super) async fn update(
     context: &Context<'_>,
-    mut exchange: Exchange,
+    mut request: ApiRequest,
     id: &str,
-) -> Result<Answer> {
+) -> Result<ApiResponse> {
     // What is wrong with the request itself comes before whether there is such an image.
-    let fields = read_fields(&exchange)?;
+    let fields = read_fields(&request)?;
     let id = image_id(id)?;
-    let purge = match exchange.header(PURGE_PROPERTIES) {
+    let purge = match request.header(PURGE_PROPERTIES) {
         Some(word) if !is_true_word(word) => Purge::Nothing,
         _ => Purge::Unnamed,
     };
-    let data = take_data(context, &mut exchange)?;
-    let conditions = read_conditions(exchange.headers());
+    let data = take_data(context, &mut request)?;
+    let conditions = read_conditions(request.headers());
     let updated = context
         .service
         .update(&context.caller, &id, fields, purge, data, &conditions);
-    Ok(image_answer(context, StatusCode::OK, &updated.await?.image))
+    Ok(image_response(
+        context,
+        StatusCode::OK,
+        &updated.await?.image,
+    ))
 }
 
-pub(super) async fn delete(context: &Context<'_>, exchange: &Exchange, id: &str) -> Result<Answer> {
-    let conditions = read_conditions(exchange.headers());
+pub(super) async fn delete(
+    context: &Context<'_>,
+    request: &ApiRequest,
+    id: &str,
+) -> Result<ApiResponse> {
+    let conditions = read_conditions(request.headers());
     context
         .service
         .delete(&context.caller, &image_id(id)?, &conditions)
         .await?;
-    let mut answer = Answer::empty(StatusCode::OK);
-    answer.headers.insert(CONTENT_TYPE, HTML);
-    Ok(answer)
+    let mut response = ApiResponse::empty(StatusCode::OK);
+    response.headers.insert(CONTENT_TYPE, HTML);
+    Ok(response)
 }
 
 /// The answer to POST and PUT.
-fn image_answer(context: &Context<'_>, status: StatusCode, image: &Image) -> Answer {
+fn image_response(context: &Context<'_>, status: StatusCode, image: &Image) -> ApiResponse {
     let body = wire::write_image(image, context.uri_base().as_deref());
-    let mut answer = Answer::of(status, JSON, body);
-    add_etag(image, &mut answer);
-    answer
+    let mut response = ApiResponse::of(status, JSON, body);
+    add_etag(image, &mut response);
+    response
 }
 
-fn read_fields(exchange: &Exchange) -> Result<Fields> {
+fn read_fields(request: &ApiRequest) -> Result<Fields> {
     // This client escapes whatever its user typed; no other does.
-    let agent = exchange.header(USER_AGENT).unwrap_or_default();
+    let agent = request.header(USER_AGENT).unwrap_or_default();
     let escaped = agent.starts_with("python-glanceclient");
-    MetaReader { escaped }.read(exchange.headers())
+    MetaReader { escaped }.read(request.headers())
 }
 
 /// The data of a request, if it has any: a body of a stated length above zero, or one that
@@ -116,18 +124,18 @@ fn read_fields(exchange: &Exchange) -> Result<Fields> {
 ///
 /// # Errors
 /// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
-fn take_data(context: &Context<'_>, exchange: &mut Exchange) -> Result<Option<Data<BodySource>>> {
-    let stated_md5 = read_content_md5(exchange.headers())?;
-    let body = exchange.body.take().filter(|body| !body.is_end_stream());
+fn take_data(context: &Context<'_>, request: &mut ApiRequest) -> Result<Option<Data<BodySource>>> {
+    let stated_md5 = read_content_md5(request.headers())?;
+    let body = request.body.take().filter(|body| !body.is_end_stream());
     let Some(body) = body else {
         check_content_md5(stated_md5, b"")?;
         return Ok(None);
     };
-    let content_type = exchange.header(CONTENT_TYPE).unwrap_or_default();
+    let content_type = request.header(CONTENT_TYPE).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
-    let source = BodySource::new(body, exchange.connection.clone(), context.settings.patience);
+    let source = BodySource::new(body, request.connection.clone(), context.settings.timeouts);
     Ok(Some(Data {
         source,
         len_bytes,

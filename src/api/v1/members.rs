@@ -3,66 +3,66 @@
 use http::StatusCode;
 
 use super::context::Context;
-use crate::api::answer::{Answer, JSON};
-use crate::api::exchange::Exchange;
 use crate::api::path::image_id;
+use crate::api::request::ApiRequest;
+use crate::api::response::{ApiResponse, JSON};
 use crate::error::Result;
 use crate::wire;
 
-pub(super) async fn list(context: &Context<'_>, id: &str) -> Result<Answer> {
+pub(super) async fn list(context: &Context<'_>, id: &str) -> Result<ApiResponse> {
     let members = context
         .service
         .members(&context.caller, &image_id(id)?)
         .await?;
     let body = wire::write_members(members.iter());
-    Ok(Answer::of(StatusCode::OK, JSON, body))
+    Ok(ApiResponse::of(StatusCode::OK, JSON, body))
 }
 
 pub(super) async fn add(
     context: &Context<'_>,
-    mut exchange: Exchange,
+    mut request: ApiRequest,
     id: &str,
     member: &str,
-) -> Result<Answer> {
-    let can_share = wire::parse_member(&context.body(&mut exchange).await?)?;
+) -> Result<ApiResponse> {
+    let can_share = wire::parse_member(&context.body(&mut request).await?)?;
     wire::check_member_id(member)?;
     let id = image_id(id)?;
     let added = context
         .service
         .add_member(&context.caller, &id, member, can_share);
     added.await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn replace(
     context: &Context<'_>,
-    mut exchange: Exchange,
+    mut request: ApiRequest,
     id: &str,
-) -> Result<Answer> {
-    let wanted = wire::parse_memberships(&context.body(&mut exchange).await?)?;
+) -> Result<ApiResponse> {
+    let wanted = wire::parse_memberships(&context.body(&mut request).await?)?;
     let id = image_id(id)?;
     context
         .service
         .replace_members(&context.caller, &id, &wanted)
         .await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn remove(context: &Context<'_>, id: &str, member: &str) -> Result<Answer> {
+pub(super) async fn remove(context: &Context<'_>, id: &str, member: &str) -> Result<ApiResponse> {
     let id = image_id(id)?;
     context
         .service
         .remove_member(&context.caller, &id, member)
         .await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn shared_images(context: &Context<'_>, member: &str) -> Result<Answer> {
+pub(super) async fn shared_images(context: &Context<'_>, member: &str) -> Result<ApiResponse> {
     let shared = context
         .service
         .shared_images(&context.caller, member)
         .await?;
     let images = shared.iter().map(|record| &record.image);
     let body = wire::write_shared_images(images, member);
-    Ok(Answer::of(StatusCode::OK, JSON, body))
+    Ok(ApiResponse::of(StatusCode::OK, JSON, body))
 }

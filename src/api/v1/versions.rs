@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
-use crate::api::answer::{Answer, JSON};
+use crate::api::response::{ApiResponse, JSON};
 
 /// The versions, newest first, as `/` and `/versions` show them.
-pub(super) fn answer(choice: bool, base: &str) -> Answer {
+pub(super) fn respond(choice: bool, base: &str) -> ApiResponse {
     let status = if choice {
         StatusCode::MULTIPLE_CHOICES
     } else {
@@ -19,5 +19,5 @@ pub(super) fn answer(choice: bool, base: &str) -> Answer {
         })
     };
     let body = serde_json::json!({"versions": [entry("v1.1"), entry("v1.0")]});
-    Answer::of(status, JSON, body.to_string())
+    ApiResponse::of(status, JSON, body.to_string())
 }

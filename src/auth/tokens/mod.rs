@@ -92,7 +92,7 @@ impl Tokens {
     }
 
     /// Who is asking, when that is known without waiting. `None` says nothing.
-    pub(super) fn at_hand(&self, presented: &Presented<'_>) -> Option<Arc<Caller>> {
+    pub(super) fn try_caller(&self, presented: &Presented<'_>) -> Option<Arc<Caller>> {
         let is_plain = matches!(presented.text(Said::ServiceToken), Ok(None));
         let token = user_token(presented).ok().flatten().filter(|_| is_plain)?;
         let caller = self.cache.get(&TokenKey::new(token, false))?.0?;

@@ -178,9 +178,9 @@ async fn show(tokens: &Tokens, token: &str) -> Result<Arc<Caller>> {
     Ok(caller.expect("it shows a token"))
 }
 
-fn at_hand(tokens: &Tokens, token: &str) -> bool {
+fn try_caller(tokens: &Tokens, token: &str) -> bool {
     let headers = [("x-auth-token", token.as_bytes())].into_iter();
-    tokens.at_hand(&Presented::read(headers)).is_some()
+    tokens.try_caller(&Presented::read(headers)).is_some()
 }
 
 fn questions(peer: &Shared) -> usize {
@@ -218,14 +218,14 @@ fn one_question_serves_everybody_for_a_time() {
             peer.slow = Duration::from_millis(20);
         });
         let tokens = tokens(&peer, |_| {});
-        assert!(!at_hand(&tokens, "good"));
+        assert!(!try_caller(&tokens, "good"));
         let all = futures_of(20, || show(&tokens, "good"));
         for caller in all.await {
             let caller = caller.unwrap();
             assert_eq!(caller.tenant.as_deref(), Some("p"));
             assert!(caller.is_admin);
         }
-        assert!(at_hand(&tokens, "good"));
+        assert!(try_caller(&tokens, "good"));
         show(&tokens, "good").await.unwrap();
         assert_eq!((questions(&peer), with(&peer, |peer| peer.logins)), (1, 1));
     });
@@ -260,7 +260,7 @@ fn what_is_not_valid_is_refused_and_not_asked_about_again() {
         is_refused(show(&tokens, "bad").await);
         is_refused(show(&tokens, "bad").await);
         assert_eq!(questions(&peer), 1);
-        assert!(!at_hand(&tokens, "bad"));
+        assert!(!try_caller(&tokens, "bad"));
         for odd in ["a b", "ü", "\u{7f}"] {
             is_refused(show(&tokens, odd).await);
         }
@@ -333,7 +333,7 @@ fn a_revoked_token_ends_with_its_time() {
         with(&peer, |peer| peer.tokens.clear());
         show(&tokens, "good").await.unwrap();
         sleep(kept).await;
-        assert!(!at_hand(&tokens, "good"));
+        assert!(!try_caller(&tokens, "good"));
         is_refused(show(&tokens, "good").await);
         with(&peer, |peer| peer.tokens.insert("good", ("member", false)));
         show(&tokens, "good").await.unwrap();

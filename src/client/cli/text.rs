@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::text::is_treacherous;
+use crate::display::is_unsafe_to_display;
 
 /// The text with everything escaped that a terminal would act on or that would make it show
 /// other text than there is: control characters, directions, invisible marks.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_treacherous) {
+    if !text.chars().any(is_unsafe_to_display) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_treacherous(character) {
+        if is_unsafe_to_display(character) {
             // Writing into a string cannot fail.
             let _ = write!(safe, "{}", character.escape_unicode());
         } else {

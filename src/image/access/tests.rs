@@ -24,11 +24,16 @@ fn tenant(name: &str) -> Caller {
     }
 }
 
-/// What each caller may do with an image: one letter a deed, in the order See, Change,
+/// What each caller may do with an image: one letter per operation, in the order See, Change,
 /// ListMembers, Share. `+` allowed, `-` hidden, `f` forbidden, `r` read-only, `t` no tenant.
 fn permissions(caller: &Caller, image: &Image) -> String {
-    let deeds = [Deed::See, Deed::Change, Deed::ListMembers, Deed::Share];
-    let letters = deeds.map(|deed| match may(caller, deed, image) {
+    let deeds = [
+        ImageOperation::See,
+        ImageOperation::Change,
+        ImageOperation::ListMembers,
+        ImageOperation::Share,
+    ];
+    let letters = deeds.map(|operation| match check_access(caller, operation, image) {
         Ok(()) => '+',
         Err(Refusal::Hidden) => '-',
         Err(Refusal::Forbidden) => 'f',
@@ -79,9 +84,12 @@ fn what_is_gone_is_for_administrators() {
 
 #[test]
 fn who_may_not_write_creates_nothing() {
-    assert_eq!(may_at_all(&tenant("a"), Deed::Create), Ok(()));
-    assert_eq!(may_at_all(&Caller::default(), Deed::Create), Ok(()));
-    let anonymous = may_at_all(&Caller::anonymous(), Deed::Create);
+    assert_eq!(check_caller(&tenant("a"), ImageOperation::Create), Ok(()));
+    assert_eq!(
+        check_caller(&Caller::default(), ImageOperation::Create),
+        Ok(())
+    );
+    let anonymous = check_caller(&Caller::anonymous(), ImageOperation::Create);
     assert_eq!(anonymous, Err(Refusal::ReadOnly));
 }
 
@@ -89,20 +97,20 @@ fn who_may_not_write_creates_nothing() {
 fn lists_look_past_ones_own_only_for_administrators() {
     let choices = [None, Some(None), Some(Some(true)), Some(Some(false))];
     for is_public in choices {
-        let own = Visibility::Tenant(Some("a".to_owned()));
-        assert_eq!(visibility(&tenant("a"), is_public), own);
-        let none = Visibility::Tenant(None);
-        assert_eq!(visibility(&Caller::anonymous(), is_public), none);
+        let own = ListScope::Tenant(Some("a".to_owned()));
+        assert_eq!(list_scope(&tenant("a"), is_public), own);
+        let none = ListScope::Tenant(None);
+        assert_eq!(list_scope(&Caller::anonymous(), is_public), none);
     }
     let admin = Caller {
         is_admin: true,
         ..tenant("a")
     };
-    let own = Visibility::Tenant(Some("a".to_owned()));
-    let seen = choices.map(|is_public| visibility(&admin, is_public));
+    let own = ListScope::Tenant(Some("a".to_owned()));
+    let seen = choices.map(|is_public| list_scope(&admin, is_public));
     assert_eq!(
         seen,
-        [own.clone(), Visibility::All, own, Visibility::NotPublic]
+        [own.clone(), ListScope::All, own, ListScope::NotPublic]
     );
 }
 
@@ -110,7 +118,7 @@ fn lists_look_past_ones_own_only_for_administrators() {
 fn members_know_of_themselves_owners_of_all() {
     let shared = image(Some("owner"), false, Status::Active);
     let known = |caller: &Caller| {
-        let members = known_members(caller, &shared);
+        let members = visible_members(caller, &shared);
         members
             .map(|member| member.id.as_str())
             .collect::<Vec<_>>()
@@ -124,7 +132,7 @@ fn members_know_of_themselves_owners_of_all() {
     let ownerless = image(None, false, Status::Active);
     let anonymous = Caller::anonymous();
     assert_eq!(
-        known_members(&anonymous, &ownerless).count(),
+        visible_members(&anonymous, &ownerless).count(),
         0,
         "nobody owns it"
     );

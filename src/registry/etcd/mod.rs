@@ -237,7 +237,7 @@ impl Registry for EtcdRegistry {
         }
     }
 
-    fn at_hand(&self, id: &ImageId) -> Option<Arc<Record>> {
+    fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
         let known = self.index.get(id)?;
         (is_at_rest(&known.image) && self.age.check().is_ok()).then_some(known)
     }

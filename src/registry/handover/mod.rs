@@ -132,9 +132,9 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.get(id).await
     }
 
-    fn at_hand(&self, id: &ImageId) -> Option<Arc<Record>> {
+    fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
         match &**self.holder.load() {
-            Holder::Own(own) => own.at_hand(id),
+            Holder::Own(own) => own.try_get_cached(id),
             Holder::Nobody | Holder::Next(_) => None,
         }
     }
@@ -239,7 +239,7 @@ mod tests {
         };
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!asked.is_finished());
-        assert!(registry.at_hand(&image.id).is_none());
+        assert!(registry.try_get_cached(&image.id).is_none());
         registry.take_back(open(folder.path()));
         assert_eq!(asked.await.unwrap().unwrap().version, 1);
     }

@@ -5,7 +5,7 @@ use super::facets::{Attribute, Collection};
 use super::run::{Run, Split};
 use super::snapshot::Snapshot;
 use super::table::Slot;
-use crate::image::{Filter, Image, Query, SortKey, Status, Visibility};
+use crate::image::{Filter, Image, ListScope, Query, SortKey, Status};
 
 /// One of several conditions that an image must meet. The index is a little generous: some
 /// that it lets through do not meet it, and the records themselves decide.
@@ -101,7 +101,7 @@ impl<'a> From<Split<'a>> for Condition<'a> {
 /// The conditions of a query, those first that fewest images meet.
 pub(super) fn conditions<'a>(snapshot: &'a Snapshot, query: &Query) -> Vec<Condition<'a>> {
     let mut conditions = vec![age(snapshot, query)];
-    conditions.extend(visibility(snapshot, query));
+    conditions.extend(scope(snapshot, query));
     conditions.extend(size(snapshot, query));
     let filters = query.filters.iter();
     conditions.extend(filters.filter_map(|filter| of_filter(snapshot, filter)));
@@ -125,13 +125,13 @@ fn age<'a>(snapshot: &'a Snapshot, query: &Query) -> Condition<'a> {
     .into()
 }
 
-fn visibility<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
+fn scope<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
     let publicity = |is_public| snapshot.facets.split(Attribute::IsPublic, [is_public]);
-    match &query.visibility {
-        Visibility::All => None,
-        Visibility::NotPublic => Some(publicity(false).into()),
-        Visibility::Tenant(None) => Some(publicity(true).into()),
-        Visibility::Tenant(Some(tenant)) => {
+    match &query.scope {
+        ListScope::All => None,
+        ListScope::NotPublic => Some(publicity(false).into()),
+        ListScope::Tenant(None) => Some(publicity(true).into()),
+        ListScope::Tenant(Some(tenant)) => {
             let tenant = tenant.as_str();
             let own = snapshot.facets.split(Attribute::Owner, [Some(tenant)]).with;
             let shared = snapshot.facets.holding(Collection::Members, tenant);

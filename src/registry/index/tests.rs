@@ -8,7 +8,7 @@ use super::super::Record;
 use super::search::{self, Bounds};
 use super::{Index, Snapshot, UnknownMarker};
 use crate::image::{
-    Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Status, Timestamp, Visibility,
+    Filter, Image, ImageId, ListScope, Member, Query, SortDirection, SortKey, Status, Timestamp,
 };
 
 fn text(words: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -74,14 +74,14 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let visibility = prop_oneof![
-        Just(Visibility::All),
-        Just(Visibility::NotPublic),
-        prop::option::of(text(&["a", "c", "z"])).prop_map(Visibility::Tenant),
+    let scope = prop_oneof![
+        Just(ListScope::All),
+        Just(ListScope::NotPublic),
+        prop::option::of(text(&["a", "c", "z"])).prop_map(ListScope::Tenant),
     ];
     let direction = prop::sample::select(vec![SortDirection::Ascending, SortDirection::Descending]);
     (
-        visibility,
+        scope,
         prop::collection::vec(filter(), 0..3),
         prop::option::of((0..4i64).prop_map(Timestamp::from_micros)),
         prop::sample::select(SortKey::ALL.to_vec()),
@@ -89,8 +89,8 @@ fn query() -> impl Strategy<Value = Query> {
         0..12usize,
     )
         .prop_map(
-            |(visibility, filters, changes_since, sort_key, sort_direction, limit)| Query {
-                visibility,
+            |(scope, filters, changes_since, sort_key, sort_direction, limit)| Query {
+                scope,
                 filters,
                 changes_since,
                 sort_key,
@@ -186,7 +186,7 @@ proptest! {
 fn an_unknown_marker_is_an_error() {
     let index = Index::new(Snapshot::of([]));
     let query = Query {
-        visibility: Visibility::All,
+        scope: ListScope::All,
         filters: Vec::new(),
         changes_since: None,
         sort_key: SortKey::CreatedAt,
@@ -262,18 +262,18 @@ fn filters() -> Vec<Vec<Filter>> {
 
 /// The lists of a large registry: all filters for all callers, of all times.
 fn lists() -> impl Iterator<Item = Query> {
-    let tenant = |tenant: &str| Visibility::Tenant(Some(tenant.to_owned()));
+    let tenant = |tenant: &str| ListScope::Tenant(Some(tenant.to_owned()));
     let visibilities = [
-        Visibility::All,
-        Visibility::NotPublic,
-        Visibility::Tenant(None),
+        ListScope::All,
+        ListScope::NotPublic,
+        ListScope::Tenant(None),
         tenant("tenant-3"),
         tenant("partner-5"),
     ];
     let changes = [None, Some(0), Some(MANY / 2), Some(MANY - 20)];
     product(filters(), product(visibilities.to_vec(), changes.to_vec())).map(
-        |(filters, (visibility, since))| Query {
-            visibility,
+        |(filters, (scope, since))| Query {
+            scope,
             filters,
             changes_since: since.map(|number| Timestamp::from_micros(number.into())),
             sort_key: SortKey::CreatedAt,

@@ -16,13 +16,13 @@ use crate::http_client::{
 };
 use crate::image::Timestamp;
 use crate::metrics;
-use crate::wire::registry::{ABOUT_MOST_BYTES, RECORD, VERSION};
+use crate::wire::registry::{RECORD, TARGET_LIST_BYTES, VERSION};
 
 /// A registry server closes a connection that rests for a minute.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The longest answer: the record that goes beyond has 64 KiB, and half as much again as text.
-const MOST_ANSWER_BYTES: usize = ABOUT_MOST_BYTES + (1 << 20);
+const MOST_ANSWER_BYTES: usize = TARGET_LIST_BYTES + (1 << 20);
 
 const JSON: &str = "application/json";
 

@@ -11,11 +11,11 @@ use super::exchange::{Exchange, Reply};
 use crate::error::Result;
 use crate::image::Timestamp;
 use crate::wire::registry::{
-    ABOUT_MOST_BYTES, ListedImage, MOST_RECORDS, read_standard_ids, read_standard_list,
+    ListedImage, MAX_LIST_RECORDS, TARGET_LIST_BYTES, read_legacy_ids, read_legacy_list,
 };
 
 /// Pages grow again while they are smaller than this.
-const SMALL_PAGE_BYTES: usize = ABOUT_MOST_BYTES / 4;
+const SMALL_PAGE_BYTES: usize = TARGET_LIST_BYTES / 4;
 
 /// A page that was too long is followed by one with so many times fewer images. An answer is
 /// read up to its limit before it is known to be too long, so there should be few of them.
@@ -36,7 +36,7 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new() -> Self {
         Self {
-            images: MOST_RECORDS,
+            images: MAX_LIST_RECORDS,
         }
     }
 
@@ -94,9 +94,9 @@ impl Pages {
                 Err(failure) => return Err(failure.into()),
             };
             check(&reply)?;
-            let listed = read_standard_list(reply.body())?;
+            let listed = read_legacy_list(reply.body())?;
             if reply.body().len() < SMALL_PAGE_BYTES {
-                self.images = (self.images * 2).min(MOST_RECORDS);
+                self.images = (self.images * 2).min(MAX_LIST_RECORDS);
             }
             return Ok((!listed.is_empty()).then(|| Changes {
                 listed,
@@ -115,7 +115,7 @@ async fn too_long(
     let path = path(false, query, 1, marker);
     let reply = exchange.standard("list", Method::GET, &path, None).await?;
     check(&reply)?;
-    let ids = read_standard_ids(reply.body())?;
+    let ids = read_legacy_ids(reply.body())?;
     let listed = ids.into_iter().map(|id| ListedImage {
         id,
         image: Err("it is longer than an answer may be".to_owned()),

@@ -20,8 +20,8 @@ use super::outcome::{Outcome, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire::registry::{
-    CensusMessage, MOST_RECORDS, ReadList, RecordMessage, read_records, write_owner, write_query,
-    write_record,
+    CensusMessage, MAX_LIST_RECORDS, ReadList, RecordMessage, read_records, write_owner,
+    write_query, write_record,
 };
 
 /// Records that are kept to be asked for by their version.
@@ -192,7 +192,7 @@ impl Registry for Records {
         let mut page = query.clone();
         let mut records: Vec<Arc<Record>> = Vec::new();
         loop {
-            page.limit = (query.limit - records.len()).min(MOST_RECORDS);
+            page.limit = (query.limit - records.len()).min(MAX_LIST_RECORDS);
             let path = format!("/images/detail?{}", write_query(&page)?);
             let reply = self.exchange.read("list", &path, None).await?;
             if reply.status != StatusCode::OK {

@@ -24,8 +24,8 @@ use super::outcome::is_result;
 use super::replica::{Replica, version_of};
 use super::rows::rows;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Filter, Image, ImageId, Member, OwnerLimits, Query, Status, Usage, Visibility};
-use crate::wire::registry::{read_standard, read_standard_ids, write_amendment};
+use crate::image::{Filter, Image, ImageId, ListScope, Member, OwnerLimits, Query, Status, Usage};
+use crate::wire::registry::{read_legacy_ids, read_legacy_image, write_legacy_body};
 use crate::wire::{SharedImage, write_memberships};
 
 /// A registry server of another make.
@@ -66,7 +66,7 @@ impl Standard {
         // The short list: a detailed one may be longer than an answer may be.
         let reply = self.ask("check", Method::GET, "/images?limit=1", None);
         let reply = reply.await?;
-        let is_list = read_standard_ids(reply.body()).is_ok();
+        let is_list = read_legacy_ids(reply.body()).is_ok();
         match reply.status {
             StatusCode::OK if is_list => Ok(()),
             StatusCode::OK => {
@@ -92,7 +92,7 @@ impl Standard {
     async fn look(&self, id: &ImageId) -> Result<Option<Image>> {
         let reply = self.ask("get", Method::GET, &path_of(id), None).await?;
         match reply.status {
-            StatusCode::OK => read_standard(reply.body()).map(Some),
+            StatusCode::OK => read_legacy_image(reply.body()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(reply.refusal()),
         }
@@ -175,7 +175,7 @@ impl Standard {
 
     /// Writes everything but the members, if the image has still the status that was seen.
     async fn amend(&self, current: &Image, image: &Image) -> Result<Image> {
-        let body = write_amendment(image, Some(current.status))?;
+        let body = write_legacy_body(image, Some(current.status))?;
         let path = path_of(&image.id);
         let sent = self
             .exchange
@@ -185,7 +185,7 @@ impl Standard {
             Err(failure) => return self.recognise(image, failure).await,
         };
         match reply.status {
-            StatusCode::OK => read_standard(reply.body()),
+            StatusCode::OK => read_legacy_image(reply.body()),
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
             _ => Err(reply.refusal()),
         }
@@ -242,7 +242,7 @@ fn tenants_of(query: &Query) -> Vec<&str> {
             _ => None,
         })
         .collect();
-    if let Visibility::Tenant(Some(tenant)) = &query.visibility {
+    if let ListScope::Tenant(Some(tenant)) = &query.scope {
         tenants.push(tenant);
     }
     tenants.sort_unstable();
@@ -259,7 +259,7 @@ impl Registry for Standard {
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
         self.check_owner(None, &image).await?;
-        let body = write_amendment(&image, None)?;
+        let body = write_legacy_body(&image, None)?;
         let sent = self
             .exchange
             .standard("insert", Method::POST, "/images", Some(body));
@@ -268,7 +268,7 @@ impl Registry for Standard {
             Err(failure) => return self.recognise(&image, failure).await.map(record_of),
         };
         match reply.status {
-            StatusCode::OK | StatusCode::CREATED => Ok(record_of(read_standard(reply.body())?)),
+            StatusCode::OK | StatusCode::CREATED => Ok(record_of(read_legacy_image(reply.body())?)),
             StatusCode::CONFLICT => {
                 let message = format!("Image with identifier {} already exists!", image.id);
                 Err(Error::new(Kind::Conflict, message))

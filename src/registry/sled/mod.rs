@@ -142,7 +142,7 @@ impl Registry for SledRegistry {
         Ok(self.index.get(id))
     }
 
-    fn at_hand(&self, id: &ImageId) -> Option<Arc<Record>> {
+    fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
         self.index.get(id)
     }
 
@@ -318,14 +318,14 @@ mod tests {
         registry.insert(other.clone()).await.unwrap();
         let kept: Vec<bool> = images
             .iter()
-            .map(|id| registry.at_hand(id).is_some())
+            .map(|id| registry.try_get_cached(id).is_some())
             .collect();
         assert_eq!(kept, [vec![false; 3], vec![true; 18]].concat());
         assert_eq!(registry.check().await.unwrap().usage.images, 1);
         drop(registry);
         let registry = SledRegistry::open(&options).unwrap();
         assert_eq!(registry.image_count_at_open(), 19);
-        assert!(registry.at_hand(&other.id).is_some());
+        assert!(registry.try_get_cached(&other.id).is_some());
     }
 
     #[tokio::test]

@@ -7,20 +7,20 @@
 //!   [`VERSION`]. A registry of another make passes the media type over and answers in JSON,
 //!   which is how it is told from ours.
 
-mod asking;
+mod legacy_client;
+mod legacy_server;
 mod records;
-mod standard;
 
 use http::HeaderName;
 
-pub use asking::{
-    ListedImage, read_standard, read_standard_ids, read_standard_list, write_amendment,
+pub use legacy_client::{
+    ListedImage, read_legacy_ids, read_legacy_image, read_legacy_list, write_legacy_body,
 };
+pub use legacy_server::{LegacyReader, legacy_listing, parse_legacy_body, write_legacy_image};
 pub use records::{
     CensusMessage, ReadList, RecordMessage, parse_owner, parse_query, read_records, write_owner,
     write_query, write_record, write_records,
 };
-pub use standard::{Reader, parse_amendment, standard_listing, write_standard};
 
 /// The media type of records.
 pub const RECORD: &str = "application/vnd.glance.registry-record+json";
@@ -39,7 +39,7 @@ pub fn is_reserved_property(name: &str) -> bool {
 }
 
 /// Most records of one answer; whoever wants more asks again behind the last one.
-pub const MOST_RECORDS: usize = 1000;
+pub const MAX_LIST_RECORDS: usize = 1000;
 
 /// About as many bytes as one answer has at most: the last record may go beyond.
-pub const ABOUT_MOST_BYTES: usize = 4 << 20;
+pub const TARGET_LIST_BYTES: usize = 4 << 20;

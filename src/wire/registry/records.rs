@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::ABOUT_MOST_BYTES;
+use super::TARGET_LIST_BYTES;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Timestamp, Usage};
 
@@ -116,7 +116,7 @@ pub fn write_records<'a>(
 ) -> Result<Vec<u8>> {
     let mut out = b"{\"records\":[".to_vec();
     for (position, (version, image)) in records.enumerate() {
-        if out.len() > ABOUT_MOST_BYTES {
+        if out.len() > TARGET_LIST_BYTES {
             more = true;
             break;
         }
@@ -192,12 +192,12 @@ fn invalid(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Filter, SortDirection, SortKey, Visibility};
+    use crate::image::{Filter, ListScope, SortDirection, SortKey};
 
     #[test]
     fn a_query_is_read_back_whole() {
         let query = Query {
-            visibility: Visibility::Tenant(Some("a&b = ü".to_owned())),
+            scope: ListScope::Tenant(Some("a&b = ü".to_owned())),
             filters: vec![
                 Filter::Name(vec!["in:x".to_owned(), "50%".to_owned()]),
                 Filter::SizeMin(u64::MAX),

@@ -9,7 +9,7 @@ pub(super) use self::data::Reach;
 use self::data::{Refused, add_data};
 use super::super::taken::Loss;
 use super::rows::{Deletion, Old, OldMember};
-use crate::image::{Checksum, Image, ImageId, Member, Properties, SetAside, Status, Timestamp};
+use crate::image::{Checksum, Image, ImageId, Member, Properties, Status, Timestamp, Trashed};
 use crate::wire::has_property_header;
 
 /// The namespace (RFC 9562, 6.6) of images that had numbers.
@@ -146,7 +146,7 @@ fn is_public(old: &Old, lost: &mut Vec<String>) -> bool {
 /// come back with it; others that were deleted are gone.
 fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
     let (mut properties, mut members) = (Properties::new(), Vec::<Member>::new());
-    let mut aside = SetAside {
+    let mut aside = Trashed {
         properties: Properties::new(),
         members: Vec::new(),
     };
@@ -175,7 +175,7 @@ fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
         }
     }
     (image.properties, image.members) = (properties, members);
-    image.set_aside = waits.then(|| Box::new(aside));
+    image.trashed = waits.then(|| Box::new(aside));
 }
 
 /// No key of the old table keeps a member from being there twice.

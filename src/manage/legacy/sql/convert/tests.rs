@@ -261,7 +261,7 @@ fn what_waits_for_the_scrubber_can_come_back() {
     let image = image.expect("an image");
     assert_eq!((image.status, losses), (Status::PendingDelete, vec![]));
     assert!(image.data.is_some() && image.properties.is_empty());
-    let aside = image.set_aside.expect("something is set aside");
+    let aside = image.trashed.expect("something is set aside");
     let names: Vec<&str> = aside.properties.keys().map(String::as_str).collect();
     assert_eq!((names, aside.members.len()), (vec!["never", "with"], 1));
 }

@@ -11,28 +11,28 @@ use crate::wire::json::{ListingText, write_detail};
 
 #[derive(Deserialize)]
 struct Body {
-    image: Amendment,
+    image: LegacyBody,
     from_state: Option<String>,
 }
 
-/// What is said of an image. A field that is named with `null` is cleared.
+/// What is explicit of an image. A field that is named with `null` is cleared.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Amendment {
+struct LegacyBody {
     id: Option<String>,
     status: Option<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     name: Change<String>,
     size: Option<u64>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     virtual_size: Change<u64>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     disk_format: Change<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     container_format: Change<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     checksum: Change<String>,
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "explicit")]
     owner: Change<String>,
     is_public: Option<bool>,
     protected: Option<bool>,
@@ -48,19 +48,19 @@ struct LocationData {
     url: String,
 }
 
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+fn explicit<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> std::result::Result<Change<T>, D::Error> {
     let value = Option::deserialize(deserializer)?;
     Ok(value.map_or(Change::Clear, Change::Set))
 }
 
-/// Reads the body of POST and PUT: what is said of the image, and the status that it must
+/// Reads the body of POST and PUT: what is explicit of the image, and the status that it must
 /// have for a PUT, if the body says that.
 ///
 /// # Errors
 /// `Invalid`.
-pub fn parse_amendment(body: &[u8]) -> Result<(Fields, Option<String>)> {
+pub fn parse_legacy_body(body: &[u8]) -> Result<(Fields, Option<String>)> {
     let malformed = |cause| {
         let message = "The body is no {\"image\": {...}} as a registry takes it.";
         Error::new(Kind::Invalid, message).because(cause)
@@ -100,8 +100,8 @@ pub fn parse_amendment(body: &[u8]) -> Result<(Fields, Option<String>)> {
     Ok((fields, body.from_state))
 }
 
-fn checksum(said: Change<String>) -> Result<Change<Checksum>> {
-    Ok(match said {
+fn checksum(explicit: Change<String>) -> Result<Change<Checksum>> {
+    Ok(match explicit {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
         Change::Set(text) => Change::Set(Checksum::stated(&text).ok_or_else(|| {
@@ -115,7 +115,7 @@ fn checksum(said: Change<String>) -> Result<Change<Checksum>> {
 
 /// The reader of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum LegacyReader {
     /// An API server, which needs to know where the data are.
     ApiServer,
     /// A user. A location may hold credentials of the service (CVE-2013-1840).
@@ -123,12 +123,12 @@ pub enum Reader {
 }
 
 /// Writes `{"image":{...}}`.
-pub fn write_standard(image: &Image, reader: Reader) -> Result<Vec<u8>> {
+pub fn write_legacy_image(image: &Image, reader: LegacyReader) -> Result<Vec<u8>> {
     serde_json::to_vec(&json!({ "image": value(image, reader)? })).map_err(Error::internal)
 }
 
-/// The text `{"images":[...]}` of a list of images, each as [`write_standard`] has it.
-pub fn standard_listing<I>(images: I, reader: Reader) -> impl TextRenderer
+/// The text `{"images":[...]}` of a list of images, each as [`write_legacy_image`] has it.
+pub fn legacy_listing<I>(images: I, reader: LegacyReader) -> impl TextRenderer
 where
     I: Iterator<Item: AsRef<Image>>,
 {
@@ -144,16 +144,19 @@ where
 }
 
 /// The fields that clients of the image API see, and those that the reader may see beyond.
-fn value(image: &Image, reader: Reader) -> Result<Value> {
+fn value(image: &Image, reader: LegacyReader) -> Result<Value> {
     let mut detail = Vec::new();
     write_detail(&mut detail, image, None);
     let mut value: Value = serde_json::from_slice(&detail).map_err(Error::internal)?;
-    if reader == Reader::User
+    if reader == LegacyReader::User
         && let Some(properties) = value["properties"].as_object_mut()
     {
         properties.remove(STATE_PROPERTY);
     }
-    let data = image.data.as_ref().filter(|_| reader == Reader::ApiServer);
+    let data = image
+        .data
+        .as_ref()
+        .filter(|_| reader == LegacyReader::ApiServer);
     let location = data.map(|data| {
         let location = &data.location;
         format!("{}:{}", location.scheme(), location.expose_rest())
@@ -177,7 +180,8 @@ mod tests {
     fn api_servers_are_told_where_the_data_are() {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
         let absent: Value =
-            serde_json::from_slice(&write_standard(&image, Reader::ApiServer).unwrap()).unwrap();
+            serde_json::from_slice(&write_legacy_image(&image, LegacyReader::ApiServer).unwrap())
+                .unwrap();
         assert_eq!(absent["image"]["location"], Value::Null);
         assert_eq!(absent["image"]["location_data"], json!([]));
         image.data = Some(ImageData {
@@ -186,12 +190,12 @@ mod tests {
             checksum: None,
         });
         let stored = image;
-        let image = write_standard(&stored, Reader::ApiServer).unwrap();
+        let image = write_legacy_image(&stored, LegacyReader::ApiServer).unwrap();
         let image: Value = serde_json::from_slice(&image).unwrap();
         assert_eq!(image["image"]["location"], "file:///x");
         let data = json!([{ "url": "file:///x", "metadata": {}, "status": "active" }]);
         assert_eq!(image["image"]["location_data"], data);
-        let user = write_standard(&stored, Reader::User).unwrap();
+        let user = write_legacy_image(&stored, LegacyReader::User).unwrap();
         let user: Value = serde_json::from_slice(&user).unwrap();
         assert_eq!(user, absent);
     }
@@ -200,7 +204,7 @@ mod tests {
     fn null_clears_and_what_is_not_named_stays() {
         let body = br#"{"image":{"name":null,"size":3,"owner":"o","location_data":[{"url":"file:///x","metadata":{}}]},
             "from_state":"saving"}"#;
-        let (fields, from_state) = parse_amendment(body).unwrap();
+        let (fields, from_state) = parse_legacy_body(body).unwrap();
         assert_eq!(fields.name, Change::Clear);
         assert_eq!(fields.disk_format, Change::Keep);
         assert_eq!(fields.owner, Change::Set("o".to_owned()));
@@ -215,7 +219,7 @@ mod tests {
             br#"{"image":{"id":"7"}}"#,
             br#"{"image":{"checksum":"123456789012345678901234567890123"}}"#,
         ] {
-            assert_eq!(parse_amendment(wrong).unwrap_err().kind(), Kind::Invalid);
+            assert_eq!(parse_legacy_body(wrong).unwrap_err().kind(), Kind::Invalid);
         }
     }
 }

@@ -7,12 +7,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 
-use super::errors::Form;
+use super::errors::ErrorFormat;
 use super::request_id::RequestId;
 use crate::net::{Authority, Connection};
 
 /// A request being answered.
-pub struct Exchange {
+pub struct ApiRequest {
     /// The head.
     pub head: Parts,
     /// The body; taken by whoever reads it.
@@ -20,14 +20,14 @@ pub struct Exchange {
     /// The connection it came by, which makes the answer's body.
     pub connection: Connection,
     /// The form of errors that the client reads.
-    pub form: Form,
+    pub error_format: ErrorFormat,
     /// The request's name in logs and answers.
     pub request_id: RequestId,
     /// When its head had come in.
     pub began: Instant,
 }
 
-impl Exchange {
+impl ApiRequest {
     /// The method.
     pub fn method(&self) -> &Method {
         &self.head.method

@@ -13,16 +13,16 @@ use crate::service::Service;
 
 /// Answers `HEAD /v1/images/{id}` without conditions, of an image that the caller may see,
 /// where both are at hand; nothing else.
-pub(super) fn answer(
+pub(super) fn respond(
     service: &Service,
     authenticator: &Authenticator,
     request: &FastRequest<'_>,
     out: &mut Vec<u8>,
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
-    let caller = authenticator.at_hand(request.peer.ip(), request.headers())?;
+    let caller = authenticator.try_caller(request.peer.ip(), request.headers())?;
     let caller = service.recognised(caller);
-    let record = service.show_at_hand(&caller, &id)?;
+    let record = service.try_show(&caller, &id)?;
     let now = since_epoch();
     if Validators::of(&record.image).modified_s > seconds(now) {
         // The lines state a time that is still to come; the long way states the present.

@@ -7,12 +7,12 @@ use http::header::{CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::access::{AccessRecord, Line};
-use super::answer::Answer;
+use super::access_log::{AccessLogLine, AccessRecord};
 use super::caching::CacheHeaders;
-use super::errors::{self, Form};
-use super::exchange::Exchange;
+use super::errors::{self, ErrorFormat};
+use super::request::ApiRequest;
 use super::request_id::{self, RequestId, TooLong};
+use super::response::ApiResponse;
 use crate::error::{Error, Result};
 use crate::metrics::{self, Transfer};
 use crate::net::{
@@ -22,18 +22,18 @@ use crate::net::{
 static REQUEST_ID: HeaderName = HeaderName::from_static(request_id::REQUEST_ID);
 
 /// A door: what an API makes of requests.
-pub trait Door: 'static {
+pub trait Api: 'static {
     /// Answers a request. The first of the pair names the route in metrics, from a closed
     /// set.
-    fn answer(
+    fn handle(
         self: Rc<Self>,
-        exchange: Exchange,
-    ) -> impl Future<Output = (&'static str, Result<Answer>)>;
+        request: ApiRequest,
+    ) -> impl Future<Output = (&'static str, Result<ApiResponse>)>;
 
     /// Answers a request that needs no waiting and no body: writes status line and headers,
     /// without the empty line at the end, and returns route and status. Whatever this does
     /// not answer goes the long way, which must give the same answer.
-    fn answer_plain(
+    fn handle_fast(
         &self,
         _request: &FastRequest<'_>,
         _out: &mut Vec<u8>,
@@ -55,7 +55,7 @@ pub trait Door: 'static {
 
 /// Limits that hold at every door.
 #[derive(Debug, Clone, Copy)]
-pub struct FrameSettings {
+pub struct ApiServerSettings {
     /// Longest header line, in bytes.
     pub max_header_line_bytes: usize,
     /// Longest name that a client may give its request, in bytes.
@@ -65,18 +65,18 @@ pub struct FrameSettings {
 }
 
 /// A door with everything around it.
-pub struct Frame<D> {
-    door: Rc<D>,
-    settings: FrameSettings,
+pub struct ApiServer<A> {
+    api: Rc<A>,
+    settings: ApiServerSettings,
     caching: CacheHeaders,
 }
 
-impl<D: Door> Frame<D> {
+impl<A: Api> ApiServer<A> {
     /// A frame around a door.
-    pub fn new(door: D, settings: FrameSettings) -> Self {
+    pub fn new(api: A, settings: ApiServerSettings) -> Self {
         Self {
-            caching: CacheHeaders::new(door.identity_headers()),
-            door: Rc::new(door),
+            caching: CacheHeaders::new(api.identity_headers()),
+            api: Rc::new(api),
             settings,
         }
     }
@@ -84,12 +84,12 @@ impl<D: Door> Frame<D> {
     /// The response to a request that must not be looked at.
     fn refused(
         &self,
-        exchange: &Exchange,
+        request: &ApiRequest,
         refusal: Option<&RejectedRequest>,
         has_long_id: bool,
-    ) -> Option<Answer> {
+    ) -> Option<ApiResponse> {
         let refuse = |status, message: &str| {
-            let page = errors::status_page(status, message, exchange.form);
+            let page = errors::status_response(status, message, request.error_format);
             Some(page.closing())
         };
         if let Some(RejectedRequest {
@@ -104,7 +104,7 @@ impl<D: Door> Frame<D> {
             return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
         }
         let limit = self.settings.max_header_line_bytes;
-        for (name, value) in exchange.headers() {
+        for (name, value) in request.headers() {
             // Colon, blank and line end.
             if name.as_str().len() + value.len() + 4 > limit {
                 let message = format!("A header line may have at most {limit} bytes.");
@@ -117,46 +117,53 @@ impl<D: Door> Frame<D> {
     /// Answers a request, and says so in its record. A change is carried through when its
     /// client leaves in the middle: its record may be written already, and data to be removed
     /// be known to nobody else.
-    async fn answer(self: Rc<Self>, exchange: Exchange, record: AccessRecord) -> Answered {
-        let (form, request_id) = (exchange.form, record.request_id.clone());
-        let changes_nothing = exchange.method().is_safe();
-        let answered = self.answer_here(exchange, record);
+    async fn handle_to_end(self: Rc<Self>, request: ApiRequest, record: AccessRecord) -> Outcome {
+        let (error_format, request_id) = (request.error_format, record.request_id.clone());
+        let changes_nothing = request.method().is_safe();
+        let outcome = self.handle_inner(request, record);
         if changes_nothing {
-            return answered.await;
+            return outcome.await;
         }
-        match tokio::task::spawn_local(answered).await {
-            Ok(answered) => answered,
+        match tokio::task::spawn_local(outcome).await {
+            Ok(outcome) => outcome,
             Err(panicked) => {
                 let error = Error::internal(panicked);
                 tracing::error!(request_id = request_id.as_str(), ?error, "request failed");
                 // Its record was written when it panicked.
-                (named(errors::answer(&error, form), &request_id), None)
+                (
+                    with_common_headers(errors::error_response(&error, error_format), &request_id),
+                    None,
+                )
             }
         }
     }
 
-    async fn answer_here(self: Rc<Self>, exchange: Exchange, mut record: AccessRecord) -> Answered {
-        let form = exchange.form;
-        let (route, result) = Rc::clone(&self.door).answer(exchange).await;
-        let mut answer = result.unwrap_or_else(|error| {
+    async fn handle_inner(
+        self: Rc<Self>,
+        request: ApiRequest,
+        mut record: AccessRecord,
+    ) -> Outcome {
+        let error_format = request.error_format;
+        let (route, result) = Rc::clone(&self.api).handle(request).await;
+        let mut response = result.unwrap_or_else(|error| {
             record.log_failure(&error);
-            errors::answer(&error, form)
+            errors::error_response(&error, error_format)
         });
-        if answer.status == StatusCode::UNAUTHORIZED
-            && let Some(challenge) = self.door.challenge()
+        if response.status == StatusCode::UNAUTHORIZED
+            && let Some(challenge) = self.api.challenge()
         {
-            answer = answer.with(WWW_AUTHENTICATE, challenge);
+            response = response.with(WWW_AUTHENTICATE, challenge);
         }
-        record.answered(route, answer.status);
-        let answer = named(answer, &record.request_id);
-        (answer, Some(record))
+        record.set_response(route, response.status);
+        let response = with_common_headers(response, &record.request_id);
+        (response, Some(record))
     }
 }
 
 /// A response and the record of its request, unless that is finished.
-type Answered = (Answer, Option<AccessRecord>);
+type Outcome = (ApiResponse, Option<AccessRecord>);
 
-impl<D: Door> FastHandler for Frame<D> {
+impl<A: Api> FastHandler for ApiServer<A> {
     fn handle_fast(&self, request: &FastRequest<'_>, out: &mut Vec<u8>) -> bool {
         if request.head_bytes > self.settings.max_header_line_bytes {
             return false;
@@ -166,7 +173,7 @@ impl<D: Door> FastHandler for Frame<D> {
             return false;
         };
         let began = Instant::now();
-        let Some((route, status)) = self.door.answer_plain(request, out) else {
+        let Some((route, status)) = self.api.handle_fast(request, out) else {
             return false;
         };
         out.extend_from_slice(self.caching.lines());
@@ -176,7 +183,7 @@ impl<D: Door> FastHandler for Frame<D> {
         let took = began.elapsed();
         if self.settings.access_log {
             let (method, target) = (request.method, request.target);
-            Line {
+            AccessLogLine {
                 peer: request.peer,
                 request: format_args!("{method} {target} HTTP/1.1"),
                 status,
@@ -193,7 +200,7 @@ impl<D: Door> FastHandler for Frame<D> {
     }
 }
 
-impl<D: Door> Handler for Frame<D> {
+impl<A: Api> Handler for ApiServer<A> {
     async fn handle(
         self: Rc<Self>,
         connection: Connection,
@@ -204,27 +211,30 @@ impl<D: Door> Handler for Frame<D> {
         let given = head.headers.get(&REQUEST_ID).map(HeaderValue::as_bytes);
         let adopted = RequestId::adopt(given, self.settings.max_request_id_bytes);
         let has_long_id = adopted.is_err();
-        let exchange = Exchange {
+        let request = ApiRequest {
             body: Some(body),
             connection: connection.clone(),
             began: Instant::now(),
-            form: Form::accepted(&head.headers),
+            error_format: ErrorFormat::accepted(&head.headers),
             head,
             request_id: adopted.unwrap_or_else(|TooLong| RequestId::new()),
         };
-        let mut record = AccessRecord::new(&exchange, refusal.as_ref(), self.settings.access_log);
-        let refused = self.refused(&exchange, refusal.as_ref(), has_long_id);
-        let (mut answer, record) = match refused {
-            None => Rc::clone(&self).answer(exchange, record).await,
+        let mut record = AccessRecord::new(&request, refusal.as_ref(), self.settings.access_log);
+        let refused = self.refused(&request, refusal.as_ref(), has_long_id);
+        let (mut response, record) = match refused {
+            None => Rc::clone(&self).handle_to_end(request, record).await,
             Some(refused) => {
-                record.answered("refused", refused.status);
-                (named(refused, &record.request_id), Some(record))
+                record.set_response("refused", refused.status);
+                (
+                    with_common_headers(refused, &record.request_id),
+                    Some(record),
+                )
             }
         };
-        self.caching.add_to(&mut answer.headers);
-        let transfer = answer.transfer.take();
+        self.caching.add_to(&mut response.headers);
+        let transfer = response.transfer.take();
         let progress = transfer.as_ref().map(Transfer::progress);
-        answer.into_response(&connection).map(|body| {
+        response.into_response(&connection).map(|body| {
             let body = body.counted_by(progress);
             body.on_completion(Completion::new(move |sent_bytes, complete| {
                 if let Some(record) = record {
@@ -236,17 +246,17 @@ impl<D: Door> Handler for Frame<D> {
 }
 
 /// Adds the headers that every response has.
-fn named(mut answer: Answer, request_id: &RequestId) -> Answer {
+fn with_common_headers(mut response: ApiResponse, request_id: &RequestId) -> ApiResponse {
     if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
-        answer.headers.insert(REQUEST_ID.clone(), id);
+        response.headers.insert(REQUEST_ID.clone(), id);
     }
-    if answer.close {
-        answer
+    if response.close {
+        response
             .headers
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
+    if response.status == StatusCode::PAYLOAD_TOO_LARGE {
         metrics::quota_rejection();
     }
-    answer
+    response
 }

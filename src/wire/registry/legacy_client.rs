@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{STATE_PROPERTY, is_reserved_property};
 use crate::error::{Error, Result};
 use crate::image::{
-    Checksum, Image, ImageData, ImageId, Location, Properties, SetAside, Status, Timestamp, Upload,
+    Checksum, Image, ImageData, ImageId, Location, Properties, Status, Timestamp, Trashed, Upload,
 };
 
 #[derive(Serialize, Deserialize, Default)]
@@ -20,12 +20,13 @@ struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     upload: Option<Upload>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    set_aside: Option<Box<SetAside>>,
+    #[serde(rename = "set_aside")]
+    trashed: Option<Box<Trashed>>,
 }
 
 #[derive(Deserialize)]
 struct One {
-    image: Standard,
+    image: LegacyImage,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +49,7 @@ const MAX_REASON_CHARS: usize = 200;
 
 /// An image as such a registry sends it. Registries differ in which fields they leave out.
 #[derive(Deserialize)]
-struct Standard {
+struct LegacyImage {
     id: ImageId,
     #[serde(default)]
     name: Option<String>,
@@ -88,7 +89,7 @@ struct Standard {
 ///
 /// # Errors
 /// `Internal` when it is none.
-pub fn read_standard(body: &[u8]) -> Result<Image> {
+pub fn read_legacy_image(body: &[u8]) -> Result<Image> {
     let one: One = serde_json::from_slice(body).map_err(Error::internal)?;
     one.image.into_image()
 }
@@ -97,7 +98,7 @@ pub fn read_standard(body: &[u8]) -> Result<Image> {
 ///
 /// # Errors
 /// `Internal` when it is no list.
-pub fn read_standard_list(body: &[u8]) -> Result<Vec<ListedImage>> {
+pub fn read_legacy_list(body: &[u8]) -> Result<Vec<ListedImage>> {
     let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
     Ok(many.images.into_iter().map(ListedImage::read).collect())
 }
@@ -106,7 +107,7 @@ pub fn read_standard_list(body: &[u8]) -> Result<Vec<ListedImage>> {
 ///
 /// # Errors
 /// `Internal` when it is no list.
-pub fn read_standard_ids(body: &[u8]) -> Result<Vec<String>> {
+pub fn read_legacy_ids(body: &[u8]) -> Result<Vec<String>> {
     let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
     Ok(many.images.iter().map(id_of).collect())
 }
@@ -118,7 +119,7 @@ fn id_of(entry: &Value) -> String {
 impl ListedImage {
     fn read(entry: Value) -> Self {
         let id = id_of(&entry);
-        let read = Standard::deserialize(entry).map_err(|error| error.to_string());
+        let read = LegacyImage::deserialize(entry).map_err(|error| error.to_string());
         let image = read.and_then(|standard| {
             let image = standard.into_image();
             image.map_err(|error| error.cause().unwrap_or_else(|| error.to_string()))
@@ -128,7 +129,7 @@ impl ListedImage {
     }
 }
 
-impl Standard {
+impl LegacyImage {
     fn into_image(mut self) -> Result<Image> {
         let malformed = |what: &str| {
             let id = self.id;
@@ -176,7 +177,7 @@ impl Standard {
             members: Vec::new(),
             data,
             upload: state.upload,
-            set_aside: state.set_aside,
+            trashed: state.trashed,
             damaged_since: None,
             unknown: std::collections::BTreeMap::new(),
         })
@@ -187,14 +188,14 @@ impl Standard {
 ///
 /// # Errors
 /// `Internal`.
-pub fn write_amendment(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
+pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
     let mut properties = image.properties.clone();
     // Of an image from a registry that did not reserve the name.
     properties.retain(|name, _| !is_reserved_property(name));
-    if image.upload.is_some() || image.set_aside.is_some() {
+    if image.upload.is_some() || image.trashed.is_some() {
         let state = State {
             upload: image.upload.clone(),
-            set_aside: image.set_aside.clone(),
+            trashed: image.trashed.clone(),
         };
         let text = serde_json::to_string(&state).map_err(Error::internal)?;
         properties.insert(STATE_PROPERTY.to_owned(), Some(text));
@@ -239,7 +240,7 @@ pub fn write_amendment(image: &Image, from_state: Option<Status>) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::standard::{Reader, parse_amendment, write_standard};
+    use super::super::legacy_server::{LegacyReader, parse_legacy_body, write_legacy_image};
     use super::*;
 
     fn image() -> Image {
@@ -266,23 +267,24 @@ mod tests {
             checksum: image.checksum.clone(),
         });
         assert_eq!(
-            read_standard(&write_standard(&image, Reader::ApiServer).unwrap()).unwrap(),
+            read_legacy_image(&write_legacy_image(&image, LegacyReader::ApiServer).unwrap())
+                .unwrap(),
             image
         );
         let few = br#"{"images":[{"id":"00000000-0000-4000-8000-000000000001","status":"queued",
             "created_at":"2012-02-03T09:34:01Z","size":null}]}"#;
-        let few = read_standard_list(few).unwrap();
+        let few = read_legacy_list(few).unwrap();
         let few = few[0].image.as_ref().unwrap();
         assert_eq!(few.updated_at.format().as_str(), "2012-02-03T09:34:01");
-        assert!(read_standard(b"{}").is_err());
-        assert!(read_standard_list(b"{}").is_err());
+        assert!(read_legacy_image(b"{}").is_err());
+        assert!(read_legacy_list(b"{}").is_err());
     }
 
     #[test]
     fn an_unreadable_image_costs_no_other() {
         let mut good = image();
         good.status = Status::Active;
-        let good = write_standard(&good, Reader::ApiServer).unwrap();
+        let good = write_legacy_image(&good, LegacyReader::ApiServer).unwrap();
         let good: Value = serde_json::from_slice(&good).unwrap();
         let mut entries = vec![good["image"].clone()];
         for (field, value) in [
@@ -306,7 +308,7 @@ mod tests {
         }
         entries.push(json!("x".repeat(1000)));
         let body = serde_json::to_vec(&json!({ "images": entries })).unwrap();
-        let list = read_standard_list(&body).unwrap();
+        let list = read_legacy_list(&body).unwrap();
         assert_eq!(list.len(), entries.len());
         assert_eq!(list[0].id, good["image"]["id"]);
         assert!(list[0].image.is_ok());
@@ -317,7 +319,7 @@ mod tests {
                 "{reason}"
             );
         }
-        assert_eq!(read_standard_ids(&body).unwrap()[6], "7");
+        assert_eq!(read_legacy_ids(&body).unwrap()[6], "7");
     }
 
     #[test]
@@ -332,8 +334,8 @@ mod tests {
             node: Some("node".to_owned()),
             process: None,
         });
-        let body = write_amendment(&image, Some(Status::Queued)).unwrap();
-        let (fields, from_state) = parse_amendment(&body).unwrap();
+        let body = write_legacy_body(&image, Some(Status::Queued)).unwrap();
+        let (fields, from_state) = parse_legacy_body(&body).unwrap();
         assert_eq!(from_state.as_deref(), Some("queued"));
         assert_eq!(fields.status.as_deref(), Some("saving"));
         let kept = Image {
@@ -341,7 +343,8 @@ mod tests {
             upload: None,
             ..image.clone()
         };
-        let seen = read_standard(&write_standard(&kept, Reader::ApiServer).unwrap()).unwrap();
+        let seen = read_legacy_image(&write_legacy_image(&kept, LegacyReader::ApiServer).unwrap())
+            .unwrap();
         assert_eq!(seen, image);
     }
 }

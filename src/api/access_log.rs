@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Uri, Version};
 
-use super::exchange::Exchange;
+use super::request::ApiRequest;
 use super::request_id::RequestId;
 use crate::error::{Error, Kind};
 use crate::log;
@@ -22,13 +22,13 @@ const CLIENT_GONE: u16 = 499;
 /// A request that is being answered. It leaves its line in the log and its count, however it
 /// ends.
 pub(super) struct AccessRecord {
-    request: RequestLine,
+    request_line: RequestLine,
     method: &'static str,
     connection: Connection,
     pub(super) request_id: RequestId,
     began: Instant,
     /// Route and status, once they are known.
-    answered: Option<(&'static str, StatusCode)>,
+    response: Option<(&'static str, StatusCode)>,
     /// `None` when the record is finished.
     in_flight: Option<RequestInFlight>,
     log: bool,
@@ -48,27 +48,27 @@ enum RequestLine {
 }
 
 impl AccessRecord {
-    pub(super) fn new(exchange: &Exchange, refusal: Option<&RejectedRequest>, log: bool) -> Self {
-        let request = match refusal {
+    pub(super) fn new(request: &ApiRequest, refusal: Option<&RejectedRequest>, log: bool) -> Self {
+        let request_line = match refusal {
             _ if !log => RequestLine::Unlogged,
             Some(refusal) => RequestLine::Text(refusal.request_line.clone()),
             None => RequestLine::Parsed {
-                method: exchange.method().clone(),
-                target: exchange.head.uri.clone(),
-                version: exchange.head.version,
+                method: request.method().clone(),
+                target: request.head.uri.clone(),
+                version: request.head.version,
             },
         };
         let method = match refusal {
             Some(refusal) => refusal.request_line.split(' ').next().unwrap_or_default(),
-            None => exchange.method().as_str(),
+            None => request.method().as_str(),
         };
         Self {
-            request,
+            request_line,
             method: method_label(method),
-            connection: exchange.connection.clone(),
-            request_id: exchange.request_id.clone(),
-            began: exchange.began,
-            answered: None,
+            connection: request.connection.clone(),
+            request_id: request.request_id.clone(),
+            began: request.began,
+            response: None,
             in_flight: Some(metrics::request_begins()),
             log,
         }
@@ -97,8 +97,8 @@ impl AccessRecord {
     }
 
     /// The response is known.
-    pub(super) fn answered(&mut self, route: &'static str, status: StatusCode) {
-        self.answered = Some((route, status));
+    pub(super) fn set_response(&mut self, route: &'static str, status: StatusCode) {
+        self.response = Some((route, status));
     }
 
     /// The response is sent, or as much of it as will be.
@@ -114,15 +114,15 @@ impl AccessRecord {
             return;
         };
         let took = self.began.elapsed();
-        let (route, status) = match self.answered {
+        let (route, status) = match self.response {
             Some((route, status)) => (route, status.as_u16()),
             None if std::thread::panicking() => ("panicked", 500),
             None => (ABANDONED, CLIENT_GONE),
         };
         if self.log {
-            Line {
+            AccessLogLine {
                 peer: self.connection.peer(),
-                request: format_args!("{}", self.request),
+                request: format_args!("{}", self.request_line),
                 status,
                 sent_bytes,
                 received_bytes: self.connection.take_received_bytes(),
@@ -157,7 +157,7 @@ impl fmt::Display for RequestLine {
 }
 
 /// A line of the access log.
-pub(super) struct Line<'a> {
+pub(super) struct AccessLogLine<'a> {
     pub(super) peer: SocketAddr,
     pub(super) request: std::fmt::Arguments<'a>,
     pub(super) status: u16,
@@ -168,7 +168,7 @@ pub(super) struct Line<'a> {
     pub(super) request_id: &'a RequestId,
 }
 
-impl Line<'_> {
+impl AccessLogLine<'_> {
     pub(super) fn write(&self) {
         tracing::info!(
             target: log::ACCESS,

@@ -3,10 +3,10 @@
 use http::{HeaderName, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, JSON};
 use super::errors::method_not_allowed;
-use super::exchange::Exchange;
 use super::path::image_id;
+use super::request::ApiRequest;
+use super::response::{ApiResponse, JSON};
 use crate::error::{Error, Kind, Result};
 use crate::service::{Scrubbed, Scrubber, Service};
 
@@ -37,7 +37,7 @@ impl From<Scrubbed> for ScrubReport {
 }
 
 /// Who carries out what an operator asks for, and what an operator must know.
-pub struct Operator {
+pub struct AdminCommands {
     scrubber: Scrubber,
     token: String,
 }
@@ -50,7 +50,7 @@ pub(super) enum Command<'a> {
 
 impl<'a> Command<'a> {
     /// The command of a path.
-    pub(super) fn at(path: &'a str) -> Option<Self> {
+    pub(super) fn parse(path: &'a str) -> Option<Self> {
         match path {
             "/scrub" => Some(Self::Scrub),
             _ => path.strip_prefix(RESTORE).map(Self::Restore),
@@ -58,7 +58,7 @@ impl<'a> Command<'a> {
     }
 }
 
-impl Operator {
+impl AdminCommands {
     /// For those who know the token.
     pub fn new(scrubber: Scrubber, token: String) -> Self {
         Self { scrubber, token }
@@ -68,16 +68,16 @@ impl Operator {
     ///
     /// # Errors
     /// `Forbidden` without the token; those of the verbs.
-    pub(super) async fn obey(
+    pub(super) async fn execute(
         &self,
         command: Command<'_>,
-        exchange: &Exchange,
+        request: &ApiRequest,
         service: &Service,
-    ) -> Result<Answer> {
-        if *exchange.method() != Method::POST {
-            return Ok(method_not_allowed("POST", exchange.form));
+    ) -> Result<ApiResponse> {
+        if *request.method() != Method::POST {
+            return Ok(method_not_allowed("POST", request.error_format));
         }
-        let shown = exchange.header(OPERATOR_TOKEN).unwrap_or_default();
+        let shown = request.header(OPERATOR_TOKEN).unwrap_or_default();
         if !is_same(shown, &self.token) {
             let message = "The node's token is needed, which it keeps in its registry_dir.";
             return Err(Error::new(Kind::Forbidden, message));
@@ -86,11 +86,11 @@ impl Operator {
             Command::Scrub => {
                 let report = ScrubReport::from(self.scrubber.round().await?);
                 let body = serde_json::to_string(&report).map_err(Error::internal)?;
-                Ok(Answer::of(StatusCode::OK, JSON, body))
+                Ok(ApiResponse::of(StatusCode::OK, JSON, body))
             }
             Command::Restore(id) => {
                 service.restore(&image_id(id)?).await?;
-                Ok(Answer::empty(StatusCode::NO_CONTENT))
+                Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
             }
         }
     }
@@ -120,11 +120,11 @@ mod tests {
 
     #[test]
     fn paths_are_commands() {
-        assert!(matches!(Command::at("/scrub"), Some(Command::Scrub)));
+        assert!(matches!(Command::parse("/scrub"), Some(Command::Scrub)));
         assert!(matches!(
-            Command::at("/restore/x"),
+            Command::parse("/restore/x"),
             Some(Command::Restore("x"))
         ));
-        assert!(Command::at("/scrub/").is_none() && Command::at("/restore").is_none());
+        assert!(Command::parse("/scrub/").is_none() && Command::at("/restore").is_none());
     }
 }

@@ -6,7 +6,7 @@
 /// Whether a character would do more than stand there: control characters, line and paragraph
 /// separators, and the invisible characters of Unicode's category Cf (direction marks, zero
 /// widths, tags). How it is escaped is for the place to say where it would be shown.
-pub fn is_treacherous(sign: char) -> bool {
+pub fn is_unsafe_to_display(sign: char) -> bool {
     if sign.is_ascii() {
         return sign.is_ascii_control();
     }
@@ -37,14 +37,14 @@ pub fn is_treacherous(sign: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_treacherous;
+    use super::is_unsafe_to_display;
 
     #[test]
     fn what_acts_or_hides_is_treacherous() {
         for sign in
             "\0\n\t\u{1b}\u{7f}\u{85}\u{ad}\u{200d}\u{202e}\u{2028}\u{feff}\u{e0041}".chars()
         {
-            assert!(is_treacherous(sign), "{sign:?}");
+            assert!(is_unsafe_to_display(sign), "{sign:?}");
         }
     }
 
@@ -58,7 +58,7 @@ mod tests {
             "🐧 \\ \"q\"",
             "\u{a0}",
         ] {
-            assert!(!text.chars().any(is_treacherous), "{text}");
+            assert!(!text.chars().any(is_unsafe_to_display), "{text}");
         }
     }
 }

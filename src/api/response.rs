@@ -13,7 +13,7 @@ pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charse
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 
 /// An answer.
-pub struct Answer {
+pub struct ApiResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers, without what the frame adds.
@@ -26,7 +26,7 @@ pub struct Answer {
     pub transfer: Option<Transfer>,
 }
 
-impl Answer {
+impl ApiResponse {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self {
@@ -40,10 +40,10 @@ impl Answer {
 
     /// An answer with a body in memory.
     pub fn of(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
-        let mut answer = Self::empty(status);
-        answer.payload = body.into().into();
-        answer.headers.insert(CONTENT_TYPE, content_type);
-        answer
+        let mut response = Self::empty(status);
+        response.payload = body.into().into();
+        response.headers.insert(CONTENT_TYPE, content_type);
+        response
     }
 
     /// An answer with a text that is rendered as the client takes it, if it is long. Such a one
@@ -56,10 +56,10 @@ impl Answer {
         match LazyText::begin(text) {
             Ok(whole) => Self::of(status, content_type, whole),
             Err(rest) => {
-                let mut answer = Self::empty(status);
-                answer.payload = Payload::Text(Box::new(rest));
-                answer.headers.insert(CONTENT_TYPE, content_type);
-                answer
+                let mut response = Self::empty(status);
+                response.payload = Payload::Text(Box::new(rest));
+                response.headers.insert(CONTENT_TYPE, content_type);
+                response
             }
         }
     }

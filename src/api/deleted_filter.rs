@@ -10,7 +10,7 @@ use crate::service::ListRequest;
 ///
 /// # Errors
 /// `Invalid` for another word.
-pub(super) fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<bool> {
+pub(super) fn apply_deleted_filter(query: &str, list: &mut ListRequest) -> Result<bool> {
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut said = parameters.rev().filter(|(name, _)| *name == "deleted");
     let Some((_, word)) = said.next() else {
@@ -21,7 +21,7 @@ pub(super) fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<
         "true" | "1" => {
             let gone = Status::ALL.into_iter().filter(|status| status.is_gone());
             let words = gone.map(|status| status.as_str().to_owned());
-            request.filters.push(Filter::Status(words.collect()));
+            list.filters.push(Filter::Status(words.collect()));
         }
         "false" | "0" => return Ok(false),
         _ => {
@@ -30,32 +30,32 @@ pub(super) fn look_at_deleted(query: &str, request: &mut ListRequest) -> Result<
             return Err(Error::new(Kind::Invalid, message));
         }
     }
-    include_gone(request);
+    include_gone(list);
     Ok(true)
 }
 
 /// An administrator's list of the API. Without `deleted` it shows images that wait for the
 /// scrubber when their status is asked for. Those images are shown whoever owns them, unless
-/// the request says something about publicity. `deleted` is no parameter of Glance's v1 API, so
+/// the list says something about publicity. `deleted` is no parameter of Glance's v1 API, so
 /// a word that is not understood is passed over as unknown parameters are.
-pub(super) fn look_at_gone(query: &str, request: &mut ListRequest) {
-    let mut names_gone = look_at_deleted(query, request).unwrap_or(false);
+pub(super) fn apply_gone_filter(query: &str, list: &mut ListRequest) {
+    let mut names_gone = apply_deleted_filter(query, list).unwrap_or(false);
     let pending = Status::PendingDelete.as_str();
-    let asks_for_pending = request.filters.iter().any(|filter| match filter {
+    let asks_for_pending = list.filters.iter().any(|filter| match filter {
         Filter::Status(words) => words.iter().any(|word| word == pending),
         _ => false,
     });
     if asks_for_pending {
-        include_gone(request);
+        include_gone(list);
         names_gone = true;
     }
     if names_gone {
-        request.is_public = request.is_public.or(Some(None));
+        list.is_public = list.is_public.or(Some(None));
     }
 }
 
 /// Without `changes-since` a list has no image that is gone.
-fn include_gone(request: &mut ListRequest) {
+fn include_gone(list: &mut ListRequest) {
     let ever = Timestamp::from_micros(i64::MIN);
-    request.changes_since = request.changes_since.or(Some(ever));
+    list.changes_since = list.changes_since.or(Some(ever));
 }
