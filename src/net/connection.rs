@@ -108,7 +108,7 @@ impl Connection {
 
     /// Whether the connection can serve another request after this one. It cannot when its
     /// handler leaves a body on the way.
-    fn can_go_on(&self) -> bool {
+    fn can_be_reused(&self) -> bool {
         self.shared.is_buffered(self.request)
     }
 

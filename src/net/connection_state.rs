@@ -67,7 +67,7 @@ impl ConnectionState {
     }
 
     /// A request was answered without hyper.
-    pub(super) fn answered_plain(&self) {
+    pub(super) fn count_fast_request(&self) {
         self.begin_request();
         self.outbox.count_answer();
     }

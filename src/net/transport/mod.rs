@@ -112,7 +112,7 @@ impl Transport {
     }
 
     /// Counts a request that was answered without hyper.
-    pub(super) fn took_plain(&mut self) {
+    pub(super) fn count_fast_request(&mut self) {
         self.inbound.count_plain();
         self.inbound.tell(&self.shared);
         self.shared.count_fast_request();
