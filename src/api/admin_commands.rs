@@ -125,6 +125,6 @@ mod tests {
             Command::parse("/restore/x"),
             Some(Command::Restore("x"))
         ));
-        assert!(Command::parse("/scrub/").is_none() && Command::at("/restore").is_none());
+        assert!(Command::parse("/scrub/").is_none() && Command::parse("/restore").is_none());
     }
 }

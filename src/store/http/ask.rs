@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::http_client::{AddressPolicy, HttpClientOptions, TlsOptions, client_config};
-    use crate::image::Listed;
+    use crate::image::AllowDenyList;
 
     fn asker() -> Asker {
         let client = HttpClient::new(HttpClientOptions {
@@ -142,7 +142,7 @@ mod tests {
             reach: AddressPolicy::Any,
             tls: client_config(&TlsOptions::default()).unwrap(),
         });
-        let ports = Listed {
+        let ports = AllowDenyList {
             allowed: vec![80, 443],
             disallowed: Vec::new(),
         };
