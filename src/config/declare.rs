@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The names and the default of one option.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
+pub(crate) struct OptionKey {
     pub section: &'static str,
     pub name: &'static str,
     /// Other places it is read from, in order, when it is not at its own: (section, key).
@@ -13,14 +13,14 @@ pub(crate) struct Key {
     pub default: &'static str,
 }
 
-impl Key {
+impl OptionKey {
     /// Every place the option is read from, its own first.
-    pub fn places(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    pub fn spellings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         std::iter::once((self.section, self.name)).chain(self.aliases.iter().copied())
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for OptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {}", self.section, self.name)
     }
@@ -28,21 +28,21 @@ impl fmt::Display for Key {
 
 /// One declared option.
 #[derive(Clone, Debug)]
-pub(crate) struct Opt {
-    pub key: Key,
+pub(crate) struct DeclaredOption {
+    pub key: OptionKey,
     /// The doc comment of the field, line by line.
     pub help: &'static [&'static str],
-    /// The words of its kind, to finish "wanted ...".
-    pub wanted: String,
+    /// The words of its kind, to finish "expected ...".
+    pub expected: String,
     /// Whether nobody may see the value.
     pub is_secret: bool,
 }
 
 /// The options of one struct, as the sample shows them.
-pub(crate) struct Group {
+pub(crate) struct OptionGroup {
     pub section: &'static str,
     pub title: &'static str,
-    pub options: Vec<Opt>,
+    pub options: Vec<DeclaredOption>,
 }
 
 /// Declares a struct of options that all stand in one section of the file.
@@ -52,7 +52,7 @@ pub(crate) struct Group {
 ///     /// What the struct holds.
 ///     pub struct Name, "SECTION", "Title in the sample";
 ///     /// What the option does.
-///     option_name: Type = "default as in the file", Kind, also [("OTHER", "old_name")];
+///     option_name: Type = "default as in the file", ValueType, also [("OTHER", "old_name")];
 /// }
 /// ```
 ///
@@ -76,16 +76,16 @@ macro_rules! options {
         }
 
         impl $name {
-            pub(crate) fn group() -> $crate::config::declare::Group {
-                use $crate::config::{declare, kinds::Kind};
-                $crate::config::declare::Group {
+            pub(crate) fn group() -> $crate::config::declare::OptionGroup {
+                use $crate::config::{declare, value_types::ValueType};
+                $crate::config::declare::OptionGroup {
                     section: $section,
                     title: $title,
                     options: vec![$(
-                        declare::Opt {
+                        declare::DeclaredOption {
                             key: options!(@key $section, $field, $default $(, $aliases)?),
                             help: &[$($help),*],
-                            wanted: $kind.wanted(),
+                            expected: $kind.expected(),
                             is_secret: $kind.is_secret(),
                         },
                     )*],
@@ -110,7 +110,7 @@ macro_rules! options {
         options!(@key $section, $field, $default, [])
     };
     (@key $section:literal, $field:ident, $default:literal, $aliases:expr) => {
-        $crate::config::declare::Key {
+        $crate::config::declare::OptionKey {
             section: $section,
             name: stringify!($field),
             aliases: &$aliases,

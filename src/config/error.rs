@@ -15,14 +15,14 @@ pub const EXIT_CONFIG: u8 = 78;
 
 /// A line of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file as it was named.
     pub file: String,
     /// From 1; 0 is the file as a whole.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => f.write_str(&self.file),
@@ -35,14 +35,14 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Where it stands.
-    pub place: Place,
+    pub position: FilePosition,
     /// What is so, and what to do.
     pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.position, self.message)
     }
 }
 
@@ -68,36 +68,36 @@ pub enum ConfigError {
         "{0} has a password in it and may be read by everybody on this machine: chmod o-r {0}",
         path.display()
     )]
-    Exposed {
+    WorldReadable {
         /// The file as it was named.
         path: PathBuf,
     },
     /// A line is no INI.
-    #[error("{place}: this line {problem}")]
+    #[error("{position}: this line {problem}")]
     Syntax {
         /// Where it stands.
-        place: Place,
+        position: FilePosition,
         /// The rest of the sentence "this line ...".
         problem: &'static str,
     },
     /// A value is not what its option wants.
-    #[error("{place}: {option} = {given:?}: wanted {wanted}")]
+    #[error("{position}: {option} = {given:?}: expected {expected}")]
     BadValue {
         /// Where it stands.
-        place: Place,
+        position: FilePosition,
         /// The option, as `[section] key`.
         option: String,
         /// The value, after substitution.
         given: String,
         /// What would have been taken.
-        wanted: String,
+        expected: String,
     },
     /// An option that this release cannot honour and must not pass over in silence.
     /// The value is not shown: it may hold a password.
-    #[error("{place}: {option}: {why}")]
-    Refused {
+    #[error("{position}: {option}: {why}")]
+    Unsupported {
         /// Where it stands.
-        place: Place,
+        position: FilePosition,
         /// The option, as `[section] key`.
         option: String,
         /// Why, and what to do.
@@ -123,14 +123,14 @@ impl ConfigError {
     }
 
     /// Where it stands, where it has a line.
-    pub(crate) fn place(&self) -> Option<&Place> {
+    pub(crate) fn position(&self) -> Option<&FilePosition> {
         match self {
-            Self::Syntax { place, .. }
-            | Self::BadValue { place, .. }
-            | Self::Refused { place, .. } => Some(place),
+            Self::Syntax { position, .. }
+            | Self::BadValue { position, .. }
+            | Self::Unsupported { position, .. } => Some(position),
             Self::NotFound { .. }
             | Self::Unreadable { .. }
-            | Self::Exposed { .. }
+            | Self::WorldReadable { .. }
             | Self::Several(_) => None,
         }
     }
@@ -138,8 +138,8 @@ impl ConfigError {
     /// The problem, without its place.
     pub(crate) fn problem(&self) -> String {
         let text = self.to_string();
-        let place = self.place().map(|place| format!("{place}: "));
-        let problem = place.and_then(|place| text.strip_prefix(&place).map(str::to_owned));
+        let position = self.position().map(|position| format!("{position}: "));
+        let problem = position.and_then(|position| text.strip_prefix(&position).map(str::to_owned));
         problem.unwrap_or(text)
     }
 
@@ -151,10 +151,10 @@ impl ConfigError {
                 let codes = problems.iter().map(Self::exit_code);
                 codes.max().unwrap_or(EXIT_CONFIG)
             }
-            Self::Exposed { .. }
+            Self::WorldReadable { .. }
             | Self::Syntax { .. }
             | Self::BadValue { .. }
-            | Self::Refused { .. } => EXIT_CONFIG,
+            | Self::Unsupported { .. } => EXIT_CONFIG,
         }
     }
 }

@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn the_order_of_the_first_glance() {
         let dirs = search_dirs(Some(Path::new("/home/op")));
-        let wanted = [".", "/home/op/.glance", "/home/op", "/etc/glance", "/etc"];
-        assert_eq!(dirs, wanted.map(PathBuf::from));
+        let expected = [".", "/home/op/.glance", "/home/op", "/etc/glance", "/etc"];
+        assert_eq!(dirs, expected.map(PathBuf::from));
         assert_eq!(
             search_dirs(None),
             [".", "/etc/glance", "/etc"].map(PathBuf::from)

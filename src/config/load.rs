@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use crate::config::declare::Group;
-use crate::config::error::{ConfigError, Place, Warning};
+use crate::config::declare::OptionGroup;
+use crate::config::error::{ConfigError, FilePosition, Warning};
 use crate::config::ini::{self, DEFAULT, Ini};
-use crate::config::options::{self, Config};
 use crate::config::role::Role;
+use crate::config::root::{self, Config};
 use crate::config::values::Values;
-use crate::config::{checks, idle, refused, sample, text_file};
+use crate::config::{checks, ignored, sample, text_file, unsupported};
 
 /// The content of a file, with all problems in it.
 #[derive(Debug)]
-pub struct Examined {
+pub struct ConfigReport {
     /// The configuration, with defaults for what is wrong; `None` where nothing could be read.
     pub config: Option<Config>,
     /// Settings that work, but perhaps not as the writer expects.
@@ -28,7 +28,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load_for`].
     pub fn load(path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::examine_file(Use::Other, path).into_result()
+        Self::examine_file(Consumer::Other, path).into_result()
     }
 
     /// Reads the file of a server, for that server.
@@ -42,17 +42,17 @@ impl Config {
     }
 
     /// Reads the file of a server as far as it can be read.
-    pub fn examine(role: Role, path: &Path) -> Examined {
-        Self::examine_file(Use::Server(role), path)
+    pub fn examine(role: Role, path: &Path) -> ConfigReport {
+        Self::examine_file(Consumer::Server(role), path)
     }
 
-    fn examine_file(of: Use, path: &Path) -> Examined {
+    fn examine_file(of: Consumer, path: &Path) -> ConfigReport {
         match text_file::read(path) {
-            Ok((text, everybody_reads)) => {
-                let exposed = everybody_reads.then_some(path);
+            Ok((text, is_world_readable)) => {
+                let exposed = is_world_readable.then_some(path);
                 read(of, &path.display().to_string(), &text, exposed)
             }
-            Err(problem) => Examined {
+            Err(problem) => ConfigReport {
                 config: None,
                 warnings: Vec::new(),
                 problems: vec![problem],
@@ -65,7 +65,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the text is no INI or has a value that does not fit.
     pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
-        read(Use::Other, name, text, None).into_result()
+        read(Consumer::Other, name, text, None).into_result()
     }
 
     /// Reads text as if it were the file `name` of a server.
@@ -77,16 +77,16 @@ impl Config {
         name: &str,
         text: &str,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        read(Use::Server(role), name, text, None).into_result()
+        read(Consumer::Server(role), name, text, None).into_result()
     }
 
     /// The sample file: every option with its help, what it wants and its default.
     pub fn sample() -> String {
-        sample::render(&options::groups())
+        sample::render(&root::groups())
     }
 }
 
-impl Examined {
+impl ConfigReport {
     fn into_result(self) -> Result<(Config, Vec<Warning>), ConfigError> {
         match (ConfigError::of_all(self.problems), self.config) {
             (None, Some(config)) => Ok((config, self.warnings)),
@@ -99,7 +99,7 @@ impl Examined {
 
 /// Which program reads a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+enum Consumer {
     /// The server that the file is for.
     Server(Role),
     /// Another one, which reads the file of an API server and may be built otherwise.
@@ -107,18 +107,18 @@ enum Use {
 }
 
 /// Reads a file's text; `exposed` is its path where everybody may read it.
-fn read(of: Use, name: &str, text: &str, exposed: Option<&Path>) -> Examined {
+fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigReport {
     let (ini, bad_lines) = ini::parse_all(text);
     let role = match of {
-        Use::Server(role) => role,
-        Use::Other => Role::Api,
+        Consumer::Server(role) => role,
+        Consumer::Other => Role::Api,
     };
-    let ini = in_house_spelling(ini, role.seed_section());
-    let groups = options::groups();
+    let ini = normalize_names(ini, role.legacy_section());
+    let groups = root::groups();
     let values = Values::new(name, &ini, &groups);
     for bad in bad_lines {
-        values.note(ConfigError::Syntax {
-            place: Place {
+        values.report(ConfigError::Syntax {
+            position: FilePosition {
                 file: name.to_owned(),
                 line: bad.line,
             },
@@ -126,19 +126,19 @@ fn read(of: Use, name: &str, text: &str, exposed: Option<&Path>) -> Examined {
         });
     }
     if let Some(path) = exposed.filter(|_| has_secret(&values, &groups)) {
-        values.note(ConfigError::Exposed {
+        values.report(ConfigError::WorldReadable {
             path: path.to_owned(),
         });
     }
-    refused::refuse_dangerous(&values);
-    let config = Config::read(&values).map_err(|problem| values.note(problem));
+    unsupported::report_unsupported(&values);
+    let config = Config::read(&values).map_err(|problem| values.report(problem));
     let config = config.ok().map(|mut config| {
         if role == Role::Registry {
-            config.be_a_registry(&values);
+            config.apply_registry_defaults(&values);
         }
         checks::disable_unconfigured_stores(&mut config, &values);
         checks::check(&config, &values);
-        if of != Use::Other {
+        if of != Consumer::Other {
             checks::check_build(&config, &values, cfg!(feature = "etcd"));
         }
         config
@@ -149,15 +149,15 @@ fn read(of: Use, name: &str, text: &str, exposed: Option<&Path>) -> Examined {
         .map(|config| all_warnings(config, &values, &groups));
     let mut warnings = config_warnings.unwrap_or_default();
     warnings.extend(noted);
-    warnings.sort_by_key(|warning| (warning.place.file != name, warning.place.line));
-    Examined {
+    warnings.sort_by_key(|warning| (warning.position.file != name, warning.position.line));
+    ConfigReport {
         config,
         warnings,
         problems,
     }
 }
 
-fn has_secret(values: &Values<'_>, groups: &[Group]) -> bool {
+fn has_secret(values: &Values<'_>, groups: &[OptionGroup]) -> bool {
     let options = groups.iter().flat_map(|group| &group.options);
     let mut secrets = options.filter(|option| option.is_secret);
     secrets.any(|option| {
@@ -168,7 +168,7 @@ fn has_secret(values: &Values<'_>, groups: &[Group]) -> bool {
 
 /// One spelling for each section and key: sections in lower case but DEFAULT, keys with underscores. The section of
 /// the seeds counts as DEFAULT and wins over it wherever it stands.
-fn in_house_spelling(mut ini: Ini, seed_section: &str) -> Ini {
+fn normalize_names(mut ini: Ini, legacy_section: &str) -> Ini {
     for entry in &mut ini.entries {
         entry.section = section_name(&entry.section);
         entry.key = entry.key.replace('-', "_");
@@ -178,9 +178,9 @@ fn in_house_spelling(mut ini: Ini, seed_section: &str) -> Ini {
     }
     // Stable, so that within a section the last one still wins.
     ini.entries
-        .sort_by_key(|entry| entry.section == seed_section);
+        .sort_by_key(|entry| entry.section == legacy_section);
     for entry in &mut ini.entries {
-        if entry.section == seed_section {
+        if entry.section == legacy_section {
             entry.section = DEFAULT.to_owned();
         }
     }
@@ -194,9 +194,9 @@ fn section_name(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-fn all_warnings(config: &Config, values: &Values<'_>, groups: &[Group]) -> Vec<Warning> {
-    let mut warnings = idle::warn_unread(values);
-    warnings.extend(checks::warn_twice(values, groups));
-    warnings.extend(checks::warn_surprising(config, values));
+fn all_warnings(config: &Config, values: &Values<'_>, groups: &[OptionGroup]) -> Vec<Warning> {
+    let mut warnings = ignored::warn_ignored(values);
+    warnings.extend(checks::warn_duplicates(values, groups));
+    warnings.extend(checks::warn_risky(config, values));
     warnings
 }

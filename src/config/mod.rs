@@ -14,38 +14,42 @@
 //! * `role` what differs between the servers that read a file of this form
 //! * `sample` the sample file; `args` the command line of a server, `scrubber_args` that of the scrubber
 
-mod accounts;
 mod args;
 mod checks;
 mod declare;
 mod error;
 mod find;
-mod idle;
+mod ignored;
 pub(crate) mod ini;
-mod kinds;
 mod load;
 mod options;
-mod refused;
 mod role;
+mod root;
 mod sample;
 mod scrubber_args;
 mod secret;
+mod swift_accounts;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_file;
+mod unsupported;
+mod value_types;
 mod values;
 
-pub use accounts::{DomainOption, SwiftAccount};
 pub use args::ServerArgs;
-pub use error::{ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Place, Warning};
+pub use error::{
+    ConfigError, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, FilePosition, Warning,
+};
 pub use find::{find_config_file, search_dirs};
-pub use load::Examined;
+pub use load::ConfigReport;
 pub use options::{
-    CacheConfig, Config, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
+    CacheConfig, DataConfig, EndpointType, HealthcheckConfig, HttpConfig, IdentityConfig,
     IdentityMode, ImagesConfig, IoBackend, KeystoneConfig, ListenConfig, LogConfig, PasteConfig,
     ProtectionRules, RegistryBackend, RegistryConfig, RulesConfig, S3BucketUrl, S3Checksums,
     S3Config, ScrubberConfig, StoreConfig, StoreIo, SwiftAuth, SwiftConfig, SwiftManifest,
 };
 pub use role::Role;
+pub use root::Config;
 pub use scrubber_args::ScrubberArgs;
 pub use secret::Secret;
+pub use swift_accounts::{DomainOption, SwiftAccount};

@@ -1,8 +1,9 @@
 //! What differs between the servers that one form of file is for.
 
-use crate::config::checks::misfit;
+use crate::config::checks::conflict;
 use crate::config::ini::DEFAULT;
-use crate::config::options::{Config, RegistryBackend};
+use crate::config::options::RegistryBackend;
+use crate::config::root::Config;
 use crate::config::values::Values;
 
 /// Ports of a registry server, where the file does not say others.
@@ -20,7 +21,7 @@ pub enum Role {
 
 impl Role {
     /// The section in which the first Glance kept the options of the program.
-    pub(crate) fn seed_section(self) -> &'static str {
+    pub(crate) fn legacy_section(self) -> &'static str {
         match self {
             Role::Api => "app:glance-api",
             Role::Registry => "app:glance-registry",
@@ -31,7 +32,7 @@ impl Role {
 impl Config {
     /// What differs in a registry server: its ports, and that it asks no other. Notes that it is
     /// to ask another all the same.
-    pub(crate) fn be_a_registry(&mut self, values: &Values<'_>) {
+    pub(crate) fn apply_registry_defaults(&mut self, values: &Values<'_>) {
         let is_set = |name| {
             let key = values.declared(DEFAULT, name);
             key.is_some_and(|key| values.find(&key).is_some())
@@ -45,7 +46,7 @@ impl Config {
         // In a file for both servers this is where the other one finds this one.
         self.registry.registry_host.clear();
         if self.registry.backend() == RegistryBackend::Remote {
-            values.note(misfit(
+            values.report(conflict(
                 values,
                 (DEFAULT, "registry_backend"),
                 "remote",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::declare::{Group, Opt};
+use crate::config::declare::{DeclaredOption, OptionGroup};
 
 const HEAD: &str = "\
 # Configuration of glance-api. glance-api --print-config prints this file.
@@ -14,7 +14,7 @@ const HEAD: &str = "\
 ";
 
 /// Every option, grouped, in the order of declaration.
-pub(crate) fn render(groups: &[Group]) -> String {
+pub(crate) fn render(groups: &[OptionGroup]) -> String {
     let mut out = String::from(HEAD);
     let mut section = "";
     for group in groups {
@@ -31,12 +31,12 @@ pub(crate) fn render(groups: &[Group]) -> String {
     out
 }
 
-fn render_option(out: &mut String, option: &Opt) {
+fn render_option(out: &mut String, option: &DeclaredOption) {
     out.push('\n');
     for line in option.help {
         let _ = writeln!(out, "#{line}");
     }
-    let _ = writeln!(out, "# Value: {}.", option.wanted);
+    let _ = writeln!(out, "# Value: {}.", option.expected);
     let name = option.key.name;
     for (section, alias) in option.key.aliases {
         let _ = writeln!(out, "# Also read from [{section}] {alias}.");
@@ -50,7 +50,7 @@ fn render_option(out: &mut String, option: &Opt) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, options};
+    use crate::config::{Config, root};
 
     #[test]
     fn the_file_in_etc_is_what_the_program_prints() {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn every_default_can_be_uncommented() {
         let mut text = String::new();
-        for group in options::groups() {
+        for group in root::groups() {
             text.push_str(&format!("[{}]\n", group.section));
             for option in &group.options {
                 text.push_str(&format!("{} = {}\n", option.key.name, option.key.default));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_option_has_help_that_ends() {
-        for option in options::groups().iter().flat_map(|group| &group.options) {
+        for option in root::groups().iter().flat_map(|group| &group.options) {
             let last = option.help.last().unwrap_or(&"");
             assert!(last.ends_with('.'), "{}: {last:?}", option.key.name);
         }

@@ -190,7 +190,7 @@ fn every_problem_is_told_with_its_line() {
 fn a_registry_that_was_left_out_of_the_build_is_a_problem() {
     let problems = |has_etcd| {
         let ini = ini::parse("[DEFAULT]\nregistry_backend = etcd\n").expect("INI");
-        let groups = options::groups();
+        let groups = root::groups();
         let values = values::Values::new("g.conf", &ini, &groups);
         let config = Config::read(&values).expect("sound");
         checks::check_build(&config, &values, has_etcd);
@@ -234,7 +234,7 @@ fn dollars_stand_for_other_options() {
 fn dollars_that_lead_nowhere_or_in_a_circle_stop_the_start() {
     let nowhere = wrong("[DEFAULT]\ndata_dir = $nowhere/g\n");
     assert!(
-        nowhere.starts_with("g.conf:2: [DEFAULT] data_dir = \"$nowhere/g\": wanted"),
+        nowhere.starts_with("g.conf:2: [DEFAULT] data_dir = \"$nowhere/g\": expected"),
         "{nowhere}"
     );
     assert!(wrong("[DEFAULT]\ndata_dir = a$\n").contains("a plain dollar sign is $$"));
@@ -247,16 +247,16 @@ fn dollars_that_lead_nowhere_or_in_a_circle_stop_the_start() {
 fn a_bad_value_names_file_line_key_and_what_was_wanted() {
     assert_eq!(
         wrong("[DEFAULT]\n\nbind_port = http\n"),
-        "g.conf:3: [DEFAULT] bind_port = \"http\": wanted a whole number from 1 to 65535"
+        "g.conf:3: [DEFAULT] bind_port = \"http\": expected a whole number from 1 to 65535"
     );
     assert_eq!(
         wrong("[DEFAULT]\ndefault_store = rbd\n"),
-        "g.conf:2: [DEFAULT] default_store = \"rbd\": wanted one of file, filesystem, http, s3, s3+http, s3+https, \
+        "g.conf:2: [DEFAULT] default_store = \"rbd\": expected one of file, filesystem, http, s3, s3+http, s3+https, \
          swift, swift+http, swift+https"
     );
     assert_eq!(
         wrong("[DEFAULT]\ndebug = x\x1b[2J\n"),
-        "g.conf:2: [DEFAULT] debug = \"x\\u{1b}[2J\": wanted true or false"
+        "g.conf:2: [DEFAULT] debug = \"x\\u{1b}[2J\": expected true or false"
     );
 }
 
@@ -272,7 +272,7 @@ fn options_that_do_not_fit_together() {
     let same = wrong("[DEFAULT]\nadmin_bind_port = 9292\n");
     assert_eq!(
         same,
-        "g.conf:2: [DEFAULT] admin_bind_port = \"9292\": wanted another port than bind_port"
+        "g.conf:2: [DEFAULT] admin_bind_port = \"9292\": expected another port than bind_port"
     );
     let line = wrong("[DEFAULT]\nmax_header_size = 8192\nmax_header_line = 9000\n");
     assert!(
@@ -327,11 +327,11 @@ fn unknown_and_idle_keys_are_told_apart() {
 fn the_default_store_is_one_of_those_in_use() {
     assert_eq!(
         wrong("[glance_store]\ndefault_store = s3\nstores = file,http\n"),
-        "g.conf:2: [glance_store] default_store = \"s3\": wanted one of stores, file,http"
+        "g.conf:2: [glance_store] default_store = \"s3\": expected one of stores, file,http"
     );
     assert_eq!(
         wrong("[glance_store]\nstores = http\n"),
-        "g.conf:2: [glance_store] stores = \"http\": wanted a list with file in it"
+        "g.conf:2: [glance_store] stores = \"http\": expected a list with file in it"
     );
     sound("[glance_store]\nstores = http\ndefault_store = http\n");
     let (unsaid, _) = sound(

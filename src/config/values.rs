@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use crate::config::declare::{Group, Key};
-use crate::config::error::{ConfigError, Place, Warning};
+use crate::config::declare::{OptionGroup, OptionKey};
+use crate::config::error::{ConfigError, FilePosition, Warning};
 use crate::config::ini::{DEFAULT, Entry, Ini};
-use crate::config::kinds::Kind;
+use crate::config::value_types::ValueType;
 
 /// How deep one option may refer to another that refers to another; past it there is a circle.
 const MAX_REFERENCES: usize = 8;
@@ -18,17 +18,17 @@ const ACCOUNTS: &str = "(accounts)";
 pub(crate) struct Values<'a> {
     file: &'a str,
     ini: &'a Ini,
-    groups: &'a [Group],
+    groups: &'a [OptionGroup],
     problems: RefCell<Vec<ConfigError>>,
     /// Problems of defaults, which refer to options that have problems of their own.
     derived: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
     /// Names of options that have their defaults because their values are wrong.
-    unsound: RefCell<HashSet<&'static str>>,
+    invalid: RefCell<HashSet<&'static str>>,
 }
 
 impl<'a> Values<'a> {
-    pub fn new(file: &'a str, ini: &'a Ini, groups: &'a [Group]) -> Self {
+    pub fn new(file: &'a str, ini: &'a Ini, groups: &'a [OptionGroup]) -> Self {
         Self {
             file,
             ini,
@@ -36,19 +36,21 @@ impl<'a> Values<'a> {
             problems: RefCell::default(),
             derived: RefCell::default(),
             warnings: RefCell::default(),
-            unsound: RefCell::default(),
+            invalid: RefCell::default(),
         }
     }
 
     /// Notes something that prevents a start. Reading goes on, so that all problems are reported.
-    pub fn note(&self, problem: ConfigError) {
+    pub fn report(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
 
     /// Notes something that the operator should know.
     pub fn warn(&self, line: usize, message: String) {
-        let place = self.place(line);
-        self.warnings.borrow_mut().push(Warning { place, message });
+        let position = self.position(line);
+        self.warnings
+            .borrow_mut()
+            .push(Warning { position, message });
     }
 
     /// Notes a warning about another file.
@@ -58,20 +60,20 @@ impl<'a> Values<'a> {
 
     /// Whether these options have the values that the file gives them. What depends on others
     /// cannot be judged.
-    pub fn are_sound(&self, names: &[&str]) -> bool {
-        let unsound = self.unsound.borrow();
-        !names.iter().any(|name| unsound.contains(name))
+    pub fn are_valid(&self, names: &[&str]) -> bool {
+        let invalid = self.invalid.borrow();
+        !names.iter().any(|name| invalid.contains(name))
     }
 
     /// Notes that accounts of Swift could not be read, so that none of them is missed as well.
-    pub fn note_of_account(&self, problem: ConfigError) {
-        self.unsound.borrow_mut().insert(ACCOUNTS);
-        self.note(problem);
+    pub fn report_account(&self, problem: ConfigError) {
+        self.invalid.borrow_mut().insert(ACCOUNTS);
+        self.report(problem);
     }
 
     /// Whether accounts of Swift could not be read.
-    pub fn has_unsound_accounts(&self) -> bool {
-        !self.are_sound(&[ACCOUNTS])
+    pub fn has_invalid_accounts(&self) -> bool {
+        !self.are_valid(&[ACCOUNTS])
     }
 
     /// Everything that was noted: problems in the order of their lines, and warnings.
@@ -81,8 +83,8 @@ impl<'a> Values<'a> {
             problems = self.derived.take();
         }
         // Other files come after this one.
-        problems.sort_by_key(|problem| match problem.place() {
-            Some(place) => (place.file != self.file, place.line),
+        problems.sort_by_key(|problem| match problem.position() {
+            Some(position) => (position.file != self.file, position.line),
             None => (false, 0),
         });
         (problems, self.warnings.take())
@@ -94,16 +96,16 @@ impl<'a> Values<'a> {
     }
 
     /// The place of a line of this file.
-    pub fn place(&self, line: usize) -> Place {
-        Place {
+    pub fn position(&self, line: usize) -> FilePosition {
+        FilePosition {
             file: self.file.to_owned(),
             line,
         }
     }
 
     /// The entry that gives an option its value; `None` when the file does not set it.
-    pub fn find(&self, key: &Key) -> Option<&'a Entry> {
-        key.places()
+    pub fn find(&self, key: &OptionKey) -> Option<&'a Entry> {
+        key.spellings()
             .find_map(|(section, name)| self.entry(section, name))
     }
 
@@ -113,10 +115,15 @@ impl<'a> Values<'a> {
     }
 
     /// The declared option that reads a place.
-    pub fn declared(&self, section: &str, name: &str) -> Option<Key> {
+    pub fn declared(&self, section: &str, name: &str) -> Option<OptionKey> {
         let mut options = self.groups.iter().flat_map(|group| &group.options);
         options
-            .find(|option| option.key.places().any(|place| place == (section, name)))
+            .find(|option| {
+                option
+                    .key
+                    .spellings()
+                    .any(|spelling| spelling == (section, name))
+            })
             .map(|option| option.key)
     }
 
@@ -125,7 +132,7 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// [`ConfigError::BadValue`] when the default cannot be read either.
-    pub fn read<K: Kind>(&self, key: &Key, kind: &K) -> Result<K::Value, ConfigError> {
+    pub fn read<K: ValueType>(&self, key: &OptionKey, kind: &K) -> Result<K::Value, ConfigError> {
         let problem = match self.try_read(key, kind) {
             Ok(value) => return Ok(value),
             Err(problem) => problem,
@@ -137,35 +144,35 @@ impl<'a> Values<'a> {
             &self.problems
         };
         noted.borrow_mut().push(problem);
-        self.unsound.borrow_mut().insert(key.name);
+        self.invalid.borrow_mut().insert(key.name);
         let no_entries = Ini::default();
         Values::new(self.file, &no_entries, self.groups).try_read(key, kind)
     }
 
-    fn try_read<K: Kind>(&self, key: &Key, kind: &K) -> Result<K::Value, ConfigError> {
+    fn try_read<K: ValueType>(&self, key: &OptionKey, kind: &K) -> Result<K::Value, ConfigError> {
         let entry = self.find(key);
         let raw = entry.map_or(key.default, |entry| entry.value.as_str());
-        let bad = |given: &str, wanted: String| ConfigError::BadValue {
+        let bad = |given: &str, expected: String| ConfigError::BadValue {
             // A default has no line: it can only be wrong through an option it refers to.
-            place: self.place(entry.map_or(0, |entry| entry.line)),
+            position: self.position(entry.map_or(0, |entry| entry.line)),
             option: entry.map_or_else(|| key.to_string(), Entry::to_string),
             given: if kind.is_secret() { "***" } else { given }.to_owned(),
-            wanted: if kind.is_secret() {
-                kind.wanted()
+            expected: if kind.is_secret() {
+                kind.expected()
             } else {
-                wanted
+                expected
             },
         };
         let text = self
             .substitute(raw, key.section, 0)
-            .map_err(|wanted| bad(raw, wanted))?;
-        kind.parse(&text).ok_or_else(|| bad(&text, kind.wanted()))
+            .map_err(|expected| bad(raw, expected))?;
+        kind.parse(&text).ok_or_else(|| bad(&text, kind.expected()))
     }
 
     /// Puts values where `$name`, `${name}` and `${section.name}` stand; `$$` and `\$` are a dollar sign.
     /// Names are looked up in the same section, then in DEFAULT.
     ///
-    /// The error says what was wanted instead.
+    /// The error says what was expected instead.
     fn substitute(&self, text: &str, section: &str, depth: usize) -> Result<String, String> {
         if depth > MAX_REFERENCES {
             return Err("no option that refers to itself".into());
@@ -186,9 +193,9 @@ impl<'a> Values<'a> {
                 rest = after;
                 continue;
             }
-            let (name, after) = reference(after)
+            let (name, after) = split_reference(after)
                 .ok_or("$name or ${name} with the name of an option; a plain dollar sign is $$")?;
-            let (home, value) = self.refer(section, name).ok_or_else(|| {
+            let (home, value) = self.resolve_reference(section, name).ok_or_else(|| {
                 format!(
                     "the name of an option after $ ({name:?} is none; a plain dollar sign is $$)"
                 )
@@ -201,7 +208,7 @@ impl<'a> Values<'a> {
     }
 
     /// What a name refers to: the section it was found in and the raw text there.
-    fn refer(&self, section: &str, name: &str) -> Option<(String, &'a str)> {
+    fn resolve_reference(&self, section: &str, name: &str) -> Option<(String, &'a str)> {
         let (sections, name): (&[&str], &str) = match name.split_once('.') {
             Some((section, name)) => (&[section], name),
             None => (&[section, DEFAULT], name),
@@ -218,7 +225,7 @@ impl<'a> Values<'a> {
 }
 
 /// Splits the name of a reference from the text behind it; the dollar sign is already gone.
-fn reference(text: &str) -> Option<(&str, &str)> {
+fn split_reference(text: &str) -> Option<(&str, &str)> {
     if let Some(braced) = text.strip_prefix('{') {
         let (name, after) = braced.split_once('}')?;
         return is_name(name).then_some((name, after));

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::config::{EXIT_CONFIG, EXIT_FAILURE, Place};
+use crate::config::{EXIT_CONFIG, EXIT_FAILURE, FilePosition};
 
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +19,10 @@ pub enum LogError {
         problem: String,
     },
     /// The file of Python's logging configuration is wrong or asks for what is not there.
-    #[error("{place}: {problem}")]
+    #[error("{position}: {problem}")]
     Config {
         /// Where it stands.
-        place: Place,
+        position: FilePosition,
         /// What is wrong, and what to do.
         problem: String,
     },
@@ -47,7 +47,7 @@ pub enum LogError {
     Thread(io::Error),
     /// Logging was started before in this process.
     #[error("logging was started twice in one process")]
-    Twice,
+    AlreadyStarted,
 }
 
 impl LogError {
@@ -55,9 +55,10 @@ impl LogError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Format { .. } | Self::Config { .. } => EXIT_CONFIG,
-            Self::Unreadable { .. } | Self::Open { .. } | Self::Thread(_) | Self::Twice => {
-                EXIT_FAILURE
-            }
+            Self::Unreadable { .. }
+            | Self::Open { .. }
+            | Self::Thread(_)
+            | Self::AlreadyStarted => EXIT_FAILURE,
         }
     }
 }

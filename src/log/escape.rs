@@ -6,9 +6,9 @@ use std::fmt::{self, Write};
 use crate::display::is_unsafe_to_display;
 
 /// A writer that escapes what passes through it, in Python's spelling (`\n`, `\x1b`, `\u202e`).
-pub(super) struct Escaping<'a>(pub &'a mut String);
+pub(super) struct EscapingWriter<'a>(pub &'a mut String);
 
-impl Write for Escaping<'_> {
+impl Write for EscapingWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Most of what is logged needs no look at its characters.
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -34,13 +34,13 @@ pub(super) fn push_value(out: &mut String, value: &str) {
     let splits = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\');
     // Writing to a String cannot fail.
     if !value.is_empty() && !value.contains(splits) {
-        let _ = Escaping(out).write_str(value);
+        let _ = EscapingWriter(out).write_str(value);
         return;
     }
     out.push('"');
     for piece in value.split_inclusive(['"', '\\']) {
         let end = piece.strip_suffix(['"', '\\']).unwrap_or(piece);
-        let _ = Escaping(out).write_str(end);
+        let _ = EscapingWriter(out).write_str(end);
         if end.len() < piece.len() {
             out.push('\\');
             out.push_str(&piece[end.len()..]);
@@ -68,7 +68,7 @@ mod tests {
 
     fn escaped(text: &str) -> String {
         let mut out = String::new();
-        Escaping(&mut out)
+        EscapingWriter(&mut out)
             .write_str(text)
             .expect("a String takes all");
         out

@@ -7,7 +7,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::clock::Clock;
+use super::python::clock::Clock;
 use super::recent;
 use super::record::{Fields, Record};
 use super::routes::Routes;
@@ -75,7 +75,7 @@ where
         let metadata = event.metadata();
         let (time, line) = (self.clock.now(), fields.into_line(&of_spans));
         if *metadata.level() == Level::ERROR {
-            recent::note(time.strftime("%Y-%m-%d %H:%M:%S").to_string(), &line);
+            recent::record(time.strftime("%Y-%m-%d %H:%M:%S").to_string(), &line);
         }
         self.routes.log(&Record {
             time,

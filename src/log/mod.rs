@@ -13,19 +13,16 @@
 //! * `layer` the bridge from `tracing`; `routes` which event goes where; `record` what it holds, `escape` made safe
 //! * `template` and `clock` the form of a line; `queue` and `output` its way out
 
-mod clock;
 mod error;
 mod escape;
 mod layer;
 mod output;
-mod pyargs;
-mod pylogging;
+mod python;
 mod queue;
 mod recent;
 mod record;
 mod routes;
 mod settings;
-mod template;
 #[cfg(test)]
 mod tests;
 
@@ -36,12 +33,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
-use clock::Clock;
 use layer::LogLayer;
 use output::Output;
+use python::clock::Clock;
 use queue::{Queue, Writer};
-use routes::{Form, Handler, LINE_OPTION, Routes};
-use settings::{HandlerPlan, Plan};
+use routes::{Handler, LINE_OPTION, LineFormat, Routes};
+use settings::{HandlerSpec, LoggingPlan};
 
 use crate::config::Warning;
 
@@ -69,14 +66,14 @@ impl fmt::Debug for LogGuard {
 /// [`LogError`] when a form is wrong, a file cannot be opened, or logging was started before.
 pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
     let plan = match &settings.config_file {
-        Some(path) => pylogging::load(path)?,
-        None => Plan::of(settings),
+        Some(path) => python::file_config::load(path)?,
+        None => LoggingPlan::of(settings),
     };
     let (layer, guard) = open(&plan, settings.queue_size_bytes)?;
     let mut destinations = plan.handlers.iter().map(|handler| &handler.destination);
-    SEEN_ON_STDERR.store(destinations.any(leads_to_stderr), Ordering::Relaxed);
+    WRITES_TO_STDERR.store(destinations.any(leads_to_stderr), Ordering::Relaxed);
     let subscriber = Registry::default().with(layer);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyStarted)?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
@@ -89,8 +86,8 @@ pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
 /// [`LogError`] when a form or the file of Python's logging configuration is wrong.
 pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
     let plan = match &settings.config_file {
-        Some(path) => pylogging::load(path)?,
-        None => Plan::of(settings),
+        Some(path) => python::file_config::load(path)?,
+        None => LoggingPlan::of(settings),
     };
     plan.handlers
         .iter()
@@ -99,11 +96,11 @@ pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
 }
 
 /// Whether what is logged is seen by whoever reads standard error: then nothing need be said there as well.
-pub fn is_seen_on_stderr() -> bool {
-    SEEN_ON_STDERR.load(Ordering::Relaxed)
+pub fn writes_to_stderr() -> bool {
+    WRITES_TO_STDERR.load(Ordering::Relaxed)
 }
 
-static SEEN_ON_STDERR: AtomicBool = AtomicBool::new(false);
+static WRITES_TO_STDERR: AtomicBool = AtomicBool::new(false);
 
 /// Whether a destination is standard error, or standard output that leads to the same place.
 fn leads_to_stderr(destination: &Destination) -> bool {
@@ -115,8 +112,8 @@ fn leads_to_stderr(destination: &Destination) -> bool {
 }
 
 /// Opens every output of a plan and starts the threads that write to them.
-fn open(plan: &Plan, queue_size_bytes: usize) -> Result<(LogLayer, LogGuard), LogError> {
-    let clock = Clock::of_system();
+fn open(plan: &LoggingPlan, queue_size_bytes: usize) -> Result<(LogLayer, LogGuard), LogError> {
+    let clock = Clock::from_system();
     let mut handlers = Vec::new();
     let mut writers = Vec::new();
     for handler in &plan.handlers {
@@ -139,9 +136,9 @@ fn open(plan: &Plan, queue_size_bytes: usize) -> Result<(LogLayer, LogGuard), Lo
     Ok((LogLayer { routes, clock }, LogGuard { _writers: writers }))
 }
 
-fn form(handler: &HandlerPlan) -> Result<Form, LogError> {
+fn form(handler: &HandlerSpec) -> Result<LineFormat, LogError> {
     let dates = handler.date_format.as_deref();
-    Form::parse(&handler.format, dates).map_err(|(option, problem)| LogError::Format {
+    LineFormat::parse(&handler.format, dates).map_err(|(option, problem)| LogError::Format {
         option,
         format: match option {
             LINE_OPTION => handler.format.clone(),

@@ -20,13 +20,13 @@ const GATHER_TIME: Duration = Duration::from_millis(5);
 /// Lines that wait to be written.
 pub(super) struct Queue {
     // A lock of std, not of tokio: it is held for a copy of one line and never while waiting.
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<QueueState>,
     changed: Condvar,
     max_bytes: usize,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueueState {
     /// Whole lines.
     lines: String,
     dropped: u64,
@@ -85,7 +85,7 @@ impl Queue {
         Some(std::mem::take(&mut waiting.dropped))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // A line is added whole or not at all, so what a panicked thread left is sound.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

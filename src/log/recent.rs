@@ -26,7 +26,7 @@ pub fn recent_errors() -> Vec<RecentError> {
     recent.iter().rev().cloned().collect()
 }
 
-pub(super) fn note(time: String, message: &str) {
+pub(super) fn record(time: String, message: &str) {
     let cut = message.floor_char_boundary(MOST_BYTES);
     let error = RecentError {
         time,

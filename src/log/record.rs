@@ -7,7 +7,7 @@ use jiff::Zoned;
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-use super::escape::{Escaping, push_value};
+use super::escape::{EscapingWriter, push_value};
 
 /// The longest message with its fields; what is longer is cut and says so.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -66,7 +66,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // A value whose Debug fails leaves what it wrote so far, here and below.
         if field.name() == "message" {
-            let _ = write!(Escaping(&mut self.message), "{value:?}");
+            let _ = write!(EscapingWriter(&mut self.message), "{value:?}");
             return;
         }
         let mut text = String::new();
@@ -76,7 +76,7 @@ impl Visit for Fields {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            let _ = Escaping(&mut self.message).write_str(value);
+            let _ = EscapingWriter(&mut self.message).write_str(value);
             return;
         }
         self.push_key(field);

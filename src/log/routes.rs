@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tracing::metadata::LevelFilter;
 use tracing::{Level, Metadata};
 
-use super::clock::{Clock, DateFormat};
+use super::python::clock::{Clock, DateFormat};
+use super::python::template::Template;
 use super::queue::Queue;
 use super::record::Record;
-use super::template::Template;
 
 /// A rule for a target and all targets below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +35,13 @@ impl Logger {
 /// The form of a line and the queue it goes to.
 pub(super) struct Handler {
     pub level: LevelFilter,
-    pub form: Form,
+    pub form: LineFormat,
     pub queue: Arc<Queue>,
 }
 
 /// How a record becomes a line.
 #[derive(Clone)]
-pub(super) struct Form {
+pub(super) struct LineFormat {
     pub template: Template,
     pub dates: DateFormat,
 }
@@ -51,7 +51,7 @@ pub(super) const LINE_OPTION: &str = "log_format";
 /// The option that a time's form comes from.
 const DATE_OPTION: &str = "log_date_format";
 
-impl Form {
+impl LineFormat {
     /// Reads both forms; without one for the time, Python's own is used.
     ///
     /// The error names the option and says what is wrong with it.

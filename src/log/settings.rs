@@ -24,9 +24,9 @@ pub struct LogSettings {
     pub access_log: bool,
     /// Where lines go.
     pub destination: Destination,
-    /// Form of a line, in Python's language.
+    /// LineFormat of a line, in Python's language.
     pub format: String,
-    /// Form of the time, as strftime writes it.
+    /// LineFormat of the time, as strftime writes it.
     pub date_format: String,
     /// Memory for lines that wait to be written, in bytes.
     pub queue_size_bytes: usize,
@@ -85,7 +85,7 @@ fn log_path(program: &str, file: Option<PathBuf>, dir: Option<PathBuf>) -> Optio
 
 /// A handler that is not open yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HandlerPlan {
+pub(super) struct HandlerSpec {
     pub level: LevelFilter,
     pub destination: Destination,
     pub format: String,
@@ -95,13 +95,13 @@ pub(super) struct HandlerPlan {
 
 /// Loggers and handlers that are not open yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct LoggingPlan {
     pub loggers: Vec<Logger>,
-    pub handlers: Vec<HandlerPlan>,
+    pub handlers: Vec<HandlerSpec>,
     pub warnings: Vec<Warning>,
 }
 
-impl Plan {
+impl LoggingPlan {
     /// One handler. Start and access lines are for a newcomer's eyes as well, so no level hides them.
     pub fn of(settings: &LogSettings) -> Self {
         let logger = |target: &str, level, handlers| Logger {
@@ -123,7 +123,7 @@ impl Plan {
                 logger(STARTUP, level.max(LevelFilter::INFO), vec![]),
                 logger(ACCESS, access, vec![]),
             ],
-            handlers: vec![HandlerPlan {
+            handlers: vec![HandlerSpec {
                 level: LevelFilter::TRACE,
                 destination: settings.destination.clone(),
                 format: settings.format.clone(),
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn start_and_access_are_seen_at_every_level() {
         let levels = |text: &str| -> Vec<_> {
-            let plan = Plan::of(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
+            let plan = LoggingPlan::of(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
             plan.loggers
                 .iter()
                 .filter_map(|logger| logger.level)

@@ -4,7 +4,7 @@ use std::path::Path;
 use tracing::{debug, error, info, info_span, warn};
 
 /// What `act` logs to `g.log` in the folder.
-fn logged(folder: &Path, plan: &Plan, act: impl FnOnce()) -> String {
+fn logged(folder: &Path, plan: &LoggingPlan, act: impl FnOnce()) -> String {
     let (layer, guard) = open(plan, 1 << 20).expect("a sound plan");
     tracing::subscriber::with_default(Registry::default().with(layer), act);
     drop(guard);
@@ -27,7 +27,7 @@ fn settings(verbose: bool, debug: bool) -> LogSettings {
 fn with_settings(settings: LogSettings, act: impl FnOnce()) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let destination = Destination::File(folder.path().join("g.log"));
-    let plan = Plan::of(&LogSettings {
+    let plan = LoggingPlan::of(&LogSettings {
         destination,
         ..settings
     });
@@ -124,7 +124,7 @@ fn a_message_is_bounded() {
 #[test]
 fn what_cannot_start_says_why() {
     let fail = |settings: LogSettings| {
-        open(&Plan::of(&settings), 1 << 20)
+        open(&LoggingPlan::of(&settings), 1 << 20)
             .map(|_| ())
             .expect_err("cannot start")
     };
@@ -191,7 +191,7 @@ datefmt = %H:%M
 fn a_file_of_pythons_logging() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = PYTHON_FILE.replace("FOLDER", &folder.path().display().to_string());
-    let plan = pylogging::from_text("l.conf", &text).expect("sound");
+    let plan = python::file_config::from_text("l.conf", &text).expect("sound");
     let warnings: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1);
     assert!(
@@ -283,7 +283,7 @@ class = oslo_log.formatters.ContextFormatter
 [formatter_default]
 format = %(message)s
 ";
-    let plan = pylogging::from_text("l.conf", OLD).expect("sound");
+    let plan = python::file_config::from_text("l.conf", OLD).expect("sound");
     let warnings: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         (plan.handlers.len(), warnings.len()),
@@ -294,7 +294,7 @@ format = %(message)s
 
     let folder = tempfile::tempdir().expect("a folder");
     let text = NEW.replace("FOLDER", &folder.path().display().to_string());
-    let plan = pylogging::from_text("l.conf", &text).expect("sound");
+    let plan = python::file_config::from_text("l.conf", &text).expect("sound");
     assert_eq!(plan.handlers.len(), 1);
     let told = logged(folder.path(), &plan, || {
         info!(target: "glance::api", "told");
@@ -308,7 +308,7 @@ format = %(message)s
     );
     // A handler that is used must be one that there is.
     let used = NEW.replace("handlers = null", "handlers = syslog");
-    let error = pylogging::from_text("l.conf", &used).expect_err("syslog is used");
+    let error = python::file_config::from_text("l.conf", &used).expect_err("syslog is used");
     assert!(
         error.to_string().starts_with("l.conf:23: [handler_syslog]"),
         "{error}"
@@ -382,7 +382,7 @@ fn what_pythons_logging_has_and_this_has_not() {
     ] {
         let text = PYTHON_FILE.replacen(from, to, 1);
         assert_ne!(text, PYTHON_FILE, "{from} is not in the file");
-        let error = pylogging::from_text("l.conf", &text).expect_err(to);
+        let error = python::file_config::from_text("l.conf", &text).expect_err(to);
         assert!(error.to_string().starts_with(wanted), "{to}: {error}");
     }
 }
@@ -397,7 +397,7 @@ fn a_process_starts_its_log_once() {
         ..settings(false, false)
     };
     let guard = init(&settings).expect("the first start");
-    assert!(matches!(init(&settings), Err(LogError::Twice)));
+    assert!(matches!(init(&settings), Err(LogError::AlreadyStarted)));
     std::thread::spawn(|| warn!("from another thread"))
         .join()
         .expect("no panic");
@@ -421,6 +421,6 @@ proptest::proptest! {
 
     #[test]
     fn no_format_brings_the_reader_down(format in "(%|%\\((message|msecs|x)\\)|[-+ 0-9.sdf\\PC]){0,12}") {
-        let _ = routes::Form::parse(&format, Some(&format));
+        let _ = routes::LineFormat::parse(&format, Some(&format));
     }
 }

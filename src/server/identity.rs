@@ -24,7 +24,7 @@ pub(super) fn authenticator(config: &Config) -> Result<Authenticator, StartError
         owner_is_tenant: identity.owner_is_tenant,
     };
     let (name, way) = match config.paste.identity() {
-        IdentityMode::Nobody => ("none", Way::Nobody),
+        IdentityMode::Disabled => ("none", Way::Nobody),
         IdentityMode::TrustedAuth => {
             let proxies = identity.trusted_proxies.clone();
             ("trusted-auth", Way::TrustedProxies(proxies, rules))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::rules;
 use crate::config::{
-    Config, ConfigError, EXIT_CONFIG, EXIT_OK, Examined, Role, ServerArgs, Warning,
+    Config, ConfigError, ConfigReport, EXIT_CONFIG, EXIT_OK, Role, ServerArgs, Warning,
     find_config_file, search_dirs,
 };
 use crate::log::{self, LogGuard, LogSettings};
@@ -42,7 +42,7 @@ fn check(args: &ServerArgs) -> u8 {
         Ok((role, path)) => Config::examine(role, &path),
         Err(error) => return tell(&error),
     };
-    let Examined {
+    let ConfigReport {
         config,
         warnings,
         problems,
@@ -93,7 +93,7 @@ fn load(args: &ServerArgs) -> Result<(Config, Vec<Warning>), ConfigError> {
 /// seen there.
 pub(super) fn fail(message: &str, exit_code: u8) -> ExitCode {
     tracing::error!("{message}");
-    if !log::is_seen_on_stderr() {
+    if !log::writes_to_stderr() {
         complain(format_args!("ERROR: {message}"));
     }
     ExitCode::from(exit_code)

@@ -1,12 +1,13 @@
 //! Keystone cannot be asked without an address and a user.
 
-use super::misfit::misfit;
-use crate::config::options::{Config, IdentityMode};
+use super::conflict::conflict;
+use crate::config::options::IdentityMode;
+use crate::config::root::Config;
 use crate::config::values::Values;
 
 pub(super) fn check(config: &Config, values: &Values<'_>) {
     let is_asked = config.paste.identity() == IdentityMode::Keystone;
-    if !is_asked || !values.are_sound(&["flavor"]) {
+    if !is_asked || !values.are_valid(&["flavor"]) {
         return;
     }
     let keystone = &config.keystone;
@@ -30,10 +31,10 @@ pub(super) fn check(config: &Config, values: &Values<'_>) {
         ),
     ];
     for (names, is_missing, what) in needed {
-        if is_missing && values.are_sound(names) {
-            let wanted = format!("{what}, because of [paste_deploy] flavor = keystone");
+        if is_missing && values.are_valid(names) {
+            let expected = format!("{what}, because of [paste_deploy] flavor = keystone");
             let option = ("keystone_authtoken", names[0]);
-            values.note(misfit(values, option, "", &wanted));
+            values.report(conflict(values, option, "", &expected));
         }
     }
 }

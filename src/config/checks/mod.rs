@@ -3,20 +3,21 @@
 //! A rule is applied where every option that it looks at has the value of the file: the default
 //! that stands in for a wrong value says nothing about the operator's file.
 
+mod conflict;
 mod identity;
-mod misfit;
 mod stores;
-mod surprising;
+mod warnings;
 
 use std::time::Duration;
 
 use crate::config::ini::DEFAULT;
-use crate::config::options::{Config, RegistryBackend};
+use crate::config::options::RegistryBackend;
+use crate::config::root::Config;
 use crate::config::values::Values;
-pub(crate) use misfit::misfit;
+pub(crate) use conflict::conflict;
 
 pub(crate) use stores::disable_unconfigured_stores;
-pub(crate) use surprising::{warn_surprising, warn_twice};
+pub(crate) use warnings::{warn_duplicates, warn_risky};
 
 /// Below it uploads that are alive would not always have shown it.
 const LEAST_ABANDONED_AFTER: Duration = Duration::from_secs(30);
@@ -35,13 +36,13 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) {
 /// Notes options whose parts of the program were left out of this build.
 pub(crate) fn check_build(config: &Config, values: &Values<'_>, has_etcd: bool) {
     if config.registry.backend() == RegistryBackend::Etcd && !has_etcd {
-        let wanted = "embedded or remote: this program was built without etcd; build it with: cargo build --release \
+        let expected = "embedded or remote: this program was built without etcd; build it with: cargo build --release \
                       --features etcd (which needs protoc, of Debian's protobuf-compiler)";
-        values.note(misfit(
+        values.report(conflict(
             values,
             (DEFAULT, "registry_backend"),
             "etcd",
-            wanted,
+            expected,
         ));
     }
 }
@@ -56,7 +57,7 @@ fn check_listeners(config: &Config, values: &Values<'_>) {
     let listen = &config.listen;
     let Some(admin) = listen
         .admin_address()
-        .filter(|_| values.are_sound(&OPTIONS))
+        .filter(|_| values.are_valid(&OPTIONS))
     else {
         return;
     };
@@ -65,18 +66,18 @@ fn check_listeners(config: &Config, values: &Values<'_>) {
         || listen.bind_host.is_unspecified();
     if same_host && admin.port() == listen.bind_port {
         let option = (DEFAULT, "admin_bind_port");
-        let wanted = "another port than bind_port";
-        values.note(misfit(values, option, admin.port(), wanted));
+        let expected = "another port than bind_port";
+        values.report(conflict(values, option, admin.port(), expected));
     }
 }
 
 fn check_headers(config: &Config, values: &Values<'_>) {
     let http = &config.http;
-    let are_sound = values.are_sound(&["max_header_line", "max_header_size"]);
-    if are_sound && http.max_header_line > http.max_header_size {
-        let wanted = format!("at most max_header_size, {}", http.max_header_size);
+    let are_valid = values.are_valid(&["max_header_line", "max_header_size"]);
+    if are_valid && http.max_header_line > http.max_header_size {
+        let expected = format!("at most max_header_size, {}", http.max_header_size);
         let option = (DEFAULT, "max_header_line");
-        values.note(misfit(values, option, http.max_header_line, &wanted));
+        values.report(conflict(values, option, http.max_header_line, &expected));
     }
 }
 
@@ -85,15 +86,15 @@ fn check_uploads(config: &Config, values: &Values<'_>) {
         && after < LEAST_ABANDONED_AFTER
     {
         let option = (DEFAULT, "upload_abandoned_after");
-        let wanted = format!("{} seconds at least, or 0", LEAST_ABANDONED_AFTER.as_secs());
-        values.note(misfit(values, option, after.as_secs(), &wanted));
+        let expected = format!("{} seconds at least, or 0", LEAST_ABANDONED_AFTER.as_secs());
+        values.report(conflict(values, option, after.as_secs(), &expected));
     }
 }
 
 /// A registry elsewhere needs an address.
 fn check_registry(config: &Config, values: &Values<'_>) {
     let registry = &config.registry;
-    let (name, given, wanted) = match registry.backend() {
+    let (name, given, expected) = match registry.backend() {
         RegistryBackend::Remote if registry.registry_host.is_empty() => (
             "registry_host",
             "",
@@ -111,7 +112,7 @@ fn check_registry(config: &Config, values: &Values<'_>) {
         ),
         _ => return,
     };
-    if values.are_sound(&["registry_backend", name]) {
-        values.note(misfit(values, (DEFAULT, name), given, wanted));
+    if values.are_valid(&["registry_backend", name]) {
+        values.report(conflict(values, (DEFAULT, name), given, expected));
     }
 }

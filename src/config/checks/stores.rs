@@ -1,7 +1,8 @@
 //! Rules about stores: those that are listed have to be configured.
 
-use super::misfit::{line_of, misfit};
-use crate::config::options::{Config, S3Config, store_named};
+use super::conflict::{conflict, line_of};
+use crate::config::options::{S3Config, store_named};
+use crate::config::root::Config;
 use crate::config::values::Values;
 
 const SECTION: &str = "glance_store";
@@ -35,7 +36,7 @@ pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'
     let names = needed.map(|(name, ..)| name);
     let is_idle = config.store.has("s3")
         && config.store.default_store != "s3"
-        && values.are_sound(&names)
+        && values.are_valid(&names)
         && needed.iter().all(|(_, is_missing, _)| *is_missing);
     if is_idle {
         let line = line_of(values, SECTION, "stores");
@@ -59,7 +60,7 @@ pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'
 }
 
 pub(super) fn check(config: &Config, values: &Values<'_>) {
-    if values.are_sound(&["default_store", "stores"]) {
+    if values.are_valid(&["default_store", "stores"]) {
         check_default_store(config, values);
         check_s3(config, values);
         check_swift(config, values);
@@ -70,10 +71,10 @@ pub(super) fn check(config: &Config, values: &Values<'_>) {
         s3.s3_store_upload_memory,
     );
     let names = ["s3_store_large_object_chunk_size", "s3_store_upload_memory"];
-    if part_mib > memory_mib && values.are_sound(&names) {
+    if part_mib > memory_mib && values.are_valid(&names) {
         let option = (SECTION, "s3_store_large_object_chunk_size");
-        let wanted = format!("at most s3_store_upload_memory, {memory_mib}");
-        values.note(misfit(values, option, part_mib, &wanted));
+        let expected = format!("at most s3_store_upload_memory, {memory_mib}");
+        values.report(conflict(values, option, part_mib, &expected));
     }
 }
 
@@ -86,11 +87,11 @@ fn check_default_store(config: &Config, values: &Values<'_>) {
     // At the option that the operator wrote.
     let option = (SECTION, "default_store");
     if line_of(values, option.0, option.1) != 0 {
-        let wanted = format!("one of stores, {stores}");
-        return values.note(misfit(values, option, default_store, &wanted));
+        let expected = format!("one of stores, {stores}");
+        return values.report(conflict(values, option, default_store, &expected));
     }
-    let wanted = format!("a list with {default_store} in it");
-    values.note(misfit(values, (SECTION, "stores"), stores, &wanted));
+    let expected = format!("a list with {default_store} in it");
+    values.report(conflict(values, (SECTION, "stores"), stores, &expected));
 }
 
 fn check_s3(config: &Config, values: &Values<'_>) {
@@ -98,9 +99,9 @@ fn check_s3(config: &Config, values: &Values<'_>) {
         return;
     }
     for (name, is_missing, what) in needed_by_s3(&config.s3) {
-        if is_missing && values.are_sound(&[name]) {
-            let wanted = format!("{what}, because s3 is in stores");
-            values.note(misfit(values, (SECTION, name), "", &wanted));
+        if is_missing && values.are_valid(&[name]) {
+            let expected = format!("{what}, because s3 is in stores");
+            values.report(conflict(values, (SECTION, name), "", &expected));
         }
     }
 }
@@ -116,24 +117,24 @@ fn check_swift(config: &Config, values: &Values<'_>) {
     let reference = &config.swift.default_swift_reference;
     let mut accounts = config.swift_accounts.iter();
     if config.store.default_store != "swift"
-        || !values.are_sound(&OPTIONS)
-        || values.has_unsound_accounts()
+        || !values.are_valid(&OPTIONS)
+        || values.has_invalid_accounts()
         || accounts.any(|account| account.reference == *reference)
     {
         return;
     }
     let problem = match &config.swift.swift_store_config_file {
         Some(file) => {
-            let wanted = format!("a section of {}", file.display());
+            let expected = format!("a section of {}", file.display());
             let option = (SECTION, "default_swift_reference");
-            misfit(values, option, reference, &wanted)
+            conflict(values, option, reference, &expected)
         }
-        None => misfit(
+        None => conflict(
             values,
             (SECTION, "default_store"),
             "swift",
             "a store that is set up: swift wants swift_store_auth_address, swift_store_user and swift_store_key",
         ),
     };
-    values.note(problem);
+    values.report(problem);
 }

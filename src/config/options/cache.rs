@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::declare::options;
-use crate::config::kinds::{FilePath, Int};
+use crate::config::value_types::{FilePath, Int};
 
 options! {
     /// The image cache.

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use crate::config::Secret;
 use crate::config::declare::options;
 use crate::config::error::ConfigError;
-use crate::config::kinds::{
-    Choice, Endpoint, FilePath, Flag, FlavorParts, Int, KeepSeconds, Kind, Maybe, Networks,
-    Password, Seconds, Text, Words,
+use crate::config::value_types::{
+    CacheSeconds, Choice, Endpoint, FilePath, Flag, FlavorParts, Int, Networks, Optional, Password,
+    Seconds, Text, ValueType, Words,
 };
 use crate::config::values::Values;
 
@@ -21,7 +21,7 @@ const KEEP_MAX_S: u64 = 3_600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityMode {
     /// Nobody is asked.
-    Nobody,
+    Disabled,
     /// A proxy in front says it in headers.
     TrustedAuth,
     /// Keystone knows whose token it is.
@@ -45,7 +45,7 @@ impl PasteConfig {
         match &self.flavor {
             parts if parts.contains(&"keystone") => IdentityMode::Keystone,
             parts if parts.contains(&"trusted-auth") => IdentityMode::TrustedAuth,
-            _ => IdentityMode::Nobody,
+            _ => IdentityMode::Disabled,
         }
     }
 
@@ -90,11 +90,11 @@ options! {
 
     /// File of rules in the form of oslo.policy, JSON or YAML, read again at SIGHUP. Nothing = Glance's own rules:
     /// everything is allowed to whom an image lets, and only administrators publish.
-    policy_file: Option<PathBuf> = "", Maybe(FilePath), also [("oslo_policy", "policy_file")];
+    policy_file: Option<PathBuf> = "", Optional(FilePath), also [("oslo_policy", "policy_file")];
     /// The rule in that file for actions which have none in it. Without such a rule Glance's own is in force.
     policy_default_rule: String = "default", Text, also [("oslo_policy", "policy_default_rule")];
     /// File of rules about single properties, read again at SIGHUP. Nothing = no property is protected.
-    property_protection_file: Option<PathBuf> = "", Maybe(FilePath);
+    property_protection_file: Option<PathBuf> = "", Optional(FilePath);
     /// What the lines of that file name: roles, or policies, which are rules of policy_file.
     property_protection_rule_format: ProtectionRules = "roles", Choice(&[
         ("roles", ProtectionRules::Roles),
@@ -107,7 +107,7 @@ options! {
     pub struct KeystoneConfig, "keystone_authtoken", "Keystone";
 
     /// Keystone as the node reaches it. Needed with the flavor keystone.
-    auth_url: Option<String> = "", Maybe(Endpoint), also [("keystone_authtoken", "identity_uri")];
+    auth_url: Option<String> = "", Optional(Endpoint), also [("keystone_authtoken", "identity_uri")];
     /// Host of Keystone, where auth_url is not set (Glance until Juno): the URL is then
     /// auth_protocol://auth_host:auth_port/auth_admin_prefix.
     auth_host: String = "", Text;
@@ -118,7 +118,7 @@ options! {
     /// What the paths of Keystone begin with, with auth_host.
     auth_admin_prefix: String = "", Text;
     /// Keystone as clients reach it, told to those who have no valid token. Nothing = auth_url.
-    www_authenticate_uri: Option<String> = "", Maybe(Endpoint), also [
+    www_authenticate_uri: Option<String> = "", Optional(Endpoint), also [
         ("keystone_authtoken", "auth_uri"),
     ];
     /// The node's own user, in whose name it asks about tokens. Needed with the flavor keystone.
@@ -149,7 +149,7 @@ options! {
     /// Name of that domain, in place of its id.
     project_domain_name: String = "", Text, also [("keystone_authtoken", "default_domain_name")];
     /// File of authorities that may vouch for Keystone, in PEM. Nothing = those of the system.
-    cafile: Option<PathBuf> = "", Maybe(FilePath);
+    cafile: Option<PathBuf> = "", Optional(FilePath);
     /// Whether any certificate will do for Keystone.
     insecure: bool = "false", Flag;
     /// Longest time until a connection to Keystone stands, and until its answer begins.
@@ -161,9 +161,9 @@ options! {
     http_request_max_retries: u32 = "3", Int::<u32>::new(0, 100, "");
     /// Longest time that what Keystone says of a token is believed: so long a token may work after it is revoked.
     /// While Keystone cannot be asked, tokens that are kept go on to their time, and others are answered with 503.
-    token_cache_time: Duration = "300", KeepSeconds { max: KEEP_MAX_S };
+    token_cache_time: Duration = "300", CacheSeconds { max: KEEP_MAX_S };
     /// Longest time that a token which Keystone does not know is refused without asking again.
-    token_refusal_time: Duration = "5", KeepSeconds { max: KEEP_MAX_S };
+    token_refusal_time: Duration = "5", CacheSeconds { max: KEEP_MAX_S };
     /// Tokens that are kept, and as many that Keystone does not know; each takes about 1 KiB.
     token_cache_size: usize = "10000", Int::<usize>::new(1, 10_000_000, "");
     /// Questions to Keystone at a time. More wait for their turn.
@@ -198,7 +198,7 @@ impl KeystoneConfig {
             }
             return;
         }
-        if self.auth_host.is_empty() || !values.are_sound(&URL_PARTS) {
+        if self.auth_host.is_empty() || !values.are_valid(&URL_PARTS) {
             return;
         }
         // An address of IPv6 stands in brackets in a URL (RFC 3986, 3.2.2).
@@ -214,11 +214,11 @@ impl KeystoneConfig {
         if self.auth_url.is_none()
             && let Some(entry) = values.entry(SECTION, "auth_host")
         {
-            values.note(ConfigError::BadValue {
-                place: values.place(entry.line),
+            values.report(ConfigError::BadValue {
+                position: values.position(entry.line),
                 option: entry.to_string(),
                 given: url,
-                wanted: "a host, of which a URL can be made".to_owned(),
+                expected: "a host, of which a URL can be made".to_owned(),
             });
         }
     }

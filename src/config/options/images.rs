@@ -1,7 +1,7 @@
 //! The rules of the image API.
 
 use crate::config::declare::options;
-use crate::config::kinds::{Flag, Int, Limit, StorageQuota, Words};
+use crate::config::value_types::{Flag, Int, Limit, StorageQuota, Words};
 
 options! {
     /// Limits and formats of images and lists.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::declare::options;
-use crate::config::kinds::{FilePath, Flag, Int, Maybe, Text};
+use crate::config::value_types::{FilePath, Flag, Int, Optional, Text};
 
 options! {
     /// What is logged, in which form, and where to. The command line has the same options and wins.
@@ -17,9 +17,9 @@ options! {
     /// Log a line for each request, with its bytes, its duration and its id.
     access_log: bool = "true", Flag;
     /// File to log to. Nothing = standard output. It is opened again when it was moved away.
-    log_file: Option<PathBuf> = "", Maybe(FilePath), also [("DEFAULT", "logfile")];
+    log_file: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "logfile")];
     /// Folder that log_file is in.
-    log_dir: Option<PathBuf> = "", Maybe(FilePath), also [("DEFAULT", "logdir")];
+    log_dir: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "logdir")];
     /// Log to standard error instead of standard output when there is no log_file.
     use_stderr: bool = "false", Flag;
     /// Form of a line, as Python's logging writes it: asctime msecs created levelname name message process
@@ -31,5 +31,5 @@ options! {
     /// counted rather than requests held up.
     log_queue_size: usize = "4194304", Int::<usize>::new(65_536, 1 << 30, "bytes");
     /// File in the form of Python's logging configuration; it wins over all other options of this group.
-    log_config_append: Option<PathBuf> = "", Maybe(FilePath), also [("DEFAULT", "log_config")];
+    log_config_append: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "log_config")];
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{
-    Choice, DAY_S, FilePath, Flag, Int, Limit, Maybe, Password, Seconds, SecondsOrOff, Text,
+use crate::config::secret::Secret;
+use crate::config::value_types::{
+    Choice, DAY_S, FilePath, Flag, Int, Limit, Optional, Password, Seconds, SecondsOrOff, Text,
     WordList,
 };
-use crate::config::secret::Secret;
 
 /// Who keeps the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ options! {
     /// Who keeps the records of images: embedded (this server, in registry_dir), remote (glance-registry at
     /// registry_host), or etcd (a cluster, for a program that was built with the feature etcd). Nothing = remote when
     /// registry_host is set, else embedded. Servers that share a registry must share the store of image data.
-    registry_backend: Option<RegistryBackend> = "", Maybe(Choice(&[
+    registry_backend: Option<RegistryBackend> = "", Optional(Choice(&[
         ("embedded", RegistryBackend::Embedded),
         ("remote", RegistryBackend::Remote),
         ("etcd", RegistryBackend::Etcd),
@@ -62,7 +62,7 @@ options! {
     /// How the registry server is spoken to: http or https.
     registry_client_protocol: &'static str = "http", Choice(&[("http", "http"), ("https", "https")]);
     /// File with the certificates that the registry server is trusted by. Nothing = those of the system.
-    registry_client_ca_file: Option<PathBuf> = "", Maybe(FilePath);
+    registry_client_ca_file: Option<PathBuf> = "", Optional(FilePath);
     /// Whether anybody may answer for the registry server. For trials.
     registry_client_insecure: bool = "false", Flag;
     /// Longest wait for a registry server or for etcd, the time to connect included. After it the client is told to
@@ -79,11 +79,11 @@ options! {
     /// The user's password.
     etcd_password: Secret = "", Password;
     /// File with the certificates that etcd is trusted by. Nothing = those of the system.
-    etcd_ca_file: Option<PathBuf> = "", Maybe(FilePath);
+    etcd_ca_file: Option<PathBuf> = "", Optional(FilePath);
     /// File with the certificate that etcd knows this server by.
-    etcd_cert_file: Option<PathBuf> = "", Maybe(FilePath);
+    etcd_cert_file: Option<PathBuf> = "", Optional(FilePath);
     /// File with its key.
-    etcd_key_file: Option<PathBuf> = "", Maybe(FilePath);
+    etcd_key_file: Option<PathBuf> = "", Optional(FilePath);
     /// How long images are still shown as they were when etcd was last heard of. After it reading answers 503, as
     /// writing does at once. 0 = for ever.
     etcd_read_limit: Option<Duration> = "300", SecondsOrOff { max: DAY_S };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::config::Secret;
 use crate::config::declare::options;
-use crate::config::kinds::{Choice, FilePath, Flag, HostUrl, Int, Maybe, Password, Seconds, Text};
+use crate::config::value_types::{
+    Choice, FilePath, Flag, HostUrl, Int, Optional, Password, Seconds, Text,
+};
 
 /// Bytes in a MiB.
 const MIB: u64 = 1 << 20;
@@ -41,7 +43,7 @@ options! {
     pub struct S3Config, "glance_store", "Images in S3";
 
     /// The S3 service. Without https:// it is asked in plain HTTP, as by Glance. Needed when s3 is in stores.
-    s3_store_host: Option<String> = "", Maybe(HostUrl), also [("DEFAULT", "s3_store_host")];
+    s3_store_host: Option<String> = "", Optional(HostUrl), also [("DEFAULT", "s3_store_host")];
     /// Region that requests are signed for. Nothing = the one in the host's name at Amazon, us-east-1 elsewhere.
     s3_store_region_name: String = "", Text, also [("DEFAULT", "s3_store_region_name")];
     /// Access key of the account that owns the bucket. Needed when s3 is in stores.
@@ -89,7 +91,7 @@ options! {
         ("when_supported", S3Checksums::WhenSupported),
     ]);
     /// File of authorities that may vouch for the S3 service, in PEM. Nothing = those of the system.
-    s3_store_cacert: Option<PathBuf> = "", Maybe(FilePath), also [("DEFAULT", "s3_store_cacert")];
+    s3_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "s3_store_cacert")];
     /// Longest time until a connection to S3 stands.
     s3_store_connect_timeout: Duration = "3", Seconds { min: 1, max: HOUR_S };
     /// Longest time that S3 may take nothing of a request and not begin its answer.

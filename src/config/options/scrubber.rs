@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{Flag, Int, Seconds};
+use crate::config::value_types::{Flag, Int, Seconds};
 
 const YEAR_S: u64 = 31_536_000;
 

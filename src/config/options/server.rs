@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{
-    Address, DAY_S, Endpoint, FilePath, Flag, Int, Maybe, Seconds, SecondsOrOff,
+use crate::config::value_types::{
+    Address, DAY_S, Endpoint, FilePath, Flag, Int, Optional, Seconds, SecondsOrOff,
 };
 
 /// The largest `TCP_KEEPIDLE` that Linux takes.
@@ -32,7 +32,7 @@ options! {
     tcp_keepidle: Duration = "600", Seconds { min: 1, max: KEEPIDLE_MAX_S };
     /// Start of the URLs in answers, when clients reach the API under another name than the one they ask for
     /// (a proxy in front). Nothing = the Host header of the request.
-    public_endpoint: Option<String> = "", Maybe(Endpoint);
+    public_endpoint: Option<String> = "", Optional(Endpoint);
     /// Time that SIGTERM leaves to transfers in flight; what runs longer is cut. 0 = cut at once.
     drain_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
     /// Time that a reload leaves to transfers of the process that was replaced; what runs longer is cut.
@@ -88,7 +88,7 @@ options! {
 
     /// While this file exists, /healthcheck answers 503: a load balancer takes the node out, and transfers in
     /// flight go on. Nothing = only the node's own state counts.
-    disable_by_file_path: Option<PathBuf> = "", Maybe(FilePath), also [
+    disable_by_file_path: Option<PathBuf> = "", Optional(FilePath), also [
         ("oslo_middleware", "disable_by_file_path"),
         ("oslo_middleware", "healthcheck_disable_by_file_path"),
         ("app:healthcheck", "disable_by_file_path"),

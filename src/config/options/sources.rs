@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{DAY_S, FilePath, Flag, Int, Maybe, NumberList, Seconds, WordList};
+use crate::config::value_types::{
+    DAY_S, FilePath, Flag, Int, NumberList, Optional, Seconds, WordList,
+};
 
 options! {
     /// Copies from sources that clients name (x-glance-api-copy-from).
@@ -27,13 +29,13 @@ options! {
     http_store_answer_timeout: Duration = "30", Seconds { min: 1, max: DAY_S };
     /// Silence of a web server in the middle of an image after which the transfer is given up.
     http_store_stall_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
-    /// Data that are read and discarded when a part of an image is wanted whose web server knows no ranges. An image of
+    /// Data that are read and discarded when a part of an image is expected whose web server knows no ranges. An image of
     /// which more would be discarded is sent whole.
     http_store_max_discard: u64 = "1024", Int::<u64>::new(0, 1 << 30, "MiB");
     /// Redirects that are followed, each only to where a client might have pointed itself. Glance follows five.
     http_store_max_redirects: u32 = "0", Int::<u32>::new(0, 10, "");
     /// File of the authorities that are trusted, PEM. Nothing = those of the system.
-    https_ca_certificates_file: Option<PathBuf> = "", Maybe(FilePath), also [
+    https_ca_certificates_file: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "https_ca_certificates_file"),
     ];
     /// Whether any certificate will do. Glance's default is true.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::store_names::store_named;
 use crate::config::declare::options;
-use crate::config::kinds::{Choice, FilePath, Flag, Int, Mode, SecondsOrOff, Words};
+use crate::config::value_types::{Choice, FileMode, FilePath, Flag, Int, SecondsOrOff, Words};
 
 /// What reads and writes files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ options! {
     ];
     /// Permissions of an image's file, exactly these whatever the umask. Glance's default is 0. Here other users
     /// of the machine cannot read images unless told otherwise.
-    filesystem_store_file_perm: Option<u32> = "0640", Mode;
+    filesystem_store_file_perm: Option<u32> = "0640", FileMode;
     /// How uploads reach the disk: direct (past the page cache; no start where the file system cannot), buffered
     /// (through it), or auto (direct where the file system can).
     filesystem_store_io: StoreIo = "auto", Choice(&[

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::declare::options;
-use crate::config::kinds::{
-    AuthAddress, Choice, ContainerName, DAY_S, Endpoint, FilePath, Flag, Int, Kind, Maybe,
-    Password, Seconds, Text, Word,
-};
 use crate::config::secret::Secret;
+use crate::config::value_types::{
+    AuthAddress, Choice, ContainerName, DAY_S, Endpoint, FilePath, Flag, Int, Optional, Password,
+    Seconds, Text, ValueType, Word,
+};
 
 /// How an account of Swift is logged in to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub enum SwiftAuth {
 /// A version in Glance's spellings. One that is gone is judged where it would be used.
 pub(crate) struct SwiftAuthVersion;
 
-impl Kind for SwiftAuthVersion {
+impl ValueType for SwiftAuthVersion {
     type Value = SwiftAuth;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "1 or 3".into()
     }
 
@@ -68,7 +68,7 @@ options! {
     pub struct SwiftConfig, "glance_store", "Swift store";
 
     /// Where to log in: https://keystone:5000/v3, or with swift_store_auth_version = 1 https://swift/auth/v1.0.
-    swift_store_auth_address: Option<String> = "", Maybe(AuthAddress), also [
+    swift_store_auth_address: Option<String> = "", Optional(AuthAddress), also [
         ("DEFAULT", "swift_store_auth_address"),
     ];
     /// How to log in: 3 (Keystone), or 1 (Swift's own v1.0). Glance's 2 is gone from Keystone since 2018.
@@ -76,21 +76,21 @@ options! {
         ("DEFAULT", "swift_store_auth_version"),
     ];
     /// Who logs in: project:user for Keystone, account:user for v1.0.
-    swift_store_user: Option<String> = "", Maybe(Text), also [("DEFAULT", "swift_store_user")];
+    swift_store_user: Option<String> = "", Optional(Text), also [("DEFAULT", "swift_store_user")];
     /// The password or key of swift_store_user. Who may read this file must then be limited to its owner and group.
     swift_store_key: Secret = "", Password, also [("DEFAULT", "swift_store_key")];
     /// Keystone's domain of the user, by id. Nothing, here and in swift_store_user_domain_name = default.
-    swift_store_user_domain_id: Option<String> = "", Maybe(Text);
+    swift_store_user_domain_id: Option<String> = "", Optional(Text);
     /// Keystone's domain of the user, by name.
-    swift_store_user_domain_name: Option<String> = "", Maybe(Text);
+    swift_store_user_domain_name: Option<String> = "", Optional(Text);
     /// Keystone's domain of the project, by id. Nothing, here and in swift_store_project_domain_name = default.
-    swift_store_project_domain_id: Option<String> = "", Maybe(Text);
+    swift_store_project_domain_id: Option<String> = "", Optional(Text);
     /// Keystone's domain of the project, by name.
-    swift_store_project_domain_name: Option<String> = "", Maybe(Text);
+    swift_store_project_domain_name: Option<String> = "", Optional(Text);
     /// File of accounts, in place of the four options from swift_store_auth_address to swift_store_key: a section for
     /// each, named by the reference that locations have (swift+config://ref1/...), with auth_address, user, key, and
     /// if need be auth_version, user_domain_id, user_domain_name, project_domain_id, project_domain_name.
-    swift_store_config_file: Option<PathBuf> = "", Maybe(FilePath), also [
+    swift_store_config_file: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "swift_store_config_file"),
     ];
     /// Reference of the account that new images go to: a section of swift_store_config_file, or the name that the
@@ -131,7 +131,7 @@ options! {
         ("DEFAULT", "swift_store_service_type"),
     ];
     /// Region of Swift's endpoint in the catalogue. Nothing = the first endpoint.
-    swift_store_region: Option<String> = "", Maybe(Text), also [("DEFAULT", "swift_store_region")];
+    swift_store_region: Option<String> = "", Optional(Text), also [("DEFAULT", "swift_store_region")];
     /// Which of Swift's endpoints in the catalogue.
     swift_store_endpoint_type: EndpointType = "publicURL", Choice(&[
         ("publicURL", EndpointType::Public),
@@ -143,13 +143,13 @@ options! {
     ]), also [("DEFAULT", "swift_store_endpoint_type")];
     /// URL of the account in Swift, in place of the one that the catalogue or v1.0 tells:
     /// https://swift:8080/v1/AUTH_x.
-    swift_store_endpoint: Option<String> = "", Maybe(Endpoint), also [
+    swift_store_endpoint: Option<String> = "", Optional(Endpoint), also [
         ("DEFAULT", "swift_store_endpoint"),
     ];
     /// Take any certificate of Keystone and Swift.
     swift_store_auth_insecure: bool = "false", Flag, also [("DEFAULT", "swift_store_auth_insecure")];
     /// PEM file of the authorities whose certificates are taken. Nothing = the system's.
-    swift_store_cacert: Option<PathBuf> = "", Maybe(FilePath), also [
+    swift_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "swift_store_cacert"),
     ];
     /// Times a download is asked for again where it broke off, if not one byte came between. Glance has 0.

@@ -8,9 +8,9 @@ const KEYSTONE: &str = "[paste_deploy]\nflavor = keystone\n[keystone_authtoken]\
 #[test]
 fn nobody_is_asked_unless_a_flavor_says_so() {
     for (flavor, mode) in [
-        ("", IdentityMode::Nobody),
-        ("none", IdentityMode::Nobody),
-        ("caching", IdentityMode::Nobody),
+        ("", IdentityMode::Disabled),
+        ("none", IdentityMode::Disabled),
+        ("caching", IdentityMode::Disabled),
         ("trusted-auth", IdentityMode::TrustedAuth),
         ("trusted-auth+cachemanagement", IdentityMode::TrustedAuth),
     ] {

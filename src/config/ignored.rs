@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::error::Warning;
 use crate::config::ini::{DEFAULT, Entry, Ini};
-use crate::config::refused;
+use crate::config::unsupported;
 use crate::config::values::Values;
 
 /// Options of `[DEFAULT]` that Glance operators have in their files and that do nothing here.
@@ -48,11 +48,11 @@ const NO_EFFECT_SECTIONS: &str = "\
     service_user ssl store_type_location_strategy task taskflow_executor vault wsgi";
 
 /// A warning for each option that nothing reads, or for each section of which nothing is read.
-pub(crate) fn warn_unread(values: &Values<'_>) -> Vec<Warning> {
+pub(crate) fn warn_ignored(values: &Values<'_>) -> Vec<Warning> {
     let mut told: HashSet<&str> = HashSet::new();
     let mut warnings = Vec::new();
     for entry in &values.ini().entries {
-        if values.declared(&entry.section, &entry.key).is_some() || asks_nothing(entry) {
+        if values.declared(&entry.section, &entry.key).is_some() || is_unset(entry) {
             continue;
         }
         let (line, message) = if has_no_effect(entry) {
@@ -69,7 +69,7 @@ pub(crate) fn warn_unread(values: &Values<'_>) -> Vec<Warning> {
             )
         };
         warnings.push(Warning {
-            place: values.place(line),
+            position: values.position(line),
             message,
         });
     }
@@ -90,15 +90,15 @@ fn section_warning(ini: &Ini, entry: &Entry) -> (usize, String) {
 }
 
 /// An option that would stop the start if it asked for something, and is empty.
-fn asks_nothing(entry: &Entry) -> bool {
-    entry.value.is_empty() && refused::judges(&entry.section, &entry.key)
+fn is_unset(entry: &Entry) -> bool {
+    entry.value.is_empty() && unsupported::covers(&entry.section, &entry.key)
 }
 
 fn has_no_effect(entry: &Entry) -> bool {
     let (section, key) = (entry.section.as_str(), entry.key.as_str());
     let in_default = section == DEFAULT;
     let of_store = in_default || section == "glance_store";
-    refused::judges(section, key)
+    unsupported::covers(section, key)
         || (in_default && NO_EFFECT.split_whitespace().any(|name| name == key))
         || (of_store && starts_with_any(key, NO_EFFECT_STORE))
 }

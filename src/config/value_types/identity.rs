@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Int, Kind};
+use super::{Int, ValueType};
 
 /// Addresses and networks with commas between; none at all may be meant.
 pub(crate) struct Networks;
 
-impl Kind for Networks {
+impl ValueType for Networks {
     type Value = Vec<IpNet>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "IP addresses or networks such as 10.0.0.0/8 with commas between, or nothing".into()
     }
 
@@ -33,14 +33,14 @@ fn network(text: &str) -> Option<IpNet> {
 
 /// How long something is kept; -1 (any negative number in Keystone's middleware) and 0 mean
 /// not at all.
-pub(crate) struct KeepSeconds {
+pub(crate) struct CacheSeconds {
     pub max: u64,
 }
 
-impl Kind for KeepSeconds {
+impl ValueType for CacheSeconds {
     type Value = Duration;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         format!("a whole number of seconds up to {}, -1 = none", self.max)
     }
 
@@ -57,11 +57,11 @@ impl Kind for KeepSeconds {
 /// The parts of a flavor: one for identities, two for the cache.
 pub(crate) struct FlavorParts;
 
-impl Kind for FlavorParts {
+impl ValueType for FlavorParts {
     /// The parts by their names; no part is there twice.
     type Value = Vec<&'static str>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "nothing, none, keystone or trusted-auth; +caching or +cachemanagement may follow".into()
     }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn negative_times_keep_nothing() {
-        let read = |text: &str| KeepSeconds { max: 300 }.parse(text);
+        let read = |text: &str| CacheSeconds { max: 300 }.parse(text);
         assert_eq!(read("300"), Some(Duration::from_secs(300)));
         for none in ["0", "-1", "-300"] {
             assert_eq!(read(none), Some(Duration::ZERO), "{none}");

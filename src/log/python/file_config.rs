@@ -13,13 +13,13 @@ use std::path::Path;
 
 use tracing::metadata::LevelFilter;
 
-use super::error::LogError;
-use super::output::Destination;
-use super::pyargs::{self, Arg};
-use super::routes::{Form, Logger};
-use super::settings::{HandlerPlan, Plan};
+use super::args::{self, Arg};
 use crate::config::ini::{self, Entry, Ini};
-use crate::config::{Place, Warning};
+use crate::config::{FilePosition, Warning};
+use crate::log::error::LogError;
+use crate::log::output::Destination;
+use crate::log::routes::{LineFormat, Logger};
+use crate::log::settings::{HandlerSpec, LoggingPlan};
 
 /// What Python's formatter writes when it is given no format.
 const PLAIN_FORMAT: &str = "%(message)s";
@@ -36,7 +36,7 @@ const CONTEXT_DATE_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 ///
 /// # Errors
 /// [`LogError::Unreadable`], or [`LogError::Config`] with the line of what is wrong.
-pub(super) fn load(path: &Path) -> Result<Plan, LogError> {
+pub(in crate::log) fn load(path: &Path) -> Result<LoggingPlan, LogError> {
     let text = fs::read_to_string(path).map_err(|source| LogError::Unreadable {
         path: path.to_owned(),
         source,
@@ -45,9 +45,9 @@ pub(super) fn load(path: &Path) -> Result<Plan, LogError> {
 }
 
 /// Reads text as if it were the file `name`.
-pub(super) fn from_text(name: &str, text: &str) -> Result<Plan, LogError> {
+pub(in crate::log) fn from_text(name: &str, text: &str) -> Result<LoggingPlan, LogError> {
     let ini = ini::parse(text).map_err(|bad| LogError::Config {
-        place: Place {
+        position: FilePosition {
             file: name.to_owned(),
             line: bad.line,
         },
@@ -62,7 +62,7 @@ pub(super) fn from_text(name: &str, text: &str) -> Result<Plan, LogError> {
 }
 
 /// Where handlers stand among those that are opened, by their names; `None` for one that writes nothing.
-type Places<'a> = HashMap<&'a str, Option<usize>>;
+type HandlerIndexes<'a> = HashMap<&'a str, Option<usize>>;
 
 struct Reader<'a> {
     name: &'a str,
@@ -71,18 +71,18 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn read(mut self) -> Result<Plan, LogError> {
+    fn read(mut self) -> Result<LoggingPlan, LogError> {
         let names = self.names("handlers")?;
         let loggers: Vec<_> = self.names("loggers")?;
         if !loggers.contains(&"root") {
             return Err(self.missing("loggers", "keys must name root"));
         }
-        let (handlers, places) = self.handlers(&names, &loggers)?;
+        let (handlers, positions) = self.handlers(&names, &loggers)?;
         let loggers = loggers
             .iter()
-            .map(|name| self.logger(name, &places))
+            .map(|name| self.logger(name, &positions))
             .collect::<Result<_, _>>()?;
-        Ok(Plan {
+        Ok(LoggingPlan {
             loggers,
             handlers,
             warnings: self.warnings,
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         &mut self,
         names: &[&'a str],
         loggers: &[&str],
-    ) -> Result<(Vec<HandlerPlan>, Places<'a>), LogError> {
+    ) -> Result<(Vec<HandlerSpec>, HandlerIndexes<'a>), LogError> {
         let used = |name: &str| {
             let mut sections = loggers.iter().map(|logger| format!("logger_{logger}"));
             sections.any(|section| {
@@ -112,37 +112,37 @@ impl<'a> Reader<'a> {
             })
         };
         let used: Vec<bool> = names.iter().map(|name| used(name)).collect();
-        let (mut handlers, mut places) = (Vec::new(), Places::new());
+        let (mut handlers, mut positions) = (Vec::new(), HandlerIndexes::new());
         for (name, is_used) in names.iter().zip(used) {
             let handler = self.handler(name);
-            let place = match handler {
+            let position = match handler {
                 Ok(handler) if is_used => handler.map(|handler| {
                     handlers.push(handler);
                     handlers.len() - 1
                 }),
                 Err(error) if is_used => return Err(error),
-                Err(LogError::Config { place, problem }) => {
+                Err(LogError::Config { position, problem }) => {
                     let message = format!(
                         "the handler {name}, which no logger uses, is passed over: {problem}"
                     );
-                    self.warnings.push(Warning { place, message });
+                    self.warnings.push(Warning { position, message });
                     None
                 }
                 Ok(_) | Err(_) => None,
             };
-            places.insert(name, place);
+            positions.insert(name, position);
         }
-        Ok((handlers, places))
+        Ok((handlers, positions))
     }
 
-    fn logger(&self, name: &str, places: &Places<'_>) -> Result<Logger, LogError> {
+    fn logger(&self, name: &str, positions: &HandlerIndexes<'_>) -> Result<Logger, LogError> {
         let section = format!("logger_{name}");
         self.check_keys(&section, &["level", "handlers", "qualname", "propagate"])?;
         let mut handlers = Vec::new();
         if let Some(entry) = self.value(&section, "handlers") {
             for word in words(&entry.value) {
-                match places.get(word) {
-                    Some(place) => handlers.extend(*place),
+                match positions.get(word) {
+                    Some(position) => handlers.extend(*position),
                     None => {
                         let problem = format!("there is no handler {word} in [handlers]");
                         return Err(self.wrong(entry, problem));
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A handler; `None` for one that writes nothing (NullHandler).
-    fn handler(&mut self, name: &str) -> Result<Option<HandlerPlan>, LogError> {
+    fn handler(&mut self, name: &str) -> Result<Option<HandlerSpec>, LogError> {
         let section = format!("handler_{name}");
         self.check_keys(&section, &["class", "level", "formatter", "args"])?;
         let class = self.value(&section, "class");
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
             Some(entry) => self.formatter(&entry.value)?,
             None => (PLAIN_FORMAT.to_owned(), None),
         };
-        Ok(Some(HandlerPlan {
+        Ok(Some(HandlerSpec {
             level: self.level(&section)?.unwrap_or(LevelFilter::TRACE),
             destination: self.destination(&section)?,
             format,
@@ -237,8 +237,8 @@ impl<'a> Reader<'a> {
             Some(entry) => self.wrong(entry, problem),
             None => self.missing(section, &problem),
         };
-        Form::parse(format, None).map_err(|(_, problem)| at("format", problem))?;
-        Form::parse(PLAIN_FORMAT, dates).map_err(|(_, problem)| at("datefmt", problem))?;
+        LineFormat::parse(format, None).map_err(|(_, problem)| at("format", problem))?;
+        LineFormat::parse(PLAIN_FORMAT, dates).map_err(|(_, problem)| at("datefmt", problem))?;
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.missing(section, "class is missing"))?;
         let name = last_name(&class.value);
         let args = match self.value(section, "args") {
-            Some(entry) => pyargs::parse(&entry.value).ok_or_else(|| {
+            Some(entry) => args::parse(&entry.value).ok_or_else(|| {
                 self.wrong(
                     entry,
                     "only plain texts, numbers, sys.stdout and sys.stderr can be arguments".into(),
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
             "FileHandler" | "WatchedFileHandler" => self.file(section, class, &args),
             "RotatingFileHandler" | "TimedRotatingFileHandler" => {
                 let message = format!("{name} does not rotate here; let logrotate do it, the file is followed");
-                self.warnings.push(Warning { place: self.place(class.line), message });
+                self.warnings.push(Warning { position: self.position(class.line), message });
                 self.file(section, class, &args)
             }
             _ => Err(self.wrong(
@@ -329,8 +329,8 @@ impl<'a> Reader<'a> {
             .filter(|entry| !entry.value.is_empty())
     }
 
-    fn place(&self, line: usize) -> Place {
-        Place {
+    fn position(&self, line: usize) -> FilePosition {
+        FilePosition {
             file: self.name.to_owned(),
             line,
         }
@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
     fn wrong(&self, entry: &Entry, problem: String) -> LogError {
         let problem = format!("{entry} = {:?}: {problem}", entry.value);
         LogError::Config {
-            place: self.place(entry.line),
+            position: self.position(entry.line),
             problem,
         }
     }
@@ -356,7 +356,7 @@ impl<'a> Reader<'a> {
         let header = self.ini.sections.iter().find(|(name, _)| name == section);
         let line = header.map_or(0, |(_, line)| *line);
         LogError::Config {
-            place: self.place(line),
+            position: self.position(line),
             problem: format!("[{section}]: {problem}"),
         }
     }

@@ -1,14 +1,14 @@
 //! Lists that may be empty, as oslo writes bounded ones: `[http, 'https']`, or without the brackets and quotes.
 
-use super::{Int, Kind};
+use super::{Int, ValueType};
 
 /// Words, in lower case.
 pub(crate) struct WordList;
 
-impl Kind for WordList {
+impl ValueType for WordList {
     type Value = Vec<String>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a list of words with commas between, or nothing".into()
     }
 
@@ -36,10 +36,10 @@ impl<T> NumberList<T> {
     }
 }
 
-impl<T: TryFrom<u64>> Kind for NumberList<T> {
+impl<T: TryFrom<u64>> ValueType for NumberList<T> {
     type Value = Vec<T>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         let (min, max) = (self.min, self.max);
         format!("a list of whole numbers from {min} to {max} with commas between, or nothing")
     }

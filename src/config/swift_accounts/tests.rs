@@ -51,7 +51,8 @@ fn one_account_of_the_options() {
 #[test]
 fn what_cannot_log_in_is_told_at_the_start() {
     let no_project = wrong(&format!("{BY_OPTIONS}swift_store_user = glance\n"));
-    let at_the_line = "g.conf:6: [glance_store] swift_store_user = \"glance\": wanted project:user";
+    let at_the_line =
+        "g.conf:6: [glance_store] swift_store_user = \"glance\": expected project:user";
     assert_eq!(no_project, at_the_line);
     let old = format!("{BY_OPTIONS}swift_store_user = a:b\nswift_store_auth_version = 2\n");
     let old = wrong(&old);
@@ -158,7 +159,10 @@ fn a_configuration_with_a_key_is_for_few_eyes() {
     let text = format!("{BY_OPTIONS}swift_store_user = service:glance\n");
     let (_folder, path) = file(&text, 0o644);
     let error = Config::load(&path).unwrap_err();
-    assert!(matches!(error, ConfigError::Exposed { .. }), "{error}");
+    assert!(
+        matches!(error, ConfigError::WorldReadable { .. }),
+        "{error}"
+    );
     fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     assert!(Config::load(&path).is_ok());
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();

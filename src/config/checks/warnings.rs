@@ -1,21 +1,22 @@
 //! Options that are sound but may surprise.
 
-use super::misfit::line_of;
-use crate::config::declare::Group;
+use super::conflict::line_of;
+use crate::config::declare::OptionGroup;
 use crate::config::error::Warning;
 use crate::config::ini::DEFAULT;
-use crate::config::options::{Config, IdentityMode, store_named};
+use crate::config::options::{IdentityMode, store_named};
+use crate::config::root::Config;
 use crate::config::values::Values;
 
 /// Warnings about values that are sound.
-pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warning> {
+pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |section, name, message: String| {
-        let place = values.place(line_of(values, section, name));
-        warnings.push(Warning { place, message });
+        let position = values.position(line_of(values, section, name));
+        warnings.push(Warning { position, message });
     };
     let host = config.listen.bind_host;
-    if !host.is_loopback() && config.paste.identity() == IdentityMode::Nobody {
+    if !host.is_loopback() && config.paste.identity() == IdentityMode::Disabled {
         warn(
             DEFAULT,
             "bind_host",
@@ -76,7 +77,7 @@ pub(crate) fn warn_surprising(config: &Config, values: &Values<'_>) -> Vec<Warni
 }
 
 /// A warning for each value that is passed over because another spelling of the option is set as well.
-pub(crate) fn warn_twice(values: &Values<'_>, groups: &[Group]) -> Vec<Warning> {
+pub(crate) fn warn_duplicates(values: &Values<'_>, groups: &[OptionGroup]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for key in groups
         .iter()
@@ -84,7 +85,7 @@ pub(crate) fn warn_twice(values: &Values<'_>, groups: &[Group]) -> Vec<Warning> 
         .map(|option| option.key)
     {
         let mut set = key
-            .places()
+            .spellings()
             .filter_map(|(section, name)| values.entry(section, name));
         let Some(used) = set.next() else { continue };
         for unused in set {
@@ -93,7 +94,7 @@ pub(crate) fn warn_twice(values: &Values<'_>, groups: &[Group]) -> Vec<Warning> 
                 unused.section, unused.key, used.section, used.key, used.line
             );
             warnings.push(Warning {
-                place: values.place(unused.line),
+                position: values.position(unused.line),
                 message,
             });
         }

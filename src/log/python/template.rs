@@ -7,7 +7,7 @@ use std::fmt::Write;
 use tracing::Level;
 
 use super::clock::DateFormat;
-use super::record::Record;
+use crate::log::record::Record;
 
 /// The widest a field may be asked to be; wider is a slip of the pen.
 const MAX_WIDTH: usize = 255;
@@ -89,7 +89,7 @@ impl Field {
             Self::Name => Value::Text(record.target.replace("::", ".")),
             Self::PathName => Value::Text(record.file.into()),
             Self::Process => Value::Int(std::process::id().into()),
-            Self::Thread => Value::Int(super::record::thread_id()),
+            Self::Thread => Value::Int(crate::log::record::thread_id()),
             Self::ThreadName => {
                 Value::Text(std::thread::current().name().unwrap_or("unnamed").into())
             }
@@ -136,7 +136,7 @@ enum Part {
 
 /// A form of a line, read once.
 #[derive(Clone, Debug)]
-pub(super) struct Template(Vec<Part>);
+pub(in crate::log) struct Template(Vec<Part>);
 
 impl Template {
     /// Reads a format. The error says what is wrong with it, and where.

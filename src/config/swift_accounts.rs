@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::config::declare::Key;
-use crate::config::error::{ConfigError, Place, Warning};
+use crate::config::declare::OptionKey;
+use crate::config::error::{ConfigError, FilePosition, Warning};
 use crate::config::ini::{self, Ini};
-use crate::config::kinds::{AuthAddress, Kind, Word};
 use crate::config::options::{SwiftAuth, SwiftAuthVersion, SwiftConfig};
 use crate::config::secret::Secret;
 use crate::config::text_file;
+use crate::config::value_types::{AuthAddress, ValueType, Word};
 use crate::config::values::Values;
 
 const SECTION: &str = "glance_store";
@@ -65,7 +65,7 @@ pub(crate) fn swift_accounts(
         None => of_options(swift, values),
     };
     accounts.unwrap_or_else(|problem| {
-        values.note_of_account(problem);
+        values.report_account(problem);
         Vec::new()
     })
 }
@@ -93,13 +93,13 @@ fn of_options(config: &SwiftConfig, values: &Values<'_>) -> Result<Vec<SwiftAcco
             config.swift_store_project_domain_name.as_deref(),
         ),
     };
-    let misfit = |(name, given, wanted): Misfit| bad_option(values, name, given, wanted);
-    account.check(OPTION_NAMES).map_err(misfit)?;
+    let conflict = |(name, given, expected): Conflict| bad_option(values, name, given, expected);
+    account.check(OPTION_NAMES).map_err(conflict)?;
     Ok(vec![account])
 }
 
-/// An option, its value, and what was wanted instead.
-type Misfit = (&'static str, String, &'static str);
+/// An option, its value, and what was expected instead.
+type Conflict = (&'static str, String, &'static str);
 
 /// What user and version are called.
 type Names = (&'static str, &'static str);
@@ -108,7 +108,7 @@ const OPTION_NAMES: Names = ("swift_store_user", "swift_store_auth_version");
 const FILE_NAMES: Names = ("user", "auth_version");
 
 impl SwiftAccount {
-    fn check(&self, (user, version): Names) -> Result<(), Misfit> {
+    fn check(&self, (user, version): Names) -> Result<(), Conflict> {
         match self.auth {
             SwiftAuth::V2 => Err((
                 version,
@@ -127,19 +127,19 @@ fn bad_option(
     values: &Values<'_>,
     name: &'static str,
     given: String,
-    wanted: &'static str,
+    expected: &'static str,
 ) -> ConfigError {
-    let key = values.declared(SECTION, name).unwrap_or(Key {
+    let key = values.declared(SECTION, name).unwrap_or(OptionKey {
         section: SECTION,
         name,
         aliases: &[],
         default: "",
     });
     ConfigError::BadValue {
-        place: values.place(values.find(&key).map_or(0, |entry| entry.line)),
+        position: values.position(values.find(&key).map_or(0, |entry| entry.line)),
         option: format!("[{SECTION}] {name}"),
         given,
-        wanted: wanted.to_owned(),
+        expected: expected.to_owned(),
     }
 }
 
@@ -149,15 +149,15 @@ fn read_file(
     takes_images: bool,
     values: &Values<'_>,
 ) -> Result<Vec<SwiftAccount>, ConfigError> {
-    let (text, everybody_reads) = text_file::read(path)?;
-    if everybody_reads {
-        return Err(ConfigError::Exposed {
+    let (text, is_world_readable) = text_file::read(path)?;
+    if is_world_readable {
+        return Err(ConfigError::WorldReadable {
             path: path.to_owned(),
         });
     }
     let file = path.display().to_string();
     let ini = ini::parse(&text).map_err(|bad| ConfigError::Syntax {
-        place: Place {
+        position: FilePosition {
             file: file.clone(),
             line: bad.line,
         },
@@ -174,10 +174,10 @@ fn read_file(
         match section.account(swift.swift_store_auth_version) {
             Ok(account) => accounts.push(account),
             Err(problem) if takes_images && *reference == swift.default_swift_reference => {
-                values.note_of_account(problem);
+                values.report_account(problem);
             }
             Err(problem) => values.warn_at(Warning {
-                place: problem.place().cloned().unwrap_or(Place {
+                position: problem.position().cloned().unwrap_or(FilePosition {
                     file: file.clone(),
                     line: *line,
                 }),
@@ -201,21 +201,21 @@ struct Section<'a> {
 
 impl Section<'_> {
     fn account(&self, default_auth: SwiftAuth) -> Result<SwiftAccount, ConfigError> {
-        let wrong = |key, given: String, wanted: &str| self.bad(key, given, wanted.to_owned());
+        let wrong = |key, given: String, expected: &str| self.bad(key, given, expected.to_owned());
         if Word.parse(self.reference).is_none() {
-            return Err(wrong("", self.reference.to_owned(), &Word.wanted()));
+            return Err(wrong("", self.reference.to_owned(), &Word.expected()));
         }
-        let address = self.wanted("auth_address", &AuthAddress.wanted())?;
+        let address = self.expected("auth_address", &AuthAddress.expected())?;
         let auth_address = AuthAddress
             .parse(address)
-            .ok_or_else(|| wrong("auth_address", address.to_owned(), &AuthAddress.wanted()))?;
+            .ok_or_else(|| wrong("auth_address", address.to_owned(), &AuthAddress.expected()))?;
         let auth = match self.value("auth_version") {
             None => default_auth,
             Some(version) => SwiftAuthVersion.parse(version).ok_or_else(|| {
                 wrong(
                     "auth_version",
                     version.to_owned(),
-                    &SwiftAuthVersion.wanted(),
+                    &SwiftAuthVersion.expected(),
                 )
             })?,
         };
@@ -223,13 +223,13 @@ impl Section<'_> {
             reference: self.reference.to_owned(),
             auth_address,
             auth,
-            user: self.wanted("user", PROJECT_AND_USER)?.to_owned(),
-            key: Secret::new(self.wanted("key", "a password or key")?),
+            user: self.expected("user", PROJECT_AND_USER)?.to_owned(),
+            key: Secret::new(self.expected("key", "a password or key")?),
             user_domain: self.domain("user_domain_id", "user_domain_name"),
             project_domain: self.domain("project_domain_id", "project_domain_name"),
         };
-        let misfit = |(key, given, wanted): Misfit| wrong(key, given, wanted);
-        account.check(FILE_NAMES).map_err(misfit)?;
+        let conflict = |(key, given, expected): Conflict| wrong(key, given, expected);
+        account.check(FILE_NAMES).map_err(conflict)?;
         Ok(account)
     }
 
@@ -240,25 +240,25 @@ impl Section<'_> {
             .filter(|value| !value.is_empty())
     }
 
-    fn wanted(&self, key: &'static str, wanted: &str) -> Result<&str, ConfigError> {
+    fn expected(&self, key: &'static str, expected: &str) -> Result<&str, ConfigError> {
         let value = self.value(key);
-        value.ok_or_else(|| self.bad(key, String::new(), wanted.to_owned()))
+        value.ok_or_else(|| self.bad(key, String::new(), expected.to_owned()))
     }
 
     fn domain(&self, id: &str, name: &str) -> DomainOption {
         DomainOption::of(self.value(id), self.value(name))
     }
 
-    fn bad(&self, key: &str, given: String, wanted: String) -> ConfigError {
+    fn bad(&self, key: &str, given: String, expected: String) -> ConfigError {
         let entry = self.ini.last(self.reference, key);
         ConfigError::BadValue {
-            place: Place {
+            position: FilePosition {
                 file: self.file.to_owned(),
                 line: entry.map_or(self.line, |entry| entry.line),
             },
             option: format!("[{}] {key}", self.reference),
             given,
-            wanted,
+            expected,
         }
     }
 }

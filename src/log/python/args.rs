@@ -2,7 +2,7 @@
 
 /// One argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Arg {
+pub(in crate::log) enum Arg {
     /// Text in quotes.
     Text(String),
     /// A bare word or number: `sys.stdout`, `1024`, `None`.
@@ -10,7 +10,7 @@ pub(super) enum Arg {
 }
 
 /// Reads a tuple of plain arguments; `None` for anything that Python would have to compute.
-pub(super) fn parse(text: &str) -> Option<Vec<Arg>> {
+pub(in crate::log) fn parse(text: &str) -> Option<Vec<Arg>> {
     let mut rest = text.trim().strip_prefix('(')?.strip_suffix(')')?.trim();
     let mut args = Vec::new();
     while !rest.is_empty() {

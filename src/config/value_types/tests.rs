@@ -22,7 +22,7 @@ fn numbers_keep_their_limits() {
         None
     );
     assert_eq!(
-        Int::<u64>::new(1, 9, "bytes").wanted(),
+        Int::<u64>::new(1, 9, "bytes").expected(),
         "a whole number of bytes from 1 to 9"
     );
 }
@@ -56,9 +56,9 @@ fn paths_and_nothing() {
     assert_eq!(FilePath.parse("a/b"), Some("a/b".into()));
     assert_eq!(FilePath.parse(""), None);
     assert_eq!(FilePath.parse("a\0b"), None);
-    assert_eq!(Maybe(FilePath).parse(""), Some(None));
-    assert_eq!(Maybe(FilePath).parse("a"), Some(Some("a".into())));
-    assert_eq!(Maybe(Flag).parse("a"), None);
+    assert_eq!(Optional(FilePath).parse(""), Some(None));
+    assert_eq!(Optional(FilePath).parse("a"), Some(Some("a".into())));
+    assert_eq!(Optional(Flag).parse("a"), None);
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn lists_of_words() {
 
 #[test]
 fn permissions_are_octal() {
-    assert_eq!(Mode.parse("0640"), Some(Some(0o640)));
-    assert_eq!(Mode.parse("0o600"), Some(Some(0o600)));
-    assert_eq!(Mode.parse("0"), Some(None));
+    assert_eq!(FileMode.parse("0640"), Some(Some(0o640)));
+    assert_eq!(FileMode.parse("0o600"), Some(Some(0o600)));
+    assert_eq!(FileMode.parse("0"), Some(None));
     for bad in ["0999", "1777", "0040", "", "rw", "-1"] {
-        assert_eq!(Mode.parse(bad), None, "{bad:?}");
+        assert_eq!(FileMode.parse(bad), None, "{bad:?}");
     }
 }
 
@@ -129,7 +129,7 @@ fn choices_are_words() {
     let kind = Choice(&[("a", 1), ("b", 2)]);
     assert_eq!(kind.parse("b"), Some(2));
     assert_eq!(kind.parse("B"), None);
-    assert_eq!(kind.wanted(), "one of a, b");
+    assert_eq!(kind.expected(), "one of a, b");
 }
 
 #[test]

@@ -13,16 +13,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::secret::Secret;
-pub(crate) use identity::{FlavorParts, KeepSeconds, Networks};
+pub(crate) use identity::{CacheSeconds, FlavorParts, Networks};
 pub(crate) use lists::{NumberList, WordList};
 
 /// How the text of one option becomes a value.
-pub(crate) trait Kind {
+pub(crate) trait ValueType {
     /// What the field of the section's struct holds.
     type Value;
-    /// What may stand in the file, to finish the sentence "wanted ...".
-    fn wanted(&self) -> String;
-    /// Reads the text; `None` when it is not what was wanted.
+    /// What may stand in the file, to finish the sentence "expected ...".
+    fn expected(&self) -> String;
+    /// Reads the text; `None` when it is not what was expected.
     fn parse(&self, text: &str) -> Option<Self::Value>;
     /// Whether nobody may see the text.
     fn is_secret(&self) -> bool {
@@ -33,10 +33,10 @@ pub(crate) trait Kind {
 /// `true` or `false`, in oslo's spellings.
 pub(crate) struct Flag;
 
-impl Kind for Flag {
+impl ValueType for Flag {
     type Value = bool;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "true or false".into()
     }
 
@@ -69,10 +69,10 @@ impl<T> Int<T> {
     }
 }
 
-impl<T: TryFrom<u64>> Kind for Int<T> {
+impl<T: TryFrom<u64>> ValueType for Int<T> {
     type Value = T;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         let of = if self.unit.is_empty() { "" } else { " of " };
         format!(
             "a whole number{of}{} from {} to {}",
@@ -100,11 +100,11 @@ pub(crate) struct Seconds {
     pub max: u64,
 }
 
-impl Kind for Seconds {
+impl ValueType for Seconds {
     type Value = Duration;
 
-    fn wanted(&self) -> String {
-        Int::<u64>::new(self.min, self.max, "seconds").wanted()
+    fn expected(&self) -> String {
+        Int::<u64>::new(self.min, self.max, "seconds").expected()
     }
 
     fn parse(&self, text: &str) -> Option<Duration> {
@@ -118,10 +118,10 @@ pub(crate) struct SecondsOrOff {
     pub max: u64,
 }
 
-impl Kind for SecondsOrOff {
+impl ValueType for SecondsOrOff {
     type Value = Option<Duration>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         format!("a whole number of seconds up to {}, 0 = none", self.max)
     }
 
@@ -135,10 +135,10 @@ impl Kind for SecondsOrOff {
 /// An IP address, version 6 with or without brackets.
 pub(crate) struct Address;
 
-impl Kind for Address {
+impl ValueType for Address {
     type Value = IpAddr;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "an IP address such as 127.0.0.1 or ::1".into()
     }
 
@@ -153,10 +153,10 @@ impl Kind for Address {
 /// A file or folder.
 pub(crate) struct FilePath;
 
-impl Kind for FilePath {
+impl ValueType for FilePath {
     type Value = PathBuf;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a path".into()
     }
 
@@ -169,10 +169,10 @@ impl Kind for FilePath {
 /// Any text.
 pub(crate) struct Text;
 
-impl Kind for Text {
+impl ValueType for Text {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "text".into()
     }
 
@@ -184,10 +184,10 @@ impl Kind for Text {
 /// One word, of characters that need no quotes anywhere.
 pub(crate) struct Word;
 
-impl Kind for Word {
+impl ValueType for Word {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a word of letters, digits and _ - . ~".into()
     }
 
@@ -201,10 +201,10 @@ impl Kind for Word {
 /// The name of a container of objects.
 pub(crate) struct ContainerName;
 
-impl Kind for ContainerName {
+impl ValueType for ContainerName {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a name of at most 200 bytes without / ? #".into()
     }
 
@@ -219,10 +219,10 @@ impl Kind for ContainerName {
 /// Any text, or none, that is not to be seen.
 pub(crate) struct Password;
 
-impl Kind for Password {
+impl ValueType for Password {
     type Value = Secret;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "text, where a plain dollar sign is $$, or nothing".into()
     }
 
@@ -236,13 +236,13 @@ impl Kind for Password {
 }
 
 /// Another kind, or nothing: an empty value is `None`.
-pub(crate) struct Maybe<K>(pub K);
+pub(crate) struct Optional<K>(pub K);
 
-impl<K: Kind> Kind for Maybe<K> {
+impl<K: ValueType> ValueType for Optional<K> {
     type Value = Option<K::Value>;
 
-    fn wanted(&self) -> String {
-        format!("{}, or nothing", self.0.wanted())
+    fn expected(&self) -> String {
+        format!("{}, or nothing", self.0.expected())
     }
 
     fn parse(&self, text: &str) -> Option<Option<K::Value>> {
@@ -260,10 +260,10 @@ impl<K: Kind> Kind for Maybe<K> {
 /// A list of words with commas between; at least one, repeated ones count once.
 pub(crate) struct Words;
 
-impl Kind for Words {
+impl ValueType for Words {
     type Value = Vec<String>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a list of words with commas between".into()
     }
 
@@ -288,10 +288,10 @@ impl Kind for Words {
 /// One of a closed set of words.
 pub(crate) struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
 
-impl<T: Copy> Kind for Choice<T> {
+impl<T: Copy> ValueType for Choice<T> {
     type Value = T;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         let words: Vec<_> = self.0.iter().map(|(word, _)| *word).collect();
         match words.as_slice() {
             [only] => (*only).to_owned(),
@@ -306,12 +306,12 @@ impl<T: Copy> Kind for Choice<T> {
 }
 
 /// Permissions of a file in octal digits; 0 leaves them to the umask.
-pub(crate) struct Mode;
+pub(crate) struct FileMode;
 
-impl Kind for Mode {
+impl ValueType for FileMode {
     type Value = Option<u32>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "octal digits from 0400 to 0777 that let the owner read, or 0 = as the umask says".into()
     }
 
@@ -332,10 +332,10 @@ impl Kind for Mode {
 /// How many there may be at most; -1 (any negative number in Glance) means as many as one likes.
 pub(crate) struct Limit;
 
-impl Kind for Limit {
+impl ValueType for Limit {
     type Value = Option<u64>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a whole number, or -1 = no limit".into()
     }
 
@@ -353,10 +353,10 @@ impl Kind for Limit {
 /// How many bytes there may be at most; 0 means as many as one likes.
 pub(crate) struct StorageQuota;
 
-impl Kind for StorageQuota {
+impl ValueType for StorageQuota {
     type Value = Option<u64>;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a whole number of bytes, or one of KB, MB, GB or TB (1024 to the next) such as 500GB, 0 = no limit".into()
     }
 
@@ -372,10 +372,10 @@ impl Kind for StorageQuota {
 /// The start of a URL, without a slash at its end.
 pub(crate) struct Endpoint;
 
-impl Kind for Endpoint {
+impl ValueType for Endpoint {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a URL such as https://images.example.org:9292, without user, query or fragment".into()
     }
 
@@ -391,10 +391,10 @@ impl Kind for Endpoint {
 /// A host, with https:// before it for TLS; read as a URL without a slash at its end.
 pub(crate) struct HostUrl;
 
-impl Kind for HostUrl {
+impl ValueType for HostUrl {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a host such as s3.example.org:9000, with https:// before it for TLS".into()
     }
 
@@ -409,10 +409,10 @@ impl Kind for HostUrl {
 /// The address of somebody to log in to; without a scheme, as Glance has it, https is meant.
 pub(crate) struct AuthAddress;
 
-impl Kind for AuthAddress {
+impl ValueType for AuthAddress {
     type Value = String;
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         "a URL such as https://keystone.example.org:5000/v3, without user, query or fragment".into()
     }
 

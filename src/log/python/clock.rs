@@ -6,7 +6,7 @@ use jiff::{Timestamp, Zoned};
 
 /// The form of `asctime`.
 #[derive(Clone, Debug)]
-pub(super) enum DateFormat {
+pub(in crate::log) enum DateFormat {
     /// A strftime format.
     Strftime(String),
     /// What Python's logging does without a format: `2026-01-31 23:59:59,250`.
@@ -41,12 +41,12 @@ impl DateFormat {
 
 /// The clock of the log: local time, as Python's logging uses; UTC when the system names no zone.
 #[derive(Clone, Debug)]
-pub(super) struct Clock {
+pub(in crate::log) struct Clock {
     zone: TimeZone,
 }
 
 impl Clock {
-    pub fn of_system() -> Self {
+    pub fn from_system() -> Self {
         Self {
             zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
         }

@@ -5,11 +5,11 @@ use crate::config::ini::DEFAULT;
 use crate::config::values::Values;
 
 /// An option whose neglect would open a door or put data where nobody expects it.
-struct Refusal {
+struct UnsupportedOption {
     /// (section, key)
     option: (&'static str, &'static str),
     /// Whether a value, never empty, asks for what is not there.
-    asks: fn(&str) -> bool,
+    applies: fn(&str) -> bool,
     /// Why, and what to do.
     why: &'static str,
 }
@@ -34,55 +34,55 @@ const ONE_POLICY: &str =
 const ONE_ACCOUNT: &str = "this release keeps new images in one account of Swift: it has no token of the caller to write with. \
     Set it to false; images in accounts of tenants are read with the token of the Swift store's own account";
 
-const REFUSALS: &[Refusal] = &[
-    refuse(DEFAULT, "cert_file", always, NO_TLS),
-    refuse(DEFAULT, "key_file", always, NO_TLS),
-    refuse(DEFAULT, "ca_file", always, NO_TLS),
-    refuse(
+const UNSUPPORTED: &[UnsupportedOption] = &[
+    unsupported(DEFAULT, "cert_file", always, NO_TLS),
+    unsupported(DEFAULT, "key_file", always, NO_TLS),
+    unsupported(DEFAULT, "ca_file", always, NO_TLS),
+    unsupported(
         "pipeline:glance-api",
         "pipeline",
         names_identity,
         NO_PIPELINE,
     ),
-    refuse(
+    unsupported(
         DEFAULT,
         "data_api",
         |api| api.contains("registry"),
         NO_DATA_API,
     ),
-    refuse(DEFAULT, "sql_connection", always, NO_DATABASE),
-    refuse("database", "connection", always, NO_DATABASE),
-    refuse(DEFAULT, "filesystem_store_datadirs", always, ONE_FOLDER),
-    refuse(
+    unsupported(DEFAULT, "sql_connection", always, NO_DATABASE),
+    unsupported("database", "connection", always, NO_DATABASE),
+    unsupported(DEFAULT, "filesystem_store_datadirs", always, ONE_FOLDER),
+    unsupported(
         "glance_store",
         "filesystem_store_datadirs",
         always,
         ONE_FOLDER,
     ),
-    refuse(DEFAULT, "enabled_backends", always, NO_NAMED_STORES),
-    refuse("glance_store", "default_backend", always, NO_NAMED_STORES),
-    refuse(DEFAULT, "metadata_encryption_key", always, NO_ENCRYPTION),
-    refuse(DEFAULT, "swift_store_multi_tenant", is_true, ONE_ACCOUNT),
-    refuse(
+    unsupported(DEFAULT, "enabled_backends", always, NO_NAMED_STORES),
+    unsupported("glance_store", "default_backend", always, NO_NAMED_STORES),
+    unsupported(DEFAULT, "metadata_encryption_key", always, NO_ENCRYPTION),
+    unsupported(DEFAULT, "swift_store_multi_tenant", is_true, ONE_ACCOUNT),
+    unsupported(
         "glance_store",
         "swift_store_multi_tenant",
         is_true,
         ONE_ACCOUNT,
     ),
-    refuse(DEFAULT, "use_keystone_limits", is_true, NO_KEYSTONE_LIMITS),
-    refuse(DEFAULT, "policy_dirs", always, ONE_POLICY),
-    refuse("oslo_policy", "policy_dirs", always, ONE_POLICY),
+    unsupported(DEFAULT, "use_keystone_limits", is_true, NO_KEYSTONE_LIMITS),
+    unsupported(DEFAULT, "policy_dirs", always, ONE_POLICY),
+    unsupported("oslo_policy", "policy_dirs", always, ONE_POLICY),
 ];
 
-const fn refuse(
+const fn unsupported(
     section: &'static str,
     key: &'static str,
-    asks: fn(&str) -> bool,
+    applies: fn(&str) -> bool,
     why: &'static str,
-) -> Refusal {
-    Refusal {
+) -> UnsupportedOption {
+    UnsupportedOption {
         option: (section, key),
-        asks,
+        applies,
         why,
     }
 }
@@ -111,27 +111,27 @@ fn is_true(flag: &str) -> bool {
     )
 }
 
-/// Notes each option that must not be passed over ([`ConfigError::Refused`]).
-pub(crate) fn refuse_dangerous(values: &Values<'_>) {
-    for refusal in REFUSALS {
-        let (section, key) = refusal.option;
+/// Notes each option that must not be passed over ([`ConfigError::Unsupported`]).
+pub(crate) fn report_unsupported(values: &Values<'_>) {
+    for option_rule in UNSUPPORTED {
+        let (section, key) = option_rule.option;
         let Some(entry) = values.entry(section, key) else {
             continue;
         };
         let value = entry.value.trim();
-        if !value.is_empty() && (refusal.asks)(value) {
-            values.note(ConfigError::Refused {
-                place: values.place(entry.line),
+        if !value.is_empty() && (option_rule.applies)(value) {
+            values.report(ConfigError::Unsupported {
+                position: values.position(entry.line),
                 option: entry.to_string(),
-                why: refusal.why.to_owned(),
+                why: option_rule.why.to_owned(),
             });
         }
     }
 }
 
 /// Whether an option is one of those that are judged here, so that nobody calls it unknown.
-pub(crate) fn judges(section: &str, key: &str) -> bool {
-    REFUSALS
+pub(crate) fn covers(section: &str, key: &str) -> bool {
+    UNSUPPORTED
         .iter()
-        .any(|refusal| refusal.option == (section, key))
+        .any(|option_rule| option_rule.option == (section, key))
 }
