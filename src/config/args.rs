@@ -1,4 +1,6 @@
-//! The command line of a server program.
+//! The command line of the server programs, read with clap.
+//!
+//! Options of the command line override the configuration file (`log::settings` merges the two).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,28 +11,29 @@ use crate::config::error::{EXIT_OK, EXIT_USAGE};
 
 const AFTER_HELP: &str = "\
 Configuration file:
-  The one named here, else the first that is found in ./, ~/.glance/, ~/, /etc/glance/, /etc/:
-  in each <program>.conf is looked for, then glance.conf. The command line wins over the file.
+  The file named on the command line, else the first of <program>.conf, glance-api.conf and
+  glance.conf in the folders ./, ~/.glance/, ~/, /etc/glance/ and /etc/. Options of the command
+  line override the file.
 
 Signals:
-  TERM, INT  accept no more, let transfers in flight end (drain_timeout), exit
-  USR2       reload: start this program anew, which reads the configuration and takes over the
-             sockets and the registry; what is in flight ends here (reload_timeout). When that
-             fails the server goes on as before
-  HUP        with --pid-file: reload, or, when the file is gone, as TERM (glance-control);
-             else read policy and property protection again
+  TERM, INT  stop: accept no connections, let running transfers end (drain_timeout), exit
+  USR2       reload: start a new process, which reads the configuration and takes over the
+             sockets and the registry; running transfers end in the old process
+             (reload_timeout). If the new process fails, the old one continues to serve
+  HUP        with --pid-file: reload, or stop if the pid file no longer exists (glance-control);
+             without it: reload policy_file and property_protection_file
 
 Exit codes:
-  0   it ended as it was told to
-  1   no configuration was found or could be read, or the server could not start
-  64  the command line is wrong
-  78  the configuration is wrong; the message names file, line and option";
+  0   the server was stopped
+  1   no configuration file was found or readable, or the server could not start
+  64  the command line is invalid
+  78  the configuration is invalid; the message names file, line and option";
 
-/// What can be said on the command line of a server.
+/// The command line of a server.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(version, about = "OpenStack Image service (Glance)", after_help = AFTER_HELP, max_term_width = 100)]
 pub struct ServerArgs {
-    /// The program that was called; names its configuration and its log.
+    /// Name of the program, which determines the names of its configuration file and its log.
     #[arg(skip)]
     pub program: &'static str,
 
@@ -38,27 +41,27 @@ pub struct ServerArgs {
     #[arg(value_name = "CONFIG", conflicts_with = "config_file")]
     config: Option<PathBuf>,
 
-    /// Configuration file, by name
+    /// Configuration file (the same as the argument CONFIG)
     #[arg(long, value_name = "PATH", alias = "config_file")]
     config_file: Option<PathBuf>,
 
-    /// Print a sample configuration with every option, its help and its default, and exit
+    /// Print a sample configuration with every option, its help and its default, then exit
     #[arg(long, conflicts_with = "check_config")]
     pub print_config: bool,
 
-    /// Read the configuration, print its warnings or its error, and exit
+    /// Check the configuration, print its warnings and errors, then exit
     #[arg(long)]
     pub check_config: bool,
 
-    /// Log everything, for finding faults
+    /// Log everything
     #[arg(short, long)]
     pub debug: bool,
 
-    /// Log what happens, not only what goes wrong
+    /// Log normal events, not only warnings and errors
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// File that the process id is written to while the server serves
+    /// File that contains the process id while the server runs
     #[arg(long, value_name = "PATH", alias = "pid_file")]
     pub pid_file: Option<PathBuf>,
 
@@ -66,32 +69,32 @@ pub struct ServerArgs {
     #[arg(long, value_name = "PATH", aliases = ["log_file", "logfile"])]
     pub log_file: Option<PathBuf>,
 
-    /// Folder that the log file is in
+    /// Folder of the log file
     #[arg(long, value_name = "PATH", aliases = ["log_dir", "logdir"])]
     pub log_dir: Option<PathBuf>,
 
-    /// Form of a log line, as Python's logging writes it
+    /// Format of a log line in the style of Python's logging
     /// [default: %(asctime)s %(levelname)8s [%(name)s] %(message)s]
     #[arg(long, value_name = "FORMAT", alias = "log_format")]
     pub log_format: Option<String>,
 
-    /// Form of the time in a log line, as strftime writes it [default: %Y-%m-%d %H:%M:%S]
+    /// Format of the time in a log line in the style of strftime [default: %Y-%m-%d %H:%M:%S]
     #[arg(long, value_name = "FORMAT", alias = "log_date_format")]
     pub log_date_format: Option<String>,
 
-    /// File in the form of Python's logging configuration; wins over every other logging option
+    /// File in the format of Python's logging configuration; overrides all other logging options
     #[arg(long, value_name = "PATH", aliases = ["log_config", "log-config-append"])]
     pub log_config: Option<PathBuf>,
 }
 
 impl ServerArgs {
-    /// Reads the command line of this process. Help, version and complaints are printed here.
+    /// Reads the command line of this process. Prints help, version and errors.
     ///
     /// # Errors
-    /// The exit code to end with: 0 after help and version, 64 after a complaint.
+    /// Returns the exit code: 0 after help or version, 64 after an error.
     pub fn of_process(program: &'static str) -> Result<Self, u8> {
         Self::from_words(program, std::env::args_os()).map_err(|error| {
-            // Nothing is left to tell anybody when this fails.
+            // If standard error is closed, there is no other channel for the message.
             let _ = error.print();
             if error.use_stderr() {
                 EXIT_USAGE
@@ -101,10 +104,10 @@ impl ServerArgs {
         })
     }
 
-    /// Reads the given words, the first of which is the program's name as it was called.
+    /// Parses the given words; the first one is the name under which the program was called.
     ///
     /// # Errors
-    /// What clap has to say, help and version included.
+    /// Returns clap's error, which also stands for `--help` and `--version`.
     pub fn from_words<I, W>(program: &'static str, words: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = W>,
@@ -115,7 +118,7 @@ impl ServerArgs {
         Ok(Self { program, ..args })
     }
 
-    /// The configuration file that was named, in either way.
+    /// Returns the configuration file that the command line names, in either way.
     pub fn config_file(&self) -> Option<&Path> {
         self.config.as_deref().or(self.config_file.as_deref())
     }
@@ -130,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_consistent() {
+    fn command_definition_is_consistent() {
         ServerArgs::command().debug_assert();
     }
 
     #[test]
-    fn the_file_in_both_ways_but_not_both() {
+    fn config_file_is_an_argument_or_an_option_but_not_both() {
         let file = |words: &[&str]| {
             read(words)
                 .expect("sound")
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_logging_flags_of_the_seeds() {
+    fn logging_options_of_glance_are_accepted() {
         let args = read(&[
             "-d",
             "-v",

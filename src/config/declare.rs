@@ -1,20 +1,23 @@
-//! How an option is declared: once, giving its field, default, reader and lines in the sample.
+//! The `options!` macro, by which every option is declared once.
+//!
+//! From a declaration come the field of a struct, its default, its reader, and the data that
+//! `sample` and `reference` render. Add an option by adding a declaration in `options`.
 
 use std::fmt;
 
-/// The names and the default of one option.
+/// The names and the default of an option.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OptionKey {
     pub section: &'static str,
     pub name: &'static str,
-    /// Other places it is read from, in order, when it is not at its own: (section, key).
+    /// Older names as (section, key), tried in this order when the file does not have the first name.
     pub aliases: &'static [(&'static str, &'static str)],
-    /// As it would stand in the file.
+    /// The default in the notation of the file.
     pub default: &'static str,
 }
 
 impl OptionKey {
-    /// Every place the option is read from, its own first.
+    /// Returns every (section, key) that sets the option, its own name first.
     pub fn spellings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         std::iter::once((self.section, self.name)).chain(self.aliases.iter().copied())
     }
@@ -26,37 +29,38 @@ impl fmt::Display for OptionKey {
     }
 }
 
-/// One declared option.
+/// A declared option, as the sample file shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct DeclaredOption {
     pub key: OptionKey,
     /// The doc comment of the field, line by line.
     pub help: &'static [&'static str],
-    /// The words of its kind, to finish "expected ...".
+    /// Description of its values, which completes the sentence "expected ...".
     pub expected: String,
-    /// Whether nobody may see the value.
+    /// True if the value must never be printed.
     pub is_secret: bool,
 }
 
-/// The options of one struct, as the sample shows them.
+/// The options of one struct, as the sample file shows them.
 pub(crate) struct OptionGroup {
     pub section: &'static str,
     pub title: &'static str,
     pub options: Vec<DeclaredOption>,
 }
 
-/// Declares a struct of options that all stand in one section of the file.
+/// Declares a struct whose fields are options of one section of the file.
 ///
 /// ```text
 /// options! {
-///     /// What the struct holds.
+///     /// The subject of the options.
 ///     pub struct Name, "SECTION", "Title in the sample";
-///     /// What the option does.
+///     /// What the option sets.
 ///     option_name: Type = "default as in the file", ValueType, also [("OTHER", "old_name")];
 /// }
 /// ```
 ///
-/// It gives the struct with its documented fields, `group()` for the sample and the look-up of defaults, and `read()`.
+/// It generates the struct with its documented fields, `group()` with the declarations, and `read()`,
+/// which reads the options from a file.
 macro_rules! options {
     (
         $(#[doc = $about:literal])*

@@ -1,24 +1,26 @@
-//! What can be wrong with a configuration, and where.
+//! Errors and warnings about a configuration, each with its file and line.
+//!
+//! [`ConfigError::exit_code`] decides between exit codes 1 and 78, as sysexits(3) defines them.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// The configuration is sound.
+/// The program succeeded.
 pub const EXIT_OK: u8 = 0;
-/// There is no configuration, or the server cannot start.
+/// No configuration file was found, or the server cannot start.
 pub const EXIT_FAILURE: u8 = 1;
-/// The command line is wrong (`EX_USAGE` of sysexits).
+/// The command line is invalid (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
-/// The configuration is wrong (`EX_CONFIG` of sysexits).
+/// The configuration is invalid (`EX_CONFIG` of sysexits).
 pub const EXIT_CONFIG: u8 = 78;
 
 /// A line of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePosition {
-    /// The file as it was named.
+    /// Path of the file as the operator wrote it.
     pub file: String,
-    /// From 1; 0 is the file as a whole.
+    /// Line number from 1; 0 stands for the file as a whole.
     pub line: usize,
 }
 
@@ -31,12 +33,12 @@ impl fmt::Display for FilePosition {
     }
 }
 
-/// Something that works but not as its writer may think. The caller logs it.
+/// A setting that is accepted but may not have the effect its author expects. The caller logs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Where it stands.
+    /// Position of the setting.
     pub position: FilePosition,
-    /// What is so, and what to do.
+    /// The effect of the setting, and the remedy.
     pub message: String,
 }
 
@@ -46,75 +48,75 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Why there is no configuration to start with.
+/// A configuration that prevents a start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No file was named and none was found; the words are those of the first Glance.
+    /// The command line names no file and none was found. The text is that of the first Glance.
     #[error("Unable to locate any configuration file. Cannot load application {program}")]
     NotFound {
-        /// The program that looked.
+        /// Name of the program.
         program: String,
     },
     /// The file cannot be read.
     #[error("cannot read the configuration file {}: {source}", path.display())]
     Unreadable {
-        /// The file as it was named.
+        /// Path of the file as the operator wrote it.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Everybody on this machine may read a password in it.
+    /// The file contains a password and every user of the machine can read it.
     #[error(
-        "{0} has a password in it and may be read by everybody on this machine: chmod o-r {0}",
+        "{0} contains a password and is readable by every user of this machine: run chmod o-r {0}",
         path.display()
     )]
     WorldReadable {
-        /// The file as it was named.
+        /// Path of the file as the operator wrote it.
         path: PathBuf,
     },
-    /// A line is no INI.
+    /// A line violates the INI format.
     #[error("{position}: this line {problem}")]
     Syntax {
-        /// Where it stands.
+        /// Position of the option.
         position: FilePosition,
         /// The rest of the sentence "this line ...".
         problem: &'static str,
     },
-    /// A value is not what its option wants.
+    /// A value is invalid for its option.
     #[error("{position}: {option} = {given:?}: expected {expected}")]
     BadValue {
-        /// Where it stands.
+        /// Position of the option.
         position: FilePosition,
         /// The option, as `[section] key`.
         option: String,
         /// The value, after substitution.
         given: String,
-        /// What would have been taken.
+        /// Description of valid values.
         expected: String,
     },
-    /// An option that this release cannot honour and must not pass over in silence.
-    /// The value is not shown: it may hold a password.
+    /// An option that this release does not support and must not ignore silently.
+    /// The value is not shown, because it may contain a password.
     #[error("{position}: {option}: {why}")]
     Unsupported {
-        /// Where it stands.
+        /// Position of the option.
         position: FilePosition,
         /// The option, as `[section] key`.
         option: String,
-        /// Why, and what to do.
+        /// The reason, and the remedy.
         why: String,
     },
-    /// Several problems, one a line.
-    #[error("{}", one_a_line(.0))]
+    /// Several problems, one in each line.
+    #[error("{}", one_per_line(.0))]
     Several(Vec<ConfigError>),
 }
 
-fn one_a_line(problems: &[ConfigError]) -> String {
+fn one_per_line(problems: &[ConfigError]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
 impl ConfigError {
-    /// All problems as one; `None` when there are none.
+    /// Combines problems into one error; returns `None` if there are none.
     pub(crate) fn of_all(mut problems: Vec<Self>) -> Option<Self> {
         match problems.len() {
             0 | 1 => problems.pop(),
@@ -122,7 +124,7 @@ impl ConfigError {
         }
     }
 
-    /// Where it stands, where it has a line.
+    /// Returns the position of the problem, if it has a line.
     pub(crate) fn position(&self) -> Option<&FilePosition> {
         match self {
             Self::Syntax { position, .. }
@@ -135,7 +137,7 @@ impl ConfigError {
         }
     }
 
-    /// The problem, without its place.
+    /// Returns the text of the problem without its position.
     pub(crate) fn problem(&self) -> String {
         let text = self.to_string();
         let position = self.position().map(|position| format!("{position}: "));
@@ -143,7 +145,7 @@ impl ConfigError {
         problem.unwrap_or(text)
     }
 
-    /// The exit code a program ends with.
+    /// Returns the exit code of a program that stops because of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFound { .. } | Self::Unreadable { .. } => EXIT_FAILURE,

@@ -1,14 +1,14 @@
-//! Where the configuration file is.
+//! Locates the configuration file in the folders that Glance searches.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::error::ConfigError;
 
-/// The names that every program looks for after its own: programs beside the server have its configuration.
+/// Names that every program tries after its own name, so that the other programs find the server's file.
 const COMMON_NAMES: [&str; 2] = ["glance-api.conf", "glance.conf"];
 
-/// The folders that are searched, first one first: `./`, `~/.glance/`, `~/`, `/etc/glance/`, `/etc/`.
-/// Without a home folder the two of it are left out.
+/// Returns the folders to search, in order: `./`, `~/.glance/`, `~/`, `/etc/glance/`, `/etc/`.
+/// Without a home folder, the two folders in it are omitted.
 pub fn search_dirs(home: Option<&Path>) -> Vec<PathBuf> {
     let mut dirs = vec![PathBuf::from(".")];
     if let Some(home) = home {
@@ -19,11 +19,12 @@ pub fn search_dirs(home: Option<&Path>) -> Vec<PathBuf> {
     dirs
 }
 
-/// The file to read: the one that was chosen on the command line, else the first of `<program>.conf`, `glance-api.conf`
-/// and `glance.conf` in the folders, in that order within each.
+/// Returns the file to read: `choice` if the command line names one, else the first of
+/// `<program>.conf`, `glance-api.conf` and `glance.conf` in each of the folders.
 ///
 /// # Errors
-/// [`ConfigError::NotFound`] when none was chosen and none is there. A chosen file is not looked at here.
+/// Returns [`ConfigError::NotFound`] if there is no choice and no file exists. The existence of a
+/// chosen file is not checked here, so that reading it reports the error of the system.
 pub fn find_config_file(
     program: &str,
     choice: Option<&Path>,
@@ -50,13 +51,13 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_choice_wins_even_if_it_is_not_there() {
+    fn chosen_file_is_returned_even_if_it_does_not_exist() {
         let found = find_config_file("glance-api", Some(Path::new("/no/such.conf")), &[]);
         assert_eq!(found.expect("chosen"), Path::new("/no/such.conf"));
     }
 
     #[test]
-    fn the_first_folder_wins_and_in_it_the_name_of_the_program() {
+    fn first_folder_wins_and_then_the_name_of_the_program() {
         let root = tempfile::tempdir().expect("a folder");
         let dirs = ["first", "second"].map(|name| root.path().join(name));
         for dir in &dirs {
@@ -81,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_that_name_is_no_file() {
+    fn folder_with_the_name_of_a_file_is_skipped() {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir(root.path().join("glance.conf")).expect("a folder");
         assert!(find_config_file("glance-api", None, &[root.path().to_owned()]).is_err());
     }
 
     #[test]
-    fn the_order_of_the_first_glance() {
+    fn folders_are_searched_in_the_order_of_glance() {
         let dirs = search_dirs(Some(Path::new("/home/op")));
         let expected = [".", "/home/op/.glance", "/home/op", "/etc/glance", "/etc"];
         assert_eq!(dirs, expected.map(PathBuf::from));

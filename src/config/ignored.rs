@@ -1,4 +1,7 @@
-//! Options of Glance that do nothing here and may be passed over, and keys that nobody knows.
+//! Warns about options that have no effect: options of Glance that can be ignored safely, and
+//! unknown keys.
+//!
+//! `unsupported` handles the options that must not be ignored.
 
 use std::collections::HashSet;
 
@@ -7,7 +10,7 @@ use crate::config::ini::{DEFAULT, Entry, Ini};
 use crate::config::unsupported;
 use crate::config::values::Values;
 
-/// Options of `[DEFAULT]` that Glance operators have in their files and that do nothing here.
+/// Options of `[DEFAULT]` that are common in files for Glance and have no effect here.
 const NO_EFFECT: &str = "\
     admin_password admin_tenant_name admin_user allow_additional_image_properties \
     allowed_rpc_exception_modules api_paste_config auth_region \
@@ -33,23 +36,23 @@ const NO_EFFECT: &str = "\
     watch_log_file worker_self_reference_url \
     filesystem_store_metadata_file paste.app_factory use";
 
-/// Options of `[glance_store]`, and in old files of `[DEFAULT]`, that do nothing here.
+/// Prefixes of options of `[glance_store]`, and in old files of `[DEFAULT]`, that have no effect here.
 const NO_EFFECT_STORE: &str = "\
     cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
     filesystem_thin_provisioning http_proxy_information rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \
     store_capabilities_update_min_interval swift_buffer_on_upload swift_store_admin_tenants \
     swift_store_ssl_compression swift_store_use_trusts swift_upload_buffer_dir vmware_";
 
-/// Sections, by their start, of which nothing is acted on here.
+/// Prefixes of sections whose remaining options have no effect here.
 const NO_EFFECT_SECTIONS: &str = "\
     app: barbican cache cinder composite: cors database filter: glance. healthcheck \
     image_conversion image_format inject_metadata_properties key_manager \
     keystone_authtoken os_glance_ oslo_ paste_deploy pipeline: profiler property_protection \
     service_user ssl store_type_location_strategy task taskflow_executor vault wsgi";
 
-/// A warning for each option that nothing reads, or for each section of which nothing is read.
+/// Returns a warning for each option that is not read, or one for a whole section of Glance.
 pub(crate) fn warn_ignored(values: &Values<'_>) -> Vec<Warning> {
-    let mut told: HashSet<&str> = HashSet::new();
+    let mut reported: HashSet<&str> = HashSet::new();
     let mut warnings = Vec::new();
     for entry in &values.ini().entries {
         if values.declared(&entry.section, &entry.key).is_some() || is_unset(entry) {
@@ -58,14 +61,14 @@ pub(crate) fn warn_ignored(values: &Values<'_>) -> Vec<Warning> {
         let (line, message) = if has_no_effect(entry) {
             (entry.line, format!("{entry} has no effect in this release"))
         } else if starts_with_any(&entry.section, NO_EFFECT_SECTIONS) {
-            if !told.insert(&entry.section) {
+            if !reported.insert(&entry.section) {
                 continue;
             }
             section_warning(values.ini(), entry)
         } else {
             (
                 entry.line,
-                format!("{entry} is no option of this program; it is ignored"),
+                format!("{entry} is not an option of this program and is ignored"),
             )
         };
         warnings.push(Warning {
@@ -76,7 +79,7 @@ pub(crate) fn warn_ignored(values: &Values<'_>) -> Vec<Warning> {
     warnings
 }
 
-/// One warning stands for all options of a section, at the line of its header.
+/// Returns the line and the text of the one warning for all options of a section.
 fn section_warning(ini: &Ini, entry: &Entry) -> (usize, String) {
     let Entry {
         section, key, line, ..
@@ -89,7 +92,7 @@ fn section_warning(ini: &Ini, entry: &Entry) -> (usize, String) {
     )
 }
 
-/// An option that would stop the start if it asked for something, and is empty.
+/// Returns true for an option that would prevent a start if it had a value, and is empty.
 fn is_unset(entry: &Entry) -> bool {
     entry.value.is_empty() && unsupported::covers(&entry.section, &entry.key)
 }

@@ -1,26 +1,28 @@
-//! The oslo dialect of INI, with the line of every value.
+//! Parses the INI dialect of `oslo_config.iniparser` and keeps the line number of every value.
 //!
-//! No crate fits: the INI crates at hand drop line numbers, merge repeated keys and know nothing of oslo's
-//! continuation lines. The rules below are those of `oslo_config.iniparser`; the same file also reads Python's
-//! logging configuration, which is close enough for what this program supports of it.
+//! The available INI crates drop line numbers, merge repeated keys and do not support oslo's
+//! continuation lines. The parser also reads Python's logging configuration, whose format is close
+//! enough for the parts that this program supports.
 //!
 //! # Format
-//! * `[section]` opens a section; a key before the first one is an error.
-//! * `key = value` or `key: value`, split at whichever sign comes first. One pair of quotes round a value goes.
-//! * `#` or `;` in the first column starts a comment. There are no comments behind a value: `#` may be data.
-//! * A line that starts with white space continues the value above; a blank line ends it.
+//! * `[section]` opens a section; a key before the first section is an error.
+//! * `key = value` or `key: value`, split at the first of the two signs. One pair of quotes around a
+//!   value is removed.
+//! * `#` or `;` in the first column starts a comment. A value cannot be followed by a comment,
+//!   because `#` may be part of it.
+//! * A line that starts with white space continues the value above; a blank line ends the value.
 
 use std::fmt;
 
-/// The name of the section that other sections fall back to.
+/// Name of the section to which other sections fall back.
 pub(crate) const DEFAULT: &str = "DEFAULT";
 
-/// One `key = value`, with the line it starts on (from 1).
+/// A `key = value`, with the number of its first line (from 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub section: String,
     pub key: String,
-    /// Continuation lines are joined by a line feed, as oslo does.
+    /// The value; continuation lines are joined by a line feed, as in oslo.
     pub value: String,
     pub line: usize,
 }
@@ -31,16 +33,16 @@ impl fmt::Display for Entry {
     }
 }
 
-/// A file as it was written: sections and entries in their order, nothing merged.
+/// The content of a file: sections and entries in their order, without merging.
 #[derive(Debug, Default)]
 pub(crate) struct Ini {
-    /// Name and line of each header; a section opened twice is here twice.
+    /// Name and line of each header. A section that is opened twice occurs twice.
     pub sections: Vec<(String, usize)>,
     pub entries: Vec<Entry>,
 }
 
 impl Ini {
-    /// The last value of a key: the last one wins.
+    /// Returns the last entry of a key, which is the one in effect.
     pub fn last(&self, section: &str, key: &str) -> Option<&Entry> {
         self.entries
             .iter()
@@ -49,24 +51,24 @@ impl Ini {
     }
 }
 
-/// A line that is no INI.
+/// A line that violates the format.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     pub line: usize,
     pub problem: &'static str,
 }
 
-/// Reads a whole file.
+/// Parses a whole file.
 ///
 /// # Errors
-/// The first line that is neither a section, nor an assignment, nor a continuation of one.
+/// Returns the first line that is neither a section, nor an assignment, nor a continuation.
 pub(crate) fn parse(text: &str) -> Result<Ini, BadLine> {
     let (ini, bad) = parse_all(text);
     bad.into_iter().next().map_or(Ok(ini), Err)
 }
 
-/// Reads a whole file as far as it can be read, with every line that cannot. Entries below a
-/// section header that cannot be read are in a section without a name.
+/// Parses a whole file and returns its valid part together with every invalid line. Entries below
+/// an invalid section header belong to a section without a name.
 pub(crate) fn parse_all(text: &str) -> (Ini, Vec<BadLine>) {
     let mut reader = Reader::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -87,7 +89,7 @@ pub(crate) fn parse_all(text: &str) -> (Ini, Vec<BadLine>) {
 struct Reader {
     ini: Ini,
     bad: Vec<BadLine>,
-    /// Whether a value is there that the next line can continue.
+    /// True if the next line can continue a value.
     open: bool,
 }
 
@@ -146,7 +148,7 @@ fn assignment(line: &str) -> Result<(&str, &str), &'static str> {
     Ok((key, unquote(value.trim())))
 }
 
-/// Takes one pair of equal quotes away.
+/// Removes one pair of equal quotes.
 fn unquote(value: &str) -> &str {
     ['"', '\'']
         .iter()
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn both_signs_and_the_line() {
+    fn both_separators_are_accepted_and_lines_are_counted() {
         let text =
             "# head\n[DEFAULT]\na = 1\nb: 2\r\n\n; note\n[x:y]\nurl = http://h:1/?a=b\nc:d=e\n";
         assert_eq!(
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn continuation_lines_end_at_a_blank_line() {
+    fn continuation_ends_at_a_blank_line() {
         let text = "[s]\nlist = a,\n  b,\n\tc\nnext = 1\n";
         assert_eq!(
             values(text),
@@ -197,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_signs_inside_values() {
+    fn quotes_are_removed_and_signs_inside_values_kept() {
         let text = "[s]\na = \"x # y\"\nb = 'it''\nc = \"\nd = a#b;c\ne =\n";
         let got: Vec<_> = values(text).into_iter().map(|row| row.2).collect();
         assert_eq!(got, ["x # y", "it'", "\"", "a#b;c", ""]);
     }
 
     #[test]
-    fn the_last_value_wins() {
+    fn last_value_wins() {
         let ini = parse("[s]\na = 1\n[t]\na = 2\n[s]\na = 3\n").expect("INI");
         let last = ini.last("s", "a").expect("there are two");
         assert_eq!((last.value.as_str(), last.line), ("3", 6));
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_name_their_number() {
+    fn invalid_line_is_reported_with_its_number() {
         for (text, line) in [
             ("a = 1\n", 1),
             ("[s\n", 1),
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_told() {
+    fn every_invalid_line_is_reported() {
         let (ini, bad) = parse_all("a = 1\n[s]\nnonsense\nb = 2\n[t\nc = 3\n[u]\nd = 4\n");
         let lines: Vec<usize> = bad.iter().map(|bad| bad.line).collect();
         assert_eq!(lines, [1, 3, 5]);
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_text() {
+    fn byte_order_mark_is_skipped() {
         assert_eq!(
             values("\u{feff}[DEFAULT]\na=1"),
             [row("DEFAULT", "a", "1", 2)]

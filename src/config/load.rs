@@ -1,4 +1,6 @@
-//! From a file to a [`Config`].
+//! Turns a file into a [`Config`], with all of its problems and warnings.
+//!
+//! Reading continues after a problem, so that an operator sees all of them at once; see [`ConfigReport`].
 
 use std::path::Path;
 
@@ -10,20 +12,20 @@ use crate::config::root::{self, Config};
 use crate::config::values::Values;
 use crate::config::{checks, ignored, sample, text_file, unsupported};
 
-/// The content of a file, with all problems in it.
+/// The content of a file and everything that is wrong with it.
 #[derive(Debug)]
 pub struct ConfigReport {
-    /// The configuration, with defaults for what is wrong; `None` where nothing could be read.
+    /// The configuration, with defaults in place of invalid values; `None` if the file is unreadable.
     pub config: Option<Config>,
-    /// Settings that work, but perhaps not as the writer expects.
+    /// Settings that are accepted but may not have the expected effect.
     pub warnings: Vec<Warning>,
-    /// The problems that prevent a start, in the order of the lines.
+    /// Problems that prevent a start, in the order of their lines.
     pub problems: Vec<ConfigError>,
 }
 
 impl Config {
-    /// Reads the file of an API server for a program that is no server. Relative paths in it
-    /// start at the current folder.
+    /// Reads the file of an API server for a program that is not a server. Relative paths are
+    /// resolved against the working directory.
     ///
     /// # Errors
     /// As [`Config::load_for`].
@@ -31,17 +33,17 @@ impl Config {
         Self::examine_file(Consumer::Other, path).into_result()
     }
 
-    /// Reads the file of a server, for that server.
+    /// Reads the file of a server for that server.
     ///
     /// # Errors
-    /// [`ConfigError`] with every problem, when the file cannot be read, is no INI, has a value
-    /// that does not fit, has a password and may be read by everybody, or asks for what this
-    /// build does not have.
+    /// Returns a [`ConfigError`] with all problems if the file cannot be read or is not INI, if a
+    /// value is invalid, if every user can read a password in it, or if it needs a feature that
+    /// this build does not have.
     pub fn load_for(role: Role, path: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
         Self::examine(role, path).into_result()
     }
 
-    /// Reads the file of a server as far as it can be read.
+    /// Reads the file of a server as far as possible and reports all of its problems.
     pub fn examine(role: Role, path: &Path) -> ConfigReport {
         Self::examine_file(Consumer::Server(role), path)
     }
@@ -60,15 +62,15 @@ impl Config {
         }
     }
 
-    /// Reads text as if it were the file `name`.
+    /// Reads text in place of the file `name`.
     ///
     /// # Errors
-    /// [`ConfigError`] when the text is no INI or has a value that does not fit.
+    /// Returns a [`ConfigError`] if the text is not INI or a value is invalid.
     pub fn from_text(name: &str, text: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
         read(Consumer::Other, name, text, None).into_result()
     }
 
-    /// Reads text as if it were the file `name` of a server.
+    /// Reads text in place of the file `name` of a server.
     ///
     /// # Errors
     /// As [`Config::from_text`].
@@ -80,7 +82,7 @@ impl Config {
         read(Consumer::Server(role), name, text, None).into_result()
     }
 
-    /// The sample file: every option with its help, what it wants and its default.
+    /// Returns the sample file: every option with its help, its values and its default.
     pub fn sample() -> String {
         sample::render(&root::groups())
     }
@@ -91,22 +93,22 @@ impl ConfigReport {
         match (ConfigError::of_all(self.problems), self.config) {
             (None, Some(config)) => Ok((config, self.warnings)),
             (Some(problem), _) => Err(problem),
-            // Without a configuration there is a problem.
+            // Cannot happen: a missing configuration always comes with a problem.
             (None, None) => Err(ConfigError::Several(Vec::new())),
         }
     }
 }
 
-/// Which program reads a file.
+/// The program that reads a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Consumer {
-    /// The server that the file is for.
+    /// The server to which the file belongs.
     Server(Role),
-    /// Another one, which reads the file of an API server and may be built otherwise.
+    /// Another program. It reads the file of an API server and may have other build features.
     Other,
 }
 
-/// Reads a file's text; `exposed` is its path where everybody may read it.
+/// Reads the text of a file. `exposed` is its path if every user of the machine can read it.
 fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigReport {
     let (ini, bad_lines) = ini::parse_all(text);
     let role = match of {
@@ -166,8 +168,9 @@ fn has_secret(values: &Values<'_>, groups: &[OptionGroup]) -> bool {
     })
 }
 
-/// One spelling for each section and key: sections in lower case but DEFAULT, keys with underscores. The section of
-/// the seeds counts as DEFAULT and wins over it wherever it stands.
+/// Gives each section and key one spelling: sections in lower case except DEFAULT, keys with
+/// underscores. The section of the first Glance (`[app:glance-api]`) counts as DEFAULT and overrides
+/// it, wherever it stands in the file.
 fn normalize_names(mut ini: Ini, legacy_section: &str) -> Ini {
     for entry in &mut ini.entries {
         entry.section = section_name(&entry.section);
@@ -176,7 +179,7 @@ fn normalize_names(mut ini: Ini, legacy_section: &str) -> Ini {
     for (name, _) in &mut ini.sections {
         *name = section_name(name);
     }
-    // Stable, so that within a section the last one still wins.
+    // The sort is stable, so within a section the last entry of a key still wins.
     ini.entries
         .sort_by_key(|entry| entry.section == legacy_section);
     for entry in &mut ini.entries {

@@ -1,18 +1,22 @@
-//! The configuration: oslo-style INI in, plain data out.
+//! The configuration: reads an oslo-style INI file into plain structs.
 //!
-//! Each option is declared once, in `options`, by a doc comment, a default and a kind; from that come its
-//! field, its reader, its error and its lines in the sample. A key that nobody reads is a warning with its line. A
-//! bad value, and an option of Glance that must not be passed over in silence, stop the start.
+//! Each option is declared once, in `options`, with a doc comment, a default and a value type. Its
+//! field, its reader, its errors, its lines in the sample file and its entry in the option reference
+//! all come from that declaration. A key that no option reads causes a warning with its line. An
+//! invalid value, and an option of Glance that this release must not ignore, prevent a start.
 //!
 //! # Layout
-//! * `ini` the file format; `kinds` the kinds of value; `declare` the declaration of an option
-//! * `options` the options themselves; `values` their values in one file, with `$name` in them
-//! * `accounts` accounts of Swift, from the options or a file of their own; `secret` what nobody prints
-//! * `refused` and `idle` options of Glance that stop the start or do nothing; `checks` rules between
-//!   options
-//! * `find` where the file is; `text_file` reads it; `load` from its text to the data
-//! * `role` what differs between the servers that read a file of this form
-//! * `sample` the sample file; `args` the command line of a server, `scrubber_args` that of the scrubber
+//! * `ini` - the file format; `value_types` - the types of values; `declare` - how an option is declared
+//! * `options` - the options, one struct for each subject; `root` - [`Config`], which holds them all
+//! * `values` - the values of one file, with `$name` references resolved
+//! * `swift_accounts` - accounts of Swift, from the options or from a file of their own
+//! * `secret` - a password that is never printed
+//! * `unsupported` - options of Glance that prevent a start; `ignored` - options that have no effect
+//! * `checks` - rules between options, and warnings about risky values
+//! * `find` - locates the file; `text_file` - reads it; `load` - turns its text into a [`Config`]
+//! * `role` - the differences between the servers that read such a file
+//! * `sample` - the sample file; `reference` - the option reference
+//! * `args` - the command line of a server; `scrubber_args` - that of `glance-scrubber`
 
 mod args;
 mod checks;
@@ -23,6 +27,8 @@ mod ignored;
 pub(crate) mod ini;
 mod load;
 mod options;
+#[cfg(test)]
+mod reference;
 mod role;
 mod root;
 mod sample;

@@ -1,4 +1,4 @@
-//! What differs between the servers that one form of file is for.
+//! The differences between the two servers that read a configuration file.
 
 use crate::config::checks::conflict;
 use crate::config::ini::DEFAULT;
@@ -6,21 +6,21 @@ use crate::config::options::RegistryBackend;
 use crate::config::root::Config;
 use crate::config::values::Values;
 
-/// Ports of a registry server, where the file does not say others.
+/// Default ports of a registry server.
 const REGISTRY_PORT: u16 = 9191;
 const REGISTRY_ADMIN_PORT: u16 = 9192;
 
-/// The server that a configuration is for.
+/// The server to which a configuration belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// `glance-api`, and the programs beside it.
+    /// `glance-api`, and the programs that use its file.
     Api,
-    /// `glance-registry`: other ports, and never a client of another registry server.
+    /// `glance-registry`: it has other default ports and is never a client of another registry server.
     Registry,
 }
 
 impl Role {
-    /// The section in which the first Glance kept the options of the program.
+    /// Returns the section in which the first Glance kept the options of the program.
     pub(crate) fn legacy_section(self) -> &'static str {
         match self {
             Role::Api => "app:glance-api",
@@ -30,8 +30,8 @@ impl Role {
 }
 
 impl Config {
-    /// What differs in a registry server: its ports, and that it asks no other. Notes that it is
-    /// to ask another all the same.
+    /// Applies the defaults of a registry server: its own ports, and no registry server to connect
+    /// to. Reports an explicit `registry_backend = remote`.
     pub(crate) fn apply_registry_defaults(&mut self, values: &Values<'_>) {
         let is_set = |name| {
             let key = values.declared(DEFAULT, name);
@@ -43,14 +43,14 @@ impl Config {
         if !is_set("admin_bind_port") {
             self.listen.admin_bind_port = REGISTRY_ADMIN_PORT;
         }
-        // In a file for both servers this is where the other one finds this one.
+        // In a file that both servers read, the option tells the API server where this one is.
         self.registry.registry_host.clear();
         if self.registry.backend() == RegistryBackend::Remote {
             values.report(conflict(
                 values,
                 (DEFAULT, "registry_backend"),
                 "remote",
-                "embedded or etcd in a registry server",
+                "embedded or etcd for a registry server",
             ));
         }
     }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_server_has_ports_of_its_own() {
+    fn registry_server_has_default_ports_of_its_own() {
         let config = read("[DEFAULT]\nregistry_host = 10.0.0.1\n").unwrap();
         let ports = (config.listen.bind_port, config.listen.admin_bind_port);
         assert_eq!(ports, (9191, 9192));

@@ -13,56 +13,56 @@ use crate::config::options::{
 use crate::config::swift_accounts::{self, SwiftAccount};
 use crate::config::values::Values;
 
-/// Everything an operator can set.
+/// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the servers listen and how they begin and end.
+    /// Listeners, worker threads, stop and reload.
     pub listen: ListenConfig,
-    /// Limits of one connection.
+    /// Limits of a client connection.
     pub http: HttpConfig,
-    /// The data folder and the engine that moves bytes.
+    /// Data folder, disk I/O and memory of uploads.
     pub data: DataConfig,
     /// Limits and formats of images and lists.
     pub images: ImagesConfig,
-    /// The image cache.
+    /// Image cache.
     pub cache: CacheConfig,
     /// Delayed deletion.
     pub scrubber: ScrubberConfig,
-    /// Copies from elsewhere.
+    /// Limits of copies from other servers.
     pub copies: CopiesConfig,
-    /// How identities are checked.
+    /// Kind of authentication.
     pub paste: PasteConfig,
-    /// What identities mean here.
+    /// Roles, ownership and trusted proxies.
     pub identity: IdentityConfig,
-    /// What operators allow to whom.
+    /// Policy files.
     pub rules: RulesConfig,
-    /// The identity service.
+    /// Connection to Keystone.
     pub keystone: KeystoneConfig,
-    /// Where image records are kept.
+    /// Registry of image records.
     pub registry: RegistryConfig,
-    /// What is logged, and where to.
+    /// Logging.
     pub log: LogConfig,
-    /// The store of image data.
+    /// Stores in use, and the file store.
     pub store: StoreConfig,
-    /// The store that reads from web servers.
+    /// HTTP store, which reads from web servers.
     pub http_store: HttpStoreConfig,
-    /// What clients may name as a source.
+    /// Filters for URIs that clients name.
     pub sources: SourcesConfig,
-    /// The S3 store.
+    /// S3 store.
     pub s3: S3Config,
-    /// The Swift store.
+    /// Swift store.
     pub swift: SwiftConfig,
-    /// Whom the Swift store can log in as.
+    /// Accounts with which the Swift store can authenticate.
     pub swift_accounts: Vec<SwiftAccount>,
-    /// What `/healthcheck` looks at.
+    /// Health check.
     pub healthcheck: HealthcheckConfig,
 }
 
 impl Config {
-    /// Takes every option from the values of a file, else its default. What is wrong is noted.
+    /// Reads every option from a file, else takes its default. Reports invalid values.
     ///
     /// # Errors
-    /// [`ConfigError::BadValue`] when there is no value to go on with.
+    /// Returns [`ConfigError::BadValue`] if the default of an option cannot be read either.
     pub(crate) fn read(values: &Values<'_>) -> Result<Self, ConfigError> {
         let mut config = Self {
             listen: ListenConfig::read(values)?,
@@ -96,18 +96,18 @@ impl Config {
         Ok(config)
     }
 
-    /// Where the operator has not said which stores are in use, the one for new images is.
+    /// Adds the default store to the stores in use, unless the file sets `stores`.
     fn use_default_store(&mut self, values: &Values<'_>) {
         let key = values.declared("glance_store", "stores");
-        let is_said = key.is_some_and(|key| values.find(&key).is_some());
+        let is_set = key.is_some_and(|key| values.find(&key).is_some());
         let store = &mut self.store;
-        if !is_said && !store.has(store.default_store) {
+        if !is_set && !store.has(store.default_store) {
             store.stores.push(store.default_store.to_owned());
         }
     }
 }
 
-/// All options in the order of the sample.
+/// Returns all options in the order of the sample file.
 pub(crate) fn groups() -> Vec<OptionGroup> {
     vec![
         ListenConfig::group(),

@@ -1,19 +1,25 @@
-//! The sample file, rendered from the declarations.
+//! Renders the sample configuration file (`etc/glance.conf.sample`, `--print-config`) from the
+//! declarations of the options.
 
 use std::fmt::Write;
 
 use crate::config::declare::{DeclaredOption, OptionGroup};
 
+/// Longest line of the sample, apart from defaults that are longer themselves.
+const MAX_COLUMNS: usize = 100;
+
 const HEAD: &str = "\
-# Configuration of glance-api. glance-api --print-config prints this file.
+# Configuration of glance-api. The command glance-api --print-config prints this file.
 #
-# The server reads the file named on its command line, else the first found of ./, ~/.glance/, ~/, /etc/glance/ and
-# /etc/, looking for glance-api.conf, then glance.conf. An option that is commented out here shows its default.
-# $name stands for the value of another option of the same section or of [DEFAULT]; $$ is a dollar sign.
-# A line that starts with white space continues the value above it.
+# The server reads the file that its command line names. Without one it reads the first
+# glance-api.conf or glance.conf in the folders ./, ~/.glance/, ~/, /etc/glance/ and /etc/.
+# Every option is shown with its default. Remove the # in front of an option to set it.
+# $name stands for the value of another option of the same section or of [DEFAULT]; $$ is a
+# dollar sign. A line that starts with white space continues the value above it.
 ";
 
-/// Every option, grouped, in the order of declaration.
+/// Returns the sample file: every option with its help, its values and its default, grouped by
+/// subject in the order of declaration.
 pub(crate) fn render(groups: &[OptionGroup]) -> String {
     let mut out = String::from(HEAD);
     let mut section = "";
@@ -36,7 +42,7 @@ fn render_option(out: &mut String, option: &DeclaredOption) {
     for line in option.help {
         let _ = writeln!(out, "#{line}");
     }
-    let _ = writeln!(out, "# Value: {}.", option.expected);
+    push_comment(out, &format!("Value: {}.", option.expected));
     let name = option.key.name;
     for (section, alias) in option.key.aliases {
         let _ = writeln!(out, "# Also read from [{section}] {alias}.");
@@ -48,23 +54,34 @@ fn render_option(out: &mut String, option: &DeclaredOption) {
     );
 }
 
+/// Appends a comment, wrapped at [`MAX_COLUMNS`].
+fn push_comment(out: &mut String, text: &str) {
+    let mut line = String::from("#");
+    for word in text.split(' ') {
+        if line.len() + 1 + word.len() > MAX_COLUMNS {
+            out.push_str(&line);
+            out.push('\n');
+            line = String::from("#  ");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, root};
+    use super::MAX_COLUMNS;
+    use crate::config::{Config, reference, root};
 
     #[test]
-    fn the_file_in_etc_is_what_the_program_prints() {
-        let file = include_str!("../../etc/glance.conf.sample");
-        let hint =
-            "write it anew: cargo run --bin glance-api -- --print-config > etc/glance.conf.sample";
-        assert!(
-            file == Config::sample(),
-            "etc/glance.conf.sample is out of date; {hint}"
-        );
+    fn sample_in_etc_is_current() {
+        reference::assert_file_is_current("etc/glance.conf.sample", &Config::sample());
     }
 
     #[test]
-    fn the_sample_sets_nothing() {
+    fn sample_sets_no_option() {
         let (config, warnings) = Config::from_text("sample", &Config::sample()).expect("sound");
         assert_eq!(warnings, []);
         let (built_in, _) = Config::from_text("empty", "").expect("defaults are sound");
@@ -72,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_configuration_starts_a_server_from_a_checkout() {
+    fn local_configuration_starts_a_server_from_a_checkout() {
         let text = include_str!("../../etc/glance-local.conf");
         let (config, warnings) = Config::from_text("local", text).expect("sound");
         assert_eq!(warnings, []);
@@ -85,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_can_be_uncommented() {
+    fn every_default_is_accepted_as_a_value() {
         let mut text = String::new();
         for group in root::groups() {
             text.push_str(&format!("[{}]\n", group.section));
@@ -100,10 +117,20 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_help_that_ends() {
+    fn every_option_has_help_in_whole_sentences() {
         for option in root::groups().iter().flat_map(|group| &group.options) {
             let last = option.help.last().unwrap_or(&"");
             assert!(last.ends_with('.'), "{}: {last:?}", option.key.name);
         }
+    }
+
+    #[test]
+    fn no_line_of_the_sample_is_too_long() {
+        let sample = Config::sample();
+        let long: Vec<_> = sample
+            .lines()
+            .filter(|line| line.len() > MAX_COLUMNS)
+            .collect();
+        assert!(long.is_empty(), "{long:#?}");
     }
 }

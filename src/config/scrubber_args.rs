@@ -1,4 +1,4 @@
-//! The command line of `glance-scrubber`.
+//! The command line of `glance-scrubber`: that of a server and three options of its own.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -16,51 +16,51 @@ const ABOUT: &str =
 
 const AFTER_HELP: &str = "\
 Where the work is done:
-  While a node has the registry open, it is asked over its operator's listener (admin_bind_host,
-  admin_bind_port) and does the work itself. Else this program opens the registry and does it;
-  a node that is started meanwhile cannot open it. As a daemon it only ever asks.
-  It must read the node's configuration, and may do so as whoever can read registry_dir.
+  While a server has the registry open, this program sends it a command over its admin listener
+  (admin_bind_host, admin_bind_port), and the server does the work. Otherwise this program opens
+  the registry itself; a server cannot start meanwhile. As a daemon it only sends commands.
+  Run it with the server's configuration, as a user who can read registry_dir.
 
 Configuration file:
-  The one named here, else the first that is found in ./, ~/.glance/, ~/, /etc/glance/, /etc/:
-  in each glance-scrubber.conf is looked for, then glance-api.conf, then glance.conf.
+  The file named on the command line, else the first of glance-scrubber.conf, glance-api.conf
+  and glance.conf in the folders ./, ~/.glance/, ~/, /etc/glance/ and /etc/.
 
 Exit codes:
-  0   nothing is left to be done now
-  1   something could not be removed or restored, or nobody could be asked
-  64  the command line is wrong
-  78  the configuration is wrong; the message names file, line and option";
+  0   all data that are due were removed, or the image was restored
+  1   data could not be removed, the image could not be restored, or the server did not answer
+  64  the command line is invalid
+  78  the configuration is invalid; the message names file, line and option";
 
-/// What can be said on the command line of `glance-scrubber`.
+/// The command line of `glance-scrubber`.
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct ScrubberArgs {
-    /// What every program takes.
+    /// Options that every program has.
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// Go on until ended, with a round every wakeup time
+    /// Keep running, with a pass every wakeup time
     #[arg(short = 'D', long)]
     pub daemon: bool,
 
-    /// Time between two rounds of a daemon, in seconds, instead of the configured one
+    /// Time between two passes of a daemon in seconds; overrides wakeup_time
     #[arg(short = 't', long, value_name = "SECONDS", alias = "wakeup_time",
           value_parser = clap::value_parser!(u64).range(1..))]
     wakeup_time: Option<u64>,
 
-    /// Bring this image back from pending_delete to active, and do nothing else
+    /// Restore this image from pending_delete to active, then exit
     #[arg(short = 'r', long, value_name = "IMAGE_ID", conflicts_with = "daemon")]
     pub restore: Option<ImageId>,
 }
 
 impl ScrubberArgs {
-    /// Reads the command line of this process. Help, version and complaints are printed here.
+    /// Reads the command line of this process. Prints help, version and errors.
     ///
     /// # Errors
-    /// The exit code to end with: 0 after help and version, 64 after a complaint.
+    /// Returns the exit code: 0 after help or version, 64 after an error.
     pub fn of_process() -> Result<Self, u8> {
         Self::from_words(std::env::args_os()).map_err(|error| {
-            // Nothing is left to tell anybody when this fails.
+            // If standard error is closed, there is no other channel for the message.
             let _ = error.print();
             if error.use_stderr() {
                 EXIT_USAGE
@@ -82,7 +82,7 @@ impl ScrubberArgs {
         Ok(args)
     }
 
-    /// Time between two rounds, if the command line says it.
+    /// Returns the time between two passes, if the command line sets it.
     pub fn wakeup_time(&self) -> Option<Duration> {
         self.wakeup_time.map(Duration::from_secs)
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_of_glance() {
+    fn options_of_glance_are_accepted() {
         ScrubberArgs::command().debug_assert();
         let args = read(&["-D", "-t", "7", "--config-file", "a.conf"]).expect("sound");
         assert!(args.daemon);
@@ -116,13 +116,16 @@ mod tests {
     }
 
     #[test]
-    fn help_is_its_own() {
+    fn help_describes_the_scrubber_alone() {
         let help = read(&["--help"]).expect_err("help is no run").to_string();
         assert!(
             help.contains("glance-scrubber") && help.contains("--restore"),
             "{help}"
         );
-        assert!(help.contains("As a daemon it only ever asks"), "{help}");
+        assert!(
+            help.contains("As a daemon it only sends commands"),
+            "{help}"
+        );
         assert!(!help.contains("drain_timeout"), "{help}");
     }
 }

@@ -1,23 +1,24 @@
-//! A value that nobody prints.
+//! [`Secret`]: a password or key that is never printed.
 
 use std::fmt;
 
-/// A password or key. `Debug` shows whether there is one, and there is no `Display`.
+/// A password or key. `Debug` shows only if it is empty; `Display` is not implemented, so that it
+/// cannot reach a log line or an error by accident.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whom it is meant.
+    /// Returns the text. Pass it only to the service that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -34,7 +35,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn debug_keeps_it() {
+    fn debug_hides_the_text() {
         assert_eq!(format!("{:?}", Secret::new("CANARY")), "***");
         assert_eq!(format!("{:?}", Secret::default()), "none");
     }

@@ -1,4 +1,4 @@
-//! Accounts of Swift: from the options, or from a file of their own.
+//! Reads the accounts of Swift from the options or from `swift_store_config_file`.
 
 use std::path::Path;
 
@@ -13,35 +13,39 @@ use crate::config::values::Values;
 
 const SECTION: &str = "glance_store";
 
-/// What a user of Keystone has to look like.
+/// Expected form of a Keystone user.
 const PROJECT_AND_USER: &str = "project:user";
 
-/// Somebody whom the Swift store can log in as.
+/// An account with which the Swift store can authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwiftAccount {
-    /// Its name in locations: `swift+config://reference/container/object`.
+    /// Name of the account in locations: `swift+config://reference/container/object`.
     pub reference: String,
-    /// The URL of Keystone, or of v1.0.
+    /// URL of Keystone, or of Swift's v1.0 authentication.
     pub auth_address: String,
-    /// Never [`SwiftAuth::V2`].
+    /// Kind of authentication; never [`SwiftAuth::V2`].
     pub auth: SwiftAuth,
     /// `project:user` for Keystone, `account:user` for v1.0.
     pub user: String,
     /// Password or key.
     pub key: Secret,
+    /// Domain of the user in Keystone.
     pub user_domain: DomainOption,
+    /// Domain of the project in Keystone.
     pub project_domain: DomainOption,
 }
 
 /// A domain of Keystone, by id or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DomainOption {
+    /// Id of the domain.
     Id(String),
+    /// Name of the domain.
     Name(String),
 }
 
 impl DomainOption {
-    /// The id wins, and without either it is the domain that Keystone begins with.
+    /// Returns the domain. The id takes precedence; without both it is Keystone's initial domain.
     fn of(id: Option<&str>, name: Option<&str>) -> Self {
         match (id, name) {
             (Some(id), _) => Self::Id(id.to_owned()),
@@ -51,10 +55,11 @@ impl DomainOption {
     }
 }
 
-/// The accounts of the file, else the one of the options, else none. Notes a file that cannot be
-/// read or may be read by everybody, and an account that cannot be logged in to; where that is an
-/// account of the file which new images do not go to, it is left out with a warning.
-/// `takes_images` says whether new images go to Swift.
+/// Returns the accounts of the file, else the account of the options, else none. `takes_images` is
+/// true if new images are stored in Swift.
+///
+/// Reports an unreadable file, a file that every user can read, and an invalid account. An invalid
+/// account of the file that receives no new images causes a warning and is omitted.
 pub(crate) fn swift_accounts(
     swift: &SwiftConfig,
     takes_images: bool,
@@ -98,10 +103,10 @@ fn of_options(config: &SwiftConfig, values: &Values<'_>) -> Result<Vec<SwiftAcco
     Ok(vec![account])
 }
 
-/// An option, its value, and what was expected instead.
+/// An option, its value, and the description of valid values.
 type Conflict = (&'static str, String, &'static str);
 
-/// What user and version are called.
+/// Names of the options for user and version.
 type Names = (&'static str, &'static str);
 
 const OPTION_NAMES: Names = ("swift_store_user", "swift_store_auth_version");
@@ -113,7 +118,7 @@ impl SwiftAccount {
             SwiftAuth::V2 => Err((
                 version,
                 "2".to_owned(),
-                "3, with an auth address of Keystone's v3: v2.0 is gone from Keystone since 2018",
+                "3, with the address of Keystone's v3 API: Keystone removed v2.0 in 2018",
             )),
             SwiftAuth::V3 if !self.user.contains(':') => {
                 Err((user, self.user.clone(), PROJECT_AND_USER))
@@ -181,17 +186,14 @@ fn read_file(
                     file: file.clone(),
                     line: *line,
                 }),
-                message: format!(
-                    "the account {reference} is not in use: {}",
-                    problem.problem()
-                ),
+                message: format!("the account {reference} is not used: {}", problem.problem()),
             }),
         }
     }
     Ok(accounts)
 }
 
-/// One account in the file.
+/// The section of one account in the file.
 struct Section<'a> {
     file: &'a str,
     ini: &'a Ini,
@@ -205,7 +207,7 @@ impl Section<'_> {
         if Word.parse(self.reference).is_none() {
             return Err(wrong("", self.reference.to_owned(), &Word.expected()));
         }
-        let address = self.expected("auth_address", &AuthAddress.expected())?;
+        let address = self.required("auth_address", &AuthAddress.expected())?;
         let auth_address = AuthAddress
             .parse(address)
             .ok_or_else(|| wrong("auth_address", address.to_owned(), &AuthAddress.expected()))?;
@@ -223,8 +225,8 @@ impl Section<'_> {
             reference: self.reference.to_owned(),
             auth_address,
             auth,
-            user: self.expected("user", PROJECT_AND_USER)?.to_owned(),
-            key: Secret::new(self.expected("key", "a password or key")?),
+            user: self.required("user", PROJECT_AND_USER)?.to_owned(),
+            key: Secret::new(self.required("key", "a password or key")?),
             user_domain: self.domain("user_domain_id", "user_domain_name"),
             project_domain: self.domain("project_domain_id", "project_domain_name"),
         };
@@ -240,7 +242,7 @@ impl Section<'_> {
             .filter(|value| !value.is_empty())
     }
 
-    fn expected(&self, key: &'static str, expected: &str) -> Result<&str, ConfigError> {
+    fn required(&self, key: &'static str, expected: &str) -> Result<&str, ConfigError> {
         let value = self.value(key);
         value.ok_or_else(|| self.bad(key, String::new(), expected.to_owned()))
     }

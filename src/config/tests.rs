@@ -17,7 +17,7 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
-fn an_empty_file_gives_the_defaults() {
+fn empty_file_gives_the_defaults() {
     let (config, warnings) = sound("");
     assert_eq!(warnings, [""; 0]);
     assert_eq!(config.listen.api_address().to_string(), "127.0.0.1:9292");
@@ -67,7 +67,7 @@ fn values_come_from_the_file() {
 }
 
 #[test]
-fn old_places_of_an_option_are_read() {
+fn older_names_of_an_option_are_read() {
     let (config, warnings) = sound(
         "[DEFAULT]\ndefault_store = file\nfilesystem_store_datadir = /old\ndisable_by_file = /off\n\
          [image_format]\ndisk_formats = raw\n",
@@ -84,14 +84,14 @@ fn old_places_of_an_option_are_read() {
     assert_eq!(
         warnings,
         [
-            "g.conf:4: [DEFAULT] filesystem_store_datadir is passed over: [glance_store] \
-          filesystem_store_datadir in line 2 is the same option"
+            "g.conf:4: [DEFAULT] filesystem_store_datadir is ignored: [glance_store] \
+          filesystem_store_datadir in line 2 sets the same option"
         ]
     );
 }
 
 #[test]
-fn the_seeds_section_is_default_and_wins() {
+fn section_of_the_first_glance_overrides_default() {
     let (config, warnings) = sound(
         "[app:glance-api]\npaste.app_factory = glance.server:app_factory\nbind_port = 9001\n\
          [DEFAULT]\nbind_port = 9000\ndebug = True\n[app:glance-registry]\nbind_port = 9191\n",
@@ -108,7 +108,7 @@ fn the_seeds_section_is_default_and_wins() {
 }
 
 #[test]
-fn an_s3_store_needs_its_options() {
+fn s3_store_needs_its_options() {
     let options = [
         ("s3_store_host", "https://s3.example.org"),
         ("s3_store_access_key", "KEY"),
@@ -136,9 +136,9 @@ fn an_s3_store_needs_its_options() {
     assert!(!format!("{config:?}").contains("CANARY"));
 }
 
-/// As in files that list every store of an old Glance.
+/// Files for old Glance releases list every store.
 #[test]
-fn stores_that_are_listed_and_not_configured_are_not_in_use() {
+fn listed_stores_without_configuration_are_disabled() {
     let (config, warnings) = sound("[glance_store]\nstores = file,http,rbd,s3,swift\n");
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
@@ -149,7 +149,7 @@ fn stores_that_are_listed_and_not_configured_are_not_in_use() {
     assert!(
         warnings
             .iter()
-            .any(|warning| warning.contains("s3 is not in use: none of s3_store_host"))
+            .any(|warning| warning.contains("s3 is disabled: none of s3_store_host"))
     );
     assert!(
         warnings
@@ -160,14 +160,14 @@ fn stores_that_are_listed_and_not_configured_are_not_in_use() {
 }
 
 #[test]
-fn every_problem_is_told_with_its_line() {
+fn every_problem_is_reported_with_its_line() {
     let error = wrong(
         "[DEFAULT]\nbind_port = x\nworkers = many\nnonsense\nenabled_backends = a:file,b:file\n\
          admin_bind_port = 9292\nmax_header_size = 8192\nmax_header_line = 9000\ncert_file = /c\n\
          [glance_store]\ndefault_store = swift\n[broken\nx = 1\n",
     );
     let lines: Vec<&str> = error.lines().collect();
-    // Without a port for the API nothing can be said about the other one.
+    // The invalid bind_port cannot be compared with admin_bind_port.
     for (line, start) in lines.iter().zip([
         "g.conf:2: [DEFAULT] bind_port",
         "g.conf:3: [DEFAULT] workers",
@@ -181,13 +181,13 @@ fn every_problem_is_told_with_its_line() {
         assert!(line.starts_with(start), "{start}: {error}");
     }
     assert_eq!(lines.len(), 8, "{error}");
-    // A default that refers to a wrong option is no problem of its own.
+    // A default that refers to an invalid option is not reported in addition.
     let error = wrong("[DEFAULT]\ndata_dir = $nowhere\nbind_port = x\n");
     assert_eq!(error.lines().count(), 2, "{error}");
 }
 
 #[test]
-fn a_registry_that_was_left_out_of_the_build_is_a_problem() {
+fn registry_backend_missing_from_the_build_is_a_problem() {
     let problems = |has_etcd| {
         let ini = ini::parse("[DEFAULT]\nregistry_backend = etcd\n").expect("INI");
         let groups = root::groups();
@@ -208,14 +208,14 @@ fn a_registry_that_was_left_out_of_the_build_is_a_problem() {
 }
 
 #[test]
-fn a_secret_is_in_no_error() {
+fn errors_contain_no_secret() {
     let error = wrong("[glance_store]\ns3_store_secret_key = CANARY$CANARY\n");
     assert!(!error.contains("CANARY"), "{error}");
     assert!(error.contains("a plain dollar sign is $$"), "{error}");
 }
 
 #[test]
-fn dollars_stand_for_other_options() {
+fn dollar_references_are_replaced() {
     let (config, _) = sound(
         "[DEFAULT]\nstate = /srv\ndata_dir = $state/g\nlog_dir = ${glance_store.filesystem_store_datadir}/l\n\
          log_format = $$5 \\$6 %(message)s\n[glance_store]\nfilesystem_store_datadir = ${data_dir}-img\n",
@@ -231,7 +231,7 @@ fn dollars_stand_for_other_options() {
 }
 
 #[test]
-fn dollars_that_lead_nowhere_or_in_a_circle_stop_the_start() {
+fn unknown_or_cyclic_references_prevent_a_start() {
     let nowhere = wrong("[DEFAULT]\ndata_dir = $nowhere/g\n");
     assert!(
         nowhere.starts_with("g.conf:2: [DEFAULT] data_dir = \"$nowhere/g\": expected"),
@@ -244,7 +244,7 @@ fn dollars_that_lead_nowhere_or_in_a_circle_stop_the_start() {
 }
 
 #[test]
-fn a_bad_value_names_file_line_key_and_what_was_wanted() {
+fn invalid_value_is_reported_with_file_line_key_and_expectation() {
     assert_eq!(
         wrong("[DEFAULT]\n\nbind_port = http\n"),
         "g.conf:3: [DEFAULT] bind_port = \"http\": expected a whole number from 1 to 65535"
@@ -261,18 +261,18 @@ fn a_bad_value_names_file_line_key_and_what_was_wanted() {
 }
 
 #[test]
-fn the_last_value_counts_and_only_that_is_judged() {
+fn last_value_counts_and_only_it_is_checked() {
     let (config, _) = sound("[DEFAULT]\nbind_port = x\nbind_port = 9000\n");
     assert_eq!(config.listen.bind_port, 9000);
     assert!(wrong("[DEFAULT]\nbind_port = 9000\nbind_port = x\n").starts_with("g.conf:3:"));
 }
 
 #[test]
-fn options_that_do_not_fit_together() {
+fn conflicting_options_are_errors() {
     let same = wrong("[DEFAULT]\nadmin_bind_port = 9292\n");
     assert_eq!(
         same,
-        "g.conf:2: [DEFAULT] admin_bind_port = \"9292\": expected another port than bind_port"
+        "g.conf:2: [DEFAULT] admin_bind_port = \"9292\": expected a port other than bind_port"
     );
     let line = wrong("[DEFAULT]\nmax_header_size = 8192\nmax_header_line = 9000\n");
     assert!(
@@ -287,26 +287,26 @@ fn options_that_do_not_fit_together() {
 }
 
 #[test]
-fn what_may_surprise_is_a_warning() {
+fn risky_values_cause_warnings() {
     let (_, warnings) = sound(
         "[DEFAULT]\nbind_host = 0.0.0.0\nenable_v1_api = no\n[glance_store]\nstores = file,rbd\n\
          https_insecure = true\n",
     );
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("g.conf:2: every caller"),
+        warnings[0].starts_with("g.conf:2: authentication is off"),
         "{warnings:?}"
     );
     assert!(warnings[1].starts_with("g.conf:3: no API"), "{warnings:?}");
     assert!(
-        warnings[2].starts_with("g.conf:5: there is no store rbd"),
+        warnings[2].starts_with("g.conf:5: this release has no store rbd"),
         "{warnings:?}"
     );
-    assert!(warnings[3].starts_with("g.conf:6: whoever"), "{warnings:?}");
+    assert!(warnings[3].starts_with("g.conf:6: anyone"), "{warnings:?}");
 }
 
 #[test]
-fn unknown_and_idle_keys_are_told_apart() {
+fn unknown_and_ignored_keys_have_different_warnings() {
     let (_, warnings) = sound(
         "[DEFAULT]\nbind_prot = 9292\nlock_path = 5\nswift_store_admin_tenants = x\n[mine]\na = 1\n\
          [keystone_authtoken]\nmemcached_servers = x\ncertfile = y\n[DEFAULT]\n",
@@ -314,24 +314,24 @@ fn unknown_and_idle_keys_are_told_apart() {
     assert_eq!(
         warnings,
         [
-            "g.conf:2: [DEFAULT] bind_prot is no option of this program; it is ignored",
+            "g.conf:2: [DEFAULT] bind_prot is not an option of this program and is ignored",
             "g.conf:3: [DEFAULT] lock_path has no effect in this release",
             "g.conf:4: [DEFAULT] swift_store_admin_tenants has no effect in this release",
-            "g.conf:6: [mine] a is no option of this program; it is ignored",
+            "g.conf:6: [mine] a is not an option of this program and is ignored",
             "g.conf:7: [keystone_authtoken] has options without effect in this release, memcached_servers among them",
         ]
     );
 }
 
 #[test]
-fn the_default_store_is_one_of_those_in_use() {
+fn default_store_must_be_in_use() {
     assert_eq!(
         wrong("[glance_store]\ndefault_store = s3\nstores = file,http\n"),
         "g.conf:2: [glance_store] default_store = \"s3\": expected one of stores, file,http"
     );
     assert_eq!(
         wrong("[glance_store]\nstores = http\n"),
-        "g.conf:2: [glance_store] stores = \"http\": expected a list with file in it"
+        "g.conf:2: [glance_store] stores = \"http\": expected a list that contains file"
     );
     sound("[glance_store]\nstores = http\ndefault_store = http\n");
     let (unsaid, _) = sound(
@@ -342,7 +342,7 @@ fn the_default_store_is_one_of_those_in_use() {
 }
 
 #[test]
-fn sources_are_filtered_as_glance_does() {
+fn source_filters_read_the_syntax_of_glance() {
     let (config, _) = sound("");
     let sources = &config.sources;
     assert_eq!(sources.allowed_schemes, ["http", "https"]);
@@ -361,9 +361,9 @@ fn sources_are_filtered_as_glance_does() {
     assert_eq!(sources.disallowed_hosts, ["evil.org"]);
 }
 
-/// The names that operators' files hold and that the issue of this release lists as known.
+/// Names of options that are common in the files of operators.
 #[test]
-fn names_operators_know_are_never_unknown() {
+fn option_names_of_glance_are_never_unknown() {
     const NAMES: &str = "bind_host bind_port backlog workers tcp_keepidle client_socket_timeout http_keepalive \
         public_endpoint log_file log_dir debug registry_port data_api enable_v1_api enable_v2_api api_limit_max \
         limit_param_default image_size_cap user_storage_quota image_property_quota image_member_quota \
@@ -380,11 +380,11 @@ fn names_operators_know_are_never_unknown() {
         http_proxy_information";
     let known = |section: &str, names: &str| {
         for name in names.split_whitespace() {
-            // Empty values: whatever the option does, its name is judged alone.
+            // The value is empty, so only the name is checked.
             match Config::from_text("g.conf", &format!("[{section}]\n{name} =\n")) {
                 Ok((_, warnings)) => {
                     assert!(
-                        !warnings.iter().any(|w| w.message.contains("no option")),
+                        !warnings.iter().any(|w| w.message.contains("not an option")),
                         "{name}: {warnings:?}"
                     );
                 }
@@ -404,7 +404,7 @@ fn names_operators_know_are_never_unknown() {
 }
 
 #[test]
-fn what_must_not_be_passed_over_stops_the_start() {
+fn options_that_must_not_be_ignored_prevent_a_start() {
     for (section, line) in [
         ("DEFAULT", "cert_file = /c.pem"),
         ("DEFAULT", "key-file = /k.pem"),
@@ -433,7 +433,7 @@ fn what_must_not_be_passed_over_stops_the_start() {
 }
 
 #[test]
-fn harmless_values_of_the_same_options_start() {
+fn harmless_values_of_unsupported_options_are_ignored() {
     for (section, line) in [
         ("DEFAULT", "cert_file ="),
         (
@@ -444,13 +444,13 @@ fn harmless_values_of_the_same_options_start() {
         ("DEFAULT", "use_keystone_limits = false"),
     ] {
         let (_, warnings) = sound(&format!("[{section}]\n{line}\n"));
-        let idle = |warning: &String| warning.contains("effect in this release");
-        assert!(warnings.iter().all(idle), "{warnings:?}");
+        let is_ignored = |warning: &String| warning.contains("effect in this release");
+        assert!(warnings.iter().all(is_ignored), "{warnings:?}");
     }
 }
 
 #[test]
-fn a_line_that_is_no_ini_is_named() {
+fn line_that_is_not_ini_is_reported() {
     assert_eq!(
         wrong("[DEFAULT]\nnonsense\n"),
         "g.conf:2: this line is neither a [section] nor key = value"
@@ -458,7 +458,7 @@ fn a_line_that_is_no_ini_is_named() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
+fn unreadable_files_are_errors() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = Config::load(&folder.path().join("none.conf")).expect_err("missing");
     assert_eq!(missing.exit_code(), 1);
@@ -473,9 +473,9 @@ fn files_that_cannot_be_read() {
 }
 
 proptest::proptest! {
-    /// Whatever a file holds, it is read or refused; it never brings the program down.
+    /// Any text is read or rejected; it never causes a panic.
     #[test]
-    fn no_text_brings_the_reader_down(
+    fn no_text_makes_the_reader_panic(
         text in "(\\[(DEFAULT|glance_store|x)\\]\n)?((data_dir|log_format|workers|é)[ =:]{1,3}[\\PC$\\\\{}.\n \t]{0,20}\n){0,6}",
     ) {
         let _ = Config::from_text("g.conf", &text);

@@ -1,4 +1,4 @@
-//! Reading a file of the operator's, and who else may.
+//! Reads configuration files, with a limit on their size and a check of who else can read them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,16 +7,16 @@ use std::path::Path;
 
 use crate::config::error::ConfigError;
 
-/// The largest file that is read.
+/// Largest file that is read.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Permission bits by which users who are neither the owner nor of the group read a file.
+/// Permission bit that lets users other than the owner and the group read a file.
 const OTHERS_READ: u32 = 0o004;
 
-/// The text, and whether everybody on this machine may read it.
+/// Returns the text of a file, and true if every user of the machine can read it.
 ///
 /// # Errors
-/// [`ConfigError::Unreadable`], also for what is too large or not UTF-8.
+/// Returns [`ConfigError::Unreadable`], also for a file that is too large or not UTF-8.
 pub(crate) fn read(path: &Path) -> Result<(String, bool), ConfigError> {
     read_text(path).map_err(|source| ConfigError::Unreadable {
         path: path.to_owned(),
@@ -30,7 +30,9 @@ fn read_text(path: &Path) -> io::Result<(String, bool)> {
     let mode = file.metadata()?.permissions().mode();
     file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        let problem = format!("it has more than {MAX_FILE_BYTES} bytes; is it a configuration?");
+        let problem = format!(
+            "the file has more than {MAX_FILE_BYTES} bytes, which is no configuration file"
+        );
         return Err(io::Error::other(problem));
     }
     Ok((text, mode & OTHERS_READ != 0))

@@ -1,38 +1,42 @@
-//! Options of Glance that this release cannot honour and must not pass over in silence.
+//! Options of Glance that this release does not support and must not ignore silently.
+//!
+//! Each of them prevents a start, because ignoring it would weaken security or store data elsewhere
+//! than the operator expects. `ignored` handles the options that can be ignored.
 
 use crate::config::error::ConfigError;
 use crate::config::ini::DEFAULT;
 use crate::config::values::Values;
 
-/// An option whose neglect would open a door or put data where nobody expects it.
+/// An option that prevents a start if its value requests something unsupported.
 struct UnsupportedOption {
     /// (section, key)
     option: (&'static str, &'static str),
-    /// Whether a value, never empty, asks for what is not there.
+    /// Returns true if a value, which is never empty, requests something unsupported.
     applies: fn(&str) -> bool,
-    /// Why, and what to do.
+    /// The reason, and the remedy.
     why: &'static str,
 }
 
-const NO_TLS: &str = "this release serves no TLS. End TLS in a proxy in front (HAProxy, nginx) and remove the option";
-const NO_PIPELINE: &str = "this release reads no pipelines, so nobody would be asked who is calling. Remove it, and name \
-    the way with [paste_deploy] flavor";
-const NO_DATA_API: &str = "remove it: a registry server is used when registry_host names one";
-const NO_DATABASE: &str = "this release keeps its registry itself, in registry_dir, in etcd or in glance-registry, and \
-    reads no database. Remove the option";
-const ONE_FOLDER: &str =
-    "this release keeps images in one folder. Name it with [glance_store] filesystem_store_datadir";
-const NO_NAMED_STORES: &str = "this release has one store of each kind (file, http, s3, swift) and none of several \
-    that have names. List the kinds in [glance_store] stores, and name the one for new images with default_store";
-const NO_ENCRYPTION: &str = "this release does not encrypt locations in its registry, and without a word from you \
-    passwords in them would no longer be encrypted. Remove the option; to take over a registry with encrypted \
-    locations, give the key to glance-manage load-legacy --encryption-key-file";
-const NO_KEYSTONE_LIMITS: &str = "this release reads no limits from Keystone. Set it to false, and bound tenants by \
+const NO_TLS: &str = "TLS listeners are not supported. Terminate TLS in a proxy in front (HAProxy, nginx) and remove \
+    this option";
+const NO_PIPELINE: &str = "pipelines are not supported, so callers would not be identified. Remove this option and select \
+    the kind of authentication with [paste_deploy] flavor";
+const NO_DATA_API: &str =
+    "not supported. Remove this option; a registry server is used if registry_host names one";
+const NO_DATABASE: &str = "SQL databases are not supported: the registry is stored in registry_dir, in etcd or by \
+    glance-registry. Remove this option; glance-manage load-legacy imports a database";
+const ONE_FOLDER: &str = "several folders are not supported. Set the one folder with [glance_store] filesystem_store_datadir";
+const NO_NAMED_STORES: &str = "this release has one store of each kind (file, http, s3, swift) and no named stores. List the \
+    kinds in [glance_store] stores and select the one for new images with default_store";
+const NO_ENCRYPTION: &str = "this release does not encrypt locations in its registry, so passwords in them would be \
+    stored in plain text. Remove this option to accept that; to import a registry with encrypted locations, pass the \
+    key to glance-manage load-legacy --encryption-key-file";
+const NO_KEYSTONE_LIMITS: &str = "limits from Keystone are not supported. Set this option to false and limit tenants with \
     user_storage_quota and user_image_quota";
 const ONE_POLICY: &str =
-    "this release reads one policy file. Put the rules of that folder into policy_file";
-const ONE_ACCOUNT: &str = "this release keeps new images in one account of Swift: it has no token of the caller to write with. \
-    Set it to false; images in accounts of tenants are read with the token of the Swift store's own account";
+    "policy folders are not supported. Move the rules into policy_file and remove this option";
+const ONE_ACCOUNT: &str = "new images are stored in a single Swift account, because the caller's token is not forwarded. \
+    Set this option to false; images in accounts of tenants are read with the token of the store's own account";
 
 const UNSUPPORTED: &[UnsupportedOption] = &[
     unsupported(DEFAULT, "cert_file", always, NO_TLS),
@@ -91,7 +95,7 @@ fn always(_: &str) -> bool {
     true
 }
 
-/// Whether a pipeline has a part that would ask who is calling.
+/// Returns true if a pipeline has a filter that identifies callers.
 fn names_identity(pipeline: &str) -> bool {
     const PARTS: &[&str] = &[
         "keystone",
@@ -111,7 +115,7 @@ fn is_true(flag: &str) -> bool {
     )
 }
 
-/// Notes each option that must not be passed over ([`ConfigError::Unsupported`]).
+/// Reports each option that must not be ignored ([`ConfigError::Unsupported`]).
 pub(crate) fn report_unsupported(values: &Values<'_>) {
     for option_rule in UNSUPPORTED {
         let (section, key) = option_rule.option;
@@ -129,7 +133,7 @@ pub(crate) fn report_unsupported(values: &Values<'_>) {
     }
 }
 
-/// Whether an option is one of those that are judged here, so that nobody calls it unknown.
+/// Returns true if this module checks an option, so that `ignored` does not report it as unknown.
 pub(crate) fn covers(section: &str, key: &str) -> bool {
     UNSUPPORTED
         .iter()

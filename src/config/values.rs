@@ -1,4 +1,5 @@
-//! The values of one file: where an option is found, and what `$name` stands for.
+//! The values of one file: finds the entry of an option, resolves `$name` references, and collects
+//! problems and warnings.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,22 +9,23 @@ use crate::config::error::{ConfigError, FilePosition, Warning};
 use crate::config::ini::{DEFAULT, Entry, Ini};
 use crate::config::value_types::ValueType;
 
-/// How deep one option may refer to another that refers to another; past it there is a circle.
+/// Longest chain of references from one option to another. A longer one is taken for a cycle.
 const MAX_REFERENCES: usize = 8;
 
-/// Stands for the accounts of Swift among the names of options; no option is called so.
+/// Entry for the Swift accounts in the set of invalid options. No option has this name.
 const ACCOUNTS: &str = "(accounts)";
 
-/// The entries of a file beside the options that are declared, and what was found wrong so far.
+/// The entries of a file, the declared options, and the problems found so far.
 pub(crate) struct Values<'a> {
     file: &'a str,
     ini: &'a Ini,
     groups: &'a [OptionGroup],
     problems: RefCell<Vec<ConfigError>>,
-    /// Problems of defaults, which refer to options that have problems of their own.
+    /// Problems of defaults. They are caused by invalid options to which the defaults refer, so they
+    /// are reported only if there are no other problems.
     derived: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
-    /// Names of options that have their defaults because their values are wrong.
+    /// Names of options that have their defaults because their values are invalid.
     invalid: RefCell<HashSet<&'static str>>,
 }
 
@@ -40,12 +42,12 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Notes something that prevents a start. Reading goes on, so that all problems are reported.
+    /// Records a problem that prevents a start. Reading continues, so that all problems are reported.
     pub fn report(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Notes something that the operator should know.
+    /// Records a warning about a line of this file.
     pub fn warn(&self, line: usize, message: String) {
         let position = self.position(line);
         self.warnings
@@ -53,36 +55,36 @@ impl<'a> Values<'a> {
             .push(Warning { position, message });
     }
 
-    /// Notes a warning about another file.
+    /// Records a warning about another file.
     pub fn warn_at(&self, warning: Warning) {
         self.warnings.borrow_mut().push(warning);
     }
 
-    /// Whether these options have the values that the file gives them. What depends on others
-    /// cannot be judged.
+    /// Returns true if none of these options has an invalid value. Rules between options are
+    /// skipped otherwise, because a default in place of an invalid value says nothing about the file.
     pub fn are_valid(&self, names: &[&str]) -> bool {
         let invalid = self.invalid.borrow();
         !names.iter().any(|name| invalid.contains(name))
     }
 
-    /// Notes that accounts of Swift could not be read, so that none of them is missed as well.
+    /// Records a problem of the Swift accounts, so that a missing account is not reported in addition.
     pub fn report_account(&self, problem: ConfigError) {
         self.invalid.borrow_mut().insert(ACCOUNTS);
         self.report(problem);
     }
 
-    /// Whether accounts of Swift could not be read.
+    /// Returns true if the Swift accounts could not be read.
     pub fn has_invalid_accounts(&self) -> bool {
         !self.are_valid(&[ACCOUNTS])
     }
 
-    /// Everything that was noted: problems in the order of their lines, and warnings.
+    /// Returns the recorded problems in the order of their lines, and the warnings.
     pub fn findings(&self) -> (Vec<ConfigError>, Vec<Warning>) {
         let mut problems = self.problems.take();
         if problems.is_empty() {
             problems = self.derived.take();
         }
-        // Other files come after this one.
+        // Problems of other files follow those of this one.
         problems.sort_by_key(|problem| match problem.position() {
             Some(position) => (position.file != self.file, position.line),
             None => (false, 0),
@@ -90,12 +92,12 @@ impl<'a> Values<'a> {
         (problems, self.warnings.take())
     }
 
-    /// The file, in the order in which later entries win.
+    /// Returns the parsed file. Of several entries of a key, the last one is in effect.
     pub fn ini(&self) -> &'a Ini {
         self.ini
     }
 
-    /// The place of a line of this file.
+    /// Returns the position of a line of this file.
     pub fn position(&self, line: usize) -> FilePosition {
         FilePosition {
             file: self.file.to_owned(),
@@ -103,18 +105,18 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The entry that gives an option its value; `None` when the file does not set it.
+    /// Returns the entry that sets an option; `None` if the file does not set it.
     pub fn find(&self, key: &OptionKey) -> Option<&'a Entry> {
         key.spellings()
             .find_map(|(section, name)| self.entry(section, name))
     }
 
-    /// The last entry of that very name.
+    /// Returns the last entry of exactly this name.
     pub fn entry(&self, section: &str, name: &str) -> Option<&'a Entry> {
         self.ini.last(section, name)
     }
 
-    /// The declared option that reads a place.
+    /// Returns the declared option that reads this name.
     pub fn declared(&self, section: &str, name: &str) -> Option<OptionKey> {
         let mut options = self.groups.iter().flat_map(|group| &group.options);
         options
@@ -127,11 +129,11 @@ impl<'a> Values<'a> {
             .map(|option| option.key)
     }
 
-    /// The value of an option: from the file, else its default. A value that is wrong is noted,
-    /// and the default returned.
+    /// Returns the value of an option from the file, else its default. Records an invalid value and
+    /// returns the default in its place.
     ///
     /// # Errors
-    /// [`ConfigError::BadValue`] when the default cannot be read either.
+    /// Returns [`ConfigError::BadValue`] if the default cannot be read either.
     pub fn read<K: ValueType>(&self, key: &OptionKey, kind: &K) -> Result<K::Value, ConfigError> {
         let problem = match self.try_read(key, kind) {
             Ok(value) => return Ok(value),
@@ -153,7 +155,7 @@ impl<'a> Values<'a> {
         let entry = self.find(key);
         let raw = entry.map_or(key.default, |entry| entry.value.as_str());
         let bad = |given: &str, expected: String| ConfigError::BadValue {
-            // A default has no line: it can only be wrong through an option it refers to.
+            // A default has no line. It can be invalid only through an option to which it refers.
             position: self.position(entry.map_or(0, |entry| entry.line)),
             option: entry.map_or_else(|| key.to_string(), Entry::to_string),
             given: if kind.is_secret() { "***" } else { given }.to_owned(),
@@ -169,10 +171,11 @@ impl<'a> Values<'a> {
         kind.parse(&text).ok_or_else(|| bad(&text, kind.expected()))
     }
 
-    /// Puts values where `$name`, `${name}` and `${section.name}` stand; `$$` and `\$` are a dollar sign.
+    /// Replaces `$name`, `${name}` and `${section.name}` by values; `$$` and `\$` are a dollar sign.
     /// Names are looked up in the same section, then in DEFAULT.
     ///
-    /// The error says what was expected instead.
+    /// # Errors
+    /// Returns a description of what was expected.
     fn substitute(&self, text: &str, section: &str, depth: usize) -> Result<String, String> {
         if depth > MAX_REFERENCES {
             return Err("no option that refers to itself".into());
@@ -195,19 +198,19 @@ impl<'a> Values<'a> {
             }
             let (name, after) = split_reference(after)
                 .ok_or("$name or ${name} with the name of an option; a plain dollar sign is $$")?;
-            let (home, value) = self.resolve_reference(section, name).ok_or_else(|| {
+            let (own_section, value) = self.resolve_reference(section, name).ok_or_else(|| {
                 format!(
                     "the name of an option after $ ({name:?} is none; a plain dollar sign is $$)"
                 )
             })?;
-            out.push_str(&self.substitute(value, &home, depth + 1)?);
+            out.push_str(&self.substitute(value, &own_section, depth + 1)?);
             rest = after;
         }
         out.push_str(rest);
         Ok(out)
     }
 
-    /// What a name refers to: the section it was found in and the raw text there.
+    /// Returns the section in which a name was found, and its text before substitution.
     fn resolve_reference(&self, section: &str, name: &str) -> Option<(String, &'a str)> {
         let (sections, name): (&[&str], &str) = match name.split_once('.') {
             Some((section, name)) => (&[section], name),
@@ -224,7 +227,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Splits the name of a reference from the text behind it; the dollar sign is already gone.
+/// Splits the name of a reference from the text after it. The dollar sign is already removed.
 fn split_reference(text: &str) -> Option<(&str, &str)> {
     if let Some(braced) = text.strip_prefix('{') {
         let (name, after) = braced.split_once('}')?;

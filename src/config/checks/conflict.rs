@@ -1,10 +1,10 @@
-//! The error of an option whose value does not fit the other options.
+//! Builds the error for an option whose value conflicts with other options.
 
 use crate::config::declare::OptionKey;
 use crate::config::error::ConfigError;
 use crate::config::values::Values;
 
-/// The error of a value that does not fit other options, at its line.
+/// Returns the error for a value that conflicts with other options, at its line.
 pub(crate) fn conflict(
     values: &Values<'_>,
     (section, name): (&'static str, &'static str),
@@ -19,7 +19,7 @@ pub(crate) fn conflict(
     }
 }
 
-/// The line an option is set in; 0 when it has its default.
+/// Returns the line that sets an option; 0 if the option has its default.
 pub(super) fn line_of(values: &Values<'_>, section: &'static str, name: &'static str) -> usize {
     let key = values.declared(section, name).unwrap_or(OptionKey {
         section,

@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config, values: &Values<'_>) {
         (
             &["username", "user_id"],
             neither(&keystone.username, &keystone.user_id),
-            "the node's own user",
+            "the user of this server",
         ),
         (&["password"], keystone.password.is_empty(), "its password"),
         (

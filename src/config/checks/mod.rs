@@ -1,7 +1,7 @@
-//! Rules between options, and options that are sound but may surprise.
+//! Rules between options, and warnings about valid values that may be risky.
 //!
-//! A rule is applied where every option that it looks at has the value of the file: the default
-//! that stands in for a wrong value says nothing about the operator's file.
+//! A rule is applied only if all of its options have valid values. A default in place of an invalid
+//! value says nothing about the operator's file.
 
 mod conflict;
 mod identity;
@@ -19,11 +19,11 @@ pub(crate) use conflict::conflict;
 pub(crate) use stores::disable_unconfigured_stores;
 pub(crate) use warnings::{warn_duplicates, warn_risky};
 
-/// Below it uploads that are alive would not always have shown it.
+/// Smallest `upload_abandoned_after`. Heartbeats are written every few seconds, so a shorter time
+/// could end uploads that are alive.
 const LEAST_ABANDONED_AFTER: Duration = Duration::from_secs(30);
 
-/// Notes what no single option can check for itself ([`ConfigError::BadValue`] at the option that
-/// does not fit the others).
+/// Reports values that conflict with other options, as [`ConfigError::BadValue`] at one of them.
 pub(crate) fn check(config: &Config, values: &Values<'_>) {
     check_listeners(config, values);
     check_headers(config, values);
@@ -33,11 +33,11 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) {
     identity::check(config, values);
 }
 
-/// Notes options whose parts of the program were left out of this build.
+/// Reports options that need a feature which this build does not have.
 pub(crate) fn check_build(config: &Config, values: &Values<'_>, has_etcd: bool) {
     if config.registry.backend() == RegistryBackend::Etcd && !has_etcd {
-        let expected = "embedded or remote: this program was built without etcd; build it with: cargo build --release \
-                      --features etcd (which needs protoc, of Debian's protobuf-compiler)";
+        let expected = "embedded or remote: this program was built without etcd. Build it with cargo build --release \
+                      --features etcd, which needs protoc (Debian: protobuf-compiler)";
         values.report(conflict(
             values,
             (DEFAULT, "registry_backend"),
@@ -66,7 +66,7 @@ fn check_listeners(config: &Config, values: &Values<'_>) {
         || listen.bind_host.is_unspecified();
     if same_host && admin.port() == listen.bind_port {
         let option = (DEFAULT, "admin_bind_port");
-        let expected = "another port than bind_port";
+        let expected = "a port other than bind_port";
         values.report(conflict(values, option, admin.port(), expected));
     }
 }
@@ -86,12 +86,12 @@ fn check_uploads(config: &Config, values: &Values<'_>) {
         && after < LEAST_ABANDONED_AFTER
     {
         let option = (DEFAULT, "upload_abandoned_after");
-        let expected = format!("{} seconds at least, or 0", LEAST_ABANDONED_AFTER.as_secs());
+        let expected = format!("at least {} seconds, or 0", LEAST_ABANDONED_AFTER.as_secs());
         values.report(conflict(values, option, after.as_secs(), &expected));
     }
 }
 
-/// A registry elsewhere needs an address.
+/// Reports a remote registry without an address.
 fn check_registry(config: &Config, values: &Values<'_>) {
     let registry = &config.registry;
     let (name, given, expected) = match registry.backend() {

@@ -1,4 +1,4 @@
-//! Rules about stores: those that are listed have to be configured.
+//! Rules about stores: a store that is in use needs its options.
 
 use super::conflict::{conflict, line_of};
 use crate::config::options::{S3Config, store_named};
@@ -7,7 +7,7 @@ use crate::config::values::Values;
 
 const SECTION: &str = "glance_store";
 
-/// Options that the S3 store cannot do without, whether each is missing, and what it is.
+/// Returns the required options of the S3 store, each with true if it is missing and a description.
 fn needed_by_s3(s3: &S3Config) -> [(&'static str, bool, &'static str); 4] {
     [
         ("s3_store_host", s3.s3_store_host.is_none(), "a host"),
@@ -29,21 +29,21 @@ fn needed_by_s3(s3: &S3Config) -> [(&'static str, bool, &'static str); 4] {
     ]
 }
 
-/// Takes stores out of use that are listed, as in the files of many Glances, and of which
-/// nothing is configured. Those that new images go to are left for [`check`].
+/// Disables listed stores of which nothing is configured, with a warning: the files of many Glance
+/// installations list every store. The default store is left to [`check`], which reports it.
 pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'_>) {
     let needed = needed_by_s3(&config.s3);
     let names = needed.map(|(name, ..)| name);
-    let is_idle = config.store.has("s3")
+    let is_unconfigured = config.store.has("s3")
         && config.store.default_store != "s3"
         && values.are_valid(&names)
         && needed.iter().all(|(_, is_missing, _)| *is_missing);
-    if is_idle {
+    if is_unconfigured {
         let line = line_of(values, SECTION, "stores");
         let names = names.join(", ");
         values.warn(
             line,
-            format!("the store s3 is not in use: none of {names} is set"),
+            format!("the store s3 is disabled: none of {names} is set"),
         );
         let stores = &mut config.store.stores;
         stores.retain(|name| store_named(name) != Some("s3"));
@@ -53,8 +53,8 @@ pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'
         && config.swift_accounts.is_empty();
     if is_without_account {
         let line = line_of(values, SECTION, "stores");
-        let message = "the store swift has no account: it takes no images, and reads none but those whose location \
-                       has a user and a key";
+        let message = "the store swift has no account: it stores no images and reads only images whose location \
+                       contains a user and a key";
         values.warn(line, message.to_owned());
     }
 }
@@ -84,13 +84,13 @@ fn check_default_store(config: &Config, values: &Values<'_>) {
     if store.has(default_store) {
         return;
     }
-    // At the option that the operator wrote.
+    // Report the option that the operator wrote, not the other one.
     let option = (SECTION, "default_store");
     if line_of(values, option.0, option.1) != 0 {
         let expected = format!("one of stores, {stores}");
         return values.report(conflict(values, option, default_store, &expected));
     }
-    let expected = format!("a list with {default_store} in it");
+    let expected = format!("a list that contains {default_store}");
     values.report(conflict(values, (SECTION, "stores"), stores, &expected));
 }
 
@@ -106,7 +106,7 @@ fn check_s3(config: &Config, values: &Values<'_>) {
     }
 }
 
-/// New images that go to Swift need an account.
+/// Reports a missing account if new images are stored in Swift.
 fn check_swift(config: &Config, values: &Values<'_>) {
     const OPTIONS: [&str; 4] = [
         "swift_store_auth_address",
@@ -133,7 +133,7 @@ fn check_swift(config: &Config, values: &Values<'_>) {
             values,
             (SECTION, "default_store"),
             "swift",
-            "a store that is set up: swift wants swift_store_auth_address, swift_store_user and swift_store_key",
+            "a configured store: swift needs swift_store_auth_address, swift_store_user and swift_store_key",
         ),
     };
     values.report(problem);

@@ -1,4 +1,4 @@
-//! Options that are sound but may surprise.
+//! Warnings about values that are valid but risky, and about options that are set twice.
 
 use super::conflict::line_of;
 use crate::config::declare::OptionGroup;
@@ -8,7 +8,7 @@ use crate::config::options::{IdentityMode, store_named};
 use crate::config::root::Config;
 use crate::config::values::Values;
 
-/// Warnings about values that are sound.
+/// Returns warnings about values that are valid but risky.
 pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |section, name, message: String| {
@@ -21,8 +21,8 @@ pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
             DEFAULT,
             "bind_host",
             format!(
-                "every caller that reaches {host} may read, change and delete every image: [paste_deploy] flavor names \
-                 no way to know who is asking"
+                "authentication is off: every client that reaches {host} can read, change and delete every \
+                 image; set [paste_deploy] flavor"
             ),
         );
     }
@@ -32,11 +32,12 @@ pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
         .iter()
         .any(|net| net.prefix_len() == 0)
     {
-        let message = "everybody may say to be anybody with the flavor trusted-auth".into();
+        let message = "with the flavor trusted-auth, every client can claim any identity".into();
         warn(DEFAULT, "trusted_proxies", message);
     }
     if config.keystone.insecure {
-        let message = "whoever stands between may read the password and answer for Keystone";
+        let message =
+            "anyone between this server and Keystone can read the password and forge identities";
         warn("keystone_authtoken", "insecure", message.into());
     }
     let admin = config.listen.admin_bind_host;
@@ -44,7 +45,7 @@ pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
         warn(
             DEFAULT,
             "admin_bind_host",
-            format!("/metrics is open to everybody who reaches {admin}"),
+            format!("every client that reaches {admin} can read /metrics"),
         );
     }
     for name in config
@@ -56,27 +57,27 @@ pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
         warn(
             "glance_store",
             "stores",
-            format!("there is no store {name} in this release"),
+            format!("this release has no store {name}"),
         );
     }
     if config.http_store.https_insecure {
         warn(
             "glance_store",
             "https_insecure",
-            "whoever is between here and a web server can change images on their way".into(),
+            "anyone between this server and a web server can change images".into(),
         );
     }
     if !config.images.enable_v1_api {
         warn(
             DEFAULT,
             "enable_v1_api",
-            "no API is left to serve: this release has v1 only".into(),
+            "no API is served: this release has v1 only".into(),
         );
     }
     warnings
 }
 
-/// A warning for each value that is passed over because another spelling of the option is set as well.
+/// Returns a warning for each value that is ignored because the option is also set by another name.
 pub(crate) fn warn_duplicates(values: &Values<'_>, groups: &[OptionGroup]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for key in groups
@@ -90,7 +91,7 @@ pub(crate) fn warn_duplicates(values: &Values<'_>, groups: &[OptionGroup]) -> Ve
         let Some(used) = set.next() else { continue };
         for unused in set {
             let message = format!(
-                "[{}] {} is passed over: [{}] {} in line {} is the same option",
+                "[{}] {} is ignored: [{}] {} in line {} sets the same option",
                 unused.section, unused.key, used.section, used.key, used.line
             );
             warnings.push(Warning {

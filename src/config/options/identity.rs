@@ -1,4 +1,4 @@
-//! Who may ask, and how that is known.
+//! Options for identities, policy and Keystone.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,33 +14,35 @@ use crate::config::value_types::{
 };
 use crate::config::values::Values;
 
-/// Longest time that what Keystone says of a token can be kept, in seconds.
+/// Largest time for which results of token validations are cached, in seconds.
 const KEEP_MAX_S: u64 = 3_600;
 
-/// How it is known who is asking.
+/// How callers are identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityMode {
-    /// Nobody is asked.
+    /// Callers are not identified; all of them have the rights of an administrator.
     Disabled,
-    /// A proxy in front says it in headers.
+    /// A trusted proxy states the identity in headers.
     TrustedAuth,
-    /// Keystone knows whose token it is.
+    /// Keystone validates the token.
     Keystone,
 }
 
 options! {
-    /// How identities are checked.
+    /// The kind of authentication.
     pub struct PasteConfig, "paste_deploy", "Identity";
 
-    /// How it is known who is asking. Nothing or none: nobody is asked, and everybody who reaches the API is an
-    /// administrator. trusted-auth: a proxy of trusted_proxies says it in headers. keystone: Keystone knows whose
-    /// token it is. With caching images of other servers are kept near (image_cache_dir); with cachemanagement they
-    /// are too, and those whom the policy lets (manage_image_cache) can see and change what is kept.
+    /// How the server learns who sends a request. Empty or none: callers are not identified, and
+    /// every caller has the rights of an administrator. trusted-auth: a proxy listed in
+    /// trusted_proxies states the identity in headers. keystone: Keystone validates the token.
+    /// Append +caching to cache images of other servers (see image_cache_dir), or +cachemanagement
+    /// to cache them and also serve the API that shows and changes the cache (policy rule
+    /// manage_image_cache).
     flavor: Vec<&'static str> = "", FlavorParts;
 }
 
 impl PasteConfig {
-    /// How it is known who is asking.
+    /// Returns how callers are identified.
     pub fn identity(&self) -> IdentityMode {
         match &self.flavor {
             parts if parts.contains(&"keystone") => IdentityMode::Keystone,
@@ -49,53 +51,58 @@ impl PasteConfig {
         }
     }
 
-    /// Whether images of other servers are kept near.
+    /// Returns true if images of other servers are cached.
     pub fn caches(&self) -> bool {
         self.flavor.contains(&"caching") || self.manages_cache()
     }
 
-    /// Whether the API shows what is kept.
+    /// Returns true if the API shows and changes the cache.
     pub fn manages_cache(&self) -> bool {
         self.flavor.contains(&"cachemanagement")
     }
 }
 
 options! {
-    /// What identities mean here.
+    /// Roles, ownership and trusted proxies.
     pub struct IdentityConfig, "DEFAULT", "Callers";
 
-    /// Who has this role is an administrator. Case does not count.
+    /// Role of administrators, compared without regard to case.
     admin_role: String = "admin", Text;
-    /// Whether images belong to tenants; else they belong to users, and memberships name users.
+    /// Images belong to tenants. When it is off, they belong to users, and memberships name users.
     owner_is_tenant: bool = "true", Flag;
-    /// Whether a request that does not say who makes it may look at public images. It may change nothing.
+    /// Allows requests without a token to read public images. They can change nothing.
     allow_anonymous_access: bool = "false", Flag;
-    /// Proxies whose identity headers are believed with the flavor trusted-auth. From all others these headers
-    /// count for nothing.
+    /// Proxies whose identity headers are accepted with the flavor trusted-auth. The headers of
+    /// all other peers are ignored. List only proxies that remove these headers from their
+    /// clients' requests.
     trusted_proxies: Vec<IpNet> = "127.0.0.0/8,::1/128", Networks;
 }
 
-/// What the lines of a property protection file name.
+/// Meaning of the lines of a property protection file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtectionRules {
-    /// Roles.
+    /// Names of roles.
     Roles,
-    /// Rules of the policy.
+    /// Names of policy rules.
     Policies,
 }
 
 options! {
-    /// What operators allow to whom.
+    /// Files of policy rules and property protections.
     pub struct RulesConfig, "DEFAULT", "Policy";
 
-    /// File of rules in the form of oslo.policy, JSON or YAML, read again at SIGHUP. Nothing = Glance's own rules:
-    /// everything is allowed to whom an image lets, and only administrators publish.
+    /// File of policy rules in the format of oslo.policy, JSON or YAML, reloaded at SIGHUP. When
+    /// it is empty, Glance's default rules apply: the rules of ownership decide, and only
+    /// administrators publish images.
     policy_file: Option<PathBuf> = "", Optional(FilePath), also [("oslo_policy", "policy_file")];
-    /// The rule in that file for actions which have none in it. Without such a rule Glance's own is in force.
+    /// Rule of policy_file for actions that the file does not list. If the file has no such rule
+    /// either, Glance's default applies to them.
     policy_default_rule: String = "default", Text, also [("oslo_policy", "policy_default_rule")];
-    /// File of rules about single properties, read again at SIGHUP. Nothing = no property is protected.
+    /// File of rules for single properties, reloaded at SIGHUP. When it is empty, no property is
+    /// protected.
     property_protection_file: Option<PathBuf> = "", Optional(FilePath);
-    /// What the lines of that file name: roles, or policies, which are rules of policy_file.
+    /// What the lines of property_protection_file list: roles, or policies (names of rules in
+    /// policy_file).
     property_protection_rule_format: ProtectionRules = "roles", Choice(&[
         ("roles", ProtectionRules::Roles),
         ("policies", ProtectionRules::Policies),
@@ -103,80 +110,90 @@ options! {
 }
 
 options! {
-    /// The identity service.
+    /// The connection to Keystone and the cache of validated tokens.
     pub struct KeystoneConfig, "keystone_authtoken", "Keystone";
 
-    /// Keystone as the node reaches it. Needed with the flavor keystone.
+    /// URL of Keystone as this server reaches it. Required with the flavor keystone.
     auth_url: Option<String> = "", Optional(Endpoint), also [("keystone_authtoken", "identity_uri")];
-    /// Host of Keystone, where auth_url is not set (Glance until Juno): the URL is then
-    /// auth_protocol://auth_host:auth_port/auth_admin_prefix.
+    /// Host of Keystone, for configurations of Glance before Kilo that do not set auth_url. The
+    /// URL is then auth_protocol://auth_host:auth_port/auth_admin_prefix.
     auth_host: String = "", Text;
-    /// Port of Keystone, with auth_host.
+    /// Port of Keystone, together with auth_host.
     auth_port: u16 = "35357", Int::<u16>::new(1, 65_535, "");
-    /// Protocol of Keystone, with auth_host.
+    /// Protocol of Keystone, together with auth_host.
     auth_protocol: &'static str = "https", Choice(&[("https", "https"), ("http", "http")]);
-    /// What the paths of Keystone begin with, with auth_host.
+    /// Path prefix of Keystone, together with auth_host.
     auth_admin_prefix: String = "", Text;
-    /// Keystone as clients reach it, told to those who have no valid token. Nothing = auth_url.
+    /// URL of Keystone as clients reach it; responses to requests without a valid token contain
+    /// it. When it is empty, auth_url is used.
     www_authenticate_uri: Option<String> = "", Optional(Endpoint), also [
         ("keystone_authtoken", "auth_uri"),
     ];
-    /// The node's own user, in whose name it asks about tokens. Needed with the flavor keystone.
+    /// User as which this server validates tokens. Required with the flavor keystone, unless
+    /// user_id is set.
     username: String = "", Text, also [
         ("keystone_authtoken", "user_name"),
         ("keystone_authtoken", "user"),
         ("keystone_authtoken", "admin_user"),
     ];
-    /// Id of that user, in place of its name and domain.
+    /// Id of that user, instead of its name and domain.
     user_id: String = "", Text;
-    /// Password of that user.
+    /// Password of that user. A file that contains a password must not be readable by other users.
     password: Secret = "", Password, also [("keystone_authtoken", "admin_password")];
-    /// Id of the domain that the user's name is of.
+    /// Id of the domain of username.
     user_domain_id: String = "default", Text, also [("keystone_authtoken", "default_domain_id")];
-    /// Name of that domain, in place of its id.
+    /// Name of the domain of username, instead of its id.
     user_domain_name: String = "", Text, also [("keystone_authtoken", "default_domain_name")];
-    /// Project of that user. Needed with the flavor keystone.
+    /// Project of that user. Required with the flavor keystone, unless project_id is set.
     project_name: String = "", Text, also [
         ("keystone_authtoken", "tenant_name"),
         ("keystone_authtoken", "admin_tenant_name"),
     ];
-    /// Id of that project, in place of its name and domain.
+    /// Id of that project, instead of its name and domain.
     project_id: String = "", Text, also [("keystone_authtoken", "tenant_id")];
-    /// Id of the domain that the project's name is of.
+    /// Id of the domain of project_name.
     project_domain_id: String = "default", Text, also [
         ("keystone_authtoken", "default_domain_id"),
     ];
-    /// Name of that domain, in place of its id.
+    /// Name of the domain of project_name, instead of its id.
     project_domain_name: String = "", Text, also [("keystone_authtoken", "default_domain_name")];
-    /// File of authorities that may vouch for Keystone, in PEM. Nothing = those of the system.
+    /// PEM file of the certificate authorities that are trusted for Keystone. When it is empty,
+    /// those of the system are used.
     cafile: Option<PathBuf> = "", Optional(FilePath);
-    /// Whether any certificate will do for Keystone.
+    /// Accepts any certificate of Keystone. Anyone between the two servers can then read the
+    /// password and forge identities. Use it for tests only.
     insecure: bool = "false", Flag;
-    /// Longest time until a connection to Keystone stands, and until its answer begins.
+    /// Longest time until a connection to Keystone is established, and until its response begins.
     http_connect_timeout: Duration = "10", Seconds { min: 1, max: 600 };
-    /// Longest time that a request waits until its token is validated: connections, logins, retries and the wait for
-    /// one of token_validations_max included. Then it is answered with 503.
+    /// Longest time that a request waits for the validation of its token, including connections,
+    /// logins, retries and the wait for one of token_validations_max. Afterwards it is answered
+    /// with 503.
     token_validation_timeout: Duration = "10", Seconds { min: 1, max: 600 };
-    /// How often a question that brought no answer is put to Keystone again, within token_validation_timeout.
+    /// Retries of a request that Keystone did not answer, within token_validation_timeout.
     http_request_max_retries: u32 = "3", Int::<u32>::new(0, 100, "");
-    /// Longest time that what Keystone says of a token is believed: so long a token may work after it is revoked.
-    /// While Keystone cannot be asked, tokens that are kept go on to their time, and others are answered with 503.
+    /// Longest time for which a validated token is cached. A revoked token may work for as long.
+    /// While Keystone is unreachable, cached tokens remain valid for this time and other tokens
+    /// are answered with 503. Lower it to revoke sooner, at the cost of more requests to Keystone.
     token_cache_time: Duration = "300", CacheSeconds { max: KEEP_MAX_S };
-    /// Longest time that a token which Keystone does not know is refused without asking again.
+    /// Longest time for which a token that Keystone does not know is refused without another
+    /// request. It protects Keystone from clients that repeat an invalid token.
     token_refusal_time: Duration = "5", CacheSeconds { max: KEEP_MAX_S };
-    /// Tokens that are kept, and as many that Keystone does not know; each takes about 1 KiB.
+    /// Valid tokens that are cached, and invalid tokens in addition; each takes about 1 KiB. Set
+    /// it to at least the number of tokens that are in use within token_cache_time.
     token_cache_size: usize = "10000", Int::<usize>::new(1, 10_000_000, "");
-    /// Questions to Keystone at a time. More wait for their turn.
+    /// Requests to Keystone that run at the same time. Further ones wait. The limit protects
+    /// Keystone when many new tokens arrive at once.
     token_validations_max: usize = "64", Int::<usize>::new(1, 100_000, "");
-    /// A service that has one of these roles and shows its token (X-Service-Token) may show a user's token that has
-    /// expired meanwhile.
+    /// Roles of services. A service that sends its own token in X-Service-Token and has one of
+    /// these roles may use a user's token that has expired in the meantime, so that long
+    /// operations can finish.
     service_token_roles: Vec<String> = "service", Words;
-    /// Whether a request is refused when the service whose token it shows has none of these roles. Else that token
-    /// gives no rights.
+    /// Refuses a request whose service token has none of service_token_roles. When it is off, such
+    /// a service token is ignored.
     service_token_roles_required: bool = "false", Flag;
 }
 
-/// The options that a URL was made of until Juno.
+/// Options of which the URL was built up to Juno.
 const URL_PARTS: [&str; 4] = [
     "auth_host",
     "auth_port",
@@ -185,7 +202,7 @@ const URL_PARTS: [&str; 4] = [
 ];
 
 impl KeystoneConfig {
-    /// Makes the URL of its parts, as keystonemiddleware does, where the file has no URL.
+    /// Builds the URL from its parts, as keystonemiddleware does, if the file has no URL.
     pub(crate) fn build_url(&mut self, values: &Values<'_>) {
         const SECTION: &str = "keystone_authtoken";
         let given = URL_PARTS
@@ -193,7 +210,7 @@ impl KeystoneConfig {
             .filter_map(|name| values.entry(SECTION, name));
         if self.auth_url.is_some() {
             for entry in given {
-                let message = format!("{entry} is passed over, because auth_url is set");
+                let message = format!("{entry} is ignored, because auth_url is set");
                 values.warn(entry.line, message);
             }
             return;
@@ -201,7 +218,7 @@ impl KeystoneConfig {
         if self.auth_host.is_empty() || !values.are_valid(&URL_PARTS) {
             return;
         }
-        // An address of IPv6 stands in brackets in a URL (RFC 3986, 3.2.2).
+        // An IPv6 address needs brackets in a URL (RFC 3986, 3.2.2).
         let host = match self.auth_host.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
             Err(_) => self.auth_host.clone(),
@@ -218,7 +235,7 @@ impl KeystoneConfig {
                 position: values.position(entry.line),
                 option: entry.to_string(),
                 given: url,
-                expected: "a host, of which a URL can be made".to_owned(),
+                expected: "a host from which a URL can be built".to_owned(),
             });
         }
     }

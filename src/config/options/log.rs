@@ -1,4 +1,4 @@
-//! Logging.
+//! Options of logging.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,33 @@ use crate::config::declare::options;
 use crate::config::value_types::{FilePath, Flag, Int, Optional, Text};
 
 options! {
-    /// What is logged, in which form, and where to. The command line has the same options and wins.
+    /// Contents, format and destination of the log. Options of the command line override these.
     pub struct LogConfig, "DEFAULT", "Logging";
 
-    /// Log everything, for finding faults.
+    /// Logs everything, for finding faults. It costs CPU and fills the log quickly.
     debug: bool = "false", Flag;
-    /// Log what happens, not only what goes wrong. Without debug and verbose only warnings and errors are
-    /// logged, and the lines of start and access, which access_log governs.
+    /// Logs normal events as well. Without debug and verbose only warnings and errors are logged,
+    /// together with the lines of the start and the access log.
     verbose: bool = "false", Flag;
-    /// Log a line for each request, with its bytes, its duration and its id.
+    /// Logs a line for each request with its peer, status, bytes, duration and request id.
     access_log: bool = "true", Flag;
-    /// File to log to. Nothing = standard output. It is opened again when it was moved away.
+    /// File to log to. When it is empty, the log goes to standard output. The file is reopened
+    /// when it was moved away, as logrotate does.
     log_file: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "logfile")];
-    /// Folder that log_file is in.
+    /// Folder of log_file. When only the folder is set, the file is named after the program.
     log_dir: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "logdir")];
-    /// Log to standard error instead of standard output when there is no log_file.
+    /// Logs to standard error instead of standard output when no log_file is set.
     use_stderr: bool = "false", Flag;
-    /// Form of a line, as Python's logging writes it: asctime msecs created levelname name message process
-    /// thread threadName pathname filename module lineno funcName.
+    /// Format of a log line in the style of Python's logging. Fields: asctime msecs created
+    /// levelname levelno name message process thread threadName pathname filename module lineno
+    /// funcName.
     log_format: String = "%(asctime)s %(levelname)8s [%(name)s] %(message)s", Text;
-    /// Form of the time (asctime), as strftime writes it, in local time.
+    /// Format of asctime in the style of strftime. Times are local times.
     log_date_format: String = "%Y-%m-%d %H:%M:%S", Text;
-    /// Memory for lines that wait to be written. When the log cannot keep up and it is full, lines are dropped and
-    /// counted rather than requests held up.
+    /// Memory for log lines that wait to be written. When the log's disk is too slow and the
+    /// memory is used up, lines are dropped and counted instead of delaying requests.
     log_queue_size: usize = "4194304", Int::<usize>::new(65_536, 1 << 30, "bytes");
-    /// File in the form of Python's logging configuration; it wins over all other options of this group.
+    /// File in the format of Python's logging configuration (fileConfig). It overrides all other
+    /// logging options but log_queue_size.
     log_config_append: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "log_config")];
 }

@@ -1,7 +1,9 @@
-//! Every option this program acts on, one struct a subject.
+//! The declarations of all options, one struct for each subject.
 //!
-//! Most options of Glance stand in `[DEFAULT]`, which is a drawer rather than a subject; so it is split here, and
-//! a part of the program is given only the struct of its own subject. In the file nothing is split.
+//! Glance keeps most of its options in `[DEFAULT]`, whatever their subject. The structs split that
+//! section, so that each component receives only the options of its own subject; the file does not
+//! show the split. The doc comment of an option is its help in the sample file and in
+//! `docs/reference/options.md`.
 
 mod cache;
 mod identity;

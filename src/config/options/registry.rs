@@ -1,4 +1,4 @@
-//! Where image records are kept.
+//! Options of the registry, which stores the records of images.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::value_types::{
     WordList,
 };
 
-/// Who keeps the records.
+/// Where the records of images are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryBackend {
     /// This process, in a folder.
@@ -22,75 +22,88 @@ pub enum RegistryBackend {
 }
 
 options! {
-    /// Where image records are kept, and how.
+    /// Kind, folder and connections of the registry.
     pub struct RegistryConfig, "DEFAULT", "Registry";
 
-    /// Who keeps the records of images: embedded (this server, in registry_dir), remote (glance-registry at
-    /// registry_host), or etcd (a cluster, for a program that was built with the feature etcd). Nothing = remote when
-    /// registry_host is set, else embedded. Servers that share a registry must share the store of image data.
+    /// Where the records of images are stored: embedded (by this server, in registry_dir), remote
+    /// (by glance-registry at registry_host), or etcd (in a cluster; the program must be built
+    /// with the feature etcd). When it is empty, it is remote if registry_host is set, else
+    /// embedded. Servers that share a registry must share the store of image data.
     registry_backend: Option<RegistryBackend> = "", Optional(Choice(&[
         ("embedded", RegistryBackend::Embedded),
         ("remote", RegistryBackend::Remote),
         ("etcd", RegistryBackend::Etcd),
     ]));
-    /// Name of this server among those that share a registry, the same after each start: a server that starts kills
-    /// the uploads that one of its name has left. Nothing = the name of the machine and bind_port.
+    /// Name of this server among the servers that share a registry. It must be unique, and the
+    /// same after each start, because a starting server ends the uploads that the previous process
+    /// of that name left. When it is empty, the host name and bind_port are used.
     node_name: String = "", Text;
-    /// How long an upload at another server that shares the registry may show no sign of life until its image is
-    /// killed and what it has stored is removed. A server that comes back under its name does that at once; this is
-    /// for those that never do. 30 at least; 0 = never.
+    /// Time without a heartbeat after which the other servers end an upload of a server that
+    /// shares the registry: the image becomes killed and its data are removed. A server that
+    /// restarts under the same node_name does this at once; the option is for servers that never
+    /// return. 0 never ends such uploads; the smallest other value is 30, because heartbeats are
+    /// written every five seconds.
     upload_abandoned_after: Option<Duration> = "86400", SecondsOrOff { max: 366 * DAY_S };
-    /// Folder of the embedded registry. One server at a time can have it open.
+    /// Folder of the embedded registry. Only one process at a time can open it.
     registry_dir: PathBuf = "$data_dir/registry", FilePath;
-    /// Memory that sled may use as a cache. Requests are answered from other memory; sled reads at a start and writes
-    /// behind the journal.
+    /// Memory of sled's cache. Requests never wait for sled: it is read at a start only and
+    /// written behind the journal, so a small cache suffices.
     registry_cache_size: u64 = "16777216", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
-    /// Longest time that the embedded registry waits for the disk. A busy disk takes a second or two; one that also
-    /// writes large images back has been seen to take twenty. After this time the registry is only read until the
-    /// server is restarted, because it is unknown what the disk holds.
+    /// Longest time that the embedded registry waits for the disk. Afterwards the registry is
+    /// read-only until the server is restarted, because it is unknown what the disk has stored. A
+    /// busy disk takes one or two seconds; a disk that also writes back large images has taken
+    /// twenty.
     registry_flush_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
-    /// Disk space that the embedded registry reserves for deletions and the ends of uploads. When the disk is full,
-    /// new images and changes are refused, and images can still be deleted.
+    /// Disk space that the embedded registry reserves for deletions and for the end of uploads.
+    /// When the disk is full, new images and changes are refused, while images can still be
+    /// deleted.
     registry_reserve_size: u64 = "4194304", Int::<u64>::new(0, 1 << 40, "bytes");
-    /// Deleted images of one tenant that the embedded registry remembers. The oldest are forgotten when there are
-    /// more; lists with changes-since do not show them any more. -1 = all of them.
+    /// Deleted images of each tenant that the embedded registry remembers. The oldest are
+    /// forgotten first; lists with changes-since no longer show them. -1 remembers all of them,
+    /// and the registry grows without bound.
     registry_deleted_images_per_owner: Option<u64> = "10000", Limit;
-    /// Host of the registry server.
+    /// Host of the registry server (glance-registry).
     registry_host: String = "", Text;
     /// Port of the registry server.
     registry_port: u16 = "9191", Int::<u16>::new(1, 65_535, "");
-    /// How the registry server is spoken to: http or https.
+    /// Protocol of the connection to the registry server: http or https. glance-registry itself
+    /// serves http only; https needs a proxy in front of it.
     registry_client_protocol: &'static str = "http", Choice(&[("http", "http"), ("https", "https")]);
-    /// File with the certificates that the registry server is trusted by. Nothing = those of the system.
+    /// PEM file of the certificate authorities that are trusted for the registry server. When it
+    /// is empty, those of the system are used.
     registry_client_ca_file: Option<PathBuf> = "", Optional(FilePath);
-    /// Whether anybody may answer for the registry server. For trials.
+    /// Accepts any certificate of the registry server. Use it for tests only.
     registry_client_insecure: bool = "false", Flag;
-    /// Longest wait for a registry server or for etcd, the time to connect included. After it the client is told to
-    /// try again.
+    /// Longest time that a request to the registry server or to etcd may take, the connection
+    /// included. Afterwards the client receives 503 with Retry-After.
     registry_client_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
-    /// How long a server that starts waits for a registry that is away.
+    /// Longest time that a starting server waits for an unreachable registry before it exits.
     registry_start_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
-    /// Addresses of the members of the etcd cluster. Name all of them: one that is away is passed over.
+    /// Addresses of the members of the etcd cluster. List all of them, so that the server can use
+    /// another one when a member is down.
     etcd_endpoints: Vec<String> = "http://127.0.0.1:2379", WordList;
-    /// What the keys in etcd begin with. Servers that share a registry have the same.
+    /// Prefix of all keys in etcd; it must end with a slash. Servers that share a registry use the
+    /// same prefix.
     etcd_prefix: String = "/glance/", Text;
-    /// User in etcd. Nothing = etcd asks nobody.
+    /// User for etcd. When it is empty, the server does not authenticate.
     etcd_user: String = "", Text;
-    /// The user's password.
+    /// Password of etcd_user.
     etcd_password: Secret = "", Password;
-    /// File with the certificates that etcd is trusted by. Nothing = those of the system.
+    /// PEM file of the certificate authorities that are trusted for etcd. When it is empty, those
+    /// of the system are used.
     etcd_ca_file: Option<PathBuf> = "", Optional(FilePath);
-    /// File with the certificate that etcd knows this server by.
+    /// PEM file of the client certificate that the server presents to etcd.
     etcd_cert_file: Option<PathBuf> = "", Optional(FilePath);
-    /// File with its key.
+    /// PEM file of the private key of etcd_cert_file.
     etcd_key_file: Option<PathBuf> = "", Optional(FilePath);
-    /// How long images are still shown as they were when etcd was last heard of. After it reading answers 503, as
-    /// writing does at once. 0 = for ever.
+    /// Time for which reads are still answered from memory while etcd is unreachable. Afterwards
+    /// reads are answered with 503; writes are answered with 503 from the start. 0 answers reads
+    /// without a limit, with records that may be out of date.
     etcd_read_limit: Option<Duration> = "300", SecondsOrOff { max: DAY_S };
 }
 
 impl RegistryConfig {
-    /// Who keeps the records.
+    /// Returns the kind of registry that is in use.
     pub fn backend(&self) -> RegistryBackend {
         self.registry_backend
             .unwrap_or(match self.registry_host.as_str() {
@@ -99,9 +112,9 @@ impl RegistryConfig {
             })
     }
 
-    /// Where the registry server is.
+    /// Returns the URL of the registry server.
     pub fn remote_address(&self) -> String {
-        // An IPv6 address.
+        // A bare IPv6 address needs brackets in a URL.
         let host = match self.registry_host.contains(':') && !self.registry_host.starts_with('[') {
             true => format!("[{}]", self.registry_host),
             false => self.registry_host.clone(),

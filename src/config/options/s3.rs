@@ -1,4 +1,4 @@
-//! Images in S3.
+//! Options of the S3 store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,107 +11,115 @@ use crate::config::value_types::{
 
 /// Bytes in a MiB.
 const MIB: u64 = 1 << 20;
-/// The largest object that S3 takes in one request, in MiB.
+/// Largest object that S3 accepts in one request, in MiB.
 const LARGEST_PUT_MIB: u64 = 5_120;
-/// The smallest part that S3 takes but for the last, in MiB.
+/// Smallest part that S3 accepts, except for the last one, in MiB.
 const SMALLEST_PART_MIB: u64 = 5;
-/// The longest time that an option may ask for: an hour.
+/// Largest value of the timeouts: an hour.
 const HOUR_S: u64 = 3_600;
 
-/// Where a bucket's name stands in a URL.
+/// Position of the bucket's name in a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum S3BucketUrl {
-    /// In the host's name at Amazon, in the path elsewhere.
+    /// In the host name for Amazon hosts, else in the path.
     Auto,
     /// In the path.
     Path,
-    /// In the host's name.
+    /// In the host name.
     Virtual,
 }
 
-/// When checksums go along with requests.
+/// Requests that carry an additional checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum S3Checksums {
-    /// Where S3 refuses a request without.
+    /// Requests that S3 rejects without one.
     WhenRequired,
-    /// Wherever S3 knows what to do with them.
+    /// All requests for which S3 supports one.
     WhenSupported,
 }
 
 options! {
-    /// The S3 store.
-    pub struct S3Config, "glance_store", "Images in S3";
+    /// Account, bucket, part sizes and timeouts of the S3 store.
+    pub struct S3Config, "glance_store", "S3 store";
 
-    /// The S3 service. Without https:// it is asked in plain HTTP, as by Glance. Needed when s3 is in stores.
+    /// Host of the S3 service. Plain HTTP is used unless it starts with https://, as in Glance.
+    /// Required when s3 is in stores.
     s3_store_host: Option<String> = "", Optional(HostUrl), also [("DEFAULT", "s3_store_host")];
-    /// Region that requests are signed for. Nothing = the one in the host's name at Amazon, us-east-1 elsewhere.
+    /// Region for which requests are signed. When it is empty, it is taken from an Amazon host
+    /// name, else it is us-east-1.
     s3_store_region_name: String = "", Text, also [("DEFAULT", "s3_store_region_name")];
-    /// Access key of the account that owns the bucket. Needed when s3 is in stores.
+    /// Access key of the account that owns the bucket. Required when s3 is in stores.
     s3_store_access_key: Secret = "", Password, also [("DEFAULT", "s3_store_access_key")];
-    /// Secret key of that account. Needed when s3 is in stores.
+    /// Secret key of that account. Required when s3 is in stores. A file that contains a key must
+    /// not be readable by other users.
     s3_store_secret_key: Secret = "", Password, also [("DEFAULT", "s3_store_secret_key")];
-    /// Bucket that images are kept in, one object an image. Needed when s3 is in stores.
+    /// Bucket of the images, with one object for each image. Required when s3 is in stores.
     s3_store_bucket: String = "", Text, also [("DEFAULT", "s3_store_bucket")];
-    /// Whether a bucket that is missing is made when the first image comes.
+    /// Creates a missing bucket when the first image is uploaded.
     s3_store_create_bucket_on_put: bool = "False", Flag, also [
         ("DEFAULT", "s3_store_create_bucket_on_put"),
     ];
-    /// Where the bucket's name stands in a URL: path (https://host/bucket), virtual (https://bucket.host), or auto
-    /// (virtual at Amazon, path elsewhere).
+    /// How URLs name the bucket: path (https://host/bucket), virtual (https://bucket.host), or
+    /// auto (virtual for Amazon hosts, else path).
     s3_store_bucket_url_format: S3BucketUrl = "auto", Choice(&[
         ("auto", S3BucketUrl::Auto),
         ("path", S3BucketUrl::Path),
         ("virtual", S3BucketUrl::Virtual),
     ]), also [("DEFAULT", "s3_store_bucket_url_format")];
-    /// An image up to this size is sent in one request, and held in memory whole for it; a larger one is sent in
-    /// parts. Glance's default is 100.
+    /// Largest image that is sent in a single request; it is held in memory for that. Larger
+    /// images are sent in parts. Glance's default is 100; the smaller one saves memory.
     s3_store_large_object_size: u64 = "16", Int::<u64>::new(1, LARGEST_PUT_MIB, "MiB"), also [
         ("DEFAULT", "s3_store_large_object_size"),
     ];
-    /// Smallest part of an image that is sent in parts. Parts are larger where an image would have more than 9,000,
-    /// and double every 500 parts where nobody says how large it will be. Glance's default is 10.
+    /// Smallest part of an image that is sent in parts. Parts grow when an image would otherwise
+    /// need more than 9,000 of them, and double every 500 parts when the size of the image is
+    /// unknown. Glance's default is 10.
     s3_store_large_object_chunk_size: u64 = "8", Int::<u64>::new(
         SMALLEST_PART_MIB, LARGEST_PUT_MIB, "MiB"
     ), also [("DEFAULT", "s3_store_large_object_chunk_size")];
-    /// Parts of one image that are sent at a time.
+    /// Parts of one image that are sent in parallel. Raise it when a single connection to S3 is
+    /// slow; each part needs memory of s3_store_upload_memory.
     s3_store_thread_pools: usize = "10", Int::<usize>::new(1, 1_000, ""), also [
         ("DEFAULT", "s3_store_thread_pools"),
     ];
-    /// Memory for parts on their way to S3, all uploads together; taken as their bytes arrive. A part of known length
-    /// that finds none left is sent as it comes. A part of an upload of unknown length cannot be larger than this, and
-    /// waits: 64 MiB suffice for uploads of unknown length up to 550 GiB, 128 MiB for a TiB.
+    /// Memory for parts of all uploads to S3 together, taken as their bytes arrive. When it is
+    /// used up, a part of known length is streamed without being buffered. A part of an upload of
+    /// unknown length cannot be larger than this value and waits instead: 64 MiB suffice for such
+    /// uploads of up to 550 GiB, 128 MiB for 1 TiB.
     s3_store_upload_memory: u64 = "64", Int::<u64>::new(SMALLEST_PART_MIB, 1 << 20, "MiB");
-    /// Compare the ETag that S3 answers with to the MD5 of what was sent, of each part. It is none, and is not compared,
-    /// where S3 encrypts with keys of KMS. Off for a service whose ETags look like MD5s and are none.
+    /// Compares the ETag that S3 returns for each part with the MD5 of the data that were sent.
+    /// ETags that are not an MD5, as with encryption by KMS keys, are not compared. Turn it off
+    /// for a service whose ETags have the form of an MD5 and are none.
     s3_store_verify_uploads: bool = "true", Flag;
-    /// Checksums that S3 is to check besides: when_required (many services other than Amazon's refuse more), or
-    /// when_supported.
+    /// Additional checksums that S3 verifies: when_required, or when_supported. Many services
+    /// other than Amazon's reject the additional ones, hence the default.
     s3_store_checksums: S3Checksums = "when_required", Choice(&[
         ("when_required", S3Checksums::WhenRequired),
         ("when_supported", S3Checksums::WhenSupported),
     ]);
-    /// File of authorities that may vouch for the S3 service, in PEM. Nothing = those of the system.
+    /// PEM file of the certificate authorities that are trusted for S3. When it is empty, those of
+    /// the system are used.
     s3_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "s3_store_cacert")];
-    /// Longest time until a connection to S3 stands.
+    /// Longest time until a connection to S3 is established.
     s3_store_connect_timeout: Duration = "3", Seconds { min: 1, max: HOUR_S };
-    /// Longest time that S3 may take nothing of a request and not begin its answer.
+    /// Longest time for which S3 may neither accept data of a request nor begin its response.
     s3_store_response_timeout: Duration = "30", Seconds { min: 1, max: HOUR_S };
-    /// Longest time that S3 may be silent in the middle of an image.
+    /// Longest pause of S3 within the data of an image.
     s3_store_stall_timeout: Duration = "60", Seconds { min: 1, max: HOUR_S };
 }
 
 impl S3Config {
-    /// The largest image that is sent in one request, in bytes.
+    /// Returns the size of the largest image that is sent in one request, in bytes.
     pub fn single_put_bytes(&self) -> u64 {
         self.s3_store_large_object_size * MIB
     }
 
-    /// The smallest part, in bytes.
+    /// Returns the size of the smallest part, in bytes.
     pub fn part_bytes(&self) -> u64 {
         self.s3_store_large_object_chunk_size * MIB
     }
 
-    /// Memory for parts, in bytes.
+    /// Returns the memory for parts of all uploads, in bytes.
     pub fn upload_memory_bytes(&self) -> u64 {
         self.s3_store_upload_memory * MIB
     }

@@ -1,4 +1,4 @@
-//! Listening, connections, and the health check.
+//! Options of listeners, connections and the health check.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,49 +9,68 @@ use crate::config::value_types::{
     Address, DAY_S, Endpoint, FilePath, Flag, Int, Optional, Seconds, SecondsOrOff,
 };
 
-/// The largest `TCP_KEEPIDLE` that Linux takes.
+/// Largest `TCP_KEEPIDLE` that Linux accepts, in seconds.
 const KEEPIDLE_MAX_S: u64 = 32_767;
 
 options! {
-    /// Where the servers listen and how they begin and end.
+    /// Addresses of the listeners, worker threads, and the timeouts of stop and reload.
     pub struct ListenConfig, "DEFAULT", "Listening";
 
-    /// Address the API listens on. Glance listens on every address. As long as nobody is asked who they are
-    /// ([paste_deploy] flavor), keep it where only trusted callers are.
+    /// Address on which the API listens. The default is loopback, because authentication is off by
+    /// default (see [paste_deploy] flavor) and every caller then has full access. Glance listens
+    /// on every address. Set 0.0.0.0 or :: when identities are checked, or when a firewall admits
+    /// trusted callers only.
     bind_host: IpAddr = "127.0.0.1", Address;
-    /// Port of the API.
+    /// Port on which the API listens. 9292 is the port that clients and the service catalogue
+    /// expect; a registry server uses 9191 unless this option is set.
     bind_port: u16 = "9292", Int::<u16>::new(1, 65_535, "");
-    /// Connections that the kernel holds until they are accepted.
+    /// Connections that the kernel keeps in the listen queue until the server accepts them. Linux
+    /// limits the value to net.core.somaxconn. Raise both when clients see refused connections
+    /// during bursts.
     backlog: u32 = "4096", Int::<u32>::new(1, 65_535, "");
-    /// Worker threads; each new connection goes to the one that has fewest. 0 = one for each core.
+    /// Threads that serve API requests. Each new connection is assigned to the worker that has the
+    /// fewest. 0 starts one worker for each core, which is right unless other programs share the
+    /// machine.
     workers: usize = "0", Int::<usize>::new(0, 1_024, "");
-    /// Connections the API serves at a time. Past it new ones wait in the kernel until others end. Lowered at the start
-    /// to what the file descriptors (LimitNOFILE, ulimit -n) suffice for, three for two of them.
+    /// Connections that the API serves at the same time. Further connections wait in the kernel
+    /// until others end. The server lowers the value at its start when the limit of file
+    /// descriptors (LimitNOFILE, ulimit -n) is too low: it needs three descriptors for two
+    /// connections.
     max_connections: usize = "10000", Int::<usize>::new(1, 1_000_000, "");
-    /// Silence after which the kernel asks whether a peer is still there.
+    /// Idle time of a connection before the kernel sends TCP keepalive probes (TCP_KEEPIDLE).
+    /// Lower it when a firewall between clients and server forgets idle connections sooner.
     tcp_keepidle: Duration = "600", Seconds { min: 1, max: KEEPIDLE_MAX_S };
-    /// Start of the URLs in answers, when clients reach the API under another name than the one they ask for
-    /// (a proxy in front). Nothing = the Host header of the request.
+    /// Base of the URLs in responses. Set it when clients reach the API through a proxy under
+    /// another name. When it is empty, the Host header of the request is used.
     public_endpoint: Option<String> = "", Optional(Endpoint);
-    /// Time that SIGTERM leaves to transfers in flight; what runs longer is cut. 0 = cut at once.
+    /// Time that SIGTERM leaves to running transfers; transfers that take longer are cut. 0 cuts
+    /// them at once. Give the service manager or container engine a longer stop timeout than this
+    /// one.
     drain_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
-    /// Time that a reload leaves to transfers of the process that was replaced; what runs longer is cut.
+    /// Time that a reload (SIGUSR2) leaves to transfers of the process that is replaced; transfers
+    /// that take longer are cut. The default of six hours suffices for large images over slow
+    /// links. The old process needs memory for as long.
     reload_timeout: Duration = "21600", Seconds { min: 0, max: DAY_S };
-    /// Address of the operator's listener (/metrics, /healthcheck). Keep it where tenants cannot reach it.
+    /// Address of the admin listener, which serves /metrics, /healthcheck and /status and accepts
+    /// the commands of glance-scrubber. Keep it out of reach of tenants.
     admin_bind_host: IpAddr = "127.0.0.1", Address;
-    /// Port of the operator's listener. 0 = no such listener.
+    /// Port of the admin listener; 0 turns the listener off. Without it there are no metrics, and
+    /// glance-scrubber cannot ask a running server. A registry server uses 9192 unless this option
+    /// is set.
     admin_bind_port: u16 = "9293", Int::<u16>::new(0, 65_535, "");
-    /// Connections that the operator's listener serves at a time. Past it new ones wait in the kernel.
+    /// Connections that the admin listener serves at the same time. Further connections wait in
+    /// the kernel. The limit keeps a runaway monitoring system from using up the server's file
+    /// descriptors.
     admin_max_connections: usize = "128", Int::<usize>::new(1, 1_000_000, "");
 }
 
 impl ListenConfig {
-    /// The address of the API.
+    /// Returns the address of the API.
     pub fn api_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind_host, self.bind_port)
     }
 
-    /// The address of the operator's listener; `None` when it is off.
+    /// Returns the address of the admin listener; `None` if it is off.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         let on = self.admin_bind_port != 0;
         on.then(|| SocketAddr::new(self.admin_bind_host, self.admin_bind_port))
@@ -59,35 +78,43 @@ impl ListenConfig {
 }
 
 options! {
-    /// How long and how much one connection may ask for.
+    /// Limits of a client connection.
     pub struct HttpConfig, "DEFAULT", "Connections";
 
-    /// A connection on which nothing moves for that long is closed, be it in a request's head, in an upload or
-    /// in a download. 0 = never.
+    /// Time without any progress after which a connection is closed: while the head of a request
+    /// arrives, during an upload and during a download. 0 never closes a connection for this
+    /// reason.
     client_socket_timeout: Option<Duration> = "60", SecondsOrOff { max: DAY_S };
-    /// Bytes a second that a client must send of an upload, and take of a download, measured over half a minute
-    /// of waiting for it; a slower one is cut. Keeps clients that drip from holding connections. 0 = no such rule.
+    /// Average rate that a client must reach when it sends an upload or receives a download,
+    /// measured over half a minute of waiting for that client. Slower clients are disconnected, so
+    /// that clients that send a byte now and then cannot hold connections. 0 turns the rule off.
     client_min_rate: u64 = "1024", Int::<u64>::new(0, 1 << 40, "bytes a second");
-    /// Longest time spent on reading away what a client still sends whose request was refused: closing at once
-    /// would take the answer from it. 0 = no such time.
+    /// Longest time that the server reads and discards data of a client whose request was refused.
+    /// Closing at once would reset the connection, and the client would lose the response. 0
+    /// closes at once.
     client_linger_timeout: Duration = "10", Seconds { min: 0, max: DAY_S };
-    /// Whether a connection serves more than one request.
+    /// Allows a connection to carry more than one request. Turn it off only when a proxy in front
+    /// reuses connections wrongly.
     http_keepalive: bool = "true", Flag;
-    /// Size of a request's whole head; more is answered with 431.
+    /// Largest head of a request (request line and all headers). A larger one is answered with
+    /// 431. Raise it when clients send many properties or large tokens.
     max_header_size: usize = "65536", Int::<usize>::new(8_192, 1 << 20, "bytes");
-    /// Size of one header line, its name included; more is answered with 400.
+    /// Largest single header line, name included. A longer one is answered with 400. It cannot
+    /// exceed max_header_size.
     max_header_line: usize = "16384", Int::<usize>::new(1_024, 1 << 20, "bytes");
-    /// Length of the id that a client gives its request in X-Openstack-Request-Id; a longer one is answered with
-    /// 431. The id is in the response and in the log, after `req-` if the client left that out.
+    /// Longest request id that a client may send in X-Openstack-Request-Id; a longer one is
+    /// answered with 431. The id appears in the response and in the log, prefixed with `req-` if
+    /// the client left the prefix out.
     max_request_id_length: usize = "64", Int::<usize>::new(1, 1_024, "characters");
 }
 
 options! {
-    /// What `/healthcheck` looks at.
+    /// What `/healthcheck` checks.
     pub struct HealthcheckConfig, "healthcheck", "Health check";
 
-    /// While this file exists, /healthcheck answers 503: a load balancer takes the node out, and transfers in
-    /// flight go on. Nothing = only the node's own state counts.
+    /// While this file exists, /healthcheck answers 503, so that a load balancer takes the server
+    /// out of service while running transfers continue. When it is empty, /healthcheck reports
+    /// only the state of the server itself.
     disable_by_file_path: Option<PathBuf> = "", Optional(FilePath), also [
         ("oslo_middleware", "disable_by_file_path"),
         ("oslo_middleware", "healthcheck_disable_by_file_path"),

@@ -1,6 +1,6 @@
-//! Names of stores.
+//! The spellings of store names.
 
-/// The stores this release has, in every spelling of Glance, old ones included.
+/// Every spelling of a store name in Glance, old ones included, with the canonical name.
 const STORES: &[(&str, &str)] = &[
     ("file", "file"),
     ("filesystem", "file"),
@@ -14,7 +14,7 @@ const STORES: &[(&str, &str)] = &[
     ("glance.store.swift.Store", "swift"),
 ];
 
-/// The store that a name in `stores` stands for, by its one name here.
+/// Returns the canonical name of a store that `stores` lists; `None` for an unknown store.
 pub(crate) fn store_named(name: &str) -> Option<&'static str> {
     let found = STORES.iter().find(|(spelling, _)| *spelling == name);
     found.map(|(_, store)| *store)

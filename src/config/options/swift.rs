@@ -1,4 +1,4 @@
-//! The Swift store.
+//! Options of the Swift store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +10,19 @@ use crate::config::value_types::{
     Seconds, Text, ValueType, Word,
 };
 
-/// How an account of Swift is logged in to.
+/// Authentication of a Swift account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwiftAuth {
-    /// By Swift's own v1.0 (tempauth, swauth, Ceph's gateway).
+    /// Swift's own v1.0 (tempauth, swauth, Ceph's gateway).
     V1,
-    /// By Keystone's v2.0, which is gone.
+    /// Keystone's v2.0, which Keystone removed in 2018.
     V2,
-    /// By Keystone's v3.
+    /// Keystone's v3.
     V3,
 }
 
-/// A version in Glance's spellings. One that is gone is judged where it would be used.
+/// An authentication version in Glance's spellings. The removed version 2 is accepted here and
+/// rejected where an account would use it, so that leftover options do no harm.
 pub(crate) struct SwiftAuthVersion;
 
 impl ValueType for SwiftAuthVersion {
@@ -41,98 +42,113 @@ impl ValueType for SwiftAuthVersion {
     }
 }
 
-/// For whom an endpoint in Keystone's catalogue is.
+/// Interface of an endpoint in Keystone's catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointType {
+    /// For clients.
     Public,
+    /// For other services.
     Internal,
+    /// For administrators.
     Admin,
 }
 
-/// What joins the segments of a large object.
+/// The object that joins the segments of a large object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwiftManifest {
-    /// Static where the cluster offers it, else dynamic.
+    /// Static where the cluster supports it, else dynamic.
     Auto,
-    /// Dynamic: a prefix of names.
+    /// Dynamic large object: a prefix of names.
     Dynamic,
-    /// Static: a list of names, lengths and ETags.
+    /// Static large object: a list of names, lengths and ETags.
     Static,
 }
 
-/// Largest size an option in MB may ask for: 1 PB.
+/// Largest value of options in MiB: 1 PiB.
 const MOST_MB: u64 = 1 << 30;
 
 options! {
-    /// The Swift store: whom it logs in as, and how images are cut into objects.
+    /// Account, container, segments and timeouts of the Swift store.
     pub struct SwiftConfig, "glance_store", "Swift store";
 
-    /// Where to log in: https://keystone:5000/v3, or with swift_store_auth_version = 1 https://swift/auth/v1.0.
+    /// URL of the authentication service: https://keystone:5000/v3, or https://swift/auth/v1.0
+    /// with swift_store_auth_version = 1.
     swift_store_auth_address: Option<String> = "", Optional(AuthAddress), also [
         ("DEFAULT", "swift_store_auth_address"),
     ];
-    /// How to log in: 3 (Keystone), or 1 (Swift's own v1.0). Glance's 2 is gone from Keystone since 2018.
+    /// Authentication: 3 (Keystone) or 1 (Swift's own v1.0). Glance's value 2 is rejected, because
+    /// Keystone removed its v2.0 API in 2018.
     swift_store_auth_version: SwiftAuth = "3", SwiftAuthVersion, also [
         ("DEFAULT", "swift_store_auth_version"),
     ];
-    /// Who logs in: project:user for Keystone, account:user for v1.0.
+    /// User of the account: project:user for Keystone, account:user for v1.0.
     swift_store_user: Option<String> = "", Optional(Text), also [("DEFAULT", "swift_store_user")];
-    /// The password or key of swift_store_user. Who may read this file must then be limited to its owner and group.
+    /// Password or key of swift_store_user. A file that contains it must not be readable by other
+    /// users.
     swift_store_key: Secret = "", Password, also [("DEFAULT", "swift_store_key")];
-    /// Keystone's domain of the user, by id. Nothing, here and in swift_store_user_domain_name = default.
+    /// Id of the user's domain in Keystone. When this option and swift_store_user_domain_name are
+    /// empty, the domain is default.
     swift_store_user_domain_id: Option<String> = "", Optional(Text);
-    /// Keystone's domain of the user, by name.
+    /// Name of the user's domain in Keystone.
     swift_store_user_domain_name: Option<String> = "", Optional(Text);
-    /// Keystone's domain of the project, by id. Nothing, here and in swift_store_project_domain_name = default.
+    /// Id of the project's domain in Keystone. When this option and
+    /// swift_store_project_domain_name are empty, the domain is default.
     swift_store_project_domain_id: Option<String> = "", Optional(Text);
-    /// Keystone's domain of the project, by name.
+    /// Name of the project's domain in Keystone.
     swift_store_project_domain_name: Option<String> = "", Optional(Text);
-    /// File of accounts, in place of the four options from swift_store_auth_address to swift_store_key: a section for
-    /// each, named by the reference that locations have (swift+config://ref1/...), with auth_address, user, key, and
-    /// if need be auth_version, user_domain_id, user_domain_name, project_domain_id, project_domain_name.
+    /// File of accounts, instead of the options swift_store_auth_address to swift_store_key. Each
+    /// section is named by the reference that locations contain (swift+config://ref1/...) and has
+    /// auth_address, user, key, and optionally auth_version, user_domain_id, user_domain_name,
+    /// project_domain_id and project_domain_name.
     swift_store_config_file: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "swift_store_config_file"),
     ];
-    /// Reference of the account that new images go to: a section of swift_store_config_file, or the name that the
-    /// account of the options above gets. It stands in the locations of images, so it must not change.
+    /// Reference of the account for new images: a section of swift_store_config_file, or the name
+    /// of the account that the options above describe. Locations of images contain it, so do not
+    /// change it afterwards.
     default_swift_reference: String = "ref1", Word, also [("DEFAULT", "default_swift_reference")];
     /// Container of new images.
     swift_store_container: String = "glance", ContainerName, also [("DEFAULT", "swift_store_container")];
-    /// Make the container of new images when it is not there.
+    /// Creates a missing container when the first image is uploaded.
     swift_store_create_container_on_put: bool = "false", Flag, also [
         ("DEFAULT", "swift_store_create_container_on_put"),
     ];
-    /// Spread new images over 16 to the power of this containers, named by the first digits of the image's id behind
-    /// swift_store_container and an underscore. 0 = one container.
+    /// Distributes new images over 16 to the power of this number of containers, each named
+    /// swift_store_container, an underscore and the first digits of the image's id. 0 uses one
+    /// container. Use it when one container would hold millions of objects.
     swift_store_multiple_containers_seed: usize = "0", Int::<usize>::new(0, 32, ""), also [
         ("DEFAULT", "swift_store_multiple_containers_seed"),
     ];
-    /// Size from which an image is cut into segments, in MiB. At most Swift's max_file_size, 5120 unless changed there.
+    /// Size from which an image is stored in segments. It must not exceed Swift's max_file_size,
+    /// which is 5120 MiB by default.
     swift_store_large_object_size: u64 = "5120", Int::<u64>::new(1, MOST_MB, "MiB"), also [
         ("DEFAULT", "swift_store_large_object_size"),
     ];
-    /// Size of a segment, in MiB.
+    /// Size of a segment.
     swift_store_large_object_chunk_size: u64 = "200", Int::<u64>::new(1, MOST_MB, "MiB"), also [
         ("DEFAULT", "swift_store_large_object_chunk_size"),
     ];
-    /// What joins the segments: dlo (as Glance does it: a prefix; what belongs to it Swift looks up at each
-    /// download), slo (a list of segments with their lengths and ETags, which Swift checks), or auto (slo where the
-    /// cluster offers it and takes as many segments, else dlo). Every Glance since 2014 reads and deletes both.
+    /// Manifest of an image that is stored in segments: dlo (dynamic large object, a name prefix
+    /// that Swift evaluates at each download, as Glance writes it), slo (static large object, a
+    /// list of segments with lengths and ETags that Swift verifies), or auto (slo where the
+    /// cluster supports it and allows enough segments, else dlo). Every Glance since 2014 reads
+    /// and deletes both.
     swift_store_large_object_manifest: SwiftManifest = "auto", Choice(&[
         ("auto", SwiftManifest::Auto),
         ("dlo", SwiftManifest::Dynamic),
         ("slo", SwiftManifest::Static),
     ]);
-    /// Compare the MD5 of each segment with the ETag that Swift answers with. Objects that are not cut are always
-    /// compared.
+    /// Compares the MD5 of each segment with the ETag that Swift returns. Images that are not
+    /// stored in segments are always compared.
     swift_store_verify_segments: bool = "true", Flag;
-    /// Type of Swift's service in Keystone's catalogue.
+    /// Type of the Swift service in Keystone's catalogue.
     swift_store_service_type: String = "object-store", Word, also [
         ("DEFAULT", "swift_store_service_type"),
     ];
-    /// Region of Swift's endpoint in the catalogue. Nothing = the first endpoint.
+    /// Region of the Swift endpoint in the catalogue. When it is empty, the first endpoint is
+    /// used.
     swift_store_region: Option<String> = "", Optional(Text), also [("DEFAULT", "swift_store_region")];
-    /// Which of Swift's endpoints in the catalogue.
+    /// Interface of the Swift endpoint in the catalogue.
     swift_store_endpoint_type: EndpointType = "publicURL", Choice(&[
         ("publicURL", EndpointType::Public),
         ("internalURL", EndpointType::Internal),
@@ -141,25 +157,28 @@ options! {
         ("internal", EndpointType::Internal),
         ("admin", EndpointType::Admin),
     ]), also [("DEFAULT", "swift_store_endpoint_type")];
-    /// URL of the account in Swift, in place of the one that the catalogue or v1.0 tells:
+    /// URL of the Swift account, instead of the one from the catalogue or from v1.0, for example
     /// https://swift:8080/v1/AUTH_x.
     swift_store_endpoint: Option<String> = "", Optional(Endpoint), also [
         ("DEFAULT", "swift_store_endpoint"),
     ];
-    /// Take any certificate of Keystone and Swift.
+    /// Accepts any certificate of Keystone and Swift. Use it for tests only.
     swift_store_auth_insecure: bool = "false", Flag, also [("DEFAULT", "swift_store_auth_insecure")];
-    /// PEM file of the authorities whose certificates are taken. Nothing = the system's.
+    /// PEM file of the certificate authorities that are trusted for Keystone and Swift. When it is
+    /// empty, those of the system are used.
     swift_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "swift_store_cacert"),
     ];
-    /// Times a download is asked for again where it broke off, if not one byte came between. Glance has 0.
+    /// Attempts to resume a download that Swift interrupted, as long as no byte arrives in
+    /// between. Glance's default is 0.
     swift_store_retry_get_count: u32 = "3", Int::<u32>::new(0, 1_000, ""), also [
         ("DEFAULT", "swift_store_retry_get_count"),
     ];
-    /// How long before its end a token is renewed.
+    /// Time before its expiry at which a token is renewed.
     swift_store_expire_soon_interval: Duration = "60", Seconds { min: 0, max: DAY_S };
-    /// Longest time until a connection to Keystone or Swift stands.
+    /// Longest time until a connection to Keystone or Swift is established.
     swift_store_connect_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
-    /// How long Keystone or Swift may be silent: before an answer, while it takes an upload, in a download.
+    /// Longest pause of Keystone or Swift: before a response, while receiving an upload, and
+    /// within a download.
     swift_store_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
 }

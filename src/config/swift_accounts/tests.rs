@@ -33,7 +33,7 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
-fn one_account_of_the_options() {
+fn options_describe_one_account() {
     let text = format!("{BY_OPTIONS}swift_store_user = service:glance\n");
     let (config, warnings) = Config::from_text("g.conf", &text).unwrap();
     assert_eq!(warnings, []);
@@ -49,7 +49,7 @@ fn one_account_of_the_options() {
 }
 
 #[test]
-fn what_cannot_log_in_is_told_at_the_start() {
+fn account_that_cannot_log_in_prevents_a_start() {
     let no_project = wrong(&format!("{BY_OPTIONS}swift_store_user = glance\n"));
     let at_the_line =
         "g.conf:6: [glance_store] swift_store_user = \"glance\": expected project:user";
@@ -57,7 +57,7 @@ fn what_cannot_log_in_is_told_at_the_start() {
     let old = format!("{BY_OPTIONS}swift_store_user = a:b\nswift_store_auth_version = 2\n");
     let old = wrong(&old);
     assert!(
-        old.starts_with("g.conf:7:") && old.contains("gone from Keystone"),
+        old.starts_with("g.conf:7:") && old.contains("Keystone removed v2.0"),
         "{old}"
     );
     let no_user = wrong(BY_OPTIONS);
@@ -65,7 +65,7 @@ fn what_cannot_log_in_is_told_at_the_start() {
 }
 
 #[test]
-fn what_is_left_over_from_another_store_hurts_nobody() {
+fn leftover_options_of_an_unused_store_are_ignored() {
     let text = "[DEFAULT]\nswift_store_auth_version = 2\nswift_store_auth_address = 127.0.0.1:5000/v2.0/\n\
         swift_store_user = jdoe:jdoe\nswift_store_key = a\n";
     let (config, warnings) = Config::from_text("g.conf", text).unwrap();
@@ -73,7 +73,7 @@ fn what_is_left_over_from_another_store_hurts_nobody() {
 }
 
 #[test]
-fn a_secret_is_not_in_the_error_of_a_bad_reference() {
+fn error_of_a_bad_reference_hides_the_secret() {
     let error = wrong("[glance_store]\nswift_store_key = CANARY$nowhere\n");
     assert!(
         error.starts_with("g.conf:2:") && !error.contains("CANARY"),
@@ -82,7 +82,7 @@ fn a_secret_is_not_in_the_error_of_a_bad_reference() {
 }
 
 #[test]
-fn accounts_of_a_file() {
+fn account_file_is_read() {
     let accounts = of_file(
         "[ref1]\nuser = service:glance\nkey = one\nauth_address = http://k:5000/v3\n\
          user_domain_name = Users\nproject_domain_id = p1\n\
@@ -106,22 +106,22 @@ fn accounts_of_a_file() {
 }
 
 #[test]
-fn a_file_with_something_missing() {
+fn incomplete_or_exposed_account_file_is_an_error() {
     let no_key = of_file("\n[ref1]\nuser = a:b\nauth_address = http://k\n", 0o600).unwrap_err();
     assert!(no_key.contains("swift.conf:2: [ref1] key"), "{no_key}");
-    let everybody = of_file(
+    let exposed = of_file(
         "[ref1]\nuser = a:b\nkey = CANARY\nauth_address = http://k\n",
         0o644,
     );
-    let everybody = everybody.unwrap_err();
+    let exposed = exposed.unwrap_err();
     assert!(
-        everybody.contains("chmod o-r") && !everybody.contains("CANARY"),
-        "{everybody}"
+        exposed.contains("chmod o-r") && !exposed.contains("CANARY"),
+        "{exposed}"
     );
 }
 
 #[test]
-fn accounts_that_take_no_images_and_cannot_log_in_are_not_in_use() {
+fn invalid_account_without_new_images_is_omitted_with_a_warning() {
     let (_folder, path) = file(
         "[ref1]\nuser = a:b\nkey = k\nauth_address = http://k\n\
          [a/b]\nuser = a:b\nkey = k\nauth_address = http://k\n\
@@ -143,9 +143,9 @@ fn accounts_that_take_no_images_and_cannot_log_in_are_not_in_use() {
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     for (warning, words) in warnings.iter().zip([
-        "swift.conf:5: the account a/b is not in use: [a/b] ",
-        "swift.conf:9: the account nokey is not in use: [nokey] key",
-        "swift.conf:16: the account old is not in use: [old] auth_version",
+        "swift.conf:5: the account a/b is not used: [a/b] ",
+        "swift.conf:9: the account nokey is not used: [nokey] key",
+        "swift.conf:16: the account old is not used: [old] auth_version",
     ]) {
         assert!(
             warning.contains(words) && !warning.contains("CANARY"),
@@ -155,7 +155,7 @@ fn accounts_that_take_no_images_and_cannot_log_in_are_not_in_use() {
 }
 
 #[test]
-fn a_configuration_with_a_key_is_for_few_eyes() {
+fn configuration_with_a_key_must_not_be_world_readable() {
     let text = format!("{BY_OPTIONS}swift_store_user = service:glance\n");
     let (_folder, path) = file(&text, 0o644);
     let error = Config::load(&path).unwrap_err();

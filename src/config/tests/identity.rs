@@ -6,7 +6,7 @@ use crate::config::IdentityMode;
 const KEYSTONE: &str = "[paste_deploy]\nflavor = keystone\n[keystone_authtoken]\n";
 
 #[test]
-fn nobody_is_asked_unless_a_flavor_says_so() {
+fn authentication_is_off_unless_a_flavor_enables_it() {
     for (flavor, mode) in [
         ("", IdentityMode::Disabled),
         ("none", IdentityMode::Disabled),
@@ -29,7 +29,7 @@ fn nobody_is_asked_unless_a_flavor_says_so() {
 }
 
 #[test]
-fn keystone_needs_an_address_and_a_user() {
+fn keystone_flavor_needs_an_address_and_a_user() {
     let mut text = KEYSTONE.to_owned();
     assert_eq!(wrong(&text).lines().count(), 4);
     for (option, value) in [
@@ -54,7 +54,7 @@ fn keystone_needs_an_address_and_a_user() {
 }
 
 #[test]
-fn the_names_of_old_configurations() {
+fn option_names_of_old_releases_are_read() {
     let (config, warnings) = sound(&format!(
         "{KEYSTONE}identity_uri = http://keystone:35357\nauth_uri = https://public/identity\n\
          admin_user = glance\nadmin_password = CANARY\nadmin_tenant_name = service\n\
@@ -72,9 +72,9 @@ fn the_names_of_old_configurations() {
     assert_eq!(keystone.token_cache_time, Duration::ZERO);
 }
 
-/// Until Juno the URL stood in parts.
+/// Up to Juno the URL was given in parts.
 #[test]
-fn the_url_in_parts() {
+fn keystone_url_is_built_from_its_parts() {
     const USER: &str =
         "admin_user = glance\nadmin_password = CANARY\nadmin_tenant_name = service\n";
     let url = |parts: &str| {
@@ -98,7 +98,7 @@ fn the_url_in_parts() {
     assert_eq!(both, "http://k:5000");
     assert_eq!(
         warnings,
-        ["g.conf:8: [keystone_authtoken] auth_host is passed over, because auth_url is set"]
+        ["g.conf:8: [keystone_authtoken] auth_host is ignored, because auth_url is set"]
     );
     let wrong_port = wrong(&format!("{KEYSTONE}{USER}auth_host = k\nauth_port = x\n"));
     assert!(wrong_port.starts_with("g.conf:8: [keystone_authtoken] auth_port"));
@@ -106,24 +106,24 @@ fn the_url_in_parts() {
 }
 
 #[test]
-fn a_password_is_in_no_error() {
+fn errors_contain_no_password() {
     let error = wrong(&format!("{KEYSTONE}password = CANARY$CANARY\n"));
     assert!(!error.contains("CANARY"), "{error}");
 }
 
 #[test]
-fn what_opens_a_door_is_a_warning() {
+fn insecure_settings_cause_warnings() {
     let (_, warnings) = sound(
         "[DEFAULT]\nbind_host = 0.0.0.0\ntrusted_proxies = 0.0.0.0/0\n\
          [paste_deploy]\nflavor = trusted-auth\n[keystone_authtoken]\ninsecure = true\n",
     );
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
-        warnings[0].starts_with("g.conf:3: everybody may say"),
+        warnings[0].starts_with("g.conf:3: with the flavor trusted-auth"),
         "{warnings:?}"
     );
     assert!(
-        warnings[1].starts_with("g.conf:7: whoever stands between"),
+        warnings[1].starts_with("g.conf:7: anyone between"),
         "{warnings:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! Kinds of value that say who may ask.
+//! Value types of the options for identities.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use ipnet::IpNet;
 
 use super::{Int, ValueType};
 
-/// Addresses and networks with commas between; none at all may be meant.
+/// A list of addresses and networks, which may be empty.
 pub(crate) struct Networks;
 
 impl ValueType for Networks {
     type Value = Vec<IpNet>;
 
     fn expected(&self) -> String {
-        "IP addresses or networks such as 10.0.0.0/8 with commas between, or nothing".into()
+        "IP addresses or networks such as 10.0.0.0/8, separated by commas, or nothing".into()
     }
 
     fn parse(&self, text: &str) -> Option<Vec<IpNet>> {
@@ -31,9 +31,10 @@ fn network(text: &str) -> Option<IpNet> {
     }
 }
 
-/// How long something is kept; -1 (any negative number in Keystone's middleware) and 0 mean
-/// not at all.
+/// The lifetime of cached entries; 0 and -1 (any negative number, as in Keystone's middleware) turn
+/// caching off.
 pub(crate) struct CacheSeconds {
+    /// Largest number of seconds.
     pub max: u64,
 }
 
@@ -54,11 +55,11 @@ impl ValueType for CacheSeconds {
     }
 }
 
-/// The parts of a flavor: one for identities, two for the cache.
+/// The parts of a flavor: at most one for identities, and two for the cache.
 pub(crate) struct FlavorParts;
 
 impl ValueType for FlavorParts {
-    /// The parts by their names; no part is there twice.
+    /// Names of the parts, without repetition.
     type Value = Vec<&'static str>;
 
     fn expected(&self) -> String {
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_lists() {
+    fn networks_are_read_as_lists() {
         let read = |text: &str| {
             let networks = Networks.parse(text)?;
             let words: Vec<String> = networks.iter().map(ToString::to_string).collect();
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_times_keep_nothing() {
+    fn negative_times_turn_caching_off() {
         let read = |text: &str| CacheSeconds { max: 300 }.parse(text);
         assert_eq!(read("300"), Some(Duration::from_secs(300)));
         for none in ["0", "-1", "-300"] {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn flavors_have_one_part_for_identities() {
+    fn flavor_has_at_most_one_part_for_identities() {
         let read = |text: &str| FlavorParts.parse(text).map(|parts| parts.join(" "));
         assert_eq!(read("").as_deref(), Some(""));
         assert_eq!(read("keystone").as_deref(), Some("keystone"));

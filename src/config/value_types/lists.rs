@@ -1,15 +1,15 @@
-//! Lists that may be empty, as oslo writes bounded ones: `[http, 'https']`, or without the brackets and quotes.
+//! Lists that may be empty, in oslo's notation: `[http, 'https']`, or without brackets and quotes.
 
 use super::{Int, ValueType};
 
-/// Words, in lower case.
+/// A list of words, converted to lower case.
 pub(crate) struct WordList;
 
 impl ValueType for WordList {
     type Value = Vec<String>;
 
     fn expected(&self) -> String {
-        "a list of words with commas between, or nothing".into()
+        "a list of words, separated by commas, or nothing".into()
     }
 
     fn parse(&self, text: &str) -> Option<Vec<String>> {
@@ -21,7 +21,7 @@ impl ValueType for WordList {
     }
 }
 
-/// Whole numbers within limits.
+/// A list of whole numbers within limits.
 pub(crate) struct NumberList<T> {
     min: u64,
     max: u64,
@@ -29,7 +29,7 @@ pub(crate) struct NumberList<T> {
 }
 
 impl<T> NumberList<T> {
-    /// From `min` to `max`, both allowed.
+    /// Accepts numbers from `min` to `max`, both included.
     pub fn new(min: u64, max: u64) -> Self {
         let number = Int::new(min, max, "");
         Self { min, max, number }
@@ -41,7 +41,7 @@ impl<T: TryFrom<u64>> ValueType for NumberList<T> {
 
     fn expected(&self) -> String {
         let (min, max) = (self.min, self.max);
-        format!("a list of whole numbers from {min} to {max} with commas between, or nothing")
+        format!("a list of whole numbers from {min} to {max} separated by commas, or nothing")
     }
 
     fn parse(&self, text: &str) -> Option<Vec<T>> {

@@ -1,6 +1,6 @@
-//! The kinds of value an option can have: each says what it wants in words and reads it from text.
+//! The types of option values. Each parses the text of an option and describes the valid values.
 //!
-//! The words stand in the sample file and in the error of a bad value, so the two cannot differ.
+//! The sample file, the option reference and the errors use the same description, so they agree.
 
 mod identity;
 mod lists;
@@ -16,21 +16,21 @@ use crate::config::secret::Secret;
 pub(crate) use identity::{CacheSeconds, FlavorParts, Networks};
 pub(crate) use lists::{NumberList, WordList};
 
-/// How the text of one option becomes a value.
+/// Parses the text of an option.
 pub(crate) trait ValueType {
-    /// What the field of the section's struct holds.
+    /// Type of the field in the struct of options.
     type Value;
-    /// What may stand in the file, to finish the sentence "expected ...".
+    /// Returns a description of valid values, which completes the sentence "expected ...".
     fn expected(&self) -> String;
-    /// Reads the text; `None` when it is not what was expected.
+    /// Parses the text; returns `None` if it is invalid.
     fn parse(&self, text: &str) -> Option<Self::Value>;
-    /// Whether nobody may see the text.
+    /// Returns true if the text must never be printed.
     fn is_secret(&self) -> bool {
         false
     }
 }
 
-/// `true` or `false`, in oslo's spellings.
+/// A boolean in one of oslo's spellings.
 pub(crate) struct Flag;
 
 impl ValueType for Flag {
@@ -49,7 +49,7 @@ impl ValueType for Flag {
     }
 }
 
-/// A whole number within limits, in a unit.
+/// A whole number within limits, with a unit for its description.
 pub(crate) struct Int<T> {
     min: u64,
     max: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Int<T> {
 }
 
 impl<T> Int<T> {
-    /// From `min` to `max`, both allowed; `unit` may be empty.
+    /// Accepts numbers from `min` to `max`, both included; `unit` may be empty.
     pub fn new(min: u64, max: u64, unit: &'static str) -> Self {
         Self {
             min,
@@ -81,7 +81,7 @@ impl<T: TryFrom<u64>> ValueType for Int<T> {
     }
 
     fn parse(&self, text: &str) -> Option<T> {
-        // `from_str` would take a plus sign.
+        // `from_str` would accept a plus sign.
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -91,7 +91,7 @@ impl<T: TryFrom<u64>> ValueType for Int<T> {
     }
 }
 
-/// The longest time that an option in seconds may ask for: a day.
+/// Largest value of most options in seconds: a day.
 pub(crate) const DAY_S: u64 = 86_400;
 
 /// A time in whole seconds.
@@ -113,7 +113,7 @@ impl ValueType for Seconds {
     }
 }
 
-/// A time in whole seconds where 0 means none.
+/// A time in whole seconds, where 0 turns the limit off.
 pub(crate) struct SecondsOrOff {
     pub max: u64,
 }
@@ -132,7 +132,7 @@ impl ValueType for SecondsOrOff {
     }
 }
 
-/// An IP address, version 6 with or without brackets.
+/// An IP address; an IPv6 address may have brackets.
 pub(crate) struct Address;
 
 impl ValueType for Address {
@@ -150,7 +150,7 @@ impl ValueType for Address {
     }
 }
 
-/// A file or folder.
+/// The path of a file or folder.
 pub(crate) struct FilePath;
 
 impl ValueType for FilePath {
@@ -181,7 +181,7 @@ impl ValueType for Text {
     }
 }
 
-/// One word, of characters that need no quotes anywhere.
+/// A word of characters that need no quoting in URLs and file names.
 pub(crate) struct Word;
 
 impl ValueType for Word {
@@ -198,7 +198,7 @@ impl ValueType for Word {
     }
 }
 
-/// The name of a container of objects.
+/// The name of a Swift container.
 pub(crate) struct ContainerName;
 
 impl ValueType for ContainerName {
@@ -209,14 +209,14 @@ impl ValueType for ContainerName {
     }
 
     fn parse(&self, text: &str) -> Option<String> {
-        // Swift takes 256; the seed of several containers goes behind it.
+        // Swift allows 256 bytes; the suffix of multiple containers needs some of them.
         let fits = !text.is_empty() && text.len() <= 200 && !matches!(text, "." | "..");
         let plain = !text.contains(|c: char| c.is_control() || "/?#".contains(c));
         (fits && plain).then(|| text.to_owned())
     }
 }
 
-/// Any text, or none, that is not to be seen.
+/// A secret text, which may be empty.
 pub(crate) struct Password;
 
 impl ValueType for Password {
@@ -235,7 +235,7 @@ impl ValueType for Password {
     }
 }
 
-/// Another kind, or nothing: an empty value is `None`.
+/// A value of another type, or `None` for an empty text.
 pub(crate) struct Optional<K>(pub K);
 
 impl<K: ValueType> ValueType for Optional<K> {
@@ -257,14 +257,14 @@ impl<K: ValueType> ValueType for Optional<K> {
     }
 }
 
-/// A list of words with commas between; at least one, repeated ones count once.
+/// A list of at least one word, separated by commas; repeated words count once.
 pub(crate) struct Words;
 
 impl ValueType for Words {
     type Value = Vec<String>;
 
     fn expected(&self) -> String {
-        "a list of words with commas between".into()
+        "a list of words, separated by commas".into()
     }
 
     fn parse(&self, text: &str) -> Option<Vec<String>> {
@@ -285,7 +285,7 @@ impl ValueType for Words {
     }
 }
 
-/// One of a closed set of words.
+/// One of a fixed set of words.
 pub(crate) struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
 
 impl<T: Copy> ValueType for Choice<T> {
@@ -305,14 +305,14 @@ impl<T: Copy> ValueType for Choice<T> {
     }
 }
 
-/// Permissions of a file in octal digits; 0 leaves them to the umask.
+/// File permissions in octal digits; 0 leaves them to the umask.
 pub(crate) struct FileMode;
 
 impl ValueType for FileMode {
     type Value = Option<u32>;
 
     fn expected(&self) -> String {
-        "octal digits from 0400 to 0777 that let the owner read, or 0 = as the umask says".into()
+        "octal digits from 0400 to 0777 that let the owner read, 0 = as the umask says".into()
     }
 
     fn parse(&self, text: &str) -> Option<Option<u32>> {
@@ -329,14 +329,14 @@ impl ValueType for FileMode {
     }
 }
 
-/// How many there may be at most; -1 (any negative number in Glance) means as many as one likes.
+/// An upper limit; -1 (any negative number, as in Glance) turns it off.
 pub(crate) struct Limit;
 
 impl ValueType for Limit {
     type Value = Option<u64>;
 
     fn expected(&self) -> String {
-        "a whole number, or -1 = no limit".into()
+        "a whole number, -1 = no limit".into()
     }
 
     fn parse(&self, text: &str) -> Option<Option<u64>> {
@@ -350,14 +350,14 @@ impl ValueType for Limit {
     }
 }
 
-/// How many bytes there may be at most; 0 means as many as one likes.
+/// An upper limit in bytes; 0 turns it off.
 pub(crate) struct StorageQuota;
 
 impl ValueType for StorageQuota {
     type Value = Option<u64>;
 
     fn expected(&self) -> String {
-        "a whole number of bytes, or one of KB, MB, GB or TB (1024 to the next) such as 500GB, 0 = no limit".into()
+        "a whole number of bytes or of KB, MB, GB or TB (powers of 1024) such as 500GB, 0 = no limit".into()
     }
 
     fn parse(&self, text: &str) -> Option<Option<u64>> {
@@ -369,7 +369,7 @@ impl ValueType for StorageQuota {
     }
 }
 
-/// The start of a URL, without a slash at its end.
+/// The base of a URL, stored without a slash at its end.
 pub(crate) struct Endpoint;
 
 impl ValueType for Endpoint {
@@ -388,14 +388,14 @@ impl ValueType for Endpoint {
     }
 }
 
-/// A host, with https:// before it for TLS; read as a URL without a slash at its end.
+/// A host, optionally preceded by a scheme; stored as a URL without a slash at its end.
 pub(crate) struct HostUrl;
 
 impl ValueType for HostUrl {
     type Value = String;
 
     fn expected(&self) -> String {
-        "a host such as s3.example.org:9000, with https:// before it for TLS".into()
+        "a host such as s3.example.org:9000, preceded by https:// for TLS".into()
     }
 
     fn parse(&self, text: &str) -> Option<String> {
@@ -406,7 +406,7 @@ impl ValueType for HostUrl {
     }
 }
 
-/// The address of somebody to log in to; without a scheme, as Glance has it, https is meant.
+/// The URL of an authentication service. Without a scheme it is https, as in Glance.
 pub(crate) struct AuthAddress;
 
 impl ValueType for AuthAddress {

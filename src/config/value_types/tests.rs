@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn flags_in_oslo_spellings() {
+fn flags_are_read_in_the_spellings_of_oslo() {
     for (text, value) in [("True", true), ("1", true), ("OFF", false), ("no", false)] {
         assert_eq!(Flag.parse(text), Some(value), "{text}");
     }
@@ -52,7 +52,7 @@ fn addresses_are_numeric() {
 }
 
 #[test]
-fn paths_and_nothing() {
+fn paths_and_empty_values_are_read() {
     assert_eq!(FilePath.parse("a/b"), Some("a/b".into()));
     assert_eq!(FilePath.parse(""), None);
     assert_eq!(FilePath.parse("a\0b"), None);
@@ -62,7 +62,7 @@ fn paths_and_nothing() {
 }
 
 #[test]
-fn lists_of_words() {
+fn word_lists_are_read() {
     assert_eq!(
         Words.parse(" raw,qcow2,\nraw ,"),
         Some(vec!["raw".into(), "qcow2".into()])
@@ -82,7 +82,7 @@ fn permissions_are_octal() {
 }
 
 #[test]
-fn limits_may_be_none() {
+fn negative_limits_mean_none() {
     assert_eq!(Limit.parse("128"), Some(Some(128)));
     assert_eq!(Limit.parse("0"), Some(Some(0)));
     assert_eq!(Limit.parse("-1"), Some(None));
@@ -111,7 +111,7 @@ fn endpoints_are_plain_urls() {
 }
 
 #[test]
-fn hosts_are_plain_http_unless_told_otherwise() {
+fn hosts_without_scheme_use_http() {
     for (text, url) in [
         ("s3.example.org:9000", "http://s3.example.org:9000"),
         ("https://h/", "https://h"),
@@ -125,7 +125,7 @@ fn hosts_are_plain_http_unless_told_otherwise() {
 }
 
 #[test]
-fn choices_are_words() {
+fn choices_accept_only_their_words() {
     let kind = Choice(&[("a", 1), ("b", 2)]);
     assert_eq!(kind.parse("b"), Some(2));
     assert_eq!(kind.parse("B"), None);
@@ -156,7 +156,7 @@ fn lists_may_be_empty_bracketed_and_quoted() {
 }
 
 #[test]
-fn quotas_of_storage() {
+fn storage_quotas_have_units() {
     for (text, bytes) in [
         ("0", None),
         ("0GB", None),
