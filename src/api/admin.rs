@@ -67,11 +67,11 @@ impl AdminApi {
         let Some(cache) = service.as_ref().and_then(|service| service.cache()) else {
             return;
         };
-        let (counted, images) = cache.counted();
+        let (space, images) = cache.space_used();
         metrics::cache_holds(
-            counted.kept_bytes,
-            counted.filling_bytes,
-            counted.leaving_bytes,
+            space.cached_bytes,
+            space.filling_bytes,
+            space.evicted_open_bytes,
             cache.options().max_bytes,
         );
         metrics::cache_images(images, cache.queue().images().len());

@@ -65,9 +65,9 @@ fn write_page(html: &mut String, cache: Option<&Cache>) -> fmt::Result {
 }
 
 fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
-    let (counted, images) = cache.counted();
+    let (space, images) = cache.space_used();
     let (used, limit) = (
-        counted.kept_bytes + counted.filling_bytes + counted.leaving_bytes,
+        space.cached_bytes + space.filling_bytes + space.evicted_open_bytes,
         cache.options().max_bytes,
     );
     write!(
@@ -78,9 +78,9 @@ fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
         Bytes(used as f64),
         Bytes(limit as f64),
         cache.queue().images().len(),
-        Bytes(counted.kept_bytes as f64),
-        Bytes(counted.filling_bytes as f64),
-        Bytes(counted.leaving_bytes as f64),
+        Bytes(space.cached_bytes as f64),
+        Bytes(space.filling_bytes as f64),
+        Bytes(space.evicted_open_bytes as f64),
     )?;
     let fills = cache.fills();
     if fills.is_empty() {
@@ -90,11 +90,11 @@ fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
     for FillProgress {
         image,
         size_bytes,
-        available_bytes,
-        took,
+        received_bytes,
+        elapsed,
     } in fills
     {
-        let pace = Pace::new(available_bytes, Some(size_bytes), took);
+        let pace = Pace::new(received_bytes, Some(size_bytes), elapsed);
         let size = Bytes(size_bytes as f64);
         write!(html, "<tr><td><code>{image}</code><td>{size}{pace}</tr>")?;
     }

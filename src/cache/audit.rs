@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io;
 
-use super::books::Cache;
-use super::name::EntryName;
+use super::entry_name::EntryName;
+use super::image_cache::Cache;
 use crate::image::{ImageId, Md5Digest};
 
 /// A kept image that is to be compared.
 #[derive(Debug, Clone)]
-pub struct Kept(EntryName);
+pub struct CachedFile(EntryName);
 
-impl Kept {
+impl CachedFile {
     /// The image.
     pub fn image(&self) -> ImageId {
         self.0.image
@@ -25,12 +25,15 @@ impl Kept {
 
 impl Cache {
     /// The kept images, in the order of their identifiers.
-    pub fn kept_images(&self) -> Vec<Kept> {
+    pub fn cached_files(&self) -> Vec<CachedFile> {
         let mut kept: Vec<_> = {
-            let shelf = self.shelf();
-            shelf.kept().map(|kept| Kept(kept.name.clone())).collect()
+            let accounting = self.accounting();
+            accounting
+                .kept()
+                .map(|kept| CachedFile(kept.name.clone()))
+                .collect()
         };
-        kept.sort_by_key(Kept::image);
+        kept.sort_by_key(CachedFile::image);
         kept
     }
 
@@ -38,7 +41,7 @@ impl Cache {
     ///
     /// # Errors
     /// Those of open(2).
-    pub fn open_kept(&self, kept: &Kept) -> io::Result<Option<File>> {
+    pub fn open_cached_file(&self, kept: &CachedFile) -> io::Result<Option<File>> {
         match self.folder().open_kept(&kept.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
@@ -47,7 +50,7 @@ impl Cache {
 
     /// Drops a kept image whose bytes are not what they were. Readers of its file are not
     /// stopped; no other request gets it.
-    pub fn drop_wrong(&self, kept: &Kept) {
+    pub fn drop_corrupt(&self, kept: &CachedFile) {
         self.drop_damaged(&kept.0);
     }
 }

@@ -1,232 +1,189 @@
-//! One fill: from the origin into a file, verified, named.
+//! The state of one fill, shared by the task that downloads an image and the requests that read it.
+//!
+//! The stages only advance: requested, receiving, verified, and one of the final stages. A
+//! `watch` channel publishes them, so any number of requests can wait.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::watch;
 
-use super::books::Cache;
-use super::flight::{Fetched, Flight, Source};
-use super::origin::{Opened, Origin};
-use super::plan::Plan;
-use super::staged::Staged;
-use super::tools::Tools;
-use crate::error::{Error, Result};
-use crate::image::Md5Digest;
-use crate::metrics::{self, FillResult};
-use crate::transfer::{BLOCK_BYTES, BlockPool, PartialFile};
+use crate::error::{Error, Kind, Result};
+use crate::image::{ImageId, Location, Md5Digest};
+use crate::transfer::{Growing, GrowingSlice};
 
-/// How often readers of a slow fill are given what there is.
-const NUDGE_EVERY: Duration = Duration::from_millis(100);
-
-/// Bytes that are read back at a time for the hash, in blocks.
-const HASHED_BLOCKS: usize = 4;
-
-/// How long the readers of a wrong file have for letting go of it, before the second attempt
-/// is given up for want of room.
-const SECOND_ROOM_TRIES: u32 = 100;
-const SECOND_ROOM_WAIT: Duration = Duration::from_millis(50);
-
-/// Carries a fill out. Whatever happens, its readers are told.
-pub(super) async fn fill(cache: Cache, tools: Rc<Tools>, flight: Arc<Flight>) {
-    let _guard = Guard {
-        cache: cache.clone(),
-        flight: Arc::clone(&flight),
-    };
-    let _counted = metrics::fill_begins();
-    let result = match Fill::new(cache, tools, Arc::clone(&flight)) {
-        Ok(fill) => fill.run().await,
-        Err(error) => Err(error),
-    };
-    let took = flight.began.elapsed();
-    let image_id = flight.source.image;
-    let result = match result {
-        Ok(Fetched::Kept) => {
-            let (bytes, took_s) = (flight.source.size_bytes, took.as_secs_f64());
-            tracing::info!(%image_id, bytes, took_s, "cached");
-            FillResult::Kept
-        }
-        Ok(Fetched::NoRoom) => FillResult::NoRoom,
-        Ok(Fetched::Dropped) => FillResult::Dropped,
-        Err(error) => {
-            tracing::error!(%image_id, ?error, "an image could not be cached");
-            flight.fails(&error);
-            FillResult::Failed
-        }
-    };
-    metrics::fill_ended(result, took);
+/// The image to download, as the registry describes it.
+#[derive(Debug, Clone)]
+pub struct FillSource {
+    /// The image's identifier.
+    pub image: ImageId,
+    /// The location of its data.
+    pub location: Location,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Its MD5, if the registry has one.
+    pub digest: Option<Md5Digest>,
 }
 
-/// Takes a fill off the books, also when it is cut off in the middle.
-struct Guard {
-    cache: Cache,
-    flight: Arc<Flight>,
+/// A requested, running or ended fill.
+#[derive(Debug)]
+pub(super) struct Fill {
+    pub(super) source: FillSource,
+    pub(super) began: Instant,
+    stage: watch::Sender<Stage>,
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.cache.shelf().disembark(&self.flight);
-        self.flight
-            .fails(&Error::internal("a fill of the image cache was cut off"));
-    }
+/// The stage of a fill.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// Requested; the store has not responded yet.
+    Requested,
+    /// The store sends the data.
+    Receiving(Arc<Growing>),
+    /// All bytes arrived and their MD5 is right; the file is being published.
+    Verified(Arc<Growing>),
+    /// All bytes arrived and their MD5 is right, with this outcome.
+    Finished(Arc<Growing>, FillOutcome),
+    /// The image does not fit: its readers open the store instead.
+    NoSpace,
+    /// The fill failed, and its readers received the error.
+    Failed(Kind, String),
 }
 
-/// A fill under way.
-struct Fill {
-    cache: Cache,
-    tools: Rc<Tools>,
-    flight: Arc<Flight>,
-    origin: Rc<Origin>,
+/// The outcome of a fill that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FillOutcome {
+    /// The image is cached.
+    Cached,
+    /// The image does not fit into the cache and was not downloaded.
+    NoSpace,
+    /// The file was discarded: the image was removed from the cache meanwhile, or a successor
+    /// process owns the folder.
+    Discarded,
 }
 
-/// What one attempt came to.
-enum Verdict {
-    Right(Md5Digest),
-    Wrong,
+/// The progress of a running fill.
+#[derive(Debug, Clone, Copy)]
+pub struct FillProgress {
+    /// The image's identifier.
+    pub image: ImageId,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Bytes that have arrived.
+    pub received_bytes: u64,
+    /// Time since the fill was requested.
+    pub elapsed: Duration,
 }
 
 impl Fill {
-    fn new(cache: Cache, tools: Rc<Tools>, flight: Arc<Flight>) -> Result<Self> {
-        Ok(Self {
-            origin: Origin::new(Rc::clone(&tools), flight.source.clone())?,
-            cache,
-            tools,
-            flight,
+    pub(super) fn new(source: FillSource) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            began: Instant::now(),
+            stage: watch::Sender::new(Stage::Requested),
         })
     }
 
-    fn source(&self) -> &Source {
-        &self.flight.source
-    }
-
-    async fn run(&self) -> Result<Fetched> {
-        let Some(mut staged) = Staged::new(&self.cache, self.source().size_bytes).await else {
-            self.flight.finds_no_room();
-            return Ok(Fetched::NoRoom);
-        };
-        let mut plan = self.origin.plan();
-        // Its answer is what the first readers wait for: their status is the origin's.
-        let first = self.origin.open_first(&mut plan).await?;
-        let growing = PartialFile::new(Arc::clone(staged.file()), self.source().size_bytes);
-        self.flight.takes_off(&growing);
-        let mut verdict = self.attempt(&growing, &staged, plan, first).await?;
-        if matches!(verdict, Verdict::Wrong) {
-            growing.reset();
-            drop(staged);
-            staged = self.stage_again().await?;
-            growing.restart(Arc::clone(staged.file()));
-            let mut plan = self.origin.plan();
-            let first = self.origin.open_first(&mut plan).await?;
-            verdict = self.attempt(&growing, &staged, plan, first).await?;
-        }
-        let Verdict::Right(digest) = verdict else {
-            let message =
-                "the store's object is not what the registry says: its MD5 is another, twice";
-            return Err(Error::internal(message));
-        };
-        // Readers of the fill do not wait for its name.
-        self.flight.lands(&growing);
-        let published = staged.publish(&self.flight, digest).await;
-        let fetched = match published.map_err(Error::internal)? {
-            true => Fetched::Kept,
-            false => Fetched::Dropped,
-        };
-        self.flight.ends(&growing, fetched);
-        Ok(fetched)
-    }
-
-    /// A file for the second attempt, once the readers of the first have let go of it.
-    async fn stage_again(&self) -> Result<Staged> {
-        for _ in 0..SECOND_ROOM_TRIES {
-            if let Some(staged) = Staged::new(&self.cache, self.source().size_bytes).await {
-                return Ok(staged);
+    /// Waits until the store sends data, and returns a slice for a reader, or `None` if the image
+    /// does not fit into the cache.
+    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<GrowingSlice>> {
+        let stage = self
+            .wait_for(|stage| !matches!(stage, Stage::Requested))
+            .await?;
+        match stage {
+            Stage::Receiving(growing) | Stage::Verified(growing) | Stage::Finished(growing, _) => {
+                Ok(Some(growing.slice(offset, len)))
             }
-            sleep(SECOND_ROOM_WAIT).await;
+            Stage::Failed(kind, message) => Err(Error::new(kind, message)),
+            Stage::Requested | Stage::NoSpace => Ok(None),
         }
-        Err(Error::internal("no room for a second attempt at an image"))
     }
 
-    /// Gets all bytes into the file and says what they are.
-    async fn attempt(
-        &self,
-        growing: &Arc<PartialFile>,
-        staged: &Staged,
-        plan: Plan,
-        first: Opened,
-    ) -> Result<Verdict> {
-        let fetched = self.origin.fetch_all(growing, staged.file(), plan, first);
-        let hashed = self.hash(growing, staged.file());
-        let both = async { tokio::try_join!(fetched, hashed) };
-        let ((), digest) = tokio::select! {
-            both = both => both?,
-            never = nudge(growing) => never,
+    /// Returns true if a reader that begins at `offset` need not wait for other bytes first: it
+    /// begins at the image's first byte, or at one that has arrived.
+    pub(super) fn covers(&self, offset: u64) -> bool {
+        let has_arrived = match &*self.stage.borrow() {
+            Stage::Requested => false,
+            Stage::Receiving(growing) => growing.has(offset),
+            Stage::Verified(_) | Stage::Finished(..) | Stage::NoSpace | Stage::Failed(..) => true,
         };
-        match self.source().digest {
-            Some(wanted) if wanted != digest => {
-                metrics::integrity_failure();
-                metrics::fill_ended(FillResult::Wrong, self.flight.began.elapsed());
-                tracing::error!(image_id = %self.source().image, "what was fetched has another MD5");
-                Ok(Verdict::Wrong)
+        offset == 0 || has_arrived
+    }
+
+    /// Waits until the fill has ended.
+    ///
+    /// # Errors
+    /// The error of the fill.
+    pub(super) async fn outcome(&self) -> Result<FillOutcome> {
+        let is_end = |stage: &Stage| match stage {
+            Stage::Requested | Stage::Receiving(_) | Stage::Verified(_) => false,
+            Stage::Finished(..) | Stage::NoSpace | Stage::Failed(..) => true,
+        };
+        match self.wait_for(is_end).await? {
+            Stage::Finished(_, outcome) => Ok(outcome),
+            Stage::Failed(kind, message) => Err(Error::new(kind, message)),
+            _ => Ok(FillOutcome::NoSpace),
+        }
+    }
+
+    async fn wait_for(&self, condition: impl FnMut(&Stage) -> bool) -> Result<Stage> {
+        let mut stages = self.stage.subscribe();
+        let stage = stages.wait_for(condition).await.map_err(Error::internal)?;
+        Ok(stage.clone())
+    }
+
+    /// Publishes the file that receives the data.
+    pub(super) fn set_receiving(&self, growing: &Arc<Growing>) {
+        self.stage
+            .send_replace(Stage::Receiving(Arc::clone(growing)));
+    }
+
+    /// Releases the last bytes to the readers, after the MD5 was verified.
+    pub(super) fn set_verified(&self, growing: &Arc<Growing>) {
+        growing.complete();
+        self.stage
+            .send_replace(Stage::Verified(Arc::clone(growing)));
+    }
+
+    /// Publishes the outcome.
+    pub(super) fn set_finished(&self, growing: &Arc<Growing>, outcome: FillOutcome) {
+        let finished = Stage::Finished(Arc::clone(growing), outcome);
+        self.stage.send_replace(finished);
+    }
+
+    /// Ends the fill because the image does not fit.
+    pub(super) fn set_no_space(&self) {
+        self.stage.send_replace(Stage::NoSpace);
+    }
+
+    /// Ends the fill with an error, unless it has ended already.
+    pub(super) fn fail(&self, error: &Error) {
+        self.stage.send_if_modified(|stage| {
+            match stage {
+                Stage::Receiving(growing) => growing.break_off(error),
+                // Readers of a verified file have all bytes; only those that wait for the outcome
+                // receive the error.
+                Stage::Requested | Stage::Verified(_) => {}
+                _ => return false,
             }
-            _ => Ok(Verdict::Right(digest)),
-        }
+            *stage = Stage::Failed(error.kind(), error.message().to_owned());
+            true
+        });
     }
 
-    /// The MD5 of the file's bytes, as they come. They are read back from the file: what is
-    /// hashed is what readers are sent.
-    async fn hash(&self, growing: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
-        let mut stream = self.tools.hashes.stream();
-        let blocks = BlockPool::new(2 * HASHED_BLOCKS);
-        let mut position = 0;
-        while position < growing.len() {
-            let end = growing.available_from(position).await;
-            let most = (HASHED_BLOCKS * BLOCK_BYTES) as u64;
-            let end = end.min(position + most);
-            let (file, blocks) = (Arc::clone(file), blocks.clone());
-            let read = move || read_back(&file, &blocks, position, end);
-            let pieces = self.cache.blocking().run(read).await;
-            for piece in pieces.map_err(Error::internal)? {
-                position += piece.len() as u64;
-                stream.push(piece).await;
+    /// Returns the progress.
+    pub(super) fn progress(&self) -> FillProgress {
+        let received_bytes = match &*self.stage.borrow() {
+            Stage::Receiving(growing) | Stage::Verified(growing) | Stage::Finished(growing, _) => {
+                growing.there_bytes()
             }
+            Stage::Requested | Stage::NoSpace | Stage::Failed(..) => 0,
+        };
+        FillProgress {
+            image: self.source.image,
+            size_bytes: self.source.size_bytes,
+            received_bytes,
+            elapsed: self.began.elapsed(),
         }
-        stream.finish().await.map_err(Error::internal)
-    }
-}
-
-fn read_back(
-    file: &File,
-    blocks: &BlockPool,
-    mut position: u64,
-    end: u64,
-) -> std::io::Result<Vec<Bytes>> {
-    let mut pieces = Vec::new();
-    while position < end {
-        let most = usize::try_from(end - position).unwrap_or(BLOCK_BYTES);
-        let mut block = blocks.take();
-        let read = block.fill_with(|room| {
-            let most = most.min(room.len());
-            file.read_at(&mut room[..most], position)
-        })?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        position += read as u64;
-        pieces.push(block.freeze());
-    }
-    Ok(pieces)
-}
-
-/// Gives readers what there is, now and then. Never ends.
-async fn nudge<T>(growing: &PartialFile) -> T {
-    let mut tick = interval(NUDGE_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        growing.wake_readers();
     }
 }

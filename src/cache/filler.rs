@@ -10,24 +10,24 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::CacheError;
-use super::books::{Cache, CacheOptions, Flights};
-use super::fill::fill;
-use super::tools::{FillerOptions, Tools};
+use super::fill_context::{FillContext, FillerOptions};
+use super::fill_task::run_fill;
+use super::image_cache::{Cache, CacheOptions, FillReceiver};
 use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::disk::Disk;
 
 /// How often the limits are looked after when nothing is filled.
-const LOOK_AFTER_EVERY: Duration = Duration::from_secs(5);
+const ENFORCE_LIMITS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often it is written down how images were used.
-const NOTE_USAGE_EVERY: Duration = Duration::from_secs(10);
+const SAVE_USAGE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Who carries out fills.
 pub struct Filler {
     cache: Cache,
-    flights: Flights,
-    tools: Tools,
+    fills: FillReceiver,
+    context: FillContext,
 }
 
 impl Filler {
@@ -42,8 +42,8 @@ impl Filler {
         hashes: HashEngine,
         disk: Disk,
     ) -> Result<(Cache, Self), CacheError> {
-        let (cache, flights) = Cache::open(cache, disk.blocking().clone())?;
-        let tools = Tools {
+        let (cache, fills) = Cache::open(cache, disk.blocking().clone())?;
+        let context = FillContext {
             stores,
             hashes,
             disk,
@@ -52,8 +52,8 @@ impl Filler {
         };
         let filler = Self {
             cache: cache.clone(),
-            flights,
-            tools,
+            fills,
+            context,
         };
         Ok((cache, filler))
     }
@@ -68,27 +68,28 @@ impl Filler {
     pub async fn work(self) {
         let Self {
             cache,
-            mut flights,
-            tools,
+            mut fills,
+            context,
         } = self;
-        let tools = Rc::new(tools);
+        let context = Rc::new(context);
         let mut under_way = JoinSet::new();
-        let [mut look_after, mut note_usage] = [LOOK_AFTER_EVERY, NOTE_USAGE_EVERY].map(|every| {
-            let mut tick = interval(every);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            tick
-        });
+        let [mut enforce_limits, mut save_usage] = [ENFORCE_LIMITS_INTERVAL, SAVE_USAGE_INTERVAL]
+            .map(|every| {
+                let mut tick = interval(every);
+                tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                tick
+            });
         loop {
             tokio::select! {
-                flight = flights.recv() => match flight {
-                    Some(flight) => {
-                        under_way.spawn_local(fill(cache.clone(), Rc::clone(&tools), flight));
+                fill = fills.recv() => match fill {
+                    Some(fill) => {
+                        under_way.spawn_local(run_fill(cache.clone(), Rc::clone(&context), fill));
                     }
                     None => return,
                 },
                 Some(_) = under_way.join_next() => {}
-                _ = look_after.tick() => cache.keep_limits().await,
-                _ = note_usage.tick() => cache.note_usage().await,
+                _ = enforce_limits.tick() => cache.enforce_limits().await,
+                _ = save_usage.tick() => cache.save_usage().await,
             }
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::name::{EntryName, written_ns};
+use super::entry_name::{EntryName, written_ns};
 use crate::image::{ImageId, Md5Digest};
 use crate::transfer::{Directory, reserve_space};
 

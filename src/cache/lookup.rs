@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::books::{Cache, now_us};
-use super::flight::{Fetched, Flight, Source};
-use super::name::EntryName;
-use super::shelf::Kept;
+use super::accounting::Entry;
+use super::entry_name::EntryName;
+use super::fill::{Fill, FillOutcome, FillSource};
+use super::image_cache::{Cache, now_us};
 use crate::error::{Error, Result};
 use crate::metrics::{self, CacheLookup};
 use crate::transfer::{FileSlice, Payload};
@@ -16,7 +16,7 @@ use crate::transfer::{FileSlice, Payload};
 enum Found {
     Open(Arc<File>),
     Closed(Opening),
-    Flight(Arc<Flight>, CacheLookup),
+    Filling(Arc<Fill>, CacheAnswer),
     /// Something else is kept under its name.
     Stale,
 }
@@ -37,7 +37,7 @@ impl Cache {
     /// Those of the origin; `Internal` when the cache's disk fails.
     pub async fn open_image(
         &self,
-        source: &Source,
+        source: &FillSource,
         offset: u64,
         len: u64,
     ) -> Result<Option<Payload>> {
@@ -53,22 +53,22 @@ impl Cache {
                     self.forget(&source.image);
                 }
                 // Without a checksum there is nothing to wait for that the origin cannot send.
-                Found::Flight(flight, _) if source.digest.is_none() && !flight.has(offset) => {
-                    metrics::cache_lookup(CacheLookup::Bypass);
+                Found::Filling(fill, _) if source.digest.is_none() && !fill.has(offset) => {
+                    metrics::cache_answered(CacheAnswer::Bypass);
                     return Ok(None);
                 }
-                Found::Flight(flight, answer) => {
-                    let slice = flight.slice(offset, len).await;
-                    metrics::cache_lookup(match slice {
-                        Ok(None) => CacheLookup::Bypass,
+                Found::Filling(fill, answer) => {
+                    let slice = fill.slice(offset, len).await;
+                    metrics::cache_answered(match slice {
+                        Ok(None) => CacheAnswer::Bypass,
                         _ => answer,
                     });
                     return Ok(slice?.map(Payload::Partial));
                 }
             }
         };
-        self.shelf().hit(&source.image, now_us());
-        metrics::cache_lookup(CacheLookup::Hit);
+        self.accounting().hit(&source.image, now_us());
+        metrics::cache_answered(CacheAnswer::Hit);
         Ok(Some(Payload::File(FileSlice { file, offset, len })))
     }
 
@@ -76,11 +76,11 @@ impl Cache {
     ///
     /// # Errors
     /// As [`Cache::open_image`].
-    pub async fn fetch(&self, source: &Source) -> Result<Fetched> {
+    pub async fn fetch(&self, source: &FillSource) -> Result<FillOutcome> {
         loop {
             match self.find(source) {
-                Found::Open(_) | Found::Closed(_) => return Ok(Fetched::Kept),
-                Found::Flight(flight, _) => return flight.ended().await,
+                Found::Open(_) | Found::Closed(_) => return Ok(FillOutcome::Cached),
+                Found::Filling(fill, _) => return fill.ended().await,
                 Found::Stale => {
                     self.forget(&source.image);
                 }
@@ -89,16 +89,16 @@ impl Cache {
     }
 
     /// What there is of an image; where there is nothing, a fill is begun.
-    fn find(&self, source: &Source) -> Found {
-        let mut shelf = self.shelf();
-        if let Some(kept) = shelf.get(&source.image) {
+    fn find(&self, source: &FillSource) -> Found {
+        let mut accounting = self.accounting();
+        if let Some(kept) = accounting.get(&source.image) {
             if !kept.is_of(source) {
                 return Found::Stale;
             }
             return match kept.file() {
                 Some(file) => Found::Open(file),
                 None => {
-                    kept.opens();
+                    kept.begin_open();
                     Found::Closed(Opening {
                         cache: self.clone(),
                         name: kept.name.clone(),
@@ -106,17 +106,17 @@ impl Cache {
                 }
             };
         }
-        if let Some(flight) = shelf.flight(&source.image) {
-            return Found::Flight(Arc::clone(flight), CacheLookup::Coalesced);
+        if let Some(fill) = accounting.fill(&source.image) {
+            return Found::Filling(Arc::clone(fill), CacheAnswer::Coalesced);
         }
-        let flight = Flight::new(source.clone());
-        shelf.board(Arc::clone(&flight));
-        if !self.send(Arc::clone(&flight)) {
+        let fill = Fill::new(source.clone());
+        accounting.register_fill(Arc::clone(&fill));
+        if !self.send(Arc::clone(&fill)) {
             // The node is ending.
-            shelf.disembark(&flight);
-            flight.finds_no_room();
+            accounting.unregister_fill(&fill);
+            fill.set_no_space();
         }
-        Found::Flight(flight, CacheLookup::Miss)
+        Found::Filling(fill, CacheAnswer::Miss)
     }
 
     /// Opens a kept image's file, off the worker if that may wait for a disk.
@@ -145,9 +145,9 @@ impl Opening {
             self.cache.drop_damaged(&self.name);
             return Ok(None);
         };
-        let mut shelf = self.cache.shelf();
-        let kept = self.kept(shelf.get(&self.name.image));
-        Ok(kept.map(|kept| kept.is_open_as(file)))
+        let mut accounting = self.cache.accounting();
+        let kept = self.kept(accounting.get(&self.name.image));
+        Ok(kept.map(|kept| kept.share_file(file)))
     }
 
     fn is_as_it_was(&self, file: &File) -> bool {
@@ -156,23 +156,23 @@ impl Opening {
     }
 
     /// What is kept, if it is still what is being opened.
-    fn kept<'a>(&self, kept: Option<&'a mut Kept>) -> Option<&'a mut Kept> {
+    fn kept<'a>(&self, kept: Option<&'a mut Entry>) -> Option<&'a mut Entry> {
         kept.filter(|kept| kept.name == self.name)
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut shelf = self.cache.shelf();
-        if let Some(kept) = self.kept(shelf.get(&self.name.image)) {
-            kept.opened();
+        let mut accounting = self.cache.accounting();
+        if let Some(kept) = self.kept(accounting.get(&self.name.image)) {
+            kept.end_open();
         }
     }
 }
 
-impl Kept {
+impl Entry {
     /// Whether it is what the registry says the image is.
-    fn is_of(&self, source: &Source) -> bool {
+    fn is_of(&self, source: &FillSource) -> bool {
         let has_digest = |digest| digest == self.name.digest;
         self.name.size_bytes == source.size_bytes && source.digest.is_none_or(has_digest)
     }

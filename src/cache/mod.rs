@@ -1,41 +1,43 @@
-//! Images of other servers kept near: fetched once, however many ask at a time, served while
-//! they come, verified before anybody has all of them, and never more than fits.
+//! Local cache of images whose data are in a remote store.
 //!
-//! The one who asks first starts a fill ([`Filler`]), which writes a file; all others, and
-//! the first too, are sent parts of that file as it grows ([`crate::transfer::PartialFile`]).
-//! What is complete and has the right MD5 gets a name that says what it is; a start believes
-//! names that fit their files and reads none of them.
+//! The first request for an image starts a *fill*, which the [`Filler`]'s thread downloads into a
+//! file of the cache. That request and all later ones read the growing file
+//! ([`crate::transfer::Growing`]), so an image is downloaded once, no matter how many clients ask
+//! for it at the same time. Readers receive the last bytes only after the MD5 of the whole file
+//! was verified. A verified file gets a name that states its image, size, time and MD5
+//! (`entry_name`); a restart trusts files that match their name and reads none.
 //!
-//! Who may have an image is not decided here: the service asks for it only after it has
-//! looked at the caller, the policy and the image's status.
+//! The cache never uses more than its limit: space is reserved for the whole image before its
+//! first byte is requested. The cache does not authorize: the service calls it only after it has
+//! checked the caller, the policy and the image's status.
 
+mod accounting;
 mod audit;
-mod books;
+mod entry_name;
+mod eviction;
 mod fill;
+mod fill_context;
+mod fill_task;
 mod filler;
-mod flight;
 mod folder;
+mod image_cache;
 mod lookup;
-mod name;
-mod origin;
-mod plan;
-mod queue;
-mod room;
-mod shelf;
-mod staged;
-mod tools;
+mod prefetch_queue;
+mod range_fetcher;
+mod range_plan;
+mod staged_file;
 mod usage;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use audit::Kept;
-pub use books::{Cache, CacheOptions, CachedImage};
+pub use accounting::SpaceUsed;
+pub use audit::CachedFile;
+pub use fill::{FillOutcome, FillProgress, FillSource};
+pub use fill_context::FillerOptions;
 pub use filler::Filler;
-pub use flight::{Fetched, FillProgress, Source};
-pub use queue::{Queue, Turn};
-pub use shelf::Counted;
-pub use tools::FillerOptions;
+pub use image_cache::{Cache, CacheOptions, CachedImage};
+pub use prefetch_queue::{PrefetchQueue, QueuedImage};
 
 /// The cache's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,6 @@ pub use tools::FillerOptions;
 pub struct CacheError {
     /// `image_cache_dir`.
     pub folder: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub cause: io::Error,
 }

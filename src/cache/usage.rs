@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::name::EntryName;
+use super::entry_name::EntryName;
 use crate::image::ImageId;
 
 /// How an image was used.
@@ -27,9 +27,9 @@ impl Usage {
 
 /// What a start knows of the use of images.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(HashMap<ImageId, (EntryName, Usage)>);
+pub(super) struct SavedUsage(HashMap<ImageId, (EntryName, Usage)>);
 
-impl Remembered {
+impl SavedUsage {
     /// Reads what [`written`] has made. A line that says nothing is as good as none.
     pub(super) fn parse(text: &str) -> Self {
         let entry = |line: &str| {
@@ -90,7 +90,7 @@ mod tests {
             last_us: 1_800_000_000_000_000,
         };
         let text = written(&[(first.clone(), usage), (second.clone(), Usage::new(3))]);
-        let remembered = Remembered::parse(&text);
+        let remembered = SavedUsage::parse(&text);
         assert_eq!(remembered.of(&first), usage);
         assert_eq!(remembered.of(&second), Usage::new(3));
     }
@@ -111,7 +111,7 @@ mod tests {
             &format!("{kept} -5 6"),
             &format!("{another} 5 6"),
         ] {
-            assert_eq!(Remembered::parse(text).of(&kept), unused, "{text}");
+            assert_eq!(SavedUsage::parse(text).of(&kept), unused, "{text}");
         }
     }
 }

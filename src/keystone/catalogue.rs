@@ -49,7 +49,7 @@ struct Endpoint {
 
 /// The endpoint that is wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct EndpointQuery<'a> {
     /// Such as `object-store`.
     pub service_type: &'a str,
     pub interface: Interface,
@@ -62,17 +62,17 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`KeystoneError::NoEndpoint`], which says what was looked for.
-    pub fn find(&self, wish: Wish<'_>) -> Result<&str, KeystoneError> {
+    pub fn find(&self, query: EndpointQuery<'_>) -> Result<&str, KeystoneError> {
         let services = self.0.iter();
         let mut endpoints = services
-            .filter(|service| service.kind == wish.service_type)
+            .filter(|service| service.kind == query.service_type)
             .flat_map(|service| &service.endpoints);
         let fits = |endpoint: &&Endpoint| {
-            endpoint.interface == wish.interface.as_str()
-                && wish.region.is_none_or(|region| endpoint.is_in(region))
+            endpoint.interface == query.interface.as_str()
+                && query.region.is_none_or(|region| endpoint.is_in(region))
         };
         let found = endpoints.find(fits);
-        let found = found.ok_or_else(|| KeystoneError::NoEndpoint(wish.to_string()))?;
+        let found = found.ok_or_else(|| KeystoneError::NoEndpoint(query.to_string()))?;
         Ok(found.url.trim_end_matches('/'))
     }
 }
@@ -84,7 +84,7 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Wish<'_> {
+impl fmt::Display for EndpointQuery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let interface = self.interface.as_str();
         write!(f, "{interface} endpoint of {}", self.service_type)?;
@@ -109,12 +109,12 @@ mod tests {
 
     fn find(service_type: &str, interface: Interface, region: Option<&str>) -> Option<String> {
         let catalogue: Catalogue = serde_json::from_str(CATALOGUE).unwrap();
-        let wish = Wish {
+        let query = EndpointQuery {
             service_type,
             interface,
             region,
         };
-        catalogue.find(wish).ok().map(str::to_owned)
+        catalogue.find(query).ok().map(str::to_owned)
     }
 
     #[test]

@@ -9,8 +9,8 @@ use http::{HeaderValue, Request, StatusCode, Uri};
 use super::error::KeystoneError;
 use super::login::Login;
 use super::token::Token;
-use super::verified::Verified;
-use crate::http_client::{HttpClient, empty, full};
+use super::token_info::TokenInfo;
+use crate::http_client::{Client, empty, full};
 
 /// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
 const MOST_ANSWER_BYTES: usize = 4 << 20;
@@ -83,7 +83,7 @@ impl Keystone {
         own: &Token,
         shown: HeaderValue,
         expired_too: bool,
-    ) -> Result<Option<Verified>, KeystoneError> {
+    ) -> Result<Option<TokenInfo>, KeystoneError> {
         let expired = if expired_too { "&allow_expired=1" } else { "" };
         // The catalogue would be most of the answer.
         let mut request = Request::get(format!("{}?nocatalog{expired}", self.tokens));
@@ -95,7 +95,7 @@ impl Keystone {
         let request = request.body(empty()).map_err(|_| KeystoneError::Address)?;
         let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
         match answer.status() {
-            StatusCode::OK => Verified::read(answer.headers().get(DATE), answer.body()).map(Some),
+            StatusCode::OK => TokenInfo::read(answer.headers().get(DATE), answer.body()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(KeystoneError::Status(status)),
         }

@@ -10,11 +10,11 @@ mod client;
 mod error;
 mod login;
 mod token;
-mod verified;
+mod token_info;
 
-pub use catalogue::{Catalogue, Interface, Wish};
+pub use catalogue::{Catalogue, EndpointQuery, Interface};
 pub use client::Keystone;
 pub use error::KeystoneError;
 pub use login::{Domain, Login, Project, User};
 pub use token::Token;
-pub use verified::Verified;
+pub use token_info::TokenInfo;

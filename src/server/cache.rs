@@ -44,12 +44,12 @@ pub(super) fn open(
     };
     let (stores, hashes, disk) = (stores.clone(), hashes.clone(), disk.clone());
     let (cache, filler) = Filler::new(cache, filler, stores, hashes, disk)?;
-    let (counted, images) = cache.counted();
+    let (space, images) = cache.space_used();
     tracing::info!(
         target: log::STARTUP,
         folder = %options.image_cache_dir.display(),
         images,
-        bytes = counted.kept_bytes,
+        bytes = space.cached_bytes,
         limit_bytes = options.image_cache_max_size,
         "image cache open"
     );
@@ -87,7 +87,7 @@ impl FillThread {
             if let Err(error) = ran {
                 tracing::error!(%error, "the image cache cannot be filled");
             }
-            cache.note_usage_now();
+            cache.save_usage_now();
         };
         let thread = std::thread::Builder::new().name("cache".to_owned());
         let thread = thread.spawn(run).map_err(StartError::Threads)?;

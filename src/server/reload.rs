@@ -120,7 +120,7 @@ pub(super) async fn hand_over(
 /// Two processes must not both keep house in one folder.
 fn retire_cache(app: &App, is_retired: bool) {
     if let Some(cache) = app.service.cache() {
-        cache.retire(is_retired);
+        cache.set_retired(is_retired);
     }
 }
 

@@ -83,7 +83,7 @@ fn http_store_options(config: &Config) -> HttpStoreOptions {
         connect_timeout: http.http_store_connect_timeout,
         answer_timeout: http.http_store_answer_timeout,
         stall_timeout: http.http_store_stall_timeout,
-        most_discarded_bytes: http.http_store_max_discard << 20,
+        max_discarded_bytes: http.http_store_max_discard << 20,
         max_redirects: http.http_store_max_redirects,
         rules: settings::source_rules(config),
         reach: settings::named_reach(config),

@@ -10,7 +10,7 @@ use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOption
 use crate::keystone::Interface;
 use crate::log;
 use crate::md5::HashEngine;
-use crate::store::{Store, SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore};
+use crate::store::{Store, SwiftEndpoint, SwiftOptions, SwiftResources, SwiftStore};
 
 /// How long an unused connection to Swift is kept: less than Swift's own 60 s.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
@@ -36,9 +36,9 @@ pub(super) fn open_swift(
             tls: Arc::clone(&tls),
         })
     };
-    let parts = SwiftParts {
-        client: client(AddressPolicy::Any),
-        strangers: client(AddressPolicy::Filtered(settings::named_reach(config))),
+    let parts = SwiftResources {
+        client: client(Reach::Any),
+        untrusted: client(Reach::Named(settings::named_reach(config))),
         hashes: hashes.clone(),
     };
     let store = SwiftStore::new(options(config), parts)?;

@@ -12,12 +12,12 @@ use std::os::unix::fs::MetadataExt;
 use super::modify::modify;
 use super::pacing::Pacing;
 use super::{Service, now};
-use crate::cache::{Cache, Kept};
+use crate::cache::{Cache, CachedFile};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
 use crate::md5::Md5;
-use crate::metrics::{self, VerifiedCopy};
-use crate::store::Wanted;
+use crate::metrics::{self, Audited};
+use crate::store::ObjectRange;
 use crate::transfer::{Payload, digest_of_file};
 
 /// The state kept from one round to the next.
@@ -153,7 +153,7 @@ impl Service {
         let is_kept = matches!(image.status, Status::Active | Status::Deactivated);
         let data = image.data.as_ref().filter(|_| is_kept)?;
         let digest = data.checksum.as_ref().and_then(Checksum::digest)?;
-        let store = self.stores.of(&data.location).ok()?;
+        let store = self.stores.for_location(&data.location).ok()?;
         store.is_local().then_some((data, digest))
     }
 
@@ -180,12 +180,12 @@ impl Service {
     }
 
     async fn payload_of(&self, data: &ImageData) -> Result<Payload> {
-        let wanted = Wanted {
+        let wanted = ObjectRange {
             offset: 0,
             len: data.size_bytes,
             object_bytes: data.size_bytes,
         };
-        let store = self.stores.of(&data.location)?;
+        let store = self.stores.for_location(&data.location)?;
         store.open(&data.location, wanted).await
     }
 
@@ -230,7 +230,7 @@ impl Service {
 
 /// Compares all cached images. What is wrong is dropped, and fetched again.
 async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
-    for kept in cache.kept_images() {
+    for kept in cache.cached_files() {
         if pacing.is_ended() || cache.is_retired() {
             return;
         }
@@ -244,7 +244,7 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
                     %image_id,
                     "a cached image does not match its checksum: it is dropped and fetched again"
                 );
-                cache.drop_wrong(&kept);
+                cache.drop_corrupt(&kept);
                 if let Err(error) = cache.queue().add(image_id).await {
                     tracing::warn!(%image_id, ?error, "a dropped image cannot be queued");
                 }
@@ -259,9 +259,9 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
 }
 
 /// Whether a cached image is wrong, twice; `None` when it is kept no longer.
-fn is_wrong(cache: &Cache, kept: &Kept, pacing: &mut Pacing) -> io::Result<Option<bool>> {
+fn is_wrong(cache: &Cache, kept: &CachedFile, pacing: &mut Pacing) -> io::Result<Option<bool>> {
     for _ in 0..2 {
-        let Some(file) = cache.open_kept(kept)? else {
+        let Some(file) = cache.open_cached_file(kept)? else {
             return Ok(None);
         };
         if paced_digest(&file, pacing)? == kept.digest() {

@@ -47,7 +47,7 @@ impl Service {
     /// As [`Service::cached_images`]; `Internal` when the queue's disk fails.
     pub async fn queue_image(&self, caller: &Caller, id: ImageId) -> Result<()> {
         let cache = self.managed(caller)?;
-        match cache.is_kept(&id) {
+        match cache.contains(&id) {
             true => Ok(()),
             false => cache.queue().add(id).await,
         }

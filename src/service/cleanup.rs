@@ -184,7 +184,7 @@ impl Service {
             store.discard(&image.id, upload).await?;
         }
         if let Some(data) = &data {
-            let store = self.stores.of(&data.location)?;
+            let store = self.stores.for_location(&data.location)?;
             store.delete(&data.location).await?;
         }
         Ok(upload.is_some() || data.is_some())

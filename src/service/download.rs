@@ -1,13 +1,13 @@
 //! One image's data.
 
 use super::{Service, forbidden};
-use crate::cache::Source;
+use crate::cache::FillSource;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Status};
 use crate::metrics::{self, Direction, Transfer};
 use crate::registry::Record;
-use crate::store::Wanted;
-use crate::transfer::{Payload, RangeReader};
+use crate::store::ObjectRange;
+use crate::transfer::{Payload, Remote};
 
 /// Data on their way to a client.
 #[derive(Default)]
@@ -50,12 +50,12 @@ impl Service {
                 record.image.id
             )));
         }
-        let wanted = Wanted {
+        let wanted = ObjectRange {
             offset,
             len,
             object_bytes: data.size_bytes,
         };
-        let store = self.stores.of(&data.location)?;
+        let store = self.stores.for_location(&data.location)?;
         let transfer = || {
             metrics::transfer_begins(
                 Direction::Download,
@@ -101,9 +101,9 @@ impl Service {
 }
 
 /// What the cache has to know to fetch an image.
-pub(super) fn cache_source(image: ImageId, data: &ImageData) -> Source {
+pub(super) fn cache_source(image: ImageId, data: &ImageData) -> FillSource {
     let digest = data.checksum.as_ref().and_then(Checksum::digest);
-    Source {
+    FillSource {
         image,
         location: data.location.clone(),
         size_bytes: data.size_bytes,

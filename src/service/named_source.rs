@@ -7,7 +7,7 @@ use super::upload::{Begun, missing_format};
 use super::{Service, invalid};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Fields, HttpUri, Image, ImageData, Location, Status};
-use crate::store::{Store, Wanted};
+use crate::store::{ObjectRange, Store};
 use crate::transfer::Payload;
 
 /// What becomes of the data.
@@ -63,7 +63,7 @@ impl Service {
         }
         let location = Location::parse(text).ok();
         let read_by =
-            location.and_then(|location| Some((self.stores.of_source(&location)?, location)));
+            location.and_then(|location| Some((self.stores.for_source(&location)?, location)));
         let Some((store, location)) = read_by else {
             return Err(invalid(
                 "External source is not supported: clients may name none of its scheme.",
@@ -171,7 +171,7 @@ impl MeasuredSource {
         if self.size_bytes == 0 {
             return Ok(Payload::Empty);
         }
-        let whole = Wanted {
+        let whole = ObjectRange {
             offset: 0,
             len: self.size_bytes,
             object_bytes: self.size_bytes,

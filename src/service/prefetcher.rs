@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::Service;
 use super::download::cache_source;
-use crate::cache::{Cache, Fetched};
+use crate::cache::{Cache, FillOutcome};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Status};
 
@@ -87,13 +87,13 @@ impl Service {
         let (Status::Active, Some(data)) = (image.status, data) else {
             return Ok(Prefetched::Never("it has no data to serve"));
         };
-        if self.stores.of(&data.location)?.is_local() {
+        if self.stores.for_location(&data.location)?.is_local() {
             return Ok(Prefetched::Never("its data are at this node"));
         }
         Ok(match cache.fetch(&cache_source(*id, data)).await? {
-            Fetched::Kept => Prefetched::Kept,
-            Fetched::NoRoom => Prefetched::Never("there is no room for it"),
-            Fetched::Dropped => Prefetched::Never("it was deleted meanwhile"),
+            FillOutcome::Cached => Prefetched::Kept,
+            FillOutcome::NoSpace => Prefetched::Never("there is no room for it"),
+            FillOutcome::Discarded => Prefetched::Never("it was deleted meanwhile"),
         })
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Store, Stored, StoredOf, Wanted};
+use super::{ObjectRange, Store, StoredEntry, StoredKey};
 use crate::error::Kind;
 use crate::image::{ImageId, Location, Timestamp, Upload};
 use crate::transfer::{BlockPool, Payload};
@@ -41,7 +41,7 @@ pub async fn reads(store: &dyn Store, object: &Location, data: &[u8], missing: &
         (len - 1, len),
         (len / 3, len / 2),
     ] {
-        let wanted = Wanted {
+        let wanted = ObjectRange {
             offset: from as u64,
             len: (to - from) as u64,
             object_bytes: len as u64,
@@ -103,8 +103,8 @@ async fn put_as(store: &dyn Store, image: &ImageId, upload: &Upload, data: &[u8]
     writer.commit().await.unwrap()
 }
 
-fn whole(len: usize) -> Wanted {
-    Wanted {
+fn whole(len: usize) -> ObjectRange {
+    ObjectRange {
         offset: 0,
         len: len as u64,
         object_bytes: len as u64,
@@ -116,7 +116,7 @@ pub async fn read_whole(store: &dyn Store, location: &Location, len: usize) -> V
     read(store, location, whole(len)).await
 }
 
-async fn read(store: &dyn Store, location: &Location, wanted: Wanted) -> Vec<u8> {
+async fn read(store: &dyn Store, location: &Location, wanted: ObjectRange) -> Vec<u8> {
     match store.open(location, wanted).await.unwrap() {
         Payload::Empty => Vec::new(),
         Payload::Bytes(bytes) => bytes.to_vec(),
@@ -150,7 +150,7 @@ async fn ranges_are_exact(store: &dyn Store) {
     let data = pattern(1_000_000);
     let location = put(store, &data).await;
     for (offset, len) in [(0, 1), (1, 5000), (999_999, 1), (123_456, 700_000)] {
-        let wanted = Wanted {
+        let wanted = ObjectRange {
             offset,
             len,
             object_bytes: 1_000_000,
@@ -230,7 +230,7 @@ async fn what_another_upload_wrote_is_left_alone(store: &dyn Store) {
 }
 
 /// What was removed is in no listing, when that is up to date.
-async fn gone(entry_of: &impl AsyncFn(StoredOf) -> Option<Stored>, of: StoredOf) {
+async fn gone(entry_of: &impl AsyncFn(StoredKey) -> Option<StoredEntry>, of: StoredKey) {
     for _ in 0..MOST_LOOKS {
         if entry_of(of).await.is_none() {
             return;
@@ -242,14 +242,14 @@ async fn gone(entry_of: &impl AsyncFn(StoredOf) -> Option<Stored>, of: StoredOf)
 
 /// Of those that can tell: whole objects, those in parts too, and uploads that never ended.
 async fn it_tells_what_it_has(store: &dyn Store) {
-    let entry_of = async |of: StoredOf| -> Option<Stored> {
-        let all = store.stored().await.unwrap()?;
-        let mut entries = all.into_iter().filter(|stored| stored.of == of);
+    let entry_of = async |of: StoredKey| -> Option<StoredEntry> {
+        let all = store.list_entries().await.unwrap()?;
+        let mut entries = all.into_iter().filter(|stored| stored.key == of);
         let entry = entries.next();
         assert!(entries.next().is_none(), "it is named twice");
         entry
     };
-    if store.stored().await.unwrap().is_none() {
+    if store.list_entries().await.unwrap().is_none() {
         return;
     }
     for len in [3, 9 << 20] {
@@ -263,7 +263,7 @@ async fn it_tells_what_it_has(store: &dyn Store) {
             writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
         }
         writer.commit().await.unwrap();
-        let of = StoredOf::Image(image);
+        let of = StoredKey::Image(image);
         // A listing may be behind for a moment.
         let mut entry = entry_of(of).await;
         for _ in 0..MOST_LOOKS {
@@ -277,9 +277,9 @@ async fn it_tells_what_it_has(store: &dyn Store) {
         assert!(entry.size_bytes >= len as u64, "{entry:?}");
         let since_2020 = Timestamp::parse("2020-01-01");
         assert!(entry.written_at > since_2020, "{entry:?}");
-        store.discard_stored(&entry.of).await.unwrap();
+        store.discard_entry(&entry.key).await.unwrap();
         gone(&entry_of, of).await;
-        store.discard_stored(&entry.of).await.unwrap();
+        store.discard_entry(&entry.key).await.unwrap();
     }
     let (image, upload) = upload(store);
     let mut writer = store.create(&image, &upload, None).await.unwrap();
@@ -288,11 +288,11 @@ async fn it_tells_what_it_has(store: &dyn Store) {
         writer.write(piece).await.unwrap();
     }
     // As the end of the process would leave it.
-    let left = store.stored().await.unwrap().unwrap_or_default();
-    let of_either = [StoredOf::Image(image), StoredOf::Upload(upload.id)];
+    let left = store.list_entries().await.unwrap().unwrap_or_default();
+    let of_either = [StoredKey::Image(image), StoredKey::Upload(upload.id)];
     let left: Vec<_> = left
         .into_iter()
-        .filter(|stored| of_either.contains(&stored.of))
+        .filter(|stored| of_either.contains(&stored.key))
         .collect();
     assert!(left.len() <= 1, "{left:?}");
     drop(writer);

@@ -4,8 +4,8 @@
 pub mod conformance;
 mod file;
 mod http;
-mod observed;
-mod occupied;
+mod metered;
+mod name_taken;
 mod s3;
 mod stores;
 mod swift;
@@ -22,11 +22,11 @@ pub use file::{FileIo, FileStore, FileStoreError, FileStoreOptions, file_name_in
 pub use http::{HttpStore, HttpStoreOptions};
 pub use s3::{BucketUrl, Checksums, S3Store, S3StoreError, S3StoreOptions};
 pub use stores::{Stores, store_of_scheme};
-pub use swift::{SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore, SwiftStoreError};
+pub use swift::{SwiftEndpoint, SwiftOptions, SwiftResources, SwiftStore, SwiftStoreError};
 
 /// The part of an object that is wanted, and what the registry knows of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ObjectRange {
     /// The first byte.
     pub offset: u64,
     /// How many bytes.
@@ -37,9 +37,9 @@ pub struct Wanted {
 
 /// Something that a store keeps under a name that this program gives to image data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredEntry {
     /// Whose data it is.
-    pub of: StoredOf,
+    pub key: StoredKey,
     /// About how many bytes it has: what joins parts may be counted, or not.
     pub size_bytes: u64,
     /// When it was written last; `None` when the backend does not say.
@@ -48,7 +48,7 @@ pub struct Stored {
 
 /// Whose data something in a store is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StoredOf {
+pub enum StoredKey {
     /// An image's.
     Image(ImageId),
     /// An upload's that has not come to its end.
@@ -92,7 +92,7 @@ pub trait Store: Send + Sync {
     /// `NotFound` when the object is not there; `Internal` when it is not what the registry
     /// says; `Unavailable` when the backend cannot be asked; `WholeOnly` when it sends an
     /// object from its first byte on alone.
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload>;
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload>;
 
     /// How many bytes an object has. For objects that a user names: the registry knows of
     /// the others.
@@ -135,16 +135,16 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable` when the backend cannot be asked.
-    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+    async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         Ok(None)
     }
 
-    /// Removes something that [`Store::stored`] has told of; what is not there is as good as
+    /// Removes something that [`Store::list_entries`] has told of; what is not there is as good as
     /// removed.
     ///
     /// # Errors
     /// `Unavailable` when something is still there.
-    async fn discard_stored(&self, _of: &StoredOf) -> Result<()> {
+    async fn discard_entry(&self, _of: &StoredKey) -> Result<()> {
         Err(Error::internal("this store tells of nothing that it keeps"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::observed::Observed;
+use super::metered::MeteredStore;
 use super::{Store, file, http, s3, swift};
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
@@ -18,7 +18,7 @@ impl Stores {
     /// The stores; `default_scheme` names the one for images that ask for none. `None` when
     /// no store has that scheme.
     pub fn new(stores: Vec<Arc<dyn Store>>, default_scheme: &str) -> Option<Self> {
-        let observed = |store| Arc::new(Observed::new(store)) as Arc<dyn Store>;
+        let observed = |store| Arc::new(MeteredStore::new(store)) as Arc<dyn Store>;
         let stores = Self {
             stores: stores.into_iter().map(observed).collect(),
             default: default_scheme.to_owned(),
@@ -53,7 +53,7 @@ impl Stores {
     ///
     /// # Errors
     /// `Unavailable` when its scheme is not configured any more.
-    pub fn of(&self, location: &Location) -> Result<Arc<dyn Store>> {
+    pub fn for_location(&self, location: &Location) -> Result<Arc<dyn Store>> {
         self.find(location.scheme()).cloned().ok_or_else(|| {
             Error::new(
                 Kind::Unavailable {
@@ -67,13 +67,13 @@ impl Stores {
 
     /// The store that reads a location which a client names as an image's source; `None`
     /// when clients may name none of that scheme.
-    pub fn of_source(&self, location: &Location) -> Option<Arc<dyn Store>> {
+    pub fn for_source(&self, location: &Location) -> Option<Arc<dyn Store>> {
         let store = self.find(location.scheme())?;
         has(store.source_schemes(), location.scheme()).then(|| Arc::clone(store))
     }
 
     /// Each of them.
-    pub fn each(&self) -> impl Iterator<Item = &Arc<dyn Store>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Store>> {
         self.stores.iter()
     }
 

@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::http_client::ExpiringCell;
-use crate::keystone::{Keystone, KeystoneError, Login, Token, Verified};
+use crate::http_client::Renewable;
+use crate::keystone::{Keystone, KeystoneError, Login, Token, TokenInfo};
 
 /// Wait before a question is asked again; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ impl Asker {
         &self,
         shown: HeaderValue,
         expired_too: bool,
-    ) -> Result<Option<Verified>, Arc<KeystoneError>> {
+    ) -> Result<Option<TokenInfo>, Arc<KeystoneError>> {
         let answer = timeout(self.limit, self.ask_again(shown, expired_too)).await;
         answer.unwrap_or_else(|_| Err(Arc::new(KeystoneError::Late(self.limit))))
     }
@@ -59,7 +59,7 @@ impl Asker {
         &self,
         shown: HeaderValue,
         expired_too: bool,
-    ) -> Result<Option<Verified>, Arc<KeystoneError>> {
+    ) -> Result<Option<TokenInfo>, Arc<KeystoneError>> {
         // Never closed.
         let _room = self.room.acquire().await;
         let mut wait = FIRST_RETRY;
@@ -79,7 +79,7 @@ impl Asker {
         &self,
         shown: &HeaderValue,
         expired_too: bool,
-    ) -> Result<Option<Verified>, Arc<KeystoneError>> {
+    ) -> Result<Option<TokenInfo>, Arc<KeystoneError>> {
         let issue = || self.keystone.issue(&self.login);
         let own = self.own.get(issue()).await?;
         let answer = self.keystone.verify(&own, shown.clone(), expired_too).await;

@@ -23,7 +23,7 @@ use super::presented::{Presented, Said};
 use super::rules::CallerRules;
 use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
-use crate::keystone::{Keystone, KeystoneError, Login, Verified};
+use crate::keystone::{Keystone, KeystoneError, Login, TokenInfo};
 use crate::metrics::{self, TokenCheck};
 
 /// When it is worth asking again after Keystone could not be asked.
@@ -205,7 +205,7 @@ impl Tokens {
     }
 }
 
-fn caller_of(verified: Verified, rules: &CallerRules) -> Caller {
+fn caller_of(verified: TokenInfo, rules: &CallerRules) -> Caller {
     let roles = verified.roles.iter().map(String::as_str);
     rules.caller(Some(verified.user), verified.project, roles)
 }

@@ -12,7 +12,7 @@ use super::finding::{Finding, Flaw};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, Md5Digest, Status};
 use crate::md5::Md5;
-use crate::store::{Store, Stores, Wanted};
+use crate::store::{ObjectRange, Store, Stores};
 use crate::transfer::{Payload, digest_of_file};
 
 /// Images that are looked at at a time.
@@ -84,7 +84,7 @@ impl Looker {
 
     async fn look(&self, image: &Image) -> Option<Finding> {
         let data = data_of(image)?;
-        let store = match self.stores.of(&data.location) {
+        let store = match self.stores.for_location(&data.location) {
             Ok(store) => store,
             Err(error) => {
                 return Some(Finding {
@@ -170,7 +170,7 @@ impl Looker {
 
 /// Reads all data, and computes their MD5.
 async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
-    let wanted = Wanted {
+    let wanted = ObjectRange {
         offset: 0,
         len: data.size_bytes,
         object_bytes: data.size_bytes,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::image::{Image, ImageId, Status, Timestamp};
-use crate::store::{Stored, StoredOf};
+use crate::store::{StoredEntry, StoredKey};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -87,10 +87,10 @@ impl Finding {
         }
     }
 
-    pub(super) fn orphan(store: &str, stored: &Stored) -> Self {
-        let (image, upload) = match stored.of {
-            StoredOf::Image(image) => (Some(image), None),
-            StoredOf::Upload(upload) => (None, Some(upload)),
+    pub(super) fn orphan(store: &str, stored: &StoredEntry) -> Self {
+        let (image, upload) = match stored.key {
+            StoredKey::Image(image) => (Some(image), None),
+            StoredKey::Upload(upload) => (None, Some(upload)),
         };
         Self {
             image,
@@ -103,9 +103,9 @@ impl Finding {
     }
 
     /// What a store has that it tells of.
-    pub(super) fn stored_of(&self) -> Option<StoredOf> {
-        let image = self.image.map(StoredOf::Image);
-        image.or_else(|| self.upload.map(StoredOf::Upload))
+    pub(super) fn stored_of(&self) -> Option<StoredKey> {
+        let image = self.image.map(StoredKey::Image);
+        image.or_else(|| self.upload.map(StoredKey::Upload))
     }
 
     /// A line for the operator.

@@ -71,9 +71,9 @@ async fn orphans(
     older_than: Duration,
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    for store in stores.each() {
+    for store in stores.iter() {
         let name = store.name();
-        match store.stored().await {
+        match store.list_entries().await {
             Ok(Some(stored)) => findings.extend(owned.orphans(name, stored, older_than)),
             // Of the data of others nothing is ours to look for.
             Ok(None) if !store.source_schemes().is_empty() => {}

@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::finding::{Finding, Flaw};
 use crate::image::{Image, ImageId, Location, Status, Timestamp};
-use crate::store::{Stored, StoredOf, Stores};
+use crate::store::{StoredEntry, StoredKey, Stores};
 
 /// What images have in stores.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
     /// By the name of the store.
-    of: BTreeMap<String, HashSet<StoredOf>>,
+    of: BTreeMap<String, HashSet<StoredKey>>,
     /// Where nobody knows in which.
-    anywhere: HashSet<StoredOf>,
+    anywhere: HashSet<StoredKey>,
 }
 
 impl Owned {
@@ -23,7 +23,7 @@ impl Owned {
         for image in images {
             owned.take_in(image, stores);
         }
-        let unreadable = unreadable.iter().copied().map(StoredOf::Image);
+        let unreadable = unreadable.iter().copied().map(StoredKey::Image);
         owned.anywhere.extend(unreadable);
         owned
     }
@@ -31,29 +31,29 @@ impl Owned {
     /// Takes in what an image has: data, or an upload that may have left some.
     fn take_in(&mut self, image: &Image, stores: &Stores) {
         if let Some(data) = &image.data {
-            let store = stores.of(&data.location);
+            let store = stores.for_location(&data.location);
             let store = store.as_deref().ok().map(|store| store.name());
             self.add_image(store, image);
             // It may have the name of another image, given by an administrator.
             if let Some(named) = named_in(&data.location) {
-                self.add(store, StoredOf::Image(named));
+                self.add(store, StoredKey::Image(named));
             }
         }
         if let Some(upload) = &image.upload {
             let store = stores.choose(Some(&upload.store));
             let store = store.as_deref().ok().map(|store| store.name());
             self.add_image(store, image);
-            self.add(store, StoredOf::Upload(upload.id));
+            self.add(store, StoredKey::Upload(upload.id));
         }
     }
 
     /// Its data are named by the identifier in lower case, older ones as it was sent.
     fn add_image(&mut self, store: Option<&str>, image: &Image) {
-        self.add(store, StoredOf::Image(image.id));
-        self.add(store, StoredOf::Image(image.id.to_lower()));
+        self.add(store, StoredKey::Image(image.id));
+        self.add(store, StoredKey::Image(image.id.to_lower()));
     }
 
-    fn add(&mut self, store: Option<&str>, of: StoredOf) {
+    fn add(&mut self, store: Option<&str>, of: StoredKey) {
         match store {
             Some(store) => self.of.entry(store.to_owned()).or_default().insert(of),
             None => self.anywhere.insert(of),
@@ -61,8 +61,8 @@ impl Owned {
     }
 
     /// Whether somebody has it.
-    pub(super) fn has(&self, store: &str, of: &StoredOf) -> bool {
-        let has = |owned: &HashSet<StoredOf>| owned.contains(of);
+    pub(super) fn has(&self, store: &str, of: &StoredKey) -> bool {
+        let has = |owned: &HashSet<StoredKey>| owned.contains(of);
         has(&self.anywhere) || self.of.get(store).is_some_and(has)
     }
 
@@ -70,14 +70,14 @@ impl Owned {
     pub(super) fn orphans(
         &self,
         store: &str,
-        mut stored: Vec<Stored>,
+        mut stored: Vec<StoredEntry>,
         older_than: Duration,
     ) -> Vec<Finding> {
         stored.retain(|stored| {
-            !self.has(store, &stored.of) && is_older(stored.written_at, older_than)
+            !self.has(store, &stored.key) && is_older(stored.written_at, older_than)
         });
-        stored.sort_by_key(|stored| stored.of);
-        let finding = |stored: &Stored| Finding::orphan(store, stored);
+        stored.sort_by_key(|stored| stored.key);
+        let finding = |stored: &StoredEntry| Finding::orphan(store, stored);
         stored.iter().map(finding).collect()
     }
 }
@@ -169,17 +169,17 @@ mod tests {
         let images = [uploading.clone(), elsewhere.clone()].map(Arc::new);
         let owned = Owned::of(&images, &[damaged], &Stores::none());
         let old = Some(Timestamp::from_micros(0));
-        let stored = |of, written_at| Stored {
-            of,
+        let stored = |key, written_at| StoredEntry {
+            key,
             size_bytes: 1,
             written_at,
         };
-        let of_somebody = [uploading.id, elsewhere.id, other, damaged].map(StoredOf::Image);
+        let of_somebody = [uploading.id, elsewhere.id, other, damaged].map(StoredKey::Image);
         let mut all = Vec::from(of_somebody.map(|of| stored(of, old)));
-        all.push(stored(StoredOf::Upload(upload.id), old));
+        all.push(stored(StoredKey::Upload(upload.id), old));
         assert_eq!(owned.orphans("file", all, HOUR), []);
 
-        let lost = StoredOf::Image(ImageId::random());
+        let lost = StoredKey::Image(ImageId::random());
         let ages = [old, Some(now()), None].map(|age| stored(lost, age));
         assert_eq!(owned.orphans("file", ages.to_vec(), HOUR).len(), 1);
         assert_eq!(

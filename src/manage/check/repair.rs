@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Status, Timestamp};
 use crate::registry::Registry;
 use crate::service::modify;
-use crate::store::{StoredOf, Stores};
+use crate::store::{StoredKey, Stores};
 
 /// Mends a finding, or says in it why that could not be done.
 pub(super) async fn repair(finding: &mut Finding, registry: &dyn Registry, stores: &Stores) {
@@ -34,14 +34,14 @@ async fn remove(
     let (Some(of), Some(store)) = (finding.stored_of(), finding.store.as_deref()) else {
         return Ok(None);
     };
-    if let StoredOf::Image(id) = of
+    if let StoredKey::Image(id) = of
         && let Some(record) = registry.get(&id).await?
         && (record.image.upload.is_some() || takes_data(record.image.status))
     {
         let message = "left alone: the image may be given data at any moment";
         return Err(Error::new(Kind::Conflict, message));
     }
-    stores.choose(Some(store))?.discard_stored(&of).await?;
+    stores.choose(Some(store))?.discard_entry(&of).await?;
     Ok(Some("removed"))
 }
 
@@ -91,7 +91,10 @@ async fn clear(
         if image.status == Status::Deleted
             && let Some(data) = image.data.take()
         {
-            stores.of(&data.location)?.delete(&data.location).await?;
+            stores
+                .for_location(&data.location)?
+                .delete(&data.location)
+                .await?;
         }
         registry.replace(image, record.version).await?;
         Ok(Some("removed"))

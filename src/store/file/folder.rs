@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use uuid::Uuid;
 
-use super::super::{Stored, StoredOf};
+use super::super::{StoredEntry, StoredKey};
 use crate::image::{Timestamp, Upload};
 use crate::transfer::{
     BLOCK_ALIGNMENT, BlockPool, Directory, is_unsupported, set_upload_mark, upload_mark,
@@ -18,11 +18,11 @@ use crate::transfer::{
 const STAGING: &str = ".staging";
 
 /// Mode of an upload's file until its end; the umask may take bits of the others.
-const OPEN_MODE: u32 = 0o666;
+const STAGED_MODE: u32 = 0o666;
 
-/// The abilities of the folder's file system that differ between file systems.
+/// The features of the folder's file system that differ between file systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Abilities {
+pub(super) struct FileSystemFeatures {
     /// Whether files can be written past the page cache; `None` when a full disk did not let
     /// that be tried.
     pub(super) direct: Option<bool>,
@@ -31,13 +31,13 @@ pub(super) struct Abilities {
 }
 
 /// An open store folder.
-pub(super) struct Folder {
+pub(super) struct ImageFolder {
     path: PathBuf,
     images: Directory,
     staging: Directory,
 }
 
-impl Folder {
+impl ImageFolder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let staging = path.join(STAGING);
@@ -60,13 +60,13 @@ impl Folder {
     ///
     /// # Errors
     /// When nothing can be written here at all, or no file can get its name.
-    pub(super) fn probe(&self) -> io::Result<Abilities> {
+    pub(super) fn probe(&self) -> io::Result<FileSystemFeatures> {
         // The name is another one at each start: several nodes may share the folder.
         let probe = Uuid::new_v4();
         match self.create_staged(probe) {
             Err(error) if is_full(&error) => {
                 self.log_full(&error);
-                return Ok(Abilities {
+                return Ok(FileSystemFeatures {
                     direct: None,
                     rename: true,
                 });
@@ -85,7 +85,7 @@ impl Folder {
                 Some(direct?)
             }
         };
-        Ok(Abilities {
+        Ok(FileSystemFeatures {
             direct,
             rename: rename?,
         })
@@ -144,8 +144,8 @@ impl Folder {
     }
 
     /// Every file that has the name of an image, or of an upload.
-    pub(super) fn stored(&self) -> io::Result<Vec<Stored>> {
-        let image = |name: &str| name.parse().ok().map(StoredOf::Image);
+    pub(super) fn list_entries(&self) -> io::Result<Vec<StoredEntry>> {
+        let image = |name: &str| name.parse().ok().map(StoredKey::Image);
         let mut all = files_in(&self.path, image)?;
         all.extend(files_in(&self.path.join(STAGING), upload_of)?);
         Ok(all)
@@ -178,7 +178,7 @@ impl Folder {
     pub(super) fn create_staged(&self, upload: Uuid) -> io::Result<File> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
         let name = upload.to_string();
-        let file = self.staging.open_with(&name, flags, OPEN_MODE)?;
+        let file = self.staging.open_with(&name, flags, STAGED_MODE)?;
         // Without the mark the time of the last write decides whose file it is.
         let _ = set_upload_mark(&file, &name);
         Ok(file)
@@ -241,9 +241,9 @@ impl Folder {
     }
 }
 
-fn upload_of(name: &str) -> Option<StoredOf> {
+fn upload_of(name: &str) -> Option<StoredKey> {
     let upload: Uuid = name.parse().ok()?;
-    (upload.to_string() == name).then_some(StoredOf::Upload(upload))
+    (upload.to_string() == name).then_some(StoredKey::Upload(upload))
 }
 
 /// When a file was last written.
@@ -260,12 +260,15 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 /// The files of a folder whose names stand for something.
-fn files_in(folder: &Path, of: impl Fn(&str) -> Option<StoredOf>) -> io::Result<Vec<Stored>> {
+fn files_in(
+    folder: &Path,
+    key_of: impl Fn(&str) -> Option<StoredKey>,
+) -> io::Result<Vec<StoredEntry>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(of) = name.to_str().and_then(&of) else {
+        let Some(key) = name.to_str().and_then(&key_of) else {
             continue;
         };
         let metadata = match entry.metadata() {
@@ -275,8 +278,8 @@ fn files_in(folder: &Path, of: impl Fn(&str) -> Option<StoredOf>) -> io::Result<
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        files.push(Stored {
-            of,
+        files.push(StoredEntry {
+            key,
             size_bytes: metadata.len(),
             written_at: written_at(&metadata)?,
         });

@@ -20,11 +20,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::errors::{open_error, write_error};
-use self::folder::Folder;
+use self::folder::ImageFolder;
 pub use self::folder::file_name_in;
 pub use self::options::{FileIo, FileStoreOptions};
-use self::writer::{FileWriter, Target};
-use super::{Store, Stored, StoredOf, Wanted, Writer};
+use self::writer::{FileUpload, FileWriter};
+use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::transfer::disk::Disk;
@@ -47,7 +47,7 @@ pub struct FileStoreError {
 
 /// Images as files in a folder.
 pub struct FileStore {
-    folder: Arc<Folder>,
+    folder: Arc<ImageFolder>,
     disk: Disk,
     writes_direct: bool,
     links_names: bool,
@@ -68,9 +68,9 @@ impl FileStore {
             folder: options.folder.clone(),
             cause,
         };
-        let folder = Folder::open(&options.folder).map_err(failed)?;
-        let abilities = folder.probe().map_err(failed)?;
-        if options.io == FileIo::Direct && abilities.direct == Some(false) {
+        let folder = ImageFolder::open(&options.folder).map_err(failed)?;
+        let features = folder.probe().map_err(failed)?;
+        if options.io == FileIo::Direct && features.direct == Some(false) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
@@ -79,9 +79,9 @@ impl FileStore {
         Ok(Self {
             folder: Arc::new(folder),
             disk,
-            links_names: !abilities.rename,
+            links_names: !features.rename,
             // Writing through the page cache works on every file system.
-            writes_direct: abilities.direct.unwrap_or(options.io == FileIo::Direct)
+            writes_direct: features.direct.unwrap_or(options.io == FileIo::Direct)
                 && options.io != FileIo::Buffered,
             options,
         })
@@ -124,7 +124,7 @@ impl FileStore {
 
     async fn remove(
         &self,
-        remove: impl FnOnce(&Folder) -> io::Result<()> + Send + 'static,
+        remove: impl FnOnce(&ImageFolder) -> io::Result<()> + Send + 'static,
     ) -> Result<()> {
         let folder = Arc::clone(&self.folder);
         let removed = self.disk.blocking().run(move || remove(&folder)).await;
@@ -142,7 +142,7 @@ impl Store for FileStore {
         true
     }
 
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         let opened = self.open_file(&self.name_of(location)?).await;
         let (file, metadata) = opened.map_err(open_error)?;
         let file = Arc::new(file);
@@ -176,16 +176,16 @@ impl Store for FileStore {
         upload: &Upload,
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
-        let target = Target {
+        let upload = FileUpload {
             folder: Arc::clone(&self.folder),
             image: image.to_lower(),
-            upload: upload.id,
+            upload_id: upload.id,
             file_mode: self.options.file_mode,
             direct: self.writes_direct,
             size_hint_bytes,
         };
         let window_bytes = self.options.window_bytes;
-        let writer = FileWriter::begin(target, self.disk.clone(), window_bytes).await;
+        let writer = FileWriter::begin(upload, self.disk.clone(), window_bytes).await;
         Ok(Box::new(writer?))
     }
 
@@ -196,21 +196,25 @@ impl Store for FileStore {
 
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
         let (image, upload) = (image.to_lower(), upload.clone());
-        let discard = move |folder: &Folder| folder.discard(image.as_str(), &upload);
+        let discard = move |folder: &ImageFolder| folder.discard(image.as_str(), &upload);
         self.remove(discard).await
     }
 
-    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+    async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         let folder = Arc::clone(&self.folder);
-        let stored = self.disk.blocking().run(move || folder.stored()).await;
+        let stored = self
+            .disk
+            .blocking()
+            .run(move || folder.list_entries())
+            .await;
         stored.map(Some).map_err(open_error)
     }
 
-    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
         let of = *of;
-        let remove = move |folder: &Folder| match of {
-            StoredOf::Image(image) => folder.remove_image(image.as_str()),
-            StoredOf::Upload(upload) => folder.remove_staged(upload),
+        let remove = move |folder: &ImageFolder| match of {
+            StoredKey::Image(image) => folder.remove_image(image.as_str()),
+            StoredKey::Upload(upload) => folder.remove_staged(upload),
         };
         self.remove(remove).await
     }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{FileIo, FileStore, FileStoreOptions};
 use crate::error::Kind;
 use crate::image::{ImageId, Location, Timestamp, Upload};
-use crate::store::{Store, Wanted, conformance};
+use crate::store::{ObjectRange, Store, conformance};
 use crate::transfer::BlockingThreads;
 use crate::transfer::disk::{Disk, IoBackend, probe_uring};
 
@@ -91,7 +91,7 @@ fn nothing_leads_out_of_the_folder() {
         "file:///".to_owned(),
     ] {
         let location = Location::parse(&uri).unwrap();
-        let wanted = Wanted {
+        let wanted = ObjectRange {
             offset: 0,
             len: 6,
             object_bytes: 6,

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::errors::write_error;
-use super::folder::Folder;
+use super::folder::ImageFolder;
 use crate::error::{Error, Result};
 use crate::image::{ImageId, Location};
 use crate::store::Writer;
-use crate::store::occupied::occupied;
+use crate::store::name_taken::name_taken;
 use crate::transfer::disk::{Disk, DiskFile};
 use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES, free_bytes};
 
@@ -26,10 +26,10 @@ const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The file an upload goes to.
 #[derive(Clone)]
-pub(super) struct Target {
-    pub(super) folder: Arc<Folder>,
+pub(super) struct FileUpload {
+    pub(super) folder: Arc<ImageFolder>,
     pub(super) image: ImageId,
-    pub(super) upload: Uuid,
+    pub(super) upload_id: Uuid,
     pub(super) file_mode: Option<u32>,
     /// Whether what can goes past the page cache.
     pub(super) direct: bool,
@@ -38,7 +38,7 @@ pub(super) struct Target {
 
 /// An upload on its way into its file. Several writes are under way at once, in any order.
 pub(super) struct FileWriter {
-    target: Target,
+    upload: FileUpload,
     disk: Disk,
     /// Through the page cache: for everything, or for what cannot go past it.
     buffered: DiskFile,
@@ -49,17 +49,17 @@ pub(super) struct FileWriter {
     offset: u64,
     written_back: u64,
     writes: JoinSet<io::Result<()>>,
-    most_writes: usize,
+    max_writes: usize,
     finished: bool,
 }
 
 impl FileWriter {
-    pub(super) async fn begin(target: Target, disk: Disk, window_bytes: usize) -> Result<Self> {
-        let opening = target.clone();
+    pub(super) async fn begin(upload: FileUpload, disk: Disk, window_bytes: usize) -> Result<Self> {
+        let opening = upload.clone();
         let opened = disk.blocking().run(move || opening.open()).await;
-        let (buffered, direct) = opened.map_err(|error| target.refusal(error))?;
+        let (buffered, direct) = opened.map_err(|error| upload.refusal(error))?;
         Ok(Self {
-            target,
+            upload,
             raw: Arc::new(buffered.try_clone().map_err(write_error)?),
             buffered: disk.file(buffered),
             direct: direct.map(|file| disk.file(file)),
@@ -67,7 +67,7 @@ impl FileWriter {
             offset: 0,
             written_back: 0,
             writes: JoinSet::new(),
-            most_writes: (window_bytes / BLOCK_BYTES).max(1),
+            max_writes: (window_bytes / BLOCK_BYTES).max(1),
             finished: false,
         })
     }
@@ -119,7 +119,7 @@ impl FileWriter {
 
     async fn publish(&mut self) -> io::Result<()> {
         self.finish_all().await?;
-        if let Some(mode) = self.target.file_mode {
+        if let Some(mode) = self.upload.file_mode {
             // Not before: the file's owner may have no right to write it then.
             self.raw.set_permissions(Permissions::from_mode(mode))?;
         }
@@ -127,8 +127,12 @@ impl FileWriter {
             direct.sync().await?;
         }
         self.buffered.sync().await?;
-        let target = self.target.clone();
-        let publish = move || target.folder.publish(target.upload, target.image.as_str());
+        let upload = self.upload.clone();
+        let publish = move || {
+            upload
+                .folder
+                .publish(upload.upload_id, upload.image.as_str())
+        };
         self.disk.blocking().run(publish).await
     }
 
@@ -136,8 +140,8 @@ impl FileWriter {
         self.finished = true;
         // A write still under way would only fill a file without a name.
         self.writes.detach_all();
-        let target = self.target.clone();
-        let remove = move || target.folder.remove_staged(target.upload);
+        let upload = self.upload.clone();
+        let remove = move || upload.folder.remove_staged(upload.upload_id);
         self.disk.blocking().run(remove).await
     }
 }
@@ -151,7 +155,7 @@ impl Writer for FileWriter {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        while self.writes.len() >= self.most_writes {
+        while self.writes.len() >= self.max_writes {
             self.finish_one().await.map_err(write_error)?;
         }
         let (file, is_direct) = self.file_for(&bytes);
@@ -169,9 +173,9 @@ impl Writer for FileWriter {
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {
         let published = self.publish().await;
-        published.map_err(|error| self.target.refusal(error))?;
+        published.map_err(|error| self.upload.refusal(error))?;
         self.finished = true;
-        let uri = self.target.folder.uri_of(self.target.image.as_str());
+        let uri = self.upload.folder.uri_of(self.upload.image.as_str());
         Location::parse(&uri).map_err(Error::internal)
     }
 
@@ -185,24 +189,24 @@ impl Drop for FileWriter {
     fn drop(&mut self) {
         self.writes.detach_all();
         if !self.finished {
-            let target = self.target.clone();
-            let remove = move || target.folder.remove_staged(target.upload);
+            let upload = self.upload.clone();
+            let remove = move || upload.folder.remove_staged(upload.upload_id);
             self.disk.blocking().start(remove);
         }
     }
 }
 
-impl Target {
+impl FileUpload {
     /// Makes the upload's file, if there is room. Blocks.
     fn open(&self) -> io::Result<(File, Option<File>)> {
         if self.folder.has_image(self.image.as_str())? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let buffered = self.folder.create_staged(self.upload)?;
+        let buffered = self.folder.create_staged(self.upload_id)?;
         match self.prepare(&buffered) {
             Ok(direct) => Ok((buffered, direct)),
             Err(error) => {
-                self.folder.remove_staged(self.upload)?;
+                self.folder.remove_staged(self.upload_id)?;
                 Err(error)
             }
         }
@@ -214,7 +218,7 @@ impl Target {
             return write_error(error);
         }
         let path = self.folder.path_of(self.image.as_str());
-        occupied("file", self.image.as_str(), &path.display().to_string())
+        name_taken("file", self.image.as_str(), &path.display().to_string())
     }
 
     fn prepare(&self, file: &File) -> io::Result<Option<File>> {
@@ -224,7 +228,7 @@ impl Target {
         if !self.direct {
             return Ok(None);
         }
-        self.folder.open_staged_direct(self.upload).map(Some)
+        self.folder.open_staged_direct(self.upload_id).map(Some)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The HTTP store: images that stay on web servers. It reads and never writes.
 
-mod answer;
-mod ask;
 mod counted;
+mod object_reader;
+mod object_response;
 mod options;
-mod origin;
+mod redirecting_client;
 mod skip;
 mod upto;
 
@@ -15,11 +15,11 @@ use async_trait::async_trait;
 use http::header::{HeaderMap, HeaderValue, RANGE};
 use http::{Method, response};
 
-use self::answer::{length_by_head, length_by_range};
-use self::ask::Asker;
+use self::object_reader::{DiscardLimits, HttpObjectReader};
+use self::object_response::{length_by_head, length_by_range};
 pub use self::options::HttpStoreOptions;
-use self::origin::{HttpOrigin, Limits};
-use super::{Store, Wanted, Writer};
+use self::redirecting_client::RedirectingClient;
+use super::{ObjectRange, Store, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{HttpUri, ImageId, Location, Upload};
@@ -30,8 +30,8 @@ pub(super) const SCHEMES: &[&str] = &["http", "https"];
 
 /// Objects on web servers, read with GET.
 pub struct HttpStore {
-    asker: Arc<Asker>,
-    limits: Limits,
+    client: Arc<RedirectingClient>,
+    limits: DiscardLimits,
 }
 
 impl HttpStore {
@@ -50,14 +50,14 @@ impl HttpStore {
             tls: client_config(&options.tls)?,
         });
         Ok(Self {
-            asker: Arc::new(Asker {
+            client: Arc::new(RedirectingClient {
                 client,
                 max_redirects: options.max_redirects,
                 rules: options.rules,
                 reach,
             }),
-            limits: Limits {
-                most_discarded_bytes: options.most_discarded_bytes,
+            limits: DiscardLimits {
+                max_discarded_bytes: options.max_discarded_bytes,
                 stall: options.stall_timeout,
             },
         })
@@ -70,7 +70,7 @@ impl HttpStore {
         headers: &HeaderMap,
     ) -> Result<response::Parts> {
         // The body, if there is one, goes with its connection.
-        Ok(self.asker.ask(uri, method, headers).await?.0)
+        Ok(self.client.send(uri, method, headers).await?.0)
     }
 }
 
@@ -89,9 +89,9 @@ impl Store for HttpStore {
         false
     }
 
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
-        let origin = HttpOrigin::new(
-            Arc::clone(&self.asker),
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
+        let origin = HttpObjectReader::new(
+            Arc::clone(&self.client),
             uri_of(location)?,
             wanted.object_bytes,
             self.limits,

@@ -16,7 +16,7 @@ pub struct HttpStoreOptions {
     pub stall_timeout: Duration,
     /// The most bytes that are read and discarded before a part of an object whose server
     /// knows no ranges.
-    pub most_discarded_bytes: u64,
+    pub max_discarded_bytes: u64,
     /// How often a server may send us elsewhere; zero for never.
     pub max_redirects: u32,
     /// Where redirects may lead.

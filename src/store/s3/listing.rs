@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use aws_sdk_s3::primitives::DateTime;
 
-use super::super::{Stored, StoredOf};
-use super::access::Access;
-use super::failure::Failure;
+use super::super::{StoredEntry, StoredKey};
+use super::account_clients::AccountClients;
+use super::s3_error::S3Error;
 use crate::image::{ImageId, Timestamp};
 
 /// Objects, and uploads in parts that never became one: one entry an image.
-pub(super) async fn images_in(access: &Access, bucket: &str) -> Result<Vec<Stored>, Failure> {
+pub(super) async fn images_in(
+    clients: &AccountClients,
+    bucket: &str,
+) -> Result<Vec<StoredEntry>, S3Error> {
     let mut images = BTreeMap::new();
     let listed = async {
-        add_objects(access, bucket, &mut images).await?;
-        add_uploads(access, bucket, &mut images).await
+        add_objects(clients, bucket, &mut images).await?;
+        add_uploads(clients, bucket, &mut images).await
     };
     match listed.await {
         Err(failure) if !failure.is_no_bucket() => Err(failure),
@@ -23,16 +26,16 @@ pub(super) async fn images_in(access: &Access, bucket: &str) -> Result<Vec<Store
 }
 
 async fn add_objects(
-    access: &Access,
+    clients: &AccountClients,
     bucket: &str,
-    images: &mut BTreeMap<ImageId, Stored>,
-) -> Result<(), Failure> {
+    images: &mut BTreeMap<ImageId, StoredEntry>,
+) -> Result<(), S3Error> {
     let mut token = None;
     loop {
-        let request = access.calls.list_objects_v2();
+        let request = clients.calls.list_objects_v2();
         let request = request.bucket(bucket).set_continuation_token(token);
         let page = request.send().await;
-        let page = page.map_err(|error| Failure::of("ListObjectsV2", &error))?;
+        let page = page.map_err(|error| S3Error::from_sdk("ListObjectsV2", &error))?;
         for object in page.contents() {
             let size_bytes = object.size().unwrap_or_default().unsigned_abs();
             add(images, object.key(), size_bytes, object.last_modified());
@@ -45,17 +48,17 @@ async fn add_objects(
 }
 
 async fn add_uploads(
-    access: &Access,
+    clients: &AccountClients,
     bucket: &str,
-    images: &mut BTreeMap<ImageId, Stored>,
-) -> Result<(), Failure> {
+    images: &mut BTreeMap<ImageId, StoredEntry>,
+) -> Result<(), S3Error> {
     let mut after: Option<(String, String)> = None;
     loop {
         let (key_marker, upload_id_marker) = after.unzip();
-        let request = access.calls.list_multipart_uploads().bucket(bucket);
+        let request = clients.calls.list_multipart_uploads().bucket(bucket);
         let request = request.set_key_marker(key_marker);
         let page = request.set_upload_id_marker(upload_id_marker).send().await;
-        let page = page.map_err(|error| Failure::of("ListMultipartUploads", &error))?;
+        let page = page.map_err(|error| S3Error::from_sdk("ListMultipartUploads", &error))?;
         for upload in page.uploads() {
             add(images, upload.key(), 0, upload.initiated());
         }
@@ -67,7 +70,7 @@ async fn add_uploads(
 }
 
 fn add(
-    images: &mut BTreeMap<ImageId, Stored>,
+    images: &mut BTreeMap<ImageId, StoredEntry>,
     key: Option<&str>,
     size_bytes: u64,
     written: Option<&DateTime>,
@@ -76,8 +79,8 @@ fn add(
         return;
     };
     let written_at = written.map(|at| Timestamp::from_micros(at.secs().saturating_mul(1_000_000)));
-    let stored = images.entry(id).or_insert(Stored {
-        of: StoredOf::Image(id),
+    let stored = images.entry(id).or_insert(StoredEntry {
+        key: StoredKey::Image(id),
         size_bytes: 0,
         written_at,
     });

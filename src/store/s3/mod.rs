@@ -6,21 +6,21 @@
 //! is marked with the upload that wrote it; one that is there already is never replaced by an
 //! upload, nor removed with what is left of it. What comes is read by a signed address, so that it can stay in its socket.
 
-mod access;
-mod connector;
-mod failure;
+mod account_clients;
+mod etag_check;
 mod listing;
-mod memory;
-mod multipart;
+mod location;
+mod multipart_upload;
 mod object;
+mod object_reader;
 mod options;
-mod origin;
-mod part;
+mod part_buffer;
+mod part_memory;
 mod part_sizes;
-mod passing;
-mod place;
 mod region;
-mod verify;
+mod s3_error;
+mod sdk_http;
+mod streamed_part;
 mod writer;
 
 use std::time::Duration;
@@ -28,18 +28,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::config::SharedHttpClient;
 
-use self::access::{Access, Accesses, Account};
-use self::connector::OurHttp;
-use self::failure::Failure;
-use self::memory::Memory;
-use self::object::Object;
+use self::account_clients::{AccountClients, ClientCache, S3Account};
+use self::location::{S3Location, build_location};
+use self::object::S3Object;
+use self::object_reader::S3ObjectReader;
 pub use self::options::{BucketUrl, Checksums, S3StoreOptions};
-use self::origin::S3Origin;
+use self::part_memory::PartMemory;
 use self::part_sizes::PartSizes;
-use self::place::{Place, location_of};
-use self::writer::{Plan, S3Writer};
-use super::occupied::occupied;
-use super::{Store, Stored, StoredOf, Wanted, Writer};
+use self::s3_error::S3Error;
+use self::sdk_http::SdkHttpClient;
+use self::writer::{S3Upload, S3Writer};
+use super::name_taken::name_taken;
+use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError, client_config};
 use crate::image::{ImageId, Location, Upload};
@@ -60,10 +60,10 @@ pub struct S3StoreError(#[from] TlsError);
 /// Images as objects in a bucket.
 pub struct S3Store {
     options: S3StoreOptions,
-    http: HttpClient,
-    accesses: Accesses,
-    own: Access,
-    memory: Memory,
+    http: Client,
+    client_cache: ClientCache,
+    own: AccountClients,
+    memory: PartMemory,
     hashes: HashEngine,
 }
 
@@ -83,39 +83,39 @@ impl S3Store {
             reach: AddressPolicy::Any,
             tls: client_config(&options.tls)?,
         });
-        let sdk_http = SharedHttpClient::new(OurHttp::new(http.clone()));
-        let accesses = Accesses::new(&options, sdk_http);
+        let sdk_http = SharedHttpClient::new(SdkHttpClient::new(http.clone()));
+        let client_cache = ClientCache::new(&options, sdk_http);
         Ok(Self {
-            own: accesses.of(own_account(&options)),
-            memory: Memory::new(options.upload_memory_bytes),
+            own: client_cache.of(own_account(&options)),
+            memory: PartMemory::new(options.upload_memory_bytes),
             http,
-            accesses,
+            client_cache,
             hashes,
             options,
         })
     }
 
     /// The object of an image by that name.
-    fn object_of(&self, image: &ImageId) -> Object {
-        Object {
-            access: self.own.clone(),
+    fn object_of(&self, image: &ImageId) -> S3Object {
+        S3Object {
+            clients: self.own.clone(),
             bucket: self.options.bucket.clone(),
             key: image.to_string(),
         }
     }
 
     /// The object at a location. Our own keys go to our own service and to no other.
-    fn object_at(&self, location: &Location) -> Result<Object> {
-        let place = Place::parse(location)?;
+    fn object_at(&self, location: &Location) -> Result<S3Object> {
+        let place = S3Location::parse(location)?;
         let own = own_account(&self.options);
         let is_own_host = host_of(&own.endpoint).eq_ignore_ascii_case(&place.host);
-        let access = match (place.keys.clone(), is_own_host) {
+        let clients = match (place.keys.clone(), is_own_host) {
             (None, true) => self.own.clone(),
             (None, false) => {
                 let cause = "a location without keys is not of the configured S3 service";
                 return Err(Error::internal(cause));
             }
-            (Some((access_key, secret_key)), is_own_host) => self.accesses.of(Account {
+            (Some((access_key, secret_key)), is_own_host) => self.client_cache.of(S3Account {
                 endpoint: if is_own_host {
                     own.endpoint
                 } else {
@@ -125,24 +125,24 @@ impl S3Store {
                 secret_key,
             }),
         };
-        Ok(Object {
-            access,
+        Ok(S3Object {
+            clients,
             bucket: place.bucket,
             key: place.key,
         })
     }
 
-    fn plan(&self, image: &ImageId, upload: &Upload, image_bytes: Option<u64>) -> Result<Plan> {
+    fn plan(&self, image: &ImageId, upload: &Upload, image_bytes: Option<u64>) -> Result<S3Upload> {
         let (options, memory) = (&self.options, &self.memory);
         let image = &image.to_lower();
         let single_put_bytes = options.single_put_bytes.min(memory.most_bytes());
         let is_single = image_bytes.is_some_and(|bytes| bytes <= single_put_bytes);
         let in_parts = image_bytes.filter(|_| !is_single);
         let sizes = PartSizes::plan(in_parts, options.part_bytes, memory.most_bytes());
-        Ok(Plan {
+        Ok(S3Upload {
             object: self.object_of(image),
             upload: upload.clone(),
-            location: location_of(&options.endpoint, &options.bucket, image.as_str())?,
+            location: build_location(&options.endpoint, &options.bucket, image.as_str())?,
             creates_bucket: options.creates_bucket,
             single_put_bytes,
             sizes: sizes.ok_or_else(parts_too_large)?,
@@ -159,17 +159,17 @@ impl Store for S3Store {
         SCHEMES
     }
 
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         let object = self.object_at(location)?;
-        let origin = S3Origin::new(object, self.http.clone(), wanted.object_bytes);
-        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let origin = S3ObjectReader::new(object, self.http.clone(), wanted.object_bytes);
+        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
         let remote = remote.with_stall_limit(self.options.stall_timeout);
         Ok(Payload::Remote(Box::new(remote)))
     }
 
     async fn size(&self, location: &Location) -> Result<u64> {
         let size = self.object_at(location)?.size_bytes().await;
-        size.map_err(Failure::reading)
+        size.map_err(S3Error::into_read_error)
     }
 
     async fn create(
@@ -179,42 +179,50 @@ impl Store for S3Store {
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
         let plan = self.plan(image, upload, size_hint_bytes)?;
-        if plan.object.exists().await.map_err(Failure::writing)? {
+        if plan
+            .object
+            .exists()
+            .await
+            .map_err(S3Error::into_write_error)?
+        {
             let name = format!("{}/{}", plan.object.bucket, plan.object.key);
-            return Err(occupied("s3", image.as_str(), &name));
+            return Err(name_taken("s3", image.as_str(), &name));
         }
         Ok(Box::new(S3Writer::new(plan, size_hint_bytes)))
     }
 
     async fn delete(&self, location: &Location) -> Result<()> {
         let deleted = self.object_at(location)?.delete().await;
-        deleted.map_err(Failure::reading)
+        deleted.map_err(S3Error::into_read_error)
     }
 
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()> {
         let object = self.object_of(&image.to_lower());
         let discarded = object.discard(upload.id, upload.started_at).await;
-        discarded.map_err(Failure::reading)
+        discarded.map_err(S3Error::into_read_error)
     }
 
-    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+    async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         let stored = listing::images_in(&self.own, &self.options.bucket).await;
-        stored.map(Some).map_err(Failure::reading)
+        stored.map(Some).map_err(S3Error::into_read_error)
     }
 
-    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
         // Nothing here has the name of an upload.
-        let StoredOf::Image(image) = of else {
+        let StoredKey::Image(image) = of else {
             return Ok(());
         };
         let object = self.object_of(image);
-        object.abort_all(None).await.map_err(Failure::reading)?;
-        object.delete().await.map_err(Failure::reading)
+        object
+            .abort_all(None)
+            .await
+            .map_err(S3Error::into_read_error)?;
+        object.delete().await.map_err(S3Error::into_read_error)
     }
 }
 
-fn own_account(options: &S3StoreOptions) -> Account {
-    Account {
+fn own_account(options: &S3StoreOptions) -> S3Account {
+    S3Account {
         endpoint: options.endpoint.clone(),
         access_key: options.access_key.clone(),
         secret_key: options.secret_key.clone(),

@@ -10,10 +10,10 @@ use aws_sdk_s3::types::{
 
 use uuid::Uuid;
 
-use super::access::Access;
-use super::failure::Failure;
-use super::part::Load;
-use super::verify::Received;
+use super::account_clients::AccountClients;
+use super::etag_check::ReceivedMd5;
+use super::part_buffer::PartBody;
+use super::s3_error::S3Error;
 use crate::image::Timestamp;
 
 /// How long a signed address is good for. It is used at once; the rest is for clocks that
@@ -31,18 +31,18 @@ const FIRST_REGION: &str = "us-east-1";
 
 /// An object, which may not be there.
 #[derive(Debug, Clone)]
-pub(super) struct Object {
-    pub(super) access: Access,
+pub(super) struct S3Object {
+    pub(super) clients: AccountClients,
     pub(super) bucket: String,
     pub(super) key: String,
 }
 
-type Result<T> = std::result::Result<T, Failure>;
+type Result<T> = std::result::Result<T, S3Error>;
 
-impl Object {
+impl S3Object {
     /// Writes all of it; what S3 has of it then.
-    pub(super) async fn put(&self, load: Load, upload: Uuid) -> Result<Received> {
-        let request = self.access.data.put_object();
+    pub(super) async fn put(&self, load: PartBody, upload: Uuid) -> Result<ReceivedMd5> {
+        let request = self.clients.data.put_object();
         let sent = request
             .bucket(&self.bucket)
             .key(&self.key)
@@ -51,8 +51,8 @@ impl Object {
             .body(load.stream)
             .send()
             .await;
-        let sent = sent.map_err(|error| Failure::of("PutObject", &error))?;
-        Ok(Received::of(
+        let sent = sent.map_err(|error| S3Error::from_sdk("PutObject", &error))?;
+        Ok(ReceivedMd5::of(
             sent.e_tag.as_deref(),
             sent.server_side_encryption.as_ref(),
         ))
@@ -61,13 +61,13 @@ impl Object {
     /// Begins to write it in parts; the name of the upload.
     pub(super) async fn begin(&self, upload: Uuid) -> Result<String> {
         const OPERATION: &str = "CreateMultipartUpload";
-        let request = self.access.calls.create_multipart_upload();
+        let request = self.clients.calls.create_multipart_upload();
         let request = request.bucket(&self.bucket).key(&self.key);
         let begun = request.metadata(MARK, upload.to_string()).send().await;
-        let begun = begun.map_err(|error| Failure::of(OPERATION, &error))?;
+        let begun = begun.map_err(|error| S3Error::from_sdk(OPERATION, &error))?;
         begun
             .upload_id
-            .ok_or_else(|| Failure::odd(OPERATION, "the upload has no name"))
+            .ok_or_else(|| S3Error::unexpected(OPERATION, "the upload has no name"))
     }
 
     /// Writes one part, by its number from 1; what S3 has of it then.
@@ -75,9 +75,9 @@ impl Object {
         &self,
         upload_id: &str,
         number: i32,
-        load: Load,
-    ) -> Result<(CompletedPart, Received)> {
-        let request = self.access.data.upload_part();
+        load: PartBody,
+    ) -> Result<(CompletedPart, ReceivedMd5)> {
+        let request = self.clients.data.upload_part();
         let sent = request
             .bucket(&self.bucket)
             .key(&self.key)
@@ -87,8 +87,8 @@ impl Object {
             .body(load.stream)
             .send()
             .await;
-        let sent = sent.map_err(|error| Failure::of("UploadPart", &error))?;
-        let received = Received::of(sent.e_tag.as_deref(), sent.server_side_encryption.as_ref());
+        let sent = sent.map_err(|error| S3Error::from_sdk("UploadPart", &error))?;
+        let received = ReceivedMd5::of(sent.e_tag.as_deref(), sent.server_side_encryption.as_ref());
         let part = CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)
@@ -99,7 +99,7 @@ impl Object {
     /// Puts the parts together.
     pub(super) async fn complete(&self, upload_id: &str, parts: Vec<CompletedPart>) -> Result<()> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts));
-        let request = self.access.completion.complete_multipart_upload();
+        let request = self.clients.completion.complete_multipart_upload();
         let completed = request
             .bucket(&self.bucket)
             .key(&self.key)
@@ -107,20 +107,20 @@ impl Object {
             .multipart_upload(parts.build())
             .send()
             .await;
-        completed.map_err(|error| Failure::of("CompleteMultipartUpload", &error))?;
+        completed.map_err(|error| S3Error::from_sdk("CompleteMultipartUpload", &error))?;
         Ok(())
     }
 
     /// Removes an upload in parts; one that is not there is as good as removed.
     pub(super) async fn abort(&self, upload_id: &str) -> Result<()> {
-        let request = self.access.calls.abort_multipart_upload();
+        let request = self.clients.calls.abort_multipart_upload();
         let aborted = request
             .bucket(&self.bucket)
             .key(&self.key)
             .upload_id(upload_id)
             .send()
             .await;
-        or_absent(aborted.map_err(|error| Failure::of("AbortMultipartUpload", &error)))
+        or_absent(aborted.map_err(|error| S3Error::from_sdk("AbortMultipartUpload", &error)))
     }
 
     /// Removes every upload in parts that would have become this object, or those that were
@@ -128,7 +128,7 @@ impl Object {
     pub(super) async fn abort_all(&self, since: Option<Timestamp>) -> Result<()> {
         let mut after: Option<(String, String)> = None;
         loop {
-            let request = self.access.calls.list_multipart_uploads();
+            let request = self.clients.calls.list_multipart_uploads();
             let (key_marker, upload_id_marker) = after.unzip();
             let listed = request
                 .bucket(&self.bucket)
@@ -137,10 +137,11 @@ impl Object {
                 .set_upload_id_marker(upload_id_marker)
                 .send()
                 .await;
-            let page = match listed.map_err(|error| Failure::of("ListMultipartUploads", &error)) {
-                Err(failure) if failure.is_absent() => return Ok(()),
-                page => page?,
-            };
+            let page =
+                match listed.map_err(|error| S3Error::from_sdk("ListMultipartUploads", &error)) {
+                    Err(failure) if failure.is_absent() => return Ok(()),
+                    page => page?,
+                };
             for upload in page.uploads() {
                 if let (Some(key), Some(id)) = (upload.key(), upload.upload_id())
                     && key == self.key
@@ -158,9 +159,9 @@ impl Object {
 
     /// Removes it; one that is not there is as good as removed.
     pub(super) async fn delete(&self) -> Result<()> {
-        let request = self.access.calls.delete_object();
+        let request = self.clients.calls.delete_object();
         let deleted = request.bucket(&self.bucket).key(&self.key).send().await;
-        or_absent(deleted.map_err(|error| Failure::of("DeleteObject", &error)))
+        or_absent(deleted.map_err(|error| S3Error::from_sdk("DeleteObject", &error)))
     }
 
     /// Removes what an upload has written, and nothing else.
@@ -183,9 +184,9 @@ impl Object {
     /// The mark of the upload that it was written by, which may have none; `None` when it is
     /// not there.
     async fn mark(&self) -> Result<Option<Option<String>>> {
-        let request = self.access.calls.head_object();
+        let request = self.clients.calls.head_object();
         let head = request.bucket(&self.bucket).key(&self.key).send().await;
-        match head.map_err(|error| Failure::of("HeadObject", &error)) {
+        match head.map_err(|error| S3Error::from_sdk("HeadObject", &error)) {
             Ok(head) => Ok(Some(head.metadata.and_then(|mut all| all.remove(MARK)))),
             Err(failure) if failure.is_absent() => Ok(None),
             Err(failure) => Err(failure),
@@ -195,36 +196,36 @@ impl Object {
     /// How many bytes it has.
     pub(super) async fn size_bytes(&self) -> Result<u64> {
         const OPERATION: &str = "HeadObject";
-        let request = self.access.calls.head_object();
+        let request = self.clients.calls.head_object();
         let head = request.bucket(&self.bucket).key(&self.key).send().await;
-        let head = head.map_err(|error| Failure::of(OPERATION, &error))?;
+        let head = head.map_err(|error| S3Error::from_sdk(OPERATION, &error))?;
         let bytes = head.content_length.and_then(|len| u64::try_from(len).ok());
-        bytes.ok_or_else(|| Failure::odd(OPERATION, "the object has no size"))
+        bytes.ok_or_else(|| S3Error::unexpected(OPERATION, "the object has no size"))
     }
 
     /// A request for it that is signed already.
     pub(super) async fn signed_get(&self) -> Result<http::Request<()>> {
         const OPERATION: &str = "GetObject";
         let signing = PresigningConfig::expires_in(SIGNED_FOR);
-        let signing = signing.map_err(|error| Failure::of_silence(OPERATION, &error))?;
-        let request = self.access.calls.get_object();
+        let signing = signing.map_err(|error| S3Error::no_response(OPERATION, &error))?;
+        let request = self.clients.calls.get_object();
         let request = request.bucket(&self.bucket).key(&self.key);
         let signed = request.presigned(signing).await;
-        let signed = signed.map_err(|error| Failure::of(OPERATION, &error))?;
+        let signed = signed.map_err(|error| S3Error::from_sdk(OPERATION, &error))?;
         Ok(signed.into_http_1x_request(()))
     }
 
     /// Makes the bucket; one that is ours already is as good as made.
     pub(super) async fn create_bucket(&self) -> Result<()> {
-        let region = self.access.region.as_str();
+        let region = self.clients.region.as_str();
         let place = (region != FIRST_REGION).then(|| {
             let region = BucketLocationConstraint::from(region);
             let place = CreateBucketConfiguration::builder();
             place.location_constraint(region).build()
         });
-        let request = self.access.calls.create_bucket().bucket(&self.bucket);
+        let request = self.clients.calls.create_bucket().bucket(&self.bucket);
         let made = request.set_create_bucket_configuration(place).send().await;
-        match made.map_err(|error| Failure::of("CreateBucket", &error)) {
+        match made.map_err(|error| S3Error::from_sdk("CreateBucket", &error)) {
             Err(failure) if !failure.has_code(&["BucketAlreadyOwnedByYou"]) => Err(failure),
             _ => Ok(()),
         }

@@ -48,7 +48,7 @@ pub struct S3StoreOptions {
     pub part_bytes: u64,
     /// Parts of one image that are sent at a time.
     pub parts_at_once: usize,
-    /// Memory for parts, all uploads together.
+    /// PartMemory for parts, all uploads together.
     pub upload_memory_bytes: u64,
     /// When checksums go along.
     pub checksums: Checksums,

@@ -13,14 +13,14 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::failure::{Failure, unavailable};
-use super::memory::Memory;
-use super::multipart::Multipart;
-use super::object::Object;
-use super::part::{Parcel, Part};
+use super::etag_check::{ExpectedMd5, PartHash, ReceivedMd5};
+use super::multipart_upload::MultipartUpload;
+use super::object::S3Object;
+use super::part_buffer::{PartBuffer, RetryablePart};
+use super::part_memory::PartMemory;
 use super::part_sizes::PartSizes;
-use super::passing::Passing;
-use super::verify::{Expected, PartHash, Received};
+use super::s3_error::{S3Error, unavailable};
+use super::streamed_part::StreamedPart;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Location, Upload};
 use crate::md5::HashEngine;
@@ -31,8 +31,8 @@ use crate::store::Writer;
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What an upload is to become, and by which rules.
-pub(super) struct Plan {
-    pub(super) object: Object,
+pub(super) struct S3Upload {
+    pub(super) object: S3Object,
     /// The upload, which its object is marked with.
     pub(super) upload: Upload,
     pub(super) location: Location,
@@ -41,19 +41,19 @@ pub(super) struct Plan {
     pub(super) single_put_bytes: u64,
     pub(super) sizes: PartSizes,
     pub(super) parts_at_once: usize,
-    pub(super) memory: Memory,
+    pub(super) memory: PartMemory,
     /// For the MD5s of parts, where they are to be compared.
     pub(super) hashes: Option<HashEngine>,
 }
 
 /// An upload on its way to S3.
 pub(super) struct S3Writer {
-    plan: Plan,
-    object: Arc<Object>,
+    plan: S3Upload,
+    object: Arc<S3Object>,
     /// Bytes that are still to come, when that is known.
     expected: Option<u64>,
-    filling: Option<Filling>,
-    multipart: Option<Multipart>,
+    filling: Option<CurrentPart>,
+    multipart: Option<MultipartUpload>,
     /// Of the whole image, once it is known.
     checksum: Option<Checksum>,
     /// Whether S3 may know of an upload in parts.
@@ -62,24 +62,24 @@ pub(super) struct S3Writer {
 }
 
 /// The part that takes what comes in.
-struct Filling {
-    body: Body,
+struct CurrentPart {
+    data: PartData,
     hash: Option<PartHash>,
     /// Whether its length is certain, so that it can be sent as it comes.
     is_known: bool,
 }
 
-enum Body {
+enum PartData {
     /// In memory, until it is full, with what it is compared with then.
-    Kept(Part, Option<Expected>),
+    Buffered(PartBuffer, Option<ExpectedMd5>),
     /// On its way already.
-    Passed(Passing),
+    Streamed(StreamedPart),
 }
 
-type Tried<T> = std::result::Result<T, Failure>;
+type S3Result<T> = std::result::Result<T, S3Error>;
 
 impl S3Writer {
-    pub(super) fn new(plan: Plan, image_bytes: Option<u64>) -> Self {
+    pub(super) fn new(plan: S3Upload, image_bytes: Option<u64>) -> Self {
         Self {
             object: Arc::new(plan.object.clone()),
             plan,
@@ -95,7 +95,9 @@ impl S3Writer {
     /// Takes from the front of `bytes` what fits into one part, or has memory now.
     async fn fill(&mut self, bytes: &mut Bytes) -> Result<()> {
         if let Some(full) = self.filling.take_if(|filling| filling.is_full()) {
-            self.dispatch(full).await.map_err(Failure::writing)?;
+            self.dispatch(full)
+                .await
+                .map_err(S3Error::into_write_error)?;
         }
         let filling = match self.filling.take() {
             Some(filling) => filling,
@@ -103,7 +105,7 @@ impl S3Writer {
         };
         let before = bytes.clone();
         let filled = self.fill_part(filling, bytes).await;
-        let mut filling = filled.map_err(Failure::writing)?;
+        let mut filling = filled.map_err(S3Error::into_write_error)?;
         if let Some(hash) = filling.as_mut().and_then(|filling| filling.hash.as_mut()) {
             hash.push(before.slice(..before.len() - bytes.len())).await;
         }
@@ -114,18 +116,18 @@ impl S3Writer {
     /// `None` when the part was sent before it took any of the bytes.
     async fn fill_part(
         &mut self,
-        mut filling: Filling,
+        mut filling: CurrentPart,
         bytes: &mut Bytes,
-    ) -> Tried<Option<Filling>> {
+    ) -> S3Result<Option<CurrentPart>> {
         if filling.is_known && filling.is_kept() && self.plan.memory.is_short() {
-            filling = self.pass_on(filling).await?;
+            filling = self.start_streaming(filling).await?;
         }
-        if let Body::Kept(part, _) = &mut filling.body
+        if let PartData::Buffered(part, _) = &mut filling.data
             && !part.try_fill(bytes)
         {
             let sendable_bytes = self.plan.sizes.sendable(part.capacity());
             if filling.is_known {
-                filling = self.pass_on(filling).await?;
+                filling = self.start_streaming(filling).await?;
             } else if part.len() >= sendable_bytes {
                 self.dispatch(filling).await?;
                 return Ok(None);
@@ -133,15 +135,20 @@ impl S3Writer {
                 self.wait_to_fill(part, bytes).await?;
             }
         }
-        if let (Body::Passed(passing), Some(multipart)) = (&mut filling.body, &mut self.multipart) {
+        if let (PartData::Streamed(passing), Some(multipart)) =
+            (&mut filling.data, &mut self.multipart)
+        {
             multipart.fill(passing, bytes).await?;
         }
         Ok(Some(filling))
     }
 
     /// A part to be filled.
-    fn next_part(&self) -> Result<Filling> {
-        let number = self.multipart.as_ref().map_or(1, Multipart::next_number);
+    fn next_part(&self) -> Result<CurrentPart> {
+        let number = self
+            .multipart
+            .as_ref()
+            .map_or(1, MultipartUpload::next_number);
         let sizes = &self.plan.sizes;
         let planned = sizes.of(number).ok_or_else(too_many_parts)?;
         let left = self.expected.filter(|left| *left > 0);
@@ -155,8 +162,8 @@ impl S3Writer {
         let (hash, expected) = hashes.map(PartHash::new).unzip();
         let sendable_bytes = left.is_none().then(|| sizes.sendable(len));
         let memory = self.plan.memory.part(sendable_bytes);
-        Ok(Filling {
-            body: Body::Kept(Part::new(len, memory), expected),
+        Ok(CurrentPart {
+            data: PartData::Buffered(PartBuffer::new(len, memory), expected),
             hash,
             is_known: left.is_some(),
         })
@@ -164,8 +171,8 @@ impl S3Writer {
 
     /// Begins to send a part of known length that is not complete. What it has is sent, and
     /// its memory is free.
-    async fn pass_on(&mut self, filling: Filling) -> Tried<Filling> {
-        let Body::Kept(part, expected) = filling.body else {
+    async fn start_streaming(&mut self, filling: CurrentPart) -> S3Result<CurrentPart> {
+        let PartData::Buffered(part, expected) = filling.data else {
             return Ok(filling);
         };
         let (hash, expected) = match (filling.hash, &self.plan.hashes) {
@@ -180,79 +187,81 @@ impl S3Writer {
             (hash, _) => (hash, expected),
         };
         let multipart = self.multipart().await?;
-        let mut passing = multipart.pass(part.capacity(), expected).await?;
+        let mut passing = multipart.stream_part(part.capacity(), expected).await?;
         for piece in part.pieces() {
             let mut piece = piece.clone();
             while !piece.is_empty() {
                 multipart.fill(&mut passing, &mut piece).await?;
             }
         }
-        Ok(Filling {
-            body: Body::Passed(passing),
+        Ok(CurrentPart {
+            data: PartData::Streamed(passing),
             hash,
             is_known: true,
         })
     }
 
-    async fn wait_to_fill(&mut self, part: &mut Part, bytes: &mut Bytes) -> Tried<()> {
+    async fn wait_to_fill(&mut self, part: &mut PartBuffer, bytes: &mut Bytes) -> S3Result<()> {
         match &mut self.multipart {
             None => part.fill(bytes).await,
             // A part that fails need not be waited for.
-            Some(multipart) => multipart.meanwhile(part.fill(bytes)).await?,
+            Some(multipart) => multipart.until_part_fails(part.fill(bytes)).await?,
         }
         Ok(())
     }
 
     /// Sends a part that is not the whole image.
-    async fn dispatch(&mut self, filling: Filling) -> Tried<()> {
+    async fn dispatch(&mut self, filling: CurrentPart) -> S3Result<()> {
         if let Some(hash) = filling.hash {
             hash.end();
         }
-        match filling.body {
-            Body::Kept(part, expected) => self.multipart().await?.send(part, expected).await,
-            Body::Passed(_) => Ok(()),
+        match filling.data {
+            PartData::Buffered(part, expected) => {
+                self.multipart().await?.send(part, expected).await
+            }
+            PartData::Streamed(_) => Ok(()),
         }
     }
 
     /// The upload in parts, begun if need be.
-    async fn multipart(&mut self) -> Tried<&mut Multipart> {
+    async fn multipart(&mut self) -> S3Result<&mut MultipartUpload> {
         let multipart = match self.multipart.take() {
             Some(multipart) => multipart,
             None => {
                 self.is_begun = true;
                 let upload = self.plan.upload.id;
-                let begin = |object: Arc<Object>| async move { object.begin(upload).await };
+                let begin = |object: Arc<S3Object>| async move { object.begin(upload).await };
                 let upload_id = self.in_bucket(begin).await?;
                 let object = Arc::clone(&self.object);
-                Multipart::new(object, upload_id, self.plan.parts_at_once)
+                MultipartUpload::new(object, upload_id, self.plan.parts_at_once)
             }
         };
         Ok(self.multipart.insert(multipart))
     }
 
-    async fn finish(&mut self) -> Tried<()> {
+    async fn finish(&mut self) -> S3Result<()> {
         let last = self.filling.take();
         if let Some(filling) = last {
             if self.multipart.is_some() {
                 self.dispatch(filling).await?;
-            } else if let Body::Kept(part, _) = filling.body {
+            } else if let PartData::Buffered(part, _) = filling.data {
                 return self.put(part).await;
             }
         }
         match &mut self.multipart {
             Some(multipart) => multipart.complete().await,
-            None => self.put(Part::empty()).await,
+            None => self.put(PartBuffer::empty()).await,
         }
     }
 
     /// Sends the whole image.
-    async fn put(&self, part: Part) -> Tried<()> {
-        let (whole, upload) = (Parcel::new(part), self.plan.upload.id);
-        let put = |object: Arc<Object>| {
+    async fn put(&self, part: PartBuffer) -> S3Result<()> {
+        let (whole, upload) = (RetryablePart::new(part), self.plan.upload.id);
+        let put = |object: Arc<S3Object>| {
             let load = whole.load();
             async move { object.put(load, upload).await }
         };
-        let received: Received = self.in_bucket(put).await?;
+        let received: ReceivedMd5 = self.in_bucket(put).await?;
         match &self.checksum {
             Some(sent) if self.plan.hashes.is_some() => received.compare("PutObject", sent),
             _ => Ok(()),
@@ -260,9 +269,9 @@ impl S3Writer {
     }
 
     /// Asks for something, and once more when the bucket had to be made for it.
-    async fn in_bucket<T, F>(&self, ask: impl Fn(Arc<Object>) -> F) -> Tried<T>
+    async fn in_bucket<T, F>(&self, ask: impl Fn(Arc<S3Object>) -> F) -> S3Result<T>
     where
-        F: Future<Output = Tried<T>>,
+        F: Future<Output = S3Result<T>>,
     {
         match ask(Arc::clone(&self.object)).await {
             Err(failure) if self.plan.creates_bucket && failure.is_no_bucket() => {
@@ -274,7 +283,7 @@ impl S3Writer {
     }
 
     /// Removes what S3 has; nothing is to be removed twice.
-    async fn remove(&mut self) -> Tried<()> {
+    async fn remove(&mut self) -> S3Result<()> {
         self.filling = None;
         match self.multipart.take() {
             Some(multipart) => multipart.abort().await,
@@ -287,15 +296,15 @@ impl S3Writer {
     }
 }
 
-impl Filling {
+impl CurrentPart {
     fn is_kept(&self) -> bool {
-        matches!(self.body, Body::Kept(..))
+        matches!(self.data, PartData::Buffered(..))
     }
 
     fn is_full(&self) -> bool {
-        match &self.body {
-            Body::Kept(part, _) => part.is_full(),
-            Body::Passed(passing) => passing.is_full(),
+        match &self.data {
+            PartData::Buffered(part, _) => part.is_full(),
+            PartData::Streamed(passing) => passing.is_full(),
         }
     }
 }
@@ -324,7 +333,7 @@ impl Writer for S3Writer {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {
-        self.finish().await.map_err(Failure::writing)?;
+        self.finish().await.map_err(S3Error::into_write_error)?;
         self.is_finished = true;
         Ok(self.plan.location.clone())
     }
@@ -332,7 +341,7 @@ impl Writer for S3Writer {
     async fn abort(mut self: Box<Self>) -> Result<()> {
         self.is_finished = true;
         match timeout(ABORT_LIMIT, self.remove()).await {
-            Ok(removed) => removed.map_err(Failure::writing),
+            Ok(removed) => removed.map_err(S3Error::into_write_error),
             Err(_) => Err(unavailable("The image storage media cannot be written.")
                 .because("S3 did not remove an upload in time")),
         }

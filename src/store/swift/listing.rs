@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::super::{Stored, StoredOf};
-use super::account::{Call, Session};
-use super::errors::{SwiftError, SwiftResult};
+use super::super::{StoredEntry, StoredKey};
+use super::account_client::{Session, SwiftRequest};
 use super::names::{container_path, encode, object_path};
+use super::swift_error::{SwiftError, SwiftResult};
 use crate::image::{ImageId, Timestamp};
 
 /// Names that are asked for at a time.
@@ -25,8 +25,8 @@ struct Entry {
 }
 
 /// What of a container is an image's by its name, segments too: one entry an image.
-pub(super) async fn images_in(session: &Session, container: &str) -> SwiftResult<Vec<Stored>> {
-    let mut images: BTreeMap<ImageId, Stored> = BTreeMap::new();
+pub(super) async fn images_in(session: &Session, container: &str) -> SwiftResult<Vec<StoredEntry>> {
+    let mut images: BTreeMap<ImageId, StoredEntry> = BTreeMap::new();
     let mut marker = String::new();
     loop {
         let entries = page(session, container, "", &marker).await?;
@@ -35,8 +35,8 @@ pub(super) async fn images_in(session: &Session, container: &str) -> SwiftResult
                 continue;
             };
             let written_at = Timestamp::parse(&entry.last_modified);
-            let stored = images.entry(id).or_insert(Stored {
-                of: StoredOf::Image(id),
+            let stored = images.entry(id).or_insert(StoredEntry {
+                key: StoredKey::Image(id),
                 size_bytes: 0,
                 written_at,
             });
@@ -92,7 +92,7 @@ pub(super) async fn names(
 /// Removes one object, and what it leads to stays.
 pub(super) async fn remove(session: &Session, container: &str, object: &str) -> SwiftResult<()> {
     let what = "removing an object";
-    let call = Call::new(what, Method::DELETE, object_path(container, object));
+    let call = SwiftRequest::new(what, Method::DELETE, object_path(container, object));
     let answer = session.call(&call).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => Ok(()),
@@ -115,7 +115,9 @@ async fn page(
         encode(prefix),
         encode(marker)
     );
-    let answer = session.call(&Call::new(what, Method::GET, path)).await?;
+    let answer = session
+        .call(&SwiftRequest::new(what, Method::GET, path))
+        .await?;
     match answer.status() {
         StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => return Ok(Vec::new()),
         StatusCode::OK => {}

@@ -21,15 +21,15 @@ pub(in crate::store) const SCHEMES: &[&str] =
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) holder: Holder,
+pub(super) struct SwiftLocation {
+    pub(super) holder: LocationAccount,
     pub(super) container: String,
     pub(super) object: String,
 }
 
 /// In whose account it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Holder {
+pub(super) enum LocationAccount {
     /// One that the operator has given this name.
     Reference(String),
     /// One that a login leads to.
@@ -48,7 +48,7 @@ pub(super) struct Credentials {
 
 /// The location is none of Swift's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadPlace {
+pub(super) enum LocationError {
     #[error("a swift location has another scheme")]
     Scheme,
     #[error("a swift location ends in a container and an object")]
@@ -61,19 +61,19 @@ pub(super) enum BadPlace {
     Schemes,
 }
 
-impl Place {
+impl SwiftLocation {
     /// Reads a location.
-    pub(super) fn parse(location: &Location) -> Result<Self, BadPlace> {
+    pub(super) fn parse(location: &Location) -> Result<Self, LocationError> {
         let scheme = location.scheme().to_ascii_lowercase();
         let rest = location.expose_rest();
-        let rest = rest.strip_prefix("//").ok_or(BadPlace::Host)?;
+        let rest = rest.strip_prefix("//").ok_or(LocationError::Host)?;
         if rest.contains("://") {
-            return Err(BadPlace::Schemes);
+            return Err(LocationError::Schemes);
         }
-        let (rest, object) = rest.rsplit_once('/').ok_or(BadPlace::Object)?;
-        let (rest, container) = rest.rsplit_once('/').ok_or(BadPlace::Object)?;
+        let (rest, object) = rest.rsplit_once('/').ok_or(LocationError::Object)?;
+        let (rest, container) = rest.rsplit_once('/').ok_or(LocationError::Object)?;
         if container.is_empty() || object.is_empty() || object.contains(['?', '#']) {
-            return Err(BadPlace::Object);
+            return Err(LocationError::Object);
         }
         Ok(Self {
             holder: holder(&scheme, rest)?,
@@ -86,7 +86,7 @@ impl Place {
     /// also when nothing leads to them any more, as after a removal that was cut off. Of
     /// other places nobody knows what stands beside them.
     pub(super) fn own_segments(&self) -> Option<String> {
-        let is_named = matches!(self.holder, Holder::Reference(_));
+        let is_named = matches!(self.holder, LocationAccount::Reference(_));
         let is_image = self.object.parse::<ImageId>().is_ok();
         (is_named && is_image).then(|| segment_prefix(&self.object))
     }
@@ -99,15 +99,15 @@ pub(super) fn by_reference(reference: &str, container: &str, object: &str) -> St
 }
 
 /// What stands before the container.
-fn holder(scheme: &str, text: &str) -> Result<Holder, BadPlace> {
+fn holder(scheme: &str, text: &str) -> Result<LocationAccount, LocationError> {
     let web = match scheme {
         "swift+config" if text.is_empty() || text.contains(['/', '@']) => {
-            return Err(BadPlace::Host);
+            return Err(LocationError::Host);
         }
-        "swift+config" => return Ok(Holder::Reference(text.to_owned())),
+        "swift+config" => return Ok(LocationAccount::Reference(text.to_owned())),
         "swift" | "swift+https" => "https",
         "swift+http" => "http",
-        _ => return Err(BadPlace::Scheme),
+        _ => return Err(LocationError::Scheme),
     };
     let (authority, path) = match text.split_once('/') {
         Some((authority, path)) => (authority, path.trim_end_matches('/')),
@@ -118,26 +118,26 @@ fn holder(scheme: &str, text: &str) -> Result<Holder, BadPlace> {
         None => (None, authority),
     };
     if host.is_empty() {
-        return Err(BadPlace::Host);
+        return Err(LocationError::Host);
     }
     let slash = if path.is_empty() { "" } else { "/" };
     let url = format!("{web}://{host}{slash}{path}");
     match login {
-        None => Ok(Holder::Url(url)),
-        Some(login) => credentials(url, login).map(Holder::Login),
+        None => Ok(LocationAccount::Url(url)),
+        Some(login) => credentials(url, login).map(LocationAccount::Login),
     }
 }
 
 /// `user:key`, where the user of old locations is `account:user`.
-fn credentials(auth_address: String, login: &str) -> Result<Credentials, BadPlace> {
-    let (user, key) = login.rsplit_once(':').ok_or(BadPlace::Credentials)?;
+fn credentials(auth_address: String, login: &str) -> Result<Credentials, LocationError> {
+    let (user, key) = login.rsplit_once(':').ok_or(LocationError::Credentials)?;
     let decode = |text| {
         let decoded = percent_decode_str(text).decode_utf8();
-        decoded.map_err(|_| BadPlace::Credentials)
+        decoded.map_err(|_| LocationError::Credentials)
     };
     let (user, key) = (decode(user)?, decode(key)?);
     if user.is_empty() || key.is_empty() {
-        return Err(BadPlace::Credentials);
+        return Err(LocationError::Credentials);
     }
     Ok(Credentials {
         auth_address,
@@ -150,12 +150,12 @@ fn credentials(auth_address: String, login: &str) -> Result<Credentials, BadPlac
 mod tests {
     use super::*;
 
-    fn parse(uri: &str) -> Result<Place, BadPlace> {
-        Place::parse(&Location::parse(uri).unwrap())
+    fn parse(uri: &str) -> Result<SwiftLocation, LocationError> {
+        SwiftLocation::parse(&Location::parse(uri).unwrap())
     }
 
     fn login(uri: &str) -> (String, String, String) {
-        let Ok(Holder::Login(login)) = parse(uri).map(|place| place.holder) else {
+        let Ok(LocationAccount::Login(login)) = parse(uri).map(|place| place.holder) else {
             panic!("{uri} has no login");
         };
         let key = login.key.expose().to_owned();
@@ -199,11 +199,14 @@ mod tests {
     #[test]
     fn without_a_login() {
         let reference = parse("swift+config://ref1/glance/o").unwrap();
-        assert_eq!(reference.holder, Holder::Reference("ref1".to_owned()));
+        assert_eq!(
+            reference.holder,
+            LocationAccount::Reference("ref1".to_owned())
+        );
         let url = parse("swift+https://swift.example.org/v1/AUTH_x/c/o").unwrap();
         assert_eq!(
             url.holder,
-            Holder::Url("https://swift.example.org/v1/AUTH_x".to_owned())
+            LocationAccount::Url("https://swift.example.org/v1/AUTH_x".to_owned())
         );
     }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use crate::config::Secret;
-use crate::http_client::{Expiring, HttpClient, HttpClientError, empty};
-use crate::keystone::{self, Interface, Keystone, KeystoneError, Wish};
+use crate::http_client::{Client, Expiring, OutgoingError, empty};
+use crate::keystone::{self, EndpointQuery, Interface, Keystone, KeystoneError};
 
 /// The longest answer to a login by v1.0 that is read.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;
@@ -44,7 +44,7 @@ pub(super) struct V1 {
 }
 
 /// What a login gives.
-pub(super) struct Access {
+pub(super) struct AccountAccess {
     /// The account's URL, without a slash at its end.
     pub(super) storage_url: String,
     /// `Debug` does not show it.
@@ -73,7 +73,10 @@ pub(super) enum LoginError {
 }
 
 impl Login {
-    pub(super) async fn log_in(&self, endpoint: &SwiftEndpoint) -> Result<Access, LoginError> {
+    pub(super) async fn log_in(
+        &self,
+        endpoint: &SwiftEndpoint,
+    ) -> Result<AccountAccess, LoginError> {
         let mut access = match self {
             Self::V1(login) => login.log_in().await?,
             Self::V3 { keystone, login } => by_keystone(keystone, login, endpoint).await?,
@@ -89,18 +92,18 @@ async fn by_keystone(
     keystone: &Keystone,
     login: &keystone::Login,
     endpoint: &SwiftEndpoint,
-) -> Result<Access, LoginError> {
+) -> Result<AccountAccess, LoginError> {
     let token = keystone.issue(login).await?;
-    let wish = Wish {
+    let query = EndpointQuery {
         service_type: &endpoint.service_type,
         interface: endpoint.interface,
         region: endpoint.region.as_deref(),
     };
     let storage_url = match &endpoint.url {
         Some(url) => url.clone(),
-        None => token.catalogue().find(wish)?.to_owned(),
+        None => token.catalogue().find(query)?.to_owned(),
     };
-    Ok(Access {
+    Ok(AccountAccess {
         storage_url,
         token: token.id().clone(),
         life: token.renew_at().zip(token.expires_at()),
@@ -108,7 +111,7 @@ async fn by_keystone(
 }
 
 impl V1 {
-    async fn log_in(&self) -> Result<Access, LoginError> {
+    async fn log_in(&self) -> Result<AccountAccess, LoginError> {
         let uri: Uri = self.address.parse().map_err(|_| LoginError::Address)?;
         let mut request = Request::new(empty());
         *request.uri_mut() = uri;
@@ -123,7 +126,7 @@ impl V1 {
         }
     }
 
-    fn access(&self, headers: &HeaderMap) -> Result<Access, LoginError> {
+    fn access(&self, headers: &HeaderMap) -> Result<AccountAccess, LoginError> {
         let token = headers.get("x-auth-token");
         let token = token.or_else(|| headers.get("x-storage-token"));
         let mut token = token.ok_or(LoginError::Answer("X-Auth-Token"))?.clone();
@@ -137,7 +140,7 @@ impl V1 {
             let renew_at = now + life - self.renew_before.min(life / 2);
             (renew_at, now + life)
         });
-        Ok(Access {
+        Ok(AccountAccess {
             storage_url: storage_url.trim_end_matches('/').to_owned(),
             token,
             life,
@@ -151,7 +154,7 @@ fn header(text: &str) -> Result<HeaderValue, LoginError> {
     Ok(value)
 }
 
-impl Expiring for Access {
+impl Expiring for AccountAccess {
     fn renew_at(&self) -> Option<Instant> {
         self.life.map(|(renew_at, _)| renew_at)
     }

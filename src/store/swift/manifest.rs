@@ -7,12 +7,12 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::account::{Account, Call, Session};
-use super::accounts::origin_of;
-use super::errors::{SwiftError, SwiftResult};
-use super::mark::{Mark, put};
+use super::account_client::{AccountClient, Session, SwiftRequest};
+use super::account_set::origin_of;
 use super::names::{encode, object_path, segment, segment_prefix};
-use super::origin::length_of;
+use super::object_reader::length_of;
+use super::swift_error::{SwiftError, SwiftResult};
+use super::upload_mark::{UploadMark, put};
 use crate::config::SwiftManifest;
 
 /// Looks at a dynamic object until Swift's listing knows all its segments, and the wait
@@ -39,10 +39,10 @@ struct SloInfo {
 }
 
 /// An object that is to be joined from its segments, numbered from 1 on.
-pub(super) struct Joined<'a> {
+pub(super) struct LargeObject<'a> {
     pub(super) session: &'a Session,
     pub(super) container: &'a str,
-    pub(super) mark: &'a Mark,
+    pub(super) mark: &'a UploadMark,
     pub(super) object: &'a str,
     pub(super) segments: &'a [Segment],
 }
@@ -52,14 +52,14 @@ pub(super) struct Joined<'a> {
 ///
 /// # Errors
 /// [`SwiftError`] when it cannot be asked now.
-pub(super) async fn most_static_segments(account: &Account) -> SwiftResult<Option<usize>> {
+pub(super) async fn most_static_segments(account: &AccountClient) -> SwiftResult<Option<usize>> {
     let what = "asking what the cluster can do";
     let Some((scheme, host, port)) = origin_of(&account.url().await?) else {
         return Ok(None);
     };
     let uri = format!("{scheme}://{host}:{port}/info").parse::<Uri>();
     let uri = uri.map_err(|error| SwiftError::answer(what, error.to_string()))?;
-    let asked = account.ask_anybody(uri).await;
+    let asked = account.get_without_token(uri).await;
     let answer = asked.map_err(|cause| SwiftError::Outgoing { what, cause })?;
     if answer.status().is_server_error() {
         return Err(SwiftError::status(what, answer.status(), answer.headers()));
@@ -69,7 +69,7 @@ pub(super) async fn most_static_segments(account: &Account) -> SwiftResult<Optio
     Ok(static_objects.map(|slo| slo.max_manifest_segments))
 }
 
-impl Joined<'_> {
+impl LargeObject<'_> {
     /// Makes the object. `most_static` is what [`most_static_segments`] says.
     pub(super) async fn write(
         &self,
@@ -94,7 +94,7 @@ impl Joined<'_> {
         let entries: Vec<_> = (1..).zip(self.segments).map(entry).collect();
         let path = object_path(container, self.object);
         let path = format!("{path}?multipart-manifest=put");
-        let mut call = Call::new("joining segments", Method::PUT, path);
+        let mut call = SwiftRequest::new("joining segments", Method::PUT, path);
         call.body = Bytes::from(serde_json::Value::from(entries).to_string());
         self.mark.guard(&mut call);
         put(
@@ -111,7 +111,7 @@ impl Joined<'_> {
     async fn write_dynamic(&self) -> SwiftResult<()> {
         let (session, name) = (self.session, self.container);
         let path = object_path(name, self.object);
-        let mut call = Call::new("joining segments", Method::PUT, path.clone());
+        let mut call = SwiftRequest::new("joining segments", Method::PUT, path.clone());
         let prefix = encode(&segment_prefix(self.object));
         let manifest = format!("{}/{prefix}", encode(name));
         let manifest = HeaderValue::from_str(&manifest)
@@ -126,7 +126,7 @@ impl Joined<'_> {
         )
         .await?;
         let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
-        let look = Call::new("looking at joined segments", Method::HEAD, path);
+        let look = SwiftRequest::new("looking at joined segments", Method::HEAD, path);
         for _ in 0..MOST_LOOKS {
             let answer = session.call(&look).await?;
             if answer.status() == StatusCode::OK && length_of(answer.headers()) == Some(size_bytes)

@@ -24,19 +24,19 @@
 //! MD5 of an image that is not cut with Swift's ETag, which costs nothing; that of segments
 //! if the options say so.
 
-mod account;
-mod accounts;
-mod errors;
+mod account_client;
+mod account_set;
 mod listing;
 mod location;
 mod login;
 mod manifest;
-mod mark;
 mod names;
 mod object;
+mod object_reader;
 mod options;
-mod origin;
 mod removal;
+mod swift_error;
+mod upload_mark;
 mod writer;
 
 use std::sync::Arc;
@@ -45,23 +45,23 @@ use async_trait::async_trait;
 use http::Method;
 use tokio::sync::OnceCell;
 
-use self::account::{Call, Session};
-use self::accounts::{Accounts, AccountsOptions};
-use self::errors::{SwiftError, SwiftResult, read_error, write_error};
+use self::account_client::{Session, SwiftRequest};
+use self::account_set::{AccountSet, AccountSetOptions};
 use self::listing::{images_in, remove, remove_all};
-use self::location::Place;
 pub(super) use self::location::SCHEMES;
+use self::location::SwiftLocation;
 pub use self::login::SwiftEndpoint;
 use self::manifest::most_static_segments;
-use self::mark::{Found, Mark, find};
 use self::names::{container_of, object_path, segment_prefix};
 use self::object::Container;
+use self::object_reader::{SwiftObjectReader, length_of};
 pub use self::options::SwiftOptions;
-use self::origin::{SwiftOrigin, length_of};
 use self::removal::remove_whole;
-use self::writer::{Shape, SwiftWriter, Target};
-use super::occupied::occupied;
-use super::{Store, Stored, StoredOf, Wanted, Writer};
+use self::swift_error::{SwiftError, SwiftResult, read_error, write_error};
+use self::upload_mark::{MarkLookup, UploadMark, find};
+use self::writer::{ObjectLayout, SwiftUpload, SwiftWriter};
+use super::name_taken::name_taken;
+use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
@@ -75,11 +75,11 @@ use crate::transfer::{Payload, RangeReader};
 pub struct SwiftStoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Whom the store speaks to, and what hashes for it.
-pub struct SwiftParts {
+pub struct SwiftResources {
     /// For what the operator has named.
     pub client: HttpClient,
     /// For hosts that only a location names, which may be a user's word.
-    pub strangers: HttpClient,
+    pub untrusted: Client,
     /// For the MD5s of segments.
     pub hashes: HashEngine,
 }
@@ -87,7 +87,7 @@ pub struct SwiftParts {
 /// Images as objects in Swift.
 pub struct SwiftStore {
     options: SwiftOptions,
-    accounts: Accounts,
+    accounts: AccountSet,
     hashes: HashEngine,
     /// The most segments of a static object, once the cluster was asked.
     most_static: OnceCell<Option<usize>>,
@@ -100,15 +100,15 @@ impl SwiftStore {
     /// [`SwiftStoreError`] when an account's address is no URL.
     pub fn new(
         options: SwiftOptions,
-        parts: SwiftParts,
+        parts: SwiftResources,
     ) -> std::result::Result<Self, SwiftStoreError> {
-        let accounts = Accounts::new(AccountsOptions {
+        let accounts = AccountSet::new(AccountSetOptions {
             accounts: options.accounts.clone(),
             default_reference: options.default_reference.clone(),
             endpoint: options.endpoint.clone(),
             renew_before: options.renew_before,
             client: parts.client,
-            strangers: parts.strangers,
+            untrusted: parts.untrusted,
         });
         Ok(Self {
             options,
@@ -118,8 +118,8 @@ impl SwiftStore {
         })
     }
 
-    async fn find(&self, location: &Location) -> Result<(Place, Session)> {
-        let place = Place::parse(location).map_err(Error::internal)?;
+    async fn find(&self, location: &Location) -> Result<(SwiftLocation, Session)> {
+        let place = SwiftLocation::parse(location).map_err(Error::internal)?;
         let session = self.accounts.of(&place.holder).await;
         Ok((place, session.map_err(read_error)?))
     }
@@ -138,16 +138,16 @@ impl SwiftStore {
             session: self.own_session()?,
             name: self.container_of(image),
             make: self.options.make_container,
-            mark: Mark::of(upload.id)?,
+            mark: UploadMark::of(upload.id)?,
         })
     }
 
-    async fn shape(&self, length_bytes: Option<u64>) -> SwiftResult<Shape> {
+    async fn layout(&self, length_bytes: Option<u64>) -> SwiftResult<ObjectLayout> {
         match length_bytes {
             Some(length_bytes) if length_bytes < self.options.large_object_bytes => {
-                Ok(Shape::Plain { length_bytes })
+                Ok(ObjectLayout::Plain { length_bytes })
             }
-            _ => Ok(Shape::Segments {
+            _ => Ok(ObjectLayout::Segments {
                 length_bytes,
                 segment_bytes: self.options.segment_bytes,
                 manifest: self.options.manifest,
@@ -175,12 +175,12 @@ impl Store for SwiftStore {
         SCHEMES
     }
 
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         if wanted.len == 0 {
             return self.open_nothing(location, wanted).await;
         }
         let (place, session) = self.find(location).await?;
-        let origin = SwiftOrigin::new(
+        let origin = SwiftObjectReader::new(
             session,
             &place.container,
             &place.object,
@@ -197,7 +197,9 @@ impl Store for SwiftStore {
         let (place, session) = self.find(location).await?;
         let what = "asking for an object's size";
         let path = object_path(&place.container, &place.object);
-        let answer = session.call(&Call::new(what, Method::HEAD, path)).await;
+        let answer = session
+            .call(&SwiftRequest::new(what, Method::HEAD, path))
+            .await;
         let answer = answer.map_err(read_error)?;
         if !answer.status().is_success() {
             let error = SwiftError::status(what, answer.status(), answer.headers());
@@ -214,18 +216,18 @@ impl Store for SwiftStore {
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
         let container = self.container(image, upload).map_err(write_error)?;
-        let shape = self.shape(size_hint_bytes).await.map_err(write_error)?;
+        let layout = self.layout(size_hint_bytes).await.map_err(write_error)?;
         let object = image.to_lower().as_str().to_owned();
         let found = find(&container.session, &container.name, &object).await;
-        if found.map_err(write_error)? != Found::Nothing {
+        if found.map_err(write_error)? != MarkLookup::Absent {
             let name = format!("{}/{object}", container.name);
-            return Err(occupied("swift", &object, &name));
+            return Err(name_taken("swift", &object, &name));
         }
-        let target = Target {
+        let target = SwiftUpload {
             container,
             object,
             reference: self.options.default_reference.clone(),
-            shape,
+            layout,
             hashes: self.options.verify_segments.then(|| self.hashes.clone()),
         };
         Ok(Box::new(SwiftWriter::begin(target).await?))
@@ -261,7 +263,7 @@ impl Store for SwiftStore {
     }
 
     /// With a seed images are spread over containers that nobody has a list of.
-    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
+    async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         if self.options.containers_seed != 0 {
             return Ok(None);
         }
@@ -269,9 +271,9 @@ impl Store for SwiftStore {
         listed.await.map(Some).map_err(read_error)
     }
 
-    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
+    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
         // Nothing here has the name of an upload.
-        let StoredOf::Image(image) = of else {
+        let StoredKey::Image(image) = of else {
             return Ok(());
         };
         let removed = async {
@@ -286,7 +288,7 @@ impl Store for SwiftStore {
 
 impl SwiftStore {
     /// No bytes of an object, which must be there all the same.
-    async fn open_nothing(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+    async fn open_nothing(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         match self.size(location).await? {
             size_bytes if size_bytes == wanted.object_bytes => Ok(Payload::Empty),
             size_bytes => Err(Error::internal(format!(
@@ -296,6 +298,3 @@ impl SwiftStore {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::account::{Call, Session};
-use super::errors::{SwiftError, SwiftResult};
+use super::account_client::{Session, SwiftRequest};
 use super::manifest::Segment;
-use super::mark::{Mark, put};
 use super::names::{container_path, object_path};
-use crate::http_client::{SentRequest, StreamStart, StreamingRequest};
+use super::swift_error::{SwiftError, SwiftResult};
+use super::upload_mark::{UploadMark, put};
+use crate::http_client::{Begun, Ended, Sending};
 use crate::image::Checksum;
 use crate::md5::Md5Stream;
 use crate::transfer::{BLOCK_BYTES, HttpBody};
@@ -26,7 +26,7 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) make: bool,
     /// Of the upload whose objects it takes.
-    pub(super) mark: Mark,
+    pub(super) mark: UploadMark,
 }
 
 /// An object that Swift wants the bytes of.
@@ -37,8 +37,8 @@ pub(super) struct ObjectWriter {
 }
 
 /// An object whose bytes have all been sent.
-pub(super) struct EndedObject {
-    ended: SentRequest,
+pub(super) struct SentObject {
+    ended: Ended,
     hash: Option<Md5Stream>,
     size_bytes: u64,
 }
@@ -96,8 +96,8 @@ impl Container {
         }
     }
 
-    fn call(&self, object: &str) -> Call {
-        let mut call = Call::new(WHAT, Method::PUT, object_path(&self.name, object));
+    fn call(&self, object: &str) -> SwiftRequest {
+        let mut call = SwiftRequest::new(WHAT, Method::PUT, object_path(&self.name, object));
         let octets = HeaderValue::from_static("application/octet-stream");
         call.headers.insert(CONTENT_TYPE, octets);
         self.mark.guard(&mut call);
@@ -111,7 +111,7 @@ impl Container {
             });
         }
         let what = "making a container";
-        let call = Call::new(what, Method::PUT, container_path(&self.name));
+        let call = SwiftRequest::new(what, Method::PUT, container_path(&self.name));
         let answer = self.session.call(&call).await?;
         if !answer.status().is_success() {
             return Err(SwiftError::status(what, answer.status(), answer.headers()));
@@ -142,9 +142,9 @@ impl ObjectWriter {
     }
 
     /// Sends what there is, and no more.
-    pub(super) async fn end(self) -> SwiftResult<EndedObject> {
+    pub(super) async fn end(self) -> SwiftResult<SentObject> {
         let ended = self.sending.end().await;
-        Ok(EndedObject {
+        Ok(SentObject {
             ended: ended.map_err(|cause| SwiftError::Outgoing { what: WHAT, cause })?,
             hash: self.hash,
             size_bytes: self.size_bytes,
@@ -152,7 +152,7 @@ impl ObjectWriter {
     }
 }
 
-impl EndedObject {
+impl SentObject {
     /// Waits until Swift has it.
     pub(super) async fn done(self) -> SwiftResult<Segment> {
         let answer = self.ended.answer().await;

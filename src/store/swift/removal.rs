@@ -5,10 +5,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::account::{Call, Session};
-use super::errors::{SwiftError, SwiftResult};
+use super::account_client::{Session, SwiftRequest};
 use super::listing::{remove, remove_all};
 use super::names::object_path;
+use super::swift_error::{SwiftError, SwiftResult};
 
 /// What Swift says to `multipart-manifest=delete`; the status of the answer says little, as
 /// it is sent before the work is done.
@@ -28,7 +28,7 @@ pub(super) async fn remove_whole(
     object: &str,
 ) -> SwiftResult<()> {
     let what = "looking at an object to be removed";
-    let head = Call::new(what, Method::HEAD, object_path(container, object));
+    let head = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
     let answer = session.call(&head).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => return Ok(()),
@@ -65,7 +65,7 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
         "{}?multipart-manifest=delete",
         object_path(container, object)
     );
-    let mut call = Call::new(what, Method::DELETE, path);
+    let mut call = SwiftRequest::new(what, Method::DELETE, path);
     call.headers
         .insert(ACCEPT, HeaderValue::from_static("application/json"));
     let answer = session.call(&call).await?;

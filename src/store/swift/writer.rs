@@ -3,33 +3,33 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::errors::{SwiftError, SwiftResult, write_error};
 use super::listing::remove;
 use super::location::by_reference;
-use super::manifest::{Joined, Segment};
+use super::manifest::{LargeObject, Segment};
 use super::names::{MOST_SEGMENTS, segment};
-use super::object::{Container, EndedObject, ObjectWriter};
+use super::object::{Container, ObjectWriter, SentObject};
+use super::swift_error::{SwiftError, SwiftResult, write_error};
 use crate::config::SwiftManifest;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Location};
 use crate::md5::HashEngine;
 use crate::store::Writer;
 
-/// Where an image goes, and in which shape.
-pub(super) struct Target {
+/// Where an image goes, and in which layout.
+pub(super) struct SwiftUpload {
     pub(super) container: Container,
     /// The object's name: the image's id.
     pub(super) object: String,
     /// The account's, for the location.
     pub(super) reference: String,
-    pub(super) shape: Shape,
+    pub(super) layout: ObjectLayout,
     /// Hashes segments, where they are to be compared.
     pub(super) hashes: Option<HashEngine>,
 }
 
 /// How an image becomes objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ObjectLayout {
     /// One object of this length.
     Plain { length_bytes: u64 },
     /// Several, joined.
@@ -45,9 +45,9 @@ pub(super) enum Shape {
 
 /// An image on its way into Swift. Swift answers for one segment while the next is sent.
 pub(super) struct SwiftWriter {
-    target: Target,
+    target: SwiftUpload,
     current: Option<ObjectWriter>,
-    ended: Option<EndedObject>,
+    ended: Option<SentObject>,
     segments: Vec<Segment>,
     /// Segments that Swift may have something of, or the one object.
     begun: u32,
@@ -59,12 +59,12 @@ pub(super) struct SwiftWriter {
 }
 
 /// What an upload may have left.
-struct Remains {
+struct Leftovers {
     container: Container,
     objects: Vec<String>,
 }
 
-impl Shape {
+impl ObjectLayout {
     fn length_bytes(self) -> Option<u64> {
         match self {
             Self::Plain { length_bytes } => Some(length_bytes),
@@ -100,9 +100,9 @@ impl Shape {
 impl SwiftWriter {
     /// Begins the first object, so that what Swift has against it is known before any byte
     /// has come from the client.
-    pub(super) async fn begin(target: Target) -> Result<Self> {
-        target.shape.check()?;
-        let is_empty = target.shape.length_bytes() == Some(0);
+    pub(super) async fn begin(target: SwiftUpload) -> Result<Self> {
+        target.layout.check()?;
+        let is_empty = target.layout.length_bytes() == Some(0);
         let mut writer = Self {
             target,
             current: None,
@@ -122,15 +122,15 @@ impl SwiftWriter {
 
     async fn begin_object(&mut self) -> SwiftResult<()> {
         let object = &self.target.object;
-        let begun = match self.target.shape {
-            Shape::Plain { length_bytes } => {
+        let begun = match self.target.layout {
+            ObjectLayout::Plain { length_bytes } => {
                 let begin = self
                     .target
                     .container
                     .begin(object, Some(length_bytes), None);
                 begin.await?
             }
-            Shape::Segments {
+            ObjectLayout::Segments {
                 length_bytes,
                 segment_bytes,
                 ..
@@ -154,20 +154,20 @@ impl SwiftWriter {
 
     /// Bytes that the current object still takes; `u64::MAX` when there is no end to it.
     fn room_bytes(&self) -> u64 {
-        let left = match self.target.shape.length_bytes() {
+        let left = match self.target.layout.length_bytes() {
             Some(length) => length - self.written_bytes,
             None => u64::MAX,
         };
         let current = self.current.as_ref().map_or(0, ObjectWriter::size_bytes);
-        match self.target.shape {
-            Shape::Plain { .. } => left,
-            Shape::Segments { segment_bytes, .. } => left.min(segment_bytes - current),
+        match self.target.layout {
+            ObjectLayout::Plain { .. } => left,
+            ObjectLayout::Segments { segment_bytes, .. } => left.min(segment_bytes - current),
         }
     }
 
     async fn take(&mut self, mut bytes: Bytes) -> SwiftResult<()> {
         while !bytes.is_empty() {
-            if self.target.shape.length_bytes() == Some(self.written_bytes) {
+            if self.target.layout.length_bytes() == Some(self.written_bytes) {
                 self.surplus_bytes += bytes.len() as u64;
                 return Ok(());
             }
@@ -200,7 +200,7 @@ impl SwiftWriter {
     }
 
     async fn complete(&mut self) -> SwiftResult<()> {
-        let length = self.target.shape.length_bytes();
+        let length = self.target.layout.length_bytes();
         if self.surplus_bytes > 0 || length.is_some_and(|length| length != self.written_bytes) {
             let problem = "the data are not of the announced length";
             return Err(SwiftError::answer("completing an image", problem));
@@ -215,14 +215,14 @@ impl SwiftWriter {
         if let Some(ended) = self.ended.take() {
             self.segments.push(ended.done().await?);
         }
-        match self.target.shape {
-            Shape::Plain { .. } => self.compare(),
-            Shape::Segments {
+        match self.target.layout {
+            ObjectLayout::Plain { .. } => self.compare(),
+            ObjectLayout::Segments {
                 manifest,
                 most_static,
                 ..
             } => {
-                let joined = Joined {
+                let joined = LargeObject {
                     session: &self.target.container.session,
                     container: &self.target.container.name,
                     mark: &self.target.container.mark,
@@ -243,23 +243,23 @@ impl SwiftWriter {
     }
 
     /// Lets go of what is being sent, and says what Swift may have of it.
-    fn let_go(&mut self) -> Remains {
+    fn take_leftovers(&mut self) -> Leftovers {
         self.finished = true;
         self.current = None;
         self.ended = None;
         let object = &self.target.object;
-        let objects = (1..=self.begun).map(|number| match self.target.shape {
-            Shape::Plain { .. } => object.clone(),
-            Shape::Segments { .. } => segment(object, number),
+        let objects = (1..=self.begun).map(|number| match self.target.layout {
+            ObjectLayout::Plain { .. } => object.clone(),
+            ObjectLayout::Segments { .. } => segment(object, number),
         });
-        Remains {
+        Leftovers {
             objects: objects.collect(),
             container: self.target.container.clone(),
         }
     }
 }
 
-impl Remains {
+impl Leftovers {
     /// Removes it. What Swift still works on is older than its removal, and loses.
     async fn remove(self) -> SwiftResult<()> {
         let (session, container) = (&self.container.session, &self.container.name);
@@ -288,7 +288,7 @@ impl Writer for SwiftWriter {
         // What fails from here on is for `discard`.
         self.finished = true;
         self.complete().await.map_err(write_error)?;
-        let Target {
+        let SwiftUpload {
             container,
             object,
             reference,
@@ -299,7 +299,7 @@ impl Writer for SwiftWriter {
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {
-        self.let_go().remove().await.map_err(write_error)
+        self.take_leftovers().remove().await.map_err(write_error)
     }
 }
 
@@ -309,10 +309,10 @@ impl Drop for SwiftWriter {
         if self.finished {
             return;
         }
-        let remains = self.let_go();
+        let leftovers = self.take_leftovers();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = remains.remove().await {
+                if let Err(error) = leftovers.remove().await {
                     tracing::warn!(%error, "what an upload left in Swift is still there");
                 }
             });

@@ -20,7 +20,7 @@ fn store(tls: TlsOptions) -> HttpStore {
         connect_timeout: Duration::from_secs(5),
         answer_timeout: Duration::from_secs(5),
         stall_timeout: Duration::from_secs(5),
-        most_discarded_bytes: 1 << 30,
+        max_discarded_bytes: 1 << 30,
         max_redirects: 0,
         rules: SourceRules::default(),
         reach: AddressFilter {

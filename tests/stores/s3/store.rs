@@ -9,7 +9,7 @@ use glance::config::Secret;
 use glance::error::{Kind, Result};
 use glance::image::{ImageId, Location, Timestamp, Upload};
 use glance::md5::HashEngine;
-use glance::store::{Checksums, S3Store, S3StoreOptions, Store, Wanted, conformance};
+use glance::store::{Checksums, ObjectRange, S3Store, S3StoreOptions, Store, conformance};
 use glance::transfer::Payload;
 use glance::transfer::disk::probe_uring;
 use uuid::Uuid;
@@ -92,7 +92,7 @@ async fn put(store: &S3Store, data: &Bytes, is_known: bool) -> Location {
 }
 
 async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result<Vec<u8>> {
-    let wanted = Wanted {
+    let wanted = ObjectRange {
         offset: 0,
         len: object_bytes,
         object_bytes,

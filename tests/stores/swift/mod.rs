@@ -19,7 +19,9 @@ use glance::http_client::{
 use glance::image::{ImageId, Location, Timestamp, Upload};
 use glance::keystone::Interface;
 use glance::md5::HashEngine;
-use glance::store::{Store, SwiftEndpoint, SwiftOptions, SwiftParts, SwiftStore, Wanted, Writer};
+use glance::store::{
+    ObjectRange, Store, SwiftEndpoint, SwiftOptions, SwiftResources, SwiftStore, Writer,
+};
 use glance::transfer::Payload;
 use uuid::Uuid;
 
@@ -96,9 +98,9 @@ fn store(options: &SwiftOptions) -> SwiftStore {
             tls: Arc::clone(&tls),
         })
     };
-    let parts = SwiftParts {
-        client: client(AddressPolicy::Any),
-        strangers: client(AddressPolicy::Filtered(AddressFilter::default())),
+    let parts = SwiftResources {
+        client: client(Reach::Any),
+        untrusted: client(Reach::Named(NamedReach::default())),
         hashes: HashEngine::start(1).expect("a thread"),
     };
     SwiftStore::new(options.clone(), parts).expect("a store")
@@ -140,8 +142,8 @@ async fn put(store: &SwiftStore, data: &[u8], is_length_known: bool) -> (ImageId
     (image, writer.commit().await.expect("committed"))
 }
 
-fn whole(bytes: u64) -> Wanted {
-    Wanted {
+fn whole(bytes: u64) -> ObjectRange {
+    ObjectRange {
         offset: 0,
         len: bytes,
         object_bytes: bytes,

@@ -4,26 +4,26 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
-use super::account::{Call, Session};
-use super::errors::{SwiftError, SwiftResult};
+use super::account_client::{Session, SwiftRequest};
 use super::listing::{names, remove};
 use super::names::object_path;
+use super::swift_error::{SwiftError, SwiftResult};
 
 static MARK: HeaderName = HeaderName::from_static("x-object-meta-glance-upload");
 
 /// An upload's mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mark(HeaderValue);
+pub(super) struct UploadMark(HeaderValue);
 
 /// An object as far as its mark tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
-    Nothing,
-    Marked(Mark),
+pub(super) enum MarkLookup {
+    Absent,
+    Marked(UploadMark),
     Unmarked,
 }
 
-impl Mark {
+impl UploadMark {
     pub(super) fn of(upload: Uuid) -> SwiftResult<Self> {
         let value = HeaderValue::try_from(upload.to_string());
         let value = value.map_err(|error| SwiftError::answer("marking", error.to_string()))?;
@@ -31,7 +31,7 @@ impl Mark {
     }
 
     /// Has a request make a new object with this mark, and replace none.
-    pub(super) fn guard(&self, call: &mut Call) {
+    pub(super) fn guard(&self, call: &mut SwiftRequest) {
         let any = HeaderValue::from_static("*");
         call.headers.insert(IF_NONE_MATCH, any);
         call.headers.insert(MARK.clone(), self.0.clone());
@@ -45,7 +45,7 @@ impl Mark {
         object: &str,
     ) -> SwiftResult<()> {
         match find(session, container, object).await? {
-            Found::Marked(mark) if mark == *self => remove(session, container, object).await,
+            MarkLookup::Marked(mark) if mark == *self => remove(session, container, object).await,
             _ => Ok(()),
         }
     }
@@ -72,15 +72,19 @@ impl Mark {
 }
 
 /// Looks at an object.
-pub(super) async fn find(session: &Session, container: &str, object: &str) -> SwiftResult<Found> {
+pub(super) async fn find(
+    session: &Session,
+    container: &str,
+    object: &str,
+) -> SwiftResult<MarkLookup> {
     let what = "looking at an object's mark";
-    let call = Call::new(what, Method::HEAD, object_path(container, object));
+    let call = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
     let answer = session.call(&call).await?;
     match answer.status() {
-        StatusCode::NOT_FOUND => Ok(Found::Nothing),
+        StatusCode::NOT_FOUND => Ok(MarkLookup::Absent),
         status if status.is_success() => Ok(match answer.headers().get(&MARK) {
-            Some(mark) => Found::Marked(Mark(mark.clone())),
-            None => Found::Unmarked,
+            Some(mark) => MarkLookup::Marked(UploadMark(mark.clone())),
+            None => MarkLookup::Unmarked,
         }),
         status => Err(SwiftError::status(what, status, answer.headers())),
     }
@@ -90,15 +94,15 @@ pub(super) async fn find(session: &Session, container: &str, object: &str) -> Sw
 /// an earlier attempt was lost.
 pub(super) async fn put(
     session: &Session,
-    mark: &Mark,
+    mark: &UploadMark,
     (container, object): (&str, &str),
-    call: &Call,
+    call: &SwiftRequest,
 ) -> SwiftResult<()> {
     let answer = session.call(call).await?;
     match answer.status() {
         StatusCode::CREATED => Ok(()),
         StatusCode::PRECONDITION_FAILED => match find(session, container, object).await? {
-            Found::Marked(own) if own == *mark => Ok(()),
+            MarkLookup::Marked(own) if own == *mark => Ok(()),
             _ => Err(SwiftError::Occupied {
                 container: container.to_owned(),
                 object: object.to_owned(),

@@ -9,8 +9,8 @@ use http::{HeaderValue, StatusCode, response};
 use http_body_util::BodyExt;
 use tokio::time::{sleep, timeout};
 
-use super::failure::Failure;
-use super::object::Object;
+use super::object::S3Object;
+use super::s3_error::S3Error;
 use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
 use crate::transfer::{RangeBody, RangeSource};
@@ -25,23 +25,23 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 const WORDS_LIMIT: Duration = Duration::from_secs(1);
 
 /// An object of a known size.
-pub(super) struct S3Origin {
-    object: Object,
-    http: HttpClient,
+pub(super) struct S3ObjectReader {
+    object: S3Object,
+    http: Client,
     object_bytes: u64,
     /// Of the first answer: what follows is to be of the same object.
     tag: Option<HeaderValue>,
 }
 
 /// Why an object did not come.
-enum Trouble {
+enum ReadFailure {
     /// What is there is not the object.
-    Wrong(String),
-    Failure(Failure),
+    WrongObject(String),
+    Request(S3Error),
 }
 
-impl S3Origin {
-    pub(super) fn new(object: Object, http: HttpClient, object_bytes: u64) -> Self {
+impl S3ObjectReader {
+    pub(super) fn new(object: S3Object, http: Client, object_bytes: u64) -> Self {
         Self {
             object,
             http,
@@ -50,8 +50,12 @@ impl S3Origin {
         }
     }
 
-    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<RangeBody, Trouble> {
-        let mut request = self.object.signed_get().await.map_err(Trouble::Failure)?;
+    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<Part, ReadFailure> {
+        let mut request = self
+            .object
+            .signed_get()
+            .await
+            .map_err(ReadFailure::Request)?;
         let is_whole = offset == 0 && len == self.object_bytes;
         let headers = request.headers_mut();
         if !is_whole {
@@ -63,8 +67,8 @@ impl S3Origin {
             headers.insert(IF_MATCH, tag.clone());
         }
         let opened = self.http.open(request).await;
-        let (head, part) =
-            opened.map_err(|error| Trouble::Failure(Failure::of_silence("GetObject", &error)))?;
+        let (head, part) = opened
+            .map_err(|error| ReadFailure::Request(S3Error::no_response("GetObject", &error)))?;
         match head.status {
             StatusCode::OK if is_whole => self.check_whole(&head)?,
             StatusCode::PARTIAL_CONTENT if !is_whole => self.check_range(&head, offset, len)?,
@@ -75,7 +79,7 @@ impl S3Origin {
         Ok(part)
     }
 
-    fn check_whole(&self, head: &response::Parts) -> std::result::Result<(), Trouble> {
+    fn check_whole(&self, head: &response::Parts) -> std::result::Result<(), ReadFailure> {
         let len = text(head, CONTENT_LENGTH).and_then(|len| len.parse::<u64>().ok());
         match len {
             Some(len) if len == self.object_bytes => Ok(()),
@@ -91,7 +95,7 @@ impl S3Origin {
         head: &response::Parts,
         offset: u64,
         len: u64,
-    ) -> std::result::Result<(), Trouble> {
+    ) -> std::result::Result<(), ReadFailure> {
         let last = offset + len - 1;
         let expected = format!("bytes {offset}-{last}/{}", self.object_bytes);
         match text(head, CONTENT_RANGE) {
@@ -101,7 +105,7 @@ impl S3Origin {
     }
 
     /// The first tag is kept; a later one is to be the same.
-    fn check_tag(&mut self, head: &response::Parts) -> std::result::Result<(), Trouble> {
+    fn check_tag(&mut self, head: &response::Parts) -> std::result::Result<(), ReadFailure> {
         let tag = head.headers.get(ETAG);
         match &self.tag {
             Some(known) if tag.is_some_and(|tag| tag != known) => {
@@ -117,17 +121,17 @@ impl S3Origin {
 }
 
 #[async_trait(?Send)]
-impl RangeSource for S3Origin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
+impl Origin for S3ObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
         let mut attempt = 1;
         loop {
             let failure = match self.ask(offset, len).await {
                 Ok(part) => return Ok(part),
-                Err(Trouble::Wrong(what)) => return Err(Error::internal(what)),
-                Err(Trouble::Failure(failure)) => failure,
+                Err(ReadFailure::WrongObject(what)) => return Err(Error::internal(what)),
+                Err(ReadFailure::Request(failure)) => failure,
             };
-            if attempt == ATTEMPTS || !failure.may_pass() {
-                return Err(failure.reading());
+            if attempt == ATTEMPTS || !failure.is_transient() {
+                return Err(failure.into_read_error());
             }
             sleep(RETRY_WAIT * attempt).await;
             attempt += 1;
@@ -135,18 +139,18 @@ impl RangeSource for S3Origin {
     }
 }
 
-fn wrong(what: &str) -> Trouble {
-    Trouble::Wrong(what.to_owned())
+fn wrong(what: &str) -> ReadFailure {
+    ReadFailure::WrongObject(what.to_owned())
 }
 
 fn text(head: &response::Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name)?.to_str().ok()
 }
 
-async fn refusal(status: StatusCode, part: RangeBody) -> Trouble {
+async fn refusal(status: StatusCode, part: Part) -> ReadFailure {
     let code = timeout(WORDS_LIMIT, first_words(part)).await;
     let code = code.ok().flatten().and_then(|words| code_in(&words));
-    Trouble::Failure(Failure::of_answer("GetObject", status.as_u16(), code))
+    ReadFailure::Request(S3Error::from_response("GetObject", status.as_u16(), code))
 }
 
 /// The beginning of an answer's body.

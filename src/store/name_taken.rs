@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 /// Refuses an upload whose image's name is taken in the store by data that it did not write:
 /// the registry was restored from a copy, or lost. Logs the name, which the client does not
 /// learn.
-pub(super) fn occupied(store: &'static str, image: &str, name: &str) -> Error {
+pub(super) fn name_taken(store: &'static str, image: &str, name: &str) -> Error {
     tracing::error!(
         store,
         image_id = image,

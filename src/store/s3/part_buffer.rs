@@ -10,25 +10,25 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::memory::Taken;
-use crate::transfer::HttpBody;
+use super::part_memory::MemoryReservation;
+use crate::transfer::Frames;
 
 /// Pieces below this size are copied: they would keep the whole buffer they came in.
 const COPIED_BELOW_BYTES: usize = 32 * 1024;
 
 /// Bytes that are collected until they are enough for a request.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartBuffer {
     pieces: Vec<Bytes>,
     len: u64,
     capacity: u64,
     /// Grows with the bytes, and is free again with the last piece.
-    memory: Option<Taken>,
+    memory: Option<MemoryReservation>,
 }
 
-impl Part {
+impl PartBuffer {
     /// A part for at most so many bytes, which takes memory as they come.
-    pub(super) fn new(capacity: u64, memory: Taken) -> Self {
+    pub(super) fn new(capacity: u64, memory: MemoryReservation) -> Self {
         Self {
             pieces: Vec::new(),
             len: 0,
@@ -109,73 +109,73 @@ impl Part {
 
 /// Whether the last byte of the latest attempt was taken: the service may have all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HandedOver(Arc<AtomicBool>);
+pub(super) struct BodyConsumed(Arc<AtomicBool>);
 
-impl HandedOver {
+impl BodyConsumed {
     pub(super) fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set(&self, handed_over: bool) {
-        self.0.store(handed_over, Ordering::Relaxed);
+    pub(super) fn set(&self, consumed: bool) {
+        self.0.store(consumed, Ordering::Relaxed);
     }
 }
 
 /// The body of one request.
-pub(super) struct Load {
+pub(super) struct PartBody {
     pub(super) len: u64,
     pub(super) stream: ByteStream,
-    pub(super) handed_over: HandedOver,
+    pub(super) consumed: BodyConsumed,
 }
 
 /// A part on its way, as often as it takes.
 #[derive(Debug, Clone)]
-pub(super) struct Parcel {
-    part: Arc<Part>,
-    handed_over: HandedOver,
+pub(super) struct RetryablePart {
+    part: Arc<PartBuffer>,
+    consumed: BodyConsumed,
 }
 
-impl Parcel {
-    pub(super) fn new(mut part: Part) -> Self {
+impl RetryablePart {
+    pub(super) fn new(mut part: PartBuffer) -> Self {
         if let Some(memory) = &mut part.memory {
             memory.stop_growing();
         }
         Self {
             part: Arc::new(part),
-            handed_over: HandedOver::default(),
+            consumed: BodyConsumed::default(),
         }
     }
 
     /// A body that can be sent again.
-    pub(super) fn load(&self) -> Load {
-        let parcel = self.clone();
-        let body = move || SdkBody::from_body_1_x(PartBody::new(parcel.clone()));
-        Load {
+    pub(super) fn load(&self) -> PartBody {
+        let part = self.clone();
+        let body = move || SdkBody::from_body_1_x(RetryableBody::new(part.clone()));
+        PartBody {
             len: self.part.len,
             stream: ByteStream::new(SdkBody::retryable(body)),
-            handed_over: self.handed_over.clone(),
+            consumed: self.consumed.clone(),
         }
     }
 }
 
-struct PartBody {
-    parcel: Parcel,
+struct RetryableBody {
+    part: RetryablePart,
     next: usize,
     left: u64,
 }
 
-impl PartBody {
-    fn new(parcel: Parcel) -> Self {
-        parcel.handed_over.set(false);
+impl RetryableBody {
+    fn new(part: RetryablePart) -> Self {
+        part.consumed.set(false);
         Self {
-            left: parcel.part.len,
+            left: part.part.len,
             next: 0,
-            parcel,
+            part,
         }
     }
 }
 
-impl Body for PartBody {
+impl Body for RetryableBody {
     type Data = Bytes;
     type Error = <HttpBody as Body>::Error;
 
@@ -183,11 +183,11 @@ impl Body for PartBody {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = self.parcel.part.pieces.get(self.next).cloned();
+        let piece = self.part.part.pieces.get(self.next).cloned();
         self.next += 1;
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         if self.left == 0 {
-            self.parcel.handed_over.set(true);
+            self.part.consumed.set(true);
         }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
@@ -205,14 +205,14 @@ impl Body for PartBody {
 mod tests {
     use http_body_util::BodyExt;
 
-    use super::super::memory::Memory;
+    use super::super::part_memory::PartMemory;
     use super::*;
 
     #[tokio::test]
     async fn pieces_are_passed_on_by_reference_as_often_as_asked() {
-        let memory = Memory::new(1 << 20);
+        let memory = PartMemory::new(1 << 20);
         const LEN: usize = COPIED_BELOW_BYTES;
-        let mut part = Part::new(LEN as u64 + 3, memory.part(None));
+        let mut part = PartBuffer::new(LEN as u64 + 3, memory.part(None));
         let mut bytes = Bytes::from(vec![7; LEN]);
         let address = bytes.as_ptr();
         assert!(part.try_fill(&mut bytes));
@@ -222,8 +222,8 @@ mod tests {
         assert!(part.is_full());
         assert_eq!(bytes, "abc");
 
-        let parcel = Parcel::new(part);
-        let load = parcel.load();
+        let part = RetryablePart::new(part);
+        let load = part.load();
         let stream = load.stream.into_inner();
         let again = stream.try_clone().unwrap();
         for mut body in [stream, again] {
@@ -231,19 +231,19 @@ mod tests {
             assert_eq!(first.as_ptr(), address);
             let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!(second, "789");
-            assert!(load.handed_over.get());
+            assert!(load.consumed.get());
             assert!(body.frame().await.is_none());
         }
     }
 
     #[tokio::test]
     async fn memory_is_free_when_the_last_body_is_gone() {
-        let memory = Memory::new(1 << 20);
-        let mut part = Part::new(1 << 20, memory.part(None));
+        let memory = PartMemory::new(1 << 20);
+        let mut part = PartBuffer::new(1 << 20, memory.part(None));
         part.fill(&mut Bytes::from(vec![0; 1 << 20])).await;
-        let parcel = Parcel::new(part);
-        let load = parcel.load();
-        drop(parcel);
+        let part = RetryablePart::new(part);
+        let load = part.load();
+        drop(part);
         assert_eq!(memory.part(None).try_grow(1), 0);
         drop(load);
         assert_eq!(memory.part(None).try_grow(1), 1);

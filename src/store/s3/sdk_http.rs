@@ -22,19 +22,19 @@ use crate::transfer::HttpBody;
 
 /// Sends the SDK's requests. Time-outs are those of the client.
 #[derive(Debug)]
-pub(super) struct OurHttp {
+pub(super) struct SdkHttpClient {
     connector: SharedHttpConnector,
 }
 
-impl OurHttp {
-    pub(super) fn new(client: http_client::HttpClient) -> Self {
+impl SdkHttpClient {
+    pub(super) fn new(client: Client) -> Self {
         Self {
             connector: SharedHttpConnector::new(Connector(client)),
         }
     }
 }
 
-impl HttpClient for OurHttp {
+impl HttpClient for SdkHttpClient {
     fn http_connector(
         &self,
         _settings: &HttpConnectorSettings,
@@ -67,7 +67,7 @@ async fn exchange(
     let request = request.map_err(|error| ConnectorError::user(error.into()))?;
     let sent = client.send(request.map(BodyExt::boxed_unsync)).await;
     let response = sent.map_err(connector_error)?;
-    let response = response.map(|frames| SdkBody::from_body_1_x(Shareable(Mutex::new(frames))));
+    let response = response.map(|frames| SdkBody::from_body_1_x(SyncBody(Mutex::new(frames))));
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
@@ -83,9 +83,9 @@ fn connector_error(error: HttpClientError) -> ConnectorError {
 }
 
 /// A body that is `Sync`, as the SDK wants it. Nobody ever locks it.
-struct Shareable(Mutex<HttpBody>);
+struct SyncBody(Mutex<Frames>);
 
-impl Body for Shareable {
+impl Body for SyncBody {
     type Data = Bytes;
     type Error = <HttpBody as Body>::Error;
 

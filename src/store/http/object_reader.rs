@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, response};
 
-use super::answer::{Held, Version, held, unavailable};
-use super::ask::Asker;
 use super::counted::counted;
+use super::object_response::{BodyRange, ObjectVersion, body_range, unavailable};
+use super::redirecting_client::RedirectingClient;
 use super::skip::skip;
 use super::upto::upto;
 use crate::error::{Error, Kind, Result};
@@ -17,32 +17,37 @@ use crate::image::HttpUri;
 use crate::transfer::{RangeBody, RangeSource};
 
 /// An object whose length the registry knows.
-pub(super) struct HttpOrigin {
-    asker: Arc<Asker>,
+pub(super) struct HttpObjectReader {
+    client: Arc<RedirectingClient>,
     uri: HttpUri,
     object_bytes: u64,
-    limits: Limits,
-    first: Option<First>,
+    limits: DiscardLimits,
+    first: Option<FirstResponse>,
 }
 
 /// The handling of a server that ignores ranges.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct DiscardLimits {
     /// The most bytes that are read and discarded before those that are wanted.
-    pub(super) most_discarded_bytes: u64,
+    pub(super) max_discarded_bytes: u64,
     /// The longest silence meanwhile.
     pub(super) stall: Duration,
 }
 
 /// What the first answer said.
-struct First {
-    version: Option<Version>,
+struct FirstResponse {
+    version: Option<ObjectVersion>,
 }
 
-impl HttpOrigin {
-    pub(super) fn new(asker: Arc<Asker>, uri: HttpUri, object_bytes: u64, limits: Limits) -> Self {
+impl HttpObjectReader {
+    pub(super) fn new(
+        client: Arc<RedirectingClient>,
+        uri: HttpUri,
+        object_bytes: u64,
+        limits: DiscardLimits,
+    ) -> Self {
         Self {
-            asker,
+            client,
             uri,
             object_bytes,
             limits,
@@ -50,7 +55,7 @@ impl HttpOrigin {
         }
     }
 
-    fn version(&self) -> Option<&Version> {
+    fn version(&self) -> Option<&ObjectVersion> {
         self.first.as_ref()?.version.as_ref()
     }
 
@@ -61,7 +66,7 @@ impl HttpOrigin {
             let last = offset + len - 1;
             let range = HeaderValue::try_from(format!("bytes={offset}-{last}"));
             headers.insert(RANGE, range.map_err(Error::internal)?);
-            if let Some(version) = self.version().and_then(Version::as_condition) {
+            if let Some(version) = self.version().and_then(ObjectVersion::as_condition) {
                 headers.insert(IF_RANGE, version.clone());
             }
         }
@@ -69,9 +74,9 @@ impl HttpOrigin {
     }
 
     /// Checks that an answer holds the bytes that were asked for, of the object as it was.
-    fn check(&mut self, head: &response::Parts, offset: u64, len: u64) -> Result<Held> {
-        let found = held(head, Some(self.object_bytes))?;
-        let Held {
+    fn check(&mut self, head: &response::Parts, offset: u64, len: u64) -> Result<BodyRange> {
+        let found = body_range(head, Some(self.object_bytes))?;
+        let BodyRange {
             offset: begins,
             len: holds,
             total,
@@ -83,7 +88,7 @@ impl HttpOrigin {
                 self.object_bytes
             )));
         }
-        let version = Version::of(head);
+        let version = ObjectVersion::of(head);
         if let Some(first) = &self.first {
             // Without an exact version the rest could be another object's.
             if first.version.is_none() || first.version != version {
@@ -96,13 +101,13 @@ impl HttpOrigin {
         if (begins, holds) != (offset, len) && holds != total {
             return Err(unavailable("it sends another part than it was asked for"));
         }
-        self.first = Some(First { version });
+        self.first = Some(FirstResponse { version });
         Ok(found)
     }
 
     /// Passes over the bytes before `offset` of a whole object.
-    async fn begin_at(&self, offset: u64, part: RangeBody) -> Result<RangeBody> {
-        if offset > self.limits.most_discarded_bytes {
+    async fn begin_at(&self, offset: u64, part: Part) -> Result<Part> {
+        if offset > self.limits.max_discarded_bytes {
             return Err(Error::new(
                 Kind::WholeOnly,
                 "The server that holds the image's data sends no part of them.",
@@ -114,10 +119,10 @@ impl HttpOrigin {
 }
 
 #[async_trait(?Send)]
-impl RangeSource for HttpOrigin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
+impl Origin for HttpObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
         let headers = self.headers(offset, len)?;
-        let asked = self.asker.ask(&self.uri, Method::GET, &headers).await;
+        let asked = self.client.send(&self.uri, Method::GET, &headers).await;
         let (head, part) = asked?;
         let found = self.check(&head, offset, len)?;
         let part = match found.is_stated {

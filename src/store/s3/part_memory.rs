@@ -13,20 +13,20 @@ use tokio::sync::Notify;
 
 /// A bounded amount of memory. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Memory {
+pub(super) struct PartMemory {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     most_bytes: u64,
-    accounts: Mutex<Accounts>,
-    /// Memory came free, or a part will wait for no more.
+    state: Mutex<MemoryState>,
+    /// PartMemory came free, or a part will wait for no more.
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct Accounts {
+struct MemoryState {
     free_bytes: u64,
     /// Bytes that each growing part lacks until it can be sent, by its number.
     lacking: HashMap<u64, u64>,
@@ -36,8 +36,8 @@ struct Accounts {
 
 /// The memory of one part; dropped, it is free again.
 #[derive(Debug)]
-pub(super) struct Taken {
-    memory: Memory,
+pub(super) struct MemoryReservation {
+    memory: PartMemory,
     number: u64,
     held_bytes: u64,
     /// The size at which the part can be sent; `None` for one that can be sent as it comes.
@@ -45,11 +45,11 @@ pub(super) struct Taken {
 }
 
 /// Counts a part that waits for memory.
-struct Waiting<'a>(&'a Memory);
+struct Waiting<'a>(&'a PartMemory);
 
-impl Memory {
+impl PartMemory {
     pub(super) fn new(most_bytes: u64) -> Self {
-        let accounts = Accounts {
+        let state = MemoryState {
             free_bytes: most_bytes,
             lacking: HashMap::new(),
             next_number: 0,
@@ -58,7 +58,7 @@ impl Memory {
         Self {
             shared: Arc::new(Shared {
                 most_bytes,
-                accounts: Mutex::new(accounts),
+                state: Mutex::new(state),
                 changed: Notify::new(),
             }),
         }
@@ -75,13 +75,13 @@ impl Memory {
     }
 
     /// The account of a part that is about to arrive. One of unknown length can be sent from
-    /// `sendable_bytes` on, at most [`Memory::most_bytes`]; any other can be sent as it comes.
-    pub(super) fn part(&self, sendable_bytes: Option<u64>) -> Taken {
+    /// `sendable_bytes` on, at most [`PartMemory::most_bytes`]; any other can be sent as it comes.
+    pub(super) fn part(&self, sendable_bytes: Option<u64>) -> MemoryReservation {
         let sendable_bytes = sendable_bytes.map(|bytes| bytes.min(self.most_bytes()));
-        let mut accounts = self.lock();
-        let number = accounts.next_number;
-        accounts.next_number += 1;
-        Taken {
+        let mut state = self.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        MemoryReservation {
             memory: self.clone(),
             number,
             held_bytes: 0,
@@ -89,34 +89,34 @@ impl Memory {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Accounts> {
-        // Nothing between lock and unlock leaves the accounts at odds.
-        let locked = self.shared.accounts.lock();
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
+        // Nothing between lock and unlock leaves the state at odds.
+        let locked = self.shared.state.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl MemoryReservation {
     /// Takes up to `wanted_bytes` more if there are any now; returns how many were taken.
     /// A part that can be sent as it comes takes none while another waits.
     pub(super) fn try_grow(&mut self, wanted_bytes: u64) -> u64 {
         let memory = self.memory.clone();
-        let mut accounts = memory.lock();
-        if self.sendable_bytes.is_none() && accounts.waiting > 0 {
+        let mut state = memory.lock();
+        if self.sendable_bytes.is_none() && state.waiting > 0 {
             return 0;
         }
         let lacking = self.lacking();
         let amounts = [wanted_bytes, wanted_bytes.min(lacking.unwrap_or(0))];
         let granted = amounts
             .into_iter()
-            .find(|bytes| *bytes > 0 && accounts.may_grant(self.number, lacking, *bytes));
+            .find(|bytes| *bytes > 0 && state.may_grant(self.number, lacking, *bytes));
         let Some(granted) = granted else {
             return 0;
         };
-        accounts.free_bytes -= granted;
+        state.free_bytes -= granted;
         self.held_bytes += granted;
         if let Some(lacking) = self.lacking() {
-            accounts.lacking.insert(self.number, lacking);
+            state.lacking.insert(self.number, lacking);
         }
         granted
     }
@@ -151,7 +151,7 @@ impl Taken {
     }
 }
 
-impl Accounts {
+impl MemoryState {
     /// Whether one of the growing parts could still become large enough to be sent, after a
     /// part that lacks so much has taken so many bytes.
     fn may_grant(&self, number: u64, lacking: Option<u64>, bytes: u64) -> bool {
@@ -165,18 +165,18 @@ impl Accounts {
     }
 }
 
-impl Drop for Taken {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        let mut accounts = self.memory.lock();
-        accounts.free_bytes += self.held_bytes;
-        accounts.lacking.remove(&self.number);
-        drop(accounts);
+        let mut state = self.memory.lock();
+        state.free_bytes += self.held_bytes;
+        state.lacking.remove(&self.number);
+        drop(state);
         self.memory.shared.changed.notify_waiters();
     }
 }
 
 impl<'a> Waiting<'a> {
-    fn new(memory: &'a Memory) -> Self {
+    fn new(memory: &'a PartMemory) -> Self {
         memory.lock().waiting += 1;
         Self(memory)
     }
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn slow_parts_hold_what_they_have_sent() {
-        let memory = Memory::new(100);
+        let memory = PartMemory::new(100);
         let mut slow: Vec<_> = (0..8).map(|_| memory.part(Some(50))).collect();
         for part in &mut slow {
             assert_eq!(part.try_grow(1), 1);
@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_of_unknown_length_do_not_block_each_other() {
-        let memory = Memory::new(100);
+        let memory = PartMemory::new(100);
         let mut first = memory.part(Some(60));
         let mut second = memory.part(Some(60));
         assert_eq!(first.try_grow(30), 30);
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_never_needs_more_than_there_is() {
-        let memory = Memory::new(10);
+        let memory = PartMemory::new(10);
         let mut part = memory.part(Some(1_000));
         assert_eq!(timeout(SHORT, part.grow(10)).await, Ok(10));
         assert!(timeout(SHORT, part.grow(1)).await.is_err());

@@ -20,7 +20,7 @@ pub struct FillerOptions {
 }
 
 /// What a fill works with.
-pub(super) struct Tools {
+pub(super) struct FillContext {
     pub(super) stores: Stores,
     pub(super) hashes: HashEngine,
     pub(super) disk: Disk,

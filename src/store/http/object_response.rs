@@ -18,7 +18,7 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// The bytes of an object that an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct BodyRange {
     pub(super) offset: u64,
     pub(super) len: u64,
     /// Bytes of the whole object.
@@ -33,14 +33,14 @@ pub(super) struct Held {
 /// # Errors
 /// `NotFound` when there is no such object; `Internal` when the answer is not about its
 /// bytes; `Unavailable` for every other refusal.
-pub(super) fn held(head: &response::Parts, assumed_bytes: Option<u64>) -> Result<Held> {
+pub(super) fn body_range(head: &response::Parts, assumed_bytes: Option<u64>) -> Result<BodyRange> {
     match head.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_encoded(&head.headers) => {
             Err(Error::internal("the server sends the object encoded"))
         }
         StatusCode::OK => match (number(&head.headers, CONTENT_LENGTH), assumed_bytes) {
-            (Some(len), _) => Ok(Held::whole(len, true)),
-            (None, Some(len)) => Ok(Held::whole(len, false)),
+            (Some(len), _) => Ok(BodyRange::whole(len, true)),
+            (None, Some(len)) => Ok(BodyRange::whole(len, false)),
             (None, None) => Err(Error::internal("the server does not say the length")),
         },
         StatusCode::PARTIAL_CONTENT => {
@@ -55,7 +55,7 @@ pub(super) fn held(head: &response::Parts, assumed_bytes: Option<u64>) -> Result
     }
 }
 
-impl Held {
+impl BodyRange {
     fn whole(len: u64, is_stated: bool) -> Self {
         Self {
             offset: 0,
@@ -85,18 +85,18 @@ pub(super) fn length_by_range(head: &response::Parts, by_head: Option<u64>) -> R
     match (head.status, unsatisfied.or(by_head)) {
         // Nothing has no first byte.
         (StatusCode::RANGE_NOT_SATISFIABLE, Some(0)) => Ok(0),
-        _ => Ok(held(head, None)?.total),
+        _ => Ok(body_range(head, None)?.total),
     }
 }
 
 /// What tells an object from another one under the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct ObjectVersion {
     header: HeaderName,
     value: HeaderValue,
 }
 
-impl Version {
+impl ObjectVersion {
     /// The version of the object that an answer holds; `None` when the server gives none
     /// that is exact.
     pub(super) fn of(head: &response::Parts) -> Option<Self> {
@@ -132,7 +132,7 @@ fn is_steady(headers: &HeaderMap) -> bool {
 }
 
 /// `bytes 0-9/10`, of a length that is known.
-fn parse_content_range(text: &str) -> Option<Held> {
+fn parse_content_range(text: &str) -> Option<BodyRange> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (offset, last, total) = (
@@ -140,7 +140,7 @@ fn parse_content_range(text: &str) -> Option<Held> {
         parse_number(last)?,
         parse_number(total)?,
     );
-    (offset <= last && last < total).then(|| Held {
+    (offset <= last && last < total).then(|| BodyRange {
         offset,
         len: last - offset + 1,
         total,
@@ -196,18 +196,22 @@ mod tests {
 
     #[test]
     fn parts_are_read_exactly() {
-        let held = |status, headers: &[_]| held(&head(status, headers), None).map_err(|e| e.kind());
-        let part = Held {
+        let range_of =
+            |status, headers: &[_]| body_range(&head(status, headers), None).map_err(|e| e.kind());
+        let part = BodyRange {
             offset: 5,
             len: 3,
             total: 10,
             is_stated: true,
         };
-        assert_eq!(held(206, &[("content-range", "bytes 5-7/10")]), Ok(part));
-        let whole = Held::whole(10, true);
-        assert_eq!(held(200, &[("content-length", "10")]), Ok(whole));
         assert_eq!(
-            held(
+            range_of(206, &[("content-range", "bytes 5-7/10")]),
+            Ok(part)
+        );
+        let whole = BodyRange::whole(10, true);
+        assert_eq!(range_of(200, &[("content-length", "10")]), Ok(whole));
+        assert_eq!(
+            range_of(
                 200,
                 &[("content-length", "10"), ("content-encoding", "identity")]
             ),
@@ -223,15 +227,15 @@ mod tests {
             "bytes 5-7",
             "",
         ] {
-            let answer = held(206, &[("content-range", range)]);
+            let answer = range_of(206, &[("content-range", range)]);
             assert_eq!(answer, Err(Kind::Internal), "{range}");
         }
-        assert_eq!(held(206, &[]), Err(Kind::Internal));
-        assert_eq!(held(200, &[]), Err(Kind::Internal));
-        let assumed = super::held(&head(200, &[]), Some(10));
-        assert_eq!(assumed.unwrap(), Held::whole(10, false));
+        assert_eq!(range_of(206, &[]), Err(Kind::Internal));
+        assert_eq!(range_of(200, &[]), Err(Kind::Internal));
+        let assumed = super::body_range(&head(200, &[]), Some(10));
+        assert_eq!(assumed.unwrap(), BodyRange::whole(10, false));
         assert_eq!(
-            held(
+            range_of(
                 200,
                 &[("content-length", "10"), ("content-encoding", "gzip")]
             ),
@@ -242,15 +246,15 @@ mod tests {
     #[test]
     fn refusals_have_their_kinds() {
         for status in [404, 410] {
-            let kind = held(&head(status, &[]), None).unwrap_err().kind();
+            let kind = body_range(&head(status, &[]), None).unwrap_err().kind();
             assert_eq!(kind, Kind::NotFound);
         }
         for status in [412, 416] {
-            let kind = held(&head(status, &[]), None).unwrap_err().kind();
+            let kind = body_range(&head(status, &[]), None).unwrap_err().kind();
             assert_eq!(kind, Kind::Internal);
         }
         for status in [201, 204, 304, 401, 403, 429, 500, 503] {
-            let kind = held(&head(status, &[]), None).unwrap_err().kind();
+            let kind = body_range(&head(status, &[]), None).unwrap_err().kind();
             assert!(matches!(kind, Kind::Unavailable { .. }), "{status}");
         }
     }
@@ -275,7 +279,7 @@ mod tests {
     #[test]
     fn only_exact_versions_count() {
         let old = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let version = |headers: &[_]| Version::of(&head(200, headers));
+        let version = |headers: &[_]| ObjectVersion::of(&head(200, headers));
         let conditional = |headers: &[_]| version(headers).unwrap().as_condition().is_some();
         assert!(conditional(&[("etag", "\"a\""), old]));
         assert!(!conditional(&[(

@@ -15,17 +15,17 @@ use crate::image::Location;
 
 /// An object, and who may read it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct S3Location {
     pub(super) is_tls: bool,
     /// Host and port, and a path if the service is below one.
     pub(super) host: String,
-    /// Access key and secret key; none stand for the configured ones.
+    /// AccountClients key and secret key; none stand for the configured ones.
     pub(super) keys: Option<(Secret, Secret)>,
     pub(super) bucket: String,
     pub(super) key: String,
 }
 
-impl Place {
+impl S3Location {
     /// Reads a location. The error shows nothing of it.
     pub(super) fn parse(location: &Location) -> Result<Self> {
         let place = Self::of(location.scheme(), location.expose_rest());
@@ -61,7 +61,7 @@ impl Place {
 }
 
 /// The location of an object of the configured account, without keys.
-pub(super) fn location_of(endpoint: &str, bucket: &str, key: &str) -> Result<Location> {
+pub(super) fn build_location(endpoint: &str, bucket: &str, key: &str) -> Result<Location> {
     let (scheme, host) = match endpoint.split_once("://") {
         Some(("https", host)) => ("s3+https", host),
         Some((_, host)) => ("s3", host),
@@ -84,11 +84,11 @@ fn read_keys(keys: &str) -> Option<(Secret, Secret)> {
 mod tests {
     use super::*;
 
-    fn place(uri: &str) -> Place {
-        Place::parse(&Location::parse(uri).unwrap()).unwrap()
+    fn place(uri: &str) -> S3Location {
+        S3Location::parse(&Location::parse(uri).unwrap()).unwrap()
     }
 
-    fn keys(place: &Place) -> (&str, &str) {
+    fn keys(place: &S3Location) -> (&str, &str) {
         let (access, secret) = place.keys.as_ref().unwrap();
         (access.expose(), secret.expose())
     }
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn locations_of_ours_have_no_keys() {
         for endpoint in ["http://h:9000", "https://h/s3"] {
-            let location = location_of(endpoint, "images", "an-id").unwrap();
-            let place = Place::parse(&location).unwrap();
+            let location = build_location(endpoint, "images", "an-id").unwrap();
+            let place = S3Location::parse(&location).unwrap();
             assert_eq!(place.endpoint(), endpoint);
             assert_eq!(place.keys, None);
         }
@@ -130,7 +130,7 @@ mod tests {
             "s3://CANARY:@h/b/k",
             "s3://AK:CANARY%ff@h/b/k",
         ] {
-            let error = Place::parse(&Location::parse(uri).unwrap()).unwrap_err();
+            let error = S3Location::parse(&Location::parse(uri).unwrap()).unwrap_err();
             assert!(!format!("{error:?}").contains("CANARY"), "{uri}");
         }
     }

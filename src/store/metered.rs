@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::{Store, Stored, StoredOf, Wanted, Writer};
+use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Location, Upload};
 use crate::metrics;
 use crate::transfer::Payload;
 
 /// A store whose operations are measured.
-pub(super) struct Observed {
+pub(super) struct MeteredStore {
     store: Arc<dyn Store>,
 }
 
-impl Observed {
+impl MeteredStore {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
@@ -42,7 +42,7 @@ impl Observed {
 }
 
 #[async_trait(?Send)]
-impl Store for Observed {
+impl Store for MeteredStore {
     fn schemes(&self) -> &'static [&'static str] {
         self.store.schemes()
     }
@@ -59,7 +59,7 @@ impl Store for Observed {
         self.store.serves_ranges()
     }
 
-    async fn open(&self, location: &Location, wanted: Wanted) -> Result<Payload> {
+    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         self.measure("open", self.store.open(location, wanted))
             .await
     }
@@ -87,11 +87,11 @@ impl Store for Observed {
             .await
     }
 
-    async fn stored(&self) -> Result<Option<Vec<Stored>>> {
-        self.measure("stored", self.store.stored()).await
+    async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
+        self.measure("stored", self.store.list_entries()).await
     }
 
-    async fn discard_stored(&self, of: &StoredOf) -> Result<()> {
-        self.measure("discard", self.store.discard_stored(of)).await
+    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
+        self.measure("discard", self.store.discard_entry(of)).await
     }
 }

@@ -1,4 +1,4 @@
-//! Access to an S3 service as one of its accounts: the SDK's clients with every setting
+//! AccountClients to an S3 service as one of its accounts: the SDK's clients with every setting
 //! named, so that nothing is looked up in the environment, in files, or on the network.
 
 use std::sync::{Mutex, PoisonError};
@@ -28,12 +28,12 @@ const STALL_GRACE: Duration = Duration::from_secs(60);
 /// How often a request is sent at most.
 const ATTEMPTS: u32 = 3;
 
-/// Accounts whose clients are kept; those of old locations are few.
-const MOST_ACCOUNTS: usize = 16;
+/// MemoryState whose clients are kept; those of old locations are few.
+const MAX_ACCOUNTS: usize = 16;
 
 /// A service, and who asks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
+pub(super) struct S3Account {
     /// The service's URL.
     pub(super) endpoint: String,
     pub(super) access_key: Secret,
@@ -42,7 +42,7 @@ pub(super) struct Account {
 
 /// Clients of one account. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Access {
+pub(super) struct AccountClients {
     /// For requests that are short.
     pub(super) calls: Client,
     /// For image data, which take as long as they get on.
@@ -55,15 +55,15 @@ pub(super) struct Access {
 
 /// Makes clients, and keeps them.
 #[derive(Debug)]
-pub(super) struct Accesses {
+pub(super) struct ClientCache {
     http: SharedHttpClient,
     region: String,
     bucket_url: BucketUrl,
     checksums: Checksums,
-    known: Mutex<Vec<(Account, Access)>>,
+    known: Mutex<Vec<(S3Account, AccountClients)>>,
 }
 
-impl Accesses {
+impl ClientCache {
     pub(super) fn new(options: &S3StoreOptions, http: SharedHttpClient) -> Self {
         Self {
             http,
@@ -75,20 +75,20 @@ impl Accesses {
     }
 
     /// The clients of an account.
-    pub(super) fn of(&self, account: Account) -> Access {
+    pub(super) fn of(&self, account: S3Account) -> AccountClients {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, access)) = known.iter().find(|(other, _)| *other == account) {
-            return access.clone();
+        if let Some((_, clients)) = known.iter().find(|(other, _)| *other == account) {
+            return clients.clone();
         }
-        if known.len() >= MOST_ACCOUNTS {
+        if known.len() >= MAX_ACCOUNTS {
             known.remove(0);
         }
-        let access = self.connect(&account);
-        known.push((account, access.clone()));
-        access
+        let clients = self.connect(&account);
+        known.push((account, clients.clone()));
+        clients
     }
 
-    fn connect(&self, account: &Account) -> Access {
+    fn connect(&self, account: &S3Account) -> AccountClients {
         let region = match self.region.as_str() {
             "" => region_of(&account.endpoint),
             region => region,
@@ -97,7 +97,7 @@ impl Accesses {
         let short = TimeoutConfig::builder().operation_attempt_timeout(CALL_LIMIT);
         let long = TimeoutConfig::builder().operation_timeout(COMPLETE_LIMIT);
         let client = |settings: Builder| Client::from_conf(settings.build());
-        Access {
+        AccountClients {
             calls: client(common.clone().timeout_config(short.build())),
             data: client(common.clone().timeout_config(TimeoutConfig::disabled())),
             completion: client(
@@ -109,7 +109,7 @@ impl Accesses {
         }
     }
 
-    fn settings(&self, account: &Account, region: &str) -> Builder {
+    fn settings(&self, account: &S3Account, region: &str) -> Builder {
         let host = account.endpoint.as_str();
         let path_style = match self.bucket_url {
             BucketUrl::Auto => !is_amazon(host),
@@ -148,7 +148,7 @@ impl Accesses {
     }
 }
 
-fn credentials(account: &Account) -> Credentials {
+fn credentials(account: &S3Account) -> Credentials {
     Credentials::new(
         account.access_key.expose(),
         account.secret_key.expose(),

@@ -13,7 +13,7 @@ use crate::transfer::BlockingPool;
 
 /// The queue.
 #[derive(Debug)]
-pub struct Queue {
+pub struct PrefetchQueue {
     folder: Arc<CacheFolder>,
     blocking: BlockingPool,
     list: Mutex<List>,
@@ -39,14 +39,14 @@ struct Waiting {
 /// An image whose turn it is. It stays in the queue until it is removed; dropped, it is
 /// anybody's again.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    queue: &'a Queue,
+pub struct QueuedImage<'a> {
+    queue: &'a PrefetchQueue,
     /// Its place, which tells it from the same image queued anew.
     at: u64,
     image: ImageId,
 }
 
-impl Queue {
+impl PrefetchQueue {
     pub(super) fn new(
         folder: Arc<CacheFolder>,
         blocking: BlockingPool,
@@ -124,7 +124,7 @@ impl Queue {
     /// Takes all off; how many there were.
     ///
     /// # Errors
-    /// As [`Queue::remove`].
+    /// As [`PrefetchQueue::remove`].
     pub async fn clear(&self) -> Result<usize> {
         let mut count = 0;
         for image in self.images() {
@@ -134,7 +134,7 @@ impl Queue {
     }
 
     /// Waits for the first image that nobody has taken, and takes it.
-    pub async fn next(&self) -> Turn<'_> {
+    pub async fn next(&self) -> QueuedImage<'_> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -147,12 +147,12 @@ impl Queue {
         }
     }
 
-    fn take(&self) -> Option<Turn<'_>> {
+    fn take(&self) -> Option<QueuedImage<'_>> {
         let mut list = self.lock();
         let mut waiting = list.waiting.iter_mut();
         let first = waiting.find(|waiting| !waiting.is_taken)?;
         first.is_taken = true;
-        Some(Turn {
+        Some(QueuedImage {
             queue: self,
             at: first.at,
             image: first.image,
@@ -174,14 +174,14 @@ impl Queue {
     }
 }
 
-impl Turn<'_> {
+impl QueuedImage<'_> {
     /// The image.
     pub fn image(&self) -> ImageId {
         self.image
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueuedImage<'_> {
     fn drop(&mut self) {
         let mut list = self.queue.lock();
         let mut waiting = list.waiting.iter_mut();
@@ -199,11 +199,11 @@ mod tests {
 
     /// Does something with a queue in a folder of its own, whose threads must not end in a
     /// runtime.
-    fn with_queue(act: impl AsyncFnOnce(&Queue)) {
+    fn with_queue(act: impl AsyncFnOnce(&PrefetchQueue)) {
         let dir = tempfile::tempdir().unwrap();
         let folder = CacheFolder::open(dir.path()).unwrap();
         let threads = BlockingThreads::start(1).unwrap();
-        let queue = Queue::new(Arc::new(folder), threads.handle(), Vec::new());
+        let queue = PrefetchQueue::new(Arc::new(folder), threads.handle(), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.unwrap().block_on(act(&queue));
     }

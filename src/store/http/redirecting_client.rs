@@ -8,7 +8,7 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, response};
 use url::Url;
 
-use super::answer::unavailable;
+use super::object_response::unavailable;
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{AddressFilter, HttpClient, HttpClientError};
 use crate::image::{HttpUri, SourceRules};
@@ -17,15 +17,15 @@ use crate::transfer::RangeBody;
 static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CARGO_PKG_VERSION")));
 
 /// Sends requests without bodies, and follows redirects as far as it may.
-pub(super) struct Asker {
-    pub(super) client: HttpClient,
+pub(super) struct RedirectingClient {
+    pub(super) client: Client,
     pub(super) max_redirects: u32,
     pub(super) rules: SourceRules,
     /// Where the client may connect to.
     pub(super) reach: AddressFilter,
 }
 
-impl Asker {
+impl RedirectingClient {
     /// The first answer that is no redirect.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Asker {
     /// address that may not be reached. Whatever the lookup of a name or the address of a
     /// listener tells is `Unavailable`, so that clients learn nothing of the operator's
     /// network.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &self,
         uri: &HttpUri,
         method: Method,
@@ -134,8 +134,8 @@ mod tests {
     use crate::http_client::{AddressPolicy, HttpClientOptions, TlsOptions, client_config};
     use crate::image::AllowDenyList;
 
-    fn asker() -> Asker {
-        let client = HttpClient::new(HttpClientOptions {
+    fn client() -> RedirectingClient {
+        let client = Client::new(ClientOptions {
             connect_timeout: Duration::ZERO,
             answer_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
@@ -146,7 +146,7 @@ mod tests {
             allowed: vec![80, 443],
             disallowed: Vec::new(),
         };
-        Asker {
+        RedirectingClient {
             client,
             max_redirects: 1,
             rules: SourceRules {
@@ -163,7 +163,7 @@ mod tests {
             response = response.header(LOCATION, to);
         }
         let head = response.body(()).unwrap().into_parts().0;
-        let next = asker().next(&HttpUri::parse(from).unwrap(), &head).ok()?;
+        let next = client().next(&HttpUri::parse(from).unwrap(), &head).ok()?;
         let has_credentials = next.expose_credentials().is_some();
         Some((next.expose_without_credentials(), has_credentials))
     }

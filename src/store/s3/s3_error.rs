@@ -27,7 +27,7 @@ const FULL: &[&str] = &[
 
 /// A request that S3 did not carry out.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct S3Error {
     /// The operation, by S3's name.
     operation: &'static str,
     /// The status of the answer, if there was one.
@@ -40,7 +40,7 @@ pub(super) struct Failure {
     detail: String,
 }
 
-impl Failure {
+impl S3Error {
     /// An answer that says no.
     pub(super) fn of_answer(operation: &'static str, status: u16, code: Option<String>) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Failure {
     }
 
     /// Whether it may work when asked again at once.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self.status {
             Some(status) => status >= 500 || status == 429,
             None => true,
@@ -145,7 +145,7 @@ pub(super) fn unavailable(message: &str) -> Error {
     Error::new(Kind::Unavailable { retry_after }, message)
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for S3Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "S3 {}: ", self.operation)?;
         let Some(status) = self.status else {
@@ -163,7 +163,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Failure {
+impl S3Error {
     /// What an operator can do.
     fn hint(&self) -> &'static str {
         match (self.status, self.code.as_deref()) {
@@ -201,25 +201,36 @@ fn chain(error: &dyn StdError) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, code: &str) -> Failure {
-        Failure::of_answer("PutObject", status, Some(code.to_owned()))
+    fn answer(status: u16, code: &str) -> S3Error {
+        S3Error::from_response("PutObject", status, Some(code.to_owned()))
     }
 
     #[test]
     fn kinds_are_by_what_one_can_do() {
-        assert_eq!(answer(404, "NoSuchKey").reading().kind(), Kind::NotFound);
-        assert_eq!(answer(416, "InvalidRange").reading().kind(), Kind::Internal);
+        assert_eq!(
+            answer(404, "NoSuchKey").into_read_error().kind(),
+            Kind::NotFound
+        );
+        assert_eq!(
+            answer(416, "InvalidRange").into_read_error().kind(),
+            Kind::Internal
+        );
         for failure in [answer(400, "EntityTooLarge"), answer(507, "")] {
-            assert_eq!(failure.writing().kind(), Kind::TooLarge);
+            assert_eq!(failure.into_write_error().kind(), Kind::TooLarge);
         }
         for failure in [answer(403, "AccessDenied"), answer(404, "NoSuchBucket")] {
-            assert!(matches!(failure.writing().kind(), Kind::Unavailable { .. }));
+            assert!(matches!(
+                failure.into_write_error().kind(),
+                Kind::Unavailable { .. }
+            ));
         }
     }
 
     #[test]
     fn a_cause_says_what_to_do_and_shows_no_words_of_the_service() {
-        let cause = answer(403, "SignatureDoesNotMatch").writing().cause();
+        let cause = answer(403, "SignatureDoesNotMatch")
+            .into_write_error()
+            .cause();
         assert_eq!(
             cause.unwrap(),
             "S3 PutObject: SignatureDoesNotMatch (HTTP 403); \

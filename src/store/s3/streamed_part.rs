@@ -10,36 +10,36 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::part::{HandedOver, Load};
-use crate::transfer::HttpBody;
+use super::part_buffer::{BodyConsumed, PartBody};
+use crate::transfer::Frames;
 
 /// Pieces that wait for the socket. What is on its way in the client comes on top.
 const WAITING_PIECES: usize = 1;
 
 /// Where a part's bytes are pushed. Dropped before the last, the request is cut, so that S3
 /// sees that it is not whole.
-pub(super) struct Passing {
+pub(super) struct StreamedPart {
     pieces: mpsc::Sender<Bytes>,
     left: u64,
 }
 
 /// Nobody sends the part any more; its request knows why.
-pub(super) struct Gone;
+pub(super) struct BodyDropped;
 
-impl Passing {
+impl StreamedPart {
     /// A part of that length, and its other end.
-    pub(super) fn new(len: u64) -> (Self, Load) {
+    pub(super) fn new(len: u64) -> (Self, PartBody) {
         let (sender, pieces) = mpsc::channel(WAITING_PIECES);
-        let handed_over = HandedOver::default();
-        let body = PassingBody {
+        let consumed = BodyConsumed::default();
+        let body = StreamedBody {
             pieces,
             left: len,
-            handed_over: handed_over.clone(),
+            consumed: consumed.clone(),
         };
-        let load = Load {
+        let load = PartBody {
             len,
             stream: ByteStream::new(SdkBody::from_body_1_x(body)),
-            handed_over,
+            consumed,
         };
         let passing = Self {
             pieces: sender,
@@ -53,8 +53,8 @@ impl Passing {
     }
 
     /// Takes from the front of `bytes` what there is room for, once it can be passed on.
-    pub(super) async fn fill(&mut self, bytes: &mut Bytes) -> Result<(), Gone> {
-        let place = self.pieces.reserve().await.map_err(|_| Gone)?;
+    pub(super) async fn fill(&mut self, bytes: &mut Bytes) -> Result<(), BodyDropped> {
+        let place = self.pieces.reserve().await.map_err(|_| BodyDropped)?;
         let taken = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         self.left -= taken as u64;
         place.send(bytes.split_to(taken));
@@ -62,10 +62,10 @@ impl Passing {
     }
 }
 
-struct PassingBody {
+struct StreamedBody {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
-    handed_over: HandedOver,
+    consumed: BodyConsumed,
 }
 
 /// The upload was given up in the middle of a part.
@@ -73,7 +73,7 @@ struct PassingBody {
 #[error("the upload was given up")]
 struct GivenUp;
 
-impl Body for PassingBody {
+impl Body for StreamedBody {
     type Data = Bytes;
     type Error = <HttpBody as Body>::Error;
 
@@ -88,7 +88,7 @@ impl Body for PassingBody {
             return Poll::Ready(Some(Err(GivenUp.into())));
         };
         self.left -= piece.len() as u64;
-        self.handed_over.set(self.left == 0);
+        self.consumed.set(self.left == 0);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -109,24 +109,24 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_come_out_as_they_went_in() {
-        let (mut passing, load) = Passing::new(5);
+        let (mut passing, load) = StreamedPart::new(5);
         let mut body = load.stream.into_inner();
         assert!(body.try_clone().is_none());
         for word in ["abc", "defg"] {
             let mut bytes = Bytes::from_static(word.as_bytes());
             let address = bytes.as_ptr();
-            assert!(!load.handed_over.get());
+            assert!(!load.consumed.get());
             assert!(passing.fill(&mut bytes).await.is_ok());
             let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!(piece.as_ptr(), address);
         }
-        assert!(passing.is_full() && load.handed_over.get());
+        assert!(passing.is_full() && load.consumed.get());
         assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]
     async fn a_part_that_is_given_up_is_no_whole_part() {
-        let (mut passing, load) = Passing::new(5);
+        let (mut passing, load) = StreamedPart::new(5);
         let mut body = load.stream.into_inner();
         assert!(passing.fill(&mut Bytes::from_static(b"abc")).await.is_ok());
         drop(passing);
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_request_that_is_over() {
-        let (mut passing, load) = Passing::new(5);
+        let (mut passing, load) = StreamedPart::new(5);
         drop(load);
         assert!(passing.fill(&mut Bytes::from_static(b"abc")).await.is_err());
     }

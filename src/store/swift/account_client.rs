@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
 
-use super::errors::{SwiftError, SwiftResult};
-use super::login::{Access, Login, LoginError, SwiftEndpoint};
-use crate::http_client::{ExpiringCell, HttpClient, HttpClientError, StreamStart, empty, full};
+use super::login::{AccountAccess, Login, LoginError, SwiftEndpoint};
+use super::swift_error::{SwiftError, SwiftResult};
+use crate::http_client::{Begun, Client, OutgoingError, Renewable, empty, full};
 use crate::transfer::Part;
 
 /// Times a request is sent that Swift does not answer, or for which it is too busy.
@@ -22,24 +22,24 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const MOST_ANSWER_BYTES: usize = 4 << 20;
 
 /// An account, and whoever logs in to it.
-pub(super) struct Account {
-    client: HttpClient,
+pub(super) struct AccountClient {
+    client: Client,
     login: Login,
     endpoint: SwiftEndpoint,
-    access: ExpiringCell<Access, LoginError>,
+    access: Renewable<AccountAccess, LoginError>,
 }
 
 /// An account as one that is used: with the URL that its login tells, or with another at
 /// the same host.
 #[derive(Clone)]
 pub(super) struct Session {
-    account: Arc<Account>,
+    account: Arc<AccountClient>,
     url: Option<Arc<str>>,
 }
 
 /// A request to an account. Sent again when that may help: all of them may be repeated.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct SwiftRequest {
     /// For the log.
     pub(super) what: &'static str,
     pub(super) method: Method,
@@ -49,7 +49,7 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
-impl Call {
+impl SwiftRequest {
     pub(super) fn new(what: &'static str, method: Method, path: impl Into<String>) -> Self {
         Self {
             what,
@@ -63,9 +63,9 @@ impl Call {
     fn request<B>(
         &self,
         url: &str,
-        access: &Access,
+        access: &AccountAccess,
         body: B,
-    ) -> Result<Request<B>, HttpClientError> {
+    ) -> Result<Request<B>, OutgoingError> {
         let uri = format!("{url}{}", self.path).parse::<Uri>();
         let mut request = Request::new(body);
         *request.uri_mut() = uri.map_err(|_| HttpClientError::Address)?;
@@ -78,24 +78,24 @@ impl Call {
 }
 
 /// An answer of any kind.
-trait Answer {
+trait HasStatus {
     /// `None` as long as there is none to be judged.
     fn status(&self) -> Option<StatusCode>;
 }
 
-impl Answer for Response<Bytes> {
+impl HasStatus for Response<Bytes> {
     fn status(&self) -> Option<StatusCode> {
         Some(self.status())
     }
 }
 
-impl Answer for (response::Parts, Part) {
+impl HasStatus for (response::Parts, Part) {
     fn status(&self) -> Option<StatusCode> {
         Some(self.0.status)
     }
 }
 
-impl Answer for StreamStart {
+impl HasStatus for Begun {
     fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Wanted(_) => None,
@@ -104,8 +104,8 @@ impl Answer for StreamStart {
     }
 }
 
-impl Account {
-    pub(super) fn new(client: HttpClient, login: Login, endpoint: SwiftEndpoint) -> Self {
+impl AccountClient {
+    pub(super) fn new(client: Client, login: Login, endpoint: SwiftEndpoint) -> Self {
         Self {
             client,
             login,
@@ -120,18 +120,21 @@ impl Account {
     }
 
     /// Sends a request without a token.
-    pub(super) async fn ask_anybody(&self, uri: Uri) -> Result<Response<Bytes>, HttpClientError> {
+    pub(super) async fn get_without_token(
+        &self,
+        uri: Uri,
+    ) -> Result<Response<Bytes>, OutgoingError> {
         let mut request = Request::new(empty());
         *request.uri_mut() = uri;
         self.client.fetch(request, MOST_ANSWER_BYTES).await
     }
 
-    async fn access(&self) -> SwiftResult<Arc<Access>> {
+    async fn access(&self) -> SwiftResult<Arc<AccountAccess>> {
         let access = self.access.get(self.login.log_in(&self.endpoint));
         access.await.map_err(SwiftError::Login)
     }
 
-    async fn renewed(&self, refused: &Arc<Access>) -> SwiftResult<Arc<Access>> {
+    async fn renewed(&self, refused: &Arc<AccountAccess>) -> SwiftResult<Arc<AccountAccess>> {
         let log_in = self.login.log_in(&self.endpoint);
         let access = self.access.replace(refused, log_in);
         access.await.map_err(SwiftError::Login)
@@ -140,16 +143,16 @@ impl Account {
 
 /// A request on its way to an answer that may be final: with another token when one is
 /// refused, and again after a while when Swift is away or too busy.
-struct Attempts<'a> {
+struct RetryState<'a> {
     what: &'static str,
-    account: &'a Account,
-    access: Arc<Access>,
+    account: &'a AccountClient,
+    access: Arc<AccountAccess>,
     is_renewed: bool,
     tries: u32,
 }
 
-impl<'a> Attempts<'a> {
-    async fn begin(what: &'static str, account: &'a Account) -> SwiftResult<Self> {
+impl<'a> RetryState<'a> {
+    async fn begin(what: &'static str, account: &'a AccountClient) -> SwiftResult<Self> {
         Ok(Self {
             what,
             account,
@@ -161,11 +164,11 @@ impl<'a> Attempts<'a> {
 
     /// The answer, if it may be final. Otherwise waits until it is right to send the request
     /// again.
-    async fn judge<T: Answer>(
+    async fn judge<T: HasStatus>(
         &mut self,
-        sent: Result<T, HttpClientError>,
+        sent: Result<T, OutgoingError>,
     ) -> SwiftResult<Option<T>> {
-        let status = sent.as_ref().ok().and_then(Answer::status);
+        let status = sent.as_ref().ok().and_then(HasStatus::status);
         if status == Some(StatusCode::UNAUTHORIZED) && !self.is_renewed {
             self.is_renewed = true;
             self.access = self.account.renewed(&self.access).await?;
@@ -194,7 +197,7 @@ impl<'a> Attempts<'a> {
 }
 
 impl Session {
-    pub(super) fn new(account: Arc<Account>, url: Option<&str>) -> Self {
+    pub(super) fn new(account: Arc<AccountClient>, url: Option<&str>) -> Self {
         Self {
             account,
             url: url.map(Arc::from),
@@ -202,8 +205,8 @@ impl Session {
     }
 
     /// Sends a request and reads the whole answer, good or bad.
-    pub(super) async fn call(&self, call: &Call) -> SwiftResult<Response<Bytes>> {
-        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+    pub(super) async fn call(&self, call: &SwiftRequest) -> SwiftResult<Response<Bytes>> {
+        let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let mut request = self.request(call, &attempts.access, full(call.body.clone()))?;
             if call.method == Method::PUT {
@@ -219,8 +222,8 @@ impl Session {
     }
 
     /// Asks for an object.
-    pub(super) async fn open(&self, call: &Call) -> SwiftResult<(response::Parts, Part)> {
-        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+    pub(super) async fn open(&self, call: &SwiftRequest) -> SwiftResult<(response::Parts, Part)> {
+        let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;
             let sent = self.account.client.open(request).await;
@@ -233,11 +236,11 @@ impl Session {
     /// Begins to send an object. No byte of it is taken by anybody before Swift wants them.
     pub(super) async fn put(
         &self,
-        call: &Call,
+        call: &SwiftRequest,
         length_bytes: Option<u64>,
         room: usize,
-    ) -> SwiftResult<StreamStart> {
-        let mut attempts = Attempts::begin(call.what, &self.account).await?;
+    ) -> SwiftResult<Begun> {
+        let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;
             let sent = self.account.client.put(request, length_bytes, room).await;
@@ -247,7 +250,12 @@ impl Session {
         }
     }
 
-    fn request<B>(&self, call: &Call, access: &Access, body: B) -> SwiftResult<Request<B>> {
+    fn request<B>(
+        &self,
+        call: &SwiftRequest,
+        access: &AccountAccess,
+        body: B,
+    ) -> SwiftResult<Request<B>> {
         let url = self.url.as_deref().unwrap_or(&access.storage_url);
         let request = call.request(url, access, body);
         request.map_err(|cause| SwiftError::Outgoing {

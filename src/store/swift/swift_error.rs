@@ -7,8 +7,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::login::LoginError;
 use crate::error::{Error, Kind};
-use crate::http_client::HttpClientError;
-use crate::store::occupied::occupied;
+use crate::http_client::OutgoingError;
+use crate::store::name_taken::name_taken;
 
 /// When it is worth trying again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -87,7 +87,7 @@ pub(super) fn write_error(error: SwiftError) -> Error {
     };
     match &error {
         SwiftError::Occupied { container, object } => {
-            return occupied("swift", object, &format!("{container}/{object}"));
+            return name_taken("swift", object, &format!("{container}/{object}"));
         }
         SwiftError::Status { status, .. } if is_full(*status) => Error::new(
             Kind::TooLarge,

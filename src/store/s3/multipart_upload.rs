@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::timeout;
 
-use super::failure::Failure;
-use super::object::Object;
-use super::part::{HandedOver, Load, Parcel, Part};
-use super::passing::{Gone, Passing};
-use super::verify::Expected;
+use super::etag_check::ExpectedMd5;
+use super::object::S3Object;
+use super::part_buffer::{BodyConsumed, PartBody, PartBuffer, RetryablePart};
+use super::s3_error::S3Error;
+use super::streamed_part::{BodyDropped, StreamedPart};
 
 /// Longest wait, before an upload is removed, for parts that S3 has received already. Such
 /// a part could otherwise come to rest after everything else was removed.
@@ -20,18 +20,18 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// An upload under way. Dropped, its parts are no longer sent; what S3 has of it remains
 /// until somebody removes it by its name.
-pub(super) struct Multipart {
-    object: Arc<Object>,
+pub(super) struct MultipartUpload {
+    object: Arc<S3Object>,
     upload_id: Arc<str>,
     most_at_once: usize,
-    sending: JoinSet<Result<CompletedPart, Failure>>,
-    handles: Vec<(AbortHandle, HandedOver)>,
+    sending: JoinSet<Result<CompletedPart, S3Error>>,
+    handles: Vec<(AbortHandle, BodyConsumed)>,
     sent: Vec<CompletedPart>,
     last_number: i32,
 }
 
-impl Multipart {
-    pub(super) fn new(object: Arc<Object>, upload_id: String, most_at_once: usize) -> Self {
+impl MultipartUpload {
+    pub(super) fn new(object: Arc<S3Object>, upload_id: String, most_at_once: usize) -> Self {
         Self {
             object,
             upload_id: upload_id.into(),
@@ -57,30 +57,34 @@ impl Multipart {
     /// compared with what is expected, if anything is.
     pub(super) async fn send(
         &mut self,
-        part: Part,
-        expected: Option<Expected>,
-    ) -> Result<(), Failure> {
-        self.start(Parcel::new(part).load(), expected).await
+        part: PartBuffer,
+        expected: Option<ExpectedMd5>,
+    ) -> Result<(), S3Error> {
+        self.start(RetryablePart::new(part).load(), expected).await
     }
 
     /// Begins to send a part that is still to come.
-    pub(super) async fn pass(
+    pub(super) async fn stream_part(
         &mut self,
         len: u64,
-        expected: Option<Expected>,
-    ) -> Result<Passing, Failure> {
-        let (passing, load) = Passing::new(len);
+        expected: Option<ExpectedMd5>,
+    ) -> Result<StreamedPart, S3Error> {
+        let (passing, load) = StreamedPart::new(len);
         self.start(load, expected).await?;
         Ok(passing)
     }
 
-    async fn start(&mut self, load: Load, expected: Option<Expected>) -> Result<(), Failure> {
+    async fn start(
+        &mut self,
+        load: PartBody,
+        expected: Option<ExpectedMd5>,
+    ) -> Result<(), S3Error> {
         while self.sending.len() >= self.most_at_once {
             self.one_sent().await?;
         }
         self.last_number += 1;
         let (object, upload_id) = (Arc::clone(&self.object), self.upload_id());
-        let (number, handed_over) = (self.last_number, load.handed_over.clone());
+        let (number, consumed) = (self.last_number, load.consumed.clone());
         let send = async move {
             let (part, received) = object.put_part(&upload_id, number, load).await?;
             if let Some(expected) = expected {
@@ -90,23 +94,23 @@ impl Multipart {
         };
         let handle = self.sending.spawn_local(send);
         self.handles.retain(|(handle, _)| !handle.is_finished());
-        self.handles.push((handle, handed_over));
+        self.handles.push((handle, consumed));
         Ok(())
     }
 
-    /// Passes on the next bytes of a part that [`Multipart::pass`] began.
+    /// Passes on the next bytes of a part that [`MultipartUpload::stream_part`] began.
     pub(super) async fn fill(
         &mut self,
-        passing: &mut Passing,
+        passing: &mut StreamedPart,
         bytes: &mut Bytes,
-    ) -> Result<(), Failure> {
-        match self.meanwhile(passing.fill(bytes)).await? {
+    ) -> Result<(), S3Error> {
+        match self.until_part_fails(passing.fill(bytes)).await? {
             Ok(()) => Ok(()),
-            Err(Gone) => {
+            Err(BodyDropped) => {
                 // The part has failed, and says why.
                 self.all_sent().await?;
                 let early = "it took a part before it had all of it";
-                Err(Failure::odd("UploadPart", early))
+                Err(S3Error::unexpected("UploadPart", early))
             }
         }
     }
@@ -115,7 +119,7 @@ impl Multipart {
     pub(super) async fn meanwhile<T>(
         &mut self,
         other: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, S3Error> {
         let mut other = std::pin::pin!(other);
         loop {
             tokio::select! {
@@ -127,7 +131,7 @@ impl Multipart {
     }
 
     /// Waits for all parts, and puts them together.
-    pub(super) async fn complete(&mut self) -> Result<(), Failure> {
+    pub(super) async fn complete(&mut self) -> Result<(), S3Error> {
         self.all_sent().await?;
         let mut parts = std::mem::take(&mut self.sent);
         parts.sort_unstable_by_key(CompletedPart::part_number);
@@ -135,9 +139,9 @@ impl Multipart {
     }
 
     /// Removes what S3 has of it.
-    pub(super) async fn abort(mut self) -> Result<(), Failure> {
-        for (handle, handed_over) in &self.handles {
-            if !handed_over.get() {
+    pub(super) async fn abort(mut self) -> Result<(), S3Error> {
+        for (handle, consumed) in &self.handles {
+            if !consumed.get() {
                 handle.abort();
             }
         }
@@ -148,14 +152,14 @@ impl Multipart {
         self.object.abort(&self.upload_id).await
     }
 
-    async fn all_sent(&mut self) -> Result<(), Failure> {
+    async fn all_sent(&mut self) -> Result<(), S3Error> {
         while !self.sending.is_empty() {
             self.one_sent().await?;
         }
         Ok(())
     }
 
-    async fn one_sent(&mut self) -> Result<(), Failure> {
+    async fn one_sent(&mut self) -> Result<(), S3Error> {
         match self.sending.join_next().await {
             Some(sent) => self.note(sent),
             None => Ok(()),
@@ -164,9 +168,9 @@ impl Multipart {
 
     fn note(
         &mut self,
-        sent: Result<Result<CompletedPart, Failure>, JoinError>,
-    ) -> Result<(), Failure> {
-        let sent = sent.map_err(|panicked| Failure::of_silence("UploadPart", &panicked))?;
+        sent: Result<Result<CompletedPart, S3Error>, JoinError>,
+    ) -> Result<(), S3Error> {
+        let sent = sent.map_err(|panicked| S3Error::no_response("UploadPart", &panicked))?;
         self.sent.push(sent?);
         Ok(())
     }

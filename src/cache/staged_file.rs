@@ -6,13 +6,13 @@ use std::sync::{Arc, Weak};
 
 use uuid::Uuid;
 
-use super::books::{Cache, now_us};
-use super::flight::Flight;
-use super::shelf::cost_of;
+use super::accounting::cost_of;
+use super::fill::Fill;
+use super::image_cache::{Cache, now_us};
 use crate::image::Md5Digest;
 
 /// The file of one attempt; dropped, it is removed.
-pub(super) struct Staged {
+pub(super) struct StagedFile {
     cache: Cache,
     id: Uuid,
     file: Arc<File>,
@@ -21,14 +21,14 @@ pub(super) struct Staged {
     has_name: bool,
 }
 
-impl Staged {
+impl StagedFile {
     /// A file with room for an image; `None` when there is none.
     pub(super) async fn new(cache: &Cache, size_bytes: u64) -> Option<Self> {
         let bytes = cost_of(size_bytes);
         // Held until the file has its room: what is free on the disk must not be promised
         // twice.
-        let turn = cache.making_room().lock().await;
-        if !cache.take_room(bytes, &turn).await {
+        let turn = cache.eviction_lock().lock().await;
+        if !cache.reserve(bytes, &turn).await {
             return None;
         }
         let (folder, id) = (Arc::clone(cache.folder()), Uuid::new_v4());
@@ -43,7 +43,7 @@ impl Staged {
             }),
             Err(error) => {
                 tracing::warn!(%error, bytes, "the image cache's disk has no room");
-                cache.give_room_back(bytes, &Weak::new());
+                cache.release_reservation(bytes, &Weak::new());
                 None
             }
         }
@@ -55,24 +55,20 @@ impl Staged {
 
     /// Gives the file its name, unless its image was forgotten meanwhile or the folder is a
     /// successor's. Whether it is kept.
-    pub(super) async fn publish(
-        mut self,
-        flight: &Arc<Flight>,
-        digest: Md5Digest,
-    ) -> io::Result<bool> {
-        if self.cache.is_retired() || !self.cache.shelf().has_on_board(flight) {
+    pub(super) async fn publish(mut self, fill: &Arc<Fill>, digest: Md5Digest) -> io::Result<bool> {
+        if self.cache.is_retired() || !self.cache.accounting().is_current_fill(fill) {
             return Ok(false);
         }
         let (folder, file) = (Arc::clone(self.cache.folder()), Arc::clone(&self.file));
-        let (id, image) = (self.id, flight.source.image);
+        let (id, image) = (self.id, fill.source.image);
         let publish = move || folder.publish(id, &file, image, digest);
         let name = self.cache.blocking().run(publish).await?;
         self.has_name = true;
         let watch = Arc::downgrade(&self.file);
         {
-            let mut shelf = self.cache.shelf();
-            if shelf.disembark(flight) {
-                shelf.settle(self.bytes, name, &watch, now_us());
+            let mut accounting = self.cache.accounting();
+            if accounting.unregister_fill(fill) {
+                accounting.settle(self.bytes, name, &watch, now_us());
                 return Ok(true);
             }
         }
@@ -80,14 +76,14 @@ impl Staged {
         let (cache, bytes) = (self.cache.clone(), self.bytes);
         self.cache.blocking().start(move || {
             cache.folder().remove(&name)?;
-            cache.give_room_back(bytes, &watch);
+            cache.release_reservation(bytes, &watch);
             Ok(())
         });
         Ok(false)
     }
 }
 
-impl Drop for Staged {
+impl Drop for StagedFile {
     fn drop(&mut self) {
         if self.has_name {
             return;
@@ -96,7 +92,7 @@ impl Drop for Staged {
         let file = Arc::downgrade(&self.file);
         self.cache.blocking().start(move || {
             cache.folder().discard(id)?;
-            cache.give_room_back(bytes, &file);
+            cache.release_reservation(bytes, &file);
             Ok(())
         });
     }

@@ -10,7 +10,7 @@ use super::error::KeystoneError;
 
 /// Who shows a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct TokenInfo {
     /// The user's identifier.
     pub user: String,
     /// The project's identifier; a token need not be for one.
@@ -46,7 +46,7 @@ struct Role {
     name: String,
 }
 
-impl Verified {
+impl TokenInfo {
     /// Reads the answer to a question about a token. What is left of the token's life is
     /// counted from the answer's own `Date`, so our clock need not agree with Keystone's.
     pub(super) fn read(date: Option<&HeaderValue>, body: &[u8]) -> Result<Self, KeystoneError> {
@@ -78,19 +78,19 @@ mod tests {
     #[test]
     fn the_life_is_counted_by_keystones_clock() {
         let date = HeaderValue::from_static("Mon, 01 Jan 2001 00:59:30 GMT");
-        let verified = Verified::read(Some(&date), TOKEN.as_bytes()).unwrap();
+        let verified = TokenInfo::read(Some(&date), TOKEN.as_bytes()).unwrap();
         assert_eq!(verified.left, Duration::from_secs(30));
         assert_eq!(verified.user, "u1");
         assert_eq!(verified.project.as_deref(), Some("p1"));
         assert_eq!(verified.roles, ["member", "Reader"]);
-        let by_our_clock = Verified::read(None, TOKEN.as_bytes()).unwrap();
+        let by_our_clock = TokenInfo::read(None, TOKEN.as_bytes()).unwrap();
         assert_eq!(by_our_clock.left, Duration::ZERO);
     }
 
     #[test]
     fn a_token_need_not_be_for_a_project() {
         let body = r#"{"token": {"user": {"id": "u"}, "expires_at": "2001-01-01T00:00:00Z"}}"#;
-        let verified = Verified::read(None, body.as_bytes()).unwrap();
+        let verified = TokenInfo::read(None, body.as_bytes()).unwrap();
         assert_eq!((verified.project, verified.roles), (None, vec![]));
     }
 
@@ -101,7 +101,7 @@ mod tests {
             "[]",
             r#"{"token": {"expires_at": "2001-01-01T00:00:00Z"}}"#,
         ] {
-            assert!(Verified::read(None, body.as_bytes()).is_err(), "{body}");
+            assert!(TokenInfo::read(None, body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -8,13 +8,13 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::failure::Failure;
+use super::s3_error::S3Error;
 use crate::image::Checksum;
 use crate::md5::{DIGEST_BYTES, DigestLost, HashEngine, Md5Stream};
 
 /// What S3 says that it has received; nothing, where its ETag is no MD5.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Received(Option<String>);
+pub(super) struct ReceivedMd5(Option<String>);
 
 /// The MD5 of a part that comes in.
 pub(super) struct PartHash {
@@ -23,16 +23,16 @@ pub(super) struct PartHash {
 }
 
 /// The MD5 that a part will have had.
-pub(super) struct Expected(oneshot::Receiver<Digest>);
+pub(super) struct ExpectedMd5(oneshot::Receiver<Digest>);
 
 type Digest = Result<[u8; DIGEST_BYTES], DigestLost>;
 
 impl PartHash {
     /// Of a part that is about to come in, and what to compare it with.
-    pub(super) fn new(hashes: &HashEngine) -> (Self, Expected) {
+    pub(super) fn new(hashes: &HashEngine) -> (Self, ExpectedMd5) {
         let (digest, expected) = oneshot::channel();
         let stream = hashes.stream();
-        (Self { stream, digest }, Expected(expected))
+        (Self { stream, digest }, ExpectedMd5(expected))
     }
 
     /// Takes the next bytes.
@@ -50,7 +50,7 @@ impl PartHash {
     }
 }
 
-impl Received {
+impl ReceivedMd5 {
     /// From the ETag of an answer.
     pub(super) fn of(e_tag: Option<&str>, encryption: Option<&ServerSideEncryption>) -> Self {
         let is_with_kms = matches!(
@@ -63,14 +63,14 @@ impl Received {
     }
 
     /// Compares it with what was sent.
-    pub(super) fn compare(&self, operation: &'static str, sent: &Checksum) -> Result<(), Failure> {
+    pub(super) fn compare(&self, operation: &'static str, sent: &Checksum) -> Result<(), S3Error> {
         match &self.0 {
             Some(received) if received != sent.as_str() => {
                 let detail = format!(
                     "S3 has MD5 {received}, and {sent} was sent; where ETags are no MD5s, \
                      turn s3_store_verify_uploads off"
                 );
-                Err(Failure::odd(operation, detail))
+                Err(S3Error::unexpected(operation, detail))
             }
             _ => Ok(()),
         }
@@ -80,15 +80,15 @@ impl Received {
     pub(super) async fn compare_part(
         &self,
         operation: &'static str,
-        expected: Expected,
-    ) -> Result<(), Failure> {
+        expected: ExpectedMd5,
+    ) -> Result<(), S3Error> {
         if self.0.is_none() {
             return Ok(());
         }
         let Ok(digest) = expected.0.await else {
-            return Err(Failure::odd(operation, "the upload was given up"));
+            return Err(S3Error::unexpected(operation, "the upload was given up"));
         };
-        let digest = digest.map_err(|lost| Failure::of_silence(operation, &lost))?;
+        let digest = digest.map_err(|lost| S3Error::no_response(operation, &lost))?;
         self.compare(operation, &Checksum::of(&digest))
     }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     fn compare(e_tag: &str, encryption: Option<ServerSideEncryption>) -> bool {
         let sent = Checksum::stated(SENT).unwrap();
-        let received = Received::of(Some(e_tag), encryption.as_ref());
+        let received = ReceivedMd5::of(Some(e_tag), encryption.as_ref());
         received.compare("PutObject", &sent).is_ok()
     }
 
@@ -136,7 +136,7 @@ mod tests {
         let hashes = HashEngine::start(1).unwrap();
         let (hash, expected) = PartHash::new(&hashes);
         drop(hash);
-        let received = Received::of(Some(SENT), None);
+        let received = ReceivedMd5::of(Some(SENT), None);
         assert!(received.compare_part("UploadPart", expected).await.is_err());
     }
 }

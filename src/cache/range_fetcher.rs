@@ -7,39 +7,39 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::flight::Source;
-use super::plan::{Piece, Plan};
-use super::tools::Tools;
+use super::fill::FillSource;
+use super::fill_context::FillContext;
+use super::range_plan::{PlannedRange, RangePlan};
 use crate::error::{Error, Result};
 use crate::metrics;
-use crate::store::{Store, Wanted};
+use crate::store::{ObjectRange, Store};
 use crate::transfer::disk::DiskFile;
 use crate::transfer::{PartialFile, Payload};
 
 /// Where the bytes of one fill come from.
-pub(super) struct Origin {
-    tools: Rc<Tools>,
-    source: Source,
+pub(super) struct RangeFetcher {
+    context: Rc<FillContext>,
+    source: FillSource,
     store: Arc<dyn Store>,
 }
 
 /// A range, and what the origin sends of it.
-pub(super) type Opened = (Piece, Payload);
+pub(super) type OpenedRange = (PlannedRange, Payload);
 
 /// Where a range goes.
 #[derive(Clone)]
-struct Target {
-    growing: Arc<PartialFile>,
+struct WriteTarget {
+    growing: Arc<Growing>,
     file: DiskFile,
 }
 
-impl Origin {
+impl RangeFetcher {
     /// # Errors
     /// When no store has such locations.
-    pub(super) fn new(tools: Rc<Tools>, source: Source) -> Result<Rc<Self>> {
-        let store = tools.stores.of(&source.location)?;
+    pub(super) fn new(context: Rc<FillContext>, source: FillSource) -> Result<Rc<Self>> {
+        let store = context.stores.for_location(&source.location)?;
         Ok(Rc::new(Self {
-            tools,
+            context,
             source,
             store,
         }))
@@ -47,29 +47,29 @@ impl Origin {
 
     /// One range where the origin need not know ranges, or nothing would tell two versions
     /// of the object apart.
-    pub(super) fn plan(&self) -> Plan {
-        let (source, options) = (&self.source, &self.tools.options);
+    pub(super) fn plan(&self) -> RangePlan {
+        let (source, options) = (&self.source, &self.context.options);
         let range_bytes =
             match self.store.serves_ranges() && source.digest.is_some() && options.ranges > 1 {
                 true => options.range_bytes,
                 false => source.size_bytes,
             };
-        Plan::new(source.size_bytes, range_bytes)
+        RangePlan::new(source.size_bytes, range_bytes)
     }
 
     /// Asks for the first range.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) async fn open_first(&self, plan: &mut Plan) -> Result<Opened> {
+    pub(super) async fn open_first(&self, plan: &mut RangePlan) -> Result<OpenedRange> {
         let piece = plan
             .next(&[])
             .ok_or_else(|| Error::internal("an image without bytes"))?;
         Ok((piece, self.ask(piece).await?))
     }
 
-    async fn ask(&self, piece: Piece) -> Result<Payload> {
-        let wanted = Wanted {
+    async fn ask(&self, piece: PlannedRange) -> Result<Payload> {
+        let wanted = ObjectRange {
             offset: piece.offset,
             len: piece.len,
             object_bytes: self.source.size_bytes,
@@ -86,19 +86,19 @@ impl Origin {
         self: &Rc<Self>,
         growing: &Arc<PartialFile>,
         file: &File,
-        mut plan: Plan,
-        first: Opened,
+        mut plan: RangePlan,
+        first: OpenedRange,
     ) -> Result<()> {
         let file = file.try_clone().map_err(Error::of_io)?;
-        let target = Target {
+        let target = WriteTarget {
             growing: Arc::clone(growing),
-            file: self.tools.disk.file(file),
+            file: self.context.disk.file(file),
         };
         let mut under_way = JoinSet::new();
         under_way.spawn_local(receive(first, target.clone()));
         loop {
-            while under_way.len() < self.tools.options.ranges {
-                let spare = Arc::clone(&self.tools.spare).try_acquire_owned();
+            while under_way.len() < self.context.options.ranges {
+                let spare = Arc::clone(&self.context.spare).try_acquire_owned();
                 if spare.is_err() && !under_way.is_empty() {
                     break;
                 }
@@ -121,7 +121,7 @@ impl Origin {
 }
 
 /// Writes a range as it comes.
-async fn receive((piece, mut payload): Opened, target: Target) -> Result<()> {
+async fn receive((piece, mut payload): OpenedRange, target: WriteTarget) -> Result<()> {
     let (mut position, end) = (piece.offset, piece.offset + piece.len);
     while let Some(bytes) = next(&mut payload).await? {
         let len = bytes.len() as u64;

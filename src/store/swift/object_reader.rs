@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::account::{Call, Session};
-use super::errors::{SwiftError, read_error};
+use super::account_client::{Session, SwiftRequest};
 use super::names::object_path;
+use super::swift_error::{SwiftError, read_error};
 use crate::error::{Error, Result};
 use crate::transfer::{RangeBody, RangeSource};
 
 const WHAT: &str = "reading an object";
 
 /// An object that can be asked for at any byte.
-pub(super) struct SwiftOrigin {
+pub(super) struct SwiftObjectReader {
     session: Session,
     path: String,
     /// What the registry knows.
@@ -22,7 +22,7 @@ pub(super) struct SwiftOrigin {
     etag: Option<HeaderValue>,
 }
 
-impl SwiftOrigin {
+impl SwiftObjectReader {
     pub(super) fn new(session: Session, container: &str, object: &str, object_bytes: u64) -> Self {
         Self {
             session,
@@ -32,8 +32,8 @@ impl SwiftOrigin {
         }
     }
 
-    fn call(&self, offset: u64, len: u64) -> Call {
-        let mut call = Call::new(WHAT, Method::GET, self.path.clone());
+    fn call(&self, offset: u64, len: u64) -> SwiftRequest {
+        let mut call = SwiftRequest::new(WHAT, Method::GET, self.path.clone());
         if !self.is_whole(offset, len) {
             let range = format!("bytes={offset}-{}", offset + len - 1);
             if let Ok(range) = HeaderValue::from_str(&range) {
@@ -89,8 +89,8 @@ impl SwiftOrigin {
 }
 
 #[async_trait(?Send)]
-impl RangeSource for SwiftOrigin {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
+impl Origin for SwiftObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
         let call = self.call(offset, len);
         let (head, part) = self.session.open(&call).await.map_err(read_error)?;
         self.check((offset, len), head.status, &head.headers)?;

@@ -11,26 +11,26 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-use super::account::{Account, Session};
-use super::errors::{SwiftError, SwiftResult};
-use super::location::{Credentials, Holder};
+use super::account_client::{AccountClient, Session};
+use super::location::{Credentials, LocationAccount};
 use super::login::{Login, SwiftEndpoint, V1};
+use super::swift_error::{SwiftError, SwiftResult};
 use crate::config::{DomainOption, SwiftAccount, SwiftAuth};
 use crate::http_client::HttpClient;
 use crate::keystone::{self, Domain, Keystone, Project, User};
 
-/// Accounts of locations that are remembered, with their tokens, until there are more.
-const MOST_STRANGERS: usize = 256;
+/// AccountSet of locations that are remembered, with their tokens, until there are more.
+const MAX_UNTRUSTED: usize = 256;
 
 /// The accounts that the operator has named, and those in locations.
-pub(super) struct Accounts {
-    options: AccountsOptions,
-    named: HashMap<String, Arc<Account>>,
-    strangers: Mutex<HashMap<Credentials, Arc<Account>>>,
+pub(super) struct AccountSet {
+    options: AccountSetOptions,
+    named: HashMap<String, Arc<AccountClient>>,
+    untrusted: Mutex<HashMap<Credentials, Arc<AccountClient>>>,
 }
 
 /// What the accounts are made from.
-pub(super) struct AccountsOptions {
+pub(super) struct AccountSetOptions {
     pub(super) accounts: Vec<SwiftAccount>,
     pub(super) default_reference: String,
     pub(super) endpoint: SwiftEndpoint,
@@ -38,43 +38,45 @@ pub(super) struct AccountsOptions {
     /// For what the operator has named.
     pub(super) client: HttpClient,
     /// For what only a location has named.
-    pub(super) strangers: HttpClient,
+    pub(super) untrusted: Client,
 }
 
-impl Accounts {
-    pub(super) fn new(options: AccountsOptions) -> SwiftResult<Self> {
+impl AccountSet {
+    pub(super) fn new(options: AccountSetOptions) -> SwiftResult<Self> {
         let mut named = HashMap::new();
         for account in &options.accounts {
             let login = options.login(account, &options.client)?;
             let endpoint = options.endpoint.clone();
-            let own = Arc::new(Account::new(options.client.clone(), login, endpoint));
+            let own = Arc::new(AccountClient::new(options.client.clone(), login, endpoint));
             named.insert(account.reference.clone(), own);
         }
         Ok(Self {
             options,
             named,
-            strangers: Mutex::default(),
+            untrusted: Mutex::default(),
         })
     }
 
     /// The account of new images.
-    pub(super) fn default(&self) -> SwiftResult<&Arc<Account>> {
+    pub(super) fn default(&self) -> SwiftResult<&Arc<AccountClient>> {
         self.named(&self.options.default_reference)
     }
 
     /// Whoever may read what a location leads to.
-    pub(super) async fn of(&self, holder: &Holder) -> SwiftResult<Session> {
+    pub(super) async fn of(&self, holder: &LocationAccount) -> SwiftResult<Session> {
         match holder {
-            Holder::Reference(reference) => {
+            LocationAccount::Reference(reference) => {
                 let account = self.named(reference)?;
                 Ok(Session::new(Arc::clone(account), None))
             }
-            Holder::Login(credentials) => Ok(Session::new(self.by_login(credentials)?, None)),
-            Holder::Url(url) => self.by_url(url).await,
+            LocationAccount::Login(credentials) => {
+                Ok(Session::new(self.by_login(credentials)?, None))
+            }
+            LocationAccount::Url(url) => self.by_url(url).await,
         }
     }
 
-    fn named(&self, reference: &str) -> SwiftResult<&Arc<Account>> {
+    fn named(&self, reference: &str) -> SwiftResult<&Arc<AccountClient>> {
         let account = self.named.get(reference);
         account.ok_or(SwiftError::Address("no account has its reference"))
     }
@@ -92,30 +94,30 @@ impl Accounts {
         Ok(Session::new(Arc::clone(account), Some(url)))
     }
 
-    fn by_login(&self, credentials: &Credentials) -> SwiftResult<Arc<Account>> {
+    fn by_login(&self, credentials: &Credentials) -> SwiftResult<Arc<AccountClient>> {
         let own = self.options.accounts.iter();
         let mut own = own.filter(|own| is_same(own, credentials));
         if let Some(own) = own.next() {
             return self.named(&own.reference).cloned();
         }
-        let mut strangers = self
+        let mut untrusted = self
             .strangers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = strangers.get(credentials) {
+        if let Some(known) = untrusted.get(credentials) {
             return Ok(Arc::clone(known));
         }
-        let account = Arc::new(self.options.stranger(credentials)?);
-        if strangers.len() >= MOST_STRANGERS {
-            strangers.clear();
+        let account = Arc::new(self.options.untrusted_account(credentials)?);
+        if untrusted.len() >= MAX_UNTRUSTED {
+            untrusted.clear();
         }
-        strangers.insert(credentials.clone(), Arc::clone(&account));
+        untrusted.insert(credentials.clone(), Arc::clone(&account));
         Ok(account)
     }
 }
 
-impl AccountsOptions {
-    fn login(&self, account: &SwiftAccount, client: &HttpClient) -> SwiftResult<Login> {
+impl AccountSetOptions {
+    fn login(&self, account: &SwiftAccount, client: &Client) -> SwiftResult<Login> {
         if account.auth == SwiftAuth::V1 {
             return Ok(Login::V1(V1 {
                 client: client.clone(),
@@ -147,7 +149,7 @@ impl AccountsOptions {
 
     /// An account that only a location names. What it does not say is as with the account
     /// of the operator's at the same host, else as with the one of new images.
-    fn stranger(&self, credentials: &Credentials) -> SwiftResult<Account> {
+    fn untrusted_account(&self, credentials: &Credentials) -> SwiftResult<AccountClient> {
         let origin = origin_of(&credentials.auth_address).ok_or(SwiftError::Address(
             "where to log in is no http or https URL",
         ))?;
@@ -168,7 +170,7 @@ impl AccountsOptions {
         };
         let client = match neighbour {
             Some(_) => &self.client,
-            None => &self.strangers,
+            None => &self.untrusted,
         };
         let endpoint = SwiftEndpoint {
             // The operator's is of another account.
@@ -176,7 +178,7 @@ impl AccountsOptions {
             ..self.endpoint.clone()
         };
         let login = self.login(&account, client)?;
-        Ok(Account::new(client.clone(), login, endpoint))
+        Ok(AccountClient::new(client.clone(), login, endpoint))
     }
 }
 
@@ -226,6 +228,3 @@ fn domain(option: &DomainOption) -> Domain {
         DomainOption::Name(name) => Domain::Name(name.clone()),
     }
 }
-
-#[cfg(test)]
-mod tests;
