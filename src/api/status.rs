@@ -90,11 +90,11 @@ fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
     for FillProgress {
         image,
         size_bytes,
-        received_bytes,
+        available_bytes,
         elapsed,
     } in fills
     {
-        let pace = Pace::new(received_bytes, Some(size_bytes), elapsed);
+        let pace = Pace::new(available_bytes, Some(size_bytes), elapsed);
         let size = Bytes(size_bytes as f64);
         write!(html, "<tr><td><code>{image}</code><td>{size}{pace}</tr>")?;
     }

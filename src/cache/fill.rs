@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{ImageId, Location, Md5Digest};
-use crate::transfer::{Growing, GrowingSlice};
+use crate::transfer::{PartialFile, PartialSlice};
 
 /// The image to download, as the registry describes it.
 #[derive(Debug, Clone)]
@@ -39,11 +39,11 @@ enum Stage {
     /// Requested; the store has not responded yet.
     Requested,
     /// The store sends the data.
-    Receiving(Arc<Growing>),
+    Receiving(Arc<PartialFile>),
     /// All bytes arrived and their MD5 is right; the file is being published.
-    Verified(Arc<Growing>),
+    Verified(Arc<PartialFile>),
     /// All bytes arrived and their MD5 is right, with this outcome.
-    Finished(Arc<Growing>, FillOutcome),
+    Finished(Arc<PartialFile>, FillOutcome),
     /// The image does not fit: its readers open the store instead.
     NoSpace,
     /// The fill failed, and its readers received the error.
@@ -70,7 +70,7 @@ pub struct FillProgress {
     /// Its size in bytes.
     pub size_bytes: u64,
     /// Bytes that have arrived.
-    pub received_bytes: u64,
+    pub available_bytes: u64,
     /// Time since the fill was requested.
     pub elapsed: Duration,
 }
@@ -86,7 +86,7 @@ impl Fill {
 
     /// Waits until the store sends data, and returns a slice for a reader, or `None` if the image
     /// does not fit into the cache.
-    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<GrowingSlice>> {
+    pub(super) async fn slice(&self, offset: u64, len: u64) -> Result<Option<PartialSlice>> {
         let stage = self
             .wait_for(|stage| !matches!(stage, Stage::Requested))
             .await?;
@@ -104,7 +104,7 @@ impl Fill {
     pub(super) fn covers(&self, offset: u64) -> bool {
         let has_arrived = match &*self.stage.borrow() {
             Stage::Requested => false,
-            Stage::Receiving(growing) => growing.has(offset),
+            Stage::Receiving(growing) => growing.has_byte(offset),
             Stage::Verified(_) | Stage::Finished(..) | Stage::NoSpace | Stage::Failed(..) => true,
         };
         offset == 0 || has_arrived
@@ -133,20 +133,20 @@ impl Fill {
     }
 
     /// Publishes the file that receives the data.
-    pub(super) fn set_receiving(&self, growing: &Arc<Growing>) {
+    pub(super) fn set_receiving(&self, growing: &Arc<PartialFile>) {
         self.stage
             .send_replace(Stage::Receiving(Arc::clone(growing)));
     }
 
     /// Releases the last bytes to the readers, after the MD5 was verified.
-    pub(super) fn set_verified(&self, growing: &Arc<Growing>) {
+    pub(super) fn set_verified(&self, growing: &Arc<PartialFile>) {
         growing.complete();
         self.stage
             .send_replace(Stage::Verified(Arc::clone(growing)));
     }
 
     /// Publishes the outcome.
-    pub(super) fn set_finished(&self, growing: &Arc<Growing>, outcome: FillOutcome) {
+    pub(super) fn set_finished(&self, growing: &Arc<PartialFile>, outcome: FillOutcome) {
         let finished = Stage::Finished(Arc::clone(growing), outcome);
         self.stage.send_replace(finished);
     }
@@ -160,7 +160,7 @@ impl Fill {
     pub(super) fn fail(&self, error: &Error) {
         self.stage.send_if_modified(|stage| {
             match stage {
-                Stage::Receiving(growing) => growing.break_off(error),
+                Stage::Receiving(growing) => growing.fail(error),
                 // Readers of a verified file have all bytes; only those that wait for the outcome
                 // receive the error.
                 Stage::Requested | Stage::Verified(_) => {}
@@ -173,16 +173,16 @@ impl Fill {
 
     /// Returns the progress.
     pub(super) fn progress(&self) -> FillProgress {
-        let received_bytes = match &*self.stage.borrow() {
+        let available_bytes = match &*self.stage.borrow() {
             Stage::Receiving(growing) | Stage::Verified(growing) | Stage::Finished(growing, _) => {
-                growing.there_bytes()
+                growing.available_bytes()
             }
             Stage::Requested | Stage::NoSpace | Stage::Failed(..) => 0,
         };
         FillProgress {
             image: self.source.image,
             size_bytes: self.source.size_bytes,
-            received_bytes,
+            available_bytes,
             elapsed: self.began.elapsed(),
         }
     }

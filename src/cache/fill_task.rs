@@ -18,7 +18,7 @@ use super::staged_file::StagedFile;
 use crate::error::{Error, Result};
 use crate::image::Md5Digest;
 use crate::metrics::{self, FillResult};
-use crate::transfer::{BLOCK_BYTES, BlockPool, Growing};
+use crate::transfer::{BLOCK_BYTES, BlockPool, PartialFile};
 
 /// How often readers of a slow fill are given what there is.
 const NUDGE_EVERY: Duration = Duration::from_millis(100);
@@ -111,14 +111,14 @@ impl FillTask {
         let mut plan = self.origin.plan();
         // Its answer is what the first readers wait for: their status is the origin's.
         let first = self.origin.open_first(&mut plan).await?;
-        let growing = Growing::new(Arc::clone(staged.file()), self.source().size_bytes);
+        let growing = PartialFile::new(Arc::clone(staged.file()), self.source().size_bytes);
         self.fill.set_receiving(&growing);
         let mut verdict = self.attempt(&growing, &staged, plan, first).await?;
         if matches!(verdict, Verdict::Wrong) {
-            growing.give_up_file();
+            growing.reset();
             drop(staged);
             staged = self.stage_again().await?;
-            growing.begin_again(Arc::clone(staged.file()));
+            growing.restart(Arc::clone(staged.file()));
             let mut plan = self.origin.plan();
             let first = self.origin.open_first(&mut plan).await?;
             verdict = self.attempt(&growing, &staged, plan, first).await?;
@@ -153,7 +153,7 @@ impl FillTask {
     /// Gets all bytes into the file and says what they are.
     async fn attempt(
         &self,
-        growing: &Arc<Growing>,
+        growing: &Arc<PartialFile>,
         staged: &StagedFile,
         plan: RangePlan,
         first: OpenedRange,
@@ -178,12 +178,12 @@ impl FillTask {
 
     /// The MD5 of the file's bytes, as they come. They are read back from the file: what is
     /// hashed is what readers are sent.
-    async fn hash(&self, growing: &Growing, file: &Arc<File>) -> Result<Md5Digest> {
+    async fn hash(&self, growing: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
         let mut stream = self.context.hashes.stream();
         let blocks = BlockPool::new(2 * HASHED_BLOCKS);
         let mut position = 0;
         while position < growing.len() {
-            let end = growing.grown_from(position).await;
+            let end = growing.available_from(position).await;
             let most = (HASHED_BLOCKS * BLOCK_BYTES) as u64;
             let end = end.min(position + most);
             let (file, blocks) = (Arc::clone(file), blocks.clone());
@@ -222,11 +222,11 @@ fn read_back(
 }
 
 /// Gives readers what there is, now and then. Never ends.
-async fn nudge<T>(growing: &Growing) -> T {
+async fn nudge<T>(growing: &PartialFile) -> T {
     let mut tick = interval(NUDGE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        growing.nudge();
+        growing.wake_readers();
     }
 }

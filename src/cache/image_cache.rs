@@ -19,7 +19,7 @@ use super::folder::CacheFolder;
 use super::prefetch_queue::PrefetchQueue;
 use super::usage::{SavedUsage, written};
 use crate::image::ImageId;
-use crate::transfer::Blocking;
+use crate::transfer::BlockingPool;
 
 /// The cache's options.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ struct Shared {
     /// accounting. Without it two fills could be promised the same free disk space.
     eviction_lock: tokio::sync::Mutex<()>,
     fills: mpsc::UnboundedSender<Arc<Fill>>,
-    blocking: Blocking,
+    blocking: BlockingPool,
     queue: PrefetchQueue,
     /// True while another process owns the folder.
     is_retired: AtomicBool,
@@ -76,7 +76,7 @@ impl Cache {
     /// the [`super::Filler`]. Blocks.
     pub(super) fn open(
         options: CacheOptions,
-        blocking: Blocking,
+        blocking: BlockingPool,
     ) -> std::result::Result<(Self, FillReceiver), CacheError> {
         let failed = |cause| CacheError {
             folder: options.folder.clone(),
@@ -205,7 +205,7 @@ impl Cache {
         &self.shared.folder
     }
 
-    pub(super) fn blocking(&self) -> &Blocking {
+    pub(super) fn blocking(&self) -> &BlockingPool {
         &self.shared.blocking
     }
 

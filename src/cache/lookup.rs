@@ -16,7 +16,7 @@ use crate::transfer::{FileSlice, Payload};
 enum Found {
     Open(Arc<File>),
     Closed(Opening),
-    Filling(Arc<Fill>, CacheAnswer),
+    Filling(Arc<Fill>, CacheLookup),
     /// Something else is kept under its name.
     Stale,
 }
@@ -54,13 +54,13 @@ impl Cache {
                 }
                 // Without a checksum there is nothing to wait for that the origin cannot send.
                 Found::Filling(fill, _) if source.digest.is_none() && !fill.has(offset) => {
-                    metrics::cache_answered(CacheAnswer::Bypass);
+                    metrics::cache_lookup(CacheLookup::Bypass);
                     return Ok(None);
                 }
                 Found::Filling(fill, answer) => {
                     let slice = fill.slice(offset, len).await;
-                    metrics::cache_answered(match slice {
-                        Ok(None) => CacheAnswer::Bypass,
+                    metrics::cache_lookup(match slice {
+                        Ok(None) => CacheLookup::Bypass,
                         _ => answer,
                     });
                     return Ok(slice?.map(Payload::Partial));
@@ -68,7 +68,7 @@ impl Cache {
             }
         };
         self.accounting().hit(&source.image, now_us());
-        metrics::cache_answered(CacheAnswer::Hit);
+        metrics::cache_lookup(CacheLookup::Hit);
         Ok(Some(Payload::File(FileSlice { file, offset, len })))
     }
 
@@ -107,7 +107,7 @@ impl Cache {
             };
         }
         if let Some(fill) = accounting.fill(&source.image) {
-            return Found::Filling(Arc::clone(fill), CacheAnswer::Coalesced);
+            return Found::Filling(Arc::clone(fill), CacheLookup::Coalesced);
         }
         let fill = Fill::new(source.clone());
         accounting.register_fill(Arc::clone(&fill));
@@ -116,7 +116,7 @@ impl Cache {
             accounting.unregister_fill(&fill);
             fill.set_no_space();
         }
-        Found::Filling(fill, CacheAnswer::Miss)
+        Found::Filling(fill, CacheLookup::Miss)
     }
 
     /// Opens a kept image's file, off the worker if that may wait for a disk.

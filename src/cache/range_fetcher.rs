@@ -29,7 +29,7 @@ pub(super) type OpenedRange = (PlannedRange, Payload);
 /// Where a range goes.
 #[derive(Clone)]
 struct WriteTarget {
-    growing: Arc<Growing>,
+    growing: Arc<PartialFile>,
     file: DiskFile,
 }
 

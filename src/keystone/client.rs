@@ -10,7 +10,7 @@ use super::error::KeystoneError;
 use super::login::Login;
 use super::token::Token;
 use super::token_info::TokenInfo;
-use crate::http_client::{Client, empty, full};
+use crate::http_client::{HttpClient, empty, full};
 
 /// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
 const MOST_ANSWER_BYTES: usize = 4 << 20;

@@ -106,7 +106,7 @@ impl HttpObjectReader {
     }
 
     /// Passes over the bytes before `offset` of a whole object.
-    async fn begin_at(&self, offset: u64, part: Part) -> Result<Part> {
+    async fn begin_at(&self, offset: u64, part: RangeBody) -> Result<RangeBody> {
         if offset > self.limits.max_discarded_bytes {
             return Err(Error::new(
                 Kind::WholeOnly,
@@ -119,8 +119,8 @@ impl HttpObjectReader {
 }
 
 #[async_trait(?Send)]
-impl Origin for HttpObjectReader {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for HttpObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let headers = self.headers(offset, len)?;
         let asked = self.client.send(&self.uri, Method::GET, &headers).await;
         let (head, part) = asked?;

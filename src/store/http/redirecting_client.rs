@@ -18,7 +18,7 @@ static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CA
 
 /// Sends requests without bodies, and follows redirects as far as it may.
 pub(super) struct RedirectingClient {
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
     pub(super) max_redirects: u32,
     pub(super) rules: SourceRules,
     /// Where the client may connect to.
@@ -135,7 +135,7 @@ mod tests {
     use crate::image::AllowDenyList;
 
     fn client() -> RedirectingClient {
-        let client = Client::new(ClientOptions {
+        let client = HttpClient::new(HttpClientOptions {
             connect_timeout: Duration::ZERO,
             answer_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,

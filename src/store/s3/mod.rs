@@ -60,7 +60,7 @@ pub struct S3StoreError(#[from] TlsError);
 /// Images as objects in a bucket.
 pub struct S3Store {
     options: S3StoreOptions,
-    http: Client,
+    http: HttpClient,
     client_cache: ClientCache,
     own: AccountClients,
     memory: PartMemory,
@@ -162,7 +162,7 @@ impl Store for S3Store {
     async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         let object = self.object_at(location)?;
         let origin = S3ObjectReader::new(object, self.http.clone(), wanted.object_bytes);
-        let remote = Remote::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
         let remote = remote.with_stall_limit(self.options.stall_timeout);
         Ok(Payload::Remote(Box::new(remote)))
     }

@@ -27,7 +27,7 @@ const WORDS_LIMIT: Duration = Duration::from_secs(1);
 /// An object of a known size.
 pub(super) struct S3ObjectReader {
     object: S3Object,
-    http: Client,
+    http: HttpClient,
     object_bytes: u64,
     /// Of the first answer: what follows is to be of the same object.
     tag: Option<HeaderValue>,
@@ -41,7 +41,7 @@ enum ReadFailure {
 }
 
 impl S3ObjectReader {
-    pub(super) fn new(object: S3Object, http: Client, object_bytes: u64) -> Self {
+    pub(super) fn new(object: S3Object, http: HttpClient, object_bytes: u64) -> Self {
         Self {
             object,
             http,
@@ -50,7 +50,7 @@ impl S3ObjectReader {
         }
     }
 
-    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<Part, ReadFailure> {
+    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<RangeBody, ReadFailure> {
         let mut request = self
             .object
             .signed_get()
@@ -121,8 +121,8 @@ impl S3ObjectReader {
 }
 
 #[async_trait(?Send)]
-impl Origin for S3ObjectReader {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for S3ObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let mut attempt = 1;
         loop {
             let failure = match self.ask(offset, len).await {
@@ -147,7 +147,7 @@ fn text(head: &response::Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name)?.to_str().ok()
 }
 
-async fn refusal(status: StatusCode, part: Part) -> ReadFailure {
+async fn refusal(status: StatusCode, part: RangeBody) -> ReadFailure {
     let code = timeout(WORDS_LIMIT, first_words(part)).await;
     let code = code.ok().flatten().and_then(|words| code_in(&words));
     ReadFailure::Request(S3Error::from_response("GetObject", status.as_u16(), code))

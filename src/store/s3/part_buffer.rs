@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::part_memory::MemoryReservation;
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Pieces below this size are copied: they would keep the whole buffer they came in.
 const COPIED_BELOW_BYTES: usize = 32 * 1024;

@@ -27,7 +27,7 @@ pub(super) struct SdkHttpClient {
 }
 
 impl SdkHttpClient {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: http_client::HttpClient) -> Self {
         Self {
             connector: SharedHttpConnector::new(Connector(client)),
         }
@@ -83,7 +83,7 @@ fn connector_error(error: HttpClientError) -> ConnectorError {
 }
 
 /// A body that is `Sync`, as the SDK wants it. Nobody ever locks it.
-struct SyncBody(Mutex<Frames>);
+struct SyncBody(Mutex<HttpBody>);
 
 impl Body for SyncBody {
     type Data = Bytes;

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::part_buffer::{BodyConsumed, PartBody};
-use crate::transfer::Frames;
+use crate::transfer::HttpBody;
 
 /// Pieces that wait for the socket. What is on its way in the client comes on top.
 const WAITING_PIECES: usize = 1;

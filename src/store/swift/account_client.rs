@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, response};
 
 use super::login::{AccountAccess, Login, LoginError, SwiftEndpoint};
 use super::swift_error::{SwiftError, SwiftResult};
-use crate::http_client::{Begun, Client, OutgoingError, Renewable, empty, full};
-use crate::transfer::Part;
+use crate::http_client::{ExpiringCell, HttpClient, HttpClientError, StreamStart, empty, full};
+use crate::transfer::RangeBody;
 
 /// Times a request is sent that Swift does not answer, or for which it is too busy.
 const MOST_TRIES: u32 = 3;
@@ -23,10 +23,10 @@ const MOST_ANSWER_BYTES: usize = 4 << 20;
 
 /// An account, and whoever logs in to it.
 pub(super) struct AccountClient {
-    client: Client,
+    client: HttpClient,
     login: Login,
     endpoint: SwiftEndpoint,
-    access: Renewable<AccountAccess, LoginError>,
+    access: ExpiringCell<AccountAccess, LoginError>,
 }
 
 /// An account as one that is used: with the URL that its login tells, or with another at
@@ -65,7 +65,7 @@ impl SwiftRequest {
         url: &str,
         access: &AccountAccess,
         body: B,
-    ) -> Result<Request<B>, OutgoingError> {
+    ) -> Result<Request<B>, HttpClientError> {
         let uri = format!("{url}{}", self.path).parse::<Uri>();
         let mut request = Request::new(body);
         *request.uri_mut() = uri.map_err(|_| HttpClientError::Address)?;
@@ -89,13 +89,13 @@ impl HasStatus for Response<Bytes> {
     }
 }
 
-impl HasStatus for (response::Parts, Part) {
+impl HasStatus for (response::Parts, RangeBody) {
     fn status(&self) -> Option<StatusCode> {
         Some(self.0.status)
     }
 }
 
-impl HasStatus for Begun {
+impl HasStatus for StreamStart {
     fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Wanted(_) => None,
@@ -105,7 +105,7 @@ impl HasStatus for Begun {
 }
 
 impl AccountClient {
-    pub(super) fn new(client: Client, login: Login, endpoint: SwiftEndpoint) -> Self {
+    pub(super) fn new(client: HttpClient, login: Login, endpoint: SwiftEndpoint) -> Self {
         Self {
             client,
             login,
@@ -123,7 +123,7 @@ impl AccountClient {
     pub(super) async fn get_without_token(
         &self,
         uri: Uri,
-    ) -> Result<Response<Bytes>, OutgoingError> {
+    ) -> Result<Response<Bytes>, HttpClientError> {
         let mut request = Request::new(empty());
         *request.uri_mut() = uri;
         self.client.fetch(request, MOST_ANSWER_BYTES).await
@@ -166,7 +166,7 @@ impl<'a> RetryState<'a> {
     /// again.
     async fn judge<T: HasStatus>(
         &mut self,
-        sent: Result<T, OutgoingError>,
+        sent: Result<T, HttpClientError>,
     ) -> SwiftResult<Option<T>> {
         let status = sent.as_ref().ok().and_then(HasStatus::status);
         if status == Some(StatusCode::UNAUTHORIZED) && !self.is_renewed {
@@ -222,7 +222,10 @@ impl Session {
     }
 
     /// Asks for an object.
-    pub(super) async fn open(&self, call: &SwiftRequest) -> SwiftResult<(response::Parts, Part)> {
+    pub(super) async fn open(
+        &self,
+        call: &SwiftRequest,
+    ) -> SwiftResult<(response::Parts, RangeBody)> {
         let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;
@@ -239,7 +242,7 @@ impl Session {
         call: &SwiftRequest,
         length_bytes: Option<u64>,
         room: usize,
-    ) -> SwiftResult<Begun> {
+    ) -> SwiftResult<StreamStart> {
         let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;

@@ -38,7 +38,7 @@ pub(super) struct AccountSetOptions {
     /// For what the operator has named.
     pub(super) client: HttpClient,
     /// For what only a location has named.
-    pub(super) untrusted: Client,
+    pub(super) untrusted: HttpClient,
 }
 
 impl AccountSet {
@@ -117,7 +117,7 @@ impl AccountSet {
 }
 
 impl AccountSetOptions {
-    fn login(&self, account: &SwiftAccount, client: &Client) -> SwiftResult<Login> {
+    fn login(&self, account: &SwiftAccount, client: &HttpClient) -> SwiftResult<Login> {
         if account.auth == SwiftAuth::V1 {
             return Ok(Login::V1(V1 {
                 client: client.clone(),

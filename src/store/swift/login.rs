@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use crate::config::Secret;
-use crate::http_client::{Client, Expiring, OutgoingError, empty};
+use crate::http_client::{Expiring, HttpClient, HttpClientError, empty};
 use crate::keystone::{self, EndpointQuery, Interface, Keystone, KeystoneError};
 
 /// The longest answer to a login by v1.0 that is read.

@@ -79,7 +79,7 @@ pub struct SwiftResources {
     /// For what the operator has named.
     pub client: HttpClient,
     /// For hosts that only a location names, which may be a user's word.
-    pub untrusted: Client,
+    pub untrusted: HttpClient,
     /// For the MD5s of segments.
     pub hashes: HashEngine,
 }

@@ -9,7 +9,7 @@ use super::manifest::Segment;
 use super::names::{container_path, object_path};
 use super::swift_error::{SwiftError, SwiftResult};
 use super::upload_mark::{UploadMark, put};
-use crate::http_client::{Begun, Ended, Sending};
+use crate::http_client::{SentRequest, StreamStart, StreamingRequest};
 use crate::image::Checksum;
 use crate::md5::Md5Stream;
 use crate::transfer::{BLOCK_BYTES, HttpBody};
@@ -38,7 +38,7 @@ pub(super) struct ObjectWriter {
 
 /// An object whose bytes have all been sent.
 pub(super) struct SentObject {
-    ended: Ended,
+    ended: SentRequest,
     hash: Option<Md5Stream>,
     size_bytes: u64,
 }

@@ -89,8 +89,8 @@ impl SwiftObjectReader {
 }
 
 #[async_trait(?Send)]
-impl Origin for SwiftObjectReader {
-    async fn open(&mut self, offset: u64, len: u64) -> Result<Part> {
+impl RangeSource for SwiftObjectReader {
+    async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let call = self.call(offset, len);
         let (head, part) = self.session.open(&call).await.map_err(read_error)?;
         self.check((offset, len), head.status, &head.headers)?;

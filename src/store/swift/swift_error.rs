@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::login::LoginError;
 use crate::error::{Error, Kind};
-use crate::http_client::OutgoingError;
+use crate::http_client::HttpClientError;
 use crate::store::name_taken::name_taken;
 
 /// When it is worth trying again.
