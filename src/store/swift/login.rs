@@ -118,7 +118,7 @@ impl V1 {
         let headers = request.headers_mut();
         headers.insert("x-auth-user", header(&self.user)?);
         headers.insert("x-auth-key", header(self.key.expose())?);
-        let answer = self.client.ask(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
         match answer.status() {
             status if status.is_success() => self.access(answer.headers()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LoginError::Refused),
