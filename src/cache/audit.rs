@@ -1,4 +1,4 @@
-//! Comparing kept images with the MD5 in their names.
+//! Access to cached files for the scrubber, which compares them with the MD5 in their names.
 
 use std::fs::File;
 use std::io;
@@ -7,50 +7,51 @@ use super::entry_name::EntryName;
 use super::image_cache::Cache;
 use crate::image::{ImageId, Md5Digest};
 
-/// A kept image that is to be compared.
+/// A cached file to compare.
 #[derive(Debug, Clone)]
 pub struct CachedFile(EntryName);
 
 impl CachedFile {
-    /// The image.
+    /// Returns the image's identifier.
     pub fn image(&self) -> ImageId {
         self.0.image
     }
 
-    /// The MD5 that its bytes must have.
+    /// Returns the MD5 that the file must have.
     pub fn digest(&self) -> Md5Digest {
         self.0.digest
     }
 }
 
 impl Cache {
-    /// The kept images, in the order of their identifiers.
+    /// Returns the cached files, ordered by image identifier.
     pub fn cached_files(&self) -> Vec<CachedFile> {
-        let mut kept: Vec<_> = {
+        let mut files: Vec<_> = {
             let accounting = self.accounting();
             accounting
-                .kept()
-                .map(|kept| CachedFile(kept.name.clone()))
+                .entries()
+                .map(|entry| CachedFile(entry.name.clone()))
                 .collect()
         };
-        kept.sort_by_key(CachedFile::image);
-        kept
+        files.sort_by_key(CachedFile::image);
+        files
     }
 
-    /// Opens the file of a kept image anew; `None` when the image is not kept any more. Blocks.
+    /// Opens a cached file with a descriptor of its own, or returns `None` if the image has left the
+    /// cache. Blocks.
     ///
     /// # Errors
-    /// Those of open(2).
-    pub fn open_cached_file(&self, kept: &CachedFile) -> io::Result<Option<File>> {
-        match self.folder().open_kept(&kept.0) {
+    /// The error of open(2).
+    pub fn open_cached_file(&self, cached: &CachedFile) -> io::Result<Option<File>> {
+        match self.folder().open_blocking(&cached.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
         }
     }
 
-    /// Drops a kept image whose bytes are not what they were. Readers of its file are not
-    /// stopped; no other request gets it.
-    pub fn drop_corrupt(&self, kept: &CachedFile) {
-        self.drop_damaged(&kept.0);
+    /// Drops a cached image whose bytes do not match its MD5. Readers that have its file open
+    /// continue; no later request gets it.
+    pub fn drop_corrupt(&self, cached: &CachedFile) {
+        self.drop_damaged(&cached.0);
     }
 }

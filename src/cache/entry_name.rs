@@ -1,26 +1,27 @@
-//! What the name of a cached file says of it.
+//! The names of cached files, which describe their contents.
 //!
-//! `<image id>,<bytes>,<mtime in ns>,<MD5>`: a start compares length and time with the file's
-//! own and needs to read none of it; there is no second file that could say something else.
+//! A name is `<image id>,<size in bytes>,<mtime in ns>,<MD5>`. A restart compares size and time
+//! with the file's own and need not read the file. The name is the only record of the image, so it
+//! cannot disagree with another one.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
 use crate::image::{Checksum, ImageId, Md5Digest};
 
-/// One kept image.
+/// The name of a cached file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EntryName {
     pub(super) image: ImageId,
     pub(super) size_bytes: u64,
-    /// When its last byte was written, in nanoseconds since the epoch.
+    /// Modification time of the file, in nanoseconds since the epoch.
     pub(super) written_ns: i128,
-    /// Of its bytes, as they were read back from the file.
+    /// MD5 of the bytes that were read back from the file.
     pub(super) digest: Md5Digest,
 }
 
 impl EntryName {
-    /// What a file name says; `None` when it is no kept image's.
+    /// Parses a file name. Returns `None` if it is not one that this type writes.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(',');
         let mut part = || parts.next();
@@ -30,11 +31,11 @@ impl EntryName {
             written_ns: part()?.parse().ok()?,
             digest: Checksum::stated(part()?)?.digest()?,
         };
-        // Exactly as it is written, so that one image has one name.
+        // Other spellings ("+7", upper case) are refused, so that no two names are equal.
         (name.to_string() == text).then_some(name)
     }
 
-    /// Whether the file is as it was when it got its name.
+    /// Returns true if a file has the size and time that its name states.
     pub(super) fn fits(&self, file: &Metadata) -> bool {
         file.is_file() && file.len() == self.size_bytes && written_ns(file) == self.written_ns
     }
@@ -56,7 +57,7 @@ impl std::fmt::Display for EntryName {
     }
 }
 
-/// When a file was written last, in nanoseconds since the epoch.
+/// Returns the modification time of a file, in nanoseconds since the epoch.
 pub(super) fn written_ns(file: &Metadata) -> i128 {
     i128::from(file.mtime()) * 1_000_000_000 + i128::from(file.mtime_nsec())
 }
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_says_what_it_was_made_of() {
+    fn names_are_parsed_only_in_their_own_spelling() {
         let name = EntryName {
             image: ImageId::random(),
             size_bytes: 7,

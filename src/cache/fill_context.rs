@@ -1,4 +1,4 @@
-//! What fills work with.
+//! The components and options that every fill uses.
 
 use std::sync::Arc;
 
@@ -8,23 +8,24 @@ use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::disk::Disk;
 
-/// What an operator allows fills.
+/// Limits of fills.
 #[derive(Debug, Clone)]
 pub struct FillerOptions {
-    /// Ranges of one image that are asked for at a time.
+    /// Ranges of one image that are downloaded at the same time.
     pub ranges: usize,
-    /// Connections to origins of all fills together; each fill has one in any case.
+    /// Connections to stores that all fills share. Each fill has one more of its own, so that it
+    /// always progresses.
     pub connections: usize,
-    /// Length of such a range, in bytes.
+    /// Length of a range, in bytes.
     pub range_bytes: u64,
 }
 
-/// What a fill works with.
+/// Shared by all fills of the filler.
 pub(super) struct FillContext {
     pub(super) stores: Stores,
     pub(super) hashes: HashEngine,
     pub(super) disk: Disk,
     pub(super) options: FillerOptions,
-    /// Connections beyond the first of each fill.
-    pub(super) spare: Arc<Semaphore>,
+    /// Permits for connections beyond the first of each fill.
+    pub(super) extra_connections: Arc<Semaphore>,
 }

@@ -1,4 +1,8 @@
-//! One fill: from the origin into a file, verified, named.
+//! Carries out one fill: downloads an image into a file, verifies its MD5, and publishes it.
+//!
+//! If the MD5 is wrong, the image is downloaded a second time into a new file, because the store or
+//! the network may have failed once. Readers keep waiting meanwhile: they never received the last
+//! bytes of the wrong file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,18 +24,18 @@ use crate::image::Md5Digest;
 use crate::metrics::{self, FillResult};
 use crate::transfer::{BLOCK_BYTES, BlockPool, PartialFile};
 
-/// How often readers of a slow fill are given what there is.
-const NUDGE_EVERY: Duration = Duration::from_millis(100);
+/// Interval at which readers are woken while a fill is slow; a fast one wakes them by its progress.
+const WAKE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bytes that are read back at a time for the hash, in blocks.
+/// Blocks that are read back from the file at a time for the hash.
 const HASHED_BLOCKS: usize = 4;
 
-/// How long the readers of a wrong file have for letting go of it, before the second attempt
-/// is given up for want of room.
-const SECOND_ROOM_TRIES: u32 = 100;
-const SECOND_ROOM_WAIT: Duration = Duration::from_millis(50);
+/// Attempts to reserve space for the second download, and the wait between them. The first file
+/// stays counted until its readers have closed it.
+const RESERVE_ATTEMPTS: u32 = 100;
+const RESERVE_WAIT: Duration = Duration::from_millis(50);
 
-/// Carries a fill out. Whatever happens, its readers are told.
+/// Carries out a fill. Its readers receive the outcome in any case, also if this future is dropped.
 pub(super) async fn run_fill(cache: Cache, context: Rc<FillContext>, fill: Arc<Fill>) {
     let _guard = Guard {
         cache: cache.clone(),
@@ -53,7 +57,7 @@ pub(super) async fn run_fill(cache: Cache, context: Rc<FillContext>, fill: Arc<F
         Ok(FillOutcome::NoSpace) => FillResult::NoRoom,
         Ok(FillOutcome::Discarded) => FillResult::Dropped,
         Err(error) => {
-            tracing::error!(%image_id, ?error, "an image could not be cached");
+            tracing::error!(%image_id, ?error, "cannot cache an image");
             fill.fail(&error);
             FillResult::Failed
         }
@@ -61,7 +65,7 @@ pub(super) async fn run_fill(cache: Cache, context: Rc<FillContext>, fill: Arc<F
     metrics::fill_ended(result, took);
 }
 
-/// Takes a fill off the books, also when it is cut off in the middle.
+/// Unregisters a fill when it ends, also when its future is dropped in the middle.
 struct Guard {
     cache: Cache,
     fill: Arc<Fill>,
@@ -70,29 +74,30 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.cache.accounting().unregister_fill(&self.fill);
-        self.fill
-            .fail(&Error::internal("a fill of the image cache was cut off"));
+        self.fill.fail(&Error::internal(
+            "a fill of the image cache was interrupted",
+        ));
     }
 }
 
-/// A fill under way.
+/// A running fill.
 struct FillTask {
     cache: Cache,
     context: Rc<FillContext>,
     fill: Arc<Fill>,
-    origin: Rc<RangeFetcher>,
+    fetcher: Rc<RangeFetcher>,
 }
 
-/// What one attempt came to.
-enum Verdict {
-    Right(Md5Digest),
-    Wrong,
+/// The result of one download.
+enum Verification {
+    Matches(Md5Digest),
+    Differs,
 }
 
 impl FillTask {
     fn new(cache: Cache, context: Rc<FillContext>, fill: Arc<Fill>) -> Result<Self> {
         Ok(Self {
-            origin: RangeFetcher::new(Rc::clone(&context), fill.source.clone())?,
+            fetcher: RangeFetcher::new(Rc::clone(&context), fill.source.clone())?,
             cache,
             context,
             fill,
@@ -108,76 +113,78 @@ impl FillTask {
             self.fill.set_no_space();
             return Ok(FillOutcome::NoSpace);
         };
-        let mut plan = self.origin.plan();
-        // Its answer is what the first readers wait for: their status is the origin's.
-        let first = self.origin.open_first(&mut plan).await?;
+        let mut plan = self.fetcher.plan();
+        // Opened before the readers are released: if the store refuses, its error becomes theirs.
+        let first = self.fetcher.open_first(&mut plan).await?;
         let growing = PartialFile::new(Arc::clone(staged.file()), self.source().size_bytes);
         self.fill.set_receiving(&growing);
-        let mut verdict = self.attempt(&growing, &staged, plan, first).await?;
-        if matches!(verdict, Verdict::Wrong) {
+        let mut verification = self.download(&growing, &staged, plan, first).await?;
+        if matches!(verification, Verification::Differs) {
             growing.reset();
             drop(staged);
             staged = self.stage_again().await?;
             growing.restart(Arc::clone(staged.file()));
-            let mut plan = self.origin.plan();
-            let first = self.origin.open_first(&mut plan).await?;
-            verdict = self.attempt(&growing, &staged, plan, first).await?;
+            let mut plan = self.fetcher.plan();
+            let first = self.fetcher.open_first(&mut plan).await?;
+            verification = self.download(&growing, &staged, plan, first).await?;
         }
-        let Verdict::Right(digest) = verdict else {
+        let Verification::Matches(digest) = verification else {
             let message =
-                "the store's object is not what the registry says: its MD5 is another, twice";
+                "the store's object does not match the registry: two downloads had a wrong MD5";
             return Err(Error::internal(message));
         };
-        // Readers of the fill do not wait for its name.
+        // Readers of the fill need not wait until the file is synced and renamed.
         self.fill.set_verified(&growing);
         let published = staged.publish(&self.fill, digest).await;
-        let fetched = match published.map_err(Error::internal)? {
+        let outcome = match published.map_err(Error::internal)? {
             true => FillOutcome::Cached,
             false => FillOutcome::Discarded,
         };
-        self.fill.set_finished(&growing, fetched);
-        Ok(fetched)
+        self.fill.set_finished(&growing, outcome);
+        Ok(outcome)
     }
 
-    /// A file for the second attempt, once the readers of the first have let go of it.
+    /// Creates the file of the second download, once the readers of the first file have closed it.
     async fn stage_again(&self) -> Result<StagedFile> {
-        for _ in 0..SECOND_ROOM_TRIES {
+        for _ in 0..RESERVE_ATTEMPTS {
             if let Some(staged) = StagedFile::new(&self.cache, self.source().size_bytes).await {
                 return Ok(staged);
             }
-            sleep(SECOND_ROOM_WAIT).await;
+            sleep(RESERVE_WAIT).await;
         }
-        Err(Error::internal("no room for a second attempt at an image"))
+        Err(Error::internal(
+            "no space in the image cache for a second download of an image",
+        ))
     }
 
-    /// Gets all bytes into the file and says what they are.
-    async fn attempt(
+    /// Downloads all bytes into the file and verifies their MD5.
+    async fn download(
         &self,
         growing: &Arc<PartialFile>,
         staged: &StagedFile,
         plan: RangePlan,
         first: OpenedRange,
-    ) -> Result<Verdict> {
-        let fetched = self.origin.fetch_all(growing, staged.file(), plan, first);
-        let hashed = self.hash(growing, staged.file());
-        let both = async { tokio::try_join!(fetched, hashed) };
+    ) -> Result<Verification> {
+        let fetch = self.fetcher.fetch_all(growing, staged.file(), plan, first);
+        let hash = self.hash(growing, staged.file());
+        let both = async { tokio::try_join!(fetch, hash) };
         let ((), digest) = tokio::select! {
             both = both => both?,
-            never = nudge(growing) => never,
+            never = wake_readers(growing) => never,
         };
         match self.source().digest {
             Some(wanted) if wanted != digest => {
                 metrics::integrity_failure();
                 metrics::fill_ended(FillResult::Wrong, self.fill.began.elapsed());
-                tracing::error!(image_id = %self.source().image, "what was fetched has another MD5");
-                Ok(Verdict::Wrong)
+                tracing::error!(image_id = %self.source().image, "the downloaded image has a wrong MD5");
+                Ok(Verification::Differs)
             }
-            _ => Ok(Verdict::Right(digest)),
+            _ => Ok(Verification::Matches(digest)),
         }
     }
 
-    /// The MD5 of the file's bytes, as they come. They are read back from the file: what is
-    /// hashed is what readers are sent.
+    /// Hashes the file while it grows. The bytes are read back from the file, so that the hash
+    /// covers exactly what readers are sent, disk errors included.
     async fn hash(&self, growing: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
         let mut stream = self.context.hashes.stream();
         let blocks = BlockPool::new(2 * HASHED_BLOCKS);
@@ -188,42 +195,43 @@ impl FillTask {
             let end = end.min(position + most);
             let (file, blocks) = (Arc::clone(file), blocks.clone());
             let read = move || read_back(&file, &blocks, position, end);
-            let pieces = self.cache.blocking().run(read).await;
-            for piece in pieces.map_err(Error::internal)? {
-                position += piece.len() as u64;
-                stream.push(piece).await;
+            let blocks_read = self.cache.blocking().run(read).await;
+            for block in blocks_read.map_err(Error::internal)? {
+                position += block.len() as u64;
+                stream.push(block).await;
             }
         }
         stream.finish().await.map_err(Error::internal)
     }
 }
 
+/// Reads the bytes from `position` to `end` from the file. Blocks.
 fn read_back(
     file: &File,
     blocks: &BlockPool,
     mut position: u64,
     end: u64,
 ) -> std::io::Result<Vec<Bytes>> {
-    let mut pieces = Vec::new();
+    let mut read_blocks = Vec::new();
     while position < end {
         let most = usize::try_from(end - position).unwrap_or(BLOCK_BYTES);
         let mut block = blocks.take();
-        let read = block.fill_with(|room| {
-            let most = most.min(room.len());
-            file.read_at(&mut room[..most], position)
+        let read = block.fill_with(|buffer| {
+            let most = most.min(buffer.len());
+            file.read_at(&mut buffer[..most], position)
         })?;
         if read == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         position += read as u64;
-        pieces.push(block.freeze());
+        read_blocks.push(block.freeze());
     }
-    Ok(pieces)
+    Ok(read_blocks)
 }
 
-/// Gives readers what there is, now and then. Never ends.
-async fn nudge<T>(growing: &PartialFile) -> T {
-    let mut tick = interval(NUDGE_EVERY);
+/// Wakes readers at an interval, so that they receive bytes that trickle in. Never ends.
+async fn wake_readers<T>(growing: &PartialFile) -> T {
+    let mut tick = interval(WAKE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;

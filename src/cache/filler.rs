@@ -1,5 +1,7 @@
-//! The thread that fills the cache. A fill is nobody's request: it goes on when its first
-//! reader has left.
+//! The thread that carries out fills.
+//!
+//! A fill does not belong to a request: it continues when the client that caused it has
+//! disconnected, because others may read the same file.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,13 +19,13 @@ use crate::md5::HashEngine;
 use crate::store::Stores;
 use crate::transfer::disk::Disk;
 
-/// How often the limits are looked after when nothing is filled.
+/// Interval at which the cache's limits are enforced.
 const ENFORCE_LIMITS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often it is written down how images were used.
+/// Interval at which the usage of images is saved.
 const SAVE_USAGE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Who carries out fills.
+/// Carries out the fills of one cache.
 pub struct Filler {
     cache: Cache,
     fills: FillReceiver,
@@ -31,10 +33,11 @@ pub struct Filler {
 }
 
 impl Filler {
-    /// A cache, and who fills it from these stores. Blocks while the folder is read.
+    /// Opens a cache, and creates its filler, which downloads from these stores. Blocks while the
+    /// folder is read.
     ///
     /// # Errors
-    /// [`CacheError`] when the folder cannot be used.
+    /// [`CacheError`] if the folder cannot be used.
     pub fn new(
         cache: CacheOptions,
         options: FillerOptions,
@@ -47,7 +50,7 @@ impl Filler {
             stores,
             hashes,
             disk,
-            spare: Arc::new(Semaphore::new(options.connections)),
+            extra_connections: Arc::new(Semaphore::new(options.connections)),
             options,
         };
         let filler = Self {
@@ -58,21 +61,21 @@ impl Filler {
         Ok((cache, filler))
     }
 
-    /// The cache that it fills.
+    /// Returns the cache that this fills.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Carries fills out, until the future is dropped. On a thread's local set, in the
-    /// runtime that the disk's engine needs.
-    pub async fn work(self) {
+    /// Carries out fills until the future is dropped. Must run on a `LocalSet`, in the runtime that
+    /// the disk's I/O engine needs.
+    pub async fn run(self) {
         let Self {
             cache,
             mut fills,
             context,
         } = self;
         let context = Rc::new(context);
-        let mut under_way = JoinSet::new();
+        let mut running = JoinSet::new();
         let [mut enforce_limits, mut save_usage] = [ENFORCE_LIMITS_INTERVAL, SAVE_USAGE_INTERVAL]
             .map(|every| {
                 let mut tick = interval(every);
@@ -83,11 +86,11 @@ impl Filler {
             tokio::select! {
                 fill = fills.recv() => match fill {
                     Some(fill) => {
-                        under_way.spawn_local(run_fill(cache.clone(), Rc::clone(&context), fill));
+                        running.spawn_local(run_fill(cache.clone(), Rc::clone(&context), fill));
                     }
                     None => return,
                 },
-                Some(_) = under_way.join_next() => {}
+                Some(_) = running.join_next() => {}
                 _ = enforce_limits.tick() => cache.enforce_limits().await,
                 _ = save_usage.tick() => cache.save_usage().await,
             }

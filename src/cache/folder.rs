@@ -1,8 +1,8 @@
-//! The cache's folder on disk: kept images, fills under way, the queue, and
-//! how images were used.
+//! The cache's folder on disk: cached images, files of running fills, the prefetch queue, and the
+//! record of usage.
 //!
-//! A fill writes below `incomplete`, is synced, and gets its name by a rename: what has the
-//! name of a kept image is one, whenever the power went. All of this blocks.
+//! A fill writes below `incomplete`. Its file is synced and then renamed, so a file with the name
+//! of a cached image is complete, also after a power cut. All methods block.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -21,21 +21,21 @@ const STATE: &str = "state";
 const USAGE: &str = "usage";
 const NEW_USAGE: &str = "usage.new";
 
-/// Longest record of usage that is read: of some 600,000 images.
+/// The largest usage record that is read, enough for about 600,000 images.
 const MAX_USAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The open folder.
+/// The opened folder.
 #[derive(Debug)]
 pub(super) struct CacheFolder {
     path: PathBuf,
-    kept: Directory,
+    cached: Directory,
     incomplete: Directory,
     queue: Directory,
     state: Directory,
 }
 
 impl CacheFolder {
-    /// Opens the folder, makes it if need be, and removes what fills left that were cut off.
+    /// Opens the folder, creates it if necessary, and removes the files of interrupted fills.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let below = |name: &str| {
@@ -49,7 +49,7 @@ impl CacheFolder {
             incomplete.remove(&name)?;
         }
         Ok(Self {
-            kept: Directory::open(&path)?,
+            cached: Directory::open(&path)?,
             incomplete,
             queue,
             state,
@@ -57,8 +57,8 @@ impl CacheFolder {
         })
     }
 
-    /// The kept images that are as they were. Those that are not are removed; files of others
-    /// are left alone.
+    /// Lists the cached images. Files that do not match their name are removed; files with other
+    /// names are left alone.
     pub(super) fn scan(&self) -> io::Result<Vec<EntryName>> {
         let mut found = Vec::new();
         for text in names(&self.path)? {
@@ -66,24 +66,21 @@ impl CacheFolder {
                 continue;
             }
             let Some(name) = EntryName::parse(&text) else {
-                tracing::warn!(
-                    file = text,
-                    "not a file of the image cache; it is left alone"
-                );
+                tracing::warn!(file = text, "not a file of the image cache; ignoring it");
                 continue;
             };
             let file = fs::symlink_metadata(self.path.join(&text))?;
             if name.fits(&file) {
                 found.push(name);
             } else {
-                tracing::warn!(file = text, "a cached image was changed; it is removed");
-                self.kept.remove(&text)?;
+                tracing::warn!(file = text, "a cached image was changed; removing it");
+                self.cached.remove(&text)?;
             }
         }
         Ok(found)
     }
 
-    /// Makes the file of a fill, with room for all of it.
+    /// Creates the file of a fill and allocates its disk space.
     pub(super) fn stage(&self, fill: Uuid, size_bytes: u64) -> io::Result<File> {
         let name = fill.to_string();
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
@@ -97,12 +94,12 @@ impl CacheFolder {
         }
     }
 
-    /// Removes the file of a fill.
+    /// Removes the file of a failed fill.
     pub(super) fn discard(&self, fill: Uuid) -> io::Result<()> {
         self.incomplete.remove(&fill.to_string())
     }
 
-    /// Gives a complete fill the name of a kept image, once its bytes are on the device.
+    /// Syncs a complete file and renames it to the name of a cached image.
     pub(super) fn publish(
         &self,
         fill: Uuid,
@@ -119,29 +116,32 @@ impl CacheFolder {
             digest,
         };
         let staged = fill.to_string();
-        // A file of that name would be of the same image, bytes and moment.
+        // Replacing is harmless: a file of the same name has the same image, size, time and MD5.
         self.incomplete
-            .replace(&staged, &self.kept, &name.to_string())?;
+            .replace(&staged, &self.cached, &name.to_string())?;
         Ok(name)
     }
 
-    /// Opens a kept image if that needs no waiting.
-    pub(super) fn open_cached(&self, name: &EntryName) -> io::Result<File> {
-        self.kept.open_cached(&name.to_string())
+    /// Opens a cached image if that does not block.
+    ///
+    /// # Errors
+    /// `WouldBlock` if opening may have to wait for the disk.
+    pub(super) fn open_without_blocking(&self, name: &EntryName) -> io::Result<File> {
+        self.cached.open_cached(&name.to_string())
     }
 
-    /// Opens a kept image.
-    pub(super) fn open_kept(&self, name: &EntryName) -> io::Result<File> {
-        self.kept.open_file(&name.to_string())
+    /// Opens a cached image.
+    pub(super) fn open_blocking(&self, name: &EntryName) -> io::Result<File> {
+        self.cached.open_file(&name.to_string())
     }
 
-    /// Removes a kept image.
+    /// Removes a cached image.
     pub(super) fn remove(&self, name: &EntryName) -> io::Result<()> {
-        self.kept.remove(&name.to_string())
+        self.cached.remove(&name.to_string())
     }
 
-    /// Puts what is to be remembered of the use of images in the place of what was. Not
-    /// durably: a power cut may take it, and then images have not been used.
+    /// Replaces the usage record. The file is not synced: after a power cut all images may count as
+    /// unused, which is acceptable.
     pub(super) fn save_usage(&self, text: &str) -> io::Result<()> {
         self.state.remove(NEW_USAGE)?;
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
@@ -150,7 +150,7 @@ impl CacheFolder {
         self.state.replace(NEW_USAGE, &self.state, USAGE)
     }
 
-    /// What is remembered of the use of images.
+    /// Reads the usage record; empty if there is none.
     pub(super) fn saved_usage(&self) -> io::Result<String> {
         let file = match self.state.open_file(USAGE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
@@ -161,20 +161,20 @@ impl CacheFolder {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Bytes of the file system that are free.
+    /// Returns the free space of the file system, in bytes.
     pub(super) fn free_bytes(&self) -> io::Result<u64> {
-        self.kept.free_bytes()
+        self.cached.free_bytes()
     }
 
-    /// The queued images, first come first.
+    /// Lists the queued images in their order. Files with other names are removed.
     pub(super) fn queued(&self) -> io::Result<Vec<(u64, ImageId)>> {
         let mut queued = Vec::new();
         for name in names(&self.path.join(QUEUE))? {
             match name
                 .split_once('.')
-                .map(|(at, id)| (at.parse(), id.parse()))
+                .map(|(sequence, id)| (sequence.parse(), id.parse()))
             {
-                Some((Ok(at), Ok(id))) => queued.push((at, id)),
+                Some((Ok(sequence), Ok(id))) => queued.push((sequence, id)),
                 _ => self.queue.remove(&name)?,
             }
         }
@@ -182,28 +182,29 @@ impl CacheFolder {
         Ok(queued)
     }
 
-    /// Notes an image in the queue, durably.
-    pub(super) fn enqueue(&self, at: u64, image: ImageId) -> io::Result<()> {
+    /// Adds an image to the queue, durably.
+    pub(super) fn enqueue(&self, sequence: u64, image: ImageId) -> io::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT;
-        self.queue.open_with(&queue_name(at, image), flags, 0o600)?;
+        self.queue
+            .open_with(&queue_name(sequence, image), flags, 0o600)?;
         self.queue.sync()
     }
 
-    /// Takes an image off the queue, durably.
-    pub(super) fn dequeue(&self, at: u64, image: ImageId) -> io::Result<()> {
-        self.queue.remove(&queue_name(at, image))?;
+    /// Removes an image from the queue, durably.
+    pub(super) fn dequeue(&self, sequence: u64, image: ImageId) -> io::Result<()> {
+        self.queue.remove(&queue_name(sequence, image))?;
         self.queue.sync()
     }
 }
 
-fn queue_name(at: u64, image: ImageId) -> String {
-    format!("{at:020}.{image}")
+fn queue_name(sequence: u64, image: ImageId) -> String {
+    format!("{sequence:020}.{image}")
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        // What is no text is nothing of ours.
+        // Names that are not UTF-8 are not the cache's.
         if let Ok(name) = entry?.file_name().into_string() {
             names.push(name);
         }

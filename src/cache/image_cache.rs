@@ -17,7 +17,7 @@ use super::accounting::{Accounting, Entry, SpaceUsed};
 use super::fill::{Fill, FillProgress};
 use super::folder::CacheFolder;
 use super::prefetch_queue::PrefetchQueue;
-use super::usage::{SavedUsage, written};
+use super::usage::{SavedUsage, format_record};
 use crate::image::ImageId;
 use crate::transfer::BlockingPool;
 
@@ -84,9 +84,9 @@ impl Cache {
         };
         let folder = Arc::new(CacheFolder::open(&options.folder).map_err(failed)?);
         let mut accounting = Accounting::new(options.max_bytes);
-        let remembered = SavedUsage::parse(&folder.saved_usage().map_err(failed)?);
+        let saved = SavedUsage::parse(&folder.saved_usage().map_err(failed)?);
         for name in folder.scan().map_err(failed)? {
-            let usage = remembered.of(&name);
+            let usage = saved.of(&name);
             accounting.insert(name, &Weak::new(), usage);
         }
         let queued = folder.queued().map_err(failed)?;
@@ -135,7 +135,7 @@ impl Cache {
             return;
         };
         let folder = Arc::clone(self.folder());
-        let save = move || folder.save_usage(&written(&usages));
+        let save = move || folder.save_usage(&format_record(&usages));
         let saved = self.blocking().run(save).await;
         self.log_if_unsaved(saved);
     }
@@ -146,7 +146,7 @@ impl Cache {
             return;
         }
         if let Some(usages) = self.accounting().take_unsaved_usage() {
-            self.log_if_unsaved(self.folder().save_usage(&written(&usages)));
+            self.log_if_unsaved(self.folder().save_usage(&format_record(&usages)));
         }
     }
 

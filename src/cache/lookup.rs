@@ -1,4 +1,8 @@
-//! What those get who ask for images: a kept file, a part of one on its way, or nothing.
+//! Requests for images: opens a cached file, joins a running fill, or starts one.
+//!
+//! A cached file is opened at most once at a time; all its readers share the descriptor. Before it
+//! is served its length and time are compared with its name, so a file that something else has
+//! changed is dropped instead.
 
 use std::fs::File;
 use std::io;
@@ -12,29 +16,33 @@ use crate::error::{Error, Result};
 use crate::metrics::{self, CacheLookup};
 use crate::transfer::{FileSlice, Payload};
 
-/// What there is of an image.
+/// What the cache has of an image.
 enum Found {
+    /// A cached file that another reader has open.
     Open(Arc<File>),
-    Closed(Opening),
+    /// A cached file that must be opened.
+    Closed(PendingOpen),
+    /// A fill, and how the request is counted in the metrics.
     Filling(Arc<Fill>, CacheLookup),
-    /// Something else is kept under its name.
+    /// A cached file of other data than the registry has now.
     Stale,
 }
 
-/// A kept image whose file is being opened: it does not leave meanwhile, nor stay for ever
-/// when whoever opens it is gone.
-struct Opening {
+/// Protects a cached image from eviction while its file is being opened. Dropped, also when the
+/// request is cancelled, the protection ends.
+struct PendingOpen {
     cache: Cache,
     name: EntryName,
 }
 
 impl Cache {
-    /// `len` bytes of an image from `offset` on: of the kept file, or of the one that is
-    /// being filled. `None` when the origin is to be asked: there is no room for the image, or
-    /// a part of one without a checksum is wanted that the fill has not come to yet.
+    /// Opens `len` bytes of an image from `offset` on: from the cached file, or from the file of a
+    /// running fill, which is started if there is none. Returns `None` if the caller must open the
+    /// store instead: the image does not fit into the cache, or it has no checksum and the
+    /// requested bytes have not arrived yet.
     ///
     /// # Errors
-    /// Those of the origin; `Internal` when the cache's disk fails.
+    /// The error of the store; `Internal` if the cache's disk fails.
     pub async fn open_image(
         &self,
         source: &FillSource,
@@ -52,8 +60,9 @@ impl Cache {
                 Found::Stale => {
                     self.forget(&source.image);
                 }
-                // Without a checksum there is nothing to wait for that the origin cannot send.
-                Found::Filling(fill, _) if source.digest.is_none() && !fill.has(offset) => {
+                // An image without a checksum is downloaded in one piece from its first byte, so the
+                // store serves a later range sooner than the fill.
+                Found::Filling(fill, _) if source.digest.is_none() && !fill.covers(offset) => {
                     metrics::cache_lookup(CacheLookup::Bypass);
                     return Ok(None);
                 }
@@ -67,12 +76,12 @@ impl Cache {
                 }
             }
         };
-        self.accounting().hit(&source.image, now_us());
+        self.accounting().record_hit(&source.image, now_us());
         metrics::cache_lookup(CacheLookup::Hit);
         Ok(Some(Payload::File(FileSlice { file, offset, len })))
     }
 
-    /// Has an image fetched, unless it is kept, and waits until it is.
+    /// Downloads an image into the cache unless it is there, and waits until it is.
     ///
     /// # Errors
     /// As [`Cache::open_image`].
@@ -80,7 +89,7 @@ impl Cache {
         loop {
             match self.find(source) {
                 Found::Open(_) | Found::Closed(_) => return Ok(FillOutcome::Cached),
-                Found::Filling(fill, _) => return fill.ended().await,
+                Found::Filling(fill, _) => return fill.outcome().await,
                 Found::Stale => {
                     self.forget(&source.image);
                 }
@@ -88,20 +97,21 @@ impl Cache {
         }
     }
 
-    /// What there is of an image; where there is nothing, a fill is begun.
+    /// Looks an image up, and starts a fill if the cache has nothing of it. Lookup and registration
+    /// happen under one lock, so concurrent requests never start two fills.
     fn find(&self, source: &FillSource) -> Found {
         let mut accounting = self.accounting();
-        if let Some(kept) = accounting.get(&source.image) {
-            if !kept.is_of(source) {
+        if let Some(entry) = accounting.get(&source.image) {
+            if !entry.matches(source) {
                 return Found::Stale;
             }
-            return match kept.file() {
+            return match entry.open_file() {
                 Some(file) => Found::Open(file),
                 None => {
-                    kept.begin_open();
-                    Found::Closed(Opening {
+                    entry.begin_open();
+                    Found::Closed(PendingOpen {
                         cache: self.clone(),
-                        name: kept.name.clone(),
+                        name: entry.name.clone(),
                     })
                 }
             };
@@ -111,20 +121,20 @@ impl Cache {
         }
         let fill = Fill::new(source.clone());
         accounting.register_fill(Arc::clone(&fill));
-        if !self.send(Arc::clone(&fill)) {
-            // The node is ending.
+        if !self.submit(Arc::clone(&fill)) {
+            // The filler has stopped because the process is shutting down.
             accounting.unregister_fill(&fill);
             fill.set_no_space();
         }
         Found::Filling(fill, CacheLookup::Miss)
     }
 
-    /// Opens a kept image's file, off the worker if that may wait for a disk.
+    /// Opens a cached file, on another thread if opening it may have to wait for the disk.
     async fn open_file(&self, name: &EntryName) -> io::Result<File> {
-        match self.folder().open_cached(name) {
+        match self.folder().open_without_blocking(name) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let (folder, name) = (Arc::clone(self.folder()), name.clone());
-                let open = move || folder.open_kept(&name);
+                let open = move || folder.open_blocking(&name);
                 self.blocking().run(open).await
             }
             result => result,
@@ -132,13 +142,13 @@ impl Cache {
     }
 }
 
-impl Opening {
-    /// The file; `None` when the image is not kept any more.
+impl PendingOpen {
+    /// Opens the file. Returns `None` if it is missing or was changed, or was removed meanwhile.
     async fn open(self) -> Result<Option<Arc<File>>> {
         let file = match self.cache.open_file(&self.name).await {
-            Ok(file) => Some(file).filter(|file| self.is_as_it_was(file)),
-            Err(error) if is_gone(&error) => None,
-            // Of the process or the disk, and no reason to fetch it again.
+            Ok(file) => Some(file).filter(|file| self.is_unchanged(file)),
+            Err(error) if is_missing(&error) => None,
+            // The process or the disk has failed (EMFILE, EIO). Downloading again would not help.
             Err(error) => return Err(Error::of_io(error)),
         };
         let Some(file) = file else {
@@ -146,39 +156,40 @@ impl Opening {
             return Ok(None);
         };
         let mut accounting = self.cache.accounting();
-        let kept = self.kept(accounting.get(&self.name.image));
-        Ok(kept.map(|kept| kept.share_file(file)))
+        let entry = self.same_entry(accounting.get(&self.name.image));
+        Ok(entry.map(|entry| entry.share_file(file)))
     }
 
-    fn is_as_it_was(&self, file: &File) -> bool {
+    fn is_unchanged(&self, file: &File) -> bool {
         let metadata = file.metadata();
         metadata.is_ok_and(|metadata| self.name.fits(&metadata))
     }
 
-    /// What is kept, if it is still what is being opened.
-    fn kept<'a>(&self, kept: Option<&'a mut Entry>) -> Option<&'a mut Entry> {
-        kept.filter(|kept| kept.name == self.name)
+    /// Returns the entry unless it is of another file: the image may have been evicted and fetched
+    /// again while its file was being opened.
+    fn same_entry<'a>(&self, entry: Option<&'a mut Entry>) -> Option<&'a mut Entry> {
+        entry.filter(|entry| entry.name == self.name)
     }
 }
 
-impl Drop for Opening {
+impl Drop for PendingOpen {
     fn drop(&mut self) {
         let mut accounting = self.cache.accounting();
-        if let Some(kept) = self.kept(accounting.get(&self.name.image)) {
-            kept.end_open();
+        if let Some(entry) = self.same_entry(accounting.get(&self.name.image)) {
+            entry.end_open();
         }
     }
 }
 
 impl Entry {
-    /// Whether it is what the registry says the image is.
-    fn is_of(&self, source: &FillSource) -> bool {
+    /// Returns true if the cached data are those that the registry describes.
+    fn matches(&self, source: &FillSource) -> bool {
         let has_digest = |digest| digest == self.name.digest;
         self.name.size_bytes == source.size_bytes && source.digest.is_none_or(has_digest)
     }
 }
 
-/// Whether there is no such file, or something that is none of ours in its place.
-fn is_gone(error: &io::Error) -> bool {
+/// Returns true if there is no such file, or a symbolic link instead of it.
+fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ELOOP)
 }

@@ -1,5 +1,7 @@
-//! Images that are to be fetched before anybody asks for them, first come first served. The
-//! queue survives the process.
+//! The queue of images that operators have asked to cache in advance, first come, first served.
+//!
+//! The queue survives a restart: each entry is an empty file. An entry stays in the queue while a
+//! prefetcher works on it, so a crash does not lose it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,38 +13,38 @@ use crate::error::{Error, Result};
 use crate::image::ImageId;
 use crate::transfer::BlockingPool;
 
-/// The queue.
+/// The queue of images to prefetch.
 #[derive(Debug)]
 pub struct PrefetchQueue {
     folder: Arc<CacheFolder>,
     blocking: BlockingPool,
     list: Mutex<List>,
-    /// One at a time writes, so that the folder sees changes in the order of the list.
+    /// Held while the folder is changed, so that it sees changes in the order of the list.
     writing: tokio::sync::Mutex<()>,
     changed: Notify,
 }
 
 #[derive(Debug)]
 struct List {
-    waiting: Vec<Waiting>,
-    /// The place of the next one, which nobody had before.
-    next_at: u64,
+    entries: Vec<QueueEntry>,
+    /// The sequence number of the next entry; numbers are never reused.
+    next_sequence: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    at: u64,
+struct QueueEntry {
+    sequence: u64,
     image: ImageId,
-    is_taken: bool,
+    is_claimed: bool,
 }
 
-/// An image whose turn it is. It stays in the queue until it is removed; dropped, it is
-/// anybody's again.
+/// A queued image that one prefetcher has claimed. It stays in the queue until it is removed; when
+/// this is dropped, another prefetcher may claim it.
 #[derive(Debug)]
 pub struct QueuedImage<'a> {
     queue: &'a PrefetchQueue,
-    /// Its place, which tells it from the same image queued anew.
-    at: u64,
+    /// Distinguishes the entry from a later one of the same image.
+    sequence: u64,
     image: ImageId,
 }
 
@@ -52,76 +54,81 @@ impl PrefetchQueue {
         blocking: BlockingPool,
         queued: Vec<(u64, ImageId)>,
     ) -> Self {
-        let next_at = queued.last().map_or(0, |(last, _)| last + 1);
-        let waiting = queued.into_iter().map(|(at, image)| Waiting {
-            at,
+        let next_sequence = queued.last().map_or(0, |(last, _)| last + 1);
+        let entries = queued.into_iter().map(|(sequence, image)| QueueEntry {
+            sequence,
             image,
-            is_taken: false,
+            is_claimed: false,
         });
         Self {
             folder,
             blocking,
             list: Mutex::new(List {
-                waiting: waiting.collect(),
-                next_at,
+                entries: entries.collect(),
+                next_sequence,
             }),
             writing: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         }
     }
 
-    /// The queued images, in order.
+    /// Returns the queued images in their order.
     pub fn images(&self) -> Vec<ImageId> {
         let list = self.lock();
-        list.waiting.iter().map(|waiting| waiting.image).collect()
+        list.entries.iter().map(|entry| entry.image).collect()
     }
 
-    /// Puts an image at the end, unless it is in the queue.
+    /// Appends an image unless it is queued already.
     ///
     /// # Errors
-    /// `Internal` when the disk does not take it.
+    /// `Internal` if the entry cannot be written to disk.
     pub async fn add(&self, image: ImageId) -> Result<()> {
-        let _one_at_a_time = self.writing.lock().await;
-        let at = {
+        let _lock = self.writing.lock().await;
+        let sequence = {
             let mut list = self.lock();
-            if list.waiting.iter().any(|waiting| waiting.image == image) {
+            if list.entries.iter().any(|entry| entry.image == image) {
                 return Ok(());
             }
-            let at = list.next_at;
-            list.next_at += 1;
-            list.waiting.push(Waiting {
-                at,
+            let sequence = list.next_sequence;
+            list.next_sequence += 1;
+            list.entries.push(QueueEntry {
+                sequence,
                 image,
-                is_taken: false,
+                is_claimed: false,
             });
-            at
+            sequence
         };
-        let noted = self.on_disk(move |folder| folder.enqueue(at, image)).await;
+        let written = self
+            .on_disk(move |folder| folder.enqueue(sequence, image))
+            .await;
         self.changed.notify_waiters();
-        noted
+        written
     }
 
-    /// Takes an image off. Whether it was queued.
+    /// Removes an image. Returns true if it was queued.
     ///
     /// # Errors
-    /// `Internal` when the disk does not forget it.
+    /// `Internal` if the entry cannot be removed from disk.
     pub async fn remove(&self, image: ImageId) -> Result<bool> {
-        let _one_at_a_time = self.writing.lock().await;
+        let _lock = self.writing.lock().await;
         let removed = {
             let mut list = self.lock();
-            let mut waiting = list.waiting.iter();
-            let place = waiting.position(|waiting| waiting.image == image);
-            place.map(|place| list.waiting.remove(place))
+            let mut entries = list.entries.iter();
+            let index = entries.position(|entry| entry.image == image);
+            index.map(|index| list.entries.remove(index))
         };
-        let Some(Waiting { at, image, .. }) = removed else {
+        let Some(QueueEntry {
+            sequence, image, ..
+        }) = removed
+        else {
             return Ok(false);
         };
-        self.on_disk(move |folder| folder.dequeue(at, image))
+        self.on_disk(move |folder| folder.dequeue(sequence, image))
             .await?;
         Ok(true)
     }
 
-    /// Takes all off; how many there were.
+    /// Removes all images, and returns how many there were.
     ///
     /// # Errors
     /// As [`PrefetchQueue::remove`].
@@ -133,28 +140,28 @@ impl PrefetchQueue {
         Ok(count)
     }
 
-    /// Waits for the first image that nobody has taken, and takes it.
+    /// Waits for the first unclaimed image, and claims it.
     pub async fn next(&self) -> QueuedImage<'_> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // From here on no change is missed.
+            // Enabled before the list is checked, so that a change in between is not missed.
             changed.as_mut().enable();
-            if let Some(turn) = self.take() {
-                return turn;
+            if let Some(claimed) = self.claim() {
+                return claimed;
             }
             changed.await;
         }
     }
 
-    fn take(&self) -> Option<QueuedImage<'_>> {
+    fn claim(&self) -> Option<QueuedImage<'_>> {
         let mut list = self.lock();
-        let mut waiting = list.waiting.iter_mut();
-        let first = waiting.find(|waiting| !waiting.is_taken)?;
-        first.is_taken = true;
+        let mut entries = list.entries.iter_mut();
+        let first = entries.find(|entry| !entry.is_claimed)?;
+        first.is_claimed = true;
         Some(QueuedImage {
             queue: self,
-            at: first.at,
+            sequence: first.sequence,
             image: first.image,
         })
     }
@@ -169,13 +176,13 @@ impl PrefetchQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
-        // A list is whole between two calls.
+        // The list is consistent between two calls, also if another thread has panicked.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl QueuedImage<'_> {
-    /// The image.
+    /// Returns the image's identifier.
     pub fn image(&self) -> ImageId {
         self.image
     }
@@ -184,9 +191,9 @@ impl QueuedImage<'_> {
 impl Drop for QueuedImage<'_> {
     fn drop(&mut self) {
         let mut list = self.queue.lock();
-        let mut waiting = list.waiting.iter_mut();
-        if let Some(waiting) = waiting.find(|waiting| waiting.at == self.at) {
-            waiting.is_taken = false;
+        let mut entries = list.entries.iter_mut();
+        if let Some(entry) = entries.find(|entry| entry.sequence == self.sequence) {
+            entry.is_claimed = false;
             self.queue.changed.notify_waiters();
         }
     }
@@ -197,8 +204,7 @@ mod tests {
     use super::*;
     use crate::transfer::BlockingThreads;
 
-    /// Does something with a queue in a folder of its own, whose threads must not end in a
-    /// runtime.
+    /// Runs `act` with a queue in a temporary folder. The threads are joined outside the runtime.
     fn with_queue(act: impl AsyncFnOnce(&PrefetchQueue)) {
         let dir = tempfile::tempdir().unwrap();
         let folder = CacheFolder::open(dir.path()).unwrap();
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn each_image_is_one_turn_at_a_time() {
+    fn an_entry_is_claimed_once_at_a_time() {
         with_queue(async |queue| {
             let images = [ImageId::random(), ImageId::random()];
             for image in images {
@@ -218,23 +224,23 @@ mod tests {
             }
             let (first, second) = (queue.next().await, queue.next().await);
             assert_eq!([first.image(), second.image()], images);
-            assert!(queue.take().is_none());
+            assert!(queue.claim().is_none());
             drop(first);
             assert_eq!(queue.next().await.image(), images[0]);
             assert!(queue.remove(images[1]).await.unwrap());
-            // What is queued again is another entry, for somebody else.
+            // An image that is queued again is another entry, and can be claimed.
             queue.add(images[1]).await.unwrap();
             queue.remove(images[0]).await.unwrap();
             let again = queue.next().await;
             assert_eq!(again.image(), images[1]);
             drop(second);
-            assert!(queue.take().is_none());
+            assert!(queue.claim().is_none());
             assert_eq!(queue.images(), [images[1]]);
         });
     }
 
     #[test]
-    fn whoever_waits_is_woken() {
+    fn waiting_prefetchers_are_woken() {
         with_queue(async |queue| {
             let images = [ImageId::random(), ImageId::random()];
             let (first, second, ()) = tokio::join!(queue.next(), queue.next(), async {

@@ -1,4 +1,7 @@
-//! The image at its origin: which ranges are asked for, and how they get into the file.
+//! Downloads an image's ranges from its store into the file of a fill.
+//!
+//! Several ranges are downloaded at the same time, limited by the connections that all fills
+//! share.
 
 use std::fs::File;
 use std::rc::Rc;
@@ -16,17 +19,17 @@ use crate::store::{ObjectRange, Store};
 use crate::transfer::disk::DiskFile;
 use crate::transfer::{PartialFile, Payload};
 
-/// Where the bytes of one fill come from.
+/// The store and the image of one fill.
 pub(super) struct RangeFetcher {
     context: Rc<FillContext>,
     source: FillSource,
     store: Arc<dyn Store>,
 }
 
-/// A range, and what the origin sends of it.
+/// A range and the response of the store to it.
 pub(super) type OpenedRange = (PlannedRange, Payload);
 
-/// Where a range goes.
+/// The file that ranges are written to.
 #[derive(Clone)]
 struct WriteTarget {
     growing: Arc<PartialFile>,
@@ -35,7 +38,7 @@ struct WriteTarget {
 
 impl RangeFetcher {
     /// # Errors
-    /// When no store has such locations.
+    /// If no store is configured for the location's scheme.
     pub(super) fn new(context: Rc<FillContext>, source: FillSource) -> Result<Rc<Self>> {
         let store = context.stores.for_location(&source.location)?;
         Ok(Rc::new(Self {
@@ -45,8 +48,8 @@ impl RangeFetcher {
         }))
     }
 
-    /// One range where the origin need not know ranges, or nothing would tell two versions
-    /// of the object apart.
+    /// Plans the ranges. There is only one if the store may not support ranges, or if the image has
+    /// no checksum: ranges from two versions of the object would then go unnoticed.
     pub(super) fn plan(&self) -> RangePlan {
         let (source, options) = (&self.source, &self.context.options);
         let range_bytes =
@@ -57,31 +60,30 @@ impl RangeFetcher {
         RangePlan::new(source.size_bytes, range_bytes)
     }
 
-    /// Asks for the first range.
+    /// Opens the first range.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The error of the store.
     pub(super) async fn open_first(&self, plan: &mut RangePlan) -> Result<OpenedRange> {
-        let piece = plan
+        let range = plan
             .next(&[])
-            .ok_or_else(|| Error::internal("an image without bytes"))?;
-        Ok((piece, self.ask(piece).await?))
+            .ok_or_else(|| Error::internal("an empty image cannot be cached"))?;
+        Ok((range, self.open_range(range).await?))
     }
 
-    async fn ask(&self, piece: PlannedRange) -> Result<Payload> {
-        let wanted = ObjectRange {
-            offset: piece.offset,
-            len: piece.len,
+    async fn open_range(&self, range: PlannedRange) -> Result<Payload> {
+        let range = ObjectRange {
+            offset: range.offset,
+            len: range.len,
             object_bytes: self.source.size_bytes,
         };
-        self.store.open(&self.source.location, wanted).await
+        self.store.open(&self.source.location, range).await
     }
 
-    /// Gets all ranges into the file: several at a time, as far as the connections go that
-    /// all fills share.
+    /// Downloads all ranges into the file. `first` is the response to the first range.
     ///
     /// # Errors
-    /// Those of the store and of the disk.
+    /// The error of the store or of the disk.
     pub(super) async fn fetch_all(
         self: &Rc<Self>,
         growing: &Arc<PartialFile>,
@@ -94,25 +96,27 @@ impl RangeFetcher {
             growing: Arc::clone(growing),
             file: self.context.disk.file(file),
         };
-        let mut under_way = JoinSet::new();
-        under_way.spawn_local(receive(first, target.clone()));
+        let mut downloads = JoinSet::new();
+        downloads.spawn_local(receive(first, target.clone()));
         loop {
-            while under_way.len() < self.context.options.ranges {
-                let spare = Arc::clone(&self.context.spare).try_acquire_owned();
-                if spare.is_err() && !under_way.is_empty() {
+            while downloads.len() < self.context.options.ranges {
+                let permit = Arc::clone(&self.context.extra_connections).try_acquire_owned();
+                // Without a permit the fill uses its own connection, which must be idle.
+                if permit.is_err() && !downloads.is_empty() {
                     break;
                 }
-                let Some(piece) = plan.next(&growing.waiting_positions()) else {
+                // Chosen as late as possible, so that ranges that readers wait for come first.
+                let Some(range) = plan.next(&growing.waiting_positions()) else {
                     break;
                 };
-                let (origin, target) = (Rc::clone(self), target.clone());
-                under_way.spawn_local(async move {
-                    let _spare = spare;
-                    let payload = origin.ask(piece).await?;
-                    receive((piece, payload), target).await
+                let (fetcher, target) = (Rc::clone(self), target.clone());
+                downloads.spawn_local(async move {
+                    let _permit = permit;
+                    let payload = fetcher.open_range(range).await?;
+                    receive((range, payload), target).await
                 });
             }
-            match under_way.join_next().await {
+            match downloads.join_next().await {
                 None => return Ok(()),
                 Some(ended) => ended.map_err(Error::internal)??,
             }
@@ -120,13 +124,15 @@ impl RangeFetcher {
     }
 }
 
-/// Writes a range as it comes.
-async fn receive((piece, mut payload): OpenedRange, target: WriteTarget) -> Result<()> {
-    let (mut position, end) = (piece.offset, piece.offset + piece.len);
+/// Writes a range to the file as it arrives.
+async fn receive((range, mut payload): OpenedRange, target: WriteTarget) -> Result<()> {
+    let (mut position, end) = (range.offset, range.offset + range.len);
     while let Some(bytes) = next(&mut payload).await? {
         let len = bytes.len() as u64;
         if len > end - position {
-            return Err(Error::internal("the origin sent more than was asked for"));
+            return Err(Error::internal(
+                "the store sent more than the requested range",
+            ));
         }
         let written = target.file.write_all_at(bytes, position).await;
         written.map_err(Error::internal)?;
@@ -135,7 +141,9 @@ async fn receive((piece, mut payload): OpenedRange, target: WriteTarget) -> Resu
         position += len;
     }
     if position < end {
-        return Err(Error::internal("the origin sent less than was asked for"));
+        return Err(Error::internal(
+            "the store sent less than the requested range",
+        ));
     }
     Ok(())
 }
@@ -150,7 +158,7 @@ async fn next(payload: &mut Payload) -> Result<Option<Bytes>> {
         }
         Payload::Empty => Ok(None),
         Payload::File(_) | Payload::Partial(_) | Payload::Text(_) => {
-            Err(Error::internal("files of this node need no cache"))
+            Err(Error::internal("a local file cannot be cached"))
         }
     }
 }

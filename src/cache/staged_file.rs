@@ -1,4 +1,7 @@
-//! The file of a fill, from its room to its name.
+//! The file of a fill, from the reservation of its space to its publication.
+//!
+//! Either the file is published and becomes a cached image, or it is removed and its reservation
+//! released. Both happen exactly once, also if the fill is dropped in the middle.
 
 use std::fs::File;
 use std::io;
@@ -11,24 +14,24 @@ use super::fill::Fill;
 use super::image_cache::{Cache, now_us};
 use crate::image::Md5Digest;
 
-/// The file of one attempt; dropped, it is removed.
+/// The file of one download. Dropped without [`StagedFile::publish`], it is removed.
 pub(super) struct StagedFile {
     cache: Cache,
     id: Uuid,
     file: Arc<File>,
-    /// What it is counted with.
+    /// The reserved space.
     bytes: u64,
-    has_name: bool,
+    is_published: bool,
 }
 
 impl StagedFile {
-    /// A file with room for an image; `None` when there is none.
+    /// Creates a file with space for an image. Returns `None` if there is too little space.
     pub(super) async fn new(cache: &Cache, size_bytes: u64) -> Option<Self> {
         let bytes = cost_of(size_bytes);
-        // Held until the file has its room: what is free on the disk must not be promised
-        // twice.
-        let turn = cache.eviction_lock().lock().await;
-        if !cache.reserve(bytes, &turn).await {
+        // Held until the file has allocated its space: another fill must not see the same disk space
+        // as free.
+        let lock = cache.eviction_lock().lock().await;
+        if !cache.reserve(bytes, &lock).await {
             return None;
         }
         let (folder, id) = (Arc::clone(cache.folder()), Uuid::new_v4());
@@ -39,10 +42,10 @@ impl StagedFile {
                 id,
                 file: Arc::new(file),
                 bytes,
-                has_name: false,
+                is_published: false,
             }),
             Err(error) => {
-                tracing::warn!(%error, bytes, "the image cache's disk has no room");
+                tracing::warn!(%error, bytes, "the image cache's disk is full");
                 cache.release_reservation(bytes, &Weak::new());
                 None
             }
@@ -53,8 +56,11 @@ impl StagedFile {
         &self.file
     }
 
-    /// Gives the file its name, unless its image was forgotten meanwhile or the folder is a
-    /// successor's. Whether it is kept.
+    /// Publishes the file as a cached image. Returns false if it was discarded instead, because the
+    /// image was removed from the cache meanwhile or a successor process owns the folder.
+    ///
+    /// # Errors
+    /// The error of the disk; the file is removed.
     pub(super) async fn publish(mut self, fill: &Arc<Fill>, digest: Md5Digest) -> io::Result<bool> {
         if self.cache.is_retired() || !self.cache.accounting().is_current_fill(fill) {
             return Ok(false);
@@ -63,20 +69,21 @@ impl StagedFile {
         let (id, image) = (self.id, fill.source.image);
         let publish = move || folder.publish(id, &file, image, digest);
         let name = self.cache.blocking().run(publish).await?;
-        self.has_name = true;
-        let watch = Arc::downgrade(&self.file);
+        self.is_published = true;
+        let file_ref = Arc::downgrade(&self.file);
         {
+            // Checked again under the lock: the image may have been removed from the cache during
+            // the rename. Whoever removed it found no entry, so the file must go now.
             let mut accounting = self.cache.accounting();
             if accounting.unregister_fill(fill) {
-                accounting.settle(self.bytes, name, &watch, now_us());
+                accounting.convert_reservation(self.bytes, name, &file_ref, now_us());
                 return Ok(true);
             }
         }
-        // It was forgotten while it got its name.
         let (cache, bytes) = (self.cache.clone(), self.bytes);
         self.cache.blocking().start(move || {
             cache.folder().remove(&name)?;
-            cache.release_reservation(bytes, &watch);
+            cache.release_reservation(bytes, &file_ref);
             Ok(())
         });
         Ok(false)
@@ -85,7 +92,7 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if self.has_name {
+        if self.is_published {
             return;
         }
         let (cache, id, bytes) = (self.cache.clone(), self.id, self.bytes);

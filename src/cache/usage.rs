@@ -1,7 +1,7 @@
-//! How kept images were used, and remembering it over a start.
+//! The usage of cached images, and its record that survives a restart.
 //!
-//! One file for all, a line an image: its name as its file has it, its hits, and when it was
-//! read last. It is written now and then and at an end, never for a read.
+//! The record is one file with a line per image: the file's name, the number of reads, and the time
+//! of the last read. It is saved at an interval and at shutdown, never during a read.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -9,28 +9,28 @@ use std::fmt::Write;
 use super::entry_name::EntryName;
 use crate::image::ImageId;
 
-/// How an image was used.
+/// The usage of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// How often it was read since it is kept.
+    /// Number of reads since the image was cached.
     pub(super) hits: u64,
-    /// When it was read last, in microseconds since the epoch.
+    /// Time of the last read, in microseconds since the epoch.
     pub(super) last_us: i64,
 }
 
 impl Usage {
-    /// Of an image that is kept since then and that nobody has read.
+    /// The usage of an image that was cached at `last_us` and not read yet.
     pub(super) fn new(last_us: i64) -> Self {
         Self { hits: 0, last_us }
     }
 }
 
-/// What a start knows of the use of images.
+/// The usage record of an earlier process.
 #[derive(Debug, Default)]
 pub(super) struct SavedUsage(HashMap<ImageId, (EntryName, Usage)>);
 
 impl SavedUsage {
-    /// Reads what [`written`] has made. A line that says nothing is as good as none.
+    /// Parses the text of [`format_record`]. Malformed lines are ignored.
     pub(super) fn parse(text: &str) -> Self {
         let entry = |line: &str| {
             let mut words = line.split(' ');
@@ -47,7 +47,7 @@ impl SavedUsage {
         Self(text.lines().filter_map(entry).collect())
     }
 
-    /// How a kept image was used. One that was fetched anew is another.
+    /// Returns the usage of a cached file. A file that was downloaded again starts without reads.
     pub(super) fn of(&self, name: &EntryName) -> Usage {
         match self.0.get(&name.image) {
             Some((same, usage)) if same == name => *usage,
@@ -59,8 +59,8 @@ impl SavedUsage {
     }
 }
 
-/// What is written down.
-pub(super) fn written(usages: &[(EntryName, Usage)]) -> String {
+/// Formats the usage record.
+pub(super) fn format_record(usages: &[(EntryName, Usage)]) -> String {
     let mut text = String::new();
     for (name, Usage { hits, last_us }) in usages {
         // Writing to a String cannot fail.
@@ -83,20 +83,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_remembered() {
+    fn records_survive_formatting_and_parsing() {
         let [first, second] = [1, 2].map(entry);
         let usage = Usage {
             hits: 5,
             last_us: 1_800_000_000_000_000,
         };
-        let text = written(&[(first.clone(), usage), (second.clone(), Usage::new(3))]);
-        let remembered = SavedUsage::parse(&text);
-        assert_eq!(remembered.of(&first), usage);
-        assert_eq!(remembered.of(&second), Usage::new(3));
+        let text = format_record(&[(first.clone(), usage), (second.clone(), Usage::new(3))]);
+        let saved = SavedUsage::parse(&text);
+        assert_eq!(saved.of(&first), usage);
+        assert_eq!(saved.of(&second), Usage::new(3));
     }
 
     #[test]
-    fn what_is_not_known_was_not_used() {
+    fn unknown_and_malformed_entries_count_as_unused() {
         let kept = entry(1);
         let unused = Usage::new(1_700_000_000_123_456);
         let another = EntryName {

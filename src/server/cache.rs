@@ -71,7 +71,7 @@ impl FillThread {
             let queue = prefetch(cache.clone(), service, prefetches);
             let work = async move {
                 tokio::select! {
-                    () = filler.work() => {}
+                    () = filler.run() => {}
                     () = queue => {}
                     () = told.notified() => {}
                 }
