@@ -37,8 +37,8 @@ pub(super) fn open_swift(
         })
     };
     let parts = SwiftResources {
-        client: client(Reach::Any),
-        untrusted: client(Reach::Named(settings::named_reach(config))),
+        client: client(AddressPolicy::Any),
+        untrusted: client(AddressPolicy::Filtered(settings::named_reach(config))),
         hashes: hashes.clone(),
     };
     let store = SwiftStore::new(options(config), parts)?;

@@ -16,7 +16,7 @@ use crate::cache::{Cache, CachedFile};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
 use crate::md5::Md5;
-use crate::metrics::{self, Audited};
+use crate::metrics::{self, VerifiedCopy};
 use crate::store::ObjectRange;
 use crate::transfer::{Payload, digest_of_file};
 

@@ -7,7 +7,7 @@ use crate::image::{Checksum, Image, ImageData, ImageId, Status};
 use crate::metrics::{self, Direction, Transfer};
 use crate::registry::Record;
 use crate::store::ObjectRange;
-use crate::transfer::{Payload, Remote};
+use crate::transfer::{Payload, RangeReader};
 
 /// Data on their way to a client.
 #[derive(Default)]

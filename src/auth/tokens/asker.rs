@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::http_client::Renewable;
+use crate::http_client::ExpiringCell;
 use crate::keystone::{Keystone, KeystoneError, Login, Token, TokenInfo};
 
 /// Wait before a question is asked again; doubled each time.

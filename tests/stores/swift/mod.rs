@@ -99,8 +99,8 @@ fn store(options: &SwiftOptions) -> SwiftStore {
         })
     };
     let parts = SwiftResources {
-        client: client(Reach::Any),
-        untrusted: client(Reach::Named(NamedReach::default())),
+        client: client(AddressPolicy::Any),
+        untrusted: client(AddressPolicy::Filtered(AddressFilter::default())),
         hashes: HashEngine::start(1).expect("a thread"),
     };
     SwiftStore::new(options.clone(), parts).expect("a store")
