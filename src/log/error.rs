@@ -1,48 +1,48 @@
-//! Why there is no log.
+//! [`LogError`]: the reasons why logging cannot start.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::config::{EXIT_CONFIG, EXIT_FAILURE, FilePosition};
 
-/// Why logging cannot start.
+/// A reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// A form of lines or of times is wrong.
+    /// The format of lines or of times is invalid.
     #[error("{option} = {format:?}: {problem}")]
     Format {
-        /// The option.
+        /// Name of the option.
         option: &'static str,
-        /// What was given.
+        /// Value of the option.
         format: String,
-        /// What is wrong with it.
+        /// Description of the mistake.
         problem: String,
     },
-    /// The file of Python's logging configuration is wrong or asks for what is not there.
+    /// The file of Python's logging configuration is invalid or uses an unsupported feature.
     #[error("{position}: {problem}")]
     Config {
-        /// Where it stands.
+        /// Position of the setting.
         position: FilePosition,
-        /// What is wrong, and what to do.
+        /// Description of the mistake, and the remedy.
         problem: String,
     },
     /// The file of Python's logging configuration cannot be read.
     #[error("cannot read the logging configuration {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A log file cannot be opened.
-    #[error("cannot log to {path}: {source}; check log_file and log_dir and who may write there")]
+    #[error("cannot log to {path}: {source}; check log_file, log_dir and the permissions of the folder")]
     Open {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The system gives no thread to write the log with.
+    /// The writing thread cannot be started.
     #[error("cannot start the thread that writes the log: {0}")]
     Thread(io::Error),
     /// Logging was started before in this process.
@@ -51,7 +51,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// The exit code a program ends with.
+    /// Returns the exit code of a program that stops because of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Format { .. } | Self::Config { .. } => EXIT_CONFIG,

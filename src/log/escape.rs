@@ -1,16 +1,16 @@
-//! Keeps one event on one line: whatever a client sends, it cannot start a line of its own, move the cursor of a
-//! terminal, or turn the direction of what is read.
+//! Escapes text in log lines, so that an event stays on one line: text from a client cannot start a
+//! line, move the cursor of a terminal, or change the direction of writing.
 
 use std::fmt::{self, Write};
 
 use crate::display::is_unsafe_to_display;
 
-/// A writer that escapes what passes through it, in Python's spelling (`\n`, `\x1b`, `\u202e`).
+/// A writer that escapes unsafe characters in Python's notation (`\n`, `\x1b`, `\u202e`).
 pub(super) struct EscapingWriter<'a>(pub &'a mut String);
 
 impl Write for EscapingWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Most of what is logged needs no look at its characters.
+        // Most text is printable ASCII, which needs no escaping.
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             self.0.push_str(text);
             return Ok(());
@@ -29,7 +29,7 @@ impl Write for EscapingWriter<'_> {
     }
 }
 
-/// Appends a value behind `key=`: in quotes where it would otherwise look like more than one value.
+/// Appends the value of a `key=`, in quotes if it could be read as several values.
 pub(super) fn push_value(out: &mut String, value: &str) {
     let splits = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\');
     // Writing to a String cannot fail.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_forge_a_line_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             escaped("a\nb\r\tc\u{0}\u{1b}[2J\u{7f}\u{85}"),
             "a\\nb\\r\\tc\\x00\\x1b[2J\\x7f\\x85"
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn text_of_any_language_stays() {
+    fn text_of_any_language_is_unchanged() {
         for text in ["", "naïve café", "образ", "イメージ", "🐧 \\ \"q\""] {
             assert_eq!(escaped(text), text);
         }
     }
 
     #[test]
-    fn a_value_cannot_look_like_two() {
+    fn value_is_quoted_if_it_could_be_read_as_two() {
         assert_eq!(value("plain/1.0"), "plain/1.0");
         assert_eq!(value(""), "\"\"");
         assert_eq!(value("x status=200"), "\"x status=200\"");

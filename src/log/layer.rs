@@ -1,4 +1,4 @@
-//! The bridge from `tracing` to the routes.
+//! [`LogLayer`]: receives events from `tracing` and passes them to the routes.
 
 use tracing::metadata::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -12,13 +12,13 @@ use super::recent;
 use super::record::{Fields, Record};
 use super::routes::Routes;
 
-/// Writes every event that the routes want.
+/// Formats and queues every event that is enabled in the routes.
 pub(super) struct LogLayer {
     pub routes: Routes,
     pub clock: Clock,
 }
 
-/// The fields of a span, as they stand behind the message of each event in it.
+/// The rendered fields of a span, which follow the message of each event in it.
 struct SpanPairs(String);
 
 impl<S> Layer<S> for LogLayer
@@ -26,7 +26,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // The routes never change, so the answer is asked for once and costs nothing afterwards.
+        // The routes never change, so tracing may cache the answer for the call site.
         match self.routes.wants(metadata) {
             true => Interest::always(),
             false => Interest::never(),

@@ -1,17 +1,20 @@
-//! Logging as Glance operators know it, over `tracing`.
+//! Logging in the formats that Glance's operators know, as a subscriber of `tracing`.
 //!
-//! Lines have the form of Python's logging, go to standard output or to a file that may be rotated at any time, and
-//! never hold a request up: they are written by a thread of their own, through a queue that drops and counts when
-//! it is full. One event is one line whatever is in it; fields of the event and of the spans around it follow the
-//! message as ` key=value`.
+//! Lines have the format of Python's logging and go to standard output or to a file, which may be
+//! rotated at any time. A separate thread writes them, so logging never delays a request: when its
+//! queue is full, lines are dropped and counted. One event is one line, whatever a client sends;
+//! fields of the event and of its spans follow the message as ` key=value`.
 //!
-//! Without `debug` and `verbose` only warnings and errors are logged, but the targets [`STARTUP`] and [`ACCESS`] are
-//! logged from INFO on, the latter unless `access_log` is off.
+//! Without `debug` and `verbose` only warnings and errors are logged. The targets [`STARTUP`] and
+//! [`ACCESS`] are exceptions: they are logged from INFO on, the latter unless `access_log` is off.
 //!
 //! # Layout
-//! * `settings` what the operator asked for; `pylogging` the same from a file of Python's logging
-//! * `layer` the bridge from `tracing`; `routes` which event goes where; `record` what it holds, `escape` made safe
-//! * `template` and `clock` the form of a line; `queue` and `output` its way out
+//! * `settings` - the settings of the operator; `python` - line formats and configuration files of
+//!   Python's logging
+//! * `layer` - receives events from `tracing`; `record` - collects their fields; `escape` - makes them
+//!   safe to print; `routes` - selects the loggers and handlers of an event
+//! * `queue` - passes lines to the writing thread; `output` - the destination
+//! * `recent` - keeps the last errors for the status page
 
 mod error;
 mod escape;
@@ -47,9 +50,9 @@ pub use output::Destination;
 pub use recent::{RecentError, recent_errors};
 pub use settings::{ACCESS, LogSettings, STARTUP};
 
-/// Keeps the log going. Dropped at the end of the process, it waits until what was logged is written, for a few
-/// seconds at most; nothing is logged afterwards.
-#[must_use = "dropped, it ends the log"]
+/// Keeps the writing threads alive. Dropping it waits up to five seconds until all lines are written;
+/// nothing is logged afterwards.
+#[must_use = "dropping the guard ends logging"]
 pub struct LogGuard {
     _writers: Vec<Writer>,
 }
@@ -63,7 +66,8 @@ impl fmt::Debug for LogGuard {
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// [`LogError`] when a form is wrong, a file cannot be opened, or logging was started before.
+/// Returns a [`LogError`] if a format is invalid, a file cannot be opened, or logging was started
+/// before in this process.
 pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
     let plan = match &settings.config_file {
         Some(path) => python::file_config::load(path)?,
@@ -80,10 +84,10 @@ pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
     Ok(guard)
 }
 
-/// Judges what [`init`] would start, and opens nothing.
+/// Checks the settings that [`init`] would use, without opening a file.
 ///
 /// # Errors
-/// [`LogError`] when a form or the file of Python's logging configuration is wrong.
+/// Returns a [`LogError`] if a format or the file of Python's logging configuration is invalid.
 pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
     let plan = match &settings.config_file {
         Some(path) => python::file_config::load(path)?,
@@ -95,14 +99,14 @@ pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
     Ok(plan.warnings)
 }
 
-/// Whether what is logged is seen by whoever reads standard error: then nothing need be said there as well.
+/// Returns true if the log reaches standard error, so that messages need not be printed there again.
 pub fn writes_to_stderr() -> bool {
     WRITES_TO_STDERR.load(Ordering::Relaxed)
 }
 
 static WRITES_TO_STDERR: AtomicBool = AtomicBool::new(false);
 
-/// Whether a destination is standard error, or standard output that leads to the same place.
+/// Returns true for standard error, and for standard output if both lead to the same file.
 fn leads_to_stderr(destination: &Destination) -> bool {
     match destination {
         Destination::Stderr => true,
@@ -111,7 +115,7 @@ fn leads_to_stderr(destination: &Destination) -> bool {
     }
 }
 
-/// Opens every output of a plan and starts the threads that write to them.
+/// Opens every output and starts the threads that write to them.
 fn open(plan: &LoggingPlan, queue_size_bytes: usize) -> Result<(LogLayer, LogGuard), LogError> {
     let clock = Clock::from_system();
     let mut handlers = Vec::new();

@@ -1,4 +1,4 @@
-//! Where lines go in the end.
+//! The destinations of a log: standard output, standard error, or a file that may be rotated.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -7,19 +7,20 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often a file is looked for under its name, at most.
+/// Interval of the check that the path still leads to the open file.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// A log may hold names of images and tenants: it is not for everybody.
+/// Permissions of a new log file. It may contain names of images and tenants, so other users cannot
+/// read it.
 const FILE_MODE: u32 = 0o640;
 
-/// The end of a log.
+/// The destination of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
-    /// A file, opened again when it was moved away.
+    /// A file, reopened after it was moved away.
     File(PathBuf),
 }
 
@@ -33,7 +34,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// Whether standard output and standard error are one file, terminal, pipe or socket.
+/// Returns true if standard output and standard error are the same file, terminal, pipe or socket.
 pub(super) fn are_stdout_and_stderr_one() -> bool {
     let identity = |name: &str| {
         let metadata = fs::metadata(name).ok()?;
@@ -56,10 +57,10 @@ impl Output {
             Destination::Stdout => Ok(Self::Stdout),
             Destination::Stderr => Ok(Self::Stderr),
             Destination::File(path) => match WatchedFile::open(path, CHECK_EVERY) {
-                // A full disk must not keep the server from starting.
+                // A full disk must not prevent a start: the server is needed to delete images.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     let path = path.display();
-                    // Standard error may be on the same disk.
+                    // Writing to standard error may fail as well, if it is on the same disk.
                     let _ = writeln!(
                         io::stderr(),
                         "ERROR: cannot log to {path}: {error}; logging to standard error instead"
@@ -71,7 +72,7 @@ impl Output {
         }
     }
 
-    /// Writes whole lines.
+    /// Writes complete lines.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
@@ -85,13 +86,13 @@ impl Output {
     }
 }
 
-/// A file that is opened again when its name leads elsewhere: what rotates logs may move it away at any time.
+/// A file that is reopened when its path leads elsewhere, because log rotation may move it at any time.
 pub(super) struct WatchedFile {
     path: PathBuf,
     file: File,
     checked: Instant,
     check_every: Duration,
-    /// A write failed half way: the next line must not be glued to what is left.
+    /// True if a write failed midway, so that the next line must start with a line feed.
     torn: bool,
 }
 
@@ -120,6 +121,7 @@ impl WatchedFile {
         })
     }
 
+    /// Reopens the file if its path leads to another file or to none.
     fn follow_name(&mut self) {
         if self.checked.elapsed() < self.check_every {
             return;
@@ -128,7 +130,7 @@ impl WatchedFile {
         if self.is_still_there() {
             return;
         }
-        // Without a new file the old one goes on: lines in a file that was moved are better than none.
+        // If no new file can be opened, the old one is kept: lines in a moved file are not lost.
         if let Ok(file) = open_to_append(&self.path) {
             self.file = file;
             self.torn = false;

@@ -1,7 +1,7 @@
-//! The way from the threads that log to the thread that writes.
+//! Passes lines from the threads that log to the thread that writes.
 //!
-//! A request must not wait for a slow disk or a reader that fell asleep, so lines pass through a queue of bounded
-//! size. When it is full lines are dropped and counted, and the count is logged as soon as there is room.
+//! A request must not wait for a slow disk or a stopped reader of a pipe, so the queue is bounded.
+//! When it is full, lines are dropped and counted; the count is logged with the next written lines.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use super::output::Output;
 
-/// How long the end of a process waits for the log to be written.
+/// Longest time that the end of a process waits until the log is written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the writer lets lines gather after it has written some. A line that finds it asleep is written at once;
-/// under load this spares the threads that log a system call for each line.
+/// Pause of the writer after each write, in which further lines gather. A line that arrives while the
+/// writer is idle is written at once. Under load the pause saves the logging threads a wake-up, that
+/// is a system call, for each line.
 const GATHER_TIME: Duration = Duration::from_millis(5);
 
-/// Lines that wait to be written.
+/// A bounded queue of lines that wait to be written.
 pub(super) struct Queue {
-    // A lock of std, not of tokio: it is held for a copy of one line and never while waiting.
+    // A std lock suffices: it is held only while one line is copied, never across an await.
     waiting: Mutex<QueueState>,
     changed: Condvar,
     max_bytes: usize,
@@ -27,11 +28,11 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct QueueState {
-    /// Whole lines.
+    /// Complete lines, each with a line feed.
     lines: String,
     dropped: u64,
     closed: bool,
-    /// The writer sleeps until it is woken.
+    /// True if the writer waits for a notification.
     asleep: bool,
 }
 
@@ -44,7 +45,7 @@ impl Queue {
         }
     }
 
-    /// Adds a line, or counts it as dropped when there is no room.
+    /// Appends a line, or counts it as dropped if the queue is full.
     pub fn push(&self, line: &str) {
         let mut waiting = self.lock();
         if waiting.closed {
@@ -63,14 +64,14 @@ impl Queue {
         }
     }
 
-    /// Takes no more lines; what waits is still written.
+    /// Stops accepting lines. Queued lines are still written.
     fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Waits for lines and swaps them with `lines`, which must be empty. Gives how many were dropped since the last
-    /// time, or `None` when the queue is closed and empty.
+    /// Waits for lines and swaps them with `lines`, which must be empty. Returns the number of lines
+    /// that were dropped since the last call, or `None` if the queue is closed and empty.
     fn take(&self, lines: &mut String) -> Option<u64> {
         let mut waiting = self.lock();
         while waiting.lines.is_empty() && !waiting.closed {
@@ -86,22 +87,22 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // A line is added whole or not at all, so what a panicked thread left is sound.
+        // A line is appended completely or not at all, so a panic leaves consistent data behind.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread that writes one queue to one output. Dropped, it writes what waits and ends.
+/// The thread that writes one queue to one output. Dropping it writes the queued lines and ends it.
 pub(super) struct Writer {
     queue: Arc<Queue>,
     ended: mpsc::Receiver<()>,
 }
 
 impl Writer {
-    /// Starts the thread. `notice` makes a line of a message of the log itself.
+    /// Starts the thread. `notice` formats a message about the log itself.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Returns an error if the system cannot start a thread.
     pub fn start(
         queue: Arc<Queue>,
         output: Output,
@@ -111,7 +112,7 @@ impl Writer {
         let lines = queue.clone();
         thread::Builder::new().name("log".into()).spawn(move || {
             write_all(&lines, output, notice);
-            // Nobody listens when the process did not wait.
+            // The receiver no longer exists if the process did not wait.
             let _ = end.send(());
         })?;
         Ok(Self { queue, ended })
@@ -121,12 +122,12 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.close();
-        // Past the limit the output is stuck, and the lines are lost with the process.
+        // After the timeout the output is stuck, and the remaining lines are lost.
         let _ = self.ended.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
-/// Writes until the queue is closed.
+/// Writes lines until the queue is closed and empty.
 fn write_all(queue: &Queue, mut output: Output, notice: impl Fn(&str) -> String) {
     let mut lines = String::new();
     let mut lost = 0_u64;
@@ -134,9 +135,9 @@ fn write_all(queue: &Queue, mut output: Output, notice: impl Fn(&str) -> String)
         lost += dropped;
         let count = lines.bytes().filter(|byte| *byte == b'\n').count() as u64;
         if lost > 0 {
-            // Behind the lines: those were logged before the lost ones, or as they were.
+            // The notice follows the lines, because they were logged before the dropped ones.
             let message =
-                format!("{lost} log lines were lost: the log cannot keep up or be written");
+                format!("{lost} log lines were lost: the log is too slow or cannot be written");
             lines.push_str(&notice(&message));
             lines.push('\n');
         }
@@ -144,8 +145,8 @@ fn write_all(queue: &Queue, mut output: Output, notice: impl Fn(&str) -> String)
             Ok(()) => lost = 0,
             Err(error) => {
                 if lost == dropped {
-                    // Once for each row of failures, not for each line.
-                    // When standard error is gone too there is nobody left to tell.
+                    // Reported once for a series of failures, not for each line. If standard
+                    // error is closed, too, there is no other channel.
                     let _ = writeln!(
                         io::stderr(),
                         "cannot write the log: {error}; lines are lost"
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_in_order_and_none_is_left_behind() {
+    fn all_lines_are_written_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("g.log");
         let output = Output::open(&Destination::File(path.clone())).expect("open");
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_and_counts_instead_of_waiting() {
+    fn full_queue_drops_and_counts_lines() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("g.log");
         let queue = Arc::new(Queue::new(64));

@@ -1,18 +1,18 @@
-//! The last errors, for the operator's status page.
+//! Keeps the last errors for the status page of the admin listener (`/status`).
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// How many are kept.
-const MOST: usize = 20;
+/// Number of errors that are kept.
+const MAX_ERRORS: usize = 20;
 
-/// The longest message that is kept of one, in bytes.
-const MOST_BYTES: usize = 500;
+/// Longest message that is kept, in bytes; longer ones are cut.
+const MAX_MESSAGE_BYTES: usize = 500;
 
-/// One error that was logged.
+/// A logged error.
 #[derive(Debug, Clone)]
 pub struct RecentError {
-    /// When, in local time.
+    /// Local time of the error.
     pub time: String,
     /// The message and its fields, without control characters.
     pub message: String,
@@ -20,20 +20,21 @@ pub struct RecentError {
 
 static RECENT: Mutex<VecDeque<RecentError>> = Mutex::new(VecDeque::new());
 
-/// The errors that were logged last, the newest first.
+/// Returns the last errors, newest first.
 pub fn recent_errors() -> Vec<RecentError> {
     let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
     recent.iter().rev().cloned().collect()
 }
 
+/// Adds an error and removes the oldest one if there are too many.
 pub(super) fn record(time: String, message: &str) {
-    let cut = message.floor_char_boundary(MOST_BYTES);
+    let cut = message.floor_char_boundary(MAX_MESSAGE_BYTES);
     let error = RecentError {
         time,
         message: message[..cut].to_owned(),
     };
     let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if recent.len() == MOST {
+    if recent.len() == MAX_ERRORS {
         recent.pop_front();
     }
     recent.push_back(error);

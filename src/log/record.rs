@@ -1,4 +1,4 @@
-//! One event as the log writes it: message and fields as one safe line.
+//! Collects the message and the fields of an event into one line without control characters.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Write};
@@ -9,35 +9,35 @@ use tracing::field::{Field, Visit};
 
 use super::escape::{EscapingWriter, push_value};
 
-/// The longest message with its fields; what is longer is cut and says so.
+/// Longest message with its fields. A longer one is cut and marked.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 const CUT: &str = "... (cut)";
 
-/// What a form of a line can show.
+/// The data of a log line, from which a format selects.
 pub(super) struct Record<'a> {
     pub time: Zoned,
     pub level: Level,
-    /// Path of the module, or what the event calls itself.
+    /// Module path, or the target that the event names.
     pub target: &'a str,
     pub file: &'a str,
     pub line: u32,
-    /// The innermost span: Rust's events do not know their function.
+    /// Name of the innermost span, because events in Rust do not know their function.
     pub function: &'a str,
-    /// Without control characters.
+    /// Message and fields without control characters.
     pub message: &'a str,
 }
 
-/// Collects the fields of an event or a span.
+/// Visitor that collects the fields of an event or a span.
 #[derive(Default)]
 pub(super) struct Fields {
-    /// The text of the event.
+    /// Message of the event.
     pub message: String,
-    /// ` key=value` for each other field.
+    /// ` key=value` for each of the other fields.
     pub pairs: String,
 }
 
 impl Fields {
-    /// The message and all pairs, those of the spans around it behind its own.
+    /// Returns the message, its own pairs, and the pairs of the enclosing spans.
     pub fn into_line(self, of_spans: &str) -> String {
         let mut line = self.message;
         line.push_str(&self.pairs);
@@ -64,7 +64,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // A value whose Debug fails leaves what it wrote so far, here and below.
+        // If the Debug of a value fails, the text that it wrote so far is kept, here and below.
         if field.name() == "message" {
             let _ = write!(EscapingWriter(&mut self.message), "{value:?}");
             return;
@@ -100,7 +100,7 @@ impl Visit for Fields {
     }
 }
 
-/// The kernel's number of this thread, as `ps -L` shows it; 0 where it cannot be known.
+/// Returns the kernel's id of this thread, as `ps -L` shows it; 0 if `/proc` is not available.
 pub(super) fn thread_id() -> u64 {
     thread_local! {
         static ID: Cell<Option<u64>> = const { Cell::new(None) };
@@ -112,7 +112,7 @@ pub(super) fn thread_id() -> u64 {
     })
 }
 
-/// Reads `/proc/thread-self`, which points to `<process>/task/<thread>`: `gettid` without unsafe code.
+/// Reads `/proc/thread-self`, a link to `<process>/task/<thread>`. This needs no unsafe code.
 fn read_thread_id() -> u64 {
     let link = std::fs::read_link("/proc/thread-self").ok();
     link.and_then(|path| path.file_name()?.to_str()?.parse().ok())

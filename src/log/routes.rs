@@ -1,4 +1,4 @@
-//! Which events are logged, and to which handlers: the tree of loggers of Python's logging.
+//! Selects the events that are logged and their handlers, by the tree of loggers of Python's logging.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use super::python::template::Template;
 use super::queue::Queue;
 use super::record::Record;
 
-/// A rule for a target and all targets below it.
+/// A logger: the rule for a target and all targets below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Logger {
-    /// A path of modules, `glance::store`; empty for the root.
+    /// Module path such as `glance::store`; empty for the root logger.
     pub target: String,
-    /// `None` asks the logger above.
+    /// Level; `None` inherits the level of the logger above.
     pub level: Option<LevelFilter>,
-    /// Whether the handlers of the loggers above get the event as well.
+    /// True if the handlers of the loggers above receive the event as well.
     pub propagate: bool,
-    /// Indices of handlers.
+    /// Indexes of the handlers.
     pub handlers: Vec<usize>,
 }
 
@@ -32,29 +32,30 @@ impl Logger {
     }
 }
 
-/// The form of a line and the queue it goes to.
+/// A handler: the format of its lines and the queue of its output.
 pub(super) struct Handler {
     pub level: LevelFilter,
     pub form: LineFormat,
     pub queue: Arc<Queue>,
 }
 
-/// How a record becomes a line.
+/// The format of a line and of the time in it.
 #[derive(Clone)]
 pub(super) struct LineFormat {
     pub template: Template,
     pub dates: DateFormat,
 }
 
-/// The option that a line's form comes from.
+/// Option that sets the format of a line.
 pub(super) const LINE_OPTION: &str = "log_format";
-/// The option that a time's form comes from.
+/// Option that sets the format of a time.
 const DATE_OPTION: &str = "log_date_format";
 
 impl LineFormat {
-    /// Reads both forms; without one for the time, Python's own is used.
+    /// Parses both formats. Without `dates`, the default format of Python's logging is used.
     ///
-    /// The error names the option and says what is wrong with it.
+    /// # Errors
+    /// Returns the name of the option and a description of the mistake.
     pub fn parse(format: &str, dates: Option<&str>) -> Result<Self, (&'static str, String)> {
         let template = Template::parse(format).map_err(|problem| (LINE_OPTION, problem))?;
         let dates = match dates {
@@ -64,13 +65,14 @@ impl LineFormat {
         Ok(Self { template, dates })
     }
 
+    /// Renders the line of a record.
     pub fn line(&self, record: &Record<'_>) -> String {
         let mut line = String::with_capacity(record.message.len() + 96);
         self.template.render(record, &self.dates, &mut line);
         line
     }
 
-    /// A line about the log itself.
+    /// Renders a message about the log itself.
     pub fn notice(&self, clock: &Clock, message: &str) -> String {
         self.line(&Record {
             time: clock.now(),
@@ -86,7 +88,7 @@ impl LineFormat {
 
 /// All loggers and handlers.
 pub(super) struct Routes {
-    /// The most special first, so that a target meets its own logger before the ones above it.
+    /// Sorted by descending length of the target, so that a target finds its own logger first.
     loggers: Vec<Logger>,
     handlers: Vec<Handler>,
 }
@@ -97,7 +99,8 @@ impl Routes {
         Self { loggers, handlers }
     }
 
-    /// Whether an event is logged at all. Spans of this program are kept when they could be of use to an event.
+    /// Returns true if an event or span is enabled. Spans of this program are enabled up to INFO, because
+    /// their fields are logged with the events in them.
     pub fn wants(&self, metadata: &Metadata<'_>) -> bool {
         if metadata.is_span() {
             return *metadata.level() <= Level::INFO && metadata.target().starts_with("glance");
@@ -105,17 +108,17 @@ impl Routes {
         *metadata.level() <= self.level_of(metadata.target())
     }
 
-    /// The loudest level that any target is logged at.
+    /// Returns the most verbose level of all loggers.
     pub fn max_level(&self) -> LevelFilter {
         let levels = self.loggers.iter().filter_map(|logger| logger.level);
-        // Spans are kept up to this level, see `wants`.
+        // Spans are enabled up to INFO, see `wants`.
         levels
             .max()
             .unwrap_or(LevelFilter::OFF)
             .max(LevelFilter::INFO)
     }
 
-    /// Hands a record to every handler that its target leads to.
+    /// Passes a record to every handler of its target.
     pub fn log(&self, record: &Record<'_>) {
         for logger in self.path(record.target) {
             for handler in logger
@@ -139,7 +142,7 @@ impl Routes {
             .unwrap_or(LevelFilter::OFF)
     }
 
-    /// The loggers of a target, its own first, the root last.
+    /// Returns the loggers of a target, its own first and the root last.
     fn path(&self, target: &str) -> impl Iterator<Item = &Logger> {
         self.loggers
             .iter()
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_level_counts() {
+    fn level_of_the_nearest_logger_counts() {
         let routes = Routes::new(
             vec![
                 logger("", Some(LevelFilter::WARN)),
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(routes.level_of("hyper::proto"), LevelFilter::WARN);
         assert_eq!(routes.level_of("glance"), LevelFilter::WARN);
         assert_eq!(routes.level_of("glance::store::file"), LevelFilter::DEBUG);
-        // A name that only begins alike is another name.
+        // A name with the same prefix is a different name.
         assert_eq!(routes.level_of("glance::stores"), LevelFilter::WARN);
         assert_eq!(routes.max_level(), LevelFilter::DEBUG);
     }

@@ -1,4 +1,4 @@
-//! What an operator asked of the log, and what that means in loggers and handlers.
+//! The logging settings of an operator, and the loggers and handlers that follow from them.
 
 use std::path::PathBuf;
 
@@ -8,21 +8,21 @@ use super::output::Destination;
 use super::routes::Logger;
 use crate::config::{Config, ServerArgs, Warning};
 
-/// Target of what a process says of its start and its end.
+/// Target of messages about the start and the end of a process.
 pub const STARTUP: &str = "glance::startup";
-/// Target of the line for each request.
+/// Target of the access log.
 pub const ACCESS: &str = "glance::access";
 
-/// How a process logs.
+/// The logging settings of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Everything is logged.
+    /// Logs everything.
     pub debug: bool,
-    /// What happens is logged, not only what goes wrong.
+    /// Logs normal events, not only warnings and errors.
     pub verbose: bool,
-    /// Each request is logged.
+    /// Logs each request.
     pub access_log: bool,
-    /// Where lines go.
+    /// Destination of the lines.
     pub destination: Destination,
     /// LineFormat of a line, in Python's language.
     pub format: String,
@@ -30,12 +30,13 @@ pub struct LogSettings {
     pub date_format: String,
     /// Memory for lines that wait to be written, in bytes.
     pub queue_size_bytes: usize,
-    /// A file in the form of Python's logging configuration; it wins over all of the above but the queue's size.
+    /// File in the format of Python's logging configuration. It overrides all of the settings above
+    /// but the size of the queue.
     pub config_file: Option<PathBuf>,
 }
 
 impl LogSettings {
-    /// The command line over the file.
+    /// Merges the command line with the file. The command line takes precedence.
     pub fn from(args: &ServerArgs, config: &Config) -> Self {
         let file = &config.log;
         let first =
@@ -63,7 +64,7 @@ impl LogSettings {
         }
     }
 
-    /// The level of this program's events.
+    /// Returns the level of this program's events.
     fn level(&self) -> LevelFilter {
         match (self.debug, self.verbose) {
             (true, _) => LevelFilter::DEBUG,
@@ -73,7 +74,7 @@ impl LogSettings {
     }
 }
 
-/// A folder without a file holds `<program>.log`, as in oslo.
+/// Returns the path of the log file. In a folder without a file name it is `<program>.log`, as in oslo.
 fn log_path(program: &str, file: Option<PathBuf>, dir: Option<PathBuf>) -> Option<PathBuf> {
     match (file, dir) {
         (Some(file), Some(dir)) => Some(dir.join(file)),
@@ -83,17 +84,17 @@ fn log_path(program: &str, file: Option<PathBuf>, dir: Option<PathBuf>) -> Optio
     }
 }
 
-/// A handler that is not open yet.
+/// A handler that is not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HandlerSpec {
     pub level: LevelFilter,
     pub destination: Destination,
     pub format: String,
-    /// `None` is the form that Python uses when none is given.
+    /// Format of times; `None` stands for the default of Python's logging.
     pub date_format: Option<String>,
 }
 
-/// Loggers and handlers that are not open yet.
+/// Loggers and handlers that are not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LoggingPlan {
     pub loggers: Vec<Logger>,
@@ -102,7 +103,8 @@ pub(super) struct LoggingPlan {
 }
 
 impl LoggingPlan {
-    /// One handler. Start and access lines are for a newcomer's eyes as well, so no level hides them.
+    /// Returns a plan with one handler. Lines of the start and of the access log are enabled at every
+    /// level, so that a new operator sees them.
     pub fn of(settings: &LogSettings) -> Self {
         let logger = |target: &str, level, handlers| Logger {
             target: target.into(),
@@ -117,7 +119,7 @@ impl LoggingPlan {
         };
         Self {
             loggers: vec![
-                // The libraries' own stories are of use to nobody who operates a server.
+                // Debug messages of libraries do not help operators.
                 logger("", level.min(LevelFilter::INFO), vec![0]),
                 logger("glance", level, vec![]),
                 logger(STARTUP, level.max(LevelFilter::INFO), vec![]),
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_wins() {
+    fn command_line_overrides_the_file() {
         let file =
             "[DEFAULT]\nlog_file = a.log\nlog_dir = /var/log\nlog_format = %(name)s\nverbose = 1\n";
         let from_file = settings(&[], file);
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn where_lines_go() {
+    fn destination_follows_from_the_options() {
         let of = |text: &str| settings(&[], &format!("[DEFAULT]\n{text}\n")).destination;
         assert_eq!(of(""), Destination::Stdout);
         assert_eq!(of("use_stderr = true"), Destination::Stderr);
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn start_and_access_are_seen_at_every_level() {
+    fn start_and_access_lines_are_logged_at_every_level() {
         let levels = |text: &str| -> Vec<_> {
             let plan = LoggingPlan::of(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
             plan.loggers

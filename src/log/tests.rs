@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use tracing::{debug, error, info, info_span, warn};
 
-/// What `act` logs to `g.log` in the folder.
+/// Returns the lines that `act` logs to `g.log` in the folder.
 fn logged(folder: &Path, plan: &LoggingPlan, act: impl FnOnce()) -> String {
     let (layer, guard) = open(plan, 1 << 20).expect("a sound plan");
     tracing::subscriber::with_default(Registry::default().with(layer), act);
@@ -35,7 +35,7 @@ fn with_settings(settings: LogSettings, act: impl FnOnce()) -> String {
 }
 
 #[test]
-fn one_event_is_one_line_whatever_is_in_it() {
+fn event_with_unsafe_text_is_one_line() {
     let text = with_settings(settings(false, false), || {
         let name = "x\n2026-01-01 00:00:00 ERROR [glance] forged\u{202e}\x1b[2J";
         warn!(name, image = %name, size_bytes = 5_u64, protected = true, "renamed to {name}");
@@ -54,7 +54,7 @@ fn one_event_is_one_line_whatever_is_in_it() {
 }
 
 #[test]
-fn levels_and_the_targets_that_are_always_on() {
+fn levels_select_events_and_two_targets_are_always_on() {
     let act = || {
         debug!("d");
         info!("i");
@@ -90,7 +90,7 @@ fn levels_and_the_targets_that_are_always_on() {
 }
 
 #[test]
-fn fields_of_spans_follow() {
+fn fields_of_spans_follow_the_message() {
     let form = LogSettings {
         format: "%(funcName)s: %(message)s".into(),
         ..settings(false, false)
@@ -112,7 +112,7 @@ fn fields_of_spans_follow() {
 }
 
 #[test]
-fn a_message_is_bounded() {
+fn long_message_is_cut() {
     let text = with_settings(settings(false, false), || warn!("{}", "é".repeat(100_000)));
     assert!(
         text.len() < 70_000 && text.ends_with("é... (cut)\n"),
@@ -122,7 +122,7 @@ fn a_message_is_bounded() {
 }
 
 #[test]
-fn what_cannot_start_says_why() {
+fn invalid_settings_are_reported() {
     let fail = |settings: LogSettings| {
         open(&LoggingPlan::of(&settings), 1 << 20)
             .map(|_| ())
@@ -135,7 +135,7 @@ fn what_cannot_start_says_why() {
     assert_eq!(form.exit_code(), 78);
     assert!(
         form.to_string()
-            .starts_with("log_format = \"%(user)s\": %(user) is no field"),
+            .starts_with("log_format = \"%(user)s\": %(user) is not a field"),
         "{form}"
     );
     let dates = fail(LogSettings {
@@ -188,7 +188,7 @@ datefmt = %H:%M
 ";
 
 #[test]
-fn a_file_of_pythons_logging() {
+fn file_of_python_logging_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = PYTHON_FILE.replace("FOLDER", &folder.path().display().to_string());
     let plan = python::file_config::from_text("l.conf", &text).expect("sound");
@@ -198,20 +198,20 @@ fn a_file_of_pythons_logging() {
         warnings[0].starts_with("l.conf:16: RotatingFileHandler does not rotate"),
         "{warnings:?}"
     );
-    let told = logged(folder.path(), &plan, || {
+    let lines = logged(folder.path(), &plan, || {
         debug!(target: "glance::api", "too quiet");
-        info!(target: "glance::api", "told");
+        info!(target: "glance::api", "logged");
         debug!(target: "glance::store::file", "below the handler's level");
         error!(target: "glance::store::file", "broken");
     });
-    assert_eq!(told, "glance.api: told\n");
+    assert_eq!(lines, "glance.api: logged\n");
     let errors = fs::read_to_string(folder.path().join("errors.log")).expect("read");
     assert_eq!(errors, "broken\n");
 }
 
-/// `logging.cnf.sample` of Glance (2011 to today) in short: most of its handlers are used by no logger.
+/// Shortened from `logging.cnf.sample` of Glance (2011 to 2026). No logger uses most of its handlers.
 #[test]
-fn glances_own_samples_of_logging_configurations() {
+fn sample_logging_configurations_of_glance_are_read() {
     const OLD: &str = "\
 [loggers]
 keys=root,api
@@ -290,23 +290,23 @@ format = %(message)s
         (1, 2),
         "{warnings:?}"
     );
-    assert!(warnings[0].starts_with("l.conf:18: the handler production, which no logger uses"));
+    assert!(warnings[0].starts_with("l.conf:18: the unused handler production is ignored"));
 
     let folder = tempfile::tempdir().expect("a folder");
     let text = NEW.replace("FOLDER", &folder.path().display().to_string());
     let plan = python::file_config::from_text("l.conf", &text).expect("sound");
     assert_eq!(plan.handlers.len(), 1);
-    let told = logged(folder.path(), &plan, || {
-        info!(target: "glance::api", "told");
-        error!(target: "hyper", "to nobody");
+    let lines = logged(folder.path(), &plan, || {
+        info!(target: "glance::api", "logged");
+        error!(target: "hyper", "to the null handler");
     });
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(lines.lines().count(), 1, "{lines}");
     let process = std::process::id();
     assert!(
-        told.ends_with(&format!(" {process} INFO glance.api [-] told\n")),
-        "{told}"
+        lines.ends_with(&format!(" {process} INFO glance.api [-] logged\n")),
+        "{lines}"
     );
-    // A handler that is used must be one that there is.
+    // A handler that is used must be supported.
     let used = NEW.replace("handlers = null", "handlers = syslog");
     let error = python::file_config::from_text("l.conf", &used).expect_err("syslog is used");
     assert!(
@@ -316,7 +316,7 @@ format = %(message)s
 }
 
 #[test]
-fn what_pythons_logging_has_and_this_has_not() {
+fn unsupported_features_of_python_logging_are_errors() {
     for (from, to, wanted) in [
         (
             "handlers.RotatingFileHandler",
@@ -326,7 +326,7 @@ fn what_pythons_logging_has_and_this_has_not() {
         (
             "level = INFO",
             "level = LOUD",
-            "l.conf:8: [logger_root] level = \"LOUD\": wanted DEBUG",
+            "l.conf:8: [logger_root] level = \"LOUD\": expected DEBUG",
         ),
         (
             "handlers = errors",
@@ -388,7 +388,7 @@ fn what_pythons_logging_has_and_this_has_not() {
 }
 
 #[test]
-fn a_process_starts_its_log_once() {
+fn logging_can_be_started_only_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("g.log");
     let destination = Destination::File(path.clone());
@@ -411,7 +411,7 @@ fn a_process_starts_its_log_once() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_makes_a_second_line(text in "\\PC{0,20}[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,4}.{0,20}") {
+    fn no_text_adds_a_line(text in "\\PC{0,20}[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,4}.{0,20}") {
         use proptest::{prop_assert, prop_assert_eq};
         let line = with_settings(settings(false, false), || warn!(name = %text, "{text}"));
         prop_assert_eq!(line.matches('\n').count(), 1);
@@ -420,7 +420,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn no_format_brings_the_reader_down(format in "(%|%\\((message|msecs|x)\\)|[-+ 0-9.sdf\\PC]){0,12}") {
+    fn no_format_makes_the_parser_panic(format in "(%|%\\((message|msecs|x)\\)|[-+ 0-9.sdf\\PC]){0,12}") {
         let _ = routes::LineFormat::parse(&format, Some(&format));
     }
 }

@@ -1,15 +1,16 @@
-//! The arguments of a handler as Python's logging configuration writes them: `('/var/log/g.log', 'a')`.
+//! Parses the arguments of a handler in Python's logging configuration, such as
+//! `('/var/log/g.log', 'a')`.
 
-/// One argument.
+/// An argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::log) enum Arg {
-    /// Text in quotes.
+    /// A quoted text.
     Text(String),
     /// A bare word or number: `sys.stdout`, `1024`, `None`.
     Word(String),
 }
 
-/// Reads a tuple of plain arguments; `None` for anything that Python would have to compute.
+/// Parses a tuple of plain arguments. Returns `None` for an expression that Python would evaluate.
 pub(in crate::log) fn parse(text: &str) -> Option<Vec<Arg>> {
     let mut rest = text.trim().strip_prefix('(')?.strip_suffix(')')?.trim();
     let mut args = Vec::new();
@@ -30,7 +31,7 @@ fn argument(text: &str) -> Option<(Arg, &str)> {
     for quote in ['\'', '"'] {
         if let Some(quoted) = text.strip_prefix(quote) {
             let (inside, after) = quoted.split_once(quote)?;
-            // A backslash would stand for something else in Python.
+            // Escape sequences of Python are not supported.
             let plain = !inside.contains('\\');
             return plain.then(|| (Arg::Text(inside.to_owned()), after));
         }
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn tuples_of_plain_arguments() {
+    fn tuples_of_plain_arguments_are_parsed() {
         assert_eq!(parse("()"), Some(vec![]));
         assert_eq!(parse("(sys.stdout,)"), Some(vec![word("sys.stdout")]));
         assert_eq!(
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_would_compute_is_refused() {
+    fn python_expressions_are_rejected() {
         for bad in [
             "",
             "sys.stdout",

@@ -1,22 +1,23 @@
-//! What time it is, and how the log writes it.
+//! The local time of log lines, and its format.
 
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// The form of `asctime`.
+/// The format of `asctime`.
 #[derive(Clone, Debug)]
 pub(in crate::log) enum DateFormat {
     /// A strftime format.
     Strftime(String),
-    /// What Python's logging does without a format: `2026-01-31 23:59:59,250`.
+    /// The default of Python's logging: `2026-01-31 23:59:59,250`.
     Python,
 }
 
 impl DateFormat {
-    /// Checks a strftime format by using it.
+    /// Checks a strftime format by rendering the current time with it.
     ///
-    /// The error says what is wrong with it.
+    /// # Errors
+    /// Returns a description of the mistake.
     pub fn strftime(format: &str) -> Result<Self, String> {
         if format.contains(char::is_control) {
             return Err("it has a control character".into());
@@ -30,7 +31,7 @@ impl DateFormat {
             Self::Strftime(format) => (format.as_str(), None),
             Self::Python => ("%Y-%m-%d %H:%M:%S", Some(time.millisecond())),
         };
-        // The format was tried when it was read; a time that it cannot write is shown in the standard form.
+        // The format was checked when it was read. A time that it cannot render is shown in RFC 9557 form.
         let text = strtime::format(format, time).unwrap_or_else(|_| time.to_string());
         match fraction {
             Some(ms) => format!("{text},{ms:03}"),
@@ -39,7 +40,8 @@ impl DateFormat {
     }
 }
 
-/// The clock of the log: local time, as Python's logging uses; UTC when the system names no zone.
+/// The clock of the log. It shows local time, as Python's logging does, or UTC if the system has no
+/// time zone.
 #[derive(Clone, Debug)]
 pub(in crate::log) struct Clock {
     zone: TimeZone,
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_asked() {
+    fn times_are_rendered_in_the_format() {
         let seeds = DateFormat::strftime("%Y-%m-%d %H:%M:%S").expect("sound");
         assert_eq!(seeds.render(&a_time()), "2026-01-02 03:04:05");
         let apache = DateFormat::strftime("%d/%b/%Y:%H:%M:%S %z").expect("sound");
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_tried_before_they_are_used() {
+    fn invalid_formats_are_rejected() {
         assert!(DateFormat::strftime("%Y %!").is_err());
         assert!(DateFormat::strftime("%Y\n").is_err());
     }

@@ -1,9 +1,10 @@
-//! The configuration file of Python's logging (`logging.config.fileConfig`), as far as it makes sense here.
+//! Reads the configuration file of Python's logging (`logging.config.fileConfig`).
 //!
-//! Loggers with level, qualname, propagate and handlers; StreamHandler to standard output or error; FileHandler,
-//! WatchedFileHandler and RotatingFileHandler (all of which follow a file that is moved, and none of which rotates);
-//! NullHandler; formatters with format and datefmt, and oslo's ContextFormatter. Anything else stops the start with
-//! its line, but a handler that no logger uses is passed over with a warning.
+//! Supported are loggers with level, qualname, propagate and handlers; StreamHandler to standard
+//! output or error; FileHandler, WatchedFileHandler and RotatingFileHandler, all of which follow a
+//! file that is moved and none of which rotates; NullHandler; formatters with format and datefmt; and
+//! oslo's ContextFormatter. Anything else prevents a start, with its line, except for a handler that
+//! no logger uses, which causes a warning.
 //!
 //! Source: Python's "Configuration file format" of `logging.config`.
 
@@ -21,21 +22,21 @@ use crate::log::output::Destination;
 use crate::log::routes::{LineFormat, Logger};
 use crate::log::settings::{HandlerSpec, LoggingPlan};
 
-/// What Python's formatter writes when it is given no format.
+/// The default format of Python's formatter.
 const PLAIN_FORMAT: &str = "%(message)s";
 
-/// What oslo's ContextFormatter writes for a line outside of a request (`logging_default_format_string`). What a
-/// request is known by follows the message here, as fields do.
+/// The format of oslo's ContextFormatter outside of a request (`logging_default_format_string`). The
+/// request id follows the message here, as a field.
 const CONTEXT_FORMAT: &str =
     "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [-] %(message)s";
 
-/// The form of its times (`log_date_format`).
+/// The format of times of oslo's ContextFormatter (`log_date_format`).
 const CONTEXT_DATE_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Reads a file.
 ///
 /// # Errors
-/// [`LogError::Unreadable`], or [`LogError::Config`] with the line of what is wrong.
+/// Returns [`LogError::Unreadable`], or [`LogError::Config`] with the line of the mistake.
 pub(in crate::log) fn load(path: &Path) -> Result<LoggingPlan, LogError> {
     let text = fs::read_to_string(path).map_err(|source| LogError::Unreadable {
         path: path.to_owned(),
@@ -44,7 +45,7 @@ pub(in crate::log) fn load(path: &Path) -> Result<LoggingPlan, LogError> {
     from_text(&path.display().to_string(), &text)
 }
 
-/// Reads text as if it were the file `name`.
+/// Reads text in place of the file `name`.
 pub(in crate::log) fn from_text(name: &str, text: &str) -> Result<LoggingPlan, LogError> {
     let ini = ini::parse(text).map_err(|bad| LogError::Config {
         position: FilePosition {
@@ -61,7 +62,7 @@ pub(in crate::log) fn from_text(name: &str, text: &str) -> Result<LoggingPlan, L
     .read()
 }
 
-/// Where handlers stand among those that are opened, by their names; `None` for one that writes nothing.
+/// Index of each handler among those that will be opened, by name; `None` for one that writes nothing.
 type HandlerIndexes<'a> = HashMap<&'a str, Option<usize>>;
 
 struct Reader<'a> {
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The `keys` of one of the three lists.
+    /// Returns the `keys` of one of the three lists.
     fn names(&self, section: &str) -> Result<Vec<&'a str>, LogError> {
         let keys = self
             .entry(section, "keys")
@@ -97,8 +98,8 @@ impl<'a> Reader<'a> {
         Ok(words(&keys.value))
     }
 
-    /// The handlers that are used, and where each name of one stands among them. One that no logger uses and that
-    /// cannot be read is a warning: samples list more than anybody needs.
+    /// Returns the handlers that are used, with their indexes by name. An unused handler that cannot
+    /// be read causes only a warning, because sample files list many unused handlers.
     fn handlers(
         &mut self,
         names: &[&'a str],
@@ -123,7 +124,7 @@ impl<'a> Reader<'a> {
                 Err(error) if is_used => return Err(error),
                 Err(LogError::Config { position, problem }) => {
                     let message = format!(
-                        "the handler {name}, which no logger uses, is passed over: {problem}"
+                        "the unused handler {name} is ignored: {problem}"
                     );
                     self.warnings.push(Warning { position, message });
                     None
@@ -144,7 +145,7 @@ impl<'a> Reader<'a> {
                 match positions.get(word) {
                     Some(position) => handlers.extend(*position),
                     None => {
-                        let problem = format!("there is no handler {word} in [handlers]");
+                        let problem = format!("[handlers] has no handler {word}");
                         return Err(self.wrong(entry, problem));
                     }
                 }
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.missing(&section, "qualname is missing"))?;
         Ok(Logger {
             target: qualname.value.replace('.', "::"),
-            // NOTSET asks the logger above.
+            // NOTSET inherits the level of the logger above.
             level: level.filter(|level| *level != LevelFilter::TRACE),
             propagate: self
                 .value(&section, "propagate")
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A handler; `None` for one that writes nothing (NullHandler).
+    /// Reads a handler; returns `None` for a NullHandler.
     fn handler(&mut self, name: &str) -> Result<Option<HandlerSpec>, LogError> {
         let section = format!("handler_{name}");
         self.check_keys(&section, &["class", "level", "formatter", "args"])?;
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
             None | Some("Formatter") => false,
             Some("ContextFormatter") => true,
             Some(_) => {
-                let problem = "there is no formatter class but logging.Formatter and oslo_log.formatters.ContextFormatter";
+                let problem = "the formatter classes are logging.Formatter and oslo_log.formatters.ContextFormatter";
                 return Err(match class {
                     Some(class) => self.wrong(class, problem.into()),
                     None => self.missing(&section, problem),
@@ -213,11 +214,11 @@ impl<'a> Reader<'a> {
             .value(&section, "style")
             .filter(|style| style.value != "%")
         {
-            return Err(self.wrong(style, "there is no style but %".into()));
+            return Err(self.wrong(style, "the only style is %".into()));
         }
         let text = |key| self.value(&section, key).map(|entry| entry.value.clone());
         let (format, date_format) = match is_context {
-            // oslo takes its formats from options of its own, and no notice of the format here.
+            // oslo takes the format from options of its own and ignores the one of the file.
             true => (
                 CONTEXT_FORMAT.to_owned(),
                 Some(text("datefmt").unwrap_or(CONTEXT_DATE_FORMAT.into())),
@@ -231,7 +232,7 @@ impl<'a> Reader<'a> {
         Ok((format, date_format))
     }
 
-    /// Tries a form here, where the line of a mistake is known.
+    /// Checks the formats here, where the line of a mistake is known.
     fn try_form(&self, section: &str, format: &str, dates: Option<&str>) -> Result<(), LogError> {
         let at = |key, problem| match self.value(section, key) {
             Some(entry) => self.wrong(entry, problem),
@@ -251,7 +252,7 @@ impl<'a> Reader<'a> {
             Some(entry) => args::parse(&entry.value).ok_or_else(|| {
                 self.wrong(
                     entry,
-                    "only plain texts, numbers, sys.stdout and sys.stderr can be arguments".into(),
+                    "arguments can be plain texts, numbers, sys.stdout and sys.stderr only".into(),
                 )
             })?,
             None => Vec::new(),
@@ -260,13 +261,13 @@ impl<'a> Reader<'a> {
             "StreamHandler" => self.stream(section, class, &args),
             "FileHandler" | "WatchedFileHandler" => self.file(section, class, &args),
             "RotatingFileHandler" | "TimedRotatingFileHandler" => {
-                let message = format!("{name} does not rotate here; let logrotate do it, the file is followed");
+                let message = format!("{name} does not rotate the file; use logrotate, after which the file is reopened");
                 self.warnings.push(Warning { position: self.position(class.line), message });
                 self.file(section, class, &args)
             }
             _ => Err(self.wrong(
                 class,
-                format!("there is no handler {name} here; log to standard output or to a file and forward it"),
+                format!("the handler {name} is not supported; log to standard output or to a file and forward the log"),
             )),
         }
     }
@@ -276,7 +277,7 @@ impl<'a> Reader<'a> {
             [] => Ok(Destination::Stderr),
             [Arg::Word(word)] if word == "sys.stderr" => Ok(Destination::Stderr),
             [Arg::Word(word)] if word == "sys.stdout" => Ok(Destination::Stdout),
-            _ => Err(self.bad_args(section, class, "wanted (sys.stdout,) or (sys.stderr,)")),
+            _ => Err(self.bad_args(section, class, "expected (sys.stdout,) or (sys.stderr,)")),
         }
     }
 
@@ -291,7 +292,7 @@ impl<'a> Reader<'a> {
             _ => Err(self.bad_args(
                 section,
                 class,
-                "wanted ('/path/of/file',) or ('/path/of/file', 'a')",
+                "expected ('/path/of/file',) or ('/path/of/file', 'a')",
             )),
         }
     }
@@ -300,20 +301,20 @@ impl<'a> Reader<'a> {
         let Some(entry) = self.value(section, "level") else {
             return Ok(None);
         };
-        let wanted = "wanted DEBUG, INFO, WARNING, ERROR, CRITICAL or NOTSET";
+        let expected = "expected DEBUG, INFO, WARNING, ERROR, CRITICAL or NOTSET";
         python_level(&entry.value)
             .map(Some)
-            .ok_or_else(|| self.wrong(entry, wanted.into()))
+            .ok_or_else(|| self.wrong(entry, expected.into()))
     }
 
-    /// Stops at keys that would change what is logged and are not understood.
+    /// Rejects unknown keys, because they could change what is logged.
     fn check_keys(&self, section: &str, known: &[&str]) -> Result<(), LogError> {
         let mut entries = self.ini.entries.iter();
         match entries.find(|entry| entry.section == section && !known.contains(&entry.key.as_str()))
         {
             Some(entry) => Err(self.wrong(
                 entry,
-                format!("there is nothing for it; there are {}", known.join(", ")),
+                format!("unknown key; the keys are {}", known.join(", ")),
             )),
             None => Ok(()),
         }
@@ -323,7 +324,7 @@ impl<'a> Reader<'a> {
         self.ini.last(section, key)
     }
 
-    /// An entry that is not empty.
+    /// Returns an entry that is not empty.
     fn value(&self, section: &str, key: &str) -> Option<&'a Entry> {
         self.entry(section, key)
             .filter(|entry| !entry.value.is_empty())
@@ -344,14 +345,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn bad_args(&self, section: &str, class: &Entry, wanted: &str) -> LogError {
+    fn bad_args(&self, section: &str, class: &Entry, expected: &str) -> LogError {
         self.wrong(
             self.entry(section, "args").unwrap_or(class),
-            wanted.to_owned(),
+            expected.to_owned(),
         )
     }
 
-    /// Something is wrong with a section as a whole, or the section is not there (line 0).
+    /// Returns the error of a section as a whole, or of a missing section (line 0).
     fn missing(&self, section: &str, problem: &str) -> LogError {
         let header = self.ini.sections.iter().find(|(name, _)| name == section);
         let line = header.map_or(0, |(_, line)| *line);
@@ -362,7 +363,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The class of a dotted name.
+/// Returns the class of a dotted name.
 fn last_name(class: &str) -> &str {
     class.rsplit('.').next().unwrap_or_default()
 }
@@ -374,7 +375,7 @@ fn words(list: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The level of a name in Python's logging.
+/// Returns the level of a name in Python's logging.
 fn python_level(name: &str) -> Option<LevelFilter> {
     match name {
         "NOTSET" => Some(LevelFilter::TRACE),
@@ -382,7 +383,7 @@ fn python_level(name: &str) -> Option<LevelFilter> {
         "INFO" => Some(LevelFilter::INFO),
         "WARN" | "WARNING" => Some(LevelFilter::WARN),
         "ERROR" => Some(LevelFilter::ERROR),
-        // Nothing here is logged above ERROR.
+        // This program has no level above ERROR, so CRITICAL disables the logger.
         "CRITICAL" | "FATAL" => Some(LevelFilter::OFF),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Forms of a log line in the language of Python's `%` operator: `%(levelname)8s`.
+//! Renders log lines by formats of Python's `%` operator, such as `%(levelname)8s`.
 //!
 //! Source: Python's "printf-style String Formatting" and "LogRecord attributes".
 
@@ -9,10 +9,10 @@ use tracing::Level;
 use super::clock::DateFormat;
 use crate::log::record::Record;
 
-/// The widest a field may be asked to be; wider is a slip of the pen.
+/// Largest width of a field. A larger number is taken for a typing error.
 const MAX_WIDTH: usize = 255;
 
-/// A field of a record, in Python's names.
+/// A field of a record, by its name in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     AscTime,
@@ -50,8 +50,8 @@ const FIELDS: &[(&str, Field)] = &[
     ("threadName", Field::ThreadName),
 ];
 
-/// What a field holds in one record.
-enum Value {
+/// The value of a field in a record.
+enum FieldValue {
     Text(String),
     Int(u64),
     Float(f64),
@@ -70,34 +70,34 @@ impl Field {
         )
     }
 
-    fn of(self, record: &Record<'_>, dates: &DateFormat) -> Value {
+    fn of(self, record: &Record<'_>, dates: &DateFormat) -> FieldValue {
         let path = || std::path::Path::new(record.file);
         let lossy = |part: Option<&std::ffi::OsStr>| {
-            Value::Text(part.unwrap_or_default().to_string_lossy().into_owned())
+            FieldValue::Text(part.unwrap_or_default().to_string_lossy().into_owned())
         };
         match self {
-            Self::AscTime => Value::Text(dates.render(&record.time)),
-            Self::Created => Value::Float(record.time.timestamp().as_duration().as_secs_f64()),
+            Self::AscTime => FieldValue::Text(dates.render(&record.time)),
+            Self::Created => FieldValue::Float(record.time.timestamp().as_duration().as_secs_f64()),
             Self::FileName => lossy(path().file_name()),
-            Self::FuncName => Value::Text(record.function.into()),
-            Self::LevelName => Value::Text(python_level(record.level).0.into()),
-            Self::LevelNo => Value::Int(python_level(record.level).1),
-            Self::LineNo => Value::Int(record.line.into()),
-            Self::Message => Value::Text(record.message.into()),
+            Self::FuncName => FieldValue::Text(record.function.into()),
+            Self::LevelName => FieldValue::Text(python_level(record.level).0.into()),
+            Self::LevelNo => FieldValue::Int(python_level(record.level).1),
+            Self::LineNo => FieldValue::Int(record.line.into()),
+            Self::Message => FieldValue::Text(record.message.into()),
             Self::Module => lossy(path().file_stem()),
-            Self::Msecs => Value::Float(f64::from(record.time.millisecond())),
-            Self::Name => Value::Text(record.target.replace("::", ".")),
-            Self::PathName => Value::Text(record.file.into()),
-            Self::Process => Value::Int(std::process::id().into()),
-            Self::Thread => Value::Int(crate::log::record::thread_id()),
+            Self::Msecs => FieldValue::Float(f64::from(record.time.millisecond())),
+            Self::Name => FieldValue::Text(record.target.replace("::", ".")),
+            Self::PathName => FieldValue::Text(record.file.into()),
+            Self::Process => FieldValue::Int(std::process::id().into()),
+            Self::Thread => FieldValue::Int(crate::log::record::thread_id()),
             Self::ThreadName => {
-                Value::Text(std::thread::current().name().unwrap_or("unnamed").into())
+                FieldValue::Text(std::thread::current().name().unwrap_or("unnamed").into())
             }
         }
     }
 }
 
-/// Name and number of a level in Python.
+/// Returns the name and the number of a level in Python.
 fn python_level(level: Level) -> (&'static str, u64) {
     match level {
         Level::ERROR => ("ERROR", 40),
@@ -115,13 +115,13 @@ enum Conversion {
     Float,
 }
 
-/// How one field is written.
+/// The conversion specification of a field.
 #[derive(Clone, Debug)]
-struct Spec {
+struct FieldSpec {
     field: Field,
     left: bool,
     zeros: bool,
-    /// Stands before a number, none of which is negative.
+    /// Sign in front of a number; no field is negative.
     sign: &'static str,
     width: usize,
     precision: Option<usize>,
@@ -129,17 +129,20 @@ struct Spec {
 }
 
 #[derive(Clone, Debug)]
-enum Part {
+enum TemplatePart {
     Literal(String),
-    Field(Spec),
+    Field(FieldSpec),
 }
 
-/// A form of a line, read once.
+/// A parsed line format.
 #[derive(Clone, Debug)]
-pub(in crate::log) struct Template(Vec<Part>);
+pub(in crate::log) struct Template(Vec<TemplatePart>);
 
 impl Template {
-    /// Reads a format. The error says what is wrong with it, and where.
+    /// Parses a format.
+    ///
+    /// # Errors
+    /// Returns a description of the mistake with the field in which it is.
     pub fn parse(format: &str) -> Result<Self, String> {
         if format.contains(char::is_control) {
             return Err("it has a control character; one event is one line".into());
@@ -147,35 +150,35 @@ impl Template {
         let mut parts = Vec::new();
         let mut rest = format;
         while let Some((literal, after)) = rest.split_once('%') {
-            parts.push(Part::Literal(literal.to_owned()));
+            parts.push(TemplatePart::Literal(literal.to_owned()));
             if let Some(after) = after.strip_prefix('%') {
-                parts.push(Part::Literal("%".to_owned()));
+                parts.push(TemplatePart::Literal("%".to_owned()));
                 rest = after;
                 continue;
             }
-            let (spec, after) = Spec::parse(after)?;
-            parts.push(Part::Field(spec));
+            let (spec, after) = FieldSpec::parse(after)?;
+            parts.push(TemplatePart::Field(spec));
             rest = after;
         }
-        parts.push(Part::Literal(rest.to_owned()));
+        parts.push(TemplatePart::Literal(rest.to_owned()));
         Ok(Self(parts))
     }
 
-    /// Appends the line of a record, without a line feed.
+    /// Appends the line of a record without a line feed.
     pub fn render(&self, record: &Record<'_>, dates: &DateFormat, out: &mut String) {
         for part in &self.0 {
             match part {
-                Part::Literal(text) => out.push_str(text),
-                // The longest part by far; spare it a copy.
-                Part::Field(spec) if spec.is_bare(Field::Message) => out.push_str(record.message),
-                Part::Field(spec) => spec.render(spec.field.of(record, dates), out),
+                TemplatePart::Literal(text) => out.push_str(text),
+                // The message is by far the longest part, so it is appended without a copy.
+                TemplatePart::Field(spec) if spec.is_bare(Field::Message) => out.push_str(record.message),
+                TemplatePart::Field(spec) => spec.render(spec.field.of(record, dates), out),
             }
         }
     }
 }
 
-impl Spec {
-    /// Reads what stands behind a percent sign; gives the rest as well.
+impl FieldSpec {
+    /// Parses the text after a percent sign. Returns the specification and the rest of the text.
     fn parse(text: &str) -> Result<(Self, &str), String> {
         let (name, after) = text
             .strip_prefix('(')
@@ -218,7 +221,7 @@ impl Spec {
         self.field == field && self.width == 0 && self.precision.is_none()
     }
 
-    fn render(&self, value: Value, out: &mut String) {
+    fn render(&self, value: FieldValue, out: &mut String) {
         let text = self.bare_text(value);
         let is_number = self.conversion != Conversion::Text;
         let sign = if is_number { self.sign } else { "" };
@@ -242,20 +245,20 @@ impl Spec {
         };
     }
 
-    /// The value without sign and padding.
-    fn bare_text(&self, value: Value) -> String {
+    /// Returns the value without sign and padding.
+    fn bare_text(&self, value: FieldValue) -> String {
         let decimals = self.precision.unwrap_or(6);
         let digits = self.precision.unwrap_or(0);
         match (self.conversion, value) {
-            (Conversion::Text, Value::Int(number)) => number.to_string(),
-            (Conversion::Text, Value::Float(number)) => format!("{number:?}"),
-            // Python cuts the fraction off.
-            (Conversion::Int, Value::Float(number)) => format!("{:0>digits$}", number.trunc()),
-            (Conversion::Int, Value::Int(number)) => format!("{number:0>digits$}"),
-            (Conversion::Float, Value::Float(number)) => format!("{number:.decimals$}"),
-            (Conversion::Float, Value::Int(number)) => format!("{:.decimals$}", number as f64),
-            // `conversion` lets text be written as text only.
-            (_, Value::Text(text)) => match self.precision {
+            (Conversion::Text, FieldValue::Int(number)) => number.to_string(),
+            (Conversion::Text, FieldValue::Float(number)) => format!("{number:?}"),
+            // Python truncates the fraction.
+            (Conversion::Int, FieldValue::Float(number)) => format!("{:0>digits$}", number.trunc()),
+            (Conversion::Int, FieldValue::Int(number)) => format!("{number:0>digits$}"),
+            (Conversion::Float, FieldValue::Float(number)) => format!("{number:.decimals$}"),
+            (Conversion::Float, FieldValue::Int(number)) => format!("{:.decimals$}", number as f64),
+            // `conversion` accepts only `s` for text.
+            (_, FieldValue::Text(text)) => match self.precision {
                 Some(length) => text.chars().take(length).collect(),
                 None => text,
             },
@@ -271,16 +274,16 @@ fn conversion(name: &str, field: Field, sign: Option<char>) -> Result<Conversion
         Some(sign @ ('d' | 'i' | 'u' | 'f' | 'F')) => {
             Err(format!("%({name}){sign}: {name} is text, write %({name})s"))
         }
-        Some(sign) => Err(format!("%({name}) ends in {sign:?}; there are s, d and f")),
+        Some(sign) => Err(format!("%({name}) ends in {sign:?}; the conversions are s, d and f")),
         None => Err(format!(
-            "%({name}) has no letter behind it; write %({name})s"
+            "%({name}) has no conversion; write %({name})s"
         )),
     }
 }
 
 fn unknown_field(name: &str) -> String {
     let names: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
-    format!("%({name}) is no field; there are {}", names.join(", "))
+    format!("%({name}) is not a field; the fields are {}", names.join(", "))
 }
 
 fn number(name: &str, digits: &str) -> Result<usize, String> {
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_of_the_seeds() {
+    fn default_format_of_glance_is_rendered() {
         assert_eq!(
             render("%(asctime)s %(levelname)8s [%(name)s] %(message)s"),
             "2026-01-02 03:04:05,006  WARNING [glance.store.file] disk is full"
@@ -360,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn process_and_thread_are_this_ones() {
+    fn process_and_thread_fields_name_the_current_ones() {
         assert_eq!(render("%(process)d"), std::process::id().to_string());
         assert_ne!(render("%(thread)d"), "0");
         let name = std::thread::current()
@@ -371,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_format_is_named() {
+    fn mistakes_in_a_format_are_described() {
         for (format, part) in [
             (
                 "%(user)s",
-                "%(user) is no field; there are asctime, created",
+                "%(user) is not a field; the fields are asctime, created",
             ),
             ("%(message)d", "message is text"),
-            ("%(message)", "has no letter"),
+            ("%(message)", "has no conversion"),
             ("%(message)r", "ends in 'r'"),
             ("%s", "neither (name) nor another %"),
             ("100%", "neither (name) nor another %"),
