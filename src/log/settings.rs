@@ -24,9 +24,9 @@ pub struct LogSettings {
     pub access_log: bool,
     /// Destination of the lines.
     pub destination: Destination,
-    /// LineFormat of a line, in Python's language.
+    /// Format of a line in the style of Python's logging.
     pub format: String,
-    /// LineFormat of the time, as strftime writes it.
+    /// Format of the time in the style of strftime.
     pub date_format: String,
     /// Memory for lines that wait to be written, in bytes.
     pub queue_size_bytes: usize,
