@@ -35,7 +35,9 @@ pub enum LogError {
         source: io::Error,
     },
     /// A log file cannot be opened.
-    #[error("cannot log to {path}: {source}; check log_file, log_dir and the permissions of the folder")]
+    #[error(
+        "cannot log to {path}: {source}; check log_file, log_dir and the permissions of the folder"
+    )]
     Open {
         /// Path of the file.
         path: String,

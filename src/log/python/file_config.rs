@@ -123,9 +123,7 @@ impl<'a> Reader<'a> {
                 }),
                 Err(error) if is_used => return Err(error),
                 Err(LogError::Config { position, problem }) => {
-                    let message = format!(
-                        "the unused handler {name} is ignored: {problem}"
-                    );
+                    let message = format!("the unused handler {name} is ignored: {problem}");
                     self.warnings.push(Warning { position, message });
                     None
                 }

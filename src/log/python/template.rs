@@ -170,7 +170,9 @@ impl Template {
             match part {
                 TemplatePart::Literal(text) => out.push_str(text),
                 // The message is by far the longest part, so it is appended without a copy.
-                TemplatePart::Field(spec) if spec.is_bare(Field::Message) => out.push_str(record.message),
+                TemplatePart::Field(spec) if spec.is_bare(Field::Message) => {
+                    out.push_str(record.message)
+                }
                 TemplatePart::Field(spec) => spec.render(spec.field.of(record, dates), out),
             }
         }
@@ -274,16 +276,19 @@ fn conversion(name: &str, field: Field, sign: Option<char>) -> Result<Conversion
         Some(sign @ ('d' | 'i' | 'u' | 'f' | 'F')) => {
             Err(format!("%({name}){sign}: {name} is text, write %({name})s"))
         }
-        Some(sign) => Err(format!("%({name}) ends in {sign:?}; the conversions are s, d and f")),
-        None => Err(format!(
-            "%({name}) has no conversion; write %({name})s"
+        Some(sign) => Err(format!(
+            "%({name}) ends in {sign:?}; the conversions are s, d and f"
         )),
+        None => Err(format!("%({name}) has no conversion; write %({name})s")),
     }
 }
 
 fn unknown_field(name: &str) -> String {
     let names: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
-    format!("%({name}) is not a field; the fields are {}", names.join(", "))
+    format!(
+        "%({name}) is not a field; the fields are {}",
+        names.join(", ")
+    )
 }
 
 fn number(name: &str, digits: &str) -> Result<usize, String> {
