@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glance::image::{Image, ImageId, OwnerLimits, Status, Timestamp};
-use glance::registry::{Registry, SledOptions, SledRegistry};
+use glance::registry::{EmbeddedOptions, EmbeddedRegistry, Registry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -21,13 +21,13 @@ const DELETED: usize = 50_000;
 /// Writes under way at a time while images are registered and deleted.
 const AT_A_TIME: usize = 256;
 
-fn open(folder: &Path) -> Arc<SledRegistry> {
-    let registry = SledRegistry::open(&SledOptions {
+fn open(folder: &Path) -> Arc<EmbeddedRegistry> {
+    let registry = EmbeddedRegistry::open(&EmbeddedOptions {
         folder: folder.to_owned(),
         cache_bytes: 16 << 20,
         flush_limit: Duration::from_secs(60),
         reserve_bytes: 4 << 20,
-        most_deleted: None,
+        max_deleted_images: None,
         owner_limits: OwnerLimits::default(),
     });
     Arc::new(registry.expect("an empty folder"))
@@ -43,7 +43,7 @@ fn image() -> Image {
 }
 
 /// Registers an image and changes it until the time is up: how many writes.
-async fn write(registry: Arc<SledRegistry>, until: Instant) -> u64 {
+async fn write(registry: Arc<EmbeddedRegistry>, until: Instant) -> u64 {
     let mut record = registry.insert(image()).await.expect("a write");
     let mut writes = 1;
     while Instant::now() < until {
@@ -73,7 +73,7 @@ fn writes_per_s(runtime: &Runtime, folder: &Path, writers: usize, seconds: f64) 
     writes as f64 / began.elapsed().as_secs_f64()
 }
 
-async fn register_and_delete(registry: Arc<SledRegistry>) {
+async fn register_and_delete(registry: Arc<EmbeddedRegistry>) {
     let inserted = registry.insert(image()).await.expect("a write");
     let mut deleted = inserted.image.clone();
     deleted.status = Status::Deleted;

@@ -65,7 +65,7 @@
 //! server which images are not served.
 //!
 //! A record at several servers: `registry/remote` asks a `glance-registry`, whose door is
-//! `api/registry`; `registry/etcd/follow.rs` keeps the index of each server up to date by a watch,
+//! `api/registry`; `registry/etcd/watch.rs` keeps the index of each server up to date by a watch,
 //! and `registry/etcd/write.rs` decides a write in one transaction. An upload belongs to the
 //! server that takes it in (`Upload::node`): `service/cleanup.rs` leaves those of others alone.
 //!

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use glance::image::{ImageId, OwnerLimits, Query, SortKey};
-use glance::registry::{Registry, SledOptions, SledRegistry};
+use glance::registry::{EmbeddedOptions, EmbeddedRegistry, Registry};
 use glance::wire::{MetaReader, Spelling, read_meta, write_meta};
 use http::HeaderMap;
 use tempfile::TempDir;
@@ -27,13 +27,13 @@ use slowest::slowest;
 /// Inserts on their way to the commit thread at a time.
 const INSERTS: usize = 512;
 
-fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<SledRegistry> {
-    let registry = SledRegistry::open(&SledOptions {
+fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<EmbeddedRegistry> {
+    let registry = EmbeddedRegistry::open(&EmbeddedOptions {
         folder: folder.path().to_owned(),
         cache_bytes: 64 << 20,
         flush_limit: Duration::from_secs(15),
         reserve_bytes: 64 << 10,
-        most_deleted: None,
+        max_deleted_images: None,
         owner_limits: OwnerLimits::default(),
     });
     let registry = Arc::new(registry.expect("an empty folder"));
@@ -54,7 +54,7 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<SledRegistry> {
 }
 
 /// Images in the middle and near the end of the list by name.
-fn markers(runtime: &Runtime, registry: &SledRegistry) -> [(&'static str, ImageId); 2] {
+fn markers(runtime: &Runtime, registry: &EmbeddedRegistry) -> [(&'static str, ImageId); 2] {
     let all = Query {
         sort_key: SortKey::Name,
         limit: usize::MAX,
@@ -67,7 +67,7 @@ fn markers(runtime: &Runtime, registry: &SledRegistry) -> [(&'static str, ImageI
     ]
 }
 
-fn print_slowest(runtime: &Runtime, registry: &SledRegistry) {
+fn print_slowest(runtime: &Runtime, registry: &EmbeddedRegistry) {
     let markers = markers(runtime, registry);
     println!(
         "{:36} {:>8} {:>8}  slowest form of 48",
@@ -84,7 +84,7 @@ fn print_slowest(runtime: &Runtime, registry: &SledRegistry) {
     }
 }
 
-fn pages(bench: &mut Criterion, runtime: &Runtime, registry: &SledRegistry) {
+fn pages(bench: &mut Criterion, runtime: &Runtime, registry: &EmbeddedRegistry) {
     let mut all = bench.benchmark_group("query/100,000 images");
     all.warm_up_time(Duration::from_millis(200));
     all.measurement_time(Duration::from_secs(1));

@@ -58,7 +58,7 @@ pub(super) async fn purge(registry: &Arc<dyn Registry>, what: Purge) -> Result<P
             forgotten += count(ended?)?;
         }
         let registry = Arc::clone(registry);
-        running.spawn(async move { registry.forget(&id, version).await });
+        running.spawn(async move { registry.purge(&id, version).await });
     }
     while let Some(ended) = running.join_next().await {
         forgotten += count(ended?)?;

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::failure::Failure;
 use crate::config::{Config, RegistryBackend};
 use crate::image::{Image, ImageId, Query};
-use crate::registry::{Journalled, OpenError, Record, Registry};
+use crate::registry::{JournalReader, OpenError, Record, Registry};
 use crate::server::{StartError, open_registry};
 
 /// Images that are asked for at a time.
@@ -47,7 +47,7 @@ impl Records {
         let registry = match self {
             Self::Registry(registry) => registry,
             Self::Journal(folder) => {
-                let journal = Journalled::read(folder).map_err(Failure::Journal)?;
+                let journal = JournalReader::read(folder).map_err(Failure::Journal)?;
                 for image in journal.images() {
                     show(&image.map_err(Failure::Journal)?)?;
                 }

@@ -133,7 +133,7 @@ async fn too_much_metadata_is_refused(registry: &dyn Registry) {
 }
 
 async fn everything_is_counted(registry: &dyn Registry) {
-    let count = |census: super::Census, wanted| {
+    let count = |census: super::RegistryStats, wanted| {
         let mut counts = census.by_status();
         counts.find_map(|(status, count)| (status == wanted).then_some(count))
     };

@@ -7,12 +7,12 @@
 mod codec;
 #[doc(hidden)]
 pub mod conformance;
+mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod handover;
 mod index;
 mod remote;
-mod sled;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -27,11 +27,13 @@ use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
+pub use self::embedded::{EmbeddedOptions, EmbeddedRegistry, JournalReader, OpenError};
 #[cfg(feature = "etcd")]
 pub use self::etcd::{EtcdError, EtcdOptions, EtcdRegistry, EtcdTls};
-pub use self::handover::{FrameError, HandedOver, RelayEnd, read_frame, relay, write_frame};
+pub use self::handover::{
+    MessageError, RelayDone, SwitchableRegistry, read_message, serve_relay, write_message,
+};
 pub use self::remote::{RemoteError, RemoteOptions, RemoteRegistry};
-pub use self::sled::{Journalled, OpenError, SledOptions, SledRegistry};
 
 /// Counts the writes to one record, from 1.
 pub type Version = u64;
@@ -129,7 +131,7 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// `Stale` when the record has changed since; `Conflict` when the image is not deleted,
     /// or its data are still there, or this registry cannot forget; `Unavailable`.
-    async fn forget(&self, id: &ImageId, _seen: Version) -> Result<()> {
+    async fn purge(&self, id: &ImageId, _seen: Version) -> Result<()> {
         let message =
             format!("Image {id} cannot be forgotten: only the embedded registry can do that.");
         Err(Error::new(Kind::Conflict, message))
@@ -151,7 +153,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
-    async fn check(&self) -> Result<Census>;
+    async fn check(&self) -> Result<RegistryStats>;
 
     /// Images whose records are there and cannot be read: lists are without them. Empty where
     /// nobody can tell.
@@ -185,20 +187,20 @@ fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send 
 
 /// How many images there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Census {
+pub struct RegistryStats {
     /// What all of them take up.
     pub usage: Usage,
     counts: [usize; Status::ALL.len()],
 }
 
-impl Census {
+impl RegistryStats {
     /// How many images have each status.
     pub fn by_status(&self) -> impl Iterator<Item = (Status, usize)> {
         Status::ALL.into_iter().zip(self.counts)
     }
 
     /// A census that somebody else has taken.
-    fn of_counts(usage: Usage, counts: impl Iterator<Item = (Status, usize)>) -> Self {
+    fn from_counts(usage: Usage, counts: impl Iterator<Item = (Status, usize)>) -> Self {
         let mut census = Self {
             usage,
             ..Self::default()
@@ -209,11 +211,11 @@ impl Census {
         census
     }
 
-    fn count_in(&mut self, status: Status) {
+    fn increment(&mut self, status: Status) {
         self.of(status, |count| count + 1);
     }
 
-    fn count_out(&mut self, status: Status) {
+    fn decrement(&mut self, status: Status) {
         self.of(status, |count| count.saturating_sub(1));
     }
 

@@ -96,7 +96,7 @@ impl Acceptor {
             if now >= ServerState::Draining {
                 break;
             }
-            self.take_back();
+            self.reclaim();
             let late = self.waiting.front().map(|(at, _)| *at + TAKE_BACK_AFTER);
             tokio::select! {
                 biased;
@@ -138,7 +138,7 @@ impl Acceptor {
     }
 
     /// Gives connections that were not taken in time to workers that keep up, if any does.
-    fn take_back(&mut self) {
+    fn reclaim(&mut self) {
         let now = Instant::now();
         while let Some((at, handover)) = self.waiting.front() {
             if !handover.is_taken() && now < *at + TAKE_BACK_AFTER {

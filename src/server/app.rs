@@ -8,7 +8,7 @@ use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::metrics;
 use crate::policy::Rules;
-use crate::registry::HandedOver;
+use crate::registry::SwitchableRegistry;
 use crate::service::{Auditor, Scrubber, Service, Vigil};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{BlockingPool, BlockingThreads};
@@ -36,7 +36,7 @@ pub struct App {
     /// has no data, has nobody for it.
     pub scrubber: Option<Scrubber>,
     /// The registry, as it can be handed to a successor.
-    pub(super) registry: Arc<HandedOver>,
+    pub(super) registry: Arc<SwitchableRegistry>,
     blocking: BlockingThreads,
     /// Watches over uploads, also while the last of them end.
     pub(super) vigil: Option<Vigil>,
@@ -112,7 +112,7 @@ impl Base {
         self,
         config: Config,
         service: Arc<Service>,
-        registry: Arc<HandedOver>,
+        registry: Arc<SwitchableRegistry>,
         blocking: BlockingThreads,
     ) -> App {
         service.set_rules(self.rules);

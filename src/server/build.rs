@@ -9,7 +9,7 @@ use crate::cache::Filler;
 use crate::config::Config;
 use crate::log;
 use crate::md5::HashEngine;
-use crate::registry::{HandedOver, Registry};
+use crate::registry::{Registry, SwitchableRegistry};
 use crate::service::{Auditor, Housekeeper, Orders, Scrubber, Service, Vigil};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
@@ -82,7 +82,7 @@ pub(super) fn build_registry(
     if let Some(predecessor) = predecessor {
         predecessor.claim_registry()?;
     }
-    let registry = Arc::new(HandedOver::new(open_registry(&config)?));
+    let registry = Arc::new(SwitchableRegistry::new(open_registry(&config)?));
     let service = Service::new(
         Arc::clone(&registry) as Arc<dyn Registry>,
         Stores::none(),
@@ -99,7 +99,7 @@ pub(super) fn build_registry(
 /// The service over an open registry that was brought to rest.
 pub(super) struct Parts {
     pub(super) service: Arc<Service>,
-    pub(super) registry: Arc<HandedOver>,
+    pub(super) registry: Arc<SwitchableRegistry>,
     /// For a housekeeper.
     pub(super) orders: Orders,
     /// What files are read, written and removed by.
@@ -140,7 +140,7 @@ pub(super) fn open_parts(
         Caching::Off => None,
     };
     let (cache, filler) = opened.unzip();
-    let registry = Arc::new(HandedOver::new(open_registry(config)?));
+    let registry = Arc::new(SwitchableRegistry::new(open_registry(config)?));
     let service = Service::new(
         Arc::clone(&registry) as Arc<dyn Registry>,
         stores,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use socket2::Socket;
 use uuid::Uuid;
 
-use crate::registry::{FrameError, read_frame, write_frame};
+use crate::registry::{MessageError, read_message, write_message};
 
 /// Where a server tells its successor what it hands over: `PID SOCKET LISTENER...`.
 pub(super) const HANDOVER: &str = "GLANCE_HANDOVER";
@@ -123,9 +123,9 @@ impl Predecessor {
     ///
     /// # Errors
     /// When the other process has ended.
-    pub(super) fn claim_registry(&mut self) -> Result<(), FrameError> {
-        write_frame(&mut self.socket, &NewSays::Prepared)?;
-        let OldSays::Granted { uploads } = read_frame(&mut self.socket)?;
+    pub(super) fn claim_registry(&mut self) -> Result<(), MessageError> {
+        write_message(&mut self.socket, &NewSays::Prepared)?;
+        let OldSays::Granted { uploads } = read_message(&mut self.socket)?;
         self.uploads = uploads;
         Ok(())
     }
@@ -134,8 +134,8 @@ impl Predecessor {
     ///
     /// # Errors
     /// When the other process has ended.
-    pub(super) fn ready(mut self) -> Result<UnixStream, FrameError> {
-        write_frame(&mut self.socket, &NewSays::Ready)?;
+    pub(super) fn ready(mut self) -> Result<UnixStream, MessageError> {
+        write_message(&mut self.socket, &NewSays::Ready)?;
         Ok(self.socket)
     }
 }

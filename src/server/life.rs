@@ -19,7 +19,7 @@ use super::supervisor::Supervisor;
 use crate::log;
 use crate::metrics;
 use crate::net::ServerState;
-use crate::registry::RelayEnd;
+use crate::registry::RelayDone;
 
 /// How often histograms are brought into shape, and freed memory is looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(super) struct Life {
 /// The process that handed over to this one and has not ended yet.
 pub(super) struct Before {
     pub(super) uploads: Vec<Uuid>,
-    pub(super) end: RelayEnd,
+    pub(super) end: RelayDone,
 }
 
 /// What is to be done next.

@@ -9,7 +9,7 @@ use crate::config::{Config, RegistryBackend};
 use crate::http_client::{TlsOptions, client_config};
 use crate::log;
 use crate::registry::{
-    Registry, RemoteError, RemoteOptions, RemoteRegistry, SledOptions, SledRegistry,
+    EmbeddedOptions, EmbeddedRegistry, Registry, RemoteError, RemoteOptions, RemoteRegistry,
 };
 
 /// Between two looks whether a registry elsewhere is there: at first, and at most. One that is
@@ -30,15 +30,15 @@ pub fn open_registry(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
 
 fn open_embedded(config: &Config) -> Result<Arc<dyn Registry>, StartError> {
     let folder = &config.registry.registry_dir;
-    let registry = SledRegistry::open(&SledOptions {
+    let registry = EmbeddedRegistry::open(&EmbeddedOptions {
         folder: folder.clone(),
         cache_bytes: config.registry.registry_cache_size,
         flush_limit: config.registry.registry_flush_timeout,
         reserve_bytes: config.registry.registry_reserve_size,
-        most_deleted: config.registry.registry_deleted_images_per_owner,
+        max_deleted_images: config.registry.registry_deleted_images_per_owner,
         owner_limits: settings::owner_limits(config),
     })?;
-    let images = registry.image_count_at_open();
+    let images = registry.image_count_when_opened();
     tracing::info!(target: log::STARTUP, images, folder = %folder.display(), "registry open");
     Ok(Arc::new(registry))
 }

@@ -29,7 +29,7 @@ use super::inherited::{HANDOVER, NewSays, OldSays};
 use super::registry::open_registry;
 use super::start_error::StartError;
 use crate::net::ServerState;
-use crate::registry::{FrameError, read_frame, write_frame};
+use crate::registry::{MessageError, read_message, write_message};
 
 /// How long a successor may take until it only lacks the registry.
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ pub(super) enum ReloadError {
     #[error("no successor can be started: {0}")]
     Start(#[from] io::Error),
     #[error("the successor has not come up, and its log says why: {0}")]
-    Successor(#[from] FrameError),
+    Successor(#[from] MessageError),
     #[error("the successor spoke out of turn")]
     OutOfTurn,
     /// Worse: the registry is closed. This process must end.
@@ -96,7 +96,7 @@ pub(super) async fn hand_over(
     }
     phase.send_replace(ServerState::Paused);
     retire_cache(app, true);
-    app.registry.let_go().await;
+    app.registry.release().await;
     let mut uploads = app.service.in_flight().ids();
     uploads.extend(earlier_uploads);
     match successor.take_over(uploads).await {
@@ -105,14 +105,14 @@ pub(super) async fn hand_over(
             let error = successor.give_up(error);
             let again = open_registry(&app.config);
             app.registry
-                .take_back(again.map_err(|error| StartError::TakeBack(error.into()))?);
+                .reclaim(again.map_err(|error| StartError::TakeBack(error.into()))?);
             retire_cache(app, false);
             phase.send_replace(ServerState::Serving);
             return Err(error);
         }
     }
     let pid = successor.child.id();
-    app.registry.ask_next(successor.socket)?;
+    app.registry.forward_to(successor.socket)?;
     phase.send_replace(ServerState::Draining);
     Ok(pid)
 }
@@ -153,15 +153,15 @@ impl Successor {
     async fn hear<T: DeserializeOwned + Send + 'static>(
         &self,
         limit: Duration,
-    ) -> Result<T, FrameError> {
+    ) -> Result<T, MessageError> {
         let mut socket = self.socket.try_clone()?;
         socket.set_read_timeout(Some(limit))?;
-        let heard = tokio::task::spawn_blocking(move || read_frame(&mut socket));
+        let heard = tokio::task::spawn_blocking(move || read_message(&mut socket));
         heard.await.map_err(io::Error::other)?
     }
 
     async fn take_over(&mut self, uploads: Vec<Uuid>) -> Result<(), ReloadError> {
-        write_frame(&mut self.socket, &OldSays::Granted { uploads })?;
+        write_message(&mut self.socket, &OldSays::Granted { uploads })?;
         match self.hear(OPEN_LIMIT).await? {
             NewSays::Ready => {}
             NewSays::Prepared => return Err(ReloadError::OutOfTurn),
@@ -188,6 +188,6 @@ impl Successor {
 pub(super) fn answer_predecessor(
     app: &App,
     socket: UnixStream,
-) -> io::Result<crate::registry::RelayEnd> {
-    crate::registry::relay(socket, Arc::clone(&app.registry) as _)
+) -> io::Result<crate::registry::RelayDone> {
+    crate::registry::serve_relay(socket, Arc::clone(&app.registry) as _)
 }

@@ -10,7 +10,7 @@ use crate::http_client::TlsError;
 use crate::keystone::KeystoneError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
-use crate::registry::{FrameError, OpenError, RemoteError};
+use crate::registry::{MessageError, OpenError, RemoteError};
 use crate::service::{AuditorError, HousekeeperError, ScrubberError, VigilError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
@@ -70,7 +70,7 @@ pub enum StartError {
     #[error("what was handed to this process cannot be used: {0}")]
     Inheritance(#[source] io::Error),
     #[error("the server before does not hand over: {0}")]
-    Predecessor(#[from] FrameError),
+    Predecessor(#[from] MessageError),
     #[error("the pid file cannot be written: {0}")]
     PidFile(#[source] io::Error),
     #[error("the registry was closed for a successor that failed, and cannot be opened again: {0}")]

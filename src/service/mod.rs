@@ -55,7 +55,7 @@ use crate::image::{
 };
 use crate::md5::HashEngine;
 use crate::policy::Rules;
-use crate::registry::{Census, Registry};
+use crate::registry::{Registry, RegistryStats};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 
@@ -201,7 +201,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unavailable` with the reason when they cannot.
-    pub async fn check(&self) -> Result<Census> {
+    pub async fn check(&self) -> Result<RegistryStats> {
         self.registry.check().await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Service, forbidden};
 use crate::error::Result;
 use crate::image::{Caller, Image, ImageId, Query, Usage};
-use crate::registry::{Census, Record, Version};
+use crate::registry::{Record, RegistryStats, Version};
 
 impl Service {
     /// The record of an image.
@@ -63,7 +63,7 @@ impl Service {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub async fn census(&self, caller: &Caller) -> Result<Census> {
+    pub async fn census(&self, caller: &Caller) -> Result<RegistryStats> {
         only_admins(caller)?;
         self.registry.check().await
     }

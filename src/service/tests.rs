@@ -9,7 +9,7 @@ use super::{Housekeeper, Limits, Service, now};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Timestamp, Upload, Usage};
 use crate::md5::HashEngine;
-use crate::registry::{Census, Record, Registry, Version};
+use crate::registry::{Record, Registry, RegistryStats, Version};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 
@@ -46,8 +46,8 @@ impl Registry for OneRecord {
         Ok(Usage::default())
     }
 
-    async fn check(&self) -> Result<Census> {
-        Ok(Census::default())
+    async fn check(&self) -> Result<RegistryStats> {
+        Ok(RegistryStats::default())
     }
 }
 

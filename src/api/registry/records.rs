@@ -15,7 +15,7 @@ use crate::api::request::ApiRequest;
 use crate::api::response::ApiResponse;
 use crate::error::{Error, Kind, Result};
 use crate::image::Query;
-use crate::registry::{Census, Record, Version};
+use crate::registry::{Record, RegistryStats, Version};
 use crate::service::not_found;
 use crate::wire::registry::{
     CensusMessage, MAX_LIST_RECORDS, RECORD, RecordMessage, VERSION, parse_owner, parse_query,
@@ -56,7 +56,7 @@ pub(super) async fn respond(
             let owner = parse_owner(request.head.uri.query().unwrap_or_default())?;
             json(&service.usage_of(caller, owner.as_deref()).await?)
         }
-        Endpoint::Census => json(&census(service.census(caller).await?)),
+        Endpoint::Census => json(&stats_message(service.census(caller).await?)),
         _ => Ok(status_response(
             StatusCode::NOT_FOUND,
             "",
@@ -133,12 +133,12 @@ async fn list(context: &Context<'_>, request: &ApiRequest) -> Result<ApiResponse
     ))
 }
 
-fn census(census: Census) -> CensusMessage {
-    let counts = census
+fn stats_message(stats: RegistryStats) -> CensusMessage {
+    let counts = stats
         .by_status()
         .map(|(status, count)| (status.as_str().to_owned(), count));
     CensusMessage {
-        usage: census.usage,
+        usage: stats.usage,
         counts: counts.collect(),
     }
 }

@@ -11,15 +11,15 @@ use etcd_client::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use super::age::Age;
 use super::options::{EtcdError, EtcdOptions};
+use super::staleness::Staleness;
 
 /// Longest message either way. Pages are far shorter; a watch that catches up may not be.
-const MOST_MESSAGE_BYTES: usize = 256 << 20;
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// How long one member may take to answer before another one is asked.
-const ATTEMPT: Duration = Duration::from_secs(2);
-const CONNECT: Duration = Duration::from_secs(1);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two attempts, so that a cluster without a leader is not stormed.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A member that is silent for so long is asked whether it is there, and given up so much later.
@@ -35,12 +35,12 @@ mod grpc {
 /// A request to etcd had no answer in its time, or a refusal.
 #[derive(Debug, thiserror::Error)]
 #[error("etcd gave no answer or refused: {cause}")]
-pub(super) struct Away {
+pub(super) struct EtcdRequestError {
     cause: String,
     /// Whether it certainly changed nothing.
     pub(super) is_unsent: bool,
     /// Whether etcd has answered that it refuses this, so that a repetition is of no use.
-    pub(super) is_final: bool,
+    pub(super) is_permanent: bool,
 }
 
 /// The members.
@@ -49,15 +49,15 @@ pub(super) struct Cluster {
     options: ConnectOptions,
     clients: RefCell<Vec<Option<Client>>>,
     current: Cell<usize>,
-    /// Is told of questions without an answer.
-    age: Arc<Age>,
+    /// Is told of commands without an answer.
+    staleness: Arc<Staleness>,
 }
 
 impl Cluster {
     /// The cluster of these options; nobody is asked yet.
-    pub(super) fn new(options: &EtcdOptions, age: Arc<Age>) -> Result<Self, EtcdError> {
+    pub(super) fn new(options: &EtcdOptions, staleness: Arc<Staleness>) -> Result<Self, EtcdError> {
         let mut connect = ConnectOptions::new()
-            .with_connect_timeout(CONNECT)
+            .with_connect_timeout(CONNECT_TIMEOUT)
             .with_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1)
             .with_keep_alive_while_idle(true)
             .with_auto_token_refresh(true)
@@ -73,7 +73,7 @@ impl Cluster {
             clients: RefCell::new(vec![None; options.endpoints.len()]),
             endpoints: options.endpoints.clone(),
             options: connect,
-            age,
+            staleness,
             // Servers that begin together begin with different members.
             current: Cell::new(std::process::id() as usize % options.endpoints.len().max(1)),
         })
@@ -86,21 +86,25 @@ impl Cluster {
         key: &[u8],
         options: &GetOptions,
         deadline: Instant,
-    ) -> Result<GetResponse, Away> {
+    ) -> Result<GetResponse, EtcdRequestError> {
         let ask = async |mut client: KvClient| client.get(key, Some(options.clone())).await;
         self.until(deadline, ask).await
     }
 
     /// Carries out a transaction, or, when that is not known, says so: it is sent to one
     /// member once.
-    pub(super) async fn txn(&self, txn: Txn, deadline: Instant) -> Result<TxnResponse, Away> {
-        let (place, client) = self.client(deadline).await?;
+    pub(super) async fn txn(
+        &self,
+        txn: Txn,
+        deadline: Instant,
+    ) -> Result<TxnResponse, EtcdRequestError> {
+        let (position, client) = self.client(deadline).await?;
         let mut kv = client.kv_client();
-        let limit = deadline.min(Instant::now() + ATTEMPT);
+        let limit = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
         match tokio::time::timeout_at(limit, kv.txn(txn)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.failed(place, &error)),
-            Err(_) => Err(self.silent(place)),
+            Ok(Err(error)) => Err(self.failed(position, &error)),
+            Err(_) => Err(self.timed_out(position)),
         }
     }
 
@@ -109,106 +113,106 @@ impl Cluster {
         &self,
         key: &[u8],
         options: WatchOptions,
-    ) -> Result<WatchStream, Away> {
-        let (place, client) = self.client(Instant::now() + ATTEMPT).await?;
+    ) -> Result<WatchStream, EtcdRequestError> {
+        let (position, client) = self.client(Instant::now() + ATTEMPT_TIMEOUT).await?;
         let mut watch = client
             .watch_client()
-            .max_decoding_message_size(MOST_MESSAGE_BYTES);
-        match timeout(ATTEMPT, watch.watch(key, Some(options))).await {
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        match timeout(ATTEMPT_TIMEOUT, watch.watch(key, Some(options))).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(self.failed(place, &error)),
-            Err(_) => Err(self.silent(place)),
+            Ok(Err(error)) => Err(self.failed(position, &error)),
+            Err(_) => Err(self.timed_out(position)),
         }
     }
 
     /// Turns to the next member.
-    pub(super) fn turn(&self) {
-        self.turn_from(self.current.get());
+    pub(super) fn switch_member(&self) {
+        self.switch_from(self.current.get());
     }
 
     async fn until<T>(
         &self,
         deadline: Instant,
         ask: impl AsyncFn(KvClient) -> Result<T, Error>,
-    ) -> Result<T, Away> {
+    ) -> Result<T, EtcdRequestError> {
         loop {
-            let (place, client) = self.client(deadline).await?;
+            let (position, client) = self.client(deadline).await?;
             let kv = client
                 .kv_client()
-                .max_decoding_message_size(MOST_MESSAGE_BYTES);
-            let limit = deadline.min(Instant::now() + ATTEMPT);
-            let away = match tokio::time::timeout_at(limit, ask(kv)).await {
+                .max_decoding_message_size(MAX_MESSAGE_BYTES);
+            let limit = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
+            let error = match tokio::time::timeout_at(limit, ask(kv)).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => self.failed(place, &error),
-                Err(_) => self.silent(place),
+                Ok(Err(error)) => self.failed(position, &error),
+                Err(_) => self.timed_out(position),
             };
             if Instant::now() + PAUSE >= deadline {
-                return Err(away);
+                return Err(error);
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// A member that can be asked, and its place.
-    async fn client(&self, deadline: Instant) -> Result<(usize, Client), Away> {
+    /// A member that can be asked, and its position.
+    async fn client(&self, deadline: Instant) -> Result<(usize, Client), EtcdRequestError> {
         loop {
-            let place = self.current.get();
-            if let Some(Some(client)) = self.clients.borrow().get(place) {
-                return Ok((place, client.clone()));
+            let position = self.current.get();
+            if let Some(Some(client)) = self.clients.borrow().get(position) {
+                return Ok((position, client.clone()));
             }
-            let limit = deadline.min(Instant::now() + ATTEMPT);
-            let endpoint = std::slice::from_ref(&self.endpoints[place]);
+            let limit = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
+            let endpoint = std::slice::from_ref(&self.endpoints[position]);
             // Logs in, where there is somebody to log in as.
             let connecting = Client::connect(endpoint, Some(self.options.clone()));
             let cause = match tokio::time::timeout_at(limit, connecting).await {
                 Ok(Ok(client)) => {
-                    self.clients.borrow_mut()[place] = Some(client);
+                    self.clients.borrow_mut()[position] = Some(client);
                     continue;
                 }
                 Ok(Err(error)) => words_of(&error),
                 Err(_) => "no answer".to_owned(),
             };
-            let cause = self.passed_over(place, cause);
+            let cause = self.mark_failed(position, cause);
             if Instant::now() + PAUSE >= deadline {
-                return Err(Away {
+                return Err(EtcdRequestError {
                     cause,
                     is_unsent: true,
-                    is_final: false,
+                    is_permanent: false,
                 });
             }
             sleep(PAUSE).await;
         }
     }
 
-    fn failed(&self, place: usize, error: &Error) -> Away {
-        let is_final = is_final(error);
-        Away {
-            cause: self.passed_over(place, words_of(error)),
-            is_unsent: is_final,
-            is_final,
+    fn failed(&self, position: usize, error: &Error) -> EtcdRequestError {
+        let is_permanent = is_permanent(error);
+        EtcdRequestError {
+            cause: self.mark_failed(position, words_of(error)),
+            is_unsent: is_permanent,
+            is_permanent,
         }
     }
 
-    fn silent(&self, place: usize) -> Away {
-        Away {
-            cause: self.passed_over(place, "no answer".to_owned()),
+    fn timed_out(&self, position: usize) -> EtcdRequestError {
+        EtcdRequestError {
+            cause: self.mark_failed(position, "no answer".to_owned()),
             is_unsent: false,
-            is_final: false,
+            is_permanent: false,
         }
     }
 
     /// Somebody else is asked next. Why, with the address.
-    fn passed_over(&self, place: usize, cause: String) -> String {
-        self.turn_from(place);
-        let cause = format!("{}: {cause}", self.endpoints[place]);
-        self.age.not_heard(&cause);
+    fn mark_failed(&self, position: usize, cause: String) -> String {
+        self.switch_from(position);
+        let cause = format!("{}: {cause}", self.endpoints[position]);
+        self.staleness.record_failure(&cause);
         cause
     }
 
     /// Turns away from a member, unless somebody has done that already.
-    fn turn_from(&self, place: usize) {
-        if self.current.get() == place {
-            self.current.set((place + 1) % self.endpoints.len());
+    fn switch_from(&self, position: usize) {
+        if self.current.get() == position {
+            self.current.set((position + 1) % self.endpoints.len());
         }
     }
 }
@@ -216,7 +220,7 @@ impl Cluster {
 /// Whether etcd refuses a request for good, by the codes and messages of its
 /// `api/v3rpc/rpctypes`. `ResourceExhausted` also stands for a short overload, and
 /// `InvalidArgument` for a revision of its users that a repetition brings up to date.
-fn is_final(error: &Error) -> bool {
+fn is_permanent(error: &Error) -> bool {
     let Error::GRpcStatus(status) = error else {
         return false;
     };

@@ -50,14 +50,14 @@ impl Keys {
     }
 
     /// The record of the image that the key names.
-    pub(super) fn read(&self, kv: &KeyValue) -> Result<Arc<Record>, Unread> {
+    pub(super) fn read(&self, kv: &KeyValue) -> Result<Arc<Record>, UnreadableRecord> {
         let id = self.id_in(kv.key());
         let reason = match record_of(kv) {
             Ok(record) if Some(record.image.id) == id => return Ok(Arc::new(record)),
             Ok(_) => "it is the record of another image".to_owned(),
             Err(error) => error.to_string(),
         };
-        Err(Unread {
+        Err(UnreadableRecord {
             id,
             key: String::from_utf8_lossy(kv.key()).into_owned(),
             version: version_of(kv),
@@ -80,7 +80,7 @@ pub(super) fn record_of(kv: &KeyValue) -> Result<Record, CodecError> {
 
 /// A record that this release cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unread {
+pub(super) struct UnreadableRecord {
     /// `None` for a key that names no image.
     pub(super) id: Option<ImageId>,
     pub(super) key: String,

@@ -15,19 +15,19 @@ use tokio::time::Instant;
 
 use super::super::Record;
 use super::super::index::Snapshot;
-use super::cluster::{Away, Cluster};
-use super::keys::{Keys, Unread};
-use super::replica::{Listed, Replica, Witness};
+use super::cluster::{Cluster, EtcdRequestError};
+use super::keys::{Keys, UnreadableRecord};
+use super::replica::{KnownWrite, Listing, Replica};
 
 /// About as many bytes as a page is to have. The largest records, which nobody expects, make
 /// one thirty times as long, which is still read.
 const PAGE_BYTES: usize = 2 << 20;
 const FIRST_PAGE: usize = 256;
-const MOST_OF_PAGE: usize = 8192;
+const MAX_PAGE_LEN: usize = 8192;
 
 /// Ranges are cut by so many first digits of identifiers.
 const DIGITS: usize = 4;
-const MOST_RANGES: usize = 1 << (4 * DIGITS);
+const MAX_RANGES: usize = 1 << (4 * DIGITS);
 
 /// Longest time for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 struct Decoded {
     records: Vec<Arc<Record>>,
-    unread: Vec<Unread>,
+    unread: Vec<UnreadableRecord>,
 }
 
 /// Keys that are still to be read.
@@ -54,21 +54,25 @@ struct List<'a> {
     revision: Cell<i64>,
     cluster_id: Cell<u64>,
     /// The newest write of those that were read.
-    witness: RefCell<Option<Witness>>,
+    newest_write: RefCell<Option<KnownWrite>>,
     page_len: Cell<usize>,
     decoding: RefCell<Vec<JoinHandle<Decoded>>>,
 }
 
 /// Reads all records and has the replica begin with them. Pages are read while those before
 /// are taken apart by other threads.
-pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Result<(), Away> {
-    replica.list_begins();
+pub(super) async fn load(
+    cluster: &Cluster,
+    keys: &Keys,
+    replica: &Replica,
+) -> Result<(), EtcdRequestError> {
+    replica.begin_listing();
     let list = List {
         cluster,
         keys,
         revision: Cell::new(0),
         cluster_id: Cell::new(0),
-        witness: RefCell::default(),
+        newest_write: RefCell::default(),
         page_len: Cell::new(FIRST_PAGE),
         decoding: RefCell::default(),
     };
@@ -90,12 +94,12 @@ pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> R
     let snapshot = spawn_blocking(move || Snapshot::of(records)).await;
     let snapshot = snapshot.unwrap_or_else(|_| Snapshot::of([]));
     let unreadable = unread.len();
-    replica.list_ends(Listed {
+    replica.finish_listing(Listing {
         snapshot,
         unread,
         revision,
         cluster_id: list.cluster_id.get(),
-        witness: list.witness.take(),
+        newest_write: list.newest_write.take(),
     });
     tracing::info!(
         records = count,
@@ -108,7 +112,10 @@ pub(super) async fn load(cluster: &Cluster, keys: &Keys, replica: &Replica) -> R
 
 impl List<'_> {
     /// Reads ranges as long as there are some.
-    async fn read_all(&self, ranges: &RefCell<std::vec::IntoIter<Range>>) -> Result<(), Away> {
+    async fn read_all(
+        &self,
+        ranges: &RefCell<std::vec::IntoIter<Range>>,
+    ) -> Result<(), EtcdRequestError> {
         loop {
             let Some(mut range) = ranges.borrow_mut().next() else {
                 return Ok(());
@@ -118,7 +125,7 @@ impl List<'_> {
     }
 
     /// Reads the first page of a range, which then begins behind it: how many keys it has.
-    async fn page(&self, range: &mut Range) -> Result<usize, Away> {
+    async fn page(&self, range: &mut Range) -> Result<usize, EtcdRequestError> {
         let options = GetOptions::new()
             .with_range(range.end.clone())
             .with_limit(i64::try_from(self.page_len.get()).unwrap_or(i64::MAX))
@@ -154,10 +161,10 @@ impl List<'_> {
         let Some(newest) = kvs.iter().max_by_key(|kv| kv.mod_revision()) else {
             return;
         };
-        let mut witness = self.witness.borrow_mut();
-        let known = witness.as_ref().map_or(0, Witness::revision);
+        let mut newest_write = self.newest_write.borrow_mut();
+        let known = newest_write.as_ref().map_or(0, KnownWrite::revision);
         if newest.mod_revision() > known {
-            *witness = Some(Witness::of(newest));
+            *newest_write = Some(KnownWrite::of(newest));
         }
     }
 }
@@ -175,12 +182,12 @@ impl Range {
 
     /// About so many ranges that together are this one; none of nothing.
     fn cut(self, prefix: &str, pieces: usize) -> Vec<Self> {
-        let pieces = pieces.min(MOST_RANGES);
+        let pieces = pieces.min(MAX_RANGES);
         let Self { mut start, end } = self;
         let mut ranges = Vec::with_capacity(pieces);
         for piece in 1..=pieces {
             let next = match piece < pieces {
-                true => format!("{prefix}{:0DIGITS$x}", MOST_RANGES * piece / pieces).into_bytes(),
+                true => format!("{prefix}{:0DIGITS$x}", MAX_RANGES * piece / pieces).into_bytes(),
                 false => end.clone(),
             };
             if next > start {
@@ -195,7 +202,7 @@ impl Range {
 fn next_page_len(kvs: &[KeyValue]) -> usize {
     let bytes: usize = kvs.iter().map(|kv| kv.value().len()).sum();
     let each = (bytes / kvs.len().max(1)).max(1);
-    (PAGE_BYTES / each).clamp(1, MOST_OF_PAGE)
+    (PAGE_BYTES / each).clamp(1, MAX_PAGE_LEN)
 }
 
 fn decode(keys: &Keys, kvs: &[KeyValue]) -> Decoded {
@@ -220,8 +227,8 @@ mod tests {
             all.start = b"/x/12345678".to_vec();
             let (start, end) = (all.start.clone(), all.end.clone());
             let cut = all.cut("/x/", pieces);
-            assert!(cut.len() <= pieces.min(MOST_RANGES));
-            assert!(cut.len() >= pieces.min(MOST_RANGES) * 3 / 4);
+            assert!(cut.len() <= pieces.min(MAX_RANGES));
+            assert!(cut.len() >= pieces.min(MAX_RANGES) * 3 / 4);
             assert_eq!(cut[0].start, start);
             assert_eq!(cut[cut.len() - 1].end, end);
             assert!(cut.iter().all(|range| range.start < range.end));

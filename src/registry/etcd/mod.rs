@@ -5,15 +5,15 @@
 //! itself, so that what another server has just written is seen; where etcd is away, what is
 //! known is what there is.
 
-mod age;
 mod cluster;
-mod desk;
-mod follow;
 mod keys;
 mod load;
 mod options;
 mod replica;
+mod staleness;
+mod state;
 mod unreadable;
+mod watch;
 mod write;
 
 use std::rc::Rc;
@@ -27,37 +27,37 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, interval};
 
-use self::age::Age;
 use self::cluster::Cluster;
-use self::desk::{CANNOT_WRITE, Desk};
 pub use self::options::{EtcdError, EtcdOptions, EtcdTls};
 use self::replica::Replica;
-use self::unreadable::Unreadable;
+use self::staleness::Staleness;
+use self::state::{CANNOT_WRITE, EtcdState};
+use self::unreadable::UnreadableRecords;
 use self::write::Write;
 use super::index::{Index, Snapshot};
-use super::{Census, Record, Registry, Version, unavailable};
+use super::{Record, Registry, RegistryStats, Version, unavailable};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::metrics;
 
 /// Longest time for a question whose answer the index has too, though perhaps an older one.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a write is tried while etcd refuses every write.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A registry in etcd.
 pub struct EtcdRegistry {
     index: Arc<Index>,
-    age: Arc<Age>,
-    unreadable: Arc<Unreadable>,
+    staleness: Arc<Staleness>,
+    unreadable: Arc<UnreadableRecords>,
     timeout: Duration,
-    questions: Option<mpsc::UnboundedSender<Question>>,
+    commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the registry's thread is asked for.
-enum Question {
+enum Command {
     Find(
         ImageId,
         Instant,
@@ -73,31 +73,31 @@ impl EtcdRegistry {
     /// [`EtcdError`] when files cannot be read or there are no threads left.
     pub fn start(options: EtcdOptions) -> std::result::Result<Self, EtcdError> {
         let index = Arc::new(Index::new(Snapshot::of([])));
-        let age = Arc::new(Age::new(options.read_limit));
+        let staleness = Arc::new(Staleness::new(options.read_limit));
         let timeout = options.timeout;
-        let (questions, asked) = mpsc::unbounded_channel();
+        let (commands, received) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(EtcdError::Thread)?;
         // Files that cannot be read are said before the thread begins.
-        Cluster::new(&options, Arc::clone(&age))?;
-        let unreadable = Arc::<Unreadable>::default();
+        Cluster::new(&options, Arc::clone(&staleness))?;
+        let unreadable = Arc::<UnreadableRecords>::default();
         let parts = (
             Arc::clone(&index),
-            Arc::clone(&age),
+            Arc::clone(&staleness),
             Arc::clone(&unreadable),
         );
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
-            .spawn(move || run(&runtime, &options, parts, asked))
+            .spawn(move || run(&runtime, &options, parts, received))
             .map_err(EtcdError::Thread)?;
         Ok(Self {
             index,
-            age,
+            staleness,
             unreadable,
             timeout,
-            questions: Some(questions),
+            commands: Some(commands),
             thread: Some(thread),
         })
     }
@@ -105,11 +105,14 @@ impl EtcdRegistry {
     async fn ask<T>(
         &self,
         limit: Duration,
-        question: impl FnOnce(Instant, oneshot::Sender<Result<T>>) -> Question,
+        question: impl FnOnce(Instant, oneshot::Sender<Result<T>>) -> Command,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let question = question(Instant::now() + limit, answer);
-        let sent = self.questions.as_ref().map(|asked| asked.send(question));
+        let sent = self
+            .commands
+            .as_ref()
+            .map(|commands| commands.send(question));
         let ended = || unavailable(CANNOT_WRITE, "the registry's thread has ended");
         match sent {
             Some(Ok(())) => answered.await.map_err(|_| ended())?,
@@ -124,7 +127,7 @@ impl EtcdRegistry {
         known: Option<Arc<Record>>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<Option<Arc<Record>>> {
-        self.age.check()?;
+        self.staleness.check()?;
         match known {
             Some(known) => Ok(Some(known)),
             None => Err(unavailable("The registry cannot be asked.", cause)),
@@ -132,25 +135,25 @@ impl EtcdRegistry {
     }
 
     async fn write(&self, operation: &'static str, write: Write) -> Result<Arc<Record>> {
-        self.age.check()?;
+        self.staleness.check()?;
         let began = std::time::Instant::now();
         let write = Box::new(write);
         // Whoever is known to be away is not waited for.
-        let limit = match self.age.is_away() {
-            true => self.timeout.min(LOOK_LIMIT),
+        let limit = match self.staleness.is_unreachable() {
+            true => self.timeout.min(FETCH_TIMEOUT),
             false => self.timeout,
         };
-        let asked = self.ask(limit, |deadline, answer| {
-            Question::Write(write, deadline, answer)
+        let received = self.ask(limit, |deadline, answer| {
+            Command::Write(write, deadline, answer)
         });
-        let result = asked.await;
-        let is_answered = !result.as_ref().is_err_and(is_away);
+        let result = received.await;
+        let is_answered = !result.as_ref().is_err_and(is_unreachable);
         metrics::registry_request("etcd", operation, is_answered, began.elapsed());
         result
     }
 }
 
-fn is_away(error: &Error) -> bool {
+fn is_unreachable(error: &Error) -> bool {
     matches!(error.kind(), Kind::Unavailable { .. })
 }
 
@@ -162,54 +165,59 @@ fn is_at_rest(image: &Image) -> bool {
 fn run(
     runtime: &Runtime,
     options: &EtcdOptions,
-    (index, age, unreadable): (Arc<Index>, Arc<Age>, Arc<Unreadable>),
-    mut asked: mpsc::UnboundedReceiver<Question>,
+    (index, staleness, unreadable): (Arc<Index>, Arc<Staleness>, Arc<UnreadableRecords>),
+    mut received: mpsc::UnboundedReceiver<Command>,
 ) {
-    let Ok(cluster) = Cluster::new(options, Arc::clone(&age)) else {
+    let Ok(cluster) = Cluster::new(options, Arc::clone(&staleness)) else {
         // It was tried before.
         return;
     };
-    let replica = Replica::new(index, Arc::clone(&age), unreadable);
-    let desk = Rc::new(Desk::new(cluster, replica, Arc::clone(&age), options));
+    let replica = Replica::new(index, Arc::clone(&staleness), unreadable);
+    let state = Rc::new(EtcdState::new(
+        cluster,
+        replica,
+        Arc::clone(&staleness),
+        options,
+    ));
     let answer_all = async {
-        while let Some(question) = asked.recv().await {
-            let desk = Rc::clone(&desk);
-            spawn_local(async move { answer(&desk, question).await });
+        while let Some(question) = received.recv().await {
+            let state = Rc::clone(&state);
+            spawn_local(async move { answer(&state, question).await });
         }
     };
     let tell_age = async {
         let mut each_second = interval(Duration::from_secs(1));
         loop {
             each_second.tick().await;
-            metrics::registry_age(age.now().unwrap_or_default());
-            metrics::registry_refuses(age.refusal().is_some());
+            metrics::registry_age(staleness.now().unwrap_or_default());
+            metrics::registry_refuses(staleness.refusal().is_some());
         }
     };
     let probe = async {
-        let mut each = interval(PROBE_EVERY);
+        let mut each = interval(PROBE_INTERVAL);
         loop {
             each.tick().await;
-            desk.probe().await;
+            state.probe().await;
         }
     };
     LocalSet::new().block_on(runtime, async {
         tokio::select! {
             () = answer_all => {}
-            () = follow::follow(&desk.cluster, &desk.keys, &desk.replica) => {}
+            () = watch::run(&state.cluster, &state.keys, &state.replica) => {}
             () = tell_age => {}
             () = probe => {}
         }
     });
 }
 
-async fn answer(desk: &Desk, question: Question) {
+async fn answer(state: &EtcdState, question: Command) {
     // Who has gone away meanwhile needs no answer.
     match question {
-        Question::Find(id, deadline, answer) => {
-            let _ = answer.send(desk.find(&id, deadline).await);
+        Command::Find(id, deadline, answer) => {
+            let _ = answer.send(state.fetch(&id, deadline).await);
         }
-        Question::Write(write, deadline, answer) => {
-            let _ = answer.send(desk.write(*write, deadline).await);
+        Command::Write(write, deadline, answer) => {
+            let _ = answer.send(state.write(*write, deadline).await);
         }
     }
 }
@@ -221,25 +229,25 @@ impl Registry for EtcdRegistry {
         let is_known = known
             .as_ref()
             .is_some_and(|record| is_at_rest(&record.image));
-        if is_known || self.age.is_away() {
+        if is_known || self.staleness.is_unreachable() {
             return self.as_known(known, "etcd is away");
         }
         let began = std::time::Instant::now();
-        let found = self.ask(LOOK_LIMIT, |deadline, answer| {
-            Question::Find(*id, deadline, answer)
+        let found = self.ask(FETCH_TIMEOUT, |deadline, answer| {
+            Command::Find(*id, deadline, answer)
         });
         let found = found.await;
-        let is_answered = !found.as_ref().is_err_and(is_away);
+        let is_answered = !found.as_ref().is_err_and(is_unreachable);
         metrics::registry_request("etcd", "get", is_answered, began.elapsed());
         match found {
-            Err(error) if is_away(&error) => self.as_known(known, error),
+            Err(error) if is_unreachable(&error) => self.as_known(known, error),
             found => found,
         }
     }
 
     fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
         let known = self.index.get(id)?;
-        (is_at_rest(&known.image) && self.age.check().is_ok()).then_some(known)
+        (is_at_rest(&known.image) && self.staleness.check().is_ok()).then_some(known)
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
@@ -251,20 +259,20 @@ impl Registry for EtcdRegistry {
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        self.age.check()?;
+        self.staleness.check()?;
         self.index
             .list(query)
             .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        self.age.check()?;
+        self.staleness.check()?;
         Ok(self.index.usage(owner))
     }
 
-    async fn check(&self) -> Result<Census> {
-        self.age.check()?;
-        if let Some(refusal) = self.age.refusal() {
+    async fn check(&self) -> Result<RegistryStats> {
+        self.staleness.check()?;
+        if let Some(refusal) = self.staleness.refusal() {
             return Err(unavailable(CANNOT_WRITE, refusal));
         }
         Ok(self.index.census())
@@ -275,7 +283,7 @@ impl Registry for EtcdRegistry {
     }
 
     fn is_current(&self) -> bool {
-        !self.age.is_away()
+        !self.staleness.is_unreachable()
     }
 
     fn is_shared(&self) -> bool {
@@ -285,7 +293,7 @@ impl Registry for EtcdRegistry {
 
 impl Drop for EtcdRegistry {
     fn drop(&mut self) {
-        drop(self.questions.take());
+        drop(self.commands.take());
         if let Some(thread) = self.thread.take() {
             // One that panicked has nothing left to end.
             let _ = thread.join();

@@ -2,7 +2,7 @@
 //!
 //! Belongs to the registry's thread, which alone changes it; readers on every thread have the
 //! index. Records come from the list at the start, from the watch, and from the answers to
-//! questions and writes of our own, in any order: of two states of an image the later counts.
+//! commands and writes of our own, in any order: of two states of an image the later counts.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -13,35 +13,35 @@ use tokio::sync::watch;
 
 use super::super::Record;
 use super::super::index::{Index, Snapshot};
-use super::age::Age;
-use super::keys::{Keys, Unread};
-use super::unreadable::Unreadable;
+use super::keys::{Keys, UnreadableRecord};
+use super::staleness::Staleness;
+use super::unreadable::UnreadableRecords;
 use crate::image::{ImageId, Usage};
 
 /// Owners of whom more is known than of others; what the watch has passed is forgotten.
-const MOST_AHEAD: usize = 1024;
+const MAX_OWNER_REVISIONS: usize = 1024;
 
 pub(super) struct Replica {
     index: Arc<Index>,
-    age: Arc<Age>,
+    staleness: Arc<Staleness>,
     snapshot: RefCell<Snapshot>,
     /// Everything up to this revision is in the snapshot.
     revision: watch::Sender<i64>,
     /// Owners of whose images all writes up to a later revision are in the snapshot.
-    ahead: RefCell<HashMap<Option<String>, i64>>,
+    owner_revisions: RefCell<HashMap<Option<String>, i64>>,
     /// What has come while a list is read, which may be older than this.
-    since_list: RefCell<Option<Vec<Arc<Record>>>>,
+    arrived_while_listing: RefCell<Option<Vec<Arc<Record>>>>,
     /// Records that this release cannot read.
-    unreadable: Arc<Unreadable>,
+    unreadable: Arc<UnreadableRecords>,
     /// The cluster that the list was read from.
     cluster_id: Cell<u64>,
     /// The newest write that is known of an image.
-    witness: RefCell<Option<Witness>>,
+    newest_write: RefCell<Option<KnownWrite>>,
 }
 
 /// One write to a key. It stays true as long as the history of etcd stays the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Witness {
+pub(super) struct KnownWrite {
     pub(super) key: Vec<u8>,
     revision: i64,
     version: i64,
@@ -49,15 +49,15 @@ pub(super) struct Witness {
 }
 
 /// All records at one revision.
-pub(super) struct Listed {
+pub(super) struct Listing {
     pub(super) snapshot: Snapshot,
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<UnreadableRecord>,
     pub(super) revision: i64,
     pub(super) cluster_id: u64,
-    pub(super) witness: Option<Witness>,
+    pub(super) newest_write: Option<KnownWrite>,
 }
 
-impl Witness {
+impl KnownWrite {
     pub(super) fn of(kv: &KeyValue) -> Self {
         Self {
             key: kv.key().to_vec(),
@@ -81,17 +81,21 @@ impl Witness {
 }
 
 impl Replica {
-    pub(super) fn new(index: Arc<Index>, age: Arc<Age>, unreadable: Arc<Unreadable>) -> Self {
+    pub(super) fn new(
+        index: Arc<Index>,
+        staleness: Arc<Staleness>,
+        unreadable: Arc<UnreadableRecords>,
+    ) -> Self {
         Self {
             index,
-            age,
+            staleness,
             snapshot: RefCell::new(Snapshot::of([])),
             revision: watch::Sender::new(0),
-            ahead: RefCell::default(),
-            since_list: RefCell::default(),
+            owner_revisions: RefCell::default(),
+            arrived_while_listing: RefCell::default(),
             unreadable,
             cluster_id: Cell::new(0),
-            witness: RefCell::default(),
+            newest_write: RefCell::default(),
         }
     }
 
@@ -108,29 +112,29 @@ impl Replica {
     }
 
     /// Something was heard that shows how things are now.
-    pub(super) fn heard(&self) {
-        self.age.heard();
+    pub(super) fn record_contact(&self) {
+        self.staleness.record_contact();
     }
 
     /// The revision up to which every write to an owner's images is known.
-    pub(super) fn known_of(&self, owner: Option<&str>) -> i64 {
-        let ahead = self.ahead.borrow();
-        let ahead = ahead.get(&owner.map(str::to_owned)).copied();
-        ahead.unwrap_or_default().max(self.revision())
+    pub(super) fn owner_revision(&self, owner: Option<&str>) -> i64 {
+        let owner_revisions = self.owner_revisions.borrow();
+        let owner_revisions = owner_revisions.get(&owner.map(str::to_owned)).copied();
+        owner_revisions.unwrap_or_default().max(self.revision())
     }
 
     /// Our own write to an owner's images, behind which there was none that we do not know.
-    pub(super) fn know_of(&self, owner: Option<&str>, revision: i64) {
-        let mut ahead = self.ahead.borrow_mut();
-        if ahead.len() >= MOST_AHEAD {
+    pub(super) fn set_owner_revision(&self, owner: Option<&str>, revision: i64) {
+        let mut owner_revisions = self.owner_revisions.borrow_mut();
+        if owner_revisions.len() >= MAX_OWNER_REVISIONS {
             let passed = self.revision();
-            ahead.retain(|_, revision| *revision > passed);
+            owner_revisions.retain(|_, revision| *revision > passed);
         }
-        ahead.insert(owner.map(str::to_owned), revision);
+        owner_revisions.insert(owner.map(str::to_owned), revision);
     }
 
     /// Returns when everything up to a revision is known.
-    pub(super) async fn reaches(&self, revision: i64) {
+    pub(super) async fn wait_for_revision(&self, revision: i64) {
         let mut reached = self.revision.subscribe();
         // The sender is here.
         let _ = reached.wait_for(|reached| *reached >= revision).await;
@@ -138,25 +142,25 @@ impl Replica {
 
     /// Takes one record in.
     pub(super) fn take(&self, record: Arc<Record>) {
-        self.take_all(vec![record]);
+        self.apply_all(vec![record]);
     }
 
     /// Takes in what is under a key, if it can be read.
-    pub(super) fn take_key(&self, keys: &Keys, kv: &KeyValue) -> Option<Arc<Record>> {
+    pub(super) fn apply_key(&self, keys: &Keys, kv: &KeyValue) -> Option<Arc<Record>> {
         match keys.read(kv) {
             Ok(record) => {
                 self.take(Arc::clone(&record));
                 Some(record)
             }
             Err(unread) => {
-                self.set_aside(vec![unread]);
+                self.exclude(vec![unread]);
                 None
             }
         }
     }
 
     /// Takes in what the watch says has come after everything that is known.
-    pub(super) fn follow(&self, keys: &Keys, events: &[&KeyValue]) {
+    pub(super) fn apply_events(&self, keys: &Keys, events: &[&KeyValue]) {
         let mut records = Vec::new();
         let mut unread = Vec::new();
         for kv in events {
@@ -165,11 +169,11 @@ impl Replica {
                 Err(record) => unread.push(record),
             }
         }
-        self.take_all(records);
-        self.set_aside(unread);
+        self.apply_all(records);
+        self.exclude(unread);
         let last = events.iter().max_by_key(|kv| kv.mod_revision());
         if let Some(last) = last {
-            *self.witness.borrow_mut() = Some(Witness::of(last));
+            *self.newest_write.borrow_mut() = Some(KnownWrite::of(last));
             let last = last.mod_revision();
             self.revision.send_if_modified(|revision| {
                 let is_later = last > *revision;
@@ -180,8 +184,8 @@ impl Replica {
     }
 
     /// The newest write that is known of an image.
-    pub(super) fn witness(&self) -> Option<Witness> {
-        self.witness.borrow().clone()
+    pub(super) fn newest_write(&self) -> Option<KnownWrite> {
+        self.newest_write.borrow().clone()
     }
 
     /// The cluster that the list was read from.
@@ -191,33 +195,33 @@ impl Replica {
 
     /// The records that are known belong to another history than that of etcd. Reads are
     /// refused until a new list has been read.
-    pub(super) fn distrust(&self, why: &str) {
-        self.age.distrust(why);
+    pub(super) fn invalidate(&self, why: &str) {
+        self.staleness.invalidate(why);
     }
 
     /// A list is about to be read.
-    pub(super) fn list_begins(&self) {
-        *self.since_list.borrow_mut() = Some(Vec::new());
+    pub(super) fn begin_listing(&self) {
+        *self.arrived_while_listing.borrow_mut() = Some(Vec::new());
     }
 
     /// Begins anew with a list.
-    pub(super) fn list_ends(&self, listed: Listed) {
-        let since = self.since_list.take().unwrap_or_default();
-        *self.snapshot.borrow_mut() = listed.snapshot;
+    pub(super) fn finish_listing(&self, listing: Listing) {
+        let since = self.arrived_while_listing.take().unwrap_or_default();
+        *self.snapshot.borrow_mut() = listing.snapshot;
         // Revisions of another history say nothing about this one.
-        self.ahead.borrow_mut().clear();
-        self.cluster_id.set(listed.cluster_id);
-        *self.witness.borrow_mut() = listed.witness;
-        self.unreadable.begin_anew(listed.unread);
-        self.take_all(since);
+        self.owner_revisions.borrow_mut().clear();
+        self.cluster_id.set(listing.cluster_id);
+        *self.newest_write.borrow_mut() = listing.newest_write;
+        self.unreadable.replace_all(listing.unread);
+        self.apply_all(since);
         self.index.publish(self.snapshot.borrow().clone());
-        self.revision.send_replace(listed.revision);
-        self.age.heard();
+        self.revision.send_replace(listing.revision);
+        self.staleness.record_contact();
     }
 
     /// Takes records that this release cannot read out of the index: their former states are
     /// not true any more.
-    fn set_aside(&self, unread: Vec<Unread>) {
+    fn exclude(&self, unread: Vec<UnreadableRecord>) {
         let mut snapshot = self.snapshot.borrow_mut();
         let mut gone = HashSet::new();
         for unread in unread {
@@ -237,8 +241,8 @@ impl Replica {
         }
     }
 
-    fn take_all(&self, mut records: Vec<Arc<Record>>) {
-        if let Some(since) = &mut *self.since_list.borrow_mut() {
+    fn apply_all(&self, mut records: Vec<Arc<Record>>) {
+        if let Some(since) = &mut *self.arrived_while_listing.borrow_mut() {
             since.extend(records.iter().cloned());
         }
         let mut snapshot = self.snapshot.borrow_mut();

@@ -4,34 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::Version;
-use super::keys::Unread;
+use super::keys::UnreadableRecord;
 use crate::image::ImageId;
 use crate::metrics;
 
 /// Most records of one list that have a log line each.
-const MOST_LOGGED: usize = 100;
+const MAX_LOGGED: usize = 100;
 
 /// The images, with the versions of their records. Shared by the registry's thread and those
 /// that ask for images.
 #[derive(Debug, Default)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableRecords {
     records: Mutex<BTreeMap<ImageId, Version>>,
 }
 
-impl Unreadable {
+impl UnreadableRecords {
     /// The images, in the order of their identifiers.
     pub(super) fn ids(&self) -> Vec<ImageId> {
         self.records().keys().copied().collect()
     }
 
     /// Takes in the records that a list of all records had.
-    pub(super) fn begin_anew(&self, unread: Vec<Unread>) {
+    pub(super) fn replace_all(&self, unread: Vec<UnreadableRecord>) {
         self.records().clear();
         let count = unread.len();
         for (number, unread) in unread.into_iter().enumerate() {
-            self.put(unread, number < MOST_LOGGED);
+            self.put(unread, number < MAX_LOGGED);
         }
-        if count > MOST_LOGGED {
+        if count > MAX_LOGGED {
             tracing::error!(
                 count,
                 "more records in etcd cannot be read than are named above"
@@ -41,7 +41,7 @@ impl Unreadable {
     }
 
     /// Takes in one record.
-    pub(super) fn add(&self, unread: Unread) {
+    pub(super) fn add(&self, unread: UnreadableRecord) {
         self.put(unread, true);
         self.count();
     }
@@ -54,7 +54,7 @@ impl Unreadable {
         }
     }
 
-    fn put(&self, unread: Unread, is_logged: bool) {
+    fn put(&self, unread: UnreadableRecord, is_logged: bool) {
         let known = unread
             .id
             .and_then(|id| self.records().insert(id, unread.version));

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
 use super::super::{Record, Version, unavailable};
-use super::cluster::Away;
-use super::desk::{CANNOT_WRITE, Desk, PAUSE};
+use super::cluster::EtcdRequestError;
 use super::keys::{record_of, version_of};
+use super::state::{CANNOT_WRITE, EtcdState, PAUSE};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, OverLimit, OwnerLimits, Usage};
 
@@ -39,12 +39,12 @@ struct Effect {
 enum Outcome {
     Written(Arc<Record>),
     /// The record has another version.
-    Overtaken(Option<KeyValue>),
+    Conflicting(Option<KeyValue>),
     /// Somebody wrote to an image of the owner: at this revision.
-    OwnerMoved(i64),
+    OwnerChanged(i64),
 }
 
-impl Desk {
+impl EtcdState {
     /// Carries a write out.
     pub(super) async fn write(&self, write: Write, deadline: Instant) -> Result<Arc<Record>> {
         let Write { image, seen } = write;
@@ -53,7 +53,7 @@ impl Desk {
         let _turn = match self.limits == OwnerLimits::default() {
             true => None,
             // Those of one owner one after the other: at once they would only collide.
-            false => Some(self.turn_of(record.image.owner.as_deref()).await),
+            false => Some(self.lock_owner(record.image.owner.as_deref()).await),
         };
         // Whether an earlier attempt may have been carried out, or may still be.
         let mut is_unknown = false;
@@ -73,14 +73,14 @@ impl Desk {
             let current = current.filter(|current| current.version == seen);
             if seen > 0 && current.is_none() {
                 // Of an image that is not there, or nobody here has heard of it yet.
-                let found = self.find(&record.image.id, deadline).await?;
+                let found = self.fetch(&record.image.id, deadline).await?;
                 if found.is_none_or(|found| found.version != seen) {
                     return Err(overtaken(&record));
                 }
                 continue;
             }
             let effect = Effect::of(current.as_ref().map(|current| &current.image), &record);
-            let known_of_owner = self.replica.known_of(record.image.owner.as_deref());
+            let known_of_owner = self.replica.owner_revision(record.image.owner.as_deref());
             // Judged again in every attempt. One that had no answer cannot be carried out late
             // past a limit: it compares the owner's last write with the one it was judged by.
             if let Err(over) = self.judge(&record, &effect) {
@@ -90,24 +90,26 @@ impl Desk {
             let txn = self.transaction(&record, &value, &effect, known_of_owner);
             match self.cluster.txn(txn, deadline).await {
                 Ok(response) => {
-                    if self.age.refusal().is_some() {
-                        self.age.set_refusal(None);
+                    if self.staleness.refusal().is_some() {
+                        self.staleness.set_refusal(None);
                     }
                     match self.outcome(&record, &effect, known_of_owner, &response) {
                         Outcome::Written(record) => return Ok(record),
-                        Outcome::Overtaken(kv) => return self.settle(&record, kv, is_unknown),
-                        Outcome::OwnerMoved(revision) => self.catch_up(revision, deadline).await?,
+                        Outcome::Conflicting(kv) => return self.settle(&record, kv, is_unknown),
+                        Outcome::OwnerChanged(revision) => {
+                            self.catch_up(revision, deadline).await?
+                        }
                     }
                 }
-                Err(away) if away.is_final => {
-                    tracing::error!(%away, "etcd refuses a write");
-                    self.age.set_refusal(Some(away.to_string()));
-                    return Err(lost(away));
+                Err(error) if error.is_permanent => {
+                    tracing::error!(%error, "etcd refuses a write");
+                    self.staleness.set_refusal(Some(error.to_string()));
+                    return Err(lost(error));
                 }
-                Err(away) => {
-                    is_unknown |= !away.is_unsent;
+                Err(error) => {
+                    is_unknown |= !error.is_unsent;
                     if Instant::now() + PAUSE >= deadline {
-                        return Err(lost(away));
+                        return Err(lost(error));
                     }
                     sleep(PAUSE).await;
                 }
@@ -122,10 +124,13 @@ impl Desk {
         record: &Arc<Record>,
         deadline: Instant,
     ) -> Result<Option<Arc<Record>>> {
-        let current = self.look(&record.image.id, deadline).await.map_err(lost)?;
+        let current = self
+            .fetch_key(&record.image.id, deadline)
+            .await
+            .map_err(lost)?;
         let version = current.as_ref().map_or(0, version_of);
         if let Some(kv) = &current {
-            self.replica.take_key(&self.keys, kv);
+            self.replica.apply_key(&self.keys, kv);
         }
         match version + 1 == record.version {
             true => Ok(None),
@@ -159,7 +164,7 @@ impl Desk {
     }
 
     async fn catch_up(&self, revision: i64, deadline: Instant) -> Result<()> {
-        let reached = timeout_at(deadline, self.replica.reaches(revision)).await;
+        let reached = timeout_at(deadline, self.replica.wait_for_revision(revision)).await;
         let cause = "the watch of etcd is behind";
         reached.map_err(|_| unavailable(CANNOT_WRITE, cause))
     }
@@ -181,8 +186,8 @@ impl Desk {
             let key = self.keys.owner(touched.as_deref());
             then.push(TxnOp::put(key, "", None));
         }
-        let look = vec![TxnOp::get(image, None), TxnOp::get(owner, None)];
-        Txn::new().when(when).and_then(then).or_else(look)
+        let reads = vec![TxnOp::get(image, None), TxnOp::get(owner, None)];
+        Txn::new().when(when).and_then(then).or_else(reads)
     }
 
     fn outcome(
@@ -199,23 +204,23 @@ impl Desk {
             if let Some(owner) = &effect.grows_for
                 && self.limits != OwnerLimits::default()
             {
-                self.replica.know_of(owner.as_deref(), revision);
+                self.replica.set_owner_revision(owner.as_deref(), revision);
             }
             return Outcome::Written(Arc::clone(record));
         }
-        let mut looks = response.op_responses().into_iter().map(|look| match look {
+        let mut looks = response.op_responses().into_iter().map(|read| match read {
             TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
             _ => None,
         });
         let current = looks.next().flatten();
         let moved = looks.next().flatten().map_or(0, |kv| kv.mod_revision());
         if let Some(kv) = &current {
-            self.replica.take_key(&self.keys, kv);
+            self.replica.apply_key(&self.keys, kv);
         }
         let version = current.as_ref().map_or(0, version_of);
         match version + 1 == record.version && moved > known {
-            true => Outcome::OwnerMoved(moved),
-            false => Outcome::Overtaken(current),
+            true => Outcome::OwnerChanged(moved),
+            false => Outcome::Conflicting(current),
         }
     }
 
@@ -273,8 +278,8 @@ fn overtaken(record: &Record) -> Error {
     }
 }
 
-fn lost(away: Away) -> Error {
-    unavailable(CANNOT_WRITE, away)
+fn lost(error: EtcdRequestError) -> Error {
+    unavailable(CANNOT_WRITE, error)
 }
 
 fn refuse_record(error: CodecError) -> Error {

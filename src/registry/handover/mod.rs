@@ -6,7 +6,7 @@
 //! turn: its own; being passed over, when whoever asks waits; and the new process', asked over
 //! a socket between the two ([`relay`]).
 
-mod frames;
+mod messages;
 mod relay;
 
 use std::os::unix::net::UnixStream;
@@ -17,82 +17,82 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use self::frames::{FrameError, read_frame, write_frame};
-use self::relay::Relayed;
-pub use self::relay::{RelayEnd, relay};
-use super::{Census, Record, Registry, Version};
+pub use self::messages::{MessageError, read_message, write_message};
+use self::relay::RelayClient;
+pub use self::relay::{RelayDone, serve_relay};
+use super::{Record, Registry, RegistryStats, Version};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
 
 /// How often it is looked at whether the last question has been answered.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// When a client should try again that came when nobody had the registry.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Who answers now.
-enum Holder {
+enum Backend {
     /// This process.
     Own(Arc<dyn Registry>),
     /// Nobody yet.
     Nobody,
     /// The process that took over.
-    Next(Relayed),
+    Next(RelayClient),
 }
 
 /// A registry that can be handed over while it is in use. Those who ask see nothing of it but
 /// the time that it takes.
-pub struct HandedOver {
-    holder: ArcSwap<Holder>,
+pub struct SwitchableRegistry {
+    holder: ArcSwap<Backend>,
     /// Tells those who wait that somebody holds it.
     held: watch::Sender<bool>,
 }
 
-impl HandedOver {
+impl SwitchableRegistry {
     /// A registry of this process.
     pub fn new(own: Arc<dyn Registry>) -> Self {
         Self {
-            holder: ArcSwap::from_pointee(Holder::Own(own)),
+            holder: ArcSwap::from_pointee(Backend::Own(own)),
             held: watch::Sender::new(true),
         }
     }
 
     /// From now on questions wait. Returns when those before are answered and the registry is
     /// closed: another process can open it.
-    pub async fn let_go(&self) {
+    pub async fn release(&self) {
         self.held.send_replace(false);
-        let mut before = self.holder.swap(Arc::new(Holder::Nobody));
+        let mut before = self.holder.swap(Arc::new(Backend::Nobody));
         // Whoever asks holds a count of it until the answer is there.
         while let Err(still_asked) = Arc::try_unwrap(before).map(close) {
             before = still_asked;
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Has it back: the other process could not open it.
-    pub fn take_back(&self, own: Arc<dyn Registry>) {
-        self.hold(Holder::Own(own));
+    pub fn reclaim(&self, own: Arc<dyn Registry>) {
+        self.hold(Backend::Own(own));
     }
 
     /// From now on the process at the other end of the socket is asked.
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn ask_next(&self, socket: UnixStream) -> std::io::Result<()> {
-        self.hold(Holder::Next(Relayed::start(socket)?));
+    pub fn forward_to(&self, socket: UnixStream) -> std::io::Result<()> {
+        self.hold(Backend::Next(RelayClient::start(socket)?));
         Ok(())
     }
 
-    fn hold(&self, holder: Holder) {
+    fn hold(&self, holder: Backend) {
         self.holder.store(Arc::new(holder));
         self.held.send_replace(true);
     }
 
     /// Whoever can answer, once there is somebody.
-    async fn holder(&self) -> Result<Arc<Holder>> {
+    async fn holder(&self) -> Result<Arc<Backend>> {
         loop {
             let holder = self.holder.load_full();
-            if !matches!(*holder, Holder::Nobody) {
+            if !matches!(*holder, Backend::Nobody) {
                 return Ok(holder);
             }
             let mut held = self.held.subscribe();
@@ -105,11 +105,11 @@ impl HandedOver {
 }
 
 /// Closing waits for the disk.
-fn close(holder: Holder) {
+fn close(holder: Backend) {
     drop(holder);
 }
 
-impl Holder {
+impl Backend {
     fn registry(&self) -> Result<&dyn Registry> {
         match self {
             Self::Own(own) => Ok(&**own),
@@ -127,15 +127,15 @@ fn nobody() -> Error {
 }
 
 #[async_trait]
-impl Registry for HandedOver {
+impl Registry for SwitchableRegistry {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
         self.holder().await?.registry()?.get(id).await
     }
 
     fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
         match &**self.holder.load() {
-            Holder::Own(own) => own.try_get_cached(id),
-            Holder::Nobody | Holder::Next(_) => None,
+            Backend::Own(own) => own.try_get_cached(id),
+            Backend::Nobody | Backend::Next(_) => None,
         }
     }
 
@@ -147,8 +147,8 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.replace(image, seen).await
     }
 
-    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
-        self.holder().await?.registry()?.forget(id, seen).await
+    async fn purge(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.holder().await?.registry()?.purge(id, seen).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
@@ -159,31 +159,31 @@ impl Registry for HandedOver {
         self.holder().await?.registry()?.usage(owner).await
     }
 
-    async fn check(&self) -> Result<Census> {
+    async fn check(&self) -> Result<RegistryStats> {
         self.holder().await?.registry()?.check().await
     }
 
     fn unreadable(&self) -> Vec<ImageId> {
         match &**self.holder.load() {
-            Holder::Own(own) => own.unreadable(),
+            Backend::Own(own) => own.unreadable(),
             // The next process has told its log of them.
-            Holder::Next(_) | Holder::Nobody => Vec::new(),
+            Backend::Next(_) | Backend::Nobody => Vec::new(),
         }
     }
 
     fn is_current(&self) -> bool {
         match &**self.holder.load() {
-            Holder::Own(own) => own.is_current(),
-            Holder::Next(_) | Holder::Nobody => false,
+            Backend::Own(own) => own.is_current(),
+            Backend::Next(_) | Backend::Nobody => false,
         }
     }
 
     fn is_shared(&self) -> bool {
         match &**self.holder.load() {
-            Holder::Own(own) => own.is_shared(),
+            Backend::Own(own) => own.is_shared(),
             // The next process writes to it for others.
-            Holder::Next(_) => true,
-            Holder::Nobody => false,
+            Backend::Next(_) => true,
+            Backend::Nobody => false,
         }
     }
 }
@@ -193,35 +193,35 @@ mod tests {
     use std::path::Path;
 
     use super::super::conformance::{self, OWNER_LIMITS};
-    use super::super::{SledOptions, SledRegistry};
+    use super::super::{EmbeddedOptions, EmbeddedRegistry};
     use super::*;
 
     fn open(folder: &Path) -> Arc<dyn Registry> {
-        let options = SledOptions {
+        let options = EmbeddedOptions {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
             flush_limit: Duration::from_secs(15),
             reserve_bytes: 64 << 10,
-            most_deleted: None,
+            max_deleted_images: None,
             owner_limits: OWNER_LIMITS,
         };
-        Arc::new(SledRegistry::open(&options).unwrap())
+        Arc::new(EmbeddedRegistry::open(&options).unwrap())
     }
 
     #[tokio::test]
     async fn conforms_in_this_process() {
         let folder = tempfile::tempdir().unwrap();
-        conformance::all(&HandedOver::new(open(folder.path()))).await;
+        conformance::all(&SwitchableRegistry::new(open(folder.path()))).await;
     }
 
     #[tokio::test]
     async fn conforms_when_the_next_process_has_it() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = HandedOver::new(open(folder.path()));
-        registry.let_go().await;
+        let registry = SwitchableRegistry::new(open(folder.path()));
+        registry.release().await;
         let (here, there) = UnixStream::pair().unwrap();
-        let end = relay(there, open(folder.path())).unwrap();
-        registry.ask_next(here).unwrap();
+        let end = serve_relay(there, open(folder.path())).unwrap();
+        registry.forward_to(here).unwrap();
         conformance::all(&registry).await;
         drop(registry);
         assert!(end.await.is_err(), "its sender only ever goes away");
@@ -230,8 +230,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_meanwhile_waits() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = Arc::new(HandedOver::new(open(folder.path())));
-        registry.let_go().await;
+        let registry = Arc::new(SwitchableRegistry::new(open(folder.path())));
+        registry.release().await;
         let image = conformance::image("waits");
         let asked = {
             let (registry, image) = (Arc::clone(&registry), image.clone());
@@ -240,17 +240,17 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!asked.is_finished());
         assert!(registry.try_get_cached(&image.id).is_none());
-        registry.take_back(open(folder.path()));
+        registry.reclaim(open(folder.path()));
         assert_eq!(asked.await.unwrap().unwrap().version, 1);
     }
 
     #[tokio::test]
     async fn a_process_that_is_gone_is_unavailable() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = HandedOver::new(open(folder.path()));
-        registry.let_go().await;
+        let registry = SwitchableRegistry::new(open(folder.path()));
+        registry.release().await;
         let (here, there) = UnixStream::pair().unwrap();
-        registry.ask_next(here).unwrap();
+        registry.forward_to(here).unwrap();
         drop(there);
         for _ in 0..2 {
             let error = registry.check().await.unwrap_err();

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::super::{Census, Record, Registry, Version};
-use super::frames::{FrameError, read_frame, write_frame};
+use super::super::{Record, Registry, RegistryStats, Version};
+use super::messages::{MessageError, read_message, write_message};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
 
@@ -22,23 +22,23 @@ use crate::image::{Image, ImageId, Query, Usage};
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, Deserialize)]
-enum Question {
+enum RelayRequest {
     Get(ImageId),
     Insert(Image),
     Replace(Image, Version),
-    Forget(ImageId, Version),
+    Purge(ImageId, Version),
     List(Query),
     Usage(Option<String>),
     Check,
 }
 
 #[derive(Serialize, Deserialize)]
-enum Answer {
+enum RelayResponse {
     Nothing,
     One(Box<Image>, Version),
     Many(Vec<(Image, Version)>),
     Usage(Usage),
-    Census(Census),
+    RegistryStats(RegistryStats),
     Refused {
         kind: Kind,
         message: String,
@@ -47,62 +47,72 @@ enum Answer {
 }
 
 /// Completes when the process that asks has closed its end.
-pub type RelayEnd = oneshot::Receiver<()>;
+pub type RelayDone = oneshot::Receiver<()>;
 
 /// Answers the process at the other end, on a thread of its own, until it has ended.
 ///
 /// # Errors
 /// When there is no thread for it.
-pub fn relay(mut socket: UnixStream, registry: Arc<dyn Registry>) -> io::Result<RelayEnd> {
+pub fn serve_relay(mut socket: UnixStream, registry: Arc<dyn Registry>) -> io::Result<RelayDone> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (ended, end) = oneshot::channel::<()>();
     let answer_all = move || {
         let answered = loop {
-            let question = match read_frame(&mut socket) {
+            let question = match read_message(&mut socket) {
                 Ok(question) => question,
                 Err(error) => break error,
             };
             let answer = runtime.block_on(answer(&*registry, question));
-            if let Err(error) = write_frame(&mut socket, &answer) {
+            if let Err(error) = write_message(&mut socket, &answer) {
                 break error;
             }
         };
-        if !matches!(answered, FrameError::Gone(_)) {
+        if !matches!(answered, MessageError::Gone(_)) {
             tracing::error!(error = %answered, "the process before cannot be answered");
         }
         drop(ended);
     };
-    let thread = std::thread::Builder::new().name("registry-relay".to_owned());
+    let thread = std::thread::Builder::new().name("registry-serve_relay".to_owned());
     thread.spawn(answer_all)?;
     Ok(end)
 }
 
-async fn answer(registry: &dyn Registry, question: Question) -> Answer {
+async fn answer(registry: &dyn Registry, question: RelayRequest) -> RelayResponse {
     let answered = match question {
-        Question::Get(id) => registry.get(&id).await.map(Answer::of),
-        Question::Insert(image) => registry.insert(image).await.map(Some).map(Answer::of),
-        Question::Replace(image, seen) => {
+        RelayRequest::Get(id) => registry.get(&id).await.map(RelayResponse::of),
+        RelayRequest::Insert(image) => registry
+            .insert(image)
+            .await
+            .map(Some)
+            .map(RelayResponse::of),
+        RelayRequest::Replace(image, seen) => {
             let replaced = registry.replace(image, seen).await;
-            replaced.map(Some).map(Answer::of)
+            replaced.map(Some).map(RelayResponse::of)
         }
-        Question::Forget(id, seen) => registry.forget(&id, seen).await.map(|()| Answer::Nothing),
-        Question::List(query) => registry.list(&query).await.map(|records| {
+        RelayRequest::Purge(id, seen) => registry
+            .purge(&id, seen)
+            .await
+            .map(|()| RelayResponse::Nothing),
+        RelayRequest::List(query) => registry.list(&query).await.map(|records| {
             let sent = |record: Arc<Record>| (record.image.clone(), record.version);
-            Answer::Many(records.into_iter().map(sent).collect())
+            RelayResponse::Many(records.into_iter().map(sent).collect())
         }),
-        Question::Usage(owner) => registry.usage(owner.as_deref()).await.map(Answer::Usage),
-        Question::Check => registry.check().await.map(Answer::Census),
+        RelayRequest::Usage(owner) => registry
+            .usage(owner.as_deref())
+            .await
+            .map(RelayResponse::Usage),
+        RelayRequest::Check => registry.check().await.map(RelayResponse::RegistryStats),
     };
-    answered.unwrap_or_else(|error| Answer::Refused {
+    answered.unwrap_or_else(|error| RelayResponse::Refused {
         kind: error.kind(),
         message: error.message().to_owned(),
         cause: error.cause(),
     })
 }
 
-impl Answer {
+impl RelayResponse {
     fn of(record: Option<Arc<Record>>) -> Self {
         match record {
             Some(record) => Self::One(Box::new(record.image.clone()), record.version),
@@ -111,27 +121,27 @@ impl Answer {
     }
 }
 
-type Asked = (Question, oneshot::Sender<Answer>);
+type Asked = (RelayRequest, oneshot::Sender<RelayResponse>);
 
 /// The registry of the process at the other end.
-pub(super) struct Relayed {
+pub(super) struct RelayClient {
     questions: Sender<Asked>,
 }
 
-impl Relayed {
+impl RelayClient {
     pub(super) fn start(socket: UnixStream) -> io::Result<Self> {
         let (questions, asked) = channel();
-        let thread = std::thread::Builder::new().name("registry-relay".to_owned());
+        let thread = std::thread::Builder::new().name("registry-serve_relay".to_owned());
         thread.spawn(move || ask_all(socket, &asked))?;
         Ok(Self { questions })
     }
 
-    async fn ask(&self, question: Question) -> Result<Answer> {
+    async fn ask(&self, question: RelayRequest) -> Result<RelayResponse> {
         let (answer, answered) = oneshot::channel();
         let sent = self.questions.send((question, answer));
         sent.map_err(|_| gone("it does not answer any more"))?;
         match answered.await {
-            Ok(Answer::Refused {
+            Ok(RelayResponse::Refused {
                 kind,
                 message,
                 cause,
@@ -152,8 +162,8 @@ impl Relayed {
 /// done, and nobody can tell which answer belongs to which question any more.
 fn ask_all(mut socket: UnixStream, asked: &Receiver<Asked>) {
     while let Ok((question, answer)) = asked.recv() {
-        let written = write_frame(&mut socket, &question);
-        match written.and_then(|()| read_frame(&mut socket)) {
+        let written = write_message(&mut socket, &question);
+        match written.and_then(|()| read_message(&mut socket)) {
             // Whoever stopped waiting does not need it.
             Ok(answered) => drop(answer.send(answered)),
             Err(error) => {
@@ -176,37 +186,37 @@ fn odd() -> Error {
     Error::internal("the process that took the registry over answered something else")
 }
 
-fn one(answer: Answer) -> Result<Arc<Record>> {
+fn one(answer: RelayResponse) -> Result<Arc<Record>> {
     match answer {
-        Answer::One(image, version) => Ok(Arc::new(Record::new(*image, version))),
+        RelayResponse::One(image, version) => Ok(Arc::new(Record::new(*image, version))),
         _ => Err(odd()),
     }
 }
 
 #[async_trait]
-impl Registry for Relayed {
+impl Registry for RelayClient {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        match self.ask(Question::Get(*id)).await? {
-            Answer::Nothing => Ok(None),
+        match self.ask(RelayRequest::Get(*id)).await? {
+            RelayResponse::Nothing => Ok(None),
             answer => one(answer).map(Some),
         }
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
-        one(self.ask(Question::Insert(image)).await?)
+        one(self.ask(RelayRequest::Insert(image)).await?)
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        one(self.ask(Question::Replace(image, seen)).await?)
+        one(self.ask(RelayRequest::Replace(image, seen)).await?)
     }
 
-    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
-        self.ask(Question::Forget(*id, seen)).await.map(drop)
+    async fn purge(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.ask(RelayRequest::Purge(*id, seen)).await.map(drop)
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        match self.ask(Question::List(query.clone())).await? {
-            Answer::Many(images) => {
+        match self.ask(RelayRequest::List(query.clone())).await? {
+            RelayResponse::Many(images) => {
                 let record = |(image, version)| Arc::new(Record::new(image, version));
                 Ok(images.into_iter().map(record).collect())
             }
@@ -215,15 +225,18 @@ impl Registry for Relayed {
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        match self.ask(Question::Usage(owner.map(str::to_owned))).await? {
-            Answer::Usage(usage) => Ok(usage),
+        match self
+            .ask(RelayRequest::Usage(owner.map(str::to_owned)))
+            .await?
+        {
+            RelayResponse::Usage(usage) => Ok(usage),
             _ => Err(odd()),
         }
     }
 
-    async fn check(&self) -> Result<Census> {
-        match self.ask(Question::Check).await? {
-            Answer::Census(census) => Ok(census),
+    async fn check(&self) -> Result<RegistryStats> {
+        match self.ask(RelayRequest::Check).await? {
+            RelayResponse::RegistryStats(census) => Ok(census),
             _ => Err(odd()),
         }
     }

@@ -1,8 +1,8 @@
 //! A query as conditions that the index can answer.
 
-use super::bits::Bits;
 use super::facets::{Attribute, Collection};
-use super::run::{Run, Split};
+use super::slot_range::{Partition, SlotRange};
+use super::slot_set::SlotSet;
 use super::snapshot::Snapshot;
 use super::table::Slot;
 use crate::image::{Filter, Image, ListScope, Query, SortKey, Status};
@@ -11,43 +11,43 @@ use crate::image::{Filter, Image, ListScope, Query, SortKey, Status};
 /// that it lets through do not meet it, and the records themselves decide.
 pub(super) struct Condition<'a> {
     /// Those that may meet it; one image can be there twice.
-    meet: Vec<Run<'a>>,
+    candidates: Vec<SlotRange<'a>>,
     /// Those that do not, all others: where they can be told.
-    fail: Option<Vec<Run<'a>>>,
+    non_matching: Option<Vec<SlotRange<'a>>>,
     /// Those of `fail` that may meet it after all.
-    except: Vec<Run<'a>>,
+    exceptions: Vec<SlotRange<'a>>,
 }
 
-fn about(runs: &[Run<'_>]) -> usize {
-    runs.iter().map(Run::about).sum()
+fn estimated_len(ranges: &[SlotRange<'_>]) -> usize {
+    ranges.iter().map(SlotRange::estimated_len).sum()
 }
 
-fn set(runs: &[Run<'_>], slots: usize) -> Bits {
-    let mut set = Bits::none(slots);
-    for run in runs {
-        run.insert_into(&mut set);
+fn collect(ranges: &[SlotRange<'_>], slots: usize) -> SlotSet {
+    let mut set = SlotSet::none(slots);
+    for slot_range in ranges {
+        slot_range.insert_into(&mut set);
     }
     set
 }
 
 impl<'a> Condition<'a> {
-    fn holding(runs: Vec<Run<'a>>) -> Self {
+    fn holding(ranges: Vec<SlotRange<'a>>) -> Self {
         Self {
-            meet: runs,
-            fail: None,
-            except: Vec::new(),
+            candidates: ranges,
+            non_matching: None,
+            exceptions: Vec::new(),
         }
     }
 
     /// About how many images may meet it, and at least as many as do when they are few.
-    pub(super) fn about(&self) -> usize {
-        about(&self.meet)
+    pub(super) fn estimated_len(&self) -> usize {
+        estimated_len(&self.candidates)
     }
 
     /// Those that may meet it, if they are neighbours in one order.
-    pub(super) fn neighbours(&self) -> Option<&Run<'a>> {
-        match self.meet.as_slice() {
-            [run] => Some(run),
+    pub(super) fn as_single_range(&self) -> Option<&SlotRange<'a>> {
+        match self.candidates.as_slice() {
+            [slot_range] => Some(slot_range),
             _ => None,
         }
     }
@@ -55,8 +55,8 @@ impl<'a> Condition<'a> {
     /// Those that may meet it, ascending, each once.
     pub(super) fn slots(&self) -> Vec<Slot> {
         let mut slots = Vec::new();
-        for run in &self.meet {
-            run.for_each(|slot| slots.push(slot));
+        for slot_range in &self.candidates {
+            slot_range.for_each(|slot| slots.push(slot));
         }
         slots.sort_unstable();
         slots.dedup();
@@ -65,35 +65,35 @@ impl<'a> Condition<'a> {
 
     /// Leaves in a set what may meet the condition, by whichever of the two sides is smaller.
     /// Returns about how many slots that took.
-    pub(super) fn narrow(&self, bits: &mut Bits, slots: usize) -> usize {
-        let cost = about(&self.meet);
+    pub(super) fn narrow(&self, set: &mut SlotSet, slots: usize) -> usize {
+        let cost = estimated_len(&self.candidates);
         let other_cost = self
-            .fail
+            .non_matching
             .as_ref()
-            .map(|fail| about(fail) + about(&self.except));
-        match (&self.fail, other_cost) {
-            (Some(fail), Some(other_cost)) if other_cost < cost => {
-                let mut failing = set(fail, slots);
-                for run in &self.except {
-                    run.for_each(|slot| failing.remove(slot));
+            .map(|non_matching| estimated_len(non_matching) + estimated_len(&self.exceptions));
+        match (&self.non_matching, other_cost) {
+            (Some(non_matching), Some(other_cost)) if other_cost < cost => {
+                let mut failing = collect(non_matching, slots);
+                for slot_range in &self.exceptions {
+                    slot_range.for_each(|slot| failing.remove(slot));
                 }
-                bits.keep_without(&failing);
+                set.subtract(&failing);
                 other_cost
             }
             _ => {
-                bits.keep(&set(&self.meet, slots));
+                set.intersect(&collect(&self.candidates, slots));
                 cost
             }
         }
     }
 }
 
-impl<'a> From<Split<'a>> for Condition<'a> {
-    fn from(split: Split<'a>) -> Self {
+impl<'a> From<Partition<'a>> for Condition<'a> {
+    fn from(split: Partition<'a>) -> Self {
         Self {
-            meet: split.with,
-            fail: Some(split.without),
-            except: Vec::new(),
+            candidates: split.matching,
+            non_matching: Some(split.others),
+            exceptions: Vec::new(),
         }
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn conditions<'a>(snapshot: &'a Snapshot, query: &Query) -> Vec<Condi
     conditions.extend(size(snapshot, query));
     let filters = query.filters.iter();
     conditions.extend(filters.filter_map(|filter| of_filter(snapshot, filter)));
-    conditions.sort_by_cached_key(Condition::about);
+    conditions.sort_by_cached_key(Condition::estimated_len);
     conditions
 }
 
@@ -133,14 +133,17 @@ fn scope<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
         ListScope::Tenant(None) => Some(publicity(true).into()),
         ListScope::Tenant(Some(tenant)) => {
             let tenant = tenant.as_str();
-            let own = snapshot.facets.split(Attribute::Owner, [Some(tenant)]).with;
+            let own = snapshot
+                .facets
+                .split(Attribute::Owner, [Some(tenant)])
+                .matching;
             let shared = snapshot.facets.holding(Collection::Members, tenant);
-            let Split { with, without } = publicity(true);
+            let Partition { matching, others } = publicity(true);
             let private: Vec<_> = own.into_iter().chain([shared]).collect();
             Some(Condition {
-                meet: with.into_iter().chain(private.clone()).collect(),
-                fail: Some(without),
-                except: private,
+                candidates: matching.into_iter().chain(private.clone()).collect(),
+                non_matching: Some(others),
+                exceptions: private,
             })
         }
     }
@@ -174,7 +177,7 @@ fn of_filter<'a>(snapshot: &'a Snapshot, filter: &Filter) -> Option<Condition<'a
         Filter::Id(ids) => {
             let ids = ids.iter().filter_map(|id| id.parse().ok());
             let slots = ids.filter_map(|id| snapshot.table.slot(&id));
-            Condition::holding(slots.map(Run::One).collect())
+            Condition::holding(slots.map(SlotRange::One).collect())
         }
         Filter::Name(names) => words(Attribute::Name, names).into(),
         Filter::Status(statuses) => words(Attribute::Status, statuses).into(),

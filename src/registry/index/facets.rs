@@ -7,8 +7,8 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Range;
 
-use super::run::{Posting, Run, Split};
-use super::sequence::{Place, Sequence};
+use super::sequence::{Position, Sequence};
+use super::slot_range::{Partition, Posting, SlotRange};
 use super::table::{Slot, Table};
 use crate::image::Image;
 
@@ -75,20 +75,20 @@ impl Facets {
         let old = old.map(|image| self.terms(image)).unwrap_or_default();
         let new = self.terms(new);
         for term in old.iter().filter(|term| new.binary_search(term).is_err()) {
-            let place = self.place(posting(*term, slot));
-            self.postings.remove(place);
+            let position = self.position(posting(*term, slot));
+            self.postings.remove(position);
         }
         for term in new.iter().filter(|term| old.binary_search(term).is_err()) {
             let posting = posting(*term, slot);
-            self.postings.insert(self.place(posting), posting);
+            self.postings.insert(self.position(posting), posting);
         }
     }
 
     /// Takes an image out.
     pub(super) fn remove(&mut self, slot: Slot, old: &Image) {
         for term in self.terms(old) {
-            let place = self.place(posting(term, slot));
-            self.postings.remove(place);
+            let position = self.position(posting(term, slot));
+            self.postings.remove(position);
         }
     }
 
@@ -97,39 +97,39 @@ impl Facets {
         &self,
         attribute: Attribute,
         values: impl IntoIterator<Item = V>,
-    ) -> Split<'_> {
+    ) -> Partition<'_> {
         let term = |value| self.term(attribute as u8, value);
         let mut terms: Vec<Term> = values.into_iter().map(term).collect();
         terms.sort_unstable();
         terms.dedup();
-        let with: Vec<_> = terms.into_iter().map(|term| self.range(term)).collect();
+        let matching: Vec<_> = terms.into_iter().map(|term| self.range(term)).collect();
         let first = Term::from(attribute as u8) << HASH_BITS;
-        let mut from = self.place(posting(first, 0));
-        let mut without = Vec::with_capacity(with.len() + 1);
-        for range in &with {
-            without.push(from..range.start);
+        let mut from = self.position(posting(first, 0));
+        let mut others = Vec::with_capacity(matching.len() + 1);
+        for range in &matching {
+            others.push(from..range.start);
             from = range.end;
         }
-        without.push(from..self.place(posting(first + (1 << HASH_BITS), 0)));
-        let run = |range| Run::Posted(&self.postings, range);
-        Split {
-            with: with.into_iter().map(run).collect(),
-            without: without.into_iter().map(run).collect(),
+        others.push(from..self.position(posting(first + (1 << HASH_BITS), 0)));
+        let slot_range = |range| SlotRange::Postings(&self.postings, range);
+        Partition {
+            matching: matching.into_iter().map(slot_range).collect(),
+            others: others.into_iter().map(slot_range).collect(),
         }
     }
 
     /// The images in whose collection a value is.
-    pub(super) fn holding(&self, collection: Collection, value: impl Hash) -> Run<'_> {
+    pub(super) fn holding(&self, collection: Collection, value: impl Hash) -> SlotRange<'_> {
         let term = self.term(collection as u8, value);
-        Run::Posted(&self.postings, self.range(term))
+        SlotRange::Postings(&self.postings, self.range(term))
     }
 
-    fn place(&self, posting: Posting) -> Place {
-        self.postings.place(|other| *other < posting)
+    fn position(&self, posting: Posting) -> Position {
+        self.postings.position(|other| *other < posting)
     }
 
-    fn range(&self, term: Term) -> Range<Place> {
-        self.place(posting(term, 0))..self.place(posting(term + 1, 0))
+    fn range(&self, term: Term) -> Range<Position> {
+        self.position(posting(term, 0))..self.position(posting(term + 1, 0))
     }
 
     fn term(&self, tag: u8, value: impl Hash) -> Term {

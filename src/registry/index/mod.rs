@@ -6,14 +6,14 @@
 //! An image has a slot, a number of its own. The orders and the inverted index are sequences
 //! of such numbers, four and eight bytes each; [`search`] says how a page is found in them.
 
-mod bits;
 mod conditions;
 mod facets;
 mod orders;
 mod owners;
-mod run;
 mod search;
 mod sequence;
+mod slot_range;
+mod slot_set;
 mod snapshot;
 mod table;
 
@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 
 pub(super) use self::search::UnknownMarker;
 pub(super) use self::snapshot::Snapshot;
-use super::{Census, Record};
+use super::{Record, RegistryStats};
 use crate::image::{ImageId, Query, Usage};
 
 /// The snapshot of this moment, for readers on every worker.
@@ -48,11 +48,11 @@ impl Index {
         Ok(page)
     }
 
-    pub(super) fn census(&self) -> Census {
+    pub(super) fn stats(&self) -> RegistryStats {
         let current = self.current.load();
-        Census {
+        RegistryStats {
             usage: current.owners.total(),
-            ..current.census
+            ..current.stats
         }
     }
 

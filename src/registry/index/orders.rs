@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::run::{Run, Split};
-use super::sequence::{Place, Sequence};
+use super::sequence::{Position, Sequence};
+use super::slot_range::{Partition, SlotRange};
 use super::table::{Slot, Table};
 use crate::image::{Image, SortKey, SortValue};
 
@@ -45,17 +45,21 @@ impl Orders {
                 if key.order(old, new) == Ordering::Equal {
                     continue;
                 }
-                order.remove(place(order, table, |image| key.order(image, old).is_lt()));
+                order.remove(position(order, table, |image| {
+                    key.order(image, old).is_lt()
+                }));
             }
-            let place = place(order, table, |image| key.order(image, new).is_lt());
-            order.insert(place, slot);
+            let position = position(order, table, |image| key.order(image, new).is_lt());
+            order.insert(position, slot);
         }
     }
 
     /// Takes an image out that is still in the table.
     pub(super) fn remove(&mut self, table: &Table, old: &Image) {
         for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
-            order.remove(place(order, table, |image| key.order(image, old).is_lt()));
+            order.remove(position(order, table, |image| {
+                key.order(image, old).is_lt()
+            }));
         }
     }
 
@@ -67,23 +71,26 @@ impl Orders {
         table: &Table,
         below: impl Fn(&Image) -> bool,
         above: impl Fn(&Image) -> bool,
-    ) -> Split<'_> {
+    ) -> Partition<'_> {
         let order = self.by(key);
-        let start = place(order, table, below);
-        let end = place(order, table, |image| !above(image)).max(start);
-        let run = |range| Run::Ordered(order, range);
-        Split {
-            with: vec![run(start..end)],
-            without: vec![run(order.start()..start), run(end..order.end())],
+        let start = position(order, table, below);
+        let end = position(order, table, |image| !above(image)).max(start);
+        let slot_range = |range| SlotRange::Order(order, range);
+        Partition {
+            matching: vec![slot_range(start..end)],
+            others: vec![
+                slot_range(order.start()..start),
+                slot_range(end..order.end()),
+            ],
         }
     }
 }
 
 /// The first place in an order whose image is not `before`.
-pub(super) fn place(
+pub(super) fn position(
     order: &Sequence<Slot>,
     table: &Table,
     before: impl Fn(&Image) -> bool,
-) -> Place {
-    order.place(|slot| table.image(*slot).is_some_and(&before))
+) -> Position {
+    order.position(|slot| table.image(*slot).is_some_and(&before))
 }

@@ -14,11 +14,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Record;
-use super::bits::Bits;
 use super::conditions::{Condition, conditions};
 use super::orders;
-use super::run::Run;
-use super::sequence::Place;
+use super::sequence::Position;
+use super::slot_range::SlotRange;
+use super::slot_set::SlotSet;
 use super::snapshot::Snapshot;
 use super::table::Slot;
 use crate::image::{Image, Query, SortDirection};
@@ -90,7 +90,8 @@ impl<'a> Search<'a> {
             return Vec::new();
         }
         let rarest = self.conditions.first();
-        if let Some(rarest) = rarest.filter(|rarest| rarest.about() <= self.bounds.gathered) {
+        if let Some(rarest) = rarest.filter(|rarest| rarest.estimated_len() <= self.bounds.gathered)
+        {
             return self.gather(rarest.slots());
         }
         if let Some(page) = self.walk(|_| true, self.bounds.misses) {
@@ -105,9 +106,9 @@ impl<'a> Search<'a> {
     }
 
     /// The slots that may match; more of them than that if they are few already.
-    fn matching(&mut self) -> Bits {
+    fn matching(&mut self) -> SlotSet {
         let slots = self.snapshot.table.len();
-        let mut matching = Bits::all(slots);
+        let mut matching = SlotSet::all(slots);
         for condition in &self.conditions {
             self.work.slots += condition.narrow(&mut matching, slots);
             if matching.len() <= self.bounds.gathered {
@@ -186,23 +187,23 @@ impl<'a> Search<'a> {
 
     /// Where in the order the page can be: behind the marker, and where a condition on the
     /// sort key itself holds.
-    fn walked_range(&self) -> Range<Place> {
+    fn walked_range(&self) -> Range<Position> {
         let Snapshot { orders, table, .. } = self.snapshot;
         let key = self.query.sort_key;
         let order = orders.by(key);
         let mut range = order.start()..order.end();
-        let place = |before: &dyn Fn(&Image) -> bool| orders::place(order, table, before);
+        let position = |before: &dyn Fn(&Image) -> bool| orders::position(order, table, before);
         match (self.marker, self.query.sort_direction) {
             (None, _) => {}
             (Some(marker), SortDirection::Ascending) => {
-                range.start = place(&|image| key.order(image, marker).is_le());
+                range.start = position(&|image| key.order(image, marker).is_le());
             }
             (Some(marker), SortDirection::Descending) => {
-                range.end = place(&|image| key.order(image, marker).is_lt());
+                range.end = position(&|image| key.order(image, marker).is_lt());
             }
         }
         for condition in &self.conditions {
-            if let Some(Run::Ordered(of, part)) = condition.neighbours()
+            if let Some(SlotRange::Order(of, part)) = condition.as_single_range()
                 && std::ptr::eq(*of, order)
             {
                 range = range.start.max(part.start)..range.end.min(part.end);

@@ -25,7 +25,7 @@ pub(super) struct Sequence<T> {
 
 /// A place before an item, or behind all. It is good until the sequence changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Position {
     chunk: usize,
     offset: usize,
 }
@@ -41,22 +41,22 @@ impl<T: Copy> Sequence<T> {
         }
     }
 
-    pub(super) fn start(&self) -> Place {
-        Place {
+    pub(super) fn start(&self) -> Position {
+        Position {
             chunk: 0,
             offset: 0,
         }
     }
 
-    pub(super) fn end(&self) -> Place {
-        Place {
+    pub(super) fn end(&self) -> Position {
+        Position {
             chunk: self.chunks.len(),
             offset: 0,
         }
     }
 
     /// The first place whose item is not `before`. Items that are come before all others.
-    pub(super) fn place(&self, mut before: impl FnMut(&T) -> bool) -> Place {
+    pub(super) fn position(&self, mut before: impl FnMut(&T) -> bool) -> Position {
         let (mut low, mut high) = (0, self.chunks.len());
         while low < high {
             let middle = low.midpoint(high);
@@ -66,14 +66,14 @@ impl<T: Copy> Sequence<T> {
             }
         }
         let chunk = self.chunks.get(low);
-        Place {
+        Position {
             chunk: low,
             offset: chunk.map_or(0, |items| items.partition_point(before)),
         }
     }
 
     /// The items between two places, in slices.
-    pub(super) fn slices(&self, range: Range<Place>) -> impl DoubleEndedIterator<Item = &[T]> {
+    pub(super) fn slices(&self, range: Range<Position>) -> impl DoubleEndedIterator<Item = &[T]> {
         let Range { start, end } = range;
         let last = end.chunk + usize::from(end.offset > 0);
         (start.chunk..last).filter_map(move |chunk| {
@@ -94,7 +94,7 @@ impl<T: Copy> Sequence<T> {
 
     /// How many items are between two places: exactly where they are near each other, else
     /// as many as chunks have on average.
-    pub(super) fn about(&self, range: &Range<Place>) -> usize {
+    pub(super) fn estimated_len(&self, range: &Range<Position>) -> usize {
         let Range { start, end } = *range;
         if start.chunk >= end.chunk {
             return end.offset.saturating_sub(start.offset);
@@ -104,12 +104,12 @@ impl<T: Copy> Sequence<T> {
         first - start.offset + whole * self.len / self.chunks.len() + end.offset
     }
 
-    pub(super) fn insert(&mut self, place: Place, item: T) {
+    pub(super) fn insert(&mut self, position: Position, item: T) {
         self.len += 1;
         // What comes behind all others fills the last chunk.
         let (chunk, offset) = match self.chunks.last() {
-            Some(last) if place.chunk == self.chunks.len() => (place.chunk - 1, last.len()),
-            _ => (place.chunk, place.offset),
+            Some(last) if position.chunk == self.chunks.len() => (position.chunk - 1, last.len()),
+            _ => (position.chunk, position.offset),
         };
         let Some(items) = self.chunks.get(chunk) else {
             self.chunks.push_back(Arc::from([item]));
@@ -118,7 +118,7 @@ impl<T: Copy> Sequence<T> {
         if items.len() < MOST_IN_CHUNK {
             let grown = [&items[..offset], &[item], &items[offset..]].concat();
             self.chunks.set(chunk, grown.into());
-        } else if place.chunk == self.chunks.len() {
+        } else if position.chunk == self.chunks.len() {
             self.chunks.push_back(Arc::from([item]));
         } else {
             self.split(chunk, offset, item);
@@ -126,23 +126,23 @@ impl<T: Copy> Sequence<T> {
     }
 
     /// Takes out the item behind a place.
-    pub(super) fn remove(&mut self, place: Place) {
-        let Some(items) = self.chunks.get(place.chunk) else {
+    pub(super) fn remove(&mut self, position: Position) {
+        let Some(items) = self.chunks.get(position.chunk) else {
             return;
         };
-        let (before, behind) = items.split_at(place.offset);
+        let (before, behind) = items.split_at(position.offset);
         let rest = [before, &behind[1..]].concat();
         self.len -= 1;
-        let next = self.chunks.get(place.chunk + 1);
+        let next = self.chunks.get(position.chunk + 1);
         let next = next
             .filter(|next| rest.len() < FEW_IN_CHUNK && rest.len() + next.len() <= MOST_IN_CHUNK);
         match next {
             Some(next) => {
                 let merged = [&rest, &next[..]].concat();
-                self.replace(place.chunk..place.chunk + 2, [merged]);
+                self.replace(position.chunk..position.chunk + 2, [merged]);
             }
-            None if rest.is_empty() => self.replace(place.chunk..place.chunk + 1, []),
-            None => drop(self.chunks.set(place.chunk, rest.into())),
+            None if rest.is_empty() => self.replace(position.chunk..position.chunk + 1, []),
+            None => drop(self.chunks.set(position.chunk, rest.into())),
         }
     }
 
@@ -173,8 +173,8 @@ mod tests {
         sequence.slices(whole).flatten().copied().collect()
     }
 
-    fn item(sequence: &Sequence<u32>, place: Place) -> Option<&u32> {
-        sequence.chunks.get(place.chunk)?.get(place.offset)
+    fn item(sequence: &Sequence<u32>, position: Position) -> Option<&u32> {
+        sequence.chunks.get(position.chunk)?.get(position.offset)
     }
 
     /// As many as make chunks split and merge.
@@ -191,16 +191,16 @@ mod tests {
             plain.sort_unstable();
             let mut sequence = Sequence::from_sorted(&plain);
             for item in added {
-                let place = sequence.place(|other| *other < item);
-                sequence.insert(place, item);
+                let position = sequence.position(|other| *other < item);
+                sequence.insert(position, item);
                 plain.insert(plain.partition_point(|other| *other < item), item);
             }
             prop_assert_eq!(items(&sequence), plain.clone());
             let before = (sequence.clone(), plain.clone());
             for item in removed {
-                let place = sequence.place(|other| *other < item);
-                if self::item(&sequence, place) == Some(&item) {
-                    sequence.remove(place);
+                let position = sequence.position(|other| *other < item);
+                if self::item(&sequence, position) == Some(&item) {
+                    sequence.remove(position);
                     plain.remove(plain.partition_point(|other| *other < item));
                 }
             }
@@ -213,7 +213,7 @@ mod tests {
             let mut plain = plain;
             plain.sort_unstable();
             let sequence = Sequence::from_sorted(&plain);
-            let range = sequence.place(|item| *item < low)..sequence.place(|item| *item < low + width);
+            let range = sequence.position(|item| *item < low)..sequence.position(|item| *item < low + width);
             let got: Vec<u32> = sequence.slices(range.clone()).flatten().copied().collect();
             let backwards: Vec<u32> = sequence
                 .slices(range.clone())
@@ -223,7 +223,7 @@ mod tests {
             let wanted = plain.iter().copied().filter(|item| (low..low + width).contains(item));
             prop_assert!(wanted.clone().eq(got.iter().copied()));
             prop_assert!(got.iter().rev().eq(backwards.iter()));
-            prop_assert!(sequence.about(&range).abs_diff(got.len()) <= MOST_IN_CHUNK);
+            prop_assert!(sequence.estimated_len(&range).abs_diff(got.len()) <= MOST_IN_CHUNK);
         }
     }
 
@@ -232,8 +232,8 @@ mod tests {
         let all: Vec<u32> = (0..100_000).collect();
         let mut sequence = Sequence::from_sorted(&all);
         for item in all.iter().filter(|item| *item % 100 != 0) {
-            let place = sequence.place(|other| other < item);
-            sequence.remove(place);
+            let position = sequence.position(|other| other < item);
+            sequence.remove(position);
         }
         assert_eq!(items(&sequence).len(), 1000);
         assert!(sequence.chunks.len() <= 1000 / FEW_IN_CHUNK + 1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Census, Record};
+use super::super::{Record, RegistryStats};
 use super::facets::{Attribute, Facets};
 use super::orders::Orders;
 use super::owners::Owners;
@@ -15,7 +15,7 @@ pub(in super::super) struct Snapshot {
     pub(super) table: Table,
     pub(super) orders: Orders,
     pub(super) facets: Facets,
-    pub(super) census: Census,
+    pub(super) stats: RegistryStats,
     pub(super) owners: Owners,
 }
 
@@ -23,20 +23,20 @@ impl Snapshot {
     /// All records at once, which is many times faster than one by one.
     pub(in super::super) fn of(records: impl IntoIterator<Item = Arc<Record>>) -> Self {
         let mut table = Table::default();
-        let mut census = Census::default();
+        let mut stats = RegistryStats::default();
         let mut owners = Owners::default();
         for record in records {
             table.put(record);
         }
         for record in table.records() {
-            census.count_in(record.image.status);
+            stats.increment(record.image.status);
             owners.put(None, &record.image);
         }
         Self {
             orders: Orders::of(&table),
             facets: Facets::of(&table),
             table,
-            census,
+            stats,
             owners,
         }
     }
@@ -65,9 +65,9 @@ impl Snapshot {
         self.facets.put(slot, old, new);
         self.owners.put(old, new);
         if let Some(old) = old {
-            self.census.count_out(old.status);
+            self.stats.decrement(old.status);
         }
-        self.census.count_in(new.status);
+        self.stats.increment(new.status);
         self.table.put(record);
     }
 
@@ -82,7 +82,7 @@ impl Snapshot {
         self.orders.remove(&self.table, &record.image);
         self.facets.remove(slot, &record.image);
         self.owners.remove(&record.image);
-        self.census.count_out(record.image.status);
+        self.stats.decrement(record.image.status);
         self.table.remove(id);
     }
 
@@ -99,9 +99,9 @@ impl Snapshot {
         kept: u64,
     ) -> Vec<Arc<Record>> {
         let mut deleted = Vec::new();
-        let runs = self.facets.split(Attribute::Owner, [owner]).with;
-        for run in runs {
-            run.for_each(|slot| deleted.extend(self.table.record(slot).cloned()));
+        let ranges = self.facets.split(Attribute::Owner, [owner]).matching;
+        for slot_range in ranges {
+            slot_range.for_each(|slot| deleted.extend(self.table.record(slot).cloned()));
         }
         // Different owners may look alike in the facets.
         deleted

@@ -156,9 +156,9 @@ proptest! {
         // Some leave, and one of them comes back, in a slot that is free.
         let changed = (snapshot.clone(), images.clone());
         let mut last_removed = None;
-        for place in removed {
+        for position in removed {
             if !images.is_empty() {
-                let image = images.remove(place.index(images.len()));
+                let image = images.remove(position.index(images.len()));
                 snapshot.remove(&image.id);
                 last_removed = Some(image);
             }
@@ -167,8 +167,8 @@ proptest! {
             snapshot.put(record(&image, 1));
             images.push(image);
         }
-        let census: usize = snapshot.census.by_status().map(|(_, count)| count).sum();
-        prop_assert_eq!(census, images.len());
+        let stats: usize = snapshot.stats.by_status().map(|(_, count)| count).sum();
+        prop_assert_eq!(stats, images.len());
         for (snapshot, images) in [(snapshot, images), changed, earlier] {
             prop_assert_eq!(ids(&snapshot, &query, bounds), plain_list(&images, &query));
             if !images.is_empty() {

@@ -3,39 +3,39 @@
 //! Which dialect it speaks is found out with the first answer: one of ours is asked for whole
 //! records ([`records`]), one of another make in the words of Glance's own ([`standard`]).
 
-mod exchange;
+mod endpoint;
+mod legacy_protocol;
 mod options;
 mod outcome;
 mod pages;
-mod records;
+mod record_protocol;
 mod replica;
 mod rows;
-mod standard;
 
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use http::StatusCode;
 
-use self::exchange::{Exchange, Failure};
+use self::endpoint::{RequestFailure, ServerEndpoint};
+use self::legacy_protocol::LegacyProtocol;
 pub use self::options::{RemoteError, RemoteOptions};
-use self::records::Records;
-use self::standard::Standard;
-use super::{Census, Record, Registry, Version};
+use self::record_protocol::RecordProtocol;
+use super::{Record, Registry, RegistryStats, Version};
 use crate::error::{Error, Result};
 use crate::image::{Image, ImageId, OwnerLimits, Query, Usage};
 
 /// A registry server elsewhere.
 pub struct RemoteRegistry {
-    exchange: Arc<Exchange>,
+    endpoint: Arc<ServerEndpoint>,
     owner_limits: OwnerLimits,
     /// Once it has answered.
-    dialect: OnceLock<Dialect>,
+    protocol: OnceLock<Protocol>,
 }
 
-enum Dialect {
-    Records(Records),
-    Standard(Box<Standard>),
+enum Protocol {
+    Records(RecordProtocol),
+    Legacy(Box<LegacyProtocol>),
 }
 
 impl RemoteRegistry {
@@ -45,44 +45,46 @@ impl RemoteRegistry {
     /// [`RemoteError`] when TLS cannot be set up or the address is none.
     pub fn new(options: &RemoteOptions) -> std::result::Result<Self, RemoteError> {
         Ok(Self {
-            exchange: Arc::new(Exchange::new(options)?),
+            endpoint: Arc::new(ServerEndpoint::new(options)?),
             owner_limits: options.owner_limits,
-            dialect: OnceLock::new(),
+            protocol: OnceLock::new(),
         })
     }
 
     async fn registry(&self) -> Result<&dyn Registry> {
-        let dialect = match self.dialect.get() {
-            Some(dialect) => dialect,
+        let protocol = match self.protocol.get() {
+            Some(protocol) => protocol,
             None => {
-                let found = self.find_dialect().await?;
-                self.dialect.get_or_init(|| found)
+                let found = self.detect_protocol().await?;
+                self.protocol.get_or_init(|| found)
             }
         };
-        Ok(match dialect {
-            Dialect::Records(records) => records,
-            Dialect::Standard(standard) => &**standard,
+        Ok(match protocol {
+            Protocol::Records(records) => records,
+            Protocol::Legacy(legacy) => &**legacy,
         })
     }
 
-    async fn find_dialect(&self) -> Result<Dialect> {
-        let reply = self.exchange.read("check", "/census", None).await?;
-        if reply.has_records() {
-            return Ok(Dialect::Records(Records::new(Arc::clone(&self.exchange))));
+    async fn detect_protocol(&self) -> Result<Protocol> {
+        let response = self.endpoint.read("check", "/census", None).await?;
+        if response.has_records() {
+            return Ok(Protocol::Records(RecordProtocol::new(Arc::clone(
+                &self.endpoint,
+            ))));
         }
-        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(reply.refusal());
+        if response.status == StatusCode::SERVICE_UNAVAILABLE {
+            return Err(response.refusal());
         }
-        let standard = Standard::new(Arc::clone(&self.exchange), self.owner_limits);
-        standard.greet().await?;
+        let legacy = LegacyProtocol::new(Arc::clone(&self.endpoint), self.owner_limits);
+        legacy.verify_is_registry().await?;
         tracing::warn!(
-            address = self.exchange.address(),
+            address = self.endpoint.address(),
             "the registry server is of another make and counts no versions of records: only a \
              change of status is certain to fail when somebody else was first (from_state); of \
              other changes made at the same time the last one stays, and quotas may be passed \
              by what is begun at the same time"
         );
-        Ok(Dialect::Standard(Box::new(standard)))
+        Ok(Protocol::Legacy(Box::new(legacy)))
     }
 }
 
@@ -108,14 +110,14 @@ impl Registry for RemoteRegistry {
         self.registry().await?.usage(owner).await
     }
 
-    async fn check(&self) -> Result<Census> {
+    async fn check(&self) -> Result<RegistryStats> {
         self.registry().await?.check().await
     }
 
     fn unreadable(&self) -> Vec<ImageId> {
-        match self.dialect.get() {
-            Some(Dialect::Standard(standard)) => standard.unreadable(),
-            Some(Dialect::Records(records)) => records.unreadable_images(),
+        match self.protocol.get() {
+            Some(Protocol::Legacy(legacy)) => legacy.unreadable(),
+            Some(Protocol::Records(records)) => records.unreadable_images(),
             None => Vec::new(),
         }
     }
@@ -125,8 +127,8 @@ impl Registry for RemoteRegistry {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<RequestFailure> for Error {
+    fn from(failure: RequestFailure) -> Self {
         super::unavailable("The registry server cannot be asked.", failure.cause)
     }
 }

@@ -13,7 +13,7 @@ pub(super) enum Outcome {
     /// The record is still as it was seen.
     NotWritten,
     /// Another write has taken the version that this one would have made.
-    Overtaken,
+    Superseded,
     /// Others have written since.
     Unknown,
 }
@@ -24,7 +24,7 @@ pub(super) fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version
         return match seen {
             0 => Outcome::NotWritten,
             // The registry was restored, or the record was purged.
-            _ => Outcome::Overtaken,
+            _ => Outcome::Superseded,
         };
     };
     if current.version > seen && current.image == *image {
@@ -38,7 +38,7 @@ pub(super) fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version
     match current.version {
         version if version <= seen => Outcome::NotWritten,
         _ if is_of_our_insert => Outcome::Written(Arc::new(Record::new(image.clone(), 1))),
-        _ if seen == 0 || current.version == seen + 1 => Outcome::Overtaken,
+        _ if seen == 0 || current.version == seen + 1 => Outcome::Superseded,
         _ => Outcome::Unknown,
     }
 }
@@ -87,15 +87,15 @@ mod tests {
             (None, 0, Outcome::NotWritten),
             (record(&ours, 1), 0, written(1)),
             (record(&other, 2), 0, written(1)),
-            (record(&foreign, 1), 0, Outcome::Overtaken),
-            (record(&foreign, 5), 0, Outcome::Overtaken),
+            (record(&foreign, 1), 0, Outcome::Superseded),
+            (record(&foreign, 5), 0, Outcome::Superseded),
             (record(&other, 3), 3, Outcome::NotWritten),
             (record(&ours, 4), 3, written(4)),
             (record(&ours, 5), 3, written(5)),
-            (record(&other, 4), 3, Outcome::Overtaken),
+            (record(&other, 4), 3, Outcome::Superseded),
             (record(&other, 5), 3, Outcome::Unknown),
             // The registry was restored from a backup.
-            (None, 3, Outcome::Overtaken),
+            (None, 3, Outcome::Superseded),
             (record(&ours, 2), 3, Outcome::NotWritten),
         ] {
             let found = outcome(current.clone(), &ours, seen);

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::unavailable;
-use super::exchange::{Exchange, Reply};
+use super::endpoint::{RegistryResponse, ServerEndpoint};
 use crate::error::Result;
 use crate::image::Timestamp;
 use crate::wire::registry::{
@@ -46,7 +46,7 @@ impl Pages {
     /// `Unavailable` when the registry cannot be asked or does not answer with a list.
     pub(super) async fn read_since(
         &mut self,
-        exchange: &Exchange,
+        endpoint: &ServerEndpoint,
         since: Timestamp,
     ) -> Result<Changes> {
         let query = format!(
@@ -58,7 +58,7 @@ impl Pages {
             began: None,
         };
         let mut marker = None;
-        while let Some(page) = self.page(exchange, &query, marker.as_deref()).await? {
+        while let Some(page) = self.page(endpoint, &query, marker.as_deref()).await? {
             changes.began = changes.began.or(page.began);
             let last = page.listed.iter().rev().find(|entry| !entry.id.is_empty());
             let last = last.map(|entry| entry.id.clone());
@@ -76,31 +76,34 @@ impl Pages {
     /// has at most, so only an empty one is the end.
     async fn page(
         &mut self,
-        exchange: &Exchange,
+        endpoint: &ServerEndpoint,
         query: &str,
         marker: Option<&str>,
     ) -> Result<Option<Changes>> {
         loop {
             let path = path(true, query, self.images, marker);
-            let reply = match exchange.standard("list", Method::GET, &path, None).await {
-                Ok(reply) => reply,
+            let response = match endpoint
+                .request_legacy("list", Method::GET, &path, None)
+                .await
+            {
+                Ok(response) => response,
                 Err(failure) if failure.is_too_long() && self.images > 1 => {
                     self.images = (self.images / SHRINKING).max(1);
                     continue;
                 }
                 Err(failure) if failure.is_too_long() => {
-                    return too_long(exchange, query, marker).await;
+                    return too_long(endpoint, query, marker).await;
                 }
                 Err(failure) => return Err(failure.into()),
             };
-            check(&reply)?;
-            let listed = read_legacy_list(reply.body())?;
-            if reply.body().len() < SMALL_PAGE_BYTES {
+            check(&response)?;
+            let listed = read_legacy_list(response.body())?;
+            if response.body().len() < SMALL_PAGE_BYTES {
                 self.images = (self.images * 2).min(MAX_LIST_RECORDS);
             }
             return Ok((!listed.is_empty()).then(|| Changes {
                 listed,
-                began: reply.date(),
+                began: response.date(),
             }));
         }
     }
@@ -108,14 +111,16 @@ impl Pages {
 
 /// A page with the next image, of which only the identifier is read.
 async fn too_long(
-    exchange: &Exchange,
+    endpoint: &ServerEndpoint,
     query: &str,
     marker: Option<&str>,
 ) -> Result<Option<Changes>> {
     let path = path(false, query, 1, marker);
-    let reply = exchange.standard("list", Method::GET, &path, None).await?;
-    check(&reply)?;
-    let ids = read_legacy_ids(reply.body())?;
+    let response = endpoint
+        .request_legacy("list", Method::GET, &path, None)
+        .await?;
+    check(&response)?;
+    let ids = read_legacy_ids(response.body())?;
     let listed = ids.into_iter().map(|id| ListedImage {
         id,
         image: Err("it is longer than an answer may be".to_owned()),
@@ -123,14 +128,14 @@ async fn too_long(
     let listed: Vec<_> = listed.collect();
     Ok((!listed.is_empty()).then(|| Changes {
         listed,
-        began: reply.date(),
+        began: response.date(),
     }))
 }
 
-fn check(reply: &Reply) -> Result<()> {
-    match reply.status {
+fn check(response: &RegistryResponse) -> Result<()> {
+    match response.status {
         StatusCode::OK => Ok(()),
-        _ => Err(reply.refusal()),
+        _ => Err(response.refusal()),
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::index::Snapshot;
 use super::super::{Record, Version};
-use super::exchange::Exchange;
+use super::endpoint::ServerEndpoint;
 use super::pages::{Changes, Pages};
 use crate::error::Result;
 use crate::image::{Image, ImageId, Timestamp};
@@ -73,11 +73,11 @@ impl Replica {
     }
 
     /// All images as they are now, without members.
-    pub(super) async fn now(&mut self, exchange: &Exchange) -> Result<Snapshot> {
-        let mut changes = self.pages.read_since(exchange, self.since()).await?;
-        if self.has_gone_back(&changes) {
+    pub(super) async fn now(&mut self, endpoint: &ServerEndpoint) -> Result<Snapshot> {
+        let mut changes = self.pages.read_since(endpoint, self.since()).await?;
+        if self.has_lost_changes(&changes) {
             tracing::warn!("the registry server has lost changes; reading all its images again");
-            changes = self.pages.read_since(exchange, BEGINNING).await?;
+            changes = self.pages.read_since(endpoint, BEGINNING).await?;
             *self = Self {
                 pages: std::mem::replace(&mut self.pages, Pages::new()),
                 full_read: Some(Instant::now()),
@@ -99,7 +99,7 @@ impl Replica {
     }
 
     /// Whether the registry has lost changes that it had shown before.
-    fn has_gone_back(&self, changes: &Changes) -> bool {
+    fn has_lost_changes(&self, changes: &Changes) -> bool {
         let is_due = self
             .full_read
             .is_none_or(|read| read.elapsed() >= FULL_READ_EVERY);
@@ -131,7 +131,7 @@ impl Replica {
                     let version = version_of(&image);
                     records.push(Arc::new(Record::new(image, version)));
                 }
-                Err(reason) => is_lost |= self.lose(entry.id, reason),
+                Err(reason) => is_lost |= self.mark_unreadable(entry.id, reason),
             }
         }
         if is_lost {
@@ -153,7 +153,7 @@ impl Replica {
     }
 
     /// Notes an image that cannot be read: whether it could be before.
-    fn lose(&mut self, id: String, reason: String) -> bool {
+    fn mark_unreadable(&mut self, id: String, reason: String) -> bool {
         let parsed: Option<ImageId> = id.parse().ok();
         let was_known = parsed.is_some_and(|id| self.snapshot.get(&id).is_some());
         if self.unreadable.get(&id) != Some(&reason) {
@@ -220,7 +220,7 @@ mod tests {
     fn lost_changes_are_noticed() {
         let mut replica = Replica::new();
         replica.take(changes(vec![entry(1, 5, true), entry(2, 700, true)]));
-        let back = |listed| replica.has_gone_back(&changes(listed));
+        let back = |listed| replica.has_lost_changes(&changes(listed));
         assert!(!back(vec![entry(1, 5, true), entry(2, 700, true)]));
         assert!(!back(vec![entry(1, 5, true), entry(2, 800, false)]));
         assert!(back(vec![entry(1, 5, true)]));

@@ -4,18 +4,18 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::exchange::Reply;
+use super::endpoint::RegistryResponse;
 use crate::error::{Error, Result};
 
 /// The rows of a list of members or of what they share, each read for itself. The first
 /// registries have no such lists.
-pub(super) fn rows<T: DeserializeOwned>(reply: &Reply, list: &str) -> Result<Vec<T>> {
-    match reply.status {
+pub(super) fn rows<T: DeserializeOwned>(response: &RegistryResponse, list: &str) -> Result<Vec<T>> {
+    match response.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(Vec::new()),
-        _ => return Err(reply.refusal()),
+        _ => return Err(response.refusal()),
     }
-    let mut body: Value = serde_json::from_slice(reply.body()).map_err(Error::internal)?;
+    let mut body: Value = serde_json::from_slice(response.body()).map_err(Error::internal)?;
     let Some(rows) = body[list].as_array_mut().map(std::mem::take) else {
         return Err(Error::internal(format!(
             "an answer of the registry server has no {list}"

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use glance::image::{ImageData, Location, OwnerLimits};
-use glance::registry::{Registry, SledOptions, SledRegistry};
+use glance::registry::{EmbeddedOptions, EmbeddedRegistry, Registry};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
@@ -145,15 +145,15 @@ fn scene() -> Scene {
 /// Locations as they stand in a registry that Glance wrote, with what is at them.
 fn give_locations(node: &mut Server, images: &[(String, String)], data: &[u8]) {
     node.stop();
-    let options = SledOptions {
+    let options = EmbeddedOptions {
         folder: node.data_dir().join("registry"),
         cache_bytes: 1 << 20,
         flush_limit: Duration::from_secs(60),
         reserve_bytes: 64 << 10,
-        most_deleted: None,
+        max_deleted_images: None,
         owner_limits: OwnerLimits::default(),
     };
-    let registry = SledRegistry::open(&options).expect("the registry");
+    let registry = EmbeddedRegistry::open(&options).expect("the registry");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();

@@ -18,10 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
 use super::super::index::{Index, Snapshot};
 use super::super::{Record, Version};
-use super::behind::Behind;
+use super::backlog::Backlog;
 use super::health::{Health, no_space};
 use super::journal::{AppendError, Journal, push};
-use super::options::MOST_IN_GROUP;
+use super::options::MAX_GROUP_LEN;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, OwnerLimits, Status, Usage};
 
@@ -30,7 +30,7 @@ pub(super) enum Write {
     Insert(Image),
     Replace(Image, Version),
     /// Removes the record of a deleted image.
-    Forget(ImageId, Version),
+    Purge(ImageId, Version),
 }
 
 /// A change, and the channel for its answer: the record that was written, or was removed.
@@ -44,23 +44,23 @@ pub(super) struct Committer {
     pub(super) journal: Journal,
     pub(super) index: Arc<Index>,
     pub(super) health: Arc<Health>,
-    pub(super) behind: Arc<Behind>,
+    pub(super) backlog: Arc<Backlog>,
     pub(super) owner_limits: OwnerLimits,
     /// Most deleted images of one owner that are remembered; `None` for any number.
-    pub(super) most_deleted: Option<u64>,
+    pub(super) max_deleted_images: Option<u64>,
 }
 
 /// The writes of a group that were accepted, before they are durable.
 struct Group {
     working: Snapshot,
     frames: Vec<u8>,
-    decided: Vec<Decided>,
+    accepted: Vec<Accepted>,
     changed: Vec<ImageId>,
-    forgotten: Vec<(ImageId, Version)>,
+    purged: Vec<(ImageId, Version)>,
 }
 
 /// A write that was accepted and waits for the group to be durable.
-struct Decided {
+struct Accepted {
     answer: oneshot::Sender<Result<Arc<Record>>>,
     record: Arc<Record>,
     /// Where it has to be decided again, by itself.
@@ -71,24 +71,24 @@ impl Committer {
     /// Commits until nobody can send any more.
     pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Request>) {
         let mut requests = Vec::new();
-        while waiting.blocking_recv_many(&mut requests, MOST_IN_GROUP) > 0 {
+        while waiting.blocking_recv_many(&mut requests, MAX_GROUP_LEN) > 0 {
             self.commit(requests.drain(..));
         }
-        self.behind.close();
+        self.backlog.close();
     }
 
     fn commit(&mut self, requests: impl Iterator<Item = Request>) {
         let mut group = Group {
             working: self.snapshot.clone(),
             frames: Vec::new(),
-            decided: Vec::new(),
+            accepted: Vec::new(),
             changed: Vec::new(),
-            forgotten: Vec::new(),
+            purged: Vec::new(),
         };
         for Request { write, answer } in requests {
-            let decided = self.health.check();
-            match decided.and_then(|()| self.decide(&mut group, &write)) {
-                Ok(record) => group.decided.push(Decided {
+            let accepted = self.health.check();
+            match accepted.and_then(|()| self.decide(&mut group, &write)) {
+                Ok(record) => group.accepted.push(Accepted {
                     answer,
                     record,
                     write,
@@ -97,24 +97,24 @@ impl Committer {
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
-        if group.decided.is_empty() {
+        if group.accepted.is_empty() {
             return;
         }
         match self.append(&group.frames) {
             Ok(()) => self.publish(group),
-            Err(AppendError::NoSpace(error)) => self.commit_one_by_one(group.decided, &error),
+            Err(AppendError::NoSpace(error)) => self.commit_one_by_one(group.accepted, &error),
             Err(AppendError::Failed(error)) => {
                 let reason = format!("the registry's journal cannot be written: {error}");
-                self.give_up(reason, group.decided);
+                self.give_up(reason, group.accepted);
             }
         }
     }
 
     fn append(&mut self, frames: &[u8]) -> std::result::Result<(), AppendError> {
         self.health.write_begins();
-        let forgotten = || self.behind.forgotten();
-        let cared = self.journal.care_for_size(&self.snapshot, forgotten);
-        let appended = cared
+        let purged = || self.backlog.purged();
+        let compacted = self.journal.compact_if_due(&self.snapshot, purged);
+        let appended = compacted
             .map_err(AppendError::Failed)
             .and_then(|()| self.journal.append(frames));
         self.health.write_ends();
@@ -122,16 +122,16 @@ impl Committer {
     }
 
     /// The disk became full with a group: only the writes that do not fit are refused.
-    fn commit_one_by_one(&mut self, mut decided: Vec<Decided>, error: &std::io::Error) {
-        if decided.len() == 1 {
-            let refused = decided.into_iter().map(|decided| decided.answer);
+    fn commit_one_by_one(&mut self, mut accepted: Vec<Accepted>, error: &std::io::Error) {
+        if accepted.len() == 1 {
+            let refused = accepted.into_iter().map(|accepted| accepted.answer);
             for answer in refused {
                 tracing::warn!(%error, "a change of the registry does not fit on the disk");
                 drop(answer.send(Err(no_space())));
             }
             return;
         }
-        for Decided { answer, write, .. } in decided.drain(..) {
+        for Accepted { answer, write, .. } in accepted.drain(..) {
             self.commit(std::iter::once(Request { write, answer }));
         }
     }
@@ -140,22 +140,22 @@ impl Committer {
         if self.health.check().is_err() {
             // Those who waited were told that the disk does not answer.
             let reason = "the disk answered too late".to_owned();
-            return self.give_up(reason, group.decided);
+            return self.give_up(reason, group.accepted);
         }
         self.snapshot = group.working.clone();
         self.index.publish(group.working);
-        self.behind.add(group.changed, group.forgotten);
-        for Decided { answer, record, .. } in group.decided {
+        self.backlog.add(group.changed, group.purged);
+        for Accepted { answer, record, .. } in group.accepted {
             // A client that went away finds its write when it looks again.
             drop(answer.send(Ok(record)));
         }
     }
 
-    fn give_up(&self, reason: String, decided: Vec<Decided>) {
+    fn give_up(&self, reason: String, accepted: Vec<Accepted>) {
         if self.health.check().is_ok() {
             self.health.fail(reason);
         }
-        for Decided { answer, .. } in decided {
+        for Accepted { answer, .. } in accepted {
             drop(answer.send(Err(self.health.refusal())));
         }
     }
@@ -165,19 +165,19 @@ impl Committer {
         let (image, seen) = match write {
             Write::Insert(image) => (image, 0),
             Write::Replace(image, seen) => (image, *seen),
-            Write::Forget(id, seen) => return forget(group, id, *seen),
+            Write::Purge(id, seen) => return purge(group, id, *seen),
         };
         let current = group.working.get(&image.id);
         let before = current.map_or(0, |record| record.version);
         if before != seen {
-            return Err(overtaken(image.id, seen));
+            return Err(conflict(image.id, seen));
         }
         // An image that was registered, forgotten and registered again.
-        let forgotten = self.forgotten_version(group, &image.id);
-        let record = Record::new(image.clone(), before.max(forgotten) + 1);
+        let purged = self.purged_version(group, &image.id);
+        let record = Record::new(image.clone(), before.max(purged) + 1);
         check_owner(&group.working, &record.image, self.owner_limits)?;
-        let bytes = codec::encode(&record).map_err(refuse_record)?;
-        let ends = ends_something(current.map(|record| &record.image), image);
+        let bytes = codec::encode(&record).map_err(record_refusal)?;
+        let ends = frees_resources(current.map(|record| &record.image), image);
         let pending_bytes = group.frames.len() + bytes.len() + FRAME_BYTES;
         if !ends && !self.journal.has_space(pending_bytes) {
             return Err(no_space());
@@ -187,22 +187,22 @@ impl Committer {
         group.working.put(Arc::clone(&record));
         group.changed.push(image.id);
         if image.is_tombstone() {
-            self.keep_few_deleted(group, image.owner.as_deref());
+            self.purge_oldest_deleted(group, image.owner.as_deref());
         }
         Ok(record)
     }
 
-    fn forgotten_version(&self, group: &Group, id: &ImageId) -> Version {
-        let mut in_group = group.forgotten.iter().rev();
-        match in_group.find(|(forgotten, _)| forgotten == id) {
+    fn purged_version(&self, group: &Group, id: &ImageId) -> Version {
+        let mut in_group = group.purged.iter().rev();
+        match in_group.find(|(purged, _)| purged == id) {
             Some((_, version)) => *version,
-            None => self.behind.forgotten_version(id),
+            None => self.backlog.purged_version(id),
         }
     }
 
     /// Forgets the oldest deleted images of an owner who has too many.
-    fn keep_few_deleted(&self, group: &mut Group, owner: Option<&str>) {
-        let Some(most) = self.most_deleted else {
+    fn purge_oldest_deleted(&self, group: &mut Group, owner: Option<&str>) {
+        let Some(most) = self.max_deleted_images else {
             return;
         };
         if group.working.deleted_images(owner) <= most {
@@ -210,9 +210,9 @@ impl Committer {
         }
         // A tenth at a time, since all of them are looked at.
         let oldest = group.working.oldest_deleted(owner, most - most / 10);
-        tracing::info!(images = oldest.len(), owner, "deleted images are forgotten");
+        tracing::info!(images = oldest.len(), owner, "deleted images are purged");
         for record in oldest {
-            group.forget(&record);
+            group.purge(&record);
         }
     }
 }
@@ -221,18 +221,18 @@ impl Committer {
 const FRAME_BYTES: usize = 64;
 
 impl Group {
-    fn forget(&mut self, record: &Record) {
+    fn purge(&mut self, record: &Record) {
         let (id, version) = (record.image.id, record.version + 1);
         push(&mut self.frames, &id, version, &[]);
         self.working.remove(&id);
         self.changed.push(id);
-        self.forgotten.push((id, version));
+        self.purged.push((id, version));
     }
 }
 
 /// Whether a write ends something, and so may use the space that is reserved: deletions make
 /// room, and an upload that has its data on the disk is not thrown away for its record.
-fn ends_something(before: Option<&Image>, after: &Image) -> bool {
+fn frees_resources(before: Option<&Image>, after: &Image) -> bool {
     let Some(before) = before else {
         return false;
     };
@@ -245,19 +245,19 @@ fn ends_something(before: Option<&Image>, after: &Image) -> bool {
     is_over(after.status) || (before.upload.is_some() && after.upload.is_none())
 }
 
-fn forget(group: &mut Group, id: &ImageId, seen: Version) -> Result<Arc<Record>> {
+fn purge(group: &mut Group, id: &ImageId, seen: Version) -> Result<Arc<Record>> {
     let current = group.working.get(id).map(Arc::clone);
     let current = current.filter(|record| record.version == seen);
-    let record = current.ok_or_else(|| overtaken(*id, seen))?;
+    let record = current.ok_or_else(|| conflict(*id, seen))?;
     if !record.image.is_tombstone() {
         let message = format!("Image {id} is not deleted, or its data are still there.");
         return Err(Error::new(Kind::Conflict, message));
     }
-    group.forget(&record);
+    group.purge(&record);
     Ok(record)
 }
 
-fn overtaken(id: ImageId, seen: Version) -> Error {
+fn conflict(id: ImageId, seen: Version) -> Error {
     match seen {
         0 => {
             let message = format!("Image with identifier {id} already exists!");
@@ -285,7 +285,7 @@ fn check_owner(working: &Snapshot, image: &Image, limits: OwnerLimits) -> Result
     judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
 }
 
-fn refuse_record(error: CodecError) -> Error {
+fn record_refusal(error: CodecError) -> Error {
     match error {
         CodecError::TooLarge(_) => Error::new(
             Kind::TooLarge,

@@ -11,7 +11,7 @@ use super::super::Record;
 use super::super::codec;
 use super::super::index::Snapshot;
 use super::open_error::OpenError;
-use super::options::SledOptions;
+use super::options::EmbeddedOptions;
 use super::permissions::tighten;
 use crate::image::ImageId;
 
@@ -21,7 +21,7 @@ const IMAGES: &str = "images";
 pub(super) const LOG_FILE: &str = "db";
 
 /// sled, open.
-pub(super) struct SledCopy {
+pub(super) struct SledMirror {
     folder: PathBuf,
     db: sled::Db,
     images: sled::Tree,
@@ -31,20 +31,20 @@ pub(super) struct SledCopy {
 
 /// The content of sled.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct MirrorContents {
     pub(super) records: HashMap<ImageId, Arc<Record>>,
     /// Identifiers whose records cannot be read.
     pub(super) damaged: Vec<ImageId>,
 }
 
-impl SledCopy {
+impl SledMirror {
     /// Opens sled and reads every record. sled panics on some damaged logs, when they are
     /// opened or when they are read; that is an error too. Nothing of a panicked attempt is
     /// used afterwards.
     ///
     /// # Errors
     /// [`OpenError::InUse`] and [`OpenError::Damaged`].
-    pub(super) fn open(options: &SledOptions) -> Result<(Self, Found), OpenError> {
+    pub(super) fn open(options: &EmbeddedOptions) -> Result<(Self, MirrorContents), OpenError> {
         let damaged = |reason: String| OpenError::Damaged {
             folder: options.folder.clone(),
             reason,
@@ -56,18 +56,18 @@ impl SledCopy {
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput);
         let folder = options.folder.clone();
-        let read = move || -> sled::Result<(Self, Found)> {
+        let read = move || -> sled::Result<(Self, MirrorContents)> {
             let db = config.open()?;
             let images = db.open_tree(IMAGES)?;
             let log_file = File::open(folder.join(LOG_FILE))?;
-            let found = Found::read(&images)?;
-            let copy = Self {
+            let found = MirrorContents::read(&images)?;
+            let mirror = Self {
                 folder,
                 db,
                 images,
                 log_file,
             };
-            Ok((copy, found))
+            Ok((mirror, found))
         };
         let opened = match std::panic::catch_unwind(AssertUnwindSafe(read)) {
             Ok(Ok(opened)) => Ok(opened),
@@ -112,7 +112,7 @@ impl SledCopy {
     }
 }
 
-impl Found {
+impl MirrorContents {
     fn read(images: &sled::Tree) -> sled::Result<Self> {
         let mut found = Self::default();
         for entry in images.iter() {

@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 8;
 const FIXED_BYTES: usize = 9;
 /// Images that were forgotten, with the version that says so, for as long as sled may still
 /// have them.
-pub(in crate::registry::sled) type Forgotten = HashMap<ImageId, Version>;
+pub(in crate::registry::embedded) type Purged = HashMap<ImageId, Version>;
 
 /// More than any frame has.
 pub(super) const MAX_FRAME_BYTES: usize = HEADER_BYTES + FIXED_BYTES + 255 + MAX_RECORD_BYTES;
@@ -107,13 +107,13 @@ mod tests {
         };
         assert_eq!((found, version, frame_bytes), (id, 7, bytes.len()));
         assert_eq!(&bytes[record_at..], b"record");
-        for place in 0..bytes.len() {
+        for position in 0..bytes.len() {
             let mut damaged = bytes.clone();
-            damaged[place] ^= 0x10;
+            damaged[position] ^= 0x10;
             let parsed = parse(&damaged);
-            assert!(!matches!(parsed, Parsed::Whole { .. }), "byte {place}");
-            let cut = parse(&bytes[..place]);
-            assert!(!matches!(cut, Parsed::Whole { .. }), "{place} bytes");
+            assert!(!matches!(parsed, Parsed::Whole { .. }), "byte {position}");
+            let cut = parse(&bytes[..position]);
+            assert!(!matches!(cut, Parsed::Whole { .. }), "{position} bytes");
         }
     }
 }

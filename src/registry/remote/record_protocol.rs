@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode};
 use quick_cache::sync::Cache;
 
-use super::super::{Census, Record, Registry, Version, unavailable};
-use super::exchange::{Exchange, Reply};
+use super::super::{Record, Registry, RegistryStats, Version, unavailable};
+use super::endpoint::{RegistryResponse, ServerEndpoint};
 use super::outcome::{Outcome, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
@@ -25,51 +25,51 @@ use crate::wire::registry::{
 };
 
 /// Records that are kept to be asked for by their version.
-const MOST_KNOWN: usize = 10_000;
+const MAX_CACHED: usize = 10_000;
 
 /// How often a write is sent again when nobody knows what became of it.
-const MOST_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// A registry server of ours.
-pub(super) struct Records {
-    exchange: Arc<Exchange>,
-    known: Cache<ImageId, Known>,
+pub(super) struct RecordProtocol {
+    endpoint: Arc<ServerEndpoint>,
+    cached: Cache<ImageId, CachedRecord>,
     /// Identifiers of records that were logged as unreadable.
     unreadable: Mutex<HashSet<String>>,
 }
 
 /// A record, and the entity tag that the server gave it.
 #[derive(Clone)]
-struct Known {
+struct CachedRecord {
     record: Arc<Record>,
     tag: Option<HeaderValue>,
 }
 
-impl Records {
-    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
+impl RecordProtocol {
+    pub(super) fn new(endpoint: Arc<ServerEndpoint>) -> Self {
         Self {
-            exchange,
-            known: Cache::new(MOST_KNOWN),
+            endpoint,
+            cached: Cache::new(MAX_CACHED),
             unreadable: Mutex::default(),
         }
     }
 
     /// Reads the record of an answer and keeps it.
-    fn keep(&self, reply: &Reply) -> Result<Arc<Record>> {
-        let message: RecordMessage = reply.json()?;
+    fn cache_record(&self, response: &RegistryResponse) -> Result<Arc<Record>> {
+        let message: RecordMessage = response.json()?;
         let record = Arc::new(Record::new(message.image, message.version));
-        let known = Known {
+        let cached = CachedRecord {
             record: Arc::clone(&record),
-            tag: reply.tag(),
+            tag: response.tag(),
         };
-        self.known.insert(record.image.id, known);
+        self.cached.insert(record.image.id, cached);
         Ok(record)
     }
 
     /// The tag of the record in this version, if it is known.
     fn tag_of(&self, id: &ImageId, version: Version) -> Option<HeaderValue> {
-        let known = self.known.get(id)?;
-        (known.record.version == version).then_some(known.tag)?
+        let cached = self.cached.get(id)?;
+        (cached.record.version == version).then_some(cached.tag)?
     }
 
     /// Writes, and finds out the outcome where an answer does not come.
@@ -79,7 +79,7 @@ impl Records {
         path: &str,
         image: &Image,
         seen: Version,
-    ) -> Result<std::result::Result<Arc<Record>, Reply>> {
+    ) -> Result<std::result::Result<Arc<Record>, RegistryResponse>> {
         let body = write_record(seen, image)?;
         let tag = self.tag_of(&image.id, seen);
         let mut is_unknown = false;
@@ -88,28 +88,30 @@ impl Records {
             attempt += 1;
             let seen_as = (seen, tag.as_ref());
             let sent = self
-                .exchange
+                .endpoint
                 .write(method.clone(), path, seen_as, body.clone());
             let failure = match sent.await {
-                Ok(reply) if reply.status == StatusCode::OK => return Ok(Ok(self.keep(&reply)?)),
-                Ok(reply) if is_unknown && is_overtaken(&reply) => {
-                    return match self.look_for(image, seen).await? {
+                Ok(response) if response.status == StatusCode::OK => {
+                    return Ok(Ok(self.cache_record(&response)?));
+                }
+                Ok(response) if is_unknown && is_conflict(&response) => {
+                    return match self.fetch_outcome(image, seen).await? {
                         Outcome::Written(record) => Ok(Ok(record)),
-                        Outcome::NotWritten | Outcome::Overtaken => Ok(Err(reply)),
-                        Outcome::Unknown => Err(nobody_can_tell()),
+                        Outcome::NotWritten | Outcome::Superseded => Ok(Err(response)),
+                        Outcome::Unknown => Err(outcome_unknown()),
                     };
                 }
-                Ok(reply) => return Ok(Err(reply)),
+                Ok(response) => return Ok(Err(response)),
                 Err(failure) => failure,
             };
             is_unknown |= !failure.is_unsent;
-            if !is_unknown || attempt == MOST_ATTEMPTS {
+            if !is_unknown || attempt == MAX_ATTEMPTS {
                 return Err(failure.into());
             }
-            match self.look_for(image, seen).await? {
+            match self.fetch_outcome(image, seen).await? {
                 Outcome::Written(record) => return Ok(Ok(record)),
                 // It may be sent again, since only one write can follow the version seen.
-                Outcome::NotWritten | Outcome::Overtaken => {}
+                Outcome::NotWritten | Outcome::Superseded => {}
                 Outcome::Unknown => return Err(failure.into()),
             }
         }
@@ -140,51 +142,54 @@ impl Records {
     }
 
     /// Looks whether a write without an answer was carried out.
-    async fn look_for(&self, image: &Image, seen: Version) -> Result<Outcome> {
+    async fn fetch_outcome(&self, image: &Image, seen: Version) -> Result<Outcome> {
         let current = self.get(&image.id).await?;
         Ok(outcome(current, image, seen))
     }
 }
 
-fn is_overtaken(reply: &Reply) -> bool {
-    matches!(reply.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND)
+fn is_conflict(response: &RegistryResponse) -> bool {
+    matches!(
+        response.status,
+        StatusCode::CONFLICT | StatusCode::NOT_FOUND
+    )
 }
 
-fn nobody_can_tell() -> Error {
+fn outcome_unknown() -> Error {
     let cause = "an answer of the registry server was lost, and others have written since";
     unavailable("The registry cannot be written.", cause)
 }
 
 #[async_trait]
-impl Registry for Records {
+impl Registry for RecordProtocol {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        let known = self.known.get(id);
-        let tag = known.as_ref().and_then(|known| known.tag.as_ref());
+        let cached = self.cached.get(id);
+        let tag = cached.as_ref().and_then(|cached| cached.tag.as_ref());
         let path = format!("/images/{id}");
-        let reply = self.exchange.read("get", &path, tag).await?;
-        match (reply.status, known) {
-            (StatusCode::NOT_MODIFIED, Some(known)) => Ok(Some(known.record)),
-            (StatusCode::OK, _) => self.keep(&reply).map(Some),
+        let response = self.endpoint.read("get", &path, tag).await?;
+        match (response.status, cached) {
+            (StatusCode::NOT_MODIFIED, Some(cached)) => Ok(Some(cached.record)),
+            (StatusCode::OK, _) => self.cache_record(&response).map(Some),
             (StatusCode::NOT_FOUND, _) => Ok(None),
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
         let written = self.write(Method::POST, "/images", &image, 0).await?;
-        written.map_err(|reply| reply.refusal())
+        written.map_err(|response| response.refusal())
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
         let path = format!("/images/{}", image.id);
         let written = self.write(Method::PUT, &path, &image, seen).await?;
-        written.map_err(|reply| match is_overtaken(&reply) {
+        written.map_err(|response| match is_conflict(&response) {
             // The version that was seen is not there, or the image is not.
             true => {
                 let message = format!("Image {} was changed by another request.", image.id);
                 Error::new(Kind::Stale, message)
             }
-            false => reply.refusal(),
+            false => response.refusal(),
         })
     }
 
@@ -194,11 +199,11 @@ impl Registry for Records {
         loop {
             page.limit = (query.limit - records.len()).min(MAX_LIST_RECORDS);
             let path = format!("/images/detail?{}", write_query(&page)?);
-            let reply = self.exchange.read("list", &path, None).await?;
-            if reply.status != StatusCode::OK {
-                return Err(reply.refusal());
+            let response = self.endpoint.read("list", &path, None).await?;
+            if response.status != StatusCode::OK {
+                return Err(response.refusal());
             }
-            let list = read_records(reply.body_of_ours()?)?;
+            let list = read_records(response.body_of_ours()?)?;
             let len = list.records.len() + list.unreadable.len();
             let is_full = list.more || len == page.limit;
             self.note_unreadable(&list);
@@ -215,24 +220,24 @@ impl Registry for Records {
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
         let path = format!("/usage?{}", write_owner(owner));
-        let reply = self.exchange.read("usage", &path, None).await?;
-        match reply.status {
-            StatusCode::OK => reply.json(),
-            _ => Err(reply.refusal()),
+        let response = self.endpoint.read("usage", &path, None).await?;
+        match response.status {
+            StatusCode::OK => response.json(),
+            _ => Err(response.refusal()),
         }
     }
 
-    async fn check(&self) -> Result<Census> {
-        let reply = self.exchange.read("check", "/census", None).await?;
-        if reply.status != StatusCode::OK {
-            return Err(reply.refusal());
+    async fn check(&self) -> Result<RegistryStats> {
+        let response = self.endpoint.read("check", "/census", None).await?;
+        if response.status != StatusCode::OK {
+            return Err(response.refusal());
         }
-        let message: CensusMessage = reply.json()?;
+        let message: CensusMessage = response.json()?;
         let counts = message.counts.iter().filter_map(|(word, count)| {
             let status = Status::from_word(word);
             status.map(|status| (status, *count))
         });
-        Ok(Census::of_counts(message.usage, counts))
+        Ok(RegistryStats::from_counts(message.usage, counts))
     }
 
     fn is_shared(&self) -> bool {

@@ -8,36 +8,36 @@ use super::super::unavailable;
 use crate::error::Result;
 
 /// Silence after which etcd counts as away: every second it is asked for a sign of life.
-const AWAY_AFTER: Duration = Duration::from_secs(3);
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
 /// When etcd was last heard of.
-pub(super) struct Age {
+pub(super) struct Staleness {
     began: Instant,
     /// Milliseconds since then, plus one; zero for never.
-    heard_ms: AtomicU64,
+    contact_ms: AtomicU64,
     limit: Option<Duration>,
     /// Why the last question got no answer.
-    trouble: Mutex<String>,
+    last_failure: Mutex<String>,
     /// Why etcd refuses every write, until a write succeeds.
     refusal: Mutex<Option<String>>,
 }
 
-impl Age {
+impl Staleness {
     pub(super) fn new(limit: Option<Duration>) -> Self {
         Self {
             began: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            contact_ms: AtomicU64::new(0),
             limit,
-            trouble: Mutex::default(),
+            last_failure: Mutex::default(),
             refusal: Mutex::default(),
         }
     }
 
     /// Refuses reads until the records have been read again: those that are known belong to
     /// another history than that of etcd.
-    pub(super) fn distrust(&self, why: &str) {
-        self.not_heard(why);
-        self.heard_ms.store(0, Ordering::Release);
+    pub(super) fn invalidate(&self, why: &str) {
+        self.record_failure(why);
+        self.contact_ms.store(0, Ordering::Release);
     }
 
     /// Notes why etcd refuses every write, for health checks; `None` once it accepts one.
@@ -51,49 +51,61 @@ impl Age {
         refusal.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn heard(&self) {
+    pub(super) fn record_contact(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.heard_ms.store(millis + 1, Ordering::Release);
+        self.contact_ms.store(millis + 1, Ordering::Release);
     }
 
     /// A question got no answer.
-    pub(super) fn not_heard(&self, why: &str) {
-        why.clone_into(&mut self.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn record_failure(&self, why: &str) {
+        why.clone_into(
+            &mut self
+                .last_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 
-    /// What is the matter, with the last trouble there was.
-    fn told(&self, what: String) -> String {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble.is_empty() {
+    /// What is the matter, with the last last_failure there was.
+    fn with_last_failure(&self, what: String) -> String {
+        let last_failure = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match last_failure.is_empty() {
             true => what,
-            false => format!("{what}: {trouble}"),
+            false => format!("{what}: {last_failure}"),
         }
     }
 
     /// How long ago that was; `None` when there was never anything.
     pub(super) fn now(&self) -> Option<Duration> {
-        let heard_ms = self.heard_ms.load(Ordering::Acquire).checked_sub(1)?;
+        let contact_ms = self.contact_ms.load(Ordering::Acquire).checked_sub(1)?;
         let elapsed = self.began.elapsed();
-        Some(elapsed.saturating_sub(Duration::from_millis(heard_ms)))
+        Some(elapsed.saturating_sub(Duration::from_millis(contact_ms)))
     }
 
     /// Whether it is of use to ask etcd.
-    pub(super) fn is_away(&self) -> bool {
-        self.now().is_none_or(|age| age > AWAY_AFTER)
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.now()
+            .is_none_or(|staleness| staleness > UNREACHABLE_AFTER)
     }
 
     /// Refuses reading what nobody has read yet, and what is too old.
     pub(super) fn check(&self) -> Result<()> {
         let message = "The registry cannot be asked.";
-        let Some(age) = self.now() else {
+        let Some(staleness) = self.now() else {
             let cause = "the records were not read from etcd yet";
-            return Err(unavailable(message, self.told(cause.to_owned())));
+            return Err(unavailable(
+                message,
+                self.with_last_failure(cause.to_owned()),
+            ));
         };
         match self.limit {
-            Some(limit) if age > limit => {
-                let age_s = age.as_secs();
+            Some(limit) if staleness > limit => {
+                let age_s = staleness.as_secs();
                 let cause = format!("etcd is away for {age_s} s, longer than etcd_read_limit");
-                Err(unavailable(message, self.told(cause)))
+                Err(unavailable(message, self.with_last_failure(cause)))
             }
             _ => Ok(()),
         }
@@ -106,31 +118,31 @@ mod tests {
 
     #[test]
     fn what_was_never_heard_of_is_not_read() {
-        let age = Age::new(None);
-        assert!(age.check().is_err() && age.is_away());
-        age.heard();
-        assert!(age.check().is_ok() && !age.is_away());
+        let staleness = Staleness::new(None);
+        assert!(staleness.check().is_err() && staleness.is_unreachable());
+        staleness.record_contact();
+        assert!(staleness.check().is_ok() && !staleness.is_unreachable());
     }
 
     #[test]
     fn a_restored_etcd_is_read_again_first() {
-        let age = Age::new(None);
-        age.heard();
-        age.distrust("revision 7 after revision 9");
-        assert!(age.is_away());
-        let error = age.check().unwrap_err();
+        let staleness = Staleness::new(None);
+        staleness.record_contact();
+        staleness.invalidate("revision 7 after revision 9");
+        assert!(staleness.is_unreachable());
+        let error = staleness.check().unwrap_err();
         assert!(format!("{error:?}").contains("revision 9"), "{error:?}");
-        age.heard();
-        assert!(age.check().is_ok());
+        staleness.record_contact();
+        assert!(staleness.check().is_ok());
     }
 
     #[test]
     fn what_is_too_old_is_not_read() {
-        let age = Age::new(Some(Duration::from_millis(20)));
-        age.heard();
+        let staleness = Staleness::new(Some(Duration::from_millis(20)));
+        staleness.record_contact();
         std::thread::sleep(Duration::from_millis(60));
-        assert!(age.check().is_err());
-        age.heard();
-        assert!(age.check().is_ok());
+        assert!(staleness.check().is_err());
+        staleness.record_contact();
+        assert!(staleness.check().is_ok());
     }
 }

@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 /// The largest message: a page of as many images as `api_limit_max` may allow, each as large
 /// as a record can be.
-const MAX_FRAME_BYTES: usize = 256 << 20;
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// Why a message was not exchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum FrameError {
+pub enum MessageError {
     #[error("the other process has ended or does not answer: {0}")]
     Gone(#[from] io::Error),
     #[error("the other process speaks otherwise: {0}")]
@@ -23,12 +23,15 @@ pub enum FrameError {
 /// Sends a message.
 ///
 /// # Errors
-/// [`FrameError`]; then the stream is of no more use.
-pub fn write_frame(stream: &mut impl Write, message: &impl Serialize) -> Result<(), FrameError> {
+/// [`MessageError`]; then the stream is of no more use.
+pub fn write_message(
+    stream: &mut impl Write,
+    message: &impl Serialize,
+) -> Result<(), MessageError> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
     let len = bytes.len() - 4;
-    let stated = u32::try_from(len).map_err(|_| FrameError::TooLarge(len))?;
+    let stated = u32::try_from(len).map_err(|_| MessageError::TooLarge(len))?;
     bytes[..4].copy_from_slice(&stated.to_le_bytes());
     Ok(stream.write_all(&bytes)?)
 }
@@ -36,13 +39,13 @@ pub fn write_frame(stream: &mut impl Write, message: &impl Serialize) -> Result<
 /// Receives a message.
 ///
 /// # Errors
-/// [`FrameError`]; then the stream is of no more use.
-pub fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> Result<T, FrameError> {
+/// [`MessageError`]; then the stream is of no more use.
+pub fn read_message<T: DeserializeOwned>(stream: &mut impl Read) -> Result<T, MessageError> {
     let mut stated = [0; 4];
     stream.read_exact(&mut stated)?;
     let len = u32::from_le_bytes(stated) as usize;
-    if len > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLarge(len));
+    if len > MAX_MESSAGE_BYTES {
+        return Err(MessageError::TooLarge(len));
     }
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes)?;
@@ -56,19 +59,19 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut stream = Vec::new();
-        write_frame(&mut stream, &"one").unwrap();
-        write_frame(&mut stream, &2).unwrap();
+        write_message(&mut stream, &"one").unwrap();
+        write_message(&mut stream, &2).unwrap();
         let mut stream = &stream[..];
-        assert_eq!(read_frame::<String>(&mut stream).unwrap(), "one");
-        assert_eq!(read_frame::<u8>(&mut stream).unwrap(), 2);
-        let end = read_frame::<u8>(&mut stream);
-        assert!(matches!(end, Err(FrameError::Gone(_))));
+        assert_eq!(read_message::<String>(&mut stream).unwrap(), "one");
+        assert_eq!(read_message::<u8>(&mut stream).unwrap(), 2);
+        let end = read_message::<u8>(&mut stream);
+        assert!(matches!(end, Err(MessageError::Gone(_))));
     }
 
     #[test]
     fn what_is_too_large_is_not_waited_for() {
         let mut stream = &[0xff; 8][..];
-        let refused = read_frame::<u8>(&mut stream);
-        assert!(matches!(refused, Err(FrameError::TooLarge(_))));
+        let refused = read_message::<u8>(&mut stream);
+        assert!(matches!(refused, Err(MessageError::TooLarge(_))));
     }
 }

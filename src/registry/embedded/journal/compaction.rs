@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use super::super::super::codec;
 use super::super::super::index::Snapshot;
 use super::super::permissions::private_file;
-use super::frame::{Forgotten, push};
+use super::frame::{Purged, push};
 use super::space::Space;
 
 /// Bytes that are written at a time.
@@ -26,12 +26,12 @@ impl Compaction {
     pub(super) fn start(
         path: PathBuf,
         records: Snapshot,
-        forgotten: Forgotten,
+        purged: Purged,
         from: u64,
         reserve_bytes: u64,
     ) -> io::Result<Self> {
         let thread = std::thread::Builder::new().name("registry-compact".to_owned());
-        let thread = thread.spawn(move || write(&path, &records, &forgotten, reserve_bytes))?;
+        let thread = thread.spawn(move || write(&path, &records, &purged, reserve_bytes))?;
         Ok(Self { thread, from })
     }
 
@@ -69,12 +69,12 @@ pub(super) struct Compacted {
 pub(super) fn write(
     path: &Path,
     records: &Snapshot,
-    forgotten: &Forgotten,
+    purged: &Purged,
     reserve_bytes: u64,
 ) -> io::Result<(File, u64, Space)> {
     let file = private_file().create(true).truncate(true).open(path)?;
     let mut needed_bytes = 0;
-    each_frame(records, forgotten, |frame| {
+    each_frame(records, purged, |frame| {
         needed_bytes += frame.len() as u64;
         Ok(())
     })?;
@@ -84,7 +84,7 @@ pub(super) fn write(
         return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
     }
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
-    each_frame(records, forgotten, |frame| file.write_all(frame))?;
+    each_frame(records, purged, |frame| file.write_all(frame))?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     Ok((file, needed_bytes, space))
@@ -92,12 +92,12 @@ pub(super) fn write(
 
 fn each_frame(
     records: &Snapshot,
-    forgotten: &Forgotten,
+    purged: &Purged,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut frame = Vec::new();
     // Before the records, since an image may have been registered again.
-    for (id, version) in forgotten {
+    for (id, version) in purged {
         frame.clear();
         push(&mut frame, id, *version, &[]);
         take(&frame)?;

@@ -19,10 +19,10 @@ use crate::metrics;
 use crate::wire::registry::{RECORD, TARGET_LIST_BYTES, VERSION};
 
 /// A registry server closes a connection that rests for a minute.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest answer: the record that goes beyond has 64 KiB, and half as much again as text.
-const MOST_ANSWER_BYTES: usize = TARGET_LIST_BYTES + (1 << 20);
+const MAX_RESPONSE_BYTES: usize = TARGET_LIST_BYTES + (1 << 20);
 
 const JSON: &str = "application/json";
 
@@ -30,33 +30,33 @@ const JSON: &str = "application/json";
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
 /// Who asks, to a registry server that lets proxies say it.
-const IDENTITY: [(&str, &str); 3] = [
+const IDENTITY_HEADERS: [(&str, &str); 3] = [
     ("x-identity-status", "Confirmed"),
     ("x-user-id", "glance-api"),
     ("x-roles", "admin"),
 ];
 
 /// Asks one registry server.
-pub(super) struct Exchange {
+pub(super) struct ServerEndpoint {
     client: HttpClient,
     address: String,
 }
 
 /// What it answered.
-pub(super) struct Reply {
+pub(super) struct RegistryResponse {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
 /// There was no answer.
-pub(super) struct Failure {
+pub(super) struct RequestFailure {
     /// Whether the question certainly did not arrive.
     pub(super) is_unsent: bool,
     pub(super) cause: HttpClientError,
 }
 
-impl Exchange {
+impl ServerEndpoint {
     pub(super) fn new(options: &RemoteOptions) -> std::result::Result<Self, RemoteError> {
         let bad = || RemoteError::Address(options.address.clone());
         let uri: Uri = options.address.parse().map_err(|_| bad())?;
@@ -65,7 +65,7 @@ impl Exchange {
             client: HttpClient::new(HttpClientOptions {
                 connect_timeout: options.timeout,
                 answer_timeout: options.timeout,
-                idle_timeout: IDLE,
+                idle_timeout: IDLE_TIMEOUT,
                 reach: AddressPolicy::Any,
                 tls: options.tls.clone(),
             }),
@@ -79,11 +79,11 @@ impl Exchange {
         &self,
         operation: &'static str,
         path: &str,
-        known: Option<&HeaderValue>,
-    ) -> std::result::Result<Reply, Failure> {
+        cached: Option<&HeaderValue>,
+    ) -> std::result::Result<RegistryResponse, RequestFailure> {
         let ask = || async {
             let mut request = self.request(Method::GET, path);
-            if let Some(tag) = known {
+            if let Some(tag) = cached {
                 request = request.header(IF_NONE_MATCH, tag);
             }
             self.ask(operation, request, None).await
@@ -101,7 +101,7 @@ impl Exchange {
         path: &str,
         (seen, tag): (Version, Option<&HeaderValue>),
         body: Vec<u8>,
-    ) -> std::result::Result<Reply, Failure> {
+    ) -> std::result::Result<RegistryResponse, RequestFailure> {
         let operation = match method {
             Method::POST => "insert",
             _ => "replace",
@@ -120,13 +120,13 @@ impl Exchange {
     }
 
     /// Asks in the dialect of Glance's own, once.
-    pub(super) async fn standard(
+    pub(super) async fn request_legacy(
         &self,
         operation: &'static str,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> std::result::Result<Reply, Failure> {
+    ) -> std::result::Result<RegistryResponse, RequestFailure> {
         let mut request = self.addressed(method, path).header(ACCEPT, JSON);
         if body.is_some() {
             request = request
@@ -145,7 +145,7 @@ impl Exchange {
     fn addressed(&self, method: Method, path: &str) -> request::Builder {
         let request = Request::builder().method(method);
         let mut request = request.uri(format!("{}{path}", self.address));
-        for (name, value) in IDENTITY {
+        for (name, value) in IDENTITY_HEADERS {
             request = request.header(name, value);
         }
         request
@@ -156,14 +156,14 @@ impl Exchange {
         operation: &'static str,
         request: request::Builder,
         body: Option<Vec<u8>>,
-    ) -> std::result::Result<Reply, Failure> {
+    ) -> std::result::Result<RegistryResponse, RequestFailure> {
         let began = Instant::now();
         let body = body.map_or_else(empty, |body| full(body.into()));
         let request = request.body(body).map_err(|_| HttpClientError::Address)?;
-        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await;
+        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await;
         metrics::registry_request("remote", operation, answer.is_ok(), began.elapsed());
         let (head, body) = answer?.into_parts();
-        Ok(Reply {
+        Ok(RegistryResponse {
             status: head.status,
             headers: head.headers,
             body,
@@ -171,7 +171,7 @@ impl Exchange {
     }
 }
 
-impl Reply {
+impl RegistryResponse {
     /// Whether one of our own servers has answered.
     pub(super) fn has_records(&self) -> bool {
         let content_type = self.headers.get(CONTENT_TYPE);
@@ -215,26 +215,26 @@ impl Reply {
 
     /// What a refusal means here.
     pub(super) fn refusal(&self) -> Error {
-        let words = self.words();
+        let message = self.message();
         match self.status {
-            StatusCode::BAD_REQUEST => Error::new(Kind::Invalid, words),
-            StatusCode::CONFLICT => Error::new(Kind::Conflict, words),
-            StatusCode::PAYLOAD_TOO_LARGE => Error::new(Kind::TooLarge, words),
+            StatusCode::BAD_REQUEST => Error::new(Kind::Invalid, message),
+            StatusCode::CONFLICT => Error::new(Kind::Conflict, message),
+            StatusCode::PAYLOAD_TOO_LARGE => Error::new(Kind::TooLarge, message),
             StatusCode::SERVICE_UNAVAILABLE => Error::new(
                 Kind::Unavailable {
                     retry_after: self.retry_after(),
                 },
-                words,
+                message,
             ),
             status => {
-                let cause = format!("the registry server answered {status}: {words}");
+                let cause = format!("the registry server answered {status}: {message}");
                 unavailable("The registry server refuses.", cause)
             }
         }
     }
 
     /// The detail in an error's page.
-    fn words(&self) -> String {
+    fn message(&self) -> String {
         let page: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let message = page["message"].as_str().unwrap_or_default();
         let detail = message.rsplit("<br />").next().unwrap_or_default();
@@ -250,7 +250,7 @@ impl Reply {
     }
 }
 
-impl Failure {
+impl RequestFailure {
     /// Whether the answer had more bytes than are read.
     pub(super) fn is_too_long(&self) -> bool {
         matches!(self.cause, HttpClientError::TooMuch)
@@ -261,7 +261,7 @@ impl Failure {
     }
 }
 
-impl From<HttpClientError> for Failure {
+impl From<HttpClientError> for RequestFailure {
     fn from(cause: HttpClientError) -> Self {
         Self {
             is_unsent: cause.is_unsent(),

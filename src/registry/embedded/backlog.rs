@@ -8,29 +8,29 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::Version;
-use super::journal::Forgotten;
+use super::journal::Purged;
 use crate::image::ImageId;
 use crate::metrics;
 
 #[derive(Default)]
 struct State {
     changed: HashSet<ImageId>,
-    forgotten: Forgotten,
+    purged: Purged,
     is_closed: bool,
 }
 
 /// The changes that sled lacks, passed from the commit thread to the thread that writes sled.
 #[derive(Default)]
-pub(super) struct Behind {
+pub(super) struct Backlog {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Behind {
-    pub(super) fn new(changed: HashSet<ImageId>, forgotten: Forgotten) -> Self {
+impl Backlog {
+    pub(super) fn new(changed: HashSet<ImageId>, purged: Purged) -> Self {
         let state = State {
             changed,
-            forgotten,
+            purged,
             is_closed: false,
         };
         Self {
@@ -40,11 +40,11 @@ impl Behind {
     }
 
     /// Records were written or removed.
-    pub(super) fn add(&self, changed: Vec<ImageId>, forgotten: Vec<(ImageId, Version)>) {
+    pub(super) fn add(&self, changed: Vec<ImageId>, purged: Vec<(ImageId, Version)>) {
         let mut state = self.lock();
         let was_idle = state.changed.is_empty();
         state.changed.extend(changed);
-        state.forgotten.extend(forgotten);
+        state.purged.extend(purged);
         metrics::registry_behind(state.changed.len());
         drop(state);
         if was_idle {
@@ -53,7 +53,7 @@ impl Behind {
     }
 
     /// Puts back what sled did not take.
-    pub(super) fn put_back(&self, changed: impl IntoIterator<Item = ImageId>) {
+    pub(super) fn restore_pending(&self, changed: impl IntoIterator<Item = ImageId>) {
         let mut state = self.lock();
         state.changed.extend(changed);
         metrics::registry_behind(state.changed.len());
@@ -93,24 +93,24 @@ impl Behind {
     }
 
     /// sled has these durably as they were when they were taken.
-    pub(super) fn is_told(&self, ids: &[ImageId]) {
+    pub(super) fn mark_synced(&self, ids: &[ImageId]) {
         let mut state = self.lock();
         for id in ids {
             if !state.changed.contains(id) {
-                state.forgotten.remove(id);
+                state.purged.remove(id);
             }
         }
         metrics::registry_behind(state.changed.len());
     }
 
     /// Images that were forgotten and that sled may still have.
-    pub(super) fn forgotten(&self) -> Forgotten {
-        self.lock().forgotten.clone()
+    pub(super) fn purged(&self) -> Purged {
+        self.lock().purged.clone()
     }
 
     /// The version in which an image was forgotten; zero for one that was not.
-    pub(super) fn forgotten_version(&self, id: &ImageId) -> Version {
-        self.lock().forgotten.get(id).copied().unwrap_or_default()
+    pub(super) fn purged_version(&self, id: &ImageId) -> Version {
+        self.lock().purged.get(id).copied().unwrap_or_default()
     }
 
     // A lock of std: it is held for a few operations on memory and never while waiting.

@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use super::super::Record;
 use super::super::index::Snapshot;
-use super::follower::has_space_for_sled;
-use super::journal::{Contents, Forgotten, Journal};
+use super::journal::{Contents, Journal, Purged};
 use super::open_error::OpenError;
-use super::options::SledOptions;
+use super::options::EmbeddedOptions;
 use super::permissions::{FILE_MODE, create_private_folder, tighten};
-use super::rebuild::{self, MOST_AHEAD};
-use super::sled_copy::{Found, SledCopy};
+use super::reconcile::{self, MAX_LAG};
+use super::sled_mirror::{MirrorContents, SledMirror};
+use super::sled_writer::has_space_for_sled;
 use crate::image::ImageId;
 
 /// Locked by the process that uses the folder.
@@ -29,20 +29,20 @@ const LOCK_FILE: &str = "lock";
 pub(super) struct Opened {
     pub(super) journal: Journal,
     /// `None` where the registry starts without sled.
-    pub(super) copy: Option<SledCopy>,
+    pub(super) mirror: Option<SledMirror>,
     pub(super) snapshot: Snapshot,
     /// Identifiers whose records cannot be read.
     pub(super) damaged: Vec<ImageId>,
     pub(super) image_count: usize,
     /// Images that sled has otherwise than the snapshot.
-    pub(super) behind: HashSet<ImageId>,
+    pub(super) backlog: HashSet<ImageId>,
     /// Images that were forgotten and sled may still have.
-    pub(super) forgotten: Forgotten,
+    pub(super) purged: Purged,
     /// Held as long as the folder is used.
     pub(super) lock: File,
 }
 
-pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
+pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     let folder = &options.folder;
     let in_folder = |cause| OpenError::Folder {
         folder: folder.clone(),
@@ -53,22 +53,22 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     tighten(folder);
     let (mut journal, contents) =
         Journal::open(folder, options.reserve_bytes).map_err(in_folder)?;
-    let (copy, found) = open_sled(options, &contents)?.unzip();
-    let Found {
+    let (mirror, found) = open_sled(options, &contents)?.unzip();
+    let MirrorContents {
         mut records,
         mut damaged,
     } = found.unwrap_or_default();
     let version_of = |id: &ImageId| records.get(id).map(|record| record.version);
-    let missing = rebuild::missing(&contents, version_of);
-    let unreadable = take_from_journal(&mut records, &journal, &contents, &missing);
-    damaged.retain(|id| !records.contains_key(id) && !contents.forgets(id));
+    let missing = reconcile::missing(&contents, version_of);
+    let unreadable = read_missing(&mut records, &journal, &contents, &missing);
+    damaged.retain(|id| !records.contains_key(id) && !contents.purges(id));
     damaged.extend(unreadable);
     let image_count = records.len() + damaged.len();
     let snapshot = Snapshot::of(records.into_values());
-    let (copy, behind) = bring_up(copy, missing, &snapshot);
-    let forgotten = behind.iter().filter_map(|id| contents.forgotten(id));
-    let forgotten: Forgotten = forgotten.collect();
-    match rebuild::complete(&mut journal, &contents, &snapshot) {
+    let (mirror, backlog) = update_mirror(mirror, missing, &snapshot);
+    let purged = backlog.iter().filter_map(|id| contents.purged(id));
+    let purged: Purged = purged.collect();
+    match reconcile::complete(&mut journal, &contents, &snapshot) {
         Err(error) if super::journal::is_no_space(&error) => tracing::error!(
             %error,
             "the registry's journal cannot be completed from sled; the next start tries again"
@@ -78,12 +78,12 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, OpenError> {
     sync_folders(folder).map_err(in_folder)?;
     Ok(Opened {
         journal,
-        copy,
+        mirror,
         snapshot,
         damaged,
         image_count,
-        behind,
-        forgotten,
+        backlog,
+        purged,
         lock,
     })
 }
@@ -109,19 +109,19 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 
 /// Opens sled. Without a journal that holds everything, sled must be there.
 fn open_sled(
-    options: &SledOptions,
+    options: &EmbeddedOptions,
     contents: &Contents,
-) -> Result<Option<(SledCopy, Found)>, OpenError> {
-    let has_all = contents.has_all();
-    if has_all && !has_space_for_sled(options) {
+) -> Result<Option<(SledMirror, MirrorContents)>, OpenError> {
+    let is_complete = contents.is_complete();
+    if is_complete && !has_space_for_sled(options) {
         tracing::error!(
             folder = %options.folder.display(),
             "there is too little disk space for sled; the registry starts from its journal"
         );
         return Ok(None);
     }
-    match read_or_begin_anew(options, contents) {
-        Err(error) if has_all => {
+    match read_or_recreate(options, contents) {
+        Err(error) if is_complete => {
             tracing::error!(%error, "the registry starts from its journal, without sled");
             Ok(None)
         }
@@ -130,20 +130,20 @@ fn open_sled(
 }
 
 /// What sled has; when it can no longer tell, nothing, in files of its own.
-fn read_or_begin_anew(
-    options: &SledOptions,
+fn read_or_recreate(
+    options: &EmbeddedOptions,
     contents: &Contents,
-) -> Result<(SledCopy, Found), OpenError> {
-    let reason = match SledCopy::open(options) {
-        Ok((copy, found)) => match lacks(&found, contents) {
-            None => return Ok((copy, found)),
+) -> Result<(SledMirror, MirrorContents), OpenError> {
+    let reason = match SledMirror::open(options) {
+        Ok((mirror, found)) => match missing_too_much(&found, contents) {
+            None => return Ok((mirror, found)),
             Some(reason) => reason,
         },
         Err(OpenError::Damaged { reason, .. }) if !contents.newest.is_empty() => reason,
         Err(error) => return Err(error),
     };
     let folder = &options.folder;
-    let aside = rebuild::set_sled_aside(folder).map_err(|cause| OpenError::Folder {
+    let aside = reconcile::move_sled_aside(folder).map_err(|cause| OpenError::Folder {
         folder: folder.clone(),
         cause,
     })?;
@@ -153,19 +153,19 @@ fn read_or_begin_anew(
         images = contents.newest.len(),
         "the files of sled are set aside and made anew from the journal"
     );
-    SledCopy::open(options)
+    SledMirror::open(options)
 }
 
 /// Whether sled lacks more than it can be behind the journal when a process ends.
-fn lacks(found: &Found, contents: &Contents) -> Option<String> {
-    let missing = rebuild::missing(contents, |id| found.version_of(id)).len();
+fn missing_too_much(found: &MirrorContents, contents: &Contents) -> Option<String> {
+    let missing = reconcile::missing(contents, |id| found.version_of(id)).len();
     let all = contents.newest.len();
-    let is_too_much = missing > MOST_AHEAD && missing > all / 2;
-    is_too_much.then(|| format!("it lacks {missing} of {all} records that were written"))
+    let is_too_much = missing > MAX_LAG && missing > all / 2;
+    is_too_much.then(|| format!("it missing_too_much {missing} of {all} records that were written"))
 }
 
 /// Takes records from the journal. Returned are the images whose records cannot be read.
-fn take_from_journal(
+fn read_missing(
     records: &mut HashMap<ImageId, Arc<Record>>,
     journal: &Journal,
     contents: &Contents,
@@ -173,12 +173,12 @@ fn take_from_journal(
 ) -> Vec<ImageId> {
     let mut unreadable = Vec::new();
     for id in missing {
-        let place = contents.newest[id];
-        if place.is_forgotten() {
+        let location = contents.newest[id];
+        if location.is_purged() {
             records.remove(id);
             continue;
         }
-        match journal.read(place) {
+        match journal.read(location) {
             Ok((record, _)) => {
                 records.insert(*id, Arc::new(record));
             }
@@ -195,31 +195,31 @@ fn take_from_journal(
 
 /// Gives sled what it lacks when that is much; little is left to the follower. Without sled,
 /// all images are left to it.
-fn bring_up(
-    copy: Option<SledCopy>,
+fn update_mirror(
+    mirror: Option<SledMirror>,
     missing: Vec<ImageId>,
     snapshot: &Snapshot,
-) -> (Option<SledCopy>, HashSet<ImageId>) {
-    let Some(copy) = copy else {
+) -> (Option<SledMirror>, HashSet<ImageId>) {
+    let Some(mirror) = mirror else {
         return (None, missing.into_iter().collect());
     };
     if missing.is_empty() {
-        return (Some(copy), HashSet::new());
+        return (Some(mirror), HashSet::new());
     }
     tracing::warn!(
         images = missing.len(),
-        "records that sled lacks were taken from the registry's journal"
+        "records that sled missing_too_much were taken from the registry's journal"
     );
-    if missing.len() <= MOST_AHEAD {
-        return (Some(copy), missing.into_iter().collect());
+    if missing.len() <= MAX_LAG {
+        return (Some(mirror), missing.into_iter().collect());
     }
-    for part in missing.chunks(MOST_AHEAD) {
-        if let Err(reason) = copy.write(part, snapshot) {
+    for part in missing.chunks(MAX_LAG) {
+        if let Err(reason) = mirror.write(part, snapshot) {
             tracing::error!(reason, "the registry starts from its journal, without sled");
             return (None, missing.into_iter().collect());
         }
     }
-    (Some(copy), HashSet::new())
+    (Some(mirror), HashSet::new())
 }
 
 /// Makes the folder's own entries durable: its files, and itself in its parent.

@@ -18,8 +18,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
 use super::super::index::{Index, Snapshot};
-use super::super::{Census, Record, Registry, Version, unavailable};
-use super::exchange::{Exchange, Failure, Reply};
+use super::super::{Record, Registry, RegistryStats, Version, unavailable};
+use super::endpoint::{RegistryResponse, RequestFailure, ServerEndpoint};
 use super::outcome::is_result;
 use super::replica::{Replica, version_of};
 use super::rows::rows;
@@ -29,8 +29,8 @@ use crate::wire::registry::{read_legacy_ids, read_legacy_image, write_legacy_bod
 use crate::wire::{SharedImage, write_memberships};
 
 /// A registry server of another make.
-pub(super) struct Standard {
-    exchange: Arc<Exchange>,
+pub(super) struct LegacyProtocol {
+    endpoint: Arc<ServerEndpoint>,
     owner_limits: OwnerLimits,
     replica: Mutex<Replica>,
     /// The images that the replica lacks, for readers that do not wait for it.
@@ -51,10 +51,10 @@ fn overtaken(id: &ImageId) -> Error {
     Error::new(Kind::Stale, message)
 }
 
-impl Standard {
-    pub(super) fn new(exchange: Arc<Exchange>, owner_limits: OwnerLimits) -> Self {
+impl LegacyProtocol {
+    pub(super) fn new(endpoint: Arc<ServerEndpoint>, owner_limits: OwnerLimits) -> Self {
         Self {
-            exchange,
+            endpoint,
             owner_limits,
             replica: Mutex::new(Replica::new()),
             unreadable: ArcSwap::default(),
@@ -62,18 +62,18 @@ impl Standard {
     }
 
     /// Whether this is a registry at all.
-    pub(super) async fn greet(&self) -> Result<()> {
+    pub(super) async fn verify_is_registry(&self) -> Result<()> {
         // The short list: a detailed one may be longer than an answer may be.
-        let reply = self.ask("check", Method::GET, "/images?limit=1", None);
-        let reply = reply.await?;
-        let is_list = read_legacy_ids(reply.body()).is_ok();
-        match reply.status {
+        let response = self.ask("check", Method::GET, "/images?limit=1", None);
+        let response = response.await?;
+        let is_list = read_legacy_ids(response.body()).is_ok();
+        match response.status {
             StatusCode::OK if is_list => Ok(()),
             StatusCode::OK => {
                 let cause = "whoever listens at registry_host and registry_port is no registry";
                 Err(unavailable("The registry server cannot be used.", cause))
             }
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
@@ -83,31 +83,31 @@ impl Standard {
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Reply> {
-        let asked = self.exchange.standard(operation, method, path, body);
+    ) -> Result<RegistryResponse> {
+        let asked = self.endpoint.request_legacy(operation, method, path, body);
         Ok(asked.await?)
     }
 
     /// An image without its members.
-    async fn look(&self, id: &ImageId) -> Result<Option<Image>> {
-        let reply = self.ask("get", Method::GET, &path_of(id), None).await?;
-        match reply.status {
-            StatusCode::OK => read_legacy_image(reply.body()).map(Some),
+    async fn fetch(&self, id: &ImageId) -> Result<Option<Image>> {
+        let response = self.ask("get", Method::GET, &path_of(id), None).await?;
+        match response.status {
+            StatusCode::OK => read_legacy_image(response.body()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>> {
         let path = format!("{}/members", path_of(id));
-        let reply = self.ask("get", Method::GET, &path, None).await?;
-        rows(&reply, "members")
+        let response = self.ask("get", Method::GET, &path, None).await?;
+        rows(&response, "members")
     }
 
     /// All images as they are now, without members.
     async fn images(&self) -> Result<Snapshot> {
         let mut replica = self.replica.lock().await;
-        let snapshot = replica.now(&self.exchange).await?;
+        let snapshot = replica.now(&self.endpoint).await?;
         self.unreadable.store(Arc::new(replica.unreadable()));
         Ok(snapshot)
     }
@@ -118,8 +118,10 @@ impl Standard {
         for tenant in tenants_of(query) {
             let name = utf8_percent_encode(tenant, NON_ALPHANUMERIC);
             let path = format!("/shared-images/{name}");
-            let asked = self.exchange.standard("list", Method::GET, &path, None);
-            let reply = match asked.await {
+            let asked = self
+                .endpoint
+                .request_legacy("list", Method::GET, &path, None);
+            let response = match asked.await {
                 // Any tenant may share any number of images with this one.
                 Err(failure) if failure.is_too_long() => {
                     tracing::error!(
@@ -131,7 +133,7 @@ impl Standard {
                 }
                 asked => asked?,
             };
-            let shared: Vec<SharedImage> = rows(&reply, "shared_images")?;
+            let shared: Vec<SharedImage> = rows(&response, "shared_images")?;
             for shared in shared {
                 let id = shared.image_id.parse().ok();
                 let Some(record) = id.and_then(|id| snapshot.get(&id)) else {
@@ -163,44 +165,44 @@ impl Standard {
     }
 
     /// Looks whether a write without an answer was carried out: the image as it is then.
-    async fn recognise(&self, image: &Image, failure: Failure) -> Result<Image> {
+    async fn confirm_written(&self, image: &Image, failure: RequestFailure) -> Result<Image> {
         if failure.is_unsent {
             return Err(failure.into());
         }
-        match self.look(&image.id).await {
+        match self.fetch(&image.id).await {
             Ok(Some(current)) if is_result(&current, image) => Ok(current),
             _ => Err(failure.into()),
         }
     }
 
     /// Writes everything but the members, if the image has still the status that was seen.
-    async fn amend(&self, current: &Image, image: &Image) -> Result<Image> {
+    async fn update(&self, current: &Image, image: &Image) -> Result<Image> {
         let body = write_legacy_body(image, Some(current.status))?;
         let path = path_of(&image.id);
         let sent = self
-            .exchange
-            .standard("replace", Method::PUT, &path, Some(body));
-        let reply = match sent.await {
-            Ok(reply) => reply,
-            Err(failure) => return self.recognise(image, failure).await,
+            .endpoint
+            .request_legacy("replace", Method::PUT, &path, Some(body));
+        let response = match sent.await {
+            Ok(response) => response,
+            Err(failure) => return self.confirm_written(image, failure).await,
         };
-        match reply.status {
-            StatusCode::OK => read_legacy_image(reply.body()),
+        match response.status {
+            StatusCode::OK => read_legacy_image(response.body()),
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
     /// Has the registry take off an image of which nothing is left.
-    async fn take_off(&self, id: &ImageId) -> Result<Image> {
+    async fn delete_image(&self, id: &ImageId) -> Result<Image> {
         let path = path_of(id);
-        let reply = self.ask("replace", Method::DELETE, &path, None).await?;
-        match reply.status {
+        let response = self.ask("replace", Method::DELETE, &path, None).await?;
+        match response.status {
             // Gone already, for some.
             StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
-                self.look(id).await?.ok_or_else(|| overtaken(id))
+                self.fetch(id).await?.ok_or_else(|| overtaken(id))
             }
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
@@ -213,10 +215,10 @@ impl Standard {
         let path = format!("{}/members", path_of(&image.id));
         let body = write_memberships(&image.members);
         let sent = self
-            .exchange
-            .standard("replace", Method::PUT, &path, Some(body));
-        let reply = match sent.await {
-            Ok(reply) => reply,
+            .endpoint
+            .request_legacy("replace", Method::PUT, &path, Some(body));
+        let response = match sent.await {
+            Ok(response) => response,
             Err(failure) if failure.is_unsent => return Err(failure.into()),
             // It may have been carried out.
             Err(failure) => match self.members(&image.id).await {
@@ -224,10 +226,10 @@ impl Standard {
                 _ => return Err(failure.into()),
             },
         };
-        match reply.status {
+        match response.status {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
             StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 }
@@ -251,9 +253,9 @@ fn tenants_of(query: &Query) -> Vec<&str> {
 }
 
 #[async_trait]
-impl Registry for Standard {
+impl Registry for LegacyProtocol {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        let (image, members) = tokio::try_join!(self.look(id), self.members(id))?;
+        let (image, members) = tokio::try_join!(self.fetch(id), self.members(id))?;
         Ok(image.map(|image| record_of(Image { members, ..image })))
     }
 
@@ -261,24 +263,26 @@ impl Registry for Standard {
         self.check_owner(None, &image).await?;
         let body = write_legacy_body(&image, None)?;
         let sent = self
-            .exchange
-            .standard("insert", Method::POST, "/images", Some(body));
-        let reply = match sent.await {
-            Ok(reply) => reply,
-            Err(failure) => return self.recognise(&image, failure).await.map(record_of),
+            .endpoint
+            .request_legacy("insert", Method::POST, "/images", Some(body));
+        let response = match sent.await {
+            Ok(response) => response,
+            Err(failure) => return self.confirm_written(&image, failure).await.map(record_of),
         };
-        match reply.status {
-            StatusCode::OK | StatusCode::CREATED => Ok(record_of(read_legacy_image(reply.body())?)),
+        match response.status {
+            StatusCode::OK | StatusCode::CREATED => {
+                Ok(record_of(read_legacy_image(response.body())?))
+            }
             StatusCode::CONFLICT => {
                 let message = format!("Image with identifier {} already exists!", image.id);
                 Err(Error::new(Kind::Conflict, message))
             }
-            _ => Err(reply.refusal()),
+            _ => Err(response.refusal()),
         }
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        let current = self.look(&image.id).await?;
+        let current = self.fetch(&image.id).await?;
         let current = current.filter(|current| version_of(current) == seen);
         let current = current.ok_or_else(|| overtaken(&image.id))?;
         self.check_owner(Some(&current), &image).await?;
@@ -287,12 +291,12 @@ impl Registry for Standard {
         }
         let is_empty = image.data.is_none() && image.upload.is_none();
         let written = match image.status == Status::Deleted && is_empty {
-            false => self.amend(&current, &image).await?,
+            false => self.update(&current, &image).await?,
             true => {
                 if current.status != Status::Deleted {
-                    self.amend(&current, &image).await?;
+                    self.update(&current, &image).await?;
                 }
-                self.take_off(&image.id).await?
+                self.delete_image(&image.id).await?
             }
         };
         let members = image.members;
@@ -311,7 +315,7 @@ impl Registry for Standard {
         Ok(snapshot.usage(owner))
     }
 
-    async fn check(&self) -> Result<Census> {
+    async fn check(&self) -> Result<RegistryStats> {
         let snapshot = self.images().await?;
         Ok(Index::new(snapshot).census())
     }

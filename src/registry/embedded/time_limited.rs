@@ -13,16 +13,16 @@ use std::time::Duration;
 
 /// A thread that does one kind of work, one order after the other. Dropping it waits for the
 /// thread, which has things open, unless that hangs.
-pub(super) struct Timed<O, R> {
+pub(super) struct TimeLimitedWorker<O, R> {
     what: &'static str,
-    orders: Option<SyncSender<O>>,
+    jobs: Option<SyncSender<O>>,
     results: Receiver<Result<R, String>>,
     limit: Duration,
     thread: Option<JoinHandle<()>>,
-    hangs: Cell<bool>,
+    is_hung: Cell<bool>,
 }
 
-impl<O: Send + 'static, R: Send + 'static> Timed<O, R> {
+impl<O: Send + 'static, R: Send + 'static> TimeLimitedWorker<O, R> {
     /// Starts the thread. Work that takes longer than `limit` has failed.
     ///
     /// # Errors
@@ -32,21 +32,21 @@ impl<O: Send + 'static, R: Send + 'static> Timed<O, R> {
         limit: Duration,
         mut work: impl FnMut(O) -> Result<R, String> + Send + 'static,
     ) -> io::Result<Self> {
-        let (orders, ordered) = sync_channel(1);
+        let (jobs, submitted) = sync_channel(1);
         let (answers, results) = sync_channel(1);
         let work = move || {
-            while let Ok(order) = ordered.recv()
-                && answers.send(work(order)).is_ok()
+            while let Ok(job) = submitted.recv()
+                && answers.send(work(job)).is_ok()
             {}
         };
         let thread = thread::Builder::new().name(format!("registry-{what}"));
         Ok(Self {
             what,
-            orders: Some(orders),
+            jobs: Some(jobs),
             results,
             limit,
             thread: Some(thread.spawn(work)?),
-            hangs: Cell::new(false),
+            is_hung: Cell::new(false),
         })
     }
 
@@ -54,14 +54,14 @@ impl<O: Send + 'static, R: Send + 'static> Timed<O, R> {
     ///
     /// # Errors
     /// The error of the work, or that it has not ended in time.
-    pub(super) fn run(&self, order: O) -> Result<R, String> {
-        let orders = self.orders.as_ref().ok_or_else(|| self.gone())?;
-        orders.send(order).map_err(|_| self.gone())?;
+    pub(super) fn run(&self, job: O) -> Result<R, String> {
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.ended())?;
+        jobs.send(job).map_err(|_| self.ended())?;
         match self.results.recv_timeout(self.limit) {
             Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
             Err(RecvTimeoutError::Timeout) => {
-                self.hangs.set(true);
+                self.is_hung.set(true);
                 let (what, limit_s) = (self.what, self.limit.as_secs());
                 Err(format!("{what} has not answered within {limit_s} s"))
             }
@@ -69,20 +69,20 @@ impl<O: Send + 'static, R: Send + 'static> Timed<O, R> {
     }
 
     /// Whether an order has not ended in time.
-    pub(super) fn hangs(&self) -> bool {
-        self.hangs.get()
+    pub(super) fn is_hung(&self) -> bool {
+        self.is_hung.get()
     }
 
-    fn gone(&self) -> String {
+    fn ended(&self) -> String {
         format!("the thread of {} has ended", self.what)
     }
 }
 
-impl<O, R> Drop for Timed<O, R> {
+impl<O, R> Drop for TimeLimitedWorker<O, R> {
     fn drop(&mut self) {
-        drop(self.orders.take());
+        drop(self.jobs.take());
         if let Some(thread) = self.thread.take()
-            && !self.hangs.get()
+            && !self.is_hung.get()
         {
             // One that panicked has nothing open any more.
             let _ = thread.join();
@@ -98,32 +98,33 @@ mod tests {
 
     #[test]
     fn passes_on_what_the_work_says() {
-        let timed = Timed::start("sled", LIMIT, |order| match order {
+        let worker = TimeLimitedWorker::start("sled", LIMIT, |job| match job {
             0 => Ok(()),
             _ => Err("no".to_owned()),
         });
-        let timed = timed.unwrap();
-        assert_eq!(timed.run(1u8), Err("no".to_owned()));
-        assert_eq!(timed.run(0), Ok(()));
+        let worker = worker.unwrap();
+        assert_eq!(worker.run(1u8), Err("no".to_owned()));
+        assert_eq!(worker.run(0), Ok(()));
     }
 
     #[test]
     fn work_that_hangs_is_given_up() {
         let limit = Duration::from_millis(20);
-        let timed: Timed<u8, ()> = Timed::start("sled", limit, |_| {
+        let worker: TimeLimitedWorker<u8, ()> = TimeLimitedWorker::start("sled", limit, |_| {
             loop {
                 thread::park();
             }
         })
         .unwrap();
-        let said = timed.run(0).unwrap_err();
+        let said = worker.run(0).unwrap_err();
         assert!(said.contains("sled has not answered within"), "{said}");
-        assert!(timed.hangs());
+        assert!(worker.is_hung());
     }
 
     #[test]
     fn work_that_panics_is_a_failure() {
-        let timed: io::Result<Timed<u8, ()>> = Timed::start("sled", LIMIT, |_| panic!("damaged"));
-        assert!(timed.unwrap().run(0).is_err());
+        let worker: io::Result<TimeLimitedWorker<u8, ()>> =
+            TimeLimitedWorker::start("sled", LIMIT, |_| panic!("damaged"));
+        assert!(worker.unwrap().run(0).is_err());
     }
 }

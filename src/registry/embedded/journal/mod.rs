@@ -10,8 +10,8 @@
 //! compaction that fails removes its file; the journal in use is not affected.
 
 mod compaction;
-mod copy;
 mod frame;
+mod reader;
 mod scan;
 mod space;
 
@@ -25,9 +25,9 @@ use super::super::Record;
 use super::super::index::Snapshot;
 use super::permissions::private_file;
 use compaction::{Compacted, Compaction};
-pub use copy::Journalled;
-pub(super) use frame::{Forgotten, push};
-pub(super) use scan::{Contents, Place};
+pub(super) use frame::{Purged, push};
+pub use reader::JournalReader;
+pub(super) use scan::{Contents, FrameLocation};
 use space::Space;
 pub(super) use space::is_no_space;
 
@@ -105,8 +105,8 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn read(&self, place: Place) -> io::Result<(Record, Vec<u8>)> {
-        place.read(&self.file)
+    pub(super) fn read(&self, location: FrameLocation) -> io::Result<(Record, Vec<u8>)> {
+        location.read(&self.file)
     }
 
     /// Whether so many bytes can be appended without using the reserve.
@@ -140,25 +140,25 @@ impl Journal {
     ///
     /// # Errors
     /// When the journal must not be used any more. A compaction that fails is no error.
-    pub(super) fn care_for_size(
+    pub(super) fn compact_if_due(
         &mut self,
         records: &Snapshot,
-        forgotten: impl FnOnce() -> Forgotten,
+        purged: impl FnOnce() -> Purged,
     ) -> io::Result<()> {
         match self.compaction.take() {
             Some(running) if !running.has_ended() => self.compaction = Some(running),
             Some(ended) => match ended.result().and_then(|done| self.copy_tail(done)) {
-                Ok((file, end, space)) => self.swap(file, end, space)?,
-                Err(error) => self.put_off_compaction(&error),
+                Ok((file, end, space)) => self.install(file, end, space)?,
+                Err(error) => self.postpone_compaction(&error),
             },
             None if self.is_compaction_due() => {
                 let next = self.folder.join(NEXT_FILE);
-                let (records, forgotten) = (records.clone(), forgotten());
+                let (records, purged) = (records.clone(), purged());
                 let started =
-                    Compaction::start(next, records, forgotten, self.end, self.reserve_bytes);
+                    Compaction::start(next, records, purged, self.end, self.reserve_bytes);
                 match started {
                     Ok(compaction) => self.compaction = Some(compaction),
-                    Err(error) => self.put_off_compaction(&error),
+                    Err(error) => self.postpone_compaction(&error),
                 }
             }
             None => {}
@@ -171,7 +171,7 @@ impl Journal {
         may_start && self.end > 2 * self.compact_bytes + SLACK_BYTES
     }
 
-    fn put_off_compaction(&mut self, error: &io::Error) {
+    fn postpone_compaction(&mut self, error: &io::Error) {
         tracing::warn!(%error, "the registry's journal cannot be compacted; it is tried again");
         if let Err(error) = remove_if_there(&self.folder.join(NEXT_FILE)) {
             tracing::warn!(%error, "the file of a failed compaction cannot be removed");
@@ -198,7 +198,7 @@ impl Journal {
     }
 
     /// Replaces the old file by the new one.
-    fn swap(&mut self, file: File, end: u64, space: Space) -> io::Result<()> {
+    fn install(&mut self, file: File, end: u64, space: Space) -> io::Result<()> {
         fs::rename(self.folder.join(NEXT_FILE), self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
         (self.file, self.end, self.space) = (file, end, space);
@@ -213,12 +213,12 @@ impl Journal {
     /// Those of the file system; the old file is still in place then.
     pub(super) fn rewrite(&mut self, records: &Snapshot, keep_as: Option<&str>) -> io::Result<()> {
         let next = self.folder.join(NEXT_FILE);
-        let written = compaction::write(&next, records, &Forgotten::new(), self.reserve_bytes);
+        let written = compaction::write(&next, records, &Purged::new(), self.reserve_bytes);
         let (file, end, space) = written.inspect_err(|_| drop(fs::remove_file(&next)))?;
         if let Some(name) = keep_as {
             fs::rename(self.folder.join(FILE), self.folder.join(name))?;
         }
-        self.swap(file, end, space)
+        self.install(file, end, space)
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
     const RESERVE_BYTES: u64 = 64 << 10;
 
     fn append(journal: &mut Journal, frames: &[u8], before: &Snapshot) {
-        journal.care_for_size(before, Forgotten::new).unwrap();
+        journal.compact_if_due(before, Purged::new).unwrap();
         journal.append(frames).unwrap();
     }
 
@@ -315,9 +315,9 @@ mod tests {
         // No disk has so much space.
         journal.reserve_bytes = 1 << 60;
         journal.end = 2 * journal.compact_bytes + SLACK_BYTES + 1;
-        journal.care_for_size(&records, Forgotten::new).unwrap();
+        journal.compact_if_due(&records, Purged::new).unwrap();
         while journal.compaction.is_some() {
-            journal.care_for_size(&records, Forgotten::new).unwrap();
+            journal.compact_if_due(&records, Purged::new).unwrap();
         }
         assert!(!folder.path().join(NEXT_FILE).exists());
         assert!(!journal.is_compaction_due());

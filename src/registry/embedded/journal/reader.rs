@@ -5,17 +5,17 @@ use std::io;
 use std::path::Path;
 
 use super::FILE;
-use super::scan::{Place, scan};
+use super::scan::{FrameLocation, scan};
 use crate::image::{Image, ImageId};
 
 /// The records in the journal of an embedded registry at one moment. Another process may have
 /// the registry open and go on writing. Nothing is changed here.
-pub struct Journalled {
+pub struct JournalReader {
     file: File,
-    newest: Vec<(ImageId, Place)>,
+    newest: Vec<(ImageId, FrameLocation)>,
 }
 
-impl Journalled {
+impl JournalReader {
     /// Finds the newest record of each image.
     ///
     /// # Errors
@@ -31,14 +31,17 @@ impl Journalled {
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         let newest = contents.newest.into_iter();
-        let mut newest: Vec<_> = newest.filter(|(_, place)| !place.is_forgotten()).collect();
+        let mut newest: Vec<_> = newest
+            .filter(|(_, location)| !location.is_purged())
+            .collect();
         newest.sort_unstable_by_key(|(id, _)| *id);
         Ok(Self { file, newest })
     }
 
     /// The images, deleted ones too, by identifier.
     pub fn images(&self) -> impl Iterator<Item = io::Result<Image>> {
-        let read = |(_, place): &(ImageId, Place)| Ok(place.read(&self.file)?.0.image);
+        let read =
+            |(_, location): &(ImageId, FrameLocation)| Ok(location.read(&self.file)?.0.image);
         self.newest.iter().map(read)
     }
 }
@@ -67,7 +70,7 @@ mod tests {
             push(&mut frames, &record.image.id, record.version, &bytes);
         }
         journal.append(&frames).unwrap();
-        let read = Journalled::read(folder.path()).unwrap();
+        let read = JournalReader::read(folder.path()).unwrap();
         let read: Vec<Image> = read.images().map(Result::unwrap).collect();
         assert_eq!(read.len(), 2);
         assert!(read.is_sorted_by_key(|image| image.id));
@@ -79,7 +82,7 @@ mod tests {
             .open(folder.path().join(FILE))
             .unwrap();
         file.write_all_at(b"x", 20).unwrap();
-        let refused = Journalled::read(folder.path()).err().unwrap();
+        let refused = JournalReader::read(folder.path()).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
     }
 }

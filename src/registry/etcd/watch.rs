@@ -10,19 +10,19 @@ use std::time::Duration;
 use etcd_client::{EventType, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::cluster::{Away, Cluster};
+use super::cluster::{Cluster, EtcdRequestError};
 use super::keys::Keys;
 use super::load::load;
 use super::replica::Replica;
 use crate::metrics;
 
 /// How often the watch is asked for a sign of life.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Silence after which another member is watched.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Longest time for the comparison of histories.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a watch goes no further.
 enum Ended {
@@ -37,12 +37,12 @@ enum Ended {
 }
 
 /// Follows for ever.
-pub(super) async fn follow(cluster: &Cluster, keys: &Keys, replica: &Replica) {
+pub(super) async fn run(cluster: &Cluster, keys: &Keys, replica: &Replica) {
     let mut lists = true;
     loop {
         if lists {
-            if let Err(away) = load(cluster, keys, replica).await {
-                tracing::warn!(%away, "the records cannot be read from etcd; trying again");
+            if let Err(error) = load(cluster, keys, replica).await {
+                tracing::warn!(%error, "the records cannot be read from etcd; trying again");
                 sleep(PAUSE).await;
                 continue;
             }
@@ -59,12 +59,12 @@ pub(super) async fn follow(cluster: &Cluster, keys: &Keys, replica: &Replica) {
                     "etcd was restored from a backup or replaced; reading all records again"
                 );
                 metrics::registry_restored();
-                replica.distrust(&format!("etcd was restored or replaced: {reason}"));
+                replica.invalidate(&format!("etcd was restored or replaced: {reason}"));
                 lists = true;
             }
             Ended::Broken(reason) => {
                 tracing::warn!(reason, "the watch of etcd broke; watching another member");
-                cluster.turn();
+                cluster.switch_member();
                 sleep(PAUSE).await;
             }
         }
@@ -75,7 +75,7 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
     match other_history(cluster, keys, replica).await {
         Ok(None) => {}
         Ok(Some(reason)) => return Ended::Restored(reason),
-        Err(away) => return Ended::Broken(away.to_string()),
+        Err(error) => return Ended::Broken(error.to_string()),
     }
     let options = WatchOptions::new()
         .with_prefix()
@@ -83,9 +83,9 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
     let watching = cluster.watch(keys.images.as_bytes(), options).await;
     let mut stream = match watching {
         Ok(stream) => stream,
-        Err(away) => return Ended::Broken(Away::to_string(&away)),
+        Err(error) => return Ended::Broken(EtcdRequestError::to_string(&error)),
     };
-    let mut progress = interval(PROGRESS_EVERY);
+    let mut progress = interval(PROGRESS_INTERVAL);
     loop {
         tokio::select! {
             _ = progress.tick() => {
@@ -124,13 +124,13 @@ async fn other_history(
     cluster: &Cluster,
     keys: &Keys,
     replica: &Replica,
-) -> Result<Option<String>, Away> {
-    let witness = replica.witness();
-    let key = match &witness {
-        Some(witness) => witness.key.clone(),
+) -> Result<Option<String>, EtcdRequestError> {
+    let newest_write = replica.newest_write();
+    let key = match &newest_write {
+        Some(newest_write) => newest_write.key.clone(),
         None => keys.images.clone().into_bytes(),
     };
-    let deadline = Instant::now() + LOOK_LIMIT;
+    let deadline = Instant::now() + FETCH_TIMEOUT;
     let known = replica.revision();
     let answer = cluster.get(&key, &GetOptions::new(), deadline).await?;
     let (cluster_id, revision) = answer
@@ -142,16 +142,17 @@ async fn other_history(
     if revision < known {
         return Ok(Some(format!("its revision is {revision} after {known}")));
     }
-    let agrees = witness.is_none_or(|witness| witness.agrees_with(answer.kvs().first()));
+    let agrees =
+        newest_write.is_none_or(|newest_write| newest_write.agrees_with(answer.kvs().first()));
     Ok((!agrees).then(|| "its newest known write is not there".to_owned()))
 }
 
 async fn next(stream: &mut WatchStream) -> Result<WatchResponse, String> {
-    match timeout(SILENCE, stream.message()).await {
+    match timeout(SILENCE_TIMEOUT, stream.message()).await {
         Ok(Ok(Some(response))) => Ok(response),
         Ok(Ok(None)) => Err("it ended".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("silence for {} s", SILENCE.as_secs())),
+        Err(_) => Err(format!("silence for {} s", SILENCE_TIMEOUT.as_secs())),
     }
 }
 
@@ -165,7 +166,7 @@ fn take(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), 
     if response.canceled() {
         return Err(Ended::Broken(response.cancel_reason().to_owned()));
     }
-    replica.heard();
+    replica.record_contact();
     let events = response.events();
     if events
         .iter()
@@ -174,6 +175,6 @@ fn take(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), 
         return Err(Ended::ListAgain("somebody removed a record".to_owned()));
     }
     let records: Vec<_> = events.iter().filter_map(|event| event.kv()).collect();
-    replica.follow(keys, &records);
+    replica.apply_events(keys, &records);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::bits::Bits;
-use super::sequence::{Place, Sequence};
+use super::sequence::{Position, Sequence};
+use super::slot_set::SlotSet;
 use super::table::Slot;
 
 /// A slot under a value: the value's term in the upper half, the slot in the lower.
@@ -11,59 +11,59 @@ pub(super) type Posting = u64;
 
 /// Images with something in common.
 #[derive(Clone)]
-pub(super) enum Run<'a> {
+pub(super) enum SlotRange<'a> {
     /// They have a value.
-    Posted(&'a Sequence<Posting>, Range<Place>),
+    Postings(&'a Sequence<Posting>, Range<Position>),
     /// They have neighbouring places in an order.
-    Ordered(&'a Sequence<Slot>, Range<Place>),
+    Order(&'a Sequence<Slot>, Range<Position>),
     /// One image alone.
     One(Slot),
 }
 
 /// All images, in two: those that have a value, and those that have not. A few may stand on
 /// both sides, where different values look alike.
-pub(super) struct Split<'a> {
-    pub(super) with: Vec<Run<'a>>,
-    pub(super) without: Vec<Run<'a>>,
+pub(super) struct Partition<'a> {
+    pub(super) matching: Vec<SlotRange<'a>>,
+    pub(super) others: Vec<SlotRange<'a>>,
 }
 
-impl Run<'_> {
+impl SlotRange<'_> {
     /// About how many they are; exactly, when they are few.
-    pub(super) fn about(&self) -> usize {
+    pub(super) fn estimated_len(&self) -> usize {
         match self {
-            Run::Posted(postings, range) => postings.about(range),
-            Run::Ordered(order, range) => order.about(range),
-            Run::One(_) => 1,
+            SlotRange::Postings(postings, range) => postings.estimated_len(range),
+            SlotRange::Order(order, range) => order.estimated_len(range),
+            SlotRange::One(_) => 1,
         }
     }
 
-    pub(super) fn insert_into(&self, bits: &mut Bits) {
+    pub(super) fn insert_into(&self, set: &mut SlotSet) {
         match self {
-            Run::Posted(postings, range) => {
+            SlotRange::Postings(postings, range) => {
                 for slice in postings.slices(range.clone()) {
-                    bits.extend(slice.iter().map(|posting| *posting as Slot));
+                    set.extend(slice.iter().map(|posting| *posting as Slot));
                 }
             }
-            Run::Ordered(order, range) => {
+            SlotRange::Order(order, range) => {
                 for slice in order.slices(range.clone()) {
-                    bits.extend(slice.iter().copied());
+                    set.extend(slice.iter().copied());
                 }
             }
-            Run::One(slot) => bits.extend([*slot].into_iter()),
+            SlotRange::One(slot) => set.extend([*slot].into_iter()),
         }
     }
 
     pub(super) fn for_each(&self, mut each: impl FnMut(Slot)) {
         match self {
-            Run::Posted(postings, range) => {
+            SlotRange::Postings(postings, range) => {
                 let slices = postings.slices(range.clone());
                 slices.flatten().for_each(|posting| each(*posting as Slot));
             }
-            Run::Ordered(order, range) => {
+            SlotRange::Order(order, range) => {
                 let slices = order.slices(range.clone());
                 slices.flatten().for_each(|slot| each(*slot));
             }
-            Run::One(slot) => each(*slot),
+            SlotRange::One(slot) => each(*slot),
         }
     }
 }

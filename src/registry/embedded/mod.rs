@@ -8,18 +8,18 @@
 //! A start compares the two, and the newer record counts. Files of sled that cannot be read
 //! are set aside and made anew; a journal that is damaged is made anew from sled.
 
-mod behind;
+mod backlog;
 mod commit;
-mod follower;
 mod health;
 mod journal;
 mod open;
 mod open_error;
 mod options;
 mod permissions;
-mod rebuild;
-mod sled_copy;
-mod timed;
+mod reconcile;
+mod sled_mirror;
+mod sled_writer;
+mod time_limited;
 
 use std::fs::File;
 use std::io;
@@ -29,64 +29,64 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use self::behind::Behind;
+use self::backlog::Backlog;
 use self::commit::{Committer, Request, Write};
 use self::health::Health;
-pub use self::journal::Journalled;
+pub use self::journal::JournalReader;
 pub use self::open_error::OpenError;
-pub use self::options::SledOptions;
+pub use self::options::EmbeddedOptions;
 use super::index::Index;
-use super::{Census, Record, Registry, Version};
+use super::{Record, Registry, RegistryStats, Version};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
 
 /// A registry in this process, on this disk.
-pub struct SledRegistry {
+pub struct EmbeddedRegistry {
     index: Arc<Index>,
     health: Arc<Health>,
-    behind: Arc<Behind>,
+    backlog: Arc<Backlog>,
     writes: Option<mpsc::UnboundedSender<Request>>,
     committer: Option<JoinHandle<()>>,
-    follower: Option<JoinHandle<()>>,
+    sled_writer: Option<JoinHandle<()>>,
     damaged: Arc<[ImageId]>,
     image_count: usize,
     /// Released when both threads have ended.
     _lock: File,
 }
 
-impl SledRegistry {
+impl EmbeddedRegistry {
     /// Opens the folder, reads every record, and starts the threads.
     ///
     /// # Errors
     /// [`OpenError`]: in use by another process, not readable, damaged, of a later version.
-    pub fn open(options: &SledOptions) -> std::result::Result<Self, OpenError> {
+    pub fn open(options: &EmbeddedOptions) -> std::result::Result<Self, OpenError> {
         let opened = open::open(options)?;
         let index = Arc::new(Index::new(opened.snapshot.clone()));
         let health = Arc::new(Health::new(options.flush_limit));
-        let behind = Arc::new(Behind::new(opened.behind, opened.forgotten));
+        let backlog = Arc::new(Backlog::new(opened.backlog, opened.purged));
         let (writes, waiting) = mpsc::unbounded_channel();
         let committer = Committer {
             snapshot: opened.snapshot,
             journal: opened.journal,
             index: Arc::clone(&index),
             health: Arc::clone(&health),
-            behind: Arc::clone(&behind),
+            backlog: Arc::clone(&backlog),
             owner_limits: options.owner_limits,
-            most_deleted: options.most_deleted,
+            max_deleted_images: options.max_deleted_images,
         };
-        let follower = follower::start(
+        let sled_writer = sled_writer::start(
             options,
-            opened.copy,
+            opened.mirror,
             Arc::clone(&index),
-            Arc::clone(&behind),
+            Arc::clone(&backlog),
         );
         let mut registry = Self {
             index,
             health,
-            behind,
+            backlog,
             writes: Some(writes),
             committer: None,
-            follower: Some(follower.map_err(OpenError::Thread)?),
+            sled_writer: Some(sled_writer.map_err(OpenError::Thread)?),
             damaged: opened.damaged.into(),
             image_count: opened.image_count,
             _lock: opened.lock,
@@ -98,7 +98,7 @@ impl SledRegistry {
     }
 
     /// How many images there were when the registry was opened, deleted ones included.
-    pub fn image_count_at_open(&self) -> usize {
+    pub fn image_count_when_opened(&self) -> usize {
         self.image_count
     }
 
@@ -109,7 +109,7 @@ impl SledRegistry {
         if writes.is_none_or(|writes| writes.send(request).is_err()) {
             return Err(self.health.refusal());
         }
-        let every = self.health.look_every();
+        let every = self.health.poll_interval();
         loop {
             match tokio::time::timeout(every, &mut answered).await {
                 Ok(Ok(result)) => return result,
@@ -136,7 +136,7 @@ impl SledRegistry {
 }
 
 #[async_trait]
-impl Registry for SledRegistry {
+impl Registry for EmbeddedRegistry {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
         self.check_undamaged(id)?;
         Ok(self.index.get(id))
@@ -155,8 +155,8 @@ impl Registry for SledRegistry {
         self.write(Write::Replace(image, seen)).await
     }
 
-    async fn forget(&self, id: &ImageId, seen: Version) -> Result<()> {
-        self.write(Write::Forget(*id, seen)).await.map(drop)
+    async fn purge(&self, id: &ImageId, seen: Version) -> Result<()> {
+        self.write(Write::Purge(*id, seen)).await.map(drop)
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
@@ -169,7 +169,7 @@ impl Registry for SledRegistry {
         Ok(self.index.usage(owner))
     }
 
-    async fn check(&self) -> Result<Census> {
+    async fn check(&self) -> Result<RegistryStats> {
         self.health.check().map(|()| self.index.census())
     }
 
@@ -178,7 +178,7 @@ impl Registry for SledRegistry {
     }
 }
 
-impl Drop for SledRegistry {
+impl Drop for EmbeddedRegistry {
     /// Waits until what was being written is on disk, and sled is closed.
     fn drop(&mut self) {
         drop(self.writes.take());
@@ -188,9 +188,9 @@ impl Drop for SledRegistry {
             // A thread that panicked has nothing left to finish.
             let _ = committer.join();
         }
-        self.behind.close();
-        if let Some(follower) = self.follower.take() {
-            let _ = follower.join();
+        self.backlog.close();
+        if let Some(sled_writer) = self.sled_writer.take() {
+            let _ = sled_writer.join();
         }
     }
 }
@@ -203,19 +203,19 @@ mod tests {
     use super::super::conformance;
     use super::*;
 
-    fn options(folder: &Path) -> SledOptions {
-        SledOptions {
+    fn options(folder: &Path) -> EmbeddedOptions {
+        EmbeddedOptions {
             folder: folder.to_owned(),
             cache_bytes: 8 << 20,
             flush_limit: Duration::from_secs(15),
             reserve_bytes: 64 << 10,
-            most_deleted: None,
+            max_deleted_images: None,
             owner_limits: conformance::OWNER_LIMITS,
         }
     }
 
-    fn open(folder: &Path) -> SledRegistry {
-        SledRegistry::open(&options(folder)).unwrap()
+    fn open(folder: &Path) -> EmbeddedRegistry {
+        EmbeddedRegistry::open(&options(folder)).unwrap()
     }
 
     #[tokio::test]
@@ -251,7 +251,7 @@ mod tests {
     async fn a_second_process_is_kept_out() {
         let folder = tempfile::tempdir().unwrap();
         let _registry = open(folder.path());
-        let second = SledRegistry::open(&options(folder.path()));
+        let second = EmbeddedRegistry::open(&options(folder.path()));
         assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
     }
 
@@ -265,22 +265,22 @@ mod tests {
     #[tokio::test]
     async fn what_is_forgotten_stays_forgotten_and_can_be_registered_again() {
         let folder = tempfile::tempdir().unwrap();
-        let image = conformance::image("forgotten");
+        let image = conformance::image("purged");
         let registry = open(folder.path());
         let first = registry.insert(image.clone()).await.unwrap();
-        let refused = registry.forget(&image.id, first.version).await.unwrap_err();
+        let refused = registry.purge(&image.id, first.version).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Conflict, "it is not deleted");
-        let gone = registry.replace(deleted(&image, 1), first.version);
-        let version = gone.await.unwrap().version;
+        let removal = registry.replace(deleted(&image, 1), first.version);
+        let version = removal.await.unwrap().version;
         drop(registry);
         // sled has the deleted image now, and is copied as it is.
-        let behind = tempfile::tempdir().unwrap();
-        std::fs::copy(folder.path().join("db"), behind.path().join("db")).unwrap();
+        let older = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.path().join("db"), older.path().join("db")).unwrap();
 
         let registry = open(folder.path());
-        let stale = registry.forget(&image.id, 1).await.unwrap_err();
+        let stale = registry.purge(&image.id, 1).await.unwrap_err();
         assert_eq!(stale.kind(), Kind::Stale);
-        registry.forget(&image.id, version).await.unwrap();
+        registry.purge(&image.id, version).await.unwrap();
         assert!(registry.get(&image.id).await.unwrap().is_none());
         let everything = Query::everything(10);
         assert!(registry.list(&everything).await.unwrap().is_empty());
@@ -289,7 +289,7 @@ mod tests {
         drop(registry);
         for sled_is_behind in [false, true] {
             if sled_is_behind {
-                std::fs::copy(behind.path().join("db"), folder.path().join("db")).unwrap();
+                std::fs::copy(older.path().join("db"), folder.path().join("db")).unwrap();
             }
             let registry = open(folder.path());
             let found = registry.get(&image.id).await.unwrap();
@@ -300,18 +300,18 @@ mod tests {
     #[tokio::test]
     async fn an_owner_has_so_many_deleted_images_and_the_oldest_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let options = SledOptions {
-            most_deleted: Some(20),
+        let options = EmbeddedOptions {
+            max_deleted_images: Some(20),
             ..options(folder.path())
         };
-        let registry = SledRegistry::open(&options).unwrap();
+        let registry = EmbeddedRegistry::open(&options).unwrap();
         let mut images = Vec::new();
         for number in 0..21 {
             let mut image = conformance::image("deleted");
             image.owner = Some("a".to_owned());
             let version = registry.insert(image.clone()).await.unwrap().version;
-            let gone = registry.replace(deleted(&image, number), version);
-            gone.await.unwrap();
+            let removal = registry.replace(deleted(&image, number), version);
+            removal.await.unwrap();
             images.push(image.id);
         }
         let other = conformance::image("kept");
@@ -323,8 +323,8 @@ mod tests {
         assert_eq!(kept, [vec![false; 3], vec![true; 18]].concat());
         assert_eq!(registry.check().await.unwrap().usage.images, 1);
         drop(registry);
-        let registry = SledRegistry::open(&options).unwrap();
-        assert_eq!(registry.image_count_at_open(), 19);
+        let registry = EmbeddedRegistry::open(&options).unwrap();
+        assert_eq!(registry.image_count_when_opened(), 19);
         assert!(registry.try_get_cached(&other.id).is_some());
     }
 
@@ -333,9 +333,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = open(folder.path());
         let kept = registry.insert(conformance::image("kept")).await.unwrap();
-        let mut gone = kept.image.clone();
-        gone.name = Some("changed".to_owned());
-        let kept = registry.replace(gone, kept.version).await.unwrap();
+        let mut changed = kept.image.clone();
+        changed.name = Some("changed".to_owned());
+        let kept = registry.replace(changed, kept.version).await.unwrap();
         // The process ends before sled has anything.
         let copied = tempfile::tempdir().unwrap();
         let journal = copied.path().join("journal");

@@ -17,7 +17,7 @@ const _: () = assert!(WINDOW_BYTES > 2 * MAX_FRAME_BYTES);
 
 /// Where the newest record of an image is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Place {
+pub(in super::super) struct FrameLocation {
     pub(in super::super) version: Version,
     offset: u64,
     bytes: usize,
@@ -26,7 +26,7 @@ pub(in super::super) struct Place {
 /// What a journal has.
 #[derive(Debug, Default)]
 pub(in super::super) struct Contents {
-    pub(in super::super) newest: HashMap<ImageId, Place>,
+    pub(in super::super) newest: HashMap<ImageId, FrameLocation>,
     /// Where the last record ends.
     pub(super) end: u64,
     /// Bytes before that which belong to no record.
@@ -66,21 +66,24 @@ impl Contents {
     }
 
     /// Whether the journal holds every record, so that sled is not needed.
-    pub(in super::super) fn has_all(&self) -> bool {
+    pub(in super::super) fn is_complete(&self) -> bool {
         !self.is_damaged() && !self.newest.is_empty()
     }
 
     /// Whether the journal says that an image is forgotten.
-    pub(in super::super) fn forgets(&self, id: &ImageId) -> bool {
+    pub(in super::super) fn purges(&self, id: &ImageId) -> bool {
         self.newest
             .get(id)
-            .is_some_and(|place| place.is_forgotten())
+            .is_some_and(|location| location.is_purged())
     }
 
     /// An image that is forgotten, and the version that says so.
-    pub(in super::super) fn forgotten(&self, id: &ImageId) -> Option<(ImageId, Version)> {
-        let place = self.newest.get(id).filter(|place| place.is_forgotten())?;
-        Some((*id, place.version))
+    pub(in super::super) fn purged(&self, id: &ImageId) -> Option<(ImageId, Version)> {
+        let location = self
+            .newest
+            .get(id)
+            .filter(|location| location.is_purged())?;
+        Some((*id, location.version))
     }
 
     /// Takes in what stands at this place. How many bytes that were.
@@ -96,7 +99,7 @@ impl Contents {
         };
         self.damaged_bytes += offset - self.end;
         self.end = offset + frame_bytes as u64;
-        let place = Place {
+        let location = FrameLocation {
             version,
             offset: offset + record_at as u64,
             bytes: frame_bytes - record_at,
@@ -104,22 +107,22 @@ impl Contents {
         match self.newest.entry(id) {
             // An image that was forgotten may have been registered again, from version 1 on.
             Entry::Occupied(mut known)
-                if known.get().is_forgotten() || known.get().version <= version =>
+                if known.get().is_purged() || known.get().version <= version =>
             {
-                known.insert(place);
+                known.insert(location);
             }
             Entry::Occupied(_) => {}
             Entry::Vacant(vacant) => {
-                vacant.insert(place);
+                vacant.insert(location);
             }
         }
         frame_bytes
     }
 }
 
-impl Place {
+impl FrameLocation {
     /// Whether the image was forgotten: an empty record says so.
-    pub(in super::super) fn is_forgotten(self) -> bool {
+    pub(in super::super) fn is_purged(self) -> bool {
         self.bytes == 0
     }
 
@@ -158,7 +161,12 @@ mod tests {
         push(&mut bytes, &ids[0], 2, b"late");
         let contents = scanned(&bytes);
         assert_eq!(contents.newest.len(), 50);
-        assert!(contents.newest.values().all(|place| place.version == 3));
+        assert!(
+            contents
+                .newest
+                .values()
+                .all(|location| location.version == 3)
+        );
         assert_eq!(
             (contents.end, contents.damaged_bytes),
             (bytes.len() as u64, 0)

@@ -6,11 +6,11 @@ const WORD_BITS: usize = u64::BITS as usize;
 
 /// A set of slots, one bit each.
 #[derive(Debug, Clone)]
-pub(super) struct Bits {
+pub(super) struct SlotSet {
     words: Vec<u64>,
 }
 
-impl Bits {
+impl SlotSet {
     /// None of `slots` slots.
     pub(super) fn none(slots: usize) -> Self {
         Self {
@@ -60,14 +60,14 @@ impl Bits {
     }
 
     /// Keeps what is in both.
-    pub(super) fn keep(&mut self, other: &Self) {
+    pub(super) fn intersect(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= other;
         }
     }
 
     /// Keeps what is not in the other.
-    pub(super) fn keep_without(&mut self, other: &Self) {
+    pub(super) fn subtract(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= !other;
         }
@@ -105,17 +105,17 @@ mod tests {
     #[test]
     fn sets_are_counted_joined_and_walked() {
         for slots in [0, 1, 63, 64, 65, 200] {
-            let mut set = Bits::all(slots);
+            let mut set = SlotSet::all(slots);
             assert_eq!(set.len(), slots);
             assert!(set.iter().eq(0..slots as Slot));
-            let mut threes = Bits::none(slots);
+            let mut threes = SlotSet::none(slots);
             threes.extend((0..slots as Slot).rev().step_by(3));
             let is_three = |slot: &Slot| (slots as Slot - 1 - slot).is_multiple_of(3);
             let mut others = set.clone();
-            others.keep_without(&threes);
+            others.subtract(&threes);
             assert!(!others.iter().any(|slot| is_three(&slot)));
             assert_eq!(others.len() + threes.len(), slots);
-            set.keep(&threes);
+            set.intersect(&threes);
             set.remove(3);
             assert!(set.iter().eq(threes.iter().filter(|slot| *slot != 3)));
             assert!(set.iter().all(|slot| set.contains(slot)));

@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::super::conformance::image;
-use super::super::super::{Registry, SledRegistry};
-use super::super::sled_copy::LOG_FILE;
+use super::super::super::{EmbeddedRegistry, Registry};
+use super::super::sled_mirror::LOG_FILE;
 use super::*;
 use crate::image::OwnerLimits;
 
-fn options(folder: &Path) -> SledOptions {
-    SledOptions {
+fn options(folder: &Path) -> EmbeddedOptions {
+    EmbeddedOptions {
         folder: folder.to_owned(),
         cache_bytes: 8 << 20,
         flush_limit: Duration::from_secs(15),
         reserve_bytes: 64 << 10,
-        most_deleted: None,
+        max_deleted_images: None,
         owner_limits: OwnerLimits::default(),
     }
 }
 
 /// More than a group, some of them written twice.
 async fn filled(folder: &Path, images: usize) -> BTreeMap<ImageId, Arc<Record>> {
-    let registry = SledRegistry::open(&options(folder)).unwrap();
+    let registry = EmbeddedRegistry::open(&options(folder)).unwrap();
     let mut acknowledged = BTreeMap::new();
     for number in 0..images {
         let image = image(&format!("image {number}"));
@@ -41,9 +41,13 @@ async fn filled(folder: &Path, images: usize) -> BTreeMap<ImageId, Arc<Record>> 
 
 /// Opens it, and compares.
 async fn check(folder: &Path, acknowledged: &BTreeMap<ImageId, Arc<Record>>, what: &str) {
-    let registry = SledRegistry::open(&options(folder));
+    let registry = EmbeddedRegistry::open(&options(folder));
     let registry = registry.unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!(registry.image_count_at_open(), acknowledged.len(), "{what}");
+    assert_eq!(
+        registry.image_count_when_opened(),
+        acknowledged.len(),
+        "{what}"
+    );
     for (id, record) in acknowledged {
         let found = registry.get(id).await.unwrap();
         assert_eq!(found.as_ref(), Some(record), "{what}");
@@ -52,12 +56,12 @@ async fn check(folder: &Path, acknowledged: &BTreeMap<ImageId, Arc<Record>>, wha
     registry.insert(image("new")).await.unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
         let place = to.join(entry.file_name());
         if entry.metadata().unwrap().is_dir() {
-            copy(&entry.path(), &place);
+            copy_folder(&entry.path(), &place);
         } else {
             fs::copy(entry.path(), place).unwrap();
         }
@@ -80,7 +84,7 @@ async fn whatever_befalls_sled_every_acknowledged_record_is_there() {
     let flips = (0..8).map(|part| (format!("flips in part {part}"), part));
     for (what, part) in flips {
         let folder = tempfile::tempdir().unwrap();
-        copy(whole.path(), folder.path());
+        copy_folder(whole.path(), folder.path());
         let mut bytes = fs::read(db(folder.path())).unwrap();
         let from = part * len / 8;
         for place in (from..from + len / 8).step_by(997) {
@@ -91,14 +95,14 @@ async fn whatever_befalls_sled_every_acknowledged_record_is_there() {
     }
     for cut in [0, 1, 4096, len / 3, len / 2, len - 1] {
         let folder = tempfile::tempdir().unwrap();
-        copy(whole.path(), folder.path());
+        copy_folder(whole.path(), folder.path());
         let file = File::options().write(true).open(db(folder.path()));
         file.unwrap().set_len(cut as u64).unwrap();
         check(folder.path(), &acknowledged, &format!("cut at {cut}")).await;
     }
     for name in ["db", "conf"] {
         let folder = tempfile::tempdir().unwrap();
-        copy(whole.path(), folder.path());
+        copy_folder(whole.path(), folder.path());
         fs::remove_file(folder.path().join(name)).unwrap();
         check(folder.path(), &acknowledged, &format!("without {name}")).await;
     }
@@ -109,7 +113,7 @@ async fn what_is_damaged_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     // More than the end of a process can explain: sled opens what it cannot read as if it
     // were new.
-    let acknowledged = filled(folder.path(), MOST_AHEAD + 10).await;
+    let acknowledged = filled(folder.path(), MAX_LAG + 10).await;
     let db = folder.path().join(LOG_FILE);
     let garbage = vec![0xa5; fs::metadata(&db).unwrap().len() as usize];
     fs::write(&db, &garbage).unwrap();
@@ -135,8 +139,8 @@ async fn a_damaged_journal_is_written_anew_from_sled() {
 
     // A folder of a version that had none.
     fs::remove_file(&journal).unwrap();
-    drop(SledRegistry::open(&options(folder.path())).unwrap());
+    drop(EmbeddedRegistry::open(&options(folder.path())).unwrap());
     fs::remove_file(folder.path().join("db")).unwrap();
-    let registry = SledRegistry::open(&options(folder.path())).unwrap();
-    assert_eq!(registry.image_count_at_open(), acknowledged.len() + 1);
+    let registry = EmbeddedRegistry::open(&options(folder.path())).unwrap();
+    assert_eq!(registry.image_count_when_opened(), acknowledged.len() + 1);
 }

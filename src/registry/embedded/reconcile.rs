@@ -16,10 +16,10 @@ const SNAPSHOTS_OF_SLED: &str = "snap.";
 
 /// Most records that sled receives at once at a start. When it lacks more than these and more
 /// than half of all, it has lost what it had.
-pub(super) const MOST_AHEAD: usize = super::options::MOST_IN_GROUP;
+pub(super) const MAX_LAG: usize = super::options::MAX_GROUP_LEN;
 
 /// Moves sled's files into a folder beside them. Nothing is deleted.
-pub(super) fn set_sled_aside(folder: &Path) -> io::Result<PathBuf> {
+pub(super) fn move_sled_aside(folder: &Path) -> io::Result<PathBuf> {
     let aside = folder.join(damaged_name("damaged"));
     fs::create_dir(&aside)?;
     for entry in fs::read_dir(folder)? {
@@ -44,11 +44,11 @@ pub(super) fn missing(
     contents: &Contents,
     version_of: impl Fn(&ImageId) -> Option<u64>,
 ) -> Vec<ImageId> {
-    let newer = contents.newest.iter().filter(|(id, place)| {
+    let newer = contents.newest.iter().filter(|(id, location)| {
         let version = version_of(id);
-        match place.is_forgotten() {
-            true => version.is_some_and(|version| version <= place.version),
-            false => version < Some(place.version),
+        match location.is_purged() {
+            true => version.is_some_and(|version| version <= location.version),
+            false => version < Some(location.version),
         }
     });
     newer.map(|(id, _)| *id).collect()
@@ -68,7 +68,7 @@ pub(super) fn complete(
         );
         return journal.rewrite(records, Some(&name));
     }
-    let known = |id: &ImageId| contents.newest.get(id).map(|place| place.version);
+    let known = |id: &ImageId| contents.newest.get(id).map(|location| location.version);
     let mut frames = Vec::new();
     let mut count = 0;
     for record in records.records() {
@@ -76,7 +76,7 @@ pub(super) fn complete(
             continue;
         }
         count += 1;
-        if count > MOST_AHEAD {
+        if count > MAX_LAG {
             // A journal that begins, most likely.
             return journal.rewrite(records, None);
         }

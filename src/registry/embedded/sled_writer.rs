@@ -10,27 +10,27 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::index::{Index, Snapshot};
-use super::behind::Behind;
-use super::options::SledOptions;
-use super::sled_copy::SledCopy;
-use super::timed::Timed;
+use super::backlog::Backlog;
+use super::options::EmbeddedOptions;
+use super::sled_mirror::SledMirror;
+use super::time_limited::TimeLimitedWorker;
 use crate::image::ImageId;
 use crate::transfer::free_bytes;
 
 /// How long changes are gathered before sled receives them.
-const GATHER: Duration = Duration::from_secs(1);
+const GATHER_TIME: Duration = Duration::from_secs(1);
 
 /// Wait after sled has failed, or had no disk space.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Most images that sled receives at a time.
-const MOST_IN_BATCH: usize = 4096;
+const MAX_BATCH_LEN: usize = 4096;
 
 /// Free disk space below which sled is not used, in bytes: it can hang when a write fails.
-const SLED_SPACE_BYTES: u64 = 8 << 20;
+const MIN_FREE_BYTES: u64 = 8 << 20;
 
 /// Work on sled, which may hang.
-enum Order {
+enum Job {
     /// Open it and compare it with these records. Answered with the images that differ.
     Open(Snapshot),
     /// Write the records of these images.
@@ -44,20 +44,20 @@ enum State {
     Open,
     Closed,
     /// It does not answer. Only the end of the process frees what it has open.
-    Hangs,
+    Hung,
 }
 
 /// Whether the disk of the registry has the space that sled needs.
-pub(super) fn has_space_for_sled(options: &SledOptions) -> bool {
+pub(super) fn has_space_for_sled(options: &EmbeddedOptions) -> bool {
     let free = File::open(&options.folder).and_then(|folder| free_bytes(&folder));
-    free.is_ok_and(|free| free >= SLED_SPACE_BYTES)
+    free.is_ok_and(|free| free >= MIN_FREE_BYTES)
 }
 
-struct Follower {
-    options: SledOptions,
+struct SledWriter {
+    options: EmbeddedOptions,
     index: Arc<Index>,
-    behind: Arc<Behind>,
-    sled: Timed<Order, Vec<ImageId>>,
+    backlog: Arc<Backlog>,
+    sled: TimeLimitedWorker<Job, Vec<ImageId>>,
     state: State,
 }
 
@@ -66,119 +66,119 @@ struct Follower {
 /// # Errors
 /// When the system has no thread left.
 pub(super) fn start(
-    options: &SledOptions,
-    mut copy: Option<SledCopy>,
+    options: &EmbeddedOptions,
+    mut mirror: Option<SledMirror>,
     index: Arc<Index>,
-    behind: Arc<Behind>,
+    backlog: Arc<Backlog>,
 ) -> io::Result<JoinHandle<()>> {
-    let state = match copy {
+    let state = match mirror {
         Some(_) => State::Open,
         None => State::Closed,
     };
     let opening = options.clone();
-    let carry_out = move |order| carry_out(order, &opening, &mut copy);
-    let follower = Follower {
+    let run_job = move |job| run_job(job, &opening, &mut mirror);
+    let sled_writer = SledWriter {
         options: options.clone(),
         index,
-        behind,
-        sled: Timed::start("sled", options.flush_limit, carry_out)?,
+        backlog,
+        sled: TimeLimitedWorker::start("sled", options.flush_limit, run_job)?,
         state,
     };
-    let thread = std::thread::Builder::new().name("registry-follower".to_owned());
-    thread.spawn(move || follower.run())
+    let thread = std::thread::Builder::new().name("registry-sled_writer".to_owned());
+    thread.spawn(move || sled_writer.run())
 }
 
-fn carry_out(
-    order: Order,
-    options: &SledOptions,
-    copy: &mut Option<SledCopy>,
+fn run_job(
+    job: Job,
+    options: &EmbeddedOptions,
+    mirror: &mut Option<SledMirror>,
 ) -> Result<Vec<ImageId>, String> {
-    match order {
-        Order::Open(records) => {
-            let (opened, found) = SledCopy::open(options).map_err(|error| error.to_string())?;
-            *copy = Some(opened);
+    match job {
+        Job::Open(records) => {
+            let (opened, found) = SledMirror::open(options).map_err(|error| error.to_string())?;
+            *mirror = Some(opened);
             Ok(found.differences(&records))
         }
-        Order::Write(ids, records) => {
-            let copy = copy.as_ref().ok_or("sled is not open")?;
-            copy.write(&ids, &records).map(|()| Vec::new())
+        Job::Write(ids, records) => {
+            let mirror = mirror.as_ref().ok_or("sled is not open")?;
+            mirror.write(&ids, &records).map(|()| Vec::new())
         }
-        Order::Close => {
-            *copy = None;
+        Job::Close => {
+            *mirror = None;
             Ok(Vec::new())
         }
     }
 }
 
-impl Follower {
+impl SledWriter {
     fn run(mut self) {
         let mut is_full_batch = false;
-        while self.behind.wait() {
+        while self.backlog.wait() {
             let is_last = match is_full_batch {
-                true => !self.behind.pause(Duration::ZERO),
-                false => !self.behind.pause(GATHER),
+                true => !self.backlog.pause(Duration::ZERO),
+                false => !self.backlog.pause(GATHER_TIME),
             };
             match self.step() {
-                Ok(images) => is_full_batch = images == MOST_IN_BATCH,
+                Ok(images) => is_full_batch = images == MAX_BATCH_LEN,
                 // The next start compares sled with the journal.
                 Err(reason) if is_last => {
-                    tracing::warn!(reason, "sled lacks changes that the journal has");
+                    tracing::warn!(reason, "sled missing_too_much changes that the journal has");
                     break;
                 }
                 Err(reason) => {
-                    self.tell(&reason);
+                    self.log_failure(&reason);
                     is_full_batch = false;
-                    self.behind.pause(RETRY_AFTER);
+                    self.backlog.pause(RETRY_AFTER);
                 }
             }
         }
         if self.state == State::Open {
             // It is closed here so that the next process can open it.
-            drop(self.sled.run(Order::Close));
+            drop(self.sled.run(Job::Close));
         }
     }
 
     /// Tells sled a part of what it lacks: how many images.
     fn step(&mut self) -> Result<usize, String> {
-        if self.state == State::Hangs {
-            return Err("sled hangs".to_owned());
+        if self.state == State::Hung {
+            return Err("sled is_hung".to_owned());
         }
         if !has_space_for_sled(&self.options) {
             return Err("there is too little disk space for sled".to_owned());
         }
         if self.state == State::Closed {
-            let differing = self.order(Order::Open(self.index.snapshot()))?;
+            let differing = self.run_job(Job::Open(self.index.snapshot()))?;
             self.state = State::Open;
-            self.behind.put_back(differing);
+            self.backlog.restore_pending(differing);
         }
-        let ids = self.behind.take(MOST_IN_BATCH);
-        let order = Order::Write(ids.clone(), self.index.snapshot());
-        match self.order(order) {
+        let ids = self.backlog.take(MAX_BATCH_LEN);
+        let job = Job::Write(ids.clone(), self.index.snapshot());
+        match self.run_job(job) {
             Ok(_) => {
-                self.behind.is_told(&ids);
+                self.backlog.mark_synced(&ids);
                 Ok(ids.len())
             }
             Err(reason) => {
-                self.behind.put_back(ids);
+                self.backlog.restore_pending(ids);
                 if self.state == State::Open {
                     // Its errors are final. It is opened again later.
                     self.state = State::Closed;
-                    drop(self.order(Order::Close));
+                    drop(self.run_job(Job::Close));
                 }
                 Err(reason)
             }
         }
     }
 
-    fn order(&mut self, order: Order) -> Result<Vec<ImageId>, String> {
-        let result = self.sled.run(order);
-        if self.sled.hangs() {
-            self.state = State::Hangs;
+    fn run_job(&mut self, job: Job) -> Result<Vec<ImageId>, String> {
+        let result = self.sled.run(job);
+        if self.sled.is_hung() {
+            self.state = State::Hung;
         }
         result
     }
 
-    fn tell(&self, reason: &str) {
+    fn log_failure(&self, reason: &str) {
         tracing::error!(
             reason,
             "the registry's second copy of the records is not updated; the journal has them"

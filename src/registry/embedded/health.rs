@@ -86,7 +86,7 @@ impl Health {
     }
 
     /// How often those who wait look whether the write is stuck.
-    pub(super) fn look_every(&self) -> Duration {
+    pub(super) fn poll_interval(&self) -> Duration {
         (self.limit / 4).min(Duration::from_secs(1))
     }
 
