@@ -72,8 +72,7 @@ pub fn list(filters: Vec<Filter>) -> Query {
         scope: ListScope::All,
         filters,
         changes_since: None,
-        sort_key: SortKey::CreatedAt,
-        sort_direction: SortDirection::Descending,
+        sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
         marker: None,
         limit: PAGE,
     }

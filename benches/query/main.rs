@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use glance::image::{ImageId, OwnerLimits, Query, SortKey};
+use glance::image::{ImageId, OwnerLimits, Query, SortDirection, SortKey};
 use glance::registry::{EmbeddedOptions, EmbeddedRegistry, Registry};
 use glance::wire::{MetaReader, Spelling, read_meta, write_meta};
 use http::HeaderMap;
@@ -56,7 +56,7 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<EmbeddedRegistry> {
 /// Images in the middle and near the end of the list by name.
 fn markers(runtime: &Runtime, registry: &EmbeddedRegistry) -> [(&'static str, ImageId); 2] {
     let all = Query {
-        sort_key: SortKey::Name,
+        sort_keys: vec![(SortKey::Name, SortDirection::Descending)],
         limit: usize::MAX,
         ..list(vec![])
     };
@@ -90,7 +90,7 @@ fn pages(bench: &mut Criterion, runtime: &Runtime, registry: &EmbeddedRegistry) 
     all.measurement_time(Duration::from_secs(1));
     let [(_, marker), _] = markers(runtime, registry);
     let behind = Query {
-        sort_key: SortKey::Name,
+        sort_keys: vec![(SortKey::Name, SortDirection::Descending)],
         marker: Some(marker),
         ..list(vec![])
     };

@@ -31,8 +31,7 @@ pub fn slowest(
         for sort_direction in [SortDirection::Ascending, SortDirection::Descending] {
             for (place, marker) in &from {
                 let query = Query {
-                    sort_key,
-                    sort_direction,
+                    sort_keys: vec![(sort_key, sort_direction)],
                     marker: *marker,
                     ..list.clone()
                 };

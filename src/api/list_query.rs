@@ -23,8 +23,7 @@ pub(super) fn parse(query: &str) -> Result<ListRequest> {
         filters: Vec::new(),
         is_public: None,
         changes_since: None,
-        sort_key: SortKey::CreatedAt,
-        sort_direction: SortDirection::Descending,
+        sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
         marker: None,
         limit: None,
     };
@@ -94,17 +93,26 @@ fn set(request: &mut ListRequest, name: &str, value: String) -> Result<()> {
             return Ok(());
         }
         "sort_key" => {
-            request.sort_key = SortKey::from_word(&value).ok_or_else(|| {
+            let key = SortKey::from_word(&value).ok_or_else(|| {
                 invalid(name, &value, "name, status, container_format, disk_format, size, id, created_at or updated_at")
             })?;
+            // v1 sorts by one key.
+            request
+                .sort_keys
+                .iter_mut()
+                .for_each(|(current, _)| *current = key);
             return Ok(());
         }
         "sort_dir" => {
-            request.sort_direction = match value.as_str() {
+            let direction = match value.as_str() {
                 "asc" => SortDirection::Ascending,
                 "desc" => SortDirection::Descending,
                 _ => return Err(invalid(name, &value, "asc or desc")),
             };
+            request
+                .sort_keys
+                .iter_mut()
+                .for_each(|(_, current)| *current = direction);
             return Ok(());
         }
         "is_public" => {
@@ -195,8 +203,10 @@ mod tests {
             ]
         );
         assert_eq!(request.limit, Some(7));
-        assert_eq!(request.sort_key, SortKey::Size);
-        assert_eq!(request.sort_direction, SortDirection::Ascending);
+        assert_eq!(
+            request.sort_keys,
+            [(SortKey::Size, SortDirection::Ascending)]
+        );
         assert_eq!(request.is_public, Some(None));
         assert!(request.marker.is_some() && request.changes_since.is_some());
     }

@@ -17,10 +17,9 @@ pub struct Query {
     /// Only images changed after this moment, among them deleted and killed ones. Without
     /// it neither are shown.
     pub changes_since: Option<Timestamp>,
-    /// What to sort by; ties by creation time, then identifier.
-    pub sort_key: SortKey,
-    /// The direction, for the ties too.
-    pub sort_direction: SortDirection,
+    /// The keys to sort by, most significant first. See [`Query::order`] for ties.
+    #[serde(flatten, with = "sort_fields")]
+    pub sort_keys: Vec<(SortKey, SortDirection)>,
     /// The last image of the page before: the page begins behind it.
     pub marker: Option<ImageId>,
     /// Most images on the page.
@@ -106,8 +105,7 @@ impl Query {
             scope: ListScope::All,
             filters: Vec::new(),
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
-            sort_key: SortKey::Id,
-            sort_direction: SortDirection::Ascending,
+            sort_keys: vec![(SortKey::Id, SortDirection::Ascending)],
             marker: None,
             limit,
         }
@@ -127,13 +125,79 @@ impl Query {
         }
     }
 
-    /// The order of the list.
+    /// Compares two images in the order of the list.
+    ///
+    /// The order is total: images that are equal by every sort key are ordered by creation time
+    /// and then by identifier, in the direction of the last sort key (ascending without any).
+    /// An absent value comes first in ascending order and last in descending order.
     pub fn order(&self, a: &Image, b: &Image) -> Ordering {
-        let ascending = self.sort_key.order(a, b);
-        match self.sort_direction {
+        let by_key = |(key, direction): &(SortKey, SortDirection)| {
+            direction.apply(key.value(a).cmp(&key.value(b)))
+        };
+        let by_keys = self.sort_keys.iter().map(by_key);
+        let mut differing = by_keys.filter(|order| order.is_ne());
+        differing.next().unwrap_or_else(|| {
+            let ties = (a.created_at, a.id).cmp(&(b.created_at, b.id));
+            self.last_direction().apply(ties)
+        })
+    }
+
+    fn last_direction(&self) -> SortDirection {
+        let last = self.sort_keys.last();
+        last.map_or(SortDirection::Ascending, |(_, direction)| *direction)
+    }
+}
+
+impl SortDirection {
+    /// Turns an ascending order into an order of this direction.
+    pub fn apply(self, ascending: Ordering) -> Ordering {
+        match self {
             SortDirection::Ascending => ascending,
             SortDirection::Descending => ascending.reverse(),
         }
+    }
+}
+
+/// The stored form of the sort keys. A single key is written as `sort_key` and `sort_direction`,
+/// as in the releases that knew one key only. Several are written as `sort_keys`, which such a
+/// release refuses because `sort_key` is missing; it must not sort by a part of the keys.
+mod sort_fields {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{SortDirection, SortKey};
+
+    type SortKeys = Vec<(SortKey, SortDirection)>;
+
+    #[derive(Serialize, Deserialize)]
+    struct Fields {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sort_key: Option<SortKey>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sort_direction: Option<SortDirection>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sort_keys: SortKeys,
+    }
+
+    pub(super) fn serialize<S: Serializer>(keys: &SortKeys, to: S) -> Result<S::Ok, S::Error> {
+        let fields = match keys.as_slice() {
+            [(key, direction)] => Fields {
+                sort_key: Some(*key),
+                sort_direction: Some(*direction),
+                sort_keys: Vec::new(),
+            },
+            several => Fields {
+                sort_key: None,
+                sort_direction: None,
+                sort_keys: several.to_vec(),
+            },
+        };
+        fields.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SortKeys, D::Error> {
+        let fields = Fields::deserialize(from)?;
+        let single = fields.sort_key.zip(fields.sort_direction);
+        Ok(single.map_or(fields.sort_keys, |single| vec![single]))
     }
 }
 
@@ -252,8 +316,7 @@ mod tests {
             scope: ListScope::Tenant(None),
             filters,
             changes_since: None,
-            sort_key: SortKey::CreatedAt,
-            sort_direction: SortDirection::Descending,
+            sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
             marker: None,
             limit: 25,
         }
@@ -302,12 +365,69 @@ mod tests {
     }
 
     #[test]
-    fn ties_break_by_age_then_id_in_the_same_direction() {
+    fn ties_break_by_age_then_id_in_the_direction_of_the_last_key() {
         let (older, newer) = (image("same", 1), image("same", 2));
         let mut by_name = query(vec![]);
-        by_name.sort_key = SortKey::Name;
+        by_name.sort_keys = vec![(SortKey::Name, SortDirection::Descending)];
         assert_eq!(by_name.order(&newer, &older), Ordering::Less);
-        by_name.sort_direction = SortDirection::Ascending;
+        by_name.sort_keys = vec![(SortKey::Name, SortDirection::Ascending)];
         assert_eq!(by_name.order(&newer, &older), Ordering::Greater);
+        by_name
+            .sort_keys
+            .push((SortKey::Size, SortDirection::Descending));
+        assert_eq!(by_name.order(&newer, &older), Ordering::Less);
+        by_name.sort_keys.clear();
+        assert_eq!(by_name.order(&older, &newer), Ordering::Less);
+    }
+
+    #[test]
+    fn later_keys_order_what_earlier_keys_leave_equal() {
+        let sized = |name: Option<&str>, size_bytes| {
+            let mut image = image("", 1);
+            image.name = name.map(str::to_owned);
+            image.size_bytes = size_bytes;
+            image
+        };
+        let mut images = [
+            sized(Some("b"), 1),
+            sized(None, 2),
+            sized(Some("a"), 3),
+            sized(Some("a"), 4),
+        ];
+        let mut by_name = query(vec![]);
+        by_name.sort_keys = vec![
+            (SortKey::Name, SortDirection::Ascending),
+            (SortKey::Size, SortDirection::Descending),
+        ];
+        images.sort_by(|a, b| by_name.order(a, b));
+        assert_eq!(
+            images.each_ref().map(|image| image.size_bytes),
+            [2, 4, 3, 1]
+        );
+        by_name.sort_keys[0].1 = SortDirection::Descending;
+        images.sort_by(|a, b| by_name.order(a, b));
+        assert_eq!(
+            images.each_ref().map(|image| image.size_bytes),
+            [1, 4, 3, 2]
+        );
+    }
+
+    #[test]
+    fn one_sort_key_is_stored_as_by_earlier_releases() {
+        let mut stored = query(vec![]);
+        let json = serde_json::to_value(&stored).unwrap();
+        assert_eq!(json["sort_key"], "created_at");
+        assert_eq!(json["sort_direction"], "descending");
+        assert!(json.get("sort_keys").is_none());
+        assert_eq!(serde_json::from_value::<Query>(json).unwrap(), stored);
+        stored
+            .sort_keys
+            .push((SortKey::Id, SortDirection::Ascending));
+        let json = serde_json::to_value(&stored).unwrap();
+        assert!(
+            json.get("sort_key").is_none(),
+            "an earlier release refuses it"
+        );
+        assert_eq!(serde_json::from_value::<Query>(json).unwrap(), stored);
     }
 }

@@ -101,8 +101,7 @@ async fn lists_come_in_pages(registry: &dyn Registry) {
         scope: ListScope::Tenant(None),
         filters: vec![Filter::Name(vec!["paged".to_owned()])],
         changes_since: None,
-        sort_key: SortKey::CreatedAt,
-        sort_direction: SortDirection::Ascending,
+        sort_keys: vec![(SortKey::CreatedAt, SortDirection::Ascending)],
         marker: None,
         limit: 3,
     };

@@ -20,10 +20,8 @@ pub struct ListRequest {
     pub is_public: Option<Option<bool>>,
     /// Only what changed after this moment, deleted images included.
     pub changes_since: Option<Timestamp>,
-    /// What to sort by.
-    pub sort_key: SortKey,
-    /// In which direction.
-    pub sort_direction: SortDirection,
+    /// The keys to sort by, most significant first.
+    pub sort_keys: Vec<(SortKey, SortDirection)>,
     /// The last image of the page before.
     pub marker: Option<ImageId>,
     /// Images wanted on the page.
@@ -52,8 +50,7 @@ impl Service {
             scope: list_scope(caller, request.is_public),
             filters: request.filters,
             changes_since: request.changes_since,
-            sort_key: request.sort_key,
-            sort_direction: request.sort_direction,
+            sort_keys: request.sort_keys,
             marker: request.marker,
             limit: limit.min(self.limits.largest_page),
         };

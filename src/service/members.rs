@@ -99,8 +99,7 @@ impl Service {
             filters: vec![Filter::Member(tenant.to_owned())],
             // Killed images are shared as before; those that are gone have no members.
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
-            sort_key: SortKey::CreatedAt,
-            sort_direction: SortDirection::Descending,
+            sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
             marker: None,
             limit: usize::MAX,
         };

@@ -80,25 +80,22 @@ fn query() -> impl Strategy<Value = Query> {
         prop::option::of(text(&["a", "c", "z"])).prop_map(ListScope::Tenant),
     ];
     let direction = prop::sample::select(vec![SortDirection::Ascending, SortDirection::Descending]);
+    let sort_key = (prop::sample::select(SortKey::ALL.to_vec()), direction);
     (
         scope,
         prop::collection::vec(filter(), 0..3),
         prop::option::of((0..4i64).prop_map(Timestamp::from_micros)),
-        prop::sample::select(SortKey::ALL.to_vec()),
-        direction,
+        prop::collection::vec(sort_key, 0..4),
         0..12usize,
     )
-        .prop_map(
-            |(scope, filters, changes_since, sort_key, sort_direction, limit)| Query {
-                scope,
-                filters,
-                changes_since,
-                sort_key,
-                sort_direction,
-                marker: None,
-                limit,
-            },
-        )
+        .prop_map(|(scope, filters, changes_since, sort_keys, limit)| Query {
+            scope,
+            filters,
+            changes_since,
+            sort_keys,
+            marker: None,
+            limit,
+        })
 }
 
 /// What the list must be, worked out without any index.
@@ -189,8 +186,7 @@ fn an_unknown_marker_is_an_error() {
         scope: ListScope::All,
         filters: Vec::new(),
         changes_since: None,
-        sort_key: SortKey::CreatedAt,
-        sort_direction: SortDirection::Descending,
+        sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
         marker: Some(ImageId::random()),
         limit: 1,
     };
@@ -276,8 +272,7 @@ fn lists() -> impl Iterator<Item = Query> {
             scope,
             filters,
             changes_since: since.map(|number| Timestamp::from_micros(number.into())),
-            sort_key: SortKey::CreatedAt,
-            sort_direction: SortDirection::Ascending,
+            sort_keys: vec![(SortKey::CreatedAt, SortDirection::Ascending)],
             marker: None,
             limit: 25,
         },
@@ -307,8 +302,7 @@ fn no_list_is_dear() {
     let mut most = search::Work::default();
     for (list, (sort_key, (sort_direction, marker))) in product(lists(), forms) {
         let query = Query {
-            sort_key,
-            sort_direction,
+            sort_keys: vec![(sort_key, sort_direction)],
             marker,
             ..list
         };

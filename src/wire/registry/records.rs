@@ -203,8 +203,7 @@ mod tests {
                 Filter::SizeMin(u64::MAX),
             ],
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
-            sort_key: SortKey::UpdatedAt,
-            sort_direction: SortDirection::Descending,
+            sort_keys: vec![(SortKey::UpdatedAt, SortDirection::Descending)],
             marker: Some(ImageId::random()),
             limit: usize::MAX,
         };
