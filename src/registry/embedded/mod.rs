@@ -170,7 +170,7 @@ impl Registry for EmbeddedRegistry {
     }
 
     async fn check(&self) -> Result<RegistryStats> {
-        self.health.check().map(|()| self.index.census())
+        self.health.check().map(|()| self.index.stats())
     }
 
     fn unreadable(&self) -> Vec<ImageId> {

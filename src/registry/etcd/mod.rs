@@ -275,7 +275,7 @@ impl Registry for EtcdRegistry {
         if let Some(refusal) = self.staleness.refusal() {
             return Err(unavailable(CANNOT_WRITE, refusal));
         }
-        Ok(self.index.census())
+        Ok(self.index.stats())
     }
 
     fn unreadable(&self) -> Vec<ImageId> {

@@ -317,7 +317,7 @@ impl Registry for LegacyProtocol {
 
     async fn check(&self) -> Result<RegistryStats> {
         let snapshot = self.images().await?;
-        Ok(Index::new(snapshot).census())
+        Ok(Index::new(snapshot).stats())
     }
 
     fn unreadable(&self) -> Vec<ImageId> {
