@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::connector::{Call, Client};
+use super::api_client::{ApiRequest, Client};
 use super::error::Result;
 use crate::wire::{CachedImage, CachedImages, NumDeleted, QueuedImages};
 
@@ -15,7 +15,7 @@ impl Client {
     /// # Errors
     /// Any [`super::ClientError`], as of all of these.
     pub async fn get_cached_images(&self) -> Result<Vec<CachedImage>> {
-        let call = Call::new(Method::GET, self.endpoint().path(&[CACHED]));
+        let call = ApiRequest::new(Method::GET, self.endpoint().path(&[CACHED]));
         let listing: CachedImages = self.call(call).await?.json().await?;
         Ok(listing.cached_images)
     }
@@ -25,7 +25,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get_cached_images`].
     pub async fn get_queued_images(&self) -> Result<Vec<String>> {
-        let call = Call::new(Method::GET, self.endpoint().path(&[QUEUED]));
+        let call = ApiRequest::new(Method::GET, self.endpoint().path(&[QUEUED]));
         let listing: QueuedImages = self.call(call).await?.json().await?;
         Ok(listing.queued_images)
     }
@@ -73,11 +73,14 @@ impl Client {
     async fn change(&self, method: Method, list: &str, image: &str) -> Result<()> {
         let id = self.endpoint().image_id(image)?;
         let path = self.endpoint().path(&[list, &id]);
-        self.call(Call::new(method, path)).await?.discard().await
+        self.call(ApiRequest::new(method, path))
+            .await?
+            .discard()
+            .await
     }
 
     async fn delete_all(&self, list: &str) -> Result<usize> {
-        let call = Call::new(Method::DELETE, self.endpoint().path(&[list]));
+        let call = ApiRequest::new(Method::DELETE, self.endpoint().path(&[list]));
         let deleted: NumDeleted = self.call(call).await?.json().await?;
         Ok(deleted.num_deleted)
     }

@@ -11,7 +11,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::endpoint::Endpoint;
+use super::endpoint::GlanceEndpoint;
 use super::error::{ClientError, Result};
 use super::io::{PeerSocket, SourceWait};
 use super::upload::UploadBody;
@@ -72,7 +72,7 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Connect`].
     pub(super) async fn open(
-        endpoint: &Endpoint,
+        endpoint: &GlanceEndpoint,
         connect_limit: Duration,
         silence_limit: Duration,
     ) -> Result<Self> {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use super::connector::Client;
+use super::api_client::Client;
+use super::download_writer::{Completion, DownloadTarget, DownloadWriter, StreamTarget};
 use super::error::{ClientError, Result};
 use super::images::ImageData;
-use super::part::Part;
-use super::progress::Progress;
-use super::sink::{End, Sink, Stream, Target};
+use super::progress::ProgressReporter;
+use super::resumable_file::ResumableFile;
 use crate::image::Checksum;
 use crate::wire::ImageMeta;
 
@@ -31,7 +31,7 @@ pub struct DownloadOptions {
     /// Pause before the first retry; each further one is twice as long, up to 15 seconds.
     pub backoff: Duration,
     /// Who is told of the bytes as they come.
-    pub progress: Progress,
+    pub progress: ProgressReporter,
 }
 
 impl Default for DownloadOptions {
@@ -39,14 +39,14 @@ impl Default for DownloadOptions {
         Self {
             retries: DEFAULT_RETRIES,
             backoff: DEFAULT_BACKOFF,
-            progress: Progress::default(),
+            progress: ProgressReporter::default(),
         }
     }
 }
 
 /// A complete download.
 #[derive(Debug, Clone)]
-pub struct Downloaded {
+pub struct DownloadSummary {
     /// The image.
     pub meta: ImageMeta,
     /// All its bytes.
@@ -75,10 +75,10 @@ impl Client {
         image: &str,
         target: &Path,
         options: &DownloadOptions,
-    ) -> Result<Downloaded> {
+    ) -> Result<DownloadSummary> {
         let (meta, validator) = self.head(image).await?;
         let name = target.display().to_string();
-        let part = Part::open(target)
+        let part = ResumableFile::open(target)
             .map_err(|error| ClientError::io(format!("Cannot write {name}"), error))?;
         self.download(meta, validator, part, name, options).await
     }
@@ -95,9 +95,9 @@ impl Client {
         writer: impl Write + Send + 'static,
         name: &str,
         options: &DownloadOptions,
-    ) -> Result<Downloaded> {
+    ) -> Result<DownloadSummary> {
         let (meta, validator) = self.head(image).await?;
-        let stream = Stream(writer);
+        let stream = StreamTarget(writer);
         self.download(meta, validator, stream, name.to_owned(), options)
             .await
     }
@@ -106,12 +106,12 @@ impl Client {
         &self,
         meta: ImageMeta,
         validator: Option<HeaderValue>,
-        target: impl Target,
+        target: impl DownloadTarget,
         name: String,
         options: &DownloadOptions,
-    ) -> Result<Downloaded> {
-        let sink = Sink::start(target, name).await?;
-        let mut transfer = Transfer {
+    ) -> Result<DownloadSummary> {
+        let sink = DownloadWriter::start(target, name).await?;
+        let mut transfer = ResumableDownload {
             client: self,
             options,
             leftover_bytes: sink.bytes(),
@@ -123,13 +123,13 @@ impl Client {
         };
         match transfer.run().await {
             Ok(downloaded) => {
-                transfer.sink.end(End::Publish).await?;
+                transfer.sink.end(Completion::Publish).await?;
                 Ok(downloaded)
             }
             Err(error) => {
                 let how = match error {
-                    ClientError::ChecksumMismatch { .. } => End::Discard,
-                    _ => End::Leave,
+                    ClientError::ChecksumMismatch { .. } => Completion::Discard,
+                    _ => Completion::Leave,
                 };
                 // The first error is the one that matters.
                 let _ = transfer.sink.end(how).await;
@@ -140,13 +140,13 @@ impl Client {
 }
 
 /// A download under way.
-struct Transfer<'a> {
+struct ResumableDownload<'a> {
     client: &'a Client,
     options: &'a DownloadOptions,
     meta: ImageMeta,
     /// The entity tag of the data that are being written.
     validator: Option<HeaderValue>,
-    sink: Sink,
+    sink: DownloadWriter,
     /// Bytes taken over from an earlier download, and not yet known to be right.
     leftover_bytes: u64,
     /// The most bytes there ever were.
@@ -155,8 +155,8 @@ struct Transfer<'a> {
     asks_whole: bool,
 }
 
-impl Transfer<'_> {
-    async fn run(&mut self) -> Result<Downloaded> {
+impl ResumableDownload<'_> {
+    async fn run(&mut self) -> Result<DownloadSummary> {
         loop {
             self.fetch_with_retries().await?;
             match self.verify().await {
@@ -269,7 +269,7 @@ impl Transfer<'_> {
         self.sink.restart().await
     }
 
-    async fn verify(&mut self) -> Result<Downloaded> {
+    async fn verify(&mut self) -> Result<DownloadSummary> {
         let md5 = Checksum::of(&self.sink.digest().await?).to_string();
         let stated = self.stated_md5();
         match &stated {
@@ -279,7 +279,7 @@ impl Transfer<'_> {
                     actual: md5,
                 })
             }
-            _ => Ok(Downloaded {
+            _ => Ok(DownloadSummary {
                 meta: self.meta.clone(),
                 size_bytes: self.sink.bytes(),
                 resumed_from_bytes: self.leftover_bytes,

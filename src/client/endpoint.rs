@@ -17,14 +17,14 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A Glance server's address: host, port, and the path its v1 API starts at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct GlanceEndpoint {
     host: String,
     port: u16,
     /// Without a slash at the end: `/v1`.
     prefix: String,
 }
 
-impl Endpoint {
+impl GlanceEndpoint {
     /// The server on this host and port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
@@ -189,7 +189,7 @@ fn invalid(text: &str, why: &str) -> ClientError {
     ClientError::Invalid(format!("Cannot use '{text}': {why}."))
 }
 
-impl TryFrom<&str> for Endpoint {
+impl TryFrom<&str> for GlanceEndpoint {
     type Error = ClientError;
 
     fn try_from(text: &str) -> Result<Self> {
@@ -197,7 +197,7 @@ impl TryFrom<&str> for Endpoint {
     }
 }
 
-impl TryFrom<(&str, u16)> for Endpoint {
+impl TryFrom<(&str, u16)> for GlanceEndpoint {
     type Error = ClientError;
 
     fn try_from((host, port): (&str, u16)) -> Result<Self> {
@@ -220,17 +220,17 @@ mod tests {
             "h",
         ] {
             assert_eq!(
-                Endpoint::parse(text).unwrap(),
-                Endpoint::new("h", 9292),
+                GlanceEndpoint::parse(text).unwrap(),
+                GlanceEndpoint::new("h", 9292),
                 "{text}"
             );
         }
-        let proxied = Endpoint::parse("http://cloud/image/v1.1/").unwrap();
+        let proxied = GlanceEndpoint::parse("http://cloud/image/v1.1/").unwrap();
         assert_eq!(
             proxied.image_uri("a b"),
             "http://cloud:80/image/v1.1/images/a%20b"
         );
-        let six = Endpoint::parse("http://[::1]:9292").unwrap();
+        let six = GlanceEndpoint::parse("http://[::1]:9292").unwrap();
         assert_eq!(
             (six.host(), six.authority().as_str()),
             ("::1", "[::1]:9292")
@@ -249,16 +249,18 @@ mod tests {
             "http://h/?a=b",
             "",
         ] {
-            let error = Endpoint::parse(text).expect_err(text);
+            let error = GlanceEndpoint::parse(text).expect_err(text);
             assert!(matches!(error, ClientError::Invalid(_)), "{text}");
         }
-        let tls = Endpoint::parse("https://h:9292").unwrap_err().to_string();
+        let tls = GlanceEndpoint::parse("https://h:9292")
+            .unwrap_err()
+            .to_string();
         assert!(tls.contains("no TLS"), "{tls}");
     }
 
     #[test]
     fn images_are_named_by_id_or_uri() {
-        let endpoint = Endpoint::new("glance.openstack.org", 9292);
+        let endpoint = GlanceEndpoint::new("glance.openstack.org", 9292);
         for reference in [
             "1",
             "http://glance.openstack.org/images/1",

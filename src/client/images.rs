@@ -5,10 +5,10 @@ use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use serde::Deserialize;
 
-use super::connector::{Call, Client};
+use super::api_client::{ApiRequest, Client};
 use super::error::{ClientError, Result};
 use super::list::ListOptions;
-use super::reply::Reply;
+use super::response::ApiResponse;
 use super::upload::Upload;
 use crate::image::{Checksum, Fields, Md5Digest};
 use crate::wire::{ImageMeta, Listing, read_meta, write_fields};
@@ -22,7 +22,7 @@ struct Envelope {
 
 /// The bytes of an image as they come.
 pub struct ImageData {
-    reply: Reply,
+    reply: ApiResponse,
     expected_bytes: Option<u64>,
     received_bytes: u64,
     start_byte: u64,
@@ -57,7 +57,7 @@ impl Client {
     /// The metadata of an image and the entity tag of its data.
     pub(super) async fn head(&self, image: &str) -> Result<(ImageMeta, Option<HeaderValue>)> {
         let id = self.endpoint().image_id(image)?;
-        let call = Call::new(Method::HEAD, self.endpoint().path(&["images", &id]));
+        let call = ApiRequest::new(Method::HEAD, self.endpoint().path(&["images", &id]));
         let reply = self.call(call).await.map_err(|error| naming(error, &id))?;
         let meta = meta_of(&reply.headers, &id);
         let etag = reply.headers.get(ETAG).cloned();
@@ -88,7 +88,7 @@ impl Client {
         validator: Option<&HeaderValue>,
     ) -> Result<(ImageMeta, ImageData)> {
         let id = self.endpoint().image_id(image)?;
-        let mut call = Call::new(Method::GET, self.endpoint().path(&["images", &id]));
+        let mut call = ApiRequest::new(Method::GET, self.endpoint().path(&["images", &id]));
         if start_byte > 0 {
             let range = HeaderValue::try_from(format!("bytes={start_byte}-"));
             // Made of digits, which stand in any header.
@@ -113,7 +113,7 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn add_image(&self, fields: &Fields, data: Option<Upload>) -> Result<ImageMeta> {
-        let call = Call::new(Method::POST, self.endpoint().path(&["images"]));
+        let call = ApiRequest::new(Method::POST, self.endpoint().path(&["images"]));
         self.send_image(call, fields, data).await
     }
 
@@ -131,7 +131,7 @@ impl Client {
         data: Option<Upload>,
     ) -> Result<ImageMeta> {
         let id = self.endpoint().image_id(image)?;
-        let mut call = Call::new(Method::PUT, self.endpoint().path(&["images", &id]));
+        let mut call = ApiRequest::new(Method::PUT, self.endpoint().path(&["images", &id]));
         let purge = if purge_properties { "true" } else { "false" };
         call.headers
             .insert(PURGE_PROPS, HeaderValue::from_static(purge));
@@ -144,20 +144,20 @@ impl Client {
     /// Any [`ClientError`].
     pub async fn delete_image(&self, image: &str) -> Result<()> {
         let id = self.endpoint().image_id(image)?;
-        let call = Call::new(Method::DELETE, self.endpoint().path(&["images", &id]));
+        let call = ApiRequest::new(Method::DELETE, self.endpoint().path(&["images", &id]));
         self.call(call).await?.discard().await
     }
 
     async fn list(&self, segments: &[&str], options: &ListOptions) -> Result<Vec<ImageMeta>> {
         let path = self.endpoint().path(segments);
-        let call = Call::new(Method::GET, format!("{path}{}", options.query()));
+        let call = ApiRequest::new(Method::GET, format!("{path}{}", options.query()));
         let listing: Listing = self.call(call).await?.json().await?;
         Ok(listing.images)
     }
 
     async fn send_image(
         &self,
-        mut call: Call,
+        mut call: ApiRequest,
         fields: &Fields,
         data: Option<Upload>,
     ) -> Result<ImageMeta> {
@@ -177,7 +177,7 @@ impl Client {
 }
 
 impl ImageData {
-    fn new(reply: Reply, wanted_start: u64) -> Result<Self> {
+    fn new(reply: ApiResponse, wanted_start: u64) -> Result<Self> {
         let length: Option<u64> = reply
             .headers
             .get(CONTENT_LENGTH)

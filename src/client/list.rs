@@ -1,6 +1,6 @@
 //! What a list is to hold, and reading a list page by page.
 
-use super::connector::Client;
+use super::api_client::Client;
 use super::endpoint::escape;
 use super::error::{ClientError, Result};
 use crate::wire::ImageMeta;

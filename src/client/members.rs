@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::connector::{Call, Client};
+use super::api_client::{ApiRequest, Client};
 use super::error::Result;
 use crate::image::Member;
 use crate::wire::{
@@ -19,7 +19,7 @@ impl Client {
         let id = self.endpoint().image_id(image)?;
         let path = self.endpoint().path(&["images", &id, "members"]);
         let listing: MemberListing = self
-            .call(Call::new(Method::GET, path))
+            .call(ApiRequest::new(Method::GET, path))
             .await?
             .json()
             .await?;
@@ -33,7 +33,7 @@ impl Client {
     pub async fn get_member_images(&self, member: &str) -> Result<Vec<SharedImage>> {
         check_member_id(member)?;
         let path = self.endpoint().path(&["shared-images", member]);
-        let call = Call::new(Method::GET, path);
+        let call = ApiRequest::new(Method::GET, path);
         let listing: SharedImageListing = self.call(call).await?.json().await?;
         Ok(listing.shared_images)
     }
@@ -49,7 +49,7 @@ impl Client {
         member: &str,
         can_share: Option<bool>,
     ) -> Result<()> {
-        let mut call = Call::new(Method::PUT, self.member_path(image, member)?);
+        let mut call = ApiRequest::new(Method::PUT, self.member_path(image, member)?);
         if let Some(can_share) = can_share {
             call = call.json(write_member(can_share));
         }
@@ -61,7 +61,7 @@ impl Client {
     /// # Errors
     /// Any [`super::ClientError`].
     pub async fn delete_member(&self, image: &str, member: &str) -> Result<()> {
-        let call = Call::new(Method::DELETE, self.member_path(image, member)?);
+        let call = ApiRequest::new(Method::DELETE, self.member_path(image, member)?);
         self.call(call).await?.discard().await
     }
 
@@ -75,7 +75,7 @@ impl Client {
             check_member_id(&member.id)?;
         }
         let path = self.endpoint().path(&["images", &id, "members"]);
-        let call = Call::new(Method::PUT, path).json(write_memberships(members));
+        let call = ApiRequest::new(Method::PUT, path).json(write_memberships(members));
         self.call(call).await?.discard().await
     }
 

@@ -24,10 +24,11 @@
 
 pub mod cli;
 
+mod api_client;
 mod cached;
 mod connection;
-mod connector;
 mod download;
+mod download_writer;
 mod endpoint;
 mod error;
 mod gate;
@@ -35,17 +36,16 @@ mod images;
 mod io;
 mod list;
 mod members;
-mod part;
 mod progress;
-mod reply;
-mod sink;
+mod response;
+mod resumable_file;
 mod upload;
 
-pub use connector::{Client, DEFAULT_CONNECT_LIMIT, DEFAULT_PROGRESS_LIMIT};
-pub use download::{DownloadOptions, Downloaded};
-pub use endpoint::{DEFAULT_PORT, Endpoint};
+pub use api_client::{Client, DEFAULT_CONNECT_LIMIT, DEFAULT_PROGRESS_LIMIT};
+pub use download::{DownloadOptions, DownloadSummary};
+pub use endpoint::{DEFAULT_PORT, GlanceEndpoint};
 pub use error::{ClientError, Result};
 pub use images::ImageData;
 pub use list::{DEFAULT_PAGE_SIZE, ListOptions, Pages};
-pub use progress::{Observer, Progress};
+pub use progress::{ProgressObserver, ProgressReporter};
 pub use upload::Upload;

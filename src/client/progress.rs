@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Something that is told of bytes as they move.
-pub trait Observer: Send + Sync {
+pub trait ProgressObserver: Send + Sync {
     /// So many more bytes have moved.
     fn add(&self, bytes: u64);
 
@@ -14,11 +14,11 @@ pub trait Observer: Send + Sync {
 
 /// A shared observer, or none.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Observer>>);
+pub struct ProgressReporter(Option<Arc<dyn ProgressObserver>>);
 
-impl Progress {
+impl ProgressReporter {
     /// Tells this observer.
-    pub fn to(observer: Arc<dyn Observer>) -> Self {
+    pub fn to(observer: Arc<dyn ProgressObserver>) -> Self {
         Self(Some(observer))
     }
 
@@ -35,8 +35,12 @@ impl Progress {
     }
 }
 
-impl fmt::Debug for Progress {
+impl fmt::Debug for ProgressReporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Progress" } else { "-" })
+        f.write_str(if self.0.is_some() {
+            "ProgressReporter"
+        } else {
+            "-"
+        })
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::gate::Gate;
 use super::io::SourceWait;
-use super::progress::Progress;
+use super::progress::ProgressReporter;
 use crate::image::Md5Digest;
 use crate::md5::Md5;
 
@@ -29,11 +29,11 @@ const CHUNKS_AHEAD: usize = 4;
 /// the fastest way to send a file; an asynchronous one is read on the caller's runtime.
 pub struct Upload {
     length_bytes: Option<u64>,
-    source: Source,
-    progress: Progress,
+    source: UploadSource,
+    progress: ProgressReporter,
 }
 
-enum Source {
+enum UploadSource {
     Bytes(Bytes),
     Async(Pin<Box<dyn AsyncRead + Send>>),
     Blocking(Box<dyn Read + Send>),
@@ -44,7 +44,7 @@ impl Upload {
     /// Data in memory.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self::new(Some(bytes.len() as u64), Source::Bytes(bytes))
+        Self::new(Some(bytes.len() as u64), UploadSource::Bytes(bytes))
     }
 
     /// Data from an asynchronous reader. With a length exactly so many bytes are sent;
@@ -53,16 +53,16 @@ impl Upload {
         reader: impl AsyncRead + Send + 'static,
         length_bytes: Option<u64>,
     ) -> Self {
-        Self::new(length_bytes, Source::Async(Box::pin(reader)))
+        Self::new(length_bytes, UploadSource::Async(Box::pin(reader)))
     }
 
     /// Data from a blocking reader; the length as in [`Upload::from_async_reader`].
     pub fn from_reader(reader: impl Read + Send + 'static, length_bytes: Option<u64>) -> Self {
-        Self::new(length_bytes, Source::Blocking(Box::new(reader)))
+        Self::new(length_bytes, UploadSource::Blocking(Box::new(reader)))
     }
 
     /// Reports the bytes as they go.
-    pub fn with_progress(mut self, progress: Progress) -> Self {
+    pub fn with_progress(mut self, progress: ProgressReporter) -> Self {
         self.progress = progress;
         self
     }
@@ -72,11 +72,11 @@ impl Upload {
         self.length_bytes
     }
 
-    fn new(length_bytes: Option<u64>, source: Source) -> Self {
+    fn new(length_bytes: Option<u64>, source: UploadSource) -> Self {
         Self {
             length_bytes,
             source,
-            progress: Progress::default(),
+            progress: ProgressReporter::default(),
         }
     }
 
@@ -144,7 +144,7 @@ impl UploadWatch {
 
 /// The request body that hyper polls.
 pub(super) struct UploadBody {
-    source: Source,
+    source: UploadSource,
     /// The Content-Length, where there is one.
     announced: Option<u64>,
     /// Bytes still to be taken from the source.
@@ -153,7 +153,7 @@ pub(super) struct UploadBody {
     bounded: bool,
     ended: bool,
     watch: UploadWatch,
-    progress: Progress,
+    progress: ProgressReporter,
     wait: SourceWait,
 }
 
@@ -165,21 +165,21 @@ impl UploadBody {
 
     /// The next bytes of the source; none at its end.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        if let Source::Blocking(_) = self.source {
+        if let UploadSource::Blocking(_) = self.source {
             self.start_thread()?;
         }
         let most = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let chunk = match &mut self.source {
-            Source::Bytes(bytes) => bytes.split_to(bytes.len().min(CHUNK_BYTES)),
-            Source::Async(reader) => ready!(poll_chunk(reader, most, cx))?,
-            Source::Thread(chunks) => {
+            UploadSource::Bytes(bytes) => bytes.split_to(bytes.len().min(CHUNK_BYTES)),
+            UploadSource::Async(reader) => ready!(poll_chunk(reader, most, cx))?,
+            UploadSource::Thread(chunks) => {
                 return match ready!(chunks.poll_recv(cx)) {
                     Some(chunk) => Poll::Ready(chunk.map(Some)),
                     None => Poll::Ready(Ok(None)),
                 };
             }
             // Replaced above.
-            Source::Blocking(_) => Bytes::new(),
+            UploadSource::Blocking(_) => Bytes::new(),
         };
         self.watch.lock().md5.update(&chunk);
         Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
@@ -189,8 +189,8 @@ impl UploadBody {
     /// pool: a pipe that never ends must not keep the process from ending.
     fn start_thread(&mut self) -> io::Result<()> {
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        let Source::Blocking(reader) =
-            std::mem::replace(&mut self.source, Source::Thread(receiver))
+        let UploadSource::Blocking(reader) =
+            std::mem::replace(&mut self.source, UploadSource::Thread(receiver))
         else {
             return Ok(());
         };

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use glance::client::{Client, ClientError, DownloadOptions, Downloaded};
+use glance::client::{Client, ClientError, DownloadOptions, DownloadSummary};
 
 use crate::peer::{Peer, Step, Then, answer, json, step};
 use crate::{ID, block_on, md5};
 
-struct Place {
+struct DownloadFolder {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl DownloadFolder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { folder }
@@ -27,7 +27,7 @@ impl Place {
         self.folder.path().join("image.raw.part")
     }
 
-    fn download(&self, peer: &Peer) -> Result<Downloaded, ClientError> {
+    fn download(&self, peer: &Peer) -> Result<DownloadSummary, ClientError> {
         let client = Client::new(peer.url().as_str()).unwrap();
         let options = DownloadOptions {
             retries: 2,
@@ -97,7 +97,7 @@ fn serve_whole_to(data: &[u8], end: usize) -> Step {
 
 #[test]
 fn a_cut_download_goes_on_where_it_was() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     let peer = Peer::start(vec![
         head(&data),
         serve_to(&data, 300_000),
@@ -118,7 +118,7 @@ fn a_cut_download_goes_on_where_it_was() {
 
 #[test]
 fn a_part_that_was_left_is_gone_on_with() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![head(&data), serve_to(&data, data.len())]);
     let done = place.download(&peer).unwrap();
@@ -129,7 +129,7 @@ fn a_part_that_was_left_is_gone_on_with() {
 
 #[test]
 fn a_whole_part_is_only_checked() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data).unwrap();
     let peer = Peer::start(vec![head(&data)]);
     place.download(&peer).unwrap();
@@ -138,7 +138,7 @@ fn a_whole_part_is_only_checked() {
 
 #[test]
 fn a_part_of_another_image_is_dropped() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     for left in [vec![9; 400_000], vec![9; 1_000_000], vec![9; 1_000_001]] {
         let is_shorter = left.len() < data.len();
         fs::write(place.part(), left).unwrap();
@@ -157,7 +157,7 @@ fn a_part_of_another_image_is_dropped() {
 
 #[test]
 fn a_wrong_image_never_gets_its_name() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.target(), "what was here").unwrap();
     let mut flipped = data.clone();
     flipped[999_999] ^= 1;
@@ -180,7 +180,7 @@ fn a_wrong_image_never_gets_its_name() {
 /// passes over what it has.
 #[test]
 fn a_server_that_fails_at_ranges_is_asked_for_the_whole() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![
         head(&data),
@@ -196,7 +196,7 @@ fn a_server_that_fails_at_ranges_is_asked_for_the_whole() {
 
 #[test]
 fn a_server_without_ranges_is_borne() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     let peer = Peer::start(vec![
         head(&data),
         serve_whole_to(&data, 300_000),
@@ -209,7 +209,7 @@ fn a_server_without_ranges_is_borne() {
 
 #[test]
 fn an_image_that_changes_in_the_middle_is_taken_anew() {
-    let (place, old) = (Place::new(), vec![1; 1_000_000]);
+    let (place, old) = (DownloadFolder::new(), vec![1; 1_000_000]);
     let data = image();
     let peer = Peer::start(vec![
         head(&old),
@@ -222,7 +222,7 @@ fn an_image_that_changes_in_the_middle_is_taken_anew() {
 
 #[test]
 fn a_range_that_does_not_fit_is_asked_for_whole() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![
         head(&data),
@@ -235,7 +235,7 @@ fn a_range_that_does_not_fit_is_asked_for_whole() {
 
 #[test]
 fn tries_without_progress_end_and_the_part_stays() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     let mut steps = vec![head(&data), serve_to(&data, 300_000)];
     steps.extend((0..3).map(|_| serve_to(&data, 300_000)));
     let peer = Peer::start(steps);
@@ -253,7 +253,7 @@ fn tries_without_progress_end_and_the_part_stays() {
 
 #[test]
 fn what_is_not_there_leaves_nothing() {
-    let (place, data) = (Place::new(), image());
+    let (place, data) = (DownloadFolder::new(), image());
     let not_active = r#"{"message":"Image x is not active"}"#;
     let peer = Peer::start(vec![head(&data), json("404 Not Found", not_active)]);
     let error = place.download(&peer).unwrap_err();
@@ -296,7 +296,7 @@ fn a_stream_is_gone_on_with_but_never_taken_back() {
 
 #[test]
 fn an_image_without_a_checksum_is_said_to_be_unchecked() {
-    let place = Place::new();
+    let place = DownloadFolder::new();
     let peer = Peer::start(vec![
         answer("200 OK", &[("x-image-meta-size", "4")], ""),
         answer("200 OK", &[("x-image-meta-size", "4")], "data"),

@@ -5,10 +5,10 @@ mod peer;
 
 mod commands;
 mod downloads;
-mod era;
 mod listing;
 mod program;
 mod uploads;
+mod v2011;
 
 use std::future::Future;
 

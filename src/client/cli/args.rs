@@ -2,11 +2,11 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use super::era_args::{AddArgs, DeleteArgs, FilterArgs, MemberAddArgs, MemberPair, UpdateArgs};
-use super::today_args::MemberCreateArgs;
-use super::today_args::{
+use super::current::args::MemberCreateArgs;
+use super::current::args::{
     CreateArgs, DownloadArgs, ImageNames, ListArgs, MemberListArgs, UpdateImageArgs,
 };
+use super::v2011::args::{AddArgs, DeleteArgs, FilterArgs, MemberAddArgs, MemberPair, UpdateArgs};
 use crate::client::DEFAULT_PORT;
 
 const EXIT_CODES: &str = "\
@@ -83,7 +83,7 @@ pub(super) struct GlobalOptions {
     #[command(flatten)]
     pub(super) list: ListOrder,
     #[command(flatten)]
-    pub(super) era: EraOptions,
+    pub(super) v2011: V2011Options,
 }
 
 /// How lists are cut and sorted.
@@ -107,7 +107,7 @@ pub(super) struct ListOrder {
 /// Options of the commands of 2011.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Commands of 2011")]
-pub(super) struct EraOptions {
+pub(super) struct V2011Options {
     /// Do what is asked without asking back
     #[arg(short = 'f', long, global = true)]
     pub(super) force: bool,
@@ -147,7 +147,7 @@ pub(super) enum Command {
     /// (2011) List images in full
     Details(FilterArgs),
     /// (2011) Show an image
-    Show(super::era_args::ImageId),
+    Show(super::v2011::args::ImageId),
     /// (2011) Register an image: add name=NAME field=value... < FILE
     Add(AddArgs),
     /// (2011) Change an image; properties that are not named are removed
@@ -157,9 +157,9 @@ pub(super) enum Command {
     /// (2011) Delete every image that index lists
     Clear,
     /// (2011) List the tenants an image is shared with
-    ImageMembers(super::era_args::ImageId),
+    ImageMembers(super::v2011::args::ImageId),
     /// (2011) List the images that are shared with a tenant
-    MemberImages(super::era_args::MemberId),
+    MemberImages(super::v2011::args::MemberId),
     /// (2011) Share an image with a tenant
     MemberAdd(MemberAddArgs),
     /// (2011) Share an image with one tenant and no other

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::args::GlobalOptions;
-use super::failure::{Failure, Outcome};
-use super::program;
+use super::error::{CliError, CliResult};
+use super::runner;
 use super::session::Session;
 use super::table::{Align, Column, plain_heading, plain_row};
 use crate::client::ClientError;
@@ -68,10 +68,10 @@ struct Image {
 /// Runs the program on the arguments and the environment of the process.
 pub fn cache_manage_main() -> ExitCode {
     let CommandLine { command, options } = CommandLine::parse();
-    program::run(options, async |session| {
-        if session.options.era.dry_run {
+    runner::run(options, async |session| {
+        if session.options.v2011.dry_run {
             let words = "This program knows no --dry-run; nothing was done.";
-            return Err(Failure::Usage(words.to_owned()));
+            return Err(CliError::Usage(words.to_owned()));
         }
         let carried_out = carry_out(session, &command).await;
         carried_out.map_err(told_what_is_off)
@@ -79,9 +79,9 @@ pub fn cache_manage_main() -> ExitCode {
 }
 
 /// A node without a cache knows none of these paths.
-fn told_what_is_off(failure: Failure) -> Failure {
+fn told_what_is_off(failure: CliError) -> CliError {
     match failure {
-        Failure::Client(ClientError::NotFound { .. }) => Failure::Refused(
+        CliError::Client(ClientError::NotFound { .. }) => CliError::Refused(
             "The node's image cache is not managed: its [paste_deploy] flavor has no \
              cachemanagement."
                 .to_owned(),
@@ -90,7 +90,7 @@ fn told_what_is_off(failure: Failure) -> Failure {
     }
 }
 
-async fn carry_out(session: &Session, command: &Command) -> Outcome {
+async fn carry_out(session: &Session, command: &Command) -> CliResult {
     let client = &session.client;
     match command {
         Command::ListCached => list_cached(session, &client.get_cached_images().await?),
@@ -122,7 +122,7 @@ async fn carry_out(session: &Session, command: &Command) -> Outcome {
     }
 }
 
-fn list_cached(session: &Session, images: &[CachedImage]) -> Outcome {
+fn list_cached(session: &Session, images: &[CachedImage]) -> CliResult {
     if session.options.json {
         return session.print_json(&images);
     }
@@ -144,7 +144,7 @@ fn list_cached(session: &Session, images: &[CachedImage]) -> Outcome {
     session.print(&text)
 }
 
-fn list_queued(session: &Session, images: &[String]) -> Outcome {
+fn list_queued(session: &Session, images: &[String]) -> CliResult {
     if session.options.json {
         return session.print_json(&images);
     }

@@ -2,7 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::failure::{Failure, Outcome};
+use super::error::{CliError, CliResult};
 use crate::image::Fields;
 use crate::wire::MetaReader;
 
@@ -34,7 +34,7 @@ const NOT_SETTABLE: [&str; 6] = [
 
 /// Fields and properties as they were typed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Typed {
+pub(super) struct ImageArguments {
     pub(super) fields: Vec<(String, String)>,
     pub(super) properties: Vec<(String, String)>,
     pub(super) copy_from: Option<String>,
@@ -42,9 +42,9 @@ pub(super) struct Typed {
     pub(super) dropped: Vec<String>,
 }
 
-impl Typed {
+impl ImageArguments {
     /// Sorts `field=value` arguments of 2011: fields, and properties for what is no field.
-    pub(super) fn from_pairs(arguments: &[String]) -> Outcome<Self> {
+    pub(super) fn from_pairs(arguments: &[String]) -> CliResult<Self> {
         let mut typed = Self::default();
         for argument in arguments {
             let (name, value) = split_pair(argument)?;
@@ -74,7 +74,7 @@ impl Typed {
     }
 
     /// The fields of a request, by the very rules a server reads them with.
-    pub(super) fn into_fields(self) -> Outcome<Fields> {
+    pub(super) fn into_fields(self) -> CliResult<Fields> {
         let mut headers = HeaderMap::new();
         let fields = self.fields.iter().map(|(name, value)| {
             let header = format!("x-image-meta-{name}");
@@ -93,15 +93,15 @@ impl Typed {
             headers.insert(name, value);
         }
         let read = MetaReader::default().read(&headers);
-        read.map_err(|error| Failure::Usage(error.message().to_owned()))
+        read.map_err(|error| CliError::Usage(error.message().to_owned()))
     }
 }
 
 /// `name=value`; the value may be empty and have further signs in it.
-pub(super) fn split_pair(argument: &str) -> Outcome<(&str, &str)> {
+pub(super) fn split_pair(argument: &str) -> CliResult<(&str, &str)> {
     match argument.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name, value)),
-        _ => Err(Failure::Usage(format!(
+        _ => Err(CliError::Usage(format!(
             "Arguments should be in the form of field=value. You specified {argument}."
         ))),
     }
@@ -116,14 +116,14 @@ pub(super) fn parse_bool(word: &str) -> Result<bool, String> {
     }
 }
 
-fn as_header(name: &str, value: &str) -> Outcome<(HeaderName, HeaderValue)> {
+fn as_header(name: &str, value: &str) -> CliResult<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        Failure::Usage(format!(
+        CliError::Usage(format!(
             "'{name}' cannot be sent: a property's name may have letters, digits, '_', '-' and '.'."
         ))
     })?;
     let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| Failure::Usage(format!("The value of {name} has control characters.")))?;
+        .map_err(|_| CliError::Usage(format!("The value of {name} has control characters.")))?;
     Ok((header, value))
 }
 
@@ -132,9 +132,9 @@ mod tests {
     use super::*;
     use crate::image::Change;
 
-    fn typed(arguments: &[&str]) -> Outcome<Typed> {
+    fn typed(arguments: &[&str]) -> CliResult<ImageArguments> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        Typed::from_pairs(&arguments)
+        ImageArguments::from_pairs(&arguments)
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         assert!(typed(&["=x"]).is_err());
         for bad in ["size=-1", "min_ram=x", "id=7", "a b=c", "name=a\nb"] {
             let fields = typed(&[bad]).unwrap().into_fields();
-            assert!(matches!(fields, Err(Failure::Usage(_))), "{bad}");
+            assert!(matches!(fields, Err(CliError::Usage(_))), "{bad}");
         }
         assert!(parse_bool("ture").is_err());
     }

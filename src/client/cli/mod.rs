@@ -1,29 +1,25 @@
 //! The `glance` command line: one implementation under the commands of today and of 2011.
 
 mod args;
-mod bar;
 mod cache_manage;
-mod era;
-mod era_args;
-mod era_render;
-mod failure;
+mod current;
+mod error;
 mod fields;
-mod program;
-mod render;
+mod printable;
+mod progress_bar;
 mod resolve;
+mod runner;
 mod session;
-mod source;
 mod table;
-mod text;
-mod today;
-mod today_args;
+mod upload_input;
+mod v2011;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Command, CommandLine};
-use failure::{Failure, Outcome};
+use error::{CliError, CliResult};
 use session::Session;
 
 pub use cache_manage::cache_manage_main;
@@ -32,36 +28,36 @@ pub use cache_manage::cache_manage_main;
 pub fn main() -> ExitCode {
     // Ends the process itself for --help, --version (0) and a wrong command line (2).
     let CommandLine { command, options } = CommandLine::parse();
-    program::run(options, async |session| carry_out(session, &command).await)
+    runner::run(options, async |session| carry_out(session, &command).await)
 }
 
-async fn carry_out(session: &Session, command: &Command) -> Outcome {
-    if session.options.era.dry_run && !knows_dry_runs(command) {
-        return Err(Failure::Usage(
+async fn carry_out(session: &Session, command: &Command) -> CliResult {
+    if session.options.v2011.dry_run && !knows_dry_runs(command) {
+        return Err(CliError::Usage(
             "This command knows no --dry-run; nothing was done.".to_owned(),
         ));
     }
     match command {
-        Command::ImageList(args) => today::list(session, args).await,
-        Command::ImageShow(args) => today::show(session, args).await,
-        Command::ImageCreate(args) => today::create(session, args).await,
-        Command::ImageUpdate(args) => today::update(session, args).await,
-        Command::ImageDownload(args) => today::download(session, args).await,
-        Command::ImageDelete(args) => today::delete(session, args).await,
-        Command::MemberList(args) => today::member_list(session, args).await,
-        Command::MemberCreate(args) => today::member_create(session, args).await,
-        Command::MemberDelete(args) => today::member_delete(session, args).await,
-        Command::Index(args) => era::list(session, args, era::Style::Index).await,
-        Command::Details(args) => era::list(session, args, era::Style::Details).await,
-        Command::Show(args) => era::show(session, args).await,
-        Command::Add(args) => era::add(session, args).await,
-        Command::Update(args) => era::update(session, args).await,
-        Command::Delete(args) => era::delete(session, args).await,
-        Command::Clear => era::clear(session).await,
-        Command::ImageMembers(args) => era::image_members(session, args).await,
-        Command::MemberImages(args) => era::member_images(session, args).await,
-        Command::MemberAdd(args) => era::member_add(session, args).await,
-        Command::MembersReplace(args) => era::members_replace(session, args).await,
+        Command::ImageList(args) => current::list(session, args).await,
+        Command::ImageShow(args) => current::show(session, args).await,
+        Command::ImageCreate(args) => current::create(session, args).await,
+        Command::ImageUpdate(args) => current::update(session, args).await,
+        Command::ImageDownload(args) => current::download(session, args).await,
+        Command::ImageDelete(args) => current::delete(session, args).await,
+        Command::MemberList(args) => current::member_list(session, args).await,
+        Command::MemberCreate(args) => current::member_create(session, args).await,
+        Command::MemberDelete(args) => current::member_delete(session, args).await,
+        Command::Index(args) => v2011::list(session, args, v2011::ListStyle::Index).await,
+        Command::Details(args) => v2011::list(session, args, v2011::ListStyle::Details).await,
+        Command::Show(args) => v2011::show(session, args).await,
+        Command::Add(args) => v2011::add(session, args).await,
+        Command::Update(args) => v2011::update(session, args).await,
+        Command::Delete(args) => v2011::delete(session, args).await,
+        Command::Clear => v2011::clear(session).await,
+        Command::ImageMembers(args) => v2011::image_members(session, args).await,
+        Command::MemberImages(args) => v2011::member_images(session, args).await,
+        Command::MemberAdd(args) => v2011::member_add(session, args).await,
+        Command::MembersReplace(args) => v2011::members_replace(session, args).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From what a user calls an image to its id.
 
-use super::failure::{Failure, Outcome};
-use super::text::printable;
+use super::error::{CliError, CliResult};
+use super::printable::printable;
 use crate::client::{Client, ClientError, ListOptions};
 use crate::image::ImageId;
 
@@ -14,7 +14,7 @@ const MAX_SHOWN: usize = 10;
 ///
 /// # Errors
 /// When there is no such image, and when there are several of that name.
-pub(super) async fn image_id(client: &Client, image: &str) -> Outcome<String> {
+pub(super) async fn image_id(client: &Client, image: &str) -> CliResult<String> {
     if image.contains("://") {
         return Ok(client.get_image_meta(image).await?.id);
     }
@@ -29,12 +29,12 @@ pub(super) async fn image_id(client: &Client, image: &str) -> Outcome<String> {
     if !looks_like_id && let Some(id) = by_id(client, image).await? {
         return Ok(id);
     }
-    Err(Failure::Client(ClientError::NotFound {
+    Err(CliError::Client(ClientError::NotFound {
         message: format!("No image with a name or ID of '{image}' exists."),
     }))
 }
 
-async fn by_id(client: &Client, id: &str) -> Outcome<Option<String>> {
+async fn by_id(client: &Client, id: &str) -> CliResult<Option<String>> {
     match client.get_image_meta(id).await {
         Ok(meta) => Ok(Some(meta.id)),
         Err(ClientError::NotFound { .. }) => Ok(None),
@@ -42,7 +42,7 @@ async fn by_id(client: &Client, id: &str) -> Outcome<Option<String>> {
     }
 }
 
-async fn by_name(client: &Client, name: &str) -> Outcome<Option<String>> {
+async fn by_name(client: &Client, name: &str) -> CliResult<Option<String>> {
     let wanted = ListOptions::default()
         .filter("name", name)
         .filter("is_public", "None");
@@ -61,7 +61,7 @@ async fn by_name(client: &Client, name: &str) -> Outcome<Option<String>> {
     let mut all = vec![first, second];
     all.extend(ids);
     let shown: Vec<_> = all.iter().take(MAX_SHOWN).map(|id| printable(id)).collect();
-    Err(Failure::Refused(format!(
+    Err(CliError::Refused(format!(
         "{} images are named '{name}'; use an ID to be more specific:\n{}",
         all.len(),
         shown.join("\n")

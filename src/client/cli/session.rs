@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::{DEFAULT_HOST, DEFAULT_SERVER_PORT, GlobalOptions};
-use super::bar::Show;
-use super::failure::{Failure, Outcome};
-use crate::client::{Client, DEFAULT_CONNECT_LIMIT, Endpoint};
+use super::error::{CliError, CliResult};
+use super::progress_bar::BarVisibility;
+use crate::client::{Client, DEFAULT_CONNECT_LIMIT, GlanceEndpoint};
 
 /// Longest wait for a connection; a shorter `--timeout` shortens it.
 const CONNECT_LIMIT: Duration = DEFAULT_CONNECT_LIMIT;
@@ -24,7 +24,7 @@ impl Session {
     pub(super) fn new(
         options: GlobalOptions,
         environment: impl Fn(&str) -> Option<String>,
-    ) -> Outcome<Self> {
+    ) -> CliResult<Self> {
         check_version(options.os_image_api_version.as_deref())?;
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
         let mut client = Client::new(endpoint(&options, environment)?)?;
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Prints text.
-    pub(super) fn print(&self, text: &str) -> Outcome {
+    pub(super) fn print(&self, text: &str) -> CliResult {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
@@ -48,12 +48,12 @@ impl Session {
     }
 
     /// Prints a line.
-    pub(super) fn print_line(&self, line: &str) -> Outcome {
+    pub(super) fn print_line(&self, line: &str) -> CliResult {
         self.print(&format!("{line}\n"))
     }
 
     /// Prints a value as JSON.
-    pub(super) fn print_json(&self, value: &impl Serialize) -> Outcome {
+    pub(super) fn print_json(&self, value: &impl Serialize) -> CliResult {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
         self.print_line(&text)
     }
@@ -65,11 +65,11 @@ impl Session {
     }
 
     /// When a transfer shows its bar.
-    pub(super) fn show(&self, asked: bool) -> Show {
-        match (self.options.era.silent_upload, asked) {
-            (true, _) => Show::Never,
-            (false, true) => Show::Always,
-            (false, false) => Show::WhenSlow,
+    pub(super) fn show(&self, asked: bool) -> BarVisibility {
+        match (self.options.v2011.silent_upload, asked) {
+            (true, _) => BarVisibility::Never,
+            (false, true) => BarVisibility::Always,
+            (false, false) => BarVisibility::WhenSlow,
         }
     }
 
@@ -77,29 +77,29 @@ impl Session {
     ///
     /// # Errors
     /// When the answer is no, or when nobody is there to be asked.
-    pub(super) fn confirm(&self, question: &str) -> Outcome {
-        if self.options.era.force {
+    pub(super) fn confirm(&self, question: &str) -> CliResult {
+        if self.options.v2011.force {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "{question} There is no terminal to ask on; say --force."
             )));
         }
         if self.asks(question, false)? {
             return Ok(());
         }
-        Err(Failure::Refused("Nothing was deleted.".to_owned()))
+        Err(CliError::Refused("Nothing was deleted.".to_owned()))
     }
 
     /// Whether there is somebody who reads pages, and may want no more of them.
     pub(super) fn pages_are_read(&self) -> bool {
         let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-        on_terminal && !self.options.era.force && !self.options.json
+        on_terminal && !self.options.v2011.force && !self.options.json
     }
 
     /// Asks a question; an empty answer is the default.
-    pub(super) fn asks(&self, question: &str, default: bool) -> Outcome<bool> {
+    pub(super) fn asks(&self, question: &str, default: bool) -> CliResult<bool> {
         let choices = if default { "[Y/n]" } else { "[y/N]" };
         let mut stderr = io::stderr().lock();
         write!(stderr, "{question} {choices} ")?;
@@ -114,10 +114,10 @@ impl Session {
     }
 }
 
-fn check_version(version: Option<&str>) -> Outcome {
+fn check_version(version: Option<&str>) -> CliResult {
     match version {
         None | Some("1" | "1.0" | "1.1") => Ok(()),
-        Some(other) => Err(Failure::Usage(format!(
+        Some(other) => Err(CliError::Usage(format!(
             "This client speaks version 1 of the Image API, not {other}; \
              say --os-image-api-version 1 or leave it out."
         ))),
@@ -128,14 +128,14 @@ fn check_version(version: Option<&str>) -> Outcome {
 fn endpoint(
     options: &GlobalOptions,
     environment: impl Fn(&str) -> Option<String>,
-) -> Outcome<Endpoint> {
+) -> CliResult<GlanceEndpoint> {
     if let Some(url) = &options.url {
-        return Ok(Endpoint::parse(url)?);
+        return Ok(GlanceEndpoint::parse(url)?);
     }
     if options.host.is_none() && options.port.is_none() {
         let url = environment("OS_IMAGE_URL").or_else(|| environment("GLANCE_URL"));
         if let Some(url) = url {
-            return Ok(Endpoint::parse(&url)?);
+            return Ok(GlanceEndpoint::parse(&url)?);
         }
     }
     let host = options.host.as_deref().unwrap_or(DEFAULT_HOST);
@@ -145,7 +145,7 @@ fn endpoint(
     } else {
         host
     };
-    Ok(Endpoint::new(
+    Ok(GlanceEndpoint::new(
         host,
         options.port.unwrap_or(DEFAULT_SERVER_PORT),
     ))

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::text::printable;
+use super::printable::printable;
 
 /// Which end of a column its cells stand at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,60 +2,60 @@
 
 use clap::Args;
 
-use super::failure::Outcome;
-use super::fields::{Typed, parse_bool, split_pair};
+use crate::client::cli::error::CliResult;
+use crate::client::cli::fields::{ImageArguments, parse_bool, split_pair};
 
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
+pub(in crate::client::cli) struct ListArgs {
     /// Only images of this name
     #[arg(long)]
-    pub(super) name: Option<String>,
+    pub(in crate::client::cli) name: Option<String>,
     /// Only images in this status
     #[arg(long)]
-    pub(super) status: Option<String>,
+    pub(in crate::client::cli) status: Option<String>,
     /// Only images of this disk format
     #[arg(long, alias = "disk_format")]
-    pub(super) disk_format: Option<String>,
+    pub(in crate::client::cli) disk_format: Option<String>,
     /// Only images of this container format
     #[arg(long, alias = "container_format")]
-    pub(super) container_format: Option<String>,
+    pub(in crate::client::cli) container_format: Option<String>,
     /// Only images of at least so many bytes
     #[arg(long, alias = "size_min", value_name = "BYTES")]
-    pub(super) size_min: Option<u64>,
+    pub(in crate::client::cli) size_min: Option<u64>,
     /// Only images of at most so many bytes
     #[arg(long, alias = "size_max", value_name = "BYTES")]
-    pub(super) size_max: Option<u64>,
+    pub(in crate::client::cli) size_max: Option<u64>,
     /// Only images with this property; may be repeated
     #[arg(long, alias = "property_filter", value_name = "KEY=VALUE")]
-    pub(super) property_filter: Vec<String>,
+    pub(in crate::client::cli) property_filter: Vec<String>,
     /// Only public images, or only others
     #[arg(long, alias = "is_public", value_name = "BOOL", value_parser = parse_bool)]
-    pub(super) is_public: Option<bool>,
+    pub(in crate::client::cli) is_public: Option<bool>,
     /// Also images that are neither public nor yours (administrators)
     #[arg(long, alias = "all_tenants", conflicts_with = "is_public")]
-    pub(super) all_tenants: bool,
+    pub(in crate::client::cli) all_tenants: bool,
     /// Only images of this owner
     #[arg(long)]
-    pub(super) owner: Option<String>,
+    pub(in crate::client::cli) owner: Option<String>,
     /// Images asked for at a time
     #[arg(long, alias = "page_size", value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) page_size: Option<u32>,
+    pub(in crate::client::cli) page_size: Option<u32>,
     /// Sizes in KiB, MiB, GiB
     #[arg(long, alias = "human_readable")]
-    pub(super) human_readable: bool,
+    pub(in crate::client::cli) human_readable: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ImageNames {
+pub(in crate::client::cli) struct ImageNames {
     /// Id, URI or unique name of the image
     #[arg(required = true, value_name = "IMAGE")]
-    pub(super) images: Vec<String>,
+    pub(in crate::client::cli) images: Vec<String>,
 }
 
 /// What may be said about an image.
 #[derive(Debug, Args)]
-pub(super) struct FieldArgs {
+pub(in crate::client::cli) struct FieldArgs {
     /// Name of the image
     #[arg(long)]
     name: Option<String>,
@@ -68,7 +68,7 @@ pub(super) struct FieldArgs {
     /// File with the data; - is standard input. Without it the data are read from standard input,
     /// unless that is a terminal or closed (<&-), or the image has a --location or --copy-from
     #[arg(long, value_name = "PATH")]
-    pub(super) file: Option<String>,
+    pub(in crate::client::cli) file: Option<String>,
     /// Size in bytes; known by itself with --file PATH
     #[arg(long, value_name = "BYTES")]
     size: Option<u64>,
@@ -114,73 +114,73 @@ pub(super) struct FieldArgs {
     copy_from: Option<String>,
     /// Show a progress bar from the start
     #[arg(long)]
-    pub(super) progress: bool,
+    pub(in crate::client::cli) progress: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CreateArgs {
+pub(in crate::client::cli) struct CreateArgs {
     /// Id for the image, a UUID
     #[arg(long)]
-    pub(super) id: Option<String>,
+    pub(in crate::client::cli) id: Option<String>,
     #[command(flatten)]
-    pub(super) fields: FieldArgs,
+    pub(in crate::client::cli) fields: FieldArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct UpdateImageArgs {
+pub(in crate::client::cli) struct UpdateImageArgs {
     /// Id, URI or unique name of the image
-    pub(super) image: String,
+    pub(in crate::client::cli) image: String,
     /// Remove the properties that are not named here
     #[arg(long, alias = "purge_props")]
-    pub(super) purge_props: bool,
+    pub(in crate::client::cli) purge_props: bool,
     #[command(flatten)]
-    pub(super) fields: FieldArgs,
+    pub(in crate::client::cli) fields: FieldArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DownloadArgs {
+pub(in crate::client::cli) struct DownloadArgs {
     /// Id, URI or unique name of the image
-    pub(super) image: String,
+    pub(in crate::client::cli) image: String,
     /// File for the data, which is replaced when they are complete and right; until then they
     /// are in PATH.part, from which a broken download goes on. A new file is its owner's alone.
     /// Without it, or with -, the data go to standard output, if that is no terminal
     #[arg(long, value_name = "PATH")]
-    pub(super) file: Option<String>,
+    pub(in crate::client::cli) file: Option<String>,
     /// Show a progress bar from the start
     #[arg(long)]
-    pub(super) progress: bool,
+    pub(in crate::client::cli) progress: bool,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct MemberListArgs {
+pub(in crate::client::cli) struct MemberListArgs {
     /// The tenants of this image
     #[arg(long, alias = "image_id", value_name = "IMAGE")]
-    pub(super) image_id: Option<String>,
+    pub(in crate::client::cli) image_id: Option<String>,
     /// The images of this tenant
     #[arg(long, alias = "tenant_id", value_name = "TENANT")]
-    pub(super) tenant_id: Option<String>,
+    pub(in crate::client::cli) tenant_id: Option<String>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct MemberCreateArgs {
+pub(in crate::client::cli) struct MemberCreateArgs {
     /// Id, URI or unique name of the image
-    pub(super) image: String,
+    pub(in crate::client::cli) image: String,
     /// Tenant
-    pub(super) tenant: String,
+    pub(in crate::client::cli) tenant: String,
 }
 
 impl FieldArgs {
     /// Whether the data are at another server.
-    pub(super) fn has_remote_source(&self) -> bool {
+    pub(in crate::client::cli) fn has_remote_source(&self) -> bool {
         self.location.is_some() || self.copy_from.is_some()
     }
 
     /// The fields and properties that were given.
-    pub(super) fn typed(&self) -> Outcome<Typed> {
-        let mut typed = Typed {
+    pub(in crate::client::cli) fn typed(&self) -> CliResult<ImageArguments> {
+        let mut typed = ImageArguments {
             copy_from: self.copy_from.clone(),
-            ..Typed::default()
+            ..ImageArguments::default()
         };
         let texts = [
             ("name", &self.name),

@@ -5,11 +5,11 @@ use std::io::{self, BufReader, IsTerminal, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use super::failure::{Failure, Outcome};
+use super::error::{CliError, CliResult};
 use crate::client::Upload;
 
 /// The data of `--file`: `-` is standard input.
-pub(super) fn open(path: &str) -> Outcome<Upload> {
+pub(super) fn open(path: &str) -> CliResult<Upload> {
     let file = if path == "-" {
         stdin()?
     } else {
@@ -17,7 +17,7 @@ pub(super) fn open(path: &str) -> Outcome<Upload> {
     };
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
-        return Err(Failure::Usage(format!("{path} is a folder.")));
+        return Err(CliError::Usage(format!("{path} is a folder.")));
     }
     Ok(upload_of(
         file,
@@ -36,7 +36,7 @@ fn upload_of(mut file: File, length_bytes: Option<u64>) -> Upload {
 /// The data on standard input by the rule of python-glanceclient v1
 /// (`common/utils.get_data_file`): a terminal and a closed input are no data; a file, a pipe, a
 /// socket and a device are, also when they are empty.
-pub(super) fn standard_input() -> Outcome<Option<Upload>> {
+pub(super) fn standard_input() -> CliResult<Option<Upload>> {
     let Ok(file) = stdin() else { return Ok(None) };
     let metadata = file.metadata().map_err(|error| unreadable("-", &error))?;
     if file.is_terminal() || was_closed(&file, &metadata) {
@@ -48,7 +48,7 @@ pub(super) fn standard_input() -> Outcome<Option<Upload>> {
 
 /// The data on standard input by the rule of the commands of 2011: as [`standard_input`], but a
 /// character device, and a pipe or socket without any byte, are no data.
-pub(super) fn piped() -> Outcome<Option<Upload>> {
+pub(super) fn piped() -> CliResult<Option<Upload>> {
     let Ok(file) = stdin() else { return Ok(None) };
     let unread = |error: io::Error| unreadable("-", &error);
     let metadata = file.metadata().map_err(unread)?;
@@ -88,14 +88,14 @@ fn is_writable(file: &File) -> bool {
 }
 
 /// Standard input without the buffer that the library keeps for lines.
-fn stdin() -> Outcome<File> {
+fn stdin() -> CliResult<File> {
     let handle = io::stdin().as_fd().try_clone_to_owned();
     handle
         .map(File::from)
         .map_err(|error| unreadable("-", &error))
 }
 
-fn unreadable(path: &str, error: &io::Error) -> Failure {
+fn unreadable(path: &str, error: &io::Error) -> CliError {
     let name = if path == "-" { "standard input" } else { path };
-    Failure::Usage(format!("Cannot read {name}: {error}."))
+    CliError::Usage(format!("Cannot read {name}: {error}."))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::client::{Observer, Progress};
+use crate::client::{ProgressObserver, ProgressReporter};
 
 /// A transfer that takes longer shows its bar unasked.
 const SHOWN_AFTER: Duration = Duration::from_secs(2);
@@ -15,7 +15,7 @@ const DRAWS_PER_SECOND: u8 = 10;
 
 /// When a bar is shown; never where standard error is no terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
+pub(super) enum BarVisibility {
     /// From the start.
     Always,
     /// When the transfer takes long.
@@ -25,16 +25,16 @@ pub(super) enum Show {
 }
 
 /// A bar with rate and time left; without a known total, a counter with a rate.
-pub(super) struct Bar {
+pub(super) struct TransferBar {
     bar: ProgressBar,
     started: Instant,
-    show: Show,
+    show: BarVisibility,
     is_shown: AtomicBool,
 }
 
-impl Bar {
+impl TransferBar {
     /// A bar for so many bytes, where that is known.
-    pub(super) fn new(total_bytes: Option<u64>, show: Show) -> Arc<Self> {
+    pub(super) fn new(total_bytes: Option<u64>, show: BarVisibility) -> Arc<Self> {
         let bar = ProgressBar::with_draw_target(total_bytes, ProgressDrawTarget::hidden());
         bar.set_style(style(total_bytes));
         let bar = Self {
@@ -48,9 +48,9 @@ impl Bar {
     }
 
     /// What is told of the bytes.
-    pub(super) fn progress(self: &Arc<Self>) -> Progress {
-        let observer: Arc<dyn Observer> = self.clone();
-        Progress::to(observer)
+    pub(super) fn progress(self: &Arc<Self>) -> ProgressReporter {
+        let observer: Arc<dyn ProgressObserver> = self.clone();
+        ProgressReporter::to(observer)
     }
 
     /// Leaves the bar as it is, and the line below it to others.
@@ -60,9 +60,9 @@ impl Bar {
 
     fn show_if_due(&self) {
         let is_due = match self.show {
-            Show::Always => true,
-            Show::WhenSlow => self.started.elapsed() >= SHOWN_AFTER,
-            Show::Never => false,
+            BarVisibility::Always => true,
+            BarVisibility::WhenSlow => self.started.elapsed() >= SHOWN_AFTER,
+            BarVisibility::Never => false,
         };
         if is_due && !self.is_shown.swap(true, Ordering::Relaxed) {
             let stderr = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
@@ -71,7 +71,7 @@ impl Bar {
     }
 }
 
-impl Observer for Bar {
+impl ProgressObserver for TransferBar {
     fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         self.show_if_due();
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn counts_what_was_there_and_what_came() {
         for total in [None, Some(7)] {
-            let bar = Bar::new(total, Show::Never);
+            let bar = TransferBar::new(total, BarVisibility::Never);
             let progress = bar.progress();
             progress.set(total, 3);
             progress.add(4);

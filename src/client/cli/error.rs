@@ -12,7 +12,7 @@ const INCOMPLETE: u8 = 4;
 
 /// Why the program ends early.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum CliError {
     /// The command line asks for what cannot be done.
     #[error("{0}")]
     Usage(String),
@@ -34,9 +34,9 @@ pub(super) enum Failure {
 }
 
 /// A result of a command.
-pub(super) type Outcome<T = ()> = Result<T, Failure>;
+pub(super) type CliResult<T = ()> = Result<T, CliError>;
 
-impl Failure {
+impl CliError {
     /// The exit code.
     pub(super) fn code(&self) -> u8 {
         match self {
@@ -69,7 +69,7 @@ fn client_code(error: &ClientError) -> u8 {
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,

@@ -1,5 +1,8 @@
 //! Today's commands: image-… and member-….
 
+pub(super) mod args;
+pub(super) mod render;
+
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -7,24 +10,24 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::bar::Bar;
-use super::era_args::MemberPair;
-use super::failure::{Failure, Outcome};
-use super::fields::split_pair;
-use super::render::{image_table, member_table, property_table, shared_table};
-use super::resolve::image_id;
-use super::session::Session;
-use super::source;
-use super::text::printable;
-use super::today_args::{
+use crate::client::cli::error::{CliError, CliResult};
+use crate::client::cli::fields::split_pair;
+use crate::client::cli::printable::printable;
+use crate::client::cli::progress_bar::TransferBar;
+use crate::client::cli::resolve::image_id;
+use crate::client::cli::session::Session;
+use crate::client::cli::upload_input;
+use crate::client::cli::v2011::args::MemberPair;
+use crate::client::{DEFAULT_PAGE_SIZE, DownloadOptions, DownloadSummary, ListOptions, Upload};
+use crate::image::Fields;
+use crate::wire::ImageMeta;
+use args::{
     CreateArgs, DownloadArgs, FieldArgs, ImageNames, ListArgs, MemberCreateArgs, MemberListArgs,
     UpdateImageArgs,
 };
-use crate::client::{DEFAULT_PAGE_SIZE, DownloadOptions, Downloaded, ListOptions, Upload};
-use crate::image::Fields;
-use crate::wire::ImageMeta;
+use render::{image_table, member_table, property_table, shared_table};
 
-pub(super) async fn list(session: &Session, args: &ListArgs) -> Outcome {
+pub(super) async fn list(session: &Session, args: &ListArgs) -> CliResult {
     let options = list_options(session, args)?;
     let page_size = args.page_size.unwrap_or(DEFAULT_PAGE_SIZE);
     let pages = session.client.pages_detailed(options);
@@ -39,7 +42,7 @@ pub(super) async fn list(session: &Session, args: &ListArgs) -> Outcome {
     session.print(&image_table(&images, args.human_readable))
 }
 
-fn list_options(session: &Session, args: &ListArgs) -> Outcome<ListOptions> {
+fn list_options(session: &Session, args: &ListArgs) -> CliResult<ListOptions> {
     let order = &session.options.list;
     let mut options = ListOptions {
         marker: order.marker.clone(),
@@ -73,7 +76,7 @@ fn list_options(session: &Session, args: &ListArgs) -> Outcome<ListOptions> {
     Ok(options)
 }
 
-pub(super) async fn show(session: &Session, args: &ImageNames) -> Outcome {
+pub(super) async fn show(session: &Session, args: &ImageNames) -> CliResult {
     let mut images = Vec::new();
     for image in &args.images {
         let id = image_id(&session.client, image).await?;
@@ -88,17 +91,17 @@ pub(super) async fn show(session: &Session, args: &ImageNames) -> Outcome {
     }
 }
 
-pub(super) async fn create(session: &Session, args: &CreateArgs) -> Outcome {
+pub(super) async fn create(session: &Session, args: &CreateArgs) -> CliResult {
     let mut typed = args.fields.typed()?;
     args.id.iter().for_each(|id| typed.set("id", id));
     let fields = typed.into_fields()?;
     let (data, bar) = with_bar(session, &args.fields, data(&args.fields)?);
     let outcome = session.client.add_image(&fields, data).await;
     bar.iter().for_each(|bar| bar.end());
-    print_sent(session, &fields, &outcome.map_err(Failure::of_transfer)?)
+    print_sent(session, &fields, &outcome.map_err(CliError::of_transfer)?)
 }
 
-pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> Outcome {
+pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> CliResult {
     let fields = args.fields.typed()?.into_fields()?;
     let id = image_id(&session.client, &args.image).await?;
     let data = data(&args.fields)?;
@@ -111,15 +114,15 @@ pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> Outcome
         .update_image(&id, &fields, args.purge_props, data);
     let outcome = update.await;
     bar.iter().for_each(|bar| bar.end());
-    print_sent(session, &fields, &outcome.map_err(Failure::of_transfer)?)
+    print_sent(session, &fields, &outcome.map_err(CliError::of_transfer)?)
 }
 
 /// The data of `--file`, else those on standard input, unless the image has another source.
-fn data(args: &FieldArgs) -> Outcome<Option<Upload>> {
+fn data(args: &FieldArgs) -> CliResult<Option<Upload>> {
     match &args.file {
-        Some(path) => source::open(path).map(Some),
+        Some(path) => upload_input::open(path).map(Some),
         None if args.has_remote_source() => Ok(None),
-        None => source::standard_input(),
+        None => upload_input::standard_input(),
     }
 }
 
@@ -128,21 +131,21 @@ fn with_bar(
     session: &Session,
     args: &FieldArgs,
     data: Option<Upload>,
-) -> (Option<Upload>, Option<Arc<Bar>>) {
+) -> (Option<Upload>, Option<Arc<TransferBar>>) {
     let Some(upload) = data else {
         return (None, None);
     };
-    let bar = Bar::new(upload.length_bytes(), session.show(args.progress));
+    let bar = TransferBar::new(upload.length_bytes(), session.show(args.progress));
     (Some(upload.with_progress(bar.progress())), Some(bar))
 }
 
 /// Refuses data on standard input for an image that is not `queued`, as python-glanceclient v1
 /// does, before any of it is read.
-async fn check_takes_data(session: &Session, id: &str) -> Outcome {
+async fn check_takes_data(session: &Session, id: &str) -> CliResult {
     let image = session.client.get_image_meta(id).await?;
     match image.status.as_deref() {
         Some("queued") | None => Ok(()),
-        Some(status) => Err(Failure::Refused(format!(
+        Some(status) => Err(CliError::Refused(format!(
             "Unable to upload image data to an image which is {}. Standard input that is no \
              terminal counts as image data; close it with <&- to send none.",
             printable(status)
@@ -152,7 +155,7 @@ async fn check_takes_data(session: &Session, id: &str) -> Outcome {
 
 /// Prints the image, and warns of properties that were sent and are not in the response: proxies
 /// drop headers whose names they do not like.
-fn print_sent(session: &Session, sent: &Fields, image: &ImageMeta) -> Outcome {
+fn print_sent(session: &Session, sent: &Fields, image: &ImageMeta) -> CliResult {
     for (name, value) in &sent.properties {
         if value.is_some() && !image.properties.contains_key(name) {
             session.note(&format!(
@@ -165,23 +168,23 @@ fn print_sent(session: &Session, sent: &Fields, image: &ImageMeta) -> Outcome {
     print_image(session, image)
 }
 
-fn print_image(session: &Session, image: &ImageMeta) -> Outcome {
+fn print_image(session: &Session, image: &ImageMeta) -> CliResult {
     if session.options.json {
         return session.print_json(image);
     }
     session.print(&property_table(image))
 }
 
-pub(super) async fn download(session: &Session, args: &DownloadArgs) -> Outcome {
+pub(super) async fn download(session: &Session, args: &DownloadArgs) -> CliResult {
     let file = args.file.as_deref().filter(|file| *file != "-");
     if file.is_none() && io::stdout().is_terminal() {
-        return Err(Failure::Usage(
+        return Err(CliError::Usage(
             "No image data are written to a terminal; say --file PATH, or redirect the output."
                 .to_owned(),
         ));
     }
     let id = image_id(&session.client, &args.image).await?;
-    let bar = Bar::new(None, session.show(args.progress));
+    let bar = TransferBar::new(None, session.show(args.progress));
     let options = DownloadOptions {
         progress: bar.progress(),
         ..DownloadOptions::default()
@@ -205,11 +208,15 @@ pub(super) async fn download(session: &Session, args: &DownloadArgs) -> Outcome 
         }
     };
     bar.end();
-    let downloaded = outcome.map_err(Failure::of_transfer)?;
+    let downloaded = outcome.map_err(CliError::of_transfer)?;
     report_download(session, file, &downloaded)
 }
 
-fn report_download(session: &Session, file: Option<&str>, downloaded: &Downloaded) -> Outcome {
+fn report_download(
+    session: &Session,
+    file: Option<&str>,
+    downloaded: &DownloadSummary,
+) -> CliResult {
     if !downloaded.is_verified {
         session.note("The server has no checksum of this image; the data are unchecked.");
     }
@@ -227,7 +234,7 @@ fn report_download(session: &Session, file: Option<&str>, downloaded: &Downloade
     }
 }
 
-pub(super) async fn delete(session: &Session, args: &ImageNames) -> Outcome {
+pub(super) async fn delete(session: &Session, args: &ImageNames) -> CliResult {
     let mut deleted = Vec::new();
     let mut failed = Vec::new();
     let mut first_code = None;
@@ -238,7 +245,7 @@ pub(super) async fn delete(session: &Session, args: &ImageNames) -> Outcome {
                 session.note(&format!(
                     "Cannot delete {}: {}",
                     printable(image),
-                    super::text::printable_lines(&failure.to_string())
+                    crate::client::cli::printable::printable_lines(&failure.to_string())
                 ));
                 failed.push(json!({"image": image, "error": failure.to_string()}));
                 first_code.get_or_insert(failure.code());
@@ -250,17 +257,17 @@ pub(super) async fn delete(session: &Session, args: &ImageNames) -> Outcome {
     }
     match first_code {
         None => Ok(()),
-        Some(code) => Err(Failure::Reported(code)),
+        Some(code) => Err(CliError::Reported(code)),
     }
 }
 
-async fn delete_one(session: &Session, image: &str) -> Outcome<String> {
+async fn delete_one(session: &Session, image: &str) -> CliResult<String> {
     let id = image_id(&session.client, image).await?;
     session.client.delete_image(&id).await?;
     Ok(id)
 }
 
-pub(super) async fn member_list(session: &Session, args: &MemberListArgs) -> Outcome {
+pub(super) async fn member_list(session: &Session, args: &MemberListArgs) -> CliResult {
     let client = &session.client;
     if let Some(tenant) = &args.tenant_id {
         let images = client.get_member_images(tenant).await?;
@@ -274,9 +281,9 @@ pub(super) async fn member_list(session: &Session, args: &MemberListArgs) -> Out
     print_members(session, &id).await
 }
 
-pub(super) async fn member_create(session: &Session, args: &MemberCreateArgs) -> Outcome {
+pub(super) async fn member_create(session: &Session, args: &MemberCreateArgs) -> CliResult {
     let id = image_id(&session.client, &args.image).await?;
-    let can_share = session.options.era.can_share.then_some(true);
+    let can_share = session.options.v2011.can_share.then_some(true);
     session
         .client
         .add_member(&id, &args.tenant, can_share)
@@ -284,7 +291,7 @@ pub(super) async fn member_create(session: &Session, args: &MemberCreateArgs) ->
     print_members(session, &id).await
 }
 
-pub(super) async fn member_delete(session: &Session, args: &MemberPair) -> Outcome {
+pub(super) async fn member_delete(session: &Session, args: &MemberPair) -> CliResult {
     let id = image_id(&session.client, &args.image).await?;
     session.client.delete_member(&id, &args.member).await?;
     if session.options.json {
@@ -293,7 +300,7 @@ pub(super) async fn member_delete(session: &Session, args: &MemberPair) -> Outco
     Ok(())
 }
 
-async fn print_members(session: &Session, id: &str) -> Outcome {
+async fn print_members(session: &Session, id: &str) -> CliResult {
     let members = session.client.get_image_members(id).await?;
     if session.options.json {
         return session.print_json(&members);

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::sink::Target;
+use super::download_writer::DownloadTarget;
 use crate::md5::Md5;
 
 /// Bytes read at a time when what is there already is hashed.
@@ -18,13 +18,13 @@ const NEW_FILE_MODE: u32 = 0o600;
 
 /// The part of a download that is there, locked against a second download of the same name.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct ResumableFile {
     file: File,
     path: PathBuf,
     target: PathBuf,
 }
 
-impl Part {
+impl ResumableFile {
     /// Opens `NAME.part` beside the target, with what an earlier download left in it. A
     /// target that is a symbolic link means the file it points to.
     ///
@@ -91,7 +91,7 @@ fn no_name() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it has no file name")
 }
 
-impl Write for Part {
+impl Write for ResumableFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -101,7 +101,7 @@ impl Write for Part {
     }
 }
 
-impl Target for Part {
+impl DownloadTarget for ResumableFile {
     fn read_present(&mut self, md5: &mut Md5) -> io::Result<u64> {
         let mut buffer = vec![0; READ_BYTES];
         let mut present_bytes = 0;
@@ -157,7 +157,7 @@ mod tests {
     fn publishes_under_the_name_with_the_mode_it_had() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("image");
-        let mut part = Part::open(&target).unwrap();
+        let mut part = ResumableFile::open(&target).unwrap();
         part.write_all(b"new").unwrap();
         part.publish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
@@ -165,7 +165,7 @@ mod tests {
 
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
-        let mut part = Part::open(&target).unwrap();
+        let mut part = ResumableFile::open(&target).unwrap();
         part.write_all(b"newer").unwrap();
         part.publish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
@@ -179,7 +179,7 @@ mod tests {
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
         fs::write(&real, "old").unwrap();
         symlink(&real, &link).unwrap();
-        let mut part = Part::open(&link).unwrap();
+        let mut part = ResumableFile::open(&link).unwrap();
         part.write_all(b"new").unwrap();
         part.publish().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -193,15 +193,15 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         let planted = folder.path().join("a.part");
         symlink(&victim, &planted).unwrap();
-        assert!(Part::open(&folder.path().join("a")).is_err());
+        assert!(ResumableFile::open(&folder.path().join("a")).is_err());
         let planted = folder.path().join("b.part");
         fs::hard_link(&victim, &planted).unwrap();
-        assert!(Part::open(&folder.path().join("b")).is_err());
+        assert!(ResumableFile::open(&folder.path().join("b")).is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
-        assert!(Part::open(folder.path()).is_err());
-        assert!(Part::open(Path::new("/dev/null")).is_err());
-        let _first = Part::open(&folder.path().join("c")).unwrap();
-        let second = Part::open(&folder.path().join("c")).unwrap_err();
+        assert!(ResumableFile::open(folder.path()).is_err());
+        assert!(ResumableFile::open(Path::new("/dev/null")).is_err());
+        let _first = ResumableFile::open(&folder.path().join("c")).unwrap();
+        let second = ResumableFile::open(&folder.path().join("c")).unwrap_err();
         assert!(second.to_string().contains("another download"));
     }
 
@@ -209,11 +209,11 @@ mod tests {
     fn finds_what_was_left_and_starts_anew() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("image");
-        let mut part = Part::open(&target).unwrap();
+        let mut part = ResumableFile::open(&target).unwrap();
         part.write_all(b"left").unwrap();
         part.close().unwrap();
         drop(part);
-        let mut part = Part::open(&target).unwrap();
+        let mut part = ResumableFile::open(&target).unwrap();
         assert_eq!(part.read_present(&mut Md5::default()).unwrap(), 4);
         part.restart().unwrap();
         part.close().unwrap();

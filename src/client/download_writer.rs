@@ -15,7 +15,7 @@ use crate::md5::Md5;
 const CHUNKS_AHEAD: usize = 16;
 
 /// Something downloaded bytes are written to.
-pub(super) trait Target: Write + Send + 'static {
+pub(super) trait DownloadTarget: Write + Send + 'static {
     /// Hashes what an earlier download left, and says how many bytes that is.
     fn read_present(&mut self, md5: &mut Md5) -> io::Result<u64>;
     /// Drops everything written so far.
@@ -29,9 +29,9 @@ pub(super) trait Target: Write + Send + 'static {
 }
 
 /// A stream that takes bytes once: standard output, a pipe, a device.
-pub(super) struct Stream<W>(pub(super) W);
+pub(super) struct StreamTarget<W>(pub(super) W);
 
-impl<W: Write> Write for Stream<W> {
+impl<W: Write> Write for StreamTarget<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -41,7 +41,7 @@ impl<W: Write> Write for Stream<W> {
     }
 }
 
-impl<W: Write + Send + 'static> Target for Stream<W> {
+impl<W: Write + Send + 'static> DownloadTarget for StreamTarget<W> {
     fn read_present(&mut self, _md5: &mut Md5) -> io::Result<u64> {
         Ok(0)
     }
@@ -66,16 +66,16 @@ impl<W: Write + Send + 'static> Target for Stream<W> {
     }
 }
 
-enum Command {
+enum WriterCommand {
     Write(Bytes),
     Restart,
     Digest(oneshot::Sender<Md5Digest>),
-    End(End),
+    Finish(Completion),
 }
 
 /// What becomes of the bytes in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum Completion {
     /// They are complete: make them durable and visible.
     Publish,
     /// They are wrong: remove them.
@@ -85,8 +85,8 @@ pub(super) enum End {
 }
 
 /// The writing thread, seen from the transfer.
-pub(super) struct Sink {
-    commands: mpsc::Sender<Command>,
+pub(super) struct DownloadWriter {
+    commands: mpsc::Sender<WriterCommand>,
     /// How the thread ended; gone when that was asked for.
     outcome: Option<oneshot::Receiver<io::Result<()>>>,
     /// What is written to, for messages.
@@ -94,9 +94,9 @@ pub(super) struct Sink {
     bytes: u64,
 }
 
-impl Sink {
+impl DownloadWriter {
     /// Starts the thread, and waits until it has hashed what is there already.
-    pub(super) async fn start(target: impl Target, name: String) -> Result<Self> {
+    pub(super) async fn start(target: impl DownloadTarget, name: String) -> Result<Self> {
         let (commands, inbox) = mpsc::channel(CHUNKS_AHEAD);
         let (ready, present) = oneshot::channel();
         let (end, outcome) = oneshot::channel();
@@ -127,7 +127,7 @@ impl Sink {
 
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.bytes += chunk.len() as u64;
-        self.send(Command::Write(chunk)).await
+        self.send(WriterCommand::Write(chunk)).await
     }
 
     /// Drops everything and begins at the first byte.
@@ -136,13 +136,13 @@ impl Sink {
             return Ok(());
         }
         self.bytes = 0;
-        self.send(Command::Restart).await
+        self.send(WriterCommand::Restart).await
     }
 
     /// The MD5 of all bytes written.
     pub(super) async fn digest(&mut self) -> Result<Md5Digest> {
         let (sender, digest) = oneshot::channel();
-        self.send(Command::Digest(sender)).await?;
+        self.send(WriterCommand::Digest(sender)).await?;
         match digest.await {
             Ok(digest) => Ok(digest),
             Err(_) => Err(self.failure().await),
@@ -150,15 +150,15 @@ impl Sink {
     }
 
     /// Ends the thread and waits for it.
-    pub(super) async fn end(mut self, how: End) -> Result<()> {
-        self.send(Command::End(how)).await?;
+    pub(super) async fn end(mut self, how: Completion) -> Result<()> {
+        self.send(WriterCommand::Finish(how)).await?;
         match self.outcome().await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.describe(error)),
         }
     }
 
-    async fn send(&mut self, command: Command) -> Result<()> {
+    async fn send(&mut self, command: WriterCommand) -> Result<()> {
         if self.commands.send(command).await.is_err() {
             return Err(self.failure().await);
         }
@@ -190,29 +190,29 @@ fn died() -> io::Error {
 /// The thread: carries out commands until the end, or until an error or the transfer's own
 /// end leaves the bytes as they are.
 fn run(
-    mut target: impl Target,
+    mut target: impl DownloadTarget,
     ready: oneshot::Sender<u64>,
-    mut inbox: mpsc::Receiver<Command>,
+    mut inbox: mpsc::Receiver<WriterCommand>,
 ) -> io::Result<()> {
     let mut md5 = Md5::default();
     let present_bytes = target.read_present(&mut md5)?;
     let _ = ready.send(present_bytes);
     while let Some(command) = inbox.blocking_recv() {
         match command {
-            Command::Write(chunk) => {
+            WriterCommand::Write(chunk) => {
                 target.write_all(&chunk)?;
                 md5.update(&chunk);
             }
-            Command::Restart => {
+            WriterCommand::Restart => {
                 target.restart()?;
                 md5 = Md5::default();
             }
-            Command::Digest(reply) => {
+            WriterCommand::Digest(reply) => {
                 let _ = reply.send(md5.clone().finalize());
             }
-            Command::End(End::Publish) => return target.publish(),
-            Command::End(End::Discard) => return target.discard(),
-            Command::End(End::Leave) => break,
+            WriterCommand::Finish(Completion::Publish) => return target.publish(),
+            WriterCommand::Finish(Completion::Discard) => return target.discard(),
+            WriterCommand::Finish(Completion::Leave) => break,
         }
     }
     target.close()

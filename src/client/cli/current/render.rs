@@ -2,7 +2,7 @@
 
 use indicatif::BinaryBytes;
 
-use super::table::boxed;
+use crate::client::cli::table::boxed;
 use crate::image::Member;
 use crate::wire::{ImageMeta, SharedImage};
 
@@ -93,7 +93,7 @@ fn share_table<'a>(rows: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Stri
 }
 
 /// Text, or Python's word for none, which scripts look for.
-pub(super) fn text(value: Option<&str>) -> String {
+pub(in crate::client::cli) fn text(value: Option<&str>) -> String {
     value.unwrap_or("None").to_owned()
 }
 

@@ -12,9 +12,9 @@ use http::header::{
 use http::{Method, Request};
 
 use super::connection::{Connection, RequestBody};
-use super::endpoint::Endpoint;
+use super::endpoint::GlanceEndpoint;
 use super::error::{ClientError, Result};
-use super::reply::{IdleConnections, Reply, describe};
+use super::response::{ApiResponse, IdleConnections, describe};
 use super::upload::{Upload, UploadWatch};
 use crate::image::Md5Digest;
 
@@ -31,7 +31,7 @@ const CONTINUE_LIMIT: Duration = Duration::from_secs(1);
 /// Its functions need a tokio runtime with I/O and time enabled.
 #[derive(Clone)]
 pub struct Client {
-    endpoint: Arc<Endpoint>,
+    endpoint: Arc<GlanceEndpoint>,
     token: Option<HeaderValue>,
     connect_limit: Duration,
     progress_limit: Duration,
@@ -39,14 +39,14 @@ pub struct Client {
 }
 
 /// A request without image data.
-pub(super) struct Call {
+pub(super) struct ApiRequest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Call {
+impl ApiRequest {
     pub(super) fn new(method: Method, path: String) -> Self {
         Self {
             method,
@@ -67,13 +67,13 @@ impl Call {
 
 impl Client {
     /// A client of the server at this address: `"http://host:9292"`, `("host", 9292)` or an
-    /// [`Endpoint`]. Nothing is sent before the first request.
+    /// [`GlanceEndpoint`]. Nothing is sent before the first request.
     ///
     /// # Errors
     /// [`ClientError::Invalid`] for an address that is none.
     pub fn new<E>(endpoint: E) -> Result<Self>
     where
-        E: TryInto<Endpoint>,
+        E: TryInto<GlanceEndpoint>,
         ClientError: From<E::Error>,
     {
         Ok(Self {
@@ -106,12 +106,12 @@ impl Client {
     }
 
     /// The server's address.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> &GlanceEndpoint {
         &self.endpoint
     }
 
     /// Makes a request and returns the answer, if it is a success.
-    pub(super) async fn call(&self, call: Call) -> Result<Reply> {
+    pub(super) async fn call(&self, call: ApiRequest) -> Result<ApiResponse> {
         loop {
             let mut connection = self.connection().await?;
             let request = self.request(&call, RequestBody::Small(call.body.clone()));
@@ -140,7 +140,11 @@ impl Client {
     ///
     /// The data wait for the server's leave, so that a refusal costs no transfer; a refusal in
     /// the middle ends the transfer and is read.
-    pub(super) async fn upload(&self, call: Call, upload: Upload) -> Result<(Reply, Md5Digest)> {
+    pub(super) async fn upload(
+        &self,
+        call: ApiRequest,
+        upload: Upload,
+    ) -> Result<(ApiResponse, Md5Digest)> {
         let mut connection = self.new_connection().await?;
         let (body, watch) = upload.into_body(connection.source_wait.clone());
         let announced = body.announced();
@@ -185,7 +189,7 @@ impl Client {
         Ok((reply, digest))
     }
 
-    fn request(&self, call: &Call, body: RequestBody) -> Request<RequestBody> {
+    fn request(&self, call: &ApiRequest, body: RequestBody) -> Request<RequestBody> {
         let mut request = Request::new(body);
         *request.method_mut() = call.method.clone();
         // Paths are made of escaped segments, which always parse.
@@ -204,9 +208,13 @@ impl Client {
         request
     }
 
-    fn reply(&self, response: hyper::Response<hyper::body::Incoming>, on: Connection) -> Reply {
+    fn reply(
+        &self,
+        response: hyper::Response<hyper::body::Incoming>,
+        on: Connection,
+    ) -> ApiResponse {
         let address = self.endpoint.authority();
-        Reply::new(
+        ApiResponse::new(
             response,
             on,
             self.idle.clone(),

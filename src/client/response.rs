@@ -28,7 +28,7 @@ pub(super) type IdleConnections = Arc<Mutex<Vec<Connection>>>;
 
 /// An answer whose head is there. Its connection goes back to the idle ones when the body
 /// has been read to its end, and is closed otherwise.
-pub(super) struct Reply {
+pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     body: Incoming,
@@ -40,7 +40,7 @@ pub(super) struct Reply {
     is_unfinished: bool,
 }
 
-impl Reply {
+impl ApiResponse {
     pub(super) fn new(
         response: hyper::Response<Incoming>,
         connection: Connection,

@@ -1,9 +1,9 @@
 //! Images as the commands of 2011 print them.
 
-use super::render::text;
-use super::table::{Align, Column, plain_heading, plain_row};
-use super::text::printable;
-use crate::client::Endpoint;
+use crate::client::GlanceEndpoint;
+use crate::client::cli::current::render::text;
+use crate::client::cli::printable::printable;
+use crate::client::cli::table::{Align, Column, plain_heading, plain_row};
 use crate::image::Member;
 use crate::wire::{ImageMeta, SharedImage};
 
@@ -52,7 +52,7 @@ pub(super) fn rule() -> String {
 }
 
 /// An image in full, a line a field.
-pub(super) fn block(image: &ImageMeta, endpoint: &Endpoint) -> String {
+pub(super) fn block(image: &ImageMeta, endpoint: &GlanceEndpoint) -> String {
     let yes = |value| if value { "Yes" } else { "No" };
     let uri = image.uri.clone();
     let mut lines = vec![
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_block_has_a_line_a_field() {
-        let shown = block(&image(), &Endpoint::new("glance", 9292));
+        let shown = block(&image(), &GlanceEndpoint::new("glance", 9292));
         let wanted = "\
 URI: http://glance:9292/v1/images/71c675ab-d94f-49cd-a114-e12490b328d9
 Id: 71c675ab-d94f-49cd-a114-e12490b328d9

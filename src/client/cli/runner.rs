@@ -4,12 +4,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::args::GlobalOptions;
-use super::failure::{Failure, Outcome};
+use super::error::{CliError, CliResult};
+use super::printable;
 use super::session::Session;
-use super::text;
 
 /// Runs a program's work with a session of these options, and tells of its failure.
-pub(super) fn run(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> Outcome) -> ExitCode {
+pub(super) fn run(
+    options: GlobalOptions,
+    work: impl AsyncFnOnce(&Session) -> CliResult,
+) -> ExitCode {
     if options.verbose {
         tell_requests();
     }
@@ -22,7 +25,7 @@ pub(super) fn run(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> Ou
     }
 }
 
-fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> Outcome) -> Outcome {
+fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> CliResult) -> CliResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -33,11 +36,11 @@ fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> Outcome
     outcome
 }
 
-fn report(failure: &Failure) {
-    if matches!(failure, Failure::OutputClosed | Failure::Reported(_)) {
+fn report(failure: &CliError) {
+    if matches!(failure, CliError::OutputClosed | CliError::Reported(_)) {
         return;
     }
-    let words = text::printable_lines(&failure.to_string());
+    let words = printable::printable_lines(&failure.to_string());
     // Without a standard error there is nobody to tell.
     let _ = writeln!(io::stderr(), "{words}");
 }

@@ -1,20 +1,21 @@
 //! The commands of 2011.
 
+pub(super) mod args;
+pub(super) mod render;
+
 use serde_json::json;
 
-use super::bar::Bar;
-use super::era_args::{
-    AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs,
-};
-use super::era_render::{block, index_heading, index_row, members, rule, shared_images};
-use super::failure::{Failure, Outcome};
-use super::fields::{Typed, split_pair};
-use super::session::Session;
-use super::source;
-use super::text::{printable, printable_lines};
+use crate::client::cli::error::{CliError, CliResult};
+use crate::client::cli::fields::{ImageArguments, split_pair};
+use crate::client::cli::printable::{printable, printable_lines};
+use crate::client::cli::progress_bar::TransferBar;
+use crate::client::cli::session::Session;
+use crate::client::cli::upload_input;
 use crate::client::{ListOptions, Pages};
 use crate::image::Member;
 use crate::wire::ImageMeta;
+use args::{AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs};
+use render::{block, index_heading, index_row, members, rule, shared_images};
 
 /// Images a page, as the client of 2012 has it.
 const PAGE_SIZE: u32 = 10;
@@ -36,12 +37,12 @@ const FILTERS: [&str; 12] = [
 
 /// The two lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum ListStyle {
     Index,
     Details,
 }
 
-pub(super) async fn list(session: &Session, args: &FilterArgs, style: Style) -> Outcome {
+pub(super) async fn list(session: &Session, args: &FilterArgs, style: ListStyle) -> CliResult {
     let mut pages = pages(session, args, style)?;
     let mut shown = Vec::new();
     let mut is_first = true;
@@ -63,16 +64,16 @@ pub(super) async fn list(session: &Session, args: &FilterArgs, style: Style) -> 
     }
 }
 
-fn page_text(session: &Session, page: &[ImageMeta], style: Style, is_first: bool) -> String {
+fn page_text(session: &Session, page: &[ImageMeta], style: ListStyle, is_first: bool) -> String {
     let mut text = match (style, is_first) {
-        (Style::Index, true) => index_heading(),
-        (Style::Details, true) => rule(),
+        (ListStyle::Index, true) => index_heading(),
+        (ListStyle::Details, true) => rule(),
         _ => String::new(),
     };
     for image in page {
         match style {
-            Style::Index => text.push_str(&index_row(image)),
-            Style::Details => {
+            ListStyle::Index => text.push_str(&index_row(image)),
+            ListStyle::Details => {
                 text.push_str(&block(image, session.client.endpoint()));
                 text.push_str(&rule());
             }
@@ -81,7 +82,7 @@ fn page_text(session: &Session, page: &[ImageMeta], style: Style, is_first: bool
     text
 }
 
-fn pages<'a>(session: &'a Session, args: &FilterArgs, style: Style) -> Outcome<Pages<'a>> {
+fn pages<'a>(session: &'a Session, args: &FilterArgs, style: ListStyle) -> CliResult<Pages<'a>> {
     let order = &session.options.list;
     let mut options = ListOptions {
         marker: order.marker.clone(),
@@ -102,13 +103,13 @@ fn pages<'a>(session: &'a Session, args: &FilterArgs, style: Style) -> Outcome<P
         }
     }
     let pages = match style {
-        Style::Index => session.client.pages(options),
-        Style::Details => session.client.pages_detailed(options),
+        ListStyle::Index => session.client.pages(options),
+        ListStyle::Details => session.client.pages_detailed(options),
     };
     Ok(pages.with_page_size(order.limit.unwrap_or(PAGE_SIZE)))
 }
 
-pub(super) async fn show(session: &Session, args: &ImageId) -> Outcome {
+pub(super) async fn show(session: &Session, args: &ImageId) -> CliResult {
     let image = session.client.get_image_meta(&args.image).await?;
     if session.options.json {
         return session.print_json(&image);
@@ -116,23 +117,27 @@ pub(super) async fn show(session: &Session, args: &ImageId) -> Outcome {
     session.print(&block(&image, session.client.endpoint()))
 }
 
-pub(super) async fn add(session: &Session, args: &AddArgs) -> Outcome {
+pub(super) async fn add(session: &Session, args: &AddArgs) -> CliResult {
     let mut typed = typed(session, &args.fields)?;
     add_default_formats(&mut typed);
     let has_source = typed.value("location").is_some() || typed.copy_from.is_some();
     let fields = typed.clone().into_fields()?;
-    if session.options.era.dry_run {
+    if session.options.v2011.dry_run {
         return would(session, "Add new image with metadata:", &typed);
     }
-    let data = if has_source { None } else { source::piped()? };
+    let data = if has_source {
+        None
+    } else {
+        upload_input::piped()?
+    };
     let length_bytes = data.as_ref().and_then(|data| data.length_bytes());
-    let bar = Bar::new(length_bytes, session.show(false));
+    let bar = TransferBar::new(length_bytes, session.show(false));
     let data = data.map(|data| data.with_progress(bar.progress()));
     let outcome = session.client.add_image(&fields, data).await;
     bar.end();
     let image = outcome.map_err(|error| {
         session.note("Failed to add image. Got error:");
-        Failure::of_transfer(error)
+        CliError::of_transfer(error)
     })?;
     if session.options.json {
         return session.print_json(&image);
@@ -144,7 +149,7 @@ pub(super) async fn add(session: &Session, args: &AddArgs) -> Outcome {
 }
 
 /// The formats of the first client, unless one is given that wants its like beside it.
-fn add_default_formats(typed: &mut Typed) {
+fn add_default_formats(typed: &mut ImageArguments) {
     let is_amazon =
         |format: Option<&str>| format.is_some_and(|f| ["aki", "ari", "ami"].contains(&f));
     if is_amazon(typed.value("disk_format")) || is_amazon(typed.value("container_format")) {
@@ -157,10 +162,10 @@ fn add_default_formats(typed: &mut Typed) {
     }
 }
 
-pub(super) async fn update(session: &Session, args: &UpdateArgs) -> Outcome {
+pub(super) async fn update(session: &Session, args: &UpdateArgs) -> CliResult {
     let typed = typed(session, &args.fields)?;
     let fields = typed.clone().into_fields()?;
-    if session.options.era.dry_run {
+    if session.options.v2011.dry_run {
         let what = format!("Update existing image {} with metadata:", args.image);
         return would(session, &what, &typed);
     }
@@ -174,10 +179,10 @@ pub(super) async fn update(session: &Session, args: &UpdateArgs) -> Outcome {
     session.print_line(&format!("Updated image {}", printable(&args.image)))
 }
 
-pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Outcome {
-    if session.options.era.dry_run {
+pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> CliResult {
+    if session.options.v2011.dry_run {
         let what = format!("Delete image {}", args.image);
-        return would(session, &what, &Typed::default());
+        return would(session, &what, &ImageArguments::default());
     }
     session.confirm(&format!("Delete image {}?", printable(&args.image)))?;
     session.client.delete_image(&args.image).await?;
@@ -187,8 +192,8 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Outcome {
     session.print_line(&format!("Deleted image {}", printable(&args.image)))
 }
 
-pub(super) async fn clear(session: &Session) -> Outcome {
-    let is_dry = session.options.era.dry_run;
+pub(super) async fn clear(session: &Session) -> CliResult {
+    let is_dry = session.options.v2011.dry_run;
     if !is_dry {
         session.confirm("Delete all images?")?;
     }
@@ -202,7 +207,7 @@ pub(super) async fn clear(session: &Session) -> Outcome {
     for image in &images {
         if is_dry {
             let what = format!("Delete image {}", image.id);
-            would(session, &what, &Typed::default())?;
+            would(session, &what, &ImageArguments::default())?;
             continue;
         }
         match session.client.delete_image(&image.id).await {
@@ -224,14 +229,14 @@ pub(super) async fn clear(session: &Session) -> Outcome {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure::Refused(format!(
+    Err(CliError::Refused(format!(
         "{} of {} images could not be deleted.",
         failed.len(),
         images.len()
     )))
 }
 
-pub(super) async fn image_members(session: &Session, args: &ImageId) -> Outcome {
+pub(super) async fn image_members(session: &Session, args: &ImageId) -> CliResult {
     let list = session.client.get_image_members(&args.image).await?;
     if session.options.json {
         return session.print_json(&list);
@@ -239,7 +244,7 @@ pub(super) async fn image_members(session: &Session, args: &ImageId) -> Outcome 
     session.print(&members(&list))
 }
 
-pub(super) async fn member_images(session: &Session, args: &MemberId) -> Outcome {
+pub(super) async fn member_images(session: &Session, args: &MemberId) -> CliResult {
     let list = session.client.get_member_images(&args.member).await?;
     if session.options.json {
         return session.print_json(&list);
@@ -247,12 +252,12 @@ pub(super) async fn member_images(session: &Session, args: &MemberId) -> Outcome
     session.print(&shared_images(&list))
 }
 
-pub(super) async fn member_add(session: &Session, args: &MemberAddArgs) -> Outcome {
-    if session.options.era.dry_run {
+pub(super) async fn member_add(session: &Session, args: &MemberAddArgs) -> CliResult {
+    if session.options.v2011.dry_run {
         let what = format!("Add member {} to image {}", args.member, args.image);
-        return would(session, &what, &Typed::default());
+        return would(session, &what, &ImageArguments::default());
     }
-    let can_share = Some(session.options.era.can_share);
+    let can_share = Some(session.options.v2011.can_share);
     let add = session
         .client
         .add_member(&args.image, &args.member, can_share);
@@ -260,23 +265,23 @@ pub(super) async fn member_add(session: &Session, args: &MemberAddArgs) -> Outco
     report_member(session, "added", &args.image, &args.member)
 }
 
-pub(super) async fn members_replace(session: &Session, args: &MemberAddArgs) -> Outcome {
-    if session.options.era.dry_run {
+pub(super) async fn members_replace(session: &Session, args: &MemberAddArgs) -> CliResult {
+    if session.options.v2011.dry_run {
         let what = format!(
             "Replace members of image {} with {}",
             args.image, args.member
         );
-        return would(session, &what, &Typed::default());
+        return would(session, &what, &ImageArguments::default());
     }
     let only = Member {
         id: args.member.clone(),
-        can_share: session.options.era.can_share,
+        can_share: session.options.v2011.can_share,
     };
     session.client.replace_members(&args.image, &[only]).await?;
     report_member(session, "replaced", &args.image, &args.member)
 }
 
-fn report_member(session: &Session, what: &str, image: &str, member: &str) -> Outcome {
+fn report_member(session: &Session, what: &str, image: &str, member: &str) -> CliResult {
     if session.options.json {
         return session.print_json(&json!({"image": image, "member": member, "done": what}));
     }
@@ -284,8 +289,8 @@ fn report_member(session: &Session, what: &str, image: &str, member: &str) -> Ou
 }
 
 /// The fields that were typed, with a word on those that are the server's.
-fn typed(session: &Session, arguments: &[String]) -> Outcome<Typed> {
-    let typed = Typed::from_pairs(arguments)?;
+fn typed(session: &Session, arguments: &[String]) -> CliResult<ImageArguments> {
+    let typed = ImageArguments::from_pairs(arguments)?;
     for field in &typed.dropped {
         session.note(&format!("Found non-settable field {field}. Removing."));
     }
@@ -293,7 +298,7 @@ fn typed(session: &Session, arguments: &[String]) -> Outcome<Typed> {
 }
 
 /// What a dry run prints.
-fn would(session: &Session, what: &str, typed: &Typed) -> Outcome {
+fn would(session: &Session, what: &str, typed: &ImageArguments) -> CliResult {
     session.print_line("Dry run. We would have done the following:")?;
     session.print_line(&printable(what))?;
     for (name, value) in typed.fields.iter().chain(&typed.properties) {
