@@ -1,4 +1,5 @@
-//! The options and commands of the program.
+//! Command-line definition of `glance`: global options and the list of commands. The arguments
+//! of single commands are in `current::args` and `v2011::args`.
 
 use clap::{Args, Parser, Subcommand};
 
@@ -11,18 +12,18 @@ use crate::client::DEFAULT_PORT;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  the server refused, or the answer to a question was no
-  2  the command line is wrong; nothing was sent
-  3  no connection to the server, or the connection was lost
-  4  a transfer is incomplete, or its checksum is wrong
+  0  success
+  1  the server refused the request, or a question was answered with no
+  2  usage error; nothing was sent
+  3  cannot connect to the server, or the connection was lost
+  4  the transfer is incomplete, or the checksum does not match
 
-A progress bar is shown on standard error where that is a terminal: with --progress at once,
-else when a transfer takes more than two seconds.";
+If standard error is a terminal, it shows a progress bar: from the start with --progress,
+otherwise for transfers that take more than two seconds.";
 
 /// Command line of the OpenStack Image service (Glance, v1 API).
 ///
-/// The commands image-… and member-… are those of today's client; index, details, show, add,
+/// The commands image-… and member-… are those of current clients; index, details, show, add,
 /// update, delete, clear and the member commands below them are those of the client of 2011.
 #[derive(Debug, Parser)]
 #[command(name = "glance", version, after_help = EXIT_CODES, max_term_width = 100)]
@@ -33,11 +34,11 @@ pub(super) struct CommandLine {
     pub(super) options: GlobalOptions,
 }
 
-/// Options of every command; they may stand before it or after it.
+/// Options of every command; accepted before and after the command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Global options")]
 pub(super) struct GlobalOptions {
-    /// Address of the server, as in http://HOST:9292 [env: OS_IMAGE_URL, GLANCE_URL]
+    /// URL of the Image service, such as http://HOST:9292 [env: OS_IMAGE_URL, GLANCE_URL]
     #[arg(
         short = 'U',
         long = "os-image-url",
@@ -52,11 +53,11 @@ pub(super) struct GlobalOptions {
     /// Port of the server [default: 9292]
     #[arg(short = 'p', long, global = true)]
     pub(super) port: Option<u16>,
-    /// Token that tells who is asking [env: OS_AUTH_TOKEN]
+    /// Token sent with every request; no login is made [env: OS_AUTH_TOKEN]
     #[arg(short = 'A', long = "os-auth-token", aliases = ["os_auth_token", "auth_token"])]
     #[arg(visible_alias = "auth-token", global = true, value_name = "TOKEN")]
     pub(super) token: Option<String>,
-    /// Version of the Image API; this client speaks 1
+    /// Version of the Image API; this client supports 1
     #[arg(
         long,
         alias = "os_image_api_version",
@@ -64,14 +65,14 @@ pub(super) struct GlobalOptions {
         value_name = "VERSION"
     )]
     pub(super) os_image_api_version: Option<String>,
-    /// Seconds without any progress after which a request is given up
+    /// Seconds without progress after which a request fails
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) timeout: u64,
     /// Print JSON, for scripts
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Tell on standard error what is asked and answered
+    /// Log requests and responses to standard error
     #[arg(
         short = 'v',
         long,
@@ -86,20 +87,20 @@ pub(super) struct GlobalOptions {
     pub(super) v2011: V2011Options,
 }
 
-/// How lists are cut and sorted.
+/// Limits and sort order of lists.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lists")]
 pub(super) struct ListOrder {
-    /// image-list: images in all; index, details: images a page
+    /// image-list: maximum number of images; index, details: images per page
     #[arg(long, global = true, value_name = "N")]
     pub(super) limit: Option<u32>,
-    /// Begin after the image of this id
+    /// Start after the image with this ID
     #[arg(long, global = true, value_name = "ID")]
     pub(super) marker: Option<String>,
     /// Sort by this field
     #[arg(long, alias = "sort_key", global = true, value_name = "FIELD")]
     pub(super) sort_key: Option<String>,
-    /// Sort upwards or downwards
+    /// Sort direction
     #[arg(long, alias = "sort_dir", global = true, value_parser = ["asc", "desc"])]
     pub(super) sort_dir: Option<String>,
 }
@@ -108,16 +109,16 @@ pub(super) struct ListOrder {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Commands of 2011")]
 pub(super) struct V2011Options {
-    /// Do what is asked without asking back
+    /// Do not ask for confirmation
     #[arg(short = 'f', long, global = true)]
     pub(super) force: bool,
-    /// Tell what would be done, and do nothing
+    /// Print what would be done and do nothing
     #[arg(long, alias = "dry_run", global = true)]
     pub(super) dry_run: bool,
-    /// Let the member share the image further
+    /// Allow the member to share the image further
     #[arg(long, alias = "can_share", global = true)]
     pub(super) can_share: bool,
-    /// Show no progress bar
+    /// Do not show a progress bar
     #[arg(long, alias = "silent_upload", global = true)]
     pub(super) silent_upload: bool,
 }
@@ -128,45 +129,45 @@ pub(super) enum Command {
     ImageList(ListArgs),
     /// Show an image
     ImageShow(ImageNames),
-    /// Register an image, with its data (--file) or without
+    /// Create an image, with data (--file) or without
     ImageCreate(CreateArgs),
-    /// Change an image, or give a reserved one its data
+    /// Update an image, or upload the data of a queued one
     ImageUpdate(UpdateImageArgs),
-    /// Download an image, checking it
+    /// Download an image and verify its checksum
     ImageDownload(DownloadArgs),
     /// Delete images
     ImageDelete(ImageNames),
-    /// List the tenants of an image, or the images of a tenant
+    /// List the members of an image, or the images shared with a tenant
     MemberList(MemberListArgs),
     /// Share an image with a tenant
     MemberCreate(MemberCreateArgs),
     /// Stop sharing an image with a tenant
     MemberDelete(MemberPair),
-    /// (2011) List images in short
+    /// (2011) List images, one line each
     Index(FilterArgs),
-    /// (2011) List images in full
+    /// (2011) List images with all fields
     Details(FilterArgs),
     /// (2011) Show an image
     Show(super::v2011::args::ImageId),
-    /// (2011) Register an image: add name=NAME field=value... < FILE
+    /// (2011) Create an image: add name=NAME field=value... < FILE
     Add(AddArgs),
-    /// (2011) Change an image; properties that are not named are removed
+    /// (2011) Update an image; properties that are not named are removed
     Update(UpdateArgs),
     /// (2011) Delete an image
     Delete(DeleteArgs),
-    /// (2011) Delete every image that index lists
+    /// (2011) Delete all images that index lists
     Clear,
-    /// (2011) List the tenants an image is shared with
+    /// (2011) List the members of an image
     ImageMembers(super::v2011::args::ImageId),
-    /// (2011) List the images that are shared with a tenant
+    /// (2011) List the images shared with a tenant
     MemberImages(super::v2011::args::MemberId),
     /// (2011) Share an image with a tenant
     MemberAdd(MemberAddArgs),
-    /// (2011) Share an image with one tenant and no other
+    /// (2011) Share an image with one tenant and remove all other members
     MembersReplace(MemberAddArgs),
 }
 
-/// The server without any option.
+/// Host used when neither options nor environment name a server.
 pub(super) const DEFAULT_HOST: &str = "127.0.0.1";
-/// See [`DEFAULT_HOST`].
+/// Port used with [`DEFAULT_HOST`].
 pub(super) const DEFAULT_SERVER_PORT: u16 = DEFAULT_PORT;

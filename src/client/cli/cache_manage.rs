@@ -1,4 +1,6 @@
-//! `glance-cache-manage`: what a node keeps near, and what it is to fetch.
+//! The `glance-cache-manage` program: lists and changes the image cache of one server and its
+//! prefetch queue, over the cache-management extension of the API. Output and prompts equal those
+//! of Glance's program of the same name.
 
 use std::process::ExitCode;
 
@@ -13,7 +15,7 @@ use super::table::{Align, Column, plain_heading, plain_row};
 use crate::client::ClientError;
 use crate::wire::CachedImage;
 
-/// Columns of list-cached, as Glance's own program has them.
+/// Columns of `list-cached`, equal to those of Glance's program.
 const CACHED: [Column; 5] = [
     column("ID", 36, Align::Left),
     column("Last Accessed (UTC)", 19, Align::Left),
@@ -30,7 +32,7 @@ const fn column(heading: &'static str, width: usize, align: Align) -> Column {
     }
 }
 
-/// Shows and changes what a node's image cache keeps and what is queued for it.
+/// Shows and changes the image cache of a server and the queue of images to cache.
 #[derive(Debug, Parser)]
 #[command(name = "glance-cache-manage", version, max_term_width = 100)]
 struct CommandLine {
@@ -42,48 +44,48 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the images that are kept
+    /// List the cached images
     ListCached,
-    /// List the images that are to be fetched, in order
+    /// List the images queued for caching, in order
     ListQueued,
-    /// Have an image fetched when its turn comes
+    /// Queue an image for caching
     QueueImage(Image),
-    /// Forget an image
+    /// Remove an image from the cache
     DeleteCachedImage(Image),
-    /// Forget all images
+    /// Remove all images from the cache
     DeleteAllCachedImages,
-    /// Take an image off the queue
+    /// Remove an image from the queue
     DeleteQueuedImage(Image),
-    /// Take all images off the queue
+    /// Remove all images from the queue
     DeleteAllQueuedImages,
 }
 
 #[derive(Debug, Args)]
 struct Image {
-    /// Id or URI of the image
+    /// ID or URI of the image
     #[arg(value_name = "ID")]
     image: String,
 }
 
-/// Runs the program on the arguments and the environment of the process.
+/// Runs `glance-cache-manage` with the arguments and the environment of the process.
 pub fn cache_manage_main() -> ExitCode {
     let CommandLine { command, options } = CommandLine::parse();
     runner::run(options, async |session| {
         if session.options.v2011.dry_run {
-            let words = "This program knows no --dry-run; nothing was done.";
+            let words = "This program does not support --dry-run; nothing was done.";
             return Err(CliError::Usage(words.to_owned()));
         }
         let carried_out = carry_out(session, &command).await;
-        carried_out.map_err(told_what_is_off)
+        carried_out.map_err(explain_unmanaged_cache)
     })
 }
 
-/// A node without a cache knows none of these paths.
-fn told_what_is_off(failure: CliError) -> CliError {
+/// Explains a 404: a server whose pipeline lacks cache management has none of these paths.
+fn explain_unmanaged_cache(failure: CliError) -> CliError {
     match failure {
         CliError::Client(ClientError::NotFound { .. }) => CliError::Refused(
-            "The node's image cache is not managed: its [paste_deploy] flavor has no \
-             cachemanagement."
+            "Cache management is disabled on this server: its [paste_deploy] flavor does not \
+             include cachemanagement."
                 .to_owned(),
         ),
         other => other,
@@ -160,7 +162,7 @@ fn list_queued(session: &Session, images: &[String]) -> CliResult {
     session.print(&text)
 }
 
-/// Seconds since the epoch as Glance writes them, `2011-08-17T12:00:00`.
+/// Formats seconds since the Unix epoch as Glance does: `2011-08-17T12:00:00`, in UTC.
 fn time(since_epoch_s: f64) -> String {
     let time = Timestamp::from_second(since_epoch_s as i64).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
@@ -171,13 +173,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_in_utc() {
+    fn times_are_printed_in_utc() {
         assert_eq!(time(1_313_582_400.9), "2011-08-17T12:00:00");
         assert_eq!(time(f64::NAN), "1970-01-01T00:00:00");
     }
 
     #[test]
-    fn commands_are_those_of_glance() {
+    fn accepts_the_commands_of_glances_program() {
         for command in [
             &["list-cached"][..],
             &["-H", "h", "-p", "1", "list-queued"],

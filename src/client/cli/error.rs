@@ -1,35 +1,35 @@
-//! How the program ends.
+//! Errors of the command-line programs and the exit code of each.
 
 use std::io;
 
 use crate::client::ClientError;
 
-/// Exit codes, as `--help` lists them.
+// Exit codes, as listed by `--help`.
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const NO_CONNECTION: u8 = 3;
 const INCOMPLETE: u8 = 4;
 
-/// Why the program ends early.
+/// Reason for which a command ends early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// The command line asks for what cannot be done.
+    /// The command line is wrong; nothing was sent.
     #[error("{0}")]
     Usage(String),
     /// A request failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Something else did not come about; the words say what.
+    /// The operation was refused, by the server or by the user; the text says which.
     #[error("{0}")]
     Refused(String),
-    /// Something failed that has been told of already; the exit code is left.
+    /// The failure has been printed already; only its exit code remains.
     #[error("exit code {0}")]
     Reported(u8),
-    /// Nobody reads the output any more, which is no failure.
+    /// The reader of the output closed it (`| head`), which is not a failure.
     #[error("the output was closed")]
     OutputClosed,
     /// The output cannot be written.
-    #[error("Writing the output failed: {0}")]
+    #[error("Cannot write the output: {0}")]
     Output(io::Error),
 }
 
@@ -37,7 +37,7 @@ pub(super) enum CliError {
 pub(super) type CliResult<T = ()> = Result<T, CliError>;
 
 impl CliError {
-    /// The exit code.
+    /// Returns the exit code of the process.
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
@@ -48,7 +48,7 @@ impl CliError {
         }
     }
 
-    /// A failed transfer; a closed output is told apart.
+    /// Converts the error of a transfer; a closed output becomes [`CliError::OutputClosed`].
     pub(super) fn of_transfer(error: ClientError) -> Self {
         match error {
             ClientError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {

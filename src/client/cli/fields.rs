@@ -1,4 +1,5 @@
-//! What the command line says about an image, checked before anything is sent.
+//! Image fields and properties from the command line. They are validated by the rules of the
+//! server before anything is sent, so that a wrong value is a usage error.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -6,7 +7,7 @@ use super::error::{CliError, CliResult};
 use crate::image::Fields;
 use crate::wire::MetaReader;
 
-/// Fields a user may set, by their names in the API.
+/// Fields that a user may set, by their names in the API.
 const SETTABLE: [&str; 13] = [
     "checksum",
     "container_format",
@@ -22,7 +23,7 @@ const SETTABLE: [&str; 13] = [
     "size",
     "store",
 ];
-/// Fields that only a server sets.
+/// Fields that only the server sets.
 const NOT_SETTABLE: [&str; 6] = [
     "created_at",
     "deleted",
@@ -32,18 +33,21 @@ const NOT_SETTABLE: [&str; 6] = [
     "uri",
 ];
 
-/// Fields and properties as they were typed.
+/// Fields and properties as given on the command line, not validated yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ImageArguments {
     pub(super) fields: Vec<(String, String)>,
     pub(super) properties: Vec<(String, String)>,
     pub(super) copy_from: Option<String>,
-    /// Fields that were named but are the server's.
+    /// Given fields that only the server sets; they are not sent.
     pub(super) dropped: Vec<String>,
 }
 
 impl ImageArguments {
-    /// Sorts `field=value` arguments of 2011: fields, and properties for what is no field.
+    /// Parses the `field=value` arguments of 2011. A name that is not a field is a property.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if an argument has no `=`.
     pub(super) fn from_pairs(arguments: &[String]) -> CliResult<Self> {
         let mut typed = Self::default();
         for argument in arguments {
@@ -73,7 +77,10 @@ impl ImageArguments {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The fields of a request, by the very rules a server reads them with.
+    /// Converts to the fields of a request with the parser that the server uses.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if the server would refuse a name or value.
     pub(super) fn into_fields(self) -> CliResult<Fields> {
         let mut headers = HeaderMap::new();
         let fields = self.fields.iter().map(|(name, value)| {
@@ -97,7 +104,10 @@ impl ImageArguments {
     }
 }
 
-/// `name=value`; the value may be empty and have further signs in it.
+/// Splits `name=value` at the first `=`; the value may be empty and may contain `=`.
+///
+/// # Errors
+/// [`CliError::Usage`] if there is no name or no `=`.
 pub(super) fn split_pair(argument: &str) -> CliResult<(&str, &str)> {
     match argument.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name, value)),
@@ -107,23 +117,27 @@ pub(super) fn split_pair(argument: &str) -> CliResult<(&str, &str)> {
     }
 }
 
-/// The boolean words of Glance, and nothing else: a typing error must publish nothing.
+/// Parses a boolean word of Glance. Other words are refused, because a typing error such as
+/// `ture` must not make an image public or private.
+///
+/// # Errors
+/// A text for clap if the word is not a boolean.
 pub(super) fn parse_bool(word: &str) -> Result<bool, String> {
     match word.to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Ok(true),
         "0" | "f" | "false" | "off" | "n" | "no" => Ok(false),
-        _ => Err("wanted True or False".to_owned()),
+        _ => Err("expected True or False".to_owned()),
     }
 }
 
 fn as_header(name: &str, value: &str) -> CliResult<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         CliError::Usage(format!(
-            "'{name}' cannot be sent: a property's name may have letters, digits, '_', '-' and '.'."
+            "Cannot send '{name}': a property name may contain letters, digits, '_', '-' and '.'."
         ))
     })?;
     let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| CliError::Usage(format!("The value of {name} has control characters.")))?;
+        .map_err(|_| CliError::Usage(format!("The value of {name} contains control characters.")))?;
     Ok((header, value))
 }
 
@@ -138,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_become_fields_and_properties() {
+    fn pairs_are_parsed_to_fields_and_properties() {
         let typed = typed(&[
             "Name=a=b",
             "disk-format=raw",
@@ -156,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_would_refuse_is_refused_here() {
+    fn values_that_the_server_refuses_are_usage_errors() {
         assert!(typed(&["name"]).is_err());
         assert!(typed(&["=x"]).is_err());
         for bad in ["size=-1", "min_ram=x", "id=7", "a b=c", "name=a\nb"] {

@@ -1,4 +1,7 @@
-//! The `glance` command line: one implementation under the commands of today and of 2011.
+//! The `glance` command-line program: parses the arguments and dispatches to one function per
+//! command. The current commands (`current`) and those of the client of 2011 (`v2011`) are two
+//! front ends of the same library, [`crate::client`]; they share options, exit codes and output
+//! helpers. `glance-cache-manage` (`cache_manage`) uses the same parts.
 
 mod args;
 mod cache_manage;
@@ -24,17 +27,17 @@ use session::Session;
 
 pub use cache_manage::cache_manage_main;
 
-/// Runs the program on the arguments and the environment of the process.
+/// Runs `glance` with the arguments and the environment of the process.
 pub fn main() -> ExitCode {
-    // Ends the process itself for --help, --version (0) and a wrong command line (2).
+    // clap ends the process for --help and --version (code 0) and for a usage error (code 2).
     let CommandLine { command, options } = CommandLine::parse();
     runner::run(options, async |session| carry_out(session, &command).await)
 }
 
 async fn carry_out(session: &Session, command: &Command) -> CliResult {
-    if session.options.v2011.dry_run && !knows_dry_runs(command) {
+    if session.options.v2011.dry_run && !supports_dry_run(command) {
         return Err(CliError::Usage(
-            "This command knows no --dry-run; nothing was done.".to_owned(),
+            "This command does not support --dry-run; nothing was done.".to_owned(),
         ));
     }
     match command {
@@ -61,8 +64,9 @@ async fn carry_out(session: &Session, command: &Command) -> CliResult {
     }
 }
 
-/// Whether the command changes nothing on a dry run.
-fn knows_dry_runs(command: &Command) -> bool {
+/// Returns true if `--dry-run` keeps the command from changing anything. The commands of 2011
+/// implement it; the listed ones do not and must refuse the option instead of ignoring it.
+fn supports_dry_run(command: &Command) -> bool {
     !matches!(
         command,
         Command::ImageCreate(_)
@@ -81,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_passes_claps_checks() {
         CommandLine::command().debug_assert();
     }
 
     #[test]
-    fn options_stand_before_and_after_commands() {
+    fn global_options_are_accepted_before_and_after_the_command() {
         let words = ["glance", "-p", "1", "index", "--limit", "3", "name=x"];
         let parsed = CommandLine::try_parse_from(words).unwrap();
         assert_eq!(parsed.options.port, Some(1));

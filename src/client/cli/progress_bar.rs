@@ -1,4 +1,5 @@
-//! The progress of a transfer on a terminal.
+//! Progress bar of a transfer on standard error. The bar implements [`ProgressObserver`], which
+//! uploads and downloads call; it stays hidden if standard error is not a terminal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,23 +9,23 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::client::{ProgressObserver, ProgressReporter};
 
-/// A transfer that takes longer shows its bar unasked.
+/// Duration after which a transfer shows its bar without `--progress`.
 const SHOWN_AFTER: Duration = Duration::from_secs(2);
-/// Draws a second, at most.
+/// Maximum redraws per second.
 const DRAWS_PER_SECOND: u8 = 10;
 
-/// When a bar is shown; never where standard error is no terminal.
+/// Rule for showing a bar. indicatif draws nothing if standard error is not a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BarVisibility {
     /// From the start.
     Always,
-    /// When the transfer takes long.
+    /// Once the transfer has taken [`SHOWN_AFTER`].
     WhenSlow,
     /// Never.
     Never,
 }
 
-/// A bar with rate and time left; without a known total, a counter with a rate.
+/// A bar with rate and remaining time; if the total is unknown, a byte counter with a rate.
 pub(super) struct TransferBar {
     bar: ProgressBar,
     started: Instant,
@@ -33,7 +34,7 @@ pub(super) struct TransferBar {
 }
 
 impl TransferBar {
-    /// A bar for so many bytes, where that is known.
+    /// Creates a bar for `total_bytes` bytes, or a counter if the total is unknown.
     pub(super) fn new(total_bytes: Option<u64>, show: BarVisibility) -> Arc<Self> {
         let bar = ProgressBar::with_draw_target(total_bytes, ProgressDrawTarget::hidden());
         bar.set_style(style(total_bytes));
@@ -47,13 +48,13 @@ impl TransferBar {
         Arc::new(bar)
     }
 
-    /// What is told of the bytes.
+    /// Returns the reporter that feeds this bar.
     pub(super) fn progress(self: &Arc<Self>) -> ProgressReporter {
         let observer: Arc<dyn ProgressObserver> = self.clone();
         ProgressReporter::to(observer)
     }
 
-    /// Leaves the bar as it is, and the line below it to others.
+    /// Stops drawing and leaves the last state on its line.
     pub(super) fn end(&self) {
         self.bar.abandon();
     }
@@ -83,7 +84,7 @@ impl ProgressObserver for TransferBar {
         }
         self.bar.set_style(style(total_bytes));
         self.bar.set_position(present_bytes);
-        // What was there before must not count as speed.
+        // Bytes of an earlier download must not count towards the rate.
         self.bar.reset_eta();
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_was_there_and_what_came() {
+    fn position_includes_bytes_of_an_earlier_download() {
         for total in [None, Some(7)] {
             let bar = TransferBar::new(total, BarVisibility::Never);
             let progress = bar.progress();

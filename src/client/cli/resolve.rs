@@ -1,19 +1,20 @@
-//! From what a user calls an image to its id.
+//! Resolves the argument that names an image (ID, URI or name) to the ID of the image.
 
 use super::error::{CliError, CliResult};
 use super::printable::printable;
 use crate::client::{Client, ClientError, ListOptions};
 use crate::image::ImageId;
 
-/// Ids shown of images that have the same name.
+/// Maximum number of IDs listed in the error for an ambiguous name.
 const MAX_SHOWN: usize = 10;
 
-/// The id of an image that is named by id, URI or unique name.
+/// Returns the ID of the image that `image` names by ID, URI or unique name.
 ///
-/// What looks like an id is first taken for one; what does not is first taken for a name.
+/// An argument in the form of a UUID is tried as an ID first, any other as a name first.
 ///
 /// # Errors
-/// When there is no such image, and when there are several of that name.
+/// [`ClientError::NotFound`] if there is no such image, [`CliError::Refused`] if several images
+/// have this name, and any other [`ClientError`].
 pub(super) async fn image_id(client: &Client, image: &str) -> CliResult<String> {
     if image.contains("://") {
         return Ok(client.get_image_meta(image).await?.id);
@@ -25,7 +26,7 @@ pub(super) async fn image_id(client: &Client, image: &str) -> CliResult<String> 
     if let Some(id) = by_name(client, image).await? {
         return Ok(id);
     }
-    // Servers of the first years count their images.
+    // Servers of 2010 and 2011 number their images, so any word may be an ID.
     if !looks_like_id && let Some(id) = by_id(client, image).await? {
         return Ok(id);
     }
@@ -47,7 +48,7 @@ async fn by_name(client: &Client, name: &str) -> CliResult<Option<String>> {
         .filter("name", name)
         .filter("is_public", "None");
     let images = client.pages(wanted).collect().await?;
-    // Some servers read "in:" and the like in a name's filter.
+    // Some servers interpret operators such as "in:" in the filter, so the name is compared here.
     let mut ids = images
         .into_iter()
         .filter(|image| image.name.as_deref() == Some(name))

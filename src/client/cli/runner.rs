@@ -1,4 +1,5 @@
-//! What the programs of this room have in common: how they begin, and how they end.
+//! Common part of `glance` and `glance-cache-manage`: creates the runtime and the session, runs
+//! the command, prints its error and returns the exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,13 +9,14 @@ use super::error::{CliError, CliResult};
 use super::printable;
 use super::session::Session;
 
-/// Runs a program's work with a session of these options, and tells of its failure.
+/// Runs `work` with a session made from the options. Prints an error to standard error and
+/// returns its exit code.
 pub(super) fn run(
     options: GlobalOptions,
     work: impl AsyncFnOnce(&Session) -> CliResult,
 ) -> ExitCode {
     if options.verbose {
-        tell_requests();
+        log_requests();
     }
     match carry_out(options, work) {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,7 +33,7 @@ fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> CliResu
         .build()?;
     let session = Session::new(options, |name| std::env::var(name).ok())?;
     let outcome = runtime.block_on(work(&session));
-    // A look-up of a host name that hangs must not keep the program.
+    // getaddrinfo cannot be cancelled: a name server that hangs must not delay the exit.
     runtime.shutdown_background();
     outcome
 }
@@ -41,18 +43,18 @@ fn report(failure: &CliError) {
         return;
     }
     let words = printable::printable_lines(&failure.to_string());
-    // Without a standard error there is nobody to tell.
+    // If standard error is closed, the exit code is the only report left.
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-/// `--verbose`: every request and its answer, a line each.
-fn tell_requests() {
+/// Implements `--verbose`: logs each request and its response to standard error, one line each.
+fn log_requests() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(tracing::Level::DEBUG)
         .without_time()
         .with_target(false)
         .finish();
-    // It can be set once only, and nobody else does.
+    // Fails only if a subscriber is set already; nothing else in this process sets one.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

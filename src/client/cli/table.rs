@@ -1,17 +1,18 @@
-//! Tables, in the two styles that scripts and eyes are used to.
+//! Text tables in two styles: boxed as python-glanceclient prints them, and plain columns as the
+//! clients of 2011 do. Scripts parse both, so the output must not change by a byte.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::printable::printable;
 
-/// Which end of a column its cells stand at.
+/// Alignment of the cells of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// A table with lines round its cells, as python-glanceclient prints it. Cells are escaped.
+/// Formats a table with borders, as python-glanceclient prints it. Escapes the cells.
 pub(super) fn boxed(headings: &[&str], rows: &[Vec<String>]) -> String {
     let heading_row: Vec<String> = headings.iter().map(|text| (*text).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(&heading_row)
@@ -55,7 +56,8 @@ pub(super) struct Column {
     pub(super) align: Align,
 }
 
-/// The heading of a plain table and its line of dashes, as the clients of 2011 print it.
+/// Formats the heading of a plain table and the line of dashes below it, as the clients of 2011
+/// print them.
 pub(super) fn plain_heading(columns: &[Column]) -> String {
     let headings: Vec<String> = columns.iter().map(|c| c.heading.to_owned()).collect();
     let heading = plain_row(columns, &headings);
@@ -63,7 +65,7 @@ pub(super) fn plain_heading(columns: &[Column]) -> String {
     format!("{heading}{}\n", dashes.join(" "))
 }
 
-/// A row of a plain table; what is too long for its column is cut. Cells are escaped.
+/// Formats a row of a plain table. Escapes the cells and truncates those that are too wide.
 pub(super) fn plain_row(columns: &[Column], cells: &[String]) -> String {
     let cells: Vec<String> = columns
         .iter()
@@ -86,6 +88,7 @@ fn padded(cell: &str, width: usize, align: Align) -> String {
 
 fn cut_to(cell: &str, width: usize) -> String {
     let mut cut = String::new();
+    // Widths are those of a terminal: an East Asian character takes two columns.
     for character in cell.chars() {
         cut.push(character);
         if cut.width() > width {
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boxes_fit_their_widest_cell() {
+    fn boxed_columns_fit_their_widest_cell() {
         let rows = vec![
             vec!["name".to_owned(), "日本".to_owned()],
             vec!["x".to_owned(), "\u{7}".to_owned()],
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_columns_are_cut_and_aligned() {
+    fn plain_columns_are_truncated_and_aligned() {
         let columns = [
             Column {
                 heading: "Name",

@@ -1,4 +1,5 @@
-//! Where the data of an upload come from: a file, or standard input.
+//! Opens the data of an upload: the file of `--file`, or standard input. Decides whether standard
+//! input carries data, by the rule of the client that the command imitates.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, IsTerminal, Read, Seek};
@@ -8,7 +9,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use super::error::{CliError, CliResult};
 use crate::client::Upload;
 
-/// The data of `--file`: `-` is standard input.
+/// Opens the file of `--file`; `-` is standard input.
+///
+/// # Errors
+/// [`CliError::Usage`] if it cannot be read or is a directory.
 pub(super) fn open(path: &str) -> CliResult<Upload> {
     let file = if path == "-" {
         stdin()?
@@ -17,7 +21,7 @@ pub(super) fn open(path: &str) -> CliResult<Upload> {
     };
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
-        return Err(CliError::Usage(format!("{path} is a folder.")));
+        return Err(CliError::Usage(format!("Cannot read {path}: it is a directory.")));
     }
     Ok(upload_of(
         file,
@@ -25,17 +29,20 @@ pub(super) fn open(path: &str) -> CliResult<Upload> {
     ))
 }
 
-/// A file's data from where it stands. An empty length may be that of a file of the kernel,
-/// which knows its length only when it is read.
+/// Makes an upload of a file from its current position on. Files of the kernel (`/proc`) state a
+/// length of 0 and still have data, so a length of 0 counts as unknown.
 fn upload_of(mut file: File, length_bytes: Option<u64>) -> Upload {
     let position = file.stream_position().unwrap_or(0);
     let rest = length_bytes.map(|length| length.saturating_sub(position));
     Upload::from_reader(file, rest.filter(|rest| *rest > 0))
 }
 
-/// The data on standard input by the rule of python-glanceclient v1
-/// (`common/utils.get_data_file`): a terminal and a closed input are no data; a file, a pipe, a
-/// socket and a device are, also when they are empty.
+/// Returns the data on standard input by the rule of python-glanceclient v1
+/// (`common/utils.get_data_file`): a terminal or a closed descriptor is no data; a file, pipe,
+/// socket or device is data, even if it is empty.
+///
+/// # Errors
+/// [`CliError::Usage`] if standard input cannot be read.
 pub(super) fn standard_input() -> CliResult<Option<Upload>> {
     let Ok(file) = stdin() else { return Ok(None) };
     let metadata = file.metadata().map_err(|error| unreadable("-", &error))?;
@@ -46,8 +53,11 @@ pub(super) fn standard_input() -> CliResult<Option<Upload>> {
     Ok(Some(upload_of(file, length)))
 }
 
-/// The data on standard input by the rule of the commands of 2011: as [`standard_input`], but a
-/// character device, and a pipe or socket without any byte, are no data.
+/// Returns the data on standard input by the rule of the commands of 2011: as
+/// [`standard_input`], but a character device, and a pipe or socket without any byte, are no data.
+///
+/// # Errors
+/// [`CliError::Usage`] if standard input cannot be read.
 pub(super) fn piped() -> CliResult<Option<Upload>> {
     let Ok(file) = stdin() else { return Ok(None) };
     let unread = |error: io::Error| unreadable("-", &error);
@@ -58,6 +68,7 @@ pub(super) fn piped() -> CliResult<Option<Upload>> {
     if metadata.file_type().is_char_device() {
         return Ok(None);
     }
+    // Only reading shows whether a pipe has data; the first byte is put back in front below.
     let mut reader = BufReader::new(file);
     let mut first = [0];
     if reader.read(&mut first).map_err(unread)? == 0 {
@@ -67,8 +78,9 @@ pub(super) fn piped() -> CliResult<Option<Upload>> {
     Ok(Some(Upload::from_reader(whole, None)))
 }
 
-/// Whether the process was started with standard input closed (`<&-`). Rust's runtime then opens
-/// `/dev/null` for reading and writing in its place; a shell's `< /dev/null` is read-only.
+/// Returns true if the process was started with standard input closed (`<&-`). Rust's runtime
+/// then opens `/dev/null` for reading and writing in its place, whereas `< /dev/null` of a shell
+/// opens it read-only.
 fn was_closed(file: &File, metadata: &Metadata) -> bool {
     let null_device = std::fs::metadata("/dev/null").map(|null| null.rdev());
     let is_null = metadata.file_type().is_char_device()
@@ -76,10 +88,11 @@ fn was_closed(file: &File, metadata: &Metadata) -> bool {
     is_null && is_writable(file)
 }
 
-/// Whether a descriptor was opened for reading and writing.
+/// Returns true if the descriptor was opened for reading and writing.
 fn is_writable(file: &File) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()));
-    // proc(5): `flags:` has the open flags in octal; the lowest digit is the access mode.
+    // proc(5): `flags:` has the open flags in octal. The lowest digit is the access mode; O_RDWR
+    // is 2.
     info.is_ok_and(|info| {
         let mut lines = info.lines();
         let flags = lines.find_map(|line| line.strip_prefix("flags:"));
@@ -87,7 +100,7 @@ fn is_writable(file: &File) -> bool {
     })
 }
 
-/// Standard input without the buffer that the library keeps for lines.
+/// Returns standard input as a file, without the line buffer of `std::io::Stdin`.
 fn stdin() -> CliResult<File> {
     let handle = io::stdin().as_fd().try_clone_to_owned();
     handle

@@ -1,4 +1,6 @@
-//! Today's commands: image-… and member-….
+//! The current commands, `image-…` and `member-…`, with the names, output and rules of
+//! python-glanceclient v1. Each function implements one command over
+//! [`crate::client::Client`].
 
 pub(super) mod args;
 pub(super) mod render;
@@ -12,7 +14,7 @@ use serde_json::json;
 
 use crate::client::cli::error::{CliError, CliResult};
 use crate::client::cli::fields::split_pair;
-use crate::client::cli::printable::printable;
+use crate::client::cli::printable::{printable, printable_lines};
 use crate::client::cli::progress_bar::TransferBar;
 use crate::client::cli::resolve::image_id;
 use crate::client::cli::session::Session;
@@ -33,7 +35,7 @@ pub(super) async fn list(session: &Session, args: &ListArgs) -> CliResult {
     let pages = session.client.pages_detailed(options);
     let mut images = pages.with_page_size(page_size).collect().await?;
     if let Some(owner) = &args.owner {
-        // The API has no such filter.
+        // The v1 API has no filter by owner.
         images.retain(|image| image.owner.as_ref() == Some(owner));
     }
     if session.options.json {
@@ -106,7 +108,7 @@ pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> CliResu
     let id = image_id(&session.client, &args.image).await?;
     let data = data(&args.fields)?;
     if data.is_some() && args.fields.file.is_none() {
-        check_takes_data(session, &id).await?;
+        check_accepts_data(session, &id).await?;
     }
     let (data, bar) = with_bar(session, &args.fields, data);
     let update = session
@@ -117,7 +119,7 @@ pub(super) async fn update(session: &Session, args: &UpdateImageArgs) -> CliResu
     print_sent(session, &fields, &outcome.map_err(CliError::of_transfer)?)
 }
 
-/// The data of `--file`, else those on standard input, unless the image has another source.
+/// Opens the data of `--file`, or else those on standard input, unless the data are remote.
 fn data(args: &FieldArgs) -> CliResult<Option<Upload>> {
     match &args.file {
         Some(path) => upload_input::open(path).map(Some),
@@ -126,7 +128,7 @@ fn data(args: &FieldArgs) -> CliResult<Option<Upload>> {
     }
 }
 
-/// An upload that reports to a progress bar, and that bar.
+/// Connects an upload to a progress bar and returns both.
 fn with_bar(
     session: &Session,
     args: &FieldArgs,
@@ -141,25 +143,25 @@ fn with_bar(
 
 /// Refuses data on standard input for an image that is not `queued`, as python-glanceclient v1
 /// does, before any of it is read.
-async fn check_takes_data(session: &Session, id: &str) -> CliResult {
+async fn check_accepts_data(session: &Session, id: &str) -> CliResult {
     let image = session.client.get_image_meta(id).await?;
     match image.status.as_deref() {
         Some("queued") | None => Ok(()),
         Some(status) => Err(CliError::Refused(format!(
-            "Unable to upload image data to an image which is {}. Standard input that is no \
-             terminal counts as image data; close it with <&- to send none.",
+            "Unable to upload image data to an image which is {}. Standard input is image data \
+             unless it is a terminal; close it with <&- to send none.",
             printable(status)
         ))),
     }
 }
 
-/// Prints the image, and warns of properties that were sent and are not in the response: proxies
-/// drop headers whose names they do not like.
+/// Prints the image and warns of properties that were sent but are missing from the response:
+/// some proxies drop headers with unusual names without an error.
 fn print_sent(session: &Session, sent: &Fields, image: &ImageMeta) -> CliResult {
     for (name, value) in &sent.properties {
         if value.is_some() && !image.properties.contains_key(name) {
             session.note(&format!(
-                "The response does not have the property {}. A proxy may have dropped its header \
+                "The response lacks the property {}. A proxy may have dropped its header \
                  (nginx: ignore_invalid_headers), or the server does not show it.",
                 printable(name)
             ));
@@ -179,7 +181,7 @@ pub(super) async fn download(session: &Session, args: &DownloadArgs) -> CliResul
     let file = args.file.as_deref().filter(|file| *file != "-");
     if file.is_none() && io::stdout().is_terminal() {
         return Err(CliError::Usage(
-            "No image data are written to a terminal; say --file PATH, or redirect the output."
+            "Refusing to write image data to a terminal; use --file PATH or redirect the output."
                 .to_owned(),
         ));
     }
@@ -191,7 +193,7 @@ pub(super) async fn download(session: &Session, args: &DownloadArgs) -> CliResul
     };
     let client = &session.client;
     let outcome = match file.map(Path::new) {
-        // A device or a pipe takes bytes, but cannot be replaced by a rename.
+        // A device or a pipe can be written but not replaced by a rename.
         Some(path) if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) => {
             let device = fs::OpenOptions::new().write(true).open(path)?;
             let name = path.display().to_string();
@@ -218,7 +220,7 @@ fn report_download(
     downloaded: &DownloadSummary,
 ) -> CliResult {
     if !downloaded.is_verified {
-        session.note("The server has no checksum of this image; the data are unchecked.");
+        session.note("The server has no checksum of this image; the data are not verified.");
     }
     match file {
         Some(file) if session.options.json => session.print_json(&json!({
@@ -229,7 +231,7 @@ fn report_download(
             "checksum": downloaded.md5,
             "verified": downloaded.is_verified,
         })),
-        // Beside the data on standard output nothing may stand.
+        // Standard output carries the data, so no report may be mixed in.
         _ => Ok(()),
     }
 }
@@ -245,7 +247,7 @@ pub(super) async fn delete(session: &Session, args: &ImageNames) -> CliResult {
                 session.note(&format!(
                     "Cannot delete {}: {}",
                     printable(image),
-                    crate::client::cli::printable::printable_lines(&failure.to_string())
+                    printable_lines(&failure.to_string())
                 ));
                 failed.push(json!({"image": image, "error": failure.to_string()}));
                 first_code.get_or_insert(failure.code());

@@ -1,4 +1,4 @@
-//! Images as today's commands print them.
+//! Output tables of the current commands, equal to those of python-glanceclient v1.
 
 use indicatif::BinaryBytes;
 
@@ -6,7 +6,7 @@ use crate::client::cli::table::boxed;
 use crate::image::Member;
 use crate::wire::{ImageMeta, SharedImage};
 
-/// The table of image-list.
+/// Formats the table of `image-list`.
 pub(super) fn image_table(images: &[ImageMeta], human_readable: bool) -> String {
     let rows: Vec<Vec<String>> = images
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn image_table(images: &[ImageMeta], human_readable: bool) -> String 
     boxed(&headings, &rows)
 }
 
-/// The table of one image: its properties, then its fields, each in alphabetical order.
+/// Formats one image: its properties, then its fields, each in alphabetical order.
 pub(super) fn property_table(image: &ImageMeta) -> String {
     let mut rows: Vec<Vec<String>> = image
         .properties
@@ -67,7 +67,7 @@ fn fields(image: &ImageMeta) -> [(&'static str, String); 17] {
     ]
 }
 
-/// The table of an image's members.
+/// Formats the members of an image.
 pub(super) fn member_table(image: &str, members: &[Member]) -> String {
     let rows = members
         .iter()
@@ -75,7 +75,7 @@ pub(super) fn member_table(image: &str, members: &[Member]) -> String {
     share_table(rows)
 }
 
-/// The table of a tenant's images.
+/// Formats the images shared with a tenant.
 pub(super) fn shared_table(tenant: &str, images: &[SharedImage]) -> String {
     let rows = images
         .iter()
@@ -92,7 +92,7 @@ fn share_table<'a>(rows: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Stri
     boxed(&["Image ID", "Member ID", "Can Share"], &rows)
 }
 
-/// Text, or Python's word for none, which scripts look for.
+/// Returns the text, or `None`, as Python prints a missing value; scripts compare with it.
 pub(in crate::client::cli) fn text(value: Option<&str>) -> String {
     value.unwrap_or("None").to_owned()
 }

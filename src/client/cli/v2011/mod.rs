@@ -1,4 +1,7 @@
-//! The commands of 2011.
+//! The commands of the client of 2011: `index`, `details`, `show`, `add`, `update`, `delete`,
+//! `clear` and the member commands. Prompts, messages and defaults equal those of that client;
+//! requests go through [`crate::client::Client`]. Unlike the current commands these name images
+//! by ID or URI only.
 
 pub(super) mod args;
 pub(super) mod render;
@@ -17,9 +20,9 @@ use crate::wire::ImageMeta;
 use args::{AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs};
 use render::{block, index_heading, index_row, members, rule, shared_images};
 
-/// Images a page, as the client of 2012 has it.
+/// Default number of images per page, as in the client of 2012.
 const PAGE_SIZE: u32 = 10;
-/// Filters of the API; what is none of them is a property.
+/// Filters of the API; any other name filters by a property.
 const FILTERS: [&str; 12] = [
     "changes-since",
     "container_format",
@@ -35,7 +38,7 @@ const FILTERS: [&str; 12] = [
     "status",
 ];
 
-/// The two lists.
+/// Output style of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListStyle {
     Index,
@@ -123,7 +126,7 @@ pub(super) async fn add(session: &Session, args: &AddArgs) -> CliResult {
     let has_source = typed.value("location").is_some() || typed.copy_from.is_some();
     let fields = typed.clone().into_fields()?;
     if session.options.v2011.dry_run {
-        return would(session, "Add new image with metadata:", &typed);
+        return print_dry_run(session, "Add new image with metadata:", &typed);
     }
     let data = if has_source {
         None
@@ -148,7 +151,8 @@ pub(super) async fn add(session: &Session, args: &AddArgs) -> CliResult {
     ))
 }
 
-/// The formats of the first client, unless one is given that wants its like beside it.
+/// Adds the default formats of the client of 2011 (raw, ovf). The Amazon formats `aki`, `ari` and
+/// `ami` require equal disk and container formats, so no default is added beside them.
 fn add_default_formats(typed: &mut ImageArguments) {
     let is_amazon =
         |format: Option<&str>| format.is_some_and(|f| ["aki", "ari", "ami"].contains(&f));
@@ -167,7 +171,7 @@ pub(super) async fn update(session: &Session, args: &UpdateArgs) -> CliResult {
     let fields = typed.clone().into_fields()?;
     if session.options.v2011.dry_run {
         let what = format!("Update existing image {} with metadata:", args.image);
-        return would(session, &what, &typed);
+        return print_dry_run(session, &what, &typed);
     }
     let update = session
         .client
@@ -182,7 +186,7 @@ pub(super) async fn update(session: &Session, args: &UpdateArgs) -> CliResult {
 pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> CliResult {
     if session.options.v2011.dry_run {
         let what = format!("Delete image {}", args.image);
-        return would(session, &what, &ImageArguments::default());
+        return print_dry_run(session, &what, &ImageArguments::default());
     }
     session.confirm(&format!("Delete image {}?", printable(&args.image)))?;
     session.client.delete_image(&args.image).await?;
@@ -207,7 +211,7 @@ pub(super) async fn clear(session: &Session) -> CliResult {
     for image in &images {
         if is_dry {
             let what = format!("Delete image {}", image.id);
-            would(session, &what, &ImageArguments::default())?;
+            print_dry_run(session, &what, &ImageArguments::default())?;
             continue;
         }
         match session.client.delete_image(&image.id).await {
@@ -255,7 +259,7 @@ pub(super) async fn member_images(session: &Session, args: &MemberId) -> CliResu
 pub(super) async fn member_add(session: &Session, args: &MemberAddArgs) -> CliResult {
     if session.options.v2011.dry_run {
         let what = format!("Add member {} to image {}", args.member, args.image);
-        return would(session, &what, &ImageArguments::default());
+        return print_dry_run(session, &what, &ImageArguments::default());
     }
     let can_share = Some(session.options.v2011.can_share);
     let add = session
@@ -271,7 +275,7 @@ pub(super) async fn members_replace(session: &Session, args: &MemberAddArgs) -> 
             "Replace members of image {} with {}",
             args.image, args.member
         );
-        return would(session, &what, &ImageArguments::default());
+        return print_dry_run(session, &what, &ImageArguments::default());
     }
     let only = Member {
         id: args.member.clone(),
@@ -288,7 +292,7 @@ fn report_member(session: &Session, what: &str, image: &str, member: &str) -> Cl
     Ok(())
 }
 
-/// The fields that were typed, with a word on those that are the server's.
+/// Parses the arguments and warns of fields that only the server sets.
 fn typed(session: &Session, arguments: &[String]) -> CliResult<ImageArguments> {
     let typed = ImageArguments::from_pairs(arguments)?;
     for field in &typed.dropped {
@@ -297,8 +301,8 @@ fn typed(session: &Session, arguments: &[String]) -> CliResult<ImageArguments> {
     Ok(typed)
 }
 
-/// What a dry run prints.
-fn would(session: &Session, what: &str, typed: &ImageArguments) -> CliResult {
+/// Prints what a command would do without `--dry-run`.
+fn print_dry_run(session: &Session, what: &str, typed: &ImageArguments) -> CliResult {
     session.print_line("Dry run. We would have done the following:")?;
     session.print_line(&printable(what))?;
     for (name, value) in typed.fields.iter().chain(&typed.properties) {

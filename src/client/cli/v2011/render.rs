@@ -1,4 +1,5 @@
-//! Images as the commands of 2011 print them.
+//! Output of the commands of 2011, equal to that of Glance's client of 2011 and 2012. Scripts
+//! parse it.
 
 use crate::client::GlanceEndpoint;
 use crate::client::cli::current::render::text;
@@ -18,7 +19,7 @@ const INDEX: [Column; 5] = [
         align: Align::Right,
     },
 ];
-/// Length of the line between two images.
+/// Length of the separator between two images.
 const RULE_CHARS: usize = 80;
 
 const fn column(heading: &'static str, width: usize) -> Column {
@@ -29,12 +30,12 @@ const fn column(heading: &'static str, width: usize) -> Column {
     }
 }
 
-/// The heading of index.
+/// Formats the heading of `index`.
 pub(super) fn index_heading() -> String {
     plain_heading(&INDEX)
 }
 
-/// A line of index.
+/// Formats an image as a line of `index`.
 pub(super) fn index_row(image: &ImageMeta) -> String {
     let cells = [
         image.id.clone(),
@@ -46,12 +47,12 @@ pub(super) fn index_row(image: &ImageMeta) -> String {
     plain_row(&INDEX, &cells)
 }
 
-/// The line round the images of details.
+/// Formats the separator around the images of `details`.
 pub(super) fn rule() -> String {
     format!("{}\n", "=".repeat(RULE_CHARS))
 }
 
-/// An image in full, a line a field.
+/// Formats an image with all fields and properties, one line each.
 pub(super) fn block(image: &ImageMeta, endpoint: &GlanceEndpoint) -> String {
     let yes = |value| if value { "Yes" } else { "No" };
     let uri = image.uri.clone();
@@ -90,17 +91,17 @@ pub(super) fn block(image: &ImageMeta, endpoint: &GlanceEndpoint) -> String {
         .collect()
 }
 
-/// The tenants of an image.
+/// Formats the members of an image.
 pub(super) fn members(members: &[Member]) -> String {
     shares(members.iter().map(|m| (m.id.as_str(), m.can_share)))
 }
 
-/// The images of a tenant.
+/// Formats the images shared with a tenant.
 pub(super) fn shared_images(images: &[SharedImage]) -> String {
     shares(images.iter().map(|i| (i.image_id.as_str(), i.can_share)))
 }
 
-/// A line a name, those that can share marked, with a footnote.
+/// Formats one name per line; an asterisk, explained by a footnote, marks those that can share.
 fn shares<'a>(rows: impl Iterator<Item = (&'a str, bool)>) -> String {
     let mut lines = String::new();
     let mut can_any_share = false;
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_a_line_a_field() {
+    fn block_has_one_line_per_field() {
         let shown = block(&image(), &GlanceEndpoint::new("glance", 9292));
         let wanted = "\
 URI: http://glance:9292/v1/images/71c675ab-d94f-49cd-a114-e12490b328d9
@@ -169,7 +170,7 @@ Property 'distro': Ubuntu
     }
 
     #[test]
-    fn who_can_share_is_marked() {
+    fn members_that_can_share_are_marked() {
         let member = |id: &str, can_share| Member {
             id: id.to_owned(),
             can_share,
