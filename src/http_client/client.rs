@@ -15,13 +15,16 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::bodies::{empty, read_all};
 use super::connect::{Connector, Socket};
+use super::early_response::ReadAfterRefusedWrite;
 use super::error::HttpClientError;
 use super::options::HttpClientOptions;
 use super::pool::{self, Lease, Pooled, Sender};
 use super::progress::{RequestProgress, Stalled};
+use super::proxy::Proxies;
 use super::target::{Target, prepare};
 use crate::transfer::{HttpBody, RangeBody, SocketBody};
 
@@ -33,8 +36,14 @@ const READ_BUFFER_BYTES: usize = 400 * 1024;
 /// body only while less than this waits for the socket, so it bounds what an upload holds.
 const SMALL_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Headers an answer may have.
-const MAX_HEADERS: usize = 256;
+/// Maximum number of headers of a response: 128 properties of an image, its fields in two
+/// spellings, and those of HTTP itself.
+const MAX_HEADERS: usize = 512;
+
+/// Default of [`HttpClient::with_continue_timeout`]. It is long because a request whose body has
+/// begun cannot be repeated after a late refusal of a busy server, and because servers that never
+/// send `100 Continue` are rare.
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client for other servers. Cheap to clone; clones share their connections, on each
 /// thread by itself.
@@ -43,25 +52,48 @@ pub struct HttpClient {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     /// Tells this client's connections from those of others on the thread.
     number: u64,
     connector: Connector,
+    continue_timeout: Duration,
     options: HttpClientOptions,
 }
 
-type Connection = http1::Connection<TokioIo<Socket>, HttpBody>;
+type Connection<S> = http1::Connection<TokioIo<S>, HttpBody>;
 
 impl HttpClient {
     /// A client; nothing is dialled yet.
     pub fn new(options: HttpClientOptions) -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
             inner: Arc::new(Inner {
-                number: NUMBER.fetch_add(1, Ordering::Relaxed),
+                number: next_number(),
                 connector: Connector::new(&options),
+                continue_timeout: CONTINUE_TIMEOUT,
                 options,
             }),
+        }
+    }
+
+    /// Connects through these proxies. The result shares no connections with `self`.
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.inner);
+        // Kept connections of the old number may take another way to the server.
+        inner.number = next_number();
+        inner.connector.proxies = proxies;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Sets how long [`HttpClient::put`] waits for `100 Continue` before it sends the body without
+    /// it (RFC 9110, section 10.1.1).
+    pub fn with_continue_timeout(self, timeout: Duration) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.inner);
+        inner.continue_timeout = timeout;
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
@@ -77,7 +109,7 @@ impl HttpClient {
         &self,
         request: Request<HttpBody>,
     ) -> Result<Response<HttpBody>, HttpClientError> {
-        let (target, request) = prepare(request)?;
+        let (target, request) = self.prepare(request)?;
         let (mut request, progress) = watch(request);
         loop {
             let (mut sender, is_kept) = self.connection(&target).await?;
@@ -107,6 +139,19 @@ impl HttpClient {
         Ok(Response::from_parts(head, body))
     }
 
+    /// Splits a request into its target and the request in the form that the next hop expects.
+    pub(super) fn prepare(
+        &self,
+        request: Request<HttpBody>,
+    ) -> Result<(Target, Request<HttpBody>), HttpClientError> {
+        let (target, mut request) = prepare(request)?;
+        let proxy = self.inner.connector.proxies.for_target(&target);
+        if let Some(proxy) = proxy.filter(|_| !target.is_tls) {
+            proxy.rewrite(&mut request, &target)?;
+        }
+        Ok((target, request))
+    }
+
     /// A connection that was kept, or a new one; and whether it was kept.
     pub(super) async fn connection(
         &self,
@@ -116,6 +161,7 @@ impl HttpClient {
             return Ok((sender, true));
         }
         let socket = self.inner.connector.connect(target).await?;
+        let socket = ReadAfterRefusedWrite::new(socket);
         let (sender, connection) = handshake(socket, SMALL_BUFFER_BYTES).await?;
         tokio::spawn(async move {
             // Its error reaches whoever waits for the answer.
@@ -133,7 +179,7 @@ impl HttpClient {
         &self,
         request: Request<()>,
     ) -> Result<(response::Parts, RangeBody), HttpClientError> {
-        let (target, request) = prepare(request.map(|()| empty()))?;
+        let (target, request) = self.prepare(request.map(|()| empty()))?;
         let (request, progress) = watch(request);
         let socket = self.inner.connector.connect(&target).await?;
         let (mut sender, connection) = handshake(socket, READ_BUFFER_BYTES).await?;
@@ -182,6 +228,11 @@ impl HttpClient {
         self.inner.options.answer_timeout
     }
 
+    /// Longest wait for `100 Continue`.
+    pub(super) fn continue_timeout(&self) -> Duration {
+        self.inner.continue_timeout.min(self.answer_timeout())
+    }
+
     /// The answer; its connection is kept when it was read to its end.
     pub(super) fn pooled(
         &self,
@@ -206,10 +257,16 @@ fn watch(request: Request<HttpBody>) -> (Request<HttpBody>, RequestProgress) {
     (Request::from_parts(head, body), progress)
 }
 
-async fn handshake(
-    socket: Socket,
+/// Returns a number that no other client of the process has.
+fn next_number() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    socket: S,
     buffer_bytes: usize,
-) -> Result<(Sender, Connection), HttpClientError> {
+) -> Result<(Sender, Connection<S>), HttpClientError> {
     let mut builder = http1::Builder::new();
     builder.max_headers(MAX_HEADERS).max_buf_size(buffer_bytes);
     Ok(builder.handshake(TokioIo::new(socket)).await?)
@@ -217,7 +274,7 @@ async fn handshake(
 
 /// Drives a connection until the head of an answer is there, and no further.
 async fn head_of(
-    connection: &mut Pin<Box<Connection>>,
+    connection: &mut Pin<Box<Connection<Socket>>>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
 ) -> Result<Response<Incoming>, HttpClientError> {
     let mut answer = pin!(answer);
@@ -240,7 +297,7 @@ fn is_chunked(head: &response::Parts) -> bool {
 /// Takes a connection apart behind the head of its answer: what hyper has read of the body,
 /// and the socket with the rest.
 fn into_socket(
-    connection: Connection,
+    connection: Connection<Socket>,
     mut body: Incoming,
     length: u64,
 ) -> Result<RangeBody, HttpClientError> {

@@ -17,11 +17,14 @@ use tokio_rustls::client::TlsStream;
 use super::address_policy::AddressPolicy;
 use super::error::HttpClientError;
 use super::options::HttpClientOptions;
+use super::proxy::Proxies;
 use super::target::Target;
 
 /// Makes connections.
+#[derive(Clone)]
 pub(super) struct Connector {
     reach: AddressPolicy,
+    pub(super) proxies: Proxies,
     connect_timeout: Duration,
     tls: TlsConnector,
 }
@@ -36,6 +39,7 @@ impl Connector {
     pub(super) fn new(options: &HttpClientOptions) -> Self {
         Self {
             reach: options.reach.clone(),
+            proxies: Proxies::default(),
             connect_timeout: options.connect_timeout,
             tls: TlsConnector::from(Arc::clone(&options.tls)),
         }
@@ -45,8 +49,17 @@ impl Connector {
     pub(super) async fn connect(&self, target: &Target) -> Result<Socket, HttpClientError> {
         let until = Instant::now() + self.connect_timeout;
         let dialling = async {
-            let addresses = self.resolve(target).await?;
-            let stream = self.connect_tcp(&addresses, until).await?;
+            let proxy = self.proxies.for_target(target);
+            // The proxy resolves the server's name; it may be unknown here.
+            let (host, port) = match proxy {
+                Some(proxy) => (&proxy.host, proxy.port),
+                None => (&target.host, target.port),
+            };
+            let addresses = self.resolve(host, port).await?;
+            let mut stream = self.connect_tcp(&addresses, until).await?;
+            if let Some(proxy) = proxy.filter(|_| target.is_tls) {
+                proxy.open_tunnel(&mut stream, target).await?;
+            }
             if target.is_tls {
                 self.secure(stream, &target.host).await
             } else {
@@ -57,8 +70,8 @@ impl Connector {
         dialled.unwrap_or_else(|_| Err(HttpClientError::Connect(io::ErrorKind::TimedOut.into())))
     }
 
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, HttpClientError> {
-        let found = lookup_host((target.host.as_str(), target.port)).await;
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpClientError> {
+        let found = lookup_host((host, port)).await;
         let addresses: Vec<_> = found.map_err(HttpClientError::Resolve)?.collect();
         // One bad address among good ones is how a name is made to lead inside.
         if addresses.iter().all(|address| self.reach.allows(*address)) {

@@ -21,6 +21,9 @@ pub enum HttpClientError {
     /// No address of the host took the connection.
     #[error("no connection to the host")]
     Connect(#[source] io::Error),
+    /// The proxy refused to connect to the server.
+    #[error("the proxy refused the connection with status {0}")]
+    Proxy(u16),
     /// The server is not who it should be, or speaks no TLS.
     #[error("no TLS with the host")]
     Tls(#[source] io::Error),
@@ -53,6 +56,7 @@ impl HttpClientError {
                 | Self::Resolve(_)
                 | Self::Forbidden
                 | Self::Connect(_)
+                | Self::Proxy(_)
                 | Self::Tls(_)
                 | Self::TlsSetup(_)
         )

@@ -12,11 +12,13 @@ mod address_policy;
 mod bodies;
 mod client;
 mod connect;
+mod early_response;
 mod error;
 mod expiring;
 mod options;
 mod pool;
 mod progress;
+mod proxy;
 mod streaming;
 mod target;
 mod tls;
@@ -27,5 +29,9 @@ pub use client::HttpClient;
 pub use error::HttpClientError;
 pub use expiring::{Expiring, ExpiringCell};
 pub use options::HttpClientOptions;
+pub use proxy::{Proxies, ProxyError};
 pub use streaming::{SentRequest, StreamStart, StreamingRequest};
-pub use tls::{TlsError, TlsOptions, client_config};
+pub use tls::{
+    ClientCertificate, TlsError, TlsOptions, client_config, client_config_with_certificate,
+    config_without_tls,
+};

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
@@ -17,13 +16,8 @@ use tokio::sync::{Notify, mpsc};
 use super::client::HttpClient;
 use super::error::HttpClientError;
 use super::pool::Sender;
-use super::target::{Target, prepare};
+use super::target::Target;
 use crate::transfer::HttpBody;
-
-/// How long a server may take to ask for a body before it is sent unasked (RFC 9110, 10.1.1).
-/// Long, since what a busy server says later can no longer be mended, and since servers that
-/// never ask are hard to find.
-const CONTINUE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a server says to the head of a request.
 pub enum StreamStart {
@@ -84,7 +78,8 @@ impl HttpClient {
     ) -> Result<StreamStart, HttpClientError> {
         loop {
             let (pieces, body) = channel(length_bytes, room);
-            let (target, mut request) = prepare(request.clone().map(|()| body.boxed_unsync()))?;
+            let (target, mut request) =
+                self.prepare(request.clone().map(|()| body.boxed_unsync()))?;
             let expect = HeaderValue::from_static("100-continue");
             request.headers_mut().insert(EXPECT, expect);
             let asked = notice_continue(&mut request);
@@ -93,13 +88,13 @@ impl HttpClient {
             tokio::select! {
                 biased;
                 answer = &mut answer => match answer {
-                    Ok(response) => return Ok(StreamStart::Answered(unpooled(response))),
+                    Ok(response) => return Ok(StreamStart::Answered(unpooled(response, pieces))),
                     // A kept connection may have been closed just now.
                     Err(_) if is_kept => continue,
                     Err(failure) => return Err(failure.into_error().into()),
                 },
                 () = asked.notified() => {}
-                () = tokio::time::sleep(CONTINUE_LIMIT.min(self.answer_timeout())) => {}
+                () = tokio::time::sleep(self.continue_timeout()) => {}
             }
             return Ok(StreamStart::Wanted(StreamingRequest {
                 client: self.clone(),
@@ -113,6 +108,16 @@ impl HttpClient {
 }
 
 impl StreamingRequest {
+    /// Waits for a response that the server sends before the end of the body. Callers whose next
+    /// piece may take long to arrive wait for both, so that a refusal is noticed at once.
+    ///
+    /// # Errors
+    /// [`HttpClientError`] if the connection breaks.
+    pub async fn early_response(&mut self) -> Result<Response<HttpBody>, HttpClientError> {
+        let answer = (&mut self.answer).await;
+        early(answer, &self.pieces)
+    }
+
     /// Hands over the next piece, and returns when there was room for it. An answer that
     /// comes before the end says that no more is wanted.
     ///
@@ -126,7 +131,7 @@ impl StreamingRequest {
         let limit = self.client.answer_timeout();
         let room = tokio::select! {
             biased;
-            answer = &mut self.answer => return early(answer).map(Some),
+            answer = &mut self.answer => return early(answer, &self.pieces).map(Some),
             room = tokio::time::timeout(limit, self.pieces.reserve()) => room,
         };
         match room {
@@ -138,7 +143,7 @@ impl StreamingRequest {
             // Nobody sends any more: the answer says why.
             Ok(Err(_)) => {
                 let answer = self.client.answer(&mut self.answer).await?;
-                early(answer).map(Some)
+                early(answer, &self.pieces).map(Some)
             }
         }
     }
@@ -177,13 +182,25 @@ impl SentRequest {
     }
 }
 
-fn early(answer: Sent) -> Result<Response<HttpBody>, HttpClientError> {
-    Ok(unpooled(answer.map_err(TrySendError::into_error)?))
+fn early(
+    answer: Sent,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<Response<HttpBody>, HttpClientError> {
+    let response = answer.map_err(TrySendError::into_error)?;
+    Ok(unpooled(response, pieces.clone()))
 }
 
 /// An answer on a connection that cannot be used again, since its request has no end.
-fn unpooled(response: Response<Incoming>) -> Response<HttpBody> {
-    response.map(|body| body.map_err(Into::into).boxed_unsync())
+fn unpooled(response: Response<Incoming>, pieces: mpsc::Sender<Piece>) -> Response<HttpBody> {
+    response.map(|body| {
+        // Without its sender the request's body would end with an error, and hyper would close
+        // the connection before the whole response has arrived.
+        let body = body.map_frame(move |frame| {
+            let _held_open = &pieces;
+            frame
+        });
+        body.map_err(Into::into).boxed_unsync()
+    })
 }
 
 /// Learns when the server asks for the body.

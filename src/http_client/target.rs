@@ -14,6 +14,17 @@ pub(super) struct Target {
     pub(super) port: u16,
 }
 
+impl Target {
+    /// Returns `HOST:PORT`, with brackets around an IPv6 address.
+    pub(super) fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// Takes the target out of a request's absolute URI and leaves what a server wants to see.
 pub(super) fn prepare(
     mut request: Request<HttpBody>,

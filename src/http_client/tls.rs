@@ -1,13 +1,13 @@
 //! Whom we trust.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// What an operator says about the certificates of other servers.
@@ -17,6 +17,15 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
     /// Whether any certificate will do.
     pub insecure: bool,
+}
+
+/// A certificate and key by which a client identifies itself to servers that require one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file with the certificate chain.
+    pub cert_file: PathBuf,
+    /// A PEM file with the private key.
+    pub key_file: PathBuf,
 }
 
 /// TLS cannot be set up.
@@ -30,6 +39,12 @@ pub enum TlsError {
     },
     #[error("the file of authorities {} has no certificate", .0.display())]
     NoAuthority(PathBuf),
+    #[error("cannot read the client certificate or key {}: {cause}", file.display())]
+    ClientCertificate {
+        file: PathBuf,
+        #[source]
+        cause: pem::Error,
+    },
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
     #[error("the system's authorities cannot be read: {0}")]
@@ -41,6 +56,17 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError`], which says what is to be done.
 pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config_with_certificate(options, None)
+}
+
+/// As [`client_config`], with a certificate for servers that ask for one.
+///
+/// # Errors
+/// [`TlsError`], which says what is to be done.
+pub fn client_config_with_certificate(
+    options: &TlsOptions,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -51,9 +77,42 @@ pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsError
     } else {
         builder.with_root_certificates(authorities(options)?)
     };
-    let mut config = builder.with_no_client_auth();
+    let mut config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some(certificate) => {
+            let (chain, key) = certificate.load()?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Returns settings that trust no authority, for a client of plain HTTP: the system's authorities
+/// take tens of milliseconds to load.
+///
+/// # Errors
+/// [`TlsError::Setup`] if the cryptographic provider lacks a protocol version.
+pub fn config_without_tls() -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = builder.with_root_certificates(RootCertStore::empty());
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+impl ClientCertificate {
+    fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let failed = |file: &Path| {
+            let file = file.to_owned();
+            move |cause| TlsError::ClientCertificate { file, cause }
+        };
+        let chain = CertificateDer::pem_file_iter(&self.cert_file)
+            .and_then(Iterator::collect)
+            .map_err(failed(&self.cert_file))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key_file).map_err(failed(&self.key_file))?;
+        Ok((chain, key))
+    }
 }
 
 fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {

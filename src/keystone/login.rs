@@ -25,12 +25,34 @@ pub enum Project {
     Name { name: String, domain: Domain },
 }
 
-/// A user's password and the project that the token is for.
+/// The means by which a login proves an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// A user's password.
+    Password { user: User, password: Secret },
+    /// A token issued before, such as an unscoped one of a federated login.
+    Token(Secret),
+    /// An application credential, which is bound to a project.
+    ApplicationCredential {
+        credential: ApplicationCredential,
+        secret: Secret,
+    },
+}
+
+/// Identifies an application credential.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ApplicationCredential {
+    Id(String),
+    /// The name is unique among the credentials of the user.
+    Name { name: String, user: User },
+}
+
+/// A request for a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
-    pub user: User,
-    pub password: Secret,
-    pub project: Project,
+    pub proof: Proof,
+    /// The project that the token is for; application credentials determine it themselves.
+    pub project: Option<Project>,
 }
 
 impl Domain {
@@ -42,20 +64,67 @@ impl Domain {
     }
 }
 
+impl User {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Id(id) => json!({ "id": id }),
+            Self::Name { name, domain } => json!({ "name": name, "domain": domain.to_json() }),
+        }
+    }
+}
+
+impl Project {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Id(id) => json!({ "id": id }),
+            Self::Name { name, domain } => json!({ "name": name, "domain": domain.to_json() }),
+        }
+    }
+}
+
+impl Proof {
+    /// Returns the `identity` object of a login. It contains the secret.
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Password { user, password } => {
+                let mut user = user.to_json();
+                user["password"] = password.expose().into();
+                json!({ "methods": ["password"], "password": { "user": user } })
+            }
+            Self::Token(token) => {
+                json!({ "methods": ["token"], "token": { "id": token.expose() } })
+            }
+            Self::ApplicationCredential { credential, secret } => {
+                let mut credential = match credential {
+                    ApplicationCredential::Id(id) => json!({ "id": id }),
+                    ApplicationCredential::Name { name, user } => {
+                        json!({ "name": name, "user": user.to_json() })
+                    }
+                };
+                credential["secret"] = secret.expose().into();
+                let method = "application_credential";
+                json!({ "methods": [method], method: credential })
+            }
+        }
+    }
+}
+
 impl Login {
-    /// The body of `POST /v3/auth/tokens`. Has the password in it.
+    /// A login by password for a token of a project.
+    pub fn by_password(user: User, password: Secret, project: Project) -> Self {
+        Self {
+            proof: Proof::Password { user, password },
+            project: Some(project),
+        }
+    }
+
+    /// Returns the body of `POST /v3/auth/tokens`. It contains the secret.
     pub(super) fn to_json(&self) -> Value {
-        let mut user = match &self.user {
-            User::Id(id) => json!({ "id": id }),
-            User::Name { name, domain } => json!({ "name": name, "domain": domain.to_json() }),
-        };
-        user["password"] = self.password.expose().into();
-        let project = match &self.project {
-            Project::Id(id) => json!({ "id": id }),
-            Project::Name { name, domain } => json!({ "name": name, "domain": domain.to_json() }),
-        };
-        let identity = json!({ "methods": ["password"], "password": { "user": user } });
-        json!({ "auth": { "identity": identity, "scope": { "project": project } } })
+        let mut auth = json!({ "identity": self.proof.to_json() });
+        if let Some(project) = &self.project {
+            auth["scope"] = json!({ "project": project.to_json() });
+        }
+        json!({ "auth": auth })
     }
 }
 
@@ -65,17 +134,15 @@ mod tests {
 
     #[test]
     fn logs_in_as_the_api_wants_it() {
-        let login = Login {
-            user: User::Name {
-                name: "glance".to_owned(),
-                domain: Domain::Id("default".to_owned()),
-            },
-            password: Secret::new("CANARY"),
-            project: Project::Name {
-                name: "service".to_owned(),
-                domain: Domain::Name("Default".to_owned()),
-            },
+        let user = User::Name {
+            name: "glance".to_owned(),
+            domain: Domain::Id("default".to_owned()),
         };
+        let project = Project::Name {
+            name: "service".to_owned(),
+            domain: Domain::Name("Default".to_owned()),
+        };
+        let login = Login::by_password(user, Secret::new("CANARY"), project);
         let body = login.to_json();
         let user = &body["auth"]["identity"]["password"]["user"];
         assert_eq!(user["name"], "glance");
@@ -83,6 +150,31 @@ mod tests {
         assert_eq!(user["password"], "CANARY");
         let project = &body["auth"]["scope"]["project"];
         assert_eq!(project["domain"]["name"], "Default");
+        assert!(!format!("{login:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn application_credential_and_token_state_no_password() {
+        let secret = Secret::new("CANARY");
+        let credential = ApplicationCredential::Id("c1".to_owned());
+        let login = Login {
+            proof: Proof::ApplicationCredential {
+                credential,
+                secret: secret.clone(),
+            },
+            project: None,
+        };
+        let body = login.to_json();
+        let identity = &body["auth"]["identity"];
+        assert_eq!(identity["methods"][0], "application_credential");
+        assert_eq!(identity["application_credential"]["secret"], "CANARY");
+        // Keystone refuses a login by application credential that names a scope.
+        assert_eq!(body["auth"].get("scope"), None);
+        let login = Login {
+            proof: Proof::Token(secret),
+            project: Some(Project::Id("p1".to_owned())),
+        };
+        assert_eq!(login.to_json()["auth"]["identity"]["token"]["id"], "CANARY");
         assert!(!format!("{login:?}").contains("CANARY"));
     }
 }

@@ -15,6 +15,6 @@ mod token_info;
 pub use catalogue::{Catalogue, EndpointQuery, Interface};
 pub use client::Keystone;
 pub use error::KeystoneError;
-pub use login::{Domain, Login, Project, User};
+pub use login::{ApplicationCredential, Domain, Login, Project, Proof, User};
 pub use token::Token;
 pub use token_info::TokenInfo;

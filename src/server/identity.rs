@@ -89,11 +89,7 @@ fn login(config: &KeystoneConfig) -> Login {
             domain: domain(&config.project_domain_name, &config.project_domain_id),
         },
     };
-    Login {
-        user,
-        password: config.password.clone(),
-        project,
-    }
+    Login::by_password(user, config.password.clone(), project)
 }
 
 /// The domain by its name, else by its id.

@@ -141,14 +141,14 @@ fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
     let keystone = Keystone::new(client, &format!("http://{address}/v3"), limit).unwrap();
     let mut options = TokenOptions {
         keystone,
-        login: Login {
-            user: User::Id("glance".to_owned()),
-            password: Secret::new("secret"),
-            project: Project::Name {
+        login: Login::by_password(
+            User::Id("glance".to_owned()),
+            Secret::new("secret"),
+            Project::Name {
                 name: "service".to_owned(),
                 domain,
             },
-        },
+        ),
         keep: Duration::from_secs(300),
         keep_refusals: Duration::from_secs(300),
         most_kept: 100,

@@ -133,17 +133,15 @@ impl AccountSetOptions {
         let (project, user) = account.user.split_once(':').ok_or(SwiftError::Address(
             "its user is not project:user, as Keystone needs it",
         ))?;
-        let login = keystone::Login {
-            user: User::Name {
-                name: user.to_owned(),
-                domain: domain(&account.user_domain),
-            },
-            password: account.key.clone(),
-            project: Project::Name {
-                name: project.to_owned(),
-                domain: domain(&account.project_domain),
-            },
+        let user = User::Name {
+            name: user.to_owned(),
+            domain: domain(&account.user_domain),
         };
+        let project = Project::Name {
+            name: project.to_owned(),
+            domain: domain(&account.project_domain),
+        };
+        let login = keystone::Login::by_password(user, account.key.clone(), project);
         Ok(Login::V3 { keystone, login })
     }
 
