@@ -44,7 +44,10 @@ pub enum Proof {
 pub enum ApplicationCredential {
     Id(String),
     /// The name is unique among the credentials of the user.
-    Name { name: String, user: User },
+    Name {
+        name: String,
+        user: User,
+    },
 }
 
 /// A request for a token.

@@ -136,8 +136,9 @@ fn as_header(name: &str, value: &str) -> CliResult<(HeaderName, HeaderValue)> {
             "Cannot send '{name}': a property name may contain letters, digits, '_', '-' and '.'."
         ))
     })?;
-    let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| CliError::Usage(format!("The value of {name} contains control characters.")))?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        CliError::Usage(format!("The value of {name} contains control characters."))
+    })?;
     Ok((header, value))
 }
 

@@ -21,7 +21,9 @@ pub(super) fn open(path: &str) -> CliResult<Upload> {
     };
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
-        return Err(CliError::Usage(format!("Cannot read {path}: it is a directory.")));
+        return Err(CliError::Usage(format!(
+            "Cannot read {path}: it is a directory."
+        )));
     }
     Ok(upload_of(
         file,
