@@ -8,7 +8,7 @@ pub enum AddressPolicy {
     /// Those that the operator wrote down: any.
     Any,
     /// Those that a user named.
-    Named(AddressFilter),
+    Filtered(AddressFilter),
 }
 
 /// What may be dialled of what a user named: none of this machine, of a private network,
@@ -27,7 +27,7 @@ impl AddressPolicy {
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
         match self {
             Self::Any => true,
-            Self::Named(named) => named.allows(address),
+            Self::Filtered(filter) => filter.allows(address),
         }
     }
 }
