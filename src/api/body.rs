@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::Md5Digest;
 use crate::md5::Md5;
 use crate::net::Connection;
-use crate::service::Source;
+use crate::service::DataSource;
 use crate::transfer::MinRate;
 use crate::wire::read_content_md5;
 
@@ -48,7 +48,7 @@ impl BodySource {
     }
 }
 
-impl Source for BodySource {
+impl DataSource for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
         let Some(bytes) = next_data(&mut self.body, self.stall).await? else {

@@ -44,7 +44,7 @@ impl ApiState {
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let peer = request.connection.peer().ip();
         let caller = self.authenticator.caller(peer, headers).await?;
-        Ok(self.service.recognised(caller))
+        Ok(self.service.with_policy_roles(caller))
     }
 
     /// What `/healthcheck` answers now.

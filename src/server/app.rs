@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::metrics;
 use crate::policy::Rules;
 use crate::registry::SwitchableRegistry;
-use crate::service::{Auditor, Scrubber, Service, Vigil};
+use crate::service::{Auditor, Heartbeat, Scrubber, Service};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{BlockingPool, BlockingThreads};
 
@@ -39,7 +39,7 @@ pub struct App {
     pub(super) registry: Arc<SwitchableRegistry>,
     blocking: BlockingThreads,
     /// Watches over uploads, also while the last of them end.
-    pub(super) vigil: Option<Vigil>,
+    pub(super) heartbeat: Option<Heartbeat>,
     /// Compares stored data with their checksums.
     pub(super) auditor: Option<Auditor>,
     pub(super) threads: Vec<JoinHandle<()>>,
@@ -67,7 +67,7 @@ impl App {
         let Self {
             service,
             scrubber,
-            vigil,
+            heartbeat,
             auditor,
             threads,
             fills,
@@ -76,11 +76,11 @@ impl App {
         if let Some(fills) = fills {
             fills.end();
         }
-        service.housekeeper().end();
+        service.cleaner().end();
         if let Some(scrubber) = scrubber {
             scrubber.end();
         }
-        drop(vigil);
+        drop(heartbeat);
         drop(auditor);
         for thread in threads {
             // One that panicked has nothing left to end.
@@ -126,7 +126,7 @@ impl Base {
             registry,
             blocking,
             scrubber: None,
-            vigil: None,
+            heartbeat: None,
             auditor: None,
             threads: Vec::new(),
             fills: None,

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::log;
 use crate::md5::HashEngine;
 use crate::registry::{Registry, SwitchableRegistry};
-use crate::service::{Auditor, Housekeeper, Orders, Scrubber, Service, Vigil};
+use crate::service::{Auditor, Cleaner, CleanupQueue, Heartbeat, Scrubber, Service};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
 use crate::transfer::{BlockPool, BlockingThreads};
@@ -39,17 +39,17 @@ pub(super) fn build(
     let Parts {
         service,
         registry,
-        orders,
+        cleanups,
         blocking,
         filler,
     } = open_parts(&config, io_backend, Caching::AsConfigured, predecessor)?;
-    let housekeeper = orders.carry_out(Arc::downgrade(&service))?;
-    let (scrubber, wakeups) = Scrubber::new();
+    let cleaner = cleanups.start(Arc::downgrade(&service))?;
+    let (scrubber, scrub_requests) = Scrubber::new();
     let every = config.scrubber.scrub_in_api;
     let every = every.then_some(config.scrubber.wakeup_time);
-    let scrubbing = wakeups.obey(Arc::downgrade(&service), every)?;
+    let scrubbing = scrub_requests.start(Arc::downgrade(&service), every)?;
     let abandoned_after = config.registry.upload_abandoned_after;
-    let (vigil, watching) = Vigil::start(Arc::downgrade(&service), abandoned_after)?;
+    let (heartbeat, watching) = Heartbeat::start(Arc::downgrade(&service), abandoned_after)?;
     let audit = settings::audit(&config);
     let audit = audit.map(|options| Auditor::start(Arc::downgrade(&service), options));
     let (auditor, auditing) = audit.transpose()?.unzip();
@@ -58,9 +58,9 @@ pub(super) fn build(
         .map(|filler| FillThread::start(filler, Arc::downgrade(&service), io_backend, prefetches));
     let mut app = base.app(config, service, registry, blocking);
     app.scrubber = Some(scrubber);
-    app.vigil = Some(vigil);
+    app.heartbeat = Some(heartbeat);
     app.auditor = auditor;
-    app.threads = vec![housekeeper, scrubbing, watching];
+    app.threads = vec![cleaner, scrubbing, watching];
     app.threads.extend(auditing);
     app.fills = fills.transpose()?;
     Ok(app)
@@ -90,7 +90,7 @@ pub(super) fn build_registry(
         BlockPool::new(0),
         settings::limits(&config),
         // A registry server has no stores, so it removes no data.
-        Housekeeper::new().0,
+        Cleaner::new().0,
     );
     let service = Arc::new(service.without_uploads());
     Ok(base.app(config, service, registry, blocking))
@@ -100,8 +100,8 @@ pub(super) fn build_registry(
 pub(super) struct Parts {
     pub(super) service: Arc<Service>,
     pub(super) registry: Arc<SwitchableRegistry>,
-    /// For a housekeeper.
-    pub(super) orders: Orders,
+    /// For a cleaner.
+    pub(super) cleanups: CleanupQueue,
     /// What files are read, written and removed by.
     pub(super) blocking: BlockingThreads,
     /// For a thread; without it nothing is cached.
@@ -127,7 +127,7 @@ pub(super) fn open_parts(
     let hashes = start_hashes(config)?;
     let disk = Disk::new(io_backend, blocking.handle());
     let stores = open_stores(config, disk.clone(), &hashes)?;
-    let (housekeeper, orders) = Housekeeper::new();
+    let (cleaner, cleanups) = Cleaner::new();
     let under_way = match predecessor {
         Some(predecessor) => {
             predecessor.claim_registry()?;
@@ -147,14 +147,14 @@ pub(super) fn open_parts(
         hashes,
         BlockPool::new(MOST_IDLE_BLOCKS).with_room(config.data.blocks_memory_bytes()),
         settings::limits(config),
-        housekeeper,
+        cleaner,
     );
     let service = Arc::new(service.with_cache(cache));
     recover(&service, &under_way)?;
     Ok(Parts {
         service,
         registry,
-        orders,
+        cleanups,
         blocking,
         filler,
     })
@@ -179,7 +179,7 @@ fn recover(service: &Service, under_way: &HashSet<Uuid>) -> Result<(), StartErro
         tracing::info!(
             target: log::STARTUP,
             interrupted_uploads = recovered.interrupted_uploads,
-            images_with_remains = recovered.images_with_remains,
+            images_to_clean = recovered.images_to_clean,
             watched_uploads = recovered.watched_uploads,
             "cleaning up after the process before"
         );

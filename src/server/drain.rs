@@ -8,7 +8,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::balance::Balance;
 use crate::log;
-use crate::service::InFlight;
+use crate::service::ActiveUploads;
 
 /// How often a drain says what it waits for.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ pub(super) enum Drained {
 
 /// Waits until every connection and every upload has ended, but not longer than `limit`.
 /// Logs what it waits for.
-pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration) -> Drained {
+pub(super) async fn wait(balance: &Balance, uploads: &ActiveUploads, limit: Duration) -> Drained {
     let deadline = Instant::now() + limit;
     let mut report = interval(REPORT_EVERY);
     // The first tick is at once, before anything had a chance to end.
@@ -98,7 +98,7 @@ pub(super) async fn wait(balance: &Balance, uploads: &InFlight, limit: Duration)
     }
 }
 
-fn say(balance: &Balance, uploads: &InFlight, message: &str) {
+fn say(balance: &Balance, uploads: &ActiveUploads, message: &str) {
     let (connections, uploads) = (balance.connections(), uploads.count());
     tracing::info!(target: log::STARTUP, connections, uploads, "{message}");
 }

@@ -120,8 +120,11 @@ impl Life {
     /// none: there this changes nothing.
     async fn recover(&mut self) {
         self.before = None;
-        let in_flight = self.app.service.in_flight();
-        let recovered = self.app.service.recover(|upload| in_flight.has(upload));
+        let active_uploads = self.app.service.active_uploads();
+        let recovered = self
+            .app
+            .service
+            .recover(|upload| active_uploads.has(upload));
         match recovered.await {
             Ok(recovered) => tracing::info!(
                 target: log::STARTUP,
@@ -167,9 +170,9 @@ impl Life {
             scrubber.end();
         }
         let limit = self.app.config.listen.reload_timeout;
-        let in_flight = self.app.service.in_flight();
+        let active_uploads = self.app.service.active_uploads();
         let end = async {
-            let drained = drain::wait(&self.balance, in_flight, limit).await;
+            let drained = drain::wait(&self.balance, active_uploads, limit).await;
             ended_or_none(&mut self.before).await;
             drained
         };
@@ -194,7 +197,7 @@ impl Life {
         self.listeners.clear();
         self.phase.send_replace(ServerState::ShuttingDown);
         let limit = self.app.config.listen.drain_timeout;
-        drain::wait(&self.balance, self.app.service.in_flight(), limit).await
+        drain::wait(&self.balance, self.app.service.active_uploads(), limit).await
     }
 }
 

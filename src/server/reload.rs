@@ -97,7 +97,7 @@ pub(super) async fn hand_over(
     phase.send_replace(ServerState::Paused);
     retire_cache(app, true);
     app.registry.release().await;
-    let mut uploads = app.service.in_flight().ids();
+    let mut uploads = app.service.active_uploads().ids();
     uploads.extend(earlier_uploads);
     match successor.take_over(uploads).await {
         Ok(()) => {}

@@ -11,7 +11,7 @@ use crate::keystone::KeystoneError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
 use crate::registry::{MessageError, OpenError, RemoteError};
-use crate::service::{AuditorError, HousekeeperError, ScrubberError, VigilError};
+use crate::service::{AuditorError, CleanerError, HeartbeatError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
@@ -56,11 +56,11 @@ pub enum StartError {
     #[error(transparent)]
     Rules(#[from] RulesError),
     #[error(transparent)]
-    Housekeeper(#[from] HousekeeperError),
+    Cleaner(#[from] CleanerError),
     #[error(transparent)]
     Scrubber(#[from] ScrubberError),
     #[error(transparent)]
-    Vigil(#[from] VigilError),
+    Heartbeat(#[from] HeartbeatError),
     #[error(transparent)]
     Auditor(#[from] AuditorError),
     #[error("the operator's token cannot be written to registry_dir: {0}")]

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::acceptor::{Arrival, Inbox};
 use super::balance::Balance;
 use crate::net::{self, ConnectionSettings, Handler, ServerState};
-use crate::service::InFlight;
+use crate::service::ActiveUploads;
 use crate::transfer::BlockingPool;
 use crate::transfer::disk::IoBackend;
 
@@ -21,7 +21,7 @@ pub(super) struct Worker {
     pub(super) blocking: BlockingPool,
     pub(super) balance: Balance,
     /// Uploads and copies; some may go on when no connection is left.
-    pub(super) in_flight: InFlight,
+    pub(super) active_uploads: ActiveUploads,
     pub(super) phase: watch::Receiver<ServerState>,
 }
 
@@ -57,7 +57,7 @@ impl Worker {
             }
         }
         self.balance.all_ended().await;
-        self.in_flight.all_ended().await;
+        self.active_uploads.all_ended().await;
     }
 
     fn start<H: Handler>(&self, arrival: Arrival, handler: &Rc<H>) {

@@ -38,7 +38,7 @@ pub(super) fn start<A: Api>(
             settings: settings::connection(&app.config),
             blocking: app.blocking(),
             balance: balance.clone(),
-            in_flight: app.service.in_flight().clone(),
+            active_uploads: app.service.active_uploads().clone(),
             phase: phase.clone(),
         };
         let api = (new_api, app.api_state());

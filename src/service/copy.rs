@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::external_source::{MeasuredSource, PendingCopy};
 use super::modify::modify;
-use super::named_source::{MeasuredSource, PendingCopy};
-use super::upload::{Begun, Data, Source, deleted_meanwhile};
+use super::upload::{DataSource, UploadData, UploadSession, deleted_meanwhile};
 use super::{Service, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::Status;
@@ -23,7 +23,7 @@ impl Service {
     pub(super) fn copy(self: &Arc<Self>, copy: PendingCopy) {
         let service = Arc::clone(self);
         tokio::task::spawn_local(async move {
-            let image_id = copy.begun.image();
+            let image_id = copy.session.image();
             let began = Instant::now();
             // Nobody waits for the answer: this is where its fate is told.
             match service.carry_out_copy(copy).await {
@@ -39,19 +39,19 @@ impl Service {
     }
 
     async fn carry_out_copy(self: &Arc<Self>, copy: PendingCopy) -> Result<Arc<Record>> {
-        let PendingCopy { begun, source } = copy;
+        let PendingCopy { session, source } = copy;
         let turn = tokio::select! {
             biased;
-            () = begun.stopped() => Err(deleted_meanwhile(&begun.image())),
+            () = session.stopped() => Err(deleted_meanwhile(&session.image())),
             turn = self.copies.acquire() => turn.map_err(Error::internal),
         };
         let saving = match turn {
-            Ok(turn) => self.start_saving(&begun).await.map(|()| turn),
+            Ok(turn) => self.start_saving(&session).await.map(|()| turn),
             Err(error) => Err(error),
         };
         let _turn = match saving {
             Ok(turn) => turn,
-            Err(failure) => return Err(self.fail(begun, failure, false).await),
+            Err(failure) => return Err(self.fail(session, failure, false).await),
         };
         let len_bytes = Some(source.size_bytes);
         let source = CopySource {
@@ -59,19 +59,19 @@ impl Service {
             payload: Payload::Empty,
             pace: MinRate::new(self.limits.copy_min_rate_bytes),
         };
-        let data = Data {
+        let data = UploadData {
             source,
             len_bytes,
             is_octets: true,
             stated_md5: None,
         };
-        self.upload(begun, data).await
+        self.upload(session, data).await
     }
 
     /// The copy's turn has come.
-    async fn start_saving(&self, begun: &Begun) -> Result<()> {
-        modify(&begun.image(), async || {
-            let record = self.current(begun).await?;
+    async fn start_saving(&self, session: &UploadSession) -> Result<()> {
+        modify(&session.image(), async || {
+            let record = self.current(session).await?;
             let mut image = record.image.clone();
             image.status = Status::Saving;
             image.updated_at = now_after(image.updated_at);
@@ -89,7 +89,7 @@ struct CopySource {
     pace: MinRate,
 }
 
-impl Source for CopySource {
+impl DataSource for CopySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         if let Some(source) = self.opening.take() {
             self.payload = source.open().await?;

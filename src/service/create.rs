@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
-use super::named_source::{MeasuredSource, check_one_source};
-use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{Service, now, permit_at_all};
+use super::external_source::{MeasuredSource, check_one_source};
+use super::upload::{DataSource, UploadData, UploadSession, missing_format, wrong_content_type};
+use super::{Service, authorize_any, now};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Fields, Image, ImageId, ImageOperation, Properties, Status};
+use crate::image::{Caller, ImageOperation, Fields, Image, ImageId, Properties, Status};
 use crate::policy::Action;
 use crate::registry::Record;
 use crate::store::Store;
@@ -22,21 +22,21 @@ impl Service {
     /// # Errors
     /// `Invalid`, `Forbidden`, `NotFound` for a source that cannot be read, `Conflict` for an
     /// identifier that is taken, `TooLarge` past a quota, and those of an upload.
-    pub async fn create<S: Source>(
+    pub async fn create<S: DataSource>(
         self: &Arc<Self>,
         caller: &Caller,
         mut fields: Fields,
-        data: Option<Data<S>>,
+        data: Option<UploadData<S>>,
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
-        permit_at_all(caller, ImageOperation::Create)?;
-        self.allow(Action::AddImage, caller, None)?;
-        self.allow_fields(caller, None, &fields, data.is_some())?;
+        authorize_any(caller, ImageOperation::Create)?;
+        self.enforce(Action::AddImage, caller, None)?;
+        self.enforce_fields(caller, None, &fields, data.is_some())?;
         let none = Properties::new();
-        self.protect(caller, &none, Purge::Nothing, &mut fields.properties)?;
+        self.protect_properties(caller, &none, Purge::Nothing, &mut fields.properties)?;
         check_property_quota(&self.limits, &fields.properties)?;
-        let named = self.named_source(&fields)?;
+        let named = self.external_source(&fields)?;
         let store = self.stores.choose(fields.store.as_deref())?;
         let source = match named {
             Some(named) => Some(self.measure(named).await?),
@@ -61,14 +61,14 @@ impl Service {
                 self.registry.insert(image).await
             }
         };
-        Ok(self.shown(caller, record?))
+        Ok(self.redact(caller, record?))
     }
 
-    async fn create_with_data<S: Source>(
+    async fn create_with_data<S: DataSource>(
         self: &Arc<Self>,
         mut image: Image,
         store: Arc<dyn Store>,
-        data: Data<S>,
+        data: UploadData<S>,
     ) -> Result<Arc<Record>> {
         if let Some(missing) = missing_format(&image) {
             self.registry.insert(image).await?;
@@ -81,7 +81,7 @@ impl Service {
         }
         // Reserved and saving in one durable write, before the first byte is taken.
         let mut killed = image.clone();
-        let begun = Begun::new(self, store, &mut image, data.len_bytes);
+        let session = UploadSession::new(self, store, &mut image, data.len_bytes);
         self.await_room_for(&image).await?;
         if let Err(refusal) = self.registry.insert(image).await {
             self.clean_if_unknown(killed.id, &refusal);
@@ -92,7 +92,7 @@ impl Service {
             }
             return Err(refusal);
         }
-        self.upload(begun, data).await
+        self.upload(session, data).await
     }
 
     async fn create_from(
@@ -102,7 +102,7 @@ impl Service {
         source: MeasuredSource,
     ) -> Result<Arc<Record>> {
         source.state_size(&mut image);
-        match self.adopt(&mut image, source, store) {
+        match self.attach(&mut image, source, store) {
             Ok(copy) => {
                 check_metadata_bytes(None, &image)?;
                 self.await_room_for(&image).await?;

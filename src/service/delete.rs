@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::modify::modify;
-use super::{Service, forbidden, meets, not_found, now_after, permit, permit_at_all};
+use super::{Service, authorize, authorize_any, forbidden, meets, not_found, now_after};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Conditions, Image, ImageId, ImageOperation, Status, Trashed};
+use crate::image::{Caller, Conditions, ImageOperation, Image, ImageId, Trashed, Status};
 use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
     /// Deletes an image. The registry says so first; its data are removed after that, by
-    /// the housekeeper, until it succeeds (CVE-2012-4573). The conditions are judged on the
+    /// the cleaner, until it succeeds (CVE-2012-4573). The conditions are judged on the
     /// version of the record that is replaced.
     ///
     /// # Errors
@@ -23,9 +23,11 @@ impl Service {
         id: &ImageId,
         conditions: &Conditions,
     ) -> Result<()> {
-        permit_at_all(caller, ImageOperation::Change)?;
+        authorize_any(caller, ImageOperation::Change)?;
         let deleted = modify(id, async || {
-            let record = self.allowed(&[Action::DeleteImage], caller, id).await?;
+            let record = self
+                .find_permitted(&[Action::DeleteImage], caller, id)
+                .await?;
             let image = self.deleted(caller, &record.image)?;
             meets(&record.image, conditions)?;
             match self.registry.replace(image, record.version).await {
@@ -66,7 +68,7 @@ impl Service {
                 let message = format!("Forbidden to delete a pending_delete image: {}", current.id);
                 return Err(forbidden(message));
             }
-            _ => permit(caller, ImageOperation::Change, current)?,
+            _ => authorize(caller, ImageOperation::Change, current)?,
         }
         let mut image = current.clone();
         let waits = self.limits.delayed_delete && current.data.is_some();
@@ -87,9 +89,9 @@ impl Service {
     /// An upload under way removes what it wrote itself, once it is told to stop.
     fn remove_remains(&self, image: &Image) {
         let upload = image.upload.as_ref();
-        let stopped = upload.is_some_and(|upload| self.in_flight.stop(&upload.id));
+        let stopped = upload.is_some_and(|upload| self.active_uploads.stop(&upload.id));
         if image.has_remains() && !stopped {
-            self.housekeeper.clean(image.id);
+            self.cleaner.clean(image.id);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::permission::shown;
+use super::authorization::redact;
 use super::{Service, invalid};
 use crate::error::Result;
 use crate::image::{
@@ -34,7 +34,7 @@ impl Service {
     /// # Errors
     /// `Invalid` when the marker is no image the caller may see; `Forbidden` by the policy.
     pub async fn list(&self, caller: &Arc<Caller>, request: ListRequest) -> Result<Page> {
-        self.allow(Action::GetImages, caller, None)?;
+        self.enforce(Action::GetImages, caller, None)?;
         if let Some(marker) = &request.marker {
             let record = self.registry.get(marker).await?;
             if !record.is_some_and(|record| can_see(caller, &record.image)) {
@@ -79,19 +79,19 @@ pub struct Page {
 
 /// A record as one caller may see it.
 #[derive(Debug)]
-pub struct Shown(Arc<Record>);
+pub struct RedactedRecord(Arc<Record>);
 
-impl AsRef<Image> for Shown {
+impl AsRef<Image> for RedactedRecord {
     fn as_ref(&self) -> &Image {
         &self.0.image
     }
 }
 
 impl Iterator for Page {
-    type Item = Shown;
+    type Item = RedactedRecord;
 
-    fn next(&mut self) -> Option<Shown> {
+    fn next(&mut self) -> Option<RedactedRecord> {
         let record = self.records.next()?;
-        Some(Shown(shown(&self.rules, &self.caller, record)))
+        Some(RedactedRecord(redact(&self.rules, &self.caller, record)))
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::apply::check_metadata_bytes;
 use super::modify::modify;
-use super::{Service, permit, permit_at_all};
+use super::{Service, authorize, authorize_any};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Filter, Image, ImageId, ImageOperation, ListScope, Member, Query, SortDirection,
-    SortKey, Timestamp, can_see_member, visible_members,
+    Caller, ImageOperation, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
+    ListScope, visible_members, can_see_member,
 };
 use crate::policy::Action;
 use crate::registry::Record;
@@ -20,8 +20,10 @@ impl Service {
     /// # Errors
     /// `NotFound` for an image that is not there, deleted, or not for the caller.
     pub async fn members(&self, caller: &Caller, id: &ImageId) -> Result<Vec<Member>> {
-        let record = self.allowed(&[Action::GetMembers], caller, id).await?;
-        permit(caller, ImageOperation::ListMembers, &record.image)?;
+        let record = self
+            .find_permitted(&[Action::GetMembers], caller, id)
+            .await?;
+        authorize(caller, ImageOperation::ListMembers, &record.image)?;
         Ok(visible_members(caller, &record.image).cloned().collect())
     }
 
@@ -93,7 +95,7 @@ impl Service {
     /// # Errors
     /// Those of the registry.
     pub async fn shared_images(&self, caller: &Caller, tenant: &str) -> Result<Vec<Arc<Record>>> {
-        self.allow(Action::GetMembers, caller, None)?;
+        self.enforce(Action::GetMembers, caller, None)?;
         let query = Query {
             scope: ListScope::All,
             filters: vec![Filter::Member(tenant.to_owned())],
@@ -115,15 +117,15 @@ impl Service {
         id: &ImageId,
         change: impl Fn(&mut Vec<Member>) -> Result<()>,
     ) -> Result<()> {
-        permit_at_all(caller, ImageOperation::Share)?;
+        authorize_any(caller, ImageOperation::Share)?;
         modify(id, async || {
-            let record = self.allowed(&[action], caller, id).await?;
-            permit(caller, ImageOperation::Share, &record.image)?;
+            let record = self.find_permitted(&[action], caller, id).await?;
+            authorize(caller, ImageOperation::Share, &record.image)?;
             let mut image = record.image.clone();
             change(&mut image.members)?;
             check_metadata_bytes(Some(&record.image), &image)?;
             if gains_members(&record.image, &image) {
-                self.allow(Action::AddMember, caller, Some(&record.image))?;
+                self.enforce(Action::AddMember, caller, Some(&record.image))?;
             }
             self.registry.replace(image, record.version).await?;
             Ok(())

@@ -3,41 +3,27 @@
 //! No header and no status code is known here: every door, of whatever API version, calls
 //! the same verbs and gets the same answers.
 
+mod active_uploads;
 mod apply;
-mod audit;
-mod auditor;
-mod cached;
-mod cleanup;
+mod authorization;
+mod background;
+mod cache_admin;
+mod chunker;
 mod copy;
 mod create;
 mod delete;
-mod doubtful;
 mod download;
-mod housekeeper;
-mod in_flight;
+mod external_source;
 mod list;
 mod members;
 mod modify;
-mod named_source;
-mod namesakes;
-mod pacing;
-mod parcels;
-mod pending_seen;
-mod permission;
-mod prefetcher;
-mod process_mark;
-mod records;
-mod registrar;
-mod room;
-mod scrub;
-mod scrubber;
+mod quota;
+mod registry_api;
 mod show;
 #[cfg(test)]
 mod tests;
 mod update;
 mod upload;
-mod vigil;
-mod watch;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -45,13 +31,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use self::namesakes::Namesakes;
-use self::pending_seen::PendingSeen;
+use self::background::{NameConflicts, PendingDeletes, UnconfirmedWrites};
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Conditions, FormatRules, Image, ImageOperation, OwnerLimits, Refusal, SourceRules,
-    Timestamp, Validators, check_access, check_caller,
+    Caller, Conditions, ImageOperation, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp,
+    Validators, check_access, check_caller,
 };
 use crate::md5::HashEngine;
 use crate::policy::Rules;
@@ -59,21 +44,16 @@ use crate::registry::{Registry, RegistryStats};
 use crate::store::Stores;
 use crate::transfer::BlockPool;
 
-use doubtful::Doubtful;
-
+pub use active_uploads::ActiveUploads;
 pub use apply::Purge;
-pub use auditor::{AuditOptions, Auditor, AuditorError};
-pub use cleanup::Recovered;
+pub use background::{
+    AuditOptions, Auditor, AuditorError, Cleaner, CleanerError, Cleanup, CleanupQueue, Heartbeat,
+    HeartbeatError, Recovered, Scrubbed, Scrubber, ScrubberError, ScrubberReceiver, prefetch,
+};
 pub use download::Download;
-pub use housekeeper::{Clean, Housekeeper, HousekeeperError, Orders};
-pub use in_flight::InFlight;
-pub use list::{ListRequest, Page, Shown};
+pub use list::{ListRequest, Page, RedactedRecord};
 pub use modify::modify;
-pub use prefetcher::prefetch;
-pub use scrub::Scrubbed;
-pub use scrubber::{Scrubber, ScrubberError, Wakeups};
-pub use upload::{Data, Source};
-pub use vigil::{Vigil, VigilError};
+pub use upload::{DataSource, UploadData};
 
 /// What an operator allows.
 #[derive(Debug, Clone)]
@@ -122,12 +102,12 @@ pub struct Service {
     blocks: BlockPool,
     limits: Limits,
     rules: ArcSwap<Rules>,
-    in_flight: InFlight,
-    doubtful: Doubtful,
-    namesakes: Namesakes,
-    pending_seen: Mutex<PendingSeen>,
+    active_uploads: ActiveUploads,
+    unconfirmed_writes: UnconfirmedWrites,
+    name_conflicts: NameConflicts,
+    pending_deletes: Mutex<PendingDeletes>,
     copies: Semaphore,
-    housekeeper: Housekeeper,
+    cleaner: Cleaner,
     cache: Option<Cache>,
     /// Whether this process takes uploads in. A registry server does not: the uploads in its
     /// records belong to the API servers that ask it.
@@ -144,7 +124,7 @@ impl Service {
         hashes: HashEngine,
         blocks: BlockPool,
         limits: Limits,
-        housekeeper: Housekeeper,
+        cleaner: Cleaner,
     ) -> Self {
         Self {
             registry,
@@ -154,11 +134,11 @@ impl Service {
             copies: Semaphore::new(limits.copies),
             limits,
             rules: ArcSwap::default(),
-            in_flight: InFlight::default(),
-            doubtful: Doubtful::default(),
-            namesakes: Namesakes::default(),
-            pending_seen: Mutex::default(),
-            housekeeper,
+            active_uploads: ActiveUploads::default(),
+            unconfirmed_writes: UnconfirmedWrites::default(),
+            name_conflicts: NameConflicts::default(),
+            pending_deletes: Mutex::default(),
+            cleaner,
             cache: None,
             takes_uploads: true,
             began: now(),
@@ -188,13 +168,13 @@ impl Service {
     }
 
     /// The uploads under way.
-    pub fn in_flight(&self) -> &InFlight {
-        &self.in_flight
+    pub fn active_uploads(&self) -> &ActiveUploads {
+        &self.active_uploads
     }
 
     /// Who removes things.
-    pub fn housekeeper(&self) -> &Housekeeper {
-        &self.housekeeper
+    pub fn cleaner(&self) -> &Cleaner {
+        &self.cleaner
     }
 
     /// Whether images can be read and written, and how many there are.
@@ -207,12 +187,12 @@ impl Service {
 }
 
 /// Refuses what the caller may do with no image, before one is looked for.
-fn permit_at_all(caller: &Caller, operation: ImageOperation) -> Result<()> {
+fn authorize_any(caller: &Caller, operation: ImageOperation) -> Result<()> {
     check_caller(caller, operation).map_err(|refusal| refused(refusal, ""))
 }
 
 /// Refuses what the caller may not do with this image.
-fn permit(caller: &Caller, operation: ImageOperation, image: &Image) -> Result<()> {
+fn authorize(caller: &Caller, operation: ImageOperation, image: &Image) -> Result<()> {
     check_access(caller, operation, image).map_err(|refusal| refused(refusal, image.id))
 }
 

@@ -15,8 +15,8 @@ impl Service {
         let record = self.registry.try_get_cached(id)?;
         let image = &record.image;
         let is_shown = can_see(caller, image)
-            && self.allow(Action::GetImage, caller, Some(image)).is_ok()
-            && self.is_all_shown(caller, image);
+            && self.enforce(Action::GetImage, caller, Some(image)).is_ok()
+            && self.is_fully_visible(caller, image);
         is_shown.then_some(record)
     }
 
@@ -26,8 +26,8 @@ impl Service {
     /// `NotFound` when there is none, with the same words as when it is not for the caller;
     /// `Forbidden` by the policy.
     pub async fn show(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        let record = self.allowed(&[Action::GetImage], caller, id).await?;
-        Ok(self.shown(caller, record))
+        let record = self.find_permitted(&[Action::GetImage], caller, id).await?;
+        Ok(self.redact(caller, record))
     }
 
     /// The same, of an image whose data the caller may have.
@@ -36,7 +36,7 @@ impl Service {
     /// As [`Service::show`].
     pub async fn show_to_download(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
         let actions = [Action::GetImage, Action::DownloadImage];
-        let record = self.allowed(&actions, caller, id).await?;
-        Ok(self.shown(caller, record))
+        let record = self.find_permitted(&actions, caller, id).await?;
+        Ok(self.redact(caller, record))
     }
 }

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::housekeeper::Clean;
-use super::{Housekeeper, Limits, Service, now};
+use super::{Cleaner, Cleanup, Limits, Service, now};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Timestamp, Upload, Usage};
 use crate::md5::HashEngine;
@@ -67,7 +66,7 @@ fn service(image: Image, is_contended: bool) -> Service {
         HashEngine::start(1).unwrap(),
         BlockPool::new(0),
         limits,
-        Housekeeper::new().0,
+        Cleaner::new().0,
     )
 }
 
@@ -97,7 +96,9 @@ async fn a_cleanup_that_loses_every_race_has_failed() {
 async fn a_scrub_that_loses_every_race_has_failed() {
     let mut image = Image::queued(ImageId::random(), now());
     image.status = Status::PendingDelete;
-    let error = service(image.clone(), true).let_go(&image.id).await;
+    let error = service(image.clone(), true)
+        .finalize_delete(&image.id)
+        .await;
     assert_eq!(error.unwrap_err().kind(), Kind::Conflict);
 }
 

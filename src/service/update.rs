@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
+use super::external_source::{MeasuredSource, PendingCopy, check_one_source};
 use super::modify::modify;
-use super::named_source::{MeasuredSource, PendingCopy, check_one_source};
-use super::upload::{Begun, Data, Source, missing_format, wrong_content_type};
-use super::{Service, forbidden, invalid, meets, not_found, now_after, permit, permit_at_all};
+use super::upload::{DataSource, UploadData, UploadSession, missing_format, wrong_content_type};
+use super::{Service, authorize, authorize_any, forbidden, invalid, meets, not_found, now_after};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Conditions, Fields, Image, ImageId, ImageOperation, Status};
+use crate::image::{Caller, Conditions, ImageOperation, Fields, Image, ImageId, Status};
 use crate::policy::Action;
 use crate::registry::{Record, Version};
 use crate::store::Store;
@@ -16,16 +16,16 @@ use crate::store::Store;
 /// What an update makes of the image that it looked at.
 struct Plan {
     image: Image,
-    then: Then,
+    then: NextStep,
 }
 
 /// What follows once the record is written.
-enum Then {
+enum NextStep {
     /// Nothing.
     Done,
     /// The data or the source that came are refused.
     Refuse(Error),
-    Upload(Begun),
+    Upload(UploadSession),
     Copy(PendingCopy),
 }
 
@@ -35,13 +35,13 @@ struct Change<'a> {
     fields: &'a Fields,
     purge: Purge,
     /// The data that come, if some come.
-    data: Option<Announced>,
+    data: Option<BodyInfo>,
     conditions: &'a Conditions,
 }
 
 /// What is known of data before they come.
 #[derive(Clone, Copy)]
-struct Announced {
+struct BodyInfo {
     is_octets: bool,
     len_bytes: Option<u64>,
 }
@@ -49,7 +49,7 @@ struct Announced {
 impl Plan {
     /// What the image becomes when there is no room for the data that came.
     fn killed(&self) -> Option<Image> {
-        let with_data = matches!(self.then, Then::Upload(_));
+        let with_data = matches!(self.then, NextStep::Upload(_));
         with_data.then(|| Image {
             status: Status::Killed,
             upload: None,
@@ -66,23 +66,23 @@ impl Service {
     /// `Invalid`, `NotFound`, `Forbidden` for what may not change, `Conflict` for data on an
     /// image that is not `queued`, `PreconditionFailed` when a condition is false of the
     /// version of the record that would be replaced, and those of an upload.
-    pub async fn update<S: Source>(
+    pub async fn update<S: DataSource>(
         self: &Arc<Self>,
         caller: &Caller,
         id: &ImageId,
         mut fields: Fields,
         purge: Purge,
-        data: Option<Data<S>>,
+        data: Option<UploadData<S>>,
         conditions: &Conditions,
     ) -> Result<Arc<Record>> {
         let len = data.as_ref().and_then(|data| data.len_bytes);
         check_fields(&self.limits, &mut fields, len)?;
-        permit_at_all(caller, ImageOperation::Change)?;
+        authorize_any(caller, ImageOperation::Change)?;
         let change = Change {
             caller,
             fields: &fields,
             purge,
-            data: data.as_ref().map(|data| Announced {
+            data: data.as_ref().map(|data| BodyInfo {
                 is_octets: data.is_octets,
                 len_bytes: data.len_bytes,
             }),
@@ -107,16 +107,16 @@ impl Service {
         });
         let (then, record) = written.await?;
         let record = self.carry_out(then, record, data).await?;
-        Ok(self.shown(caller, record))
+        Ok(self.redact(caller, record))
     }
 
     /// The image, if the policy allows what is to be changed of it.
     async fn to_be_changed(&self, change: &Change<'_>, id: &ImageId) -> Result<Arc<Record>> {
         let (caller, has_data) = (change.caller, change.data.is_some());
-        let record = self.seen(caller, id).await?;
+        let record = self.find_visible(caller, id).await?;
         let image = record.as_ref().map(|record| &record.image);
-        self.allow(Action::ModifyImage, caller, image)?;
-        self.allow_fields(caller, image, change.fields, has_data)?;
+        self.enforce(Action::ModifyImage, caller, image)?;
+        self.enforce_fields(caller, image, change.fields, has_data)?;
         record.ok_or_else(|| not_found(id))
     }
 
@@ -134,7 +134,7 @@ impl Service {
         if change.data.is_some() && !awaits_data(current) {
             return Err(not_queued(current));
         }
-        let named = self.named_source(fields)?;
+        let named = self.external_source(fields)?;
         if named.is_some() && !awaits_data(current) {
             return Err(invalid(
                 "Attempted to update Location field for an image not in queued status.",
@@ -148,10 +148,10 @@ impl Service {
         }
         let one_source = check_one_source(fields, change.data.is_some());
         let then = match (one_source, source.clone(), change.data) {
-            (Err(several), ..) => Then::Refuse(several),
+            (Err(several), ..) => NextStep::Refuse(several),
             (Ok(()), Some(source), _) => self.plan_source(&mut image, source, store),
             (Ok(()), None, Some(data)) => self.plan_data(&mut image, data, store),
-            (Ok(()), None, None) => Then::Done,
+            (Ok(()), None, None) => NextStep::Done,
         };
         check_metadata_bytes(Some(current), &image)?;
         Ok(Plan { image, then })
@@ -162,24 +162,24 @@ impl Service {
         image: &mut Image,
         source: MeasuredSource,
         store: Arc<dyn Store>,
-    ) -> Then {
+    ) -> NextStep {
         source.state_size(image);
-        match self.adopt(image, source, store) {
-            Ok(None) => Then::Done,
-            Ok(Some(copy)) => Then::Copy(copy),
-            Err(refusal) => Then::Refuse(refusal),
+        match self.attach(image, source, store) {
+            Ok(None) => NextStep::Done,
+            Ok(Some(copy)) => NextStep::Copy(copy),
+            Err(refusal) => NextStep::Refuse(refusal),
         }
     }
 
-    fn plan_data(&self, image: &mut Image, data: Announced, store: Arc<dyn Store>) -> Then {
+    fn plan_data(&self, image: &mut Image, data: BodyInfo, store: Arc<dyn Store>) -> NextStep {
         if let Some(missing) = missing_format(image) {
-            return Then::Refuse(missing);
+            return NextStep::Refuse(missing);
         }
         if !data.is_octets {
             image.status = Status::Killed;
-            return Then::Refuse(wrong_content_type());
+            return NextStep::Refuse(wrong_content_type());
         }
-        Then::Upload(Begun::new(self, store, image, data.len_bytes))
+        NextStep::Upload(UploadSession::new(self, store, image, data.len_bytes))
     }
 
     /// The image with the request's fields.
@@ -192,10 +192,10 @@ impl Service {
         };
         let mut fields = change.fields.clone();
         let (caller, properties) = (change.caller, &mut fields.properties);
-        self.protect(caller, &current.properties, purge, properties)?;
+        self.protect_properties(caller, &current.properties, purge, properties)?;
         apply(caller, fields, purge, &mut image);
         check_property_quota(&self.limits, &image.properties)?;
-        permit(change.caller, ImageOperation::Change, current)?;
+        authorize(change.caller, ImageOperation::Change, current)?;
         image.updated_at = now_after(current.updated_at);
         Ok(image)
     }
@@ -211,20 +211,20 @@ impl Service {
         }
     }
 
-    async fn carry_out<S: Source>(
+    async fn carry_out<S: DataSource>(
         self: &Arc<Self>,
-        then: Then,
+        then: NextStep,
         record: Arc<Record>,
-        data: Option<Data<S>>,
+        data: Option<UploadData<S>>,
     ) -> Result<Arc<Record>> {
         match (then, data) {
-            (Then::Refuse(refusal), _) => Err(refusal),
-            (Then::Upload(begun), Some(data)) => self.upload(begun, data).await,
-            (Then::Copy(copy), _) => {
+            (NextStep::Refuse(refusal), _) => Err(refusal),
+            (NextStep::Upload(session), Some(data)) => self.upload(session, data).await,
+            (NextStep::Copy(copy), _) => {
                 self.copy(copy);
                 Ok(record)
             }
-            (Then::Done | Then::Upload(_), _) => Ok(record),
+            (NextStep::Done | NextStep::Upload(_), _) => Ok(record),
         }
     }
 }

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::active_uploads::{QuotaTicket, UploadGuard};
 use super::apply::over_cap;
-use super::in_flight::{Place, Underway};
+use super::background::current_process_mark;
+use super::chunker::Chunker;
 use super::modify::modify;
-use super::parcels::Parcels;
-use super::process_mark::own_mark;
 use super::{Service, invalid, now, now_after};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Location, Md5Digest, Status, Upload};
@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// Where an upload's bytes come from.
-pub trait Source: 'static {
+pub trait DataSource: 'static {
     /// The next bytes, `None` after the last.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ pub trait Source: 'static {
 }
 
 /// Data that come with a request.
-pub struct Data<S> {
+pub struct UploadData<S> {
     /// The bytes.
     pub source: S,
     /// How many there will be, when that is known.
@@ -53,15 +53,15 @@ pub struct Data<S> {
 }
 
 /// An upload that is being entered into its image's record.
-pub(super) struct Begun {
+pub(super) struct UploadSession {
     image: ImageId,
     upload: Upload,
     /// What the client says there will be; zero says nothing.
     stated_bytes: u64,
     store: Arc<dyn Store>,
-    underway: Underway,
+    guard: UploadGuard,
     /// Of an upload of which nobody has said how long it will be. Given up last.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<QuotaTicket>,
 }
 
 /// What came in.
@@ -70,7 +70,7 @@ struct Received {
     checksum: Checksum,
 }
 
-impl Begun {
+impl UploadSession {
     /// Makes the image `saving`.
     pub(super) fn new(
         service: &Service,
@@ -80,11 +80,11 @@ impl Begun {
     ) -> Self {
         // Nothing is known of what is neither announced nor stated: room is made as it comes.
         let reserved_bytes = len_bytes.unwrap_or(image.size_bytes);
-        let mut begun = Self::reserve(service, store, image, reserved_bytes);
+        let mut session = Self::reserve(service, store, image, reserved_bytes);
         let grows = len_bytes.is_none() && reserved_bytes == 0;
-        begun.place = grows.then(|| service.in_flight.line_up(image.owner.as_deref()));
+        session.place = grows.then(|| service.active_uploads.enqueue(image.owner.as_deref()));
         image.status = Status::Saving;
-        begun
+        session
     }
 
     /// Names the upload in the image's record, which stays `queued` until it begins. Known
@@ -102,13 +102,13 @@ impl Begun {
             started_at: now(),
             reserved_bytes,
             node: Some(service.limits.node_name.clone()),
-            process: own_mark(),
+            process: current_process_mark(),
         };
         image.upload = Some(upload.clone());
         Self {
             image: image.id,
             stated_bytes: image.size_bytes,
-            underway: service.in_flight.begin(upload.id, image.id),
+            guard: service.active_uploads.begin(upload.id, image.id),
             place: None,
             upload,
             store,
@@ -122,21 +122,21 @@ impl Begun {
 
     /// Returns when the upload is told to stop.
     pub(super) async fn stopped(&self) {
-        self.underway.stopped().await;
+        self.guard.stopped().await;
     }
 }
 
 impl Service {
     /// Takes in the data of an image that the registry has as `saving`. Goes on to its end,
     /// good or bad, also when nobody waits for it any more.
-    pub(super) async fn upload<S: Source>(
+    pub(super) async fn upload<S: DataSource>(
         self: &Arc<Self>,
-        begun: Begun,
-        data: Data<S>,
+        session: UploadSession,
+        data: UploadData<S>,
     ) -> Result<Arc<Record>> {
-        let (image, upload) = (begun.image, begun.upload.id);
+        let (image, upload) = (session.image, session.upload.id);
         let service = Arc::clone(self);
-        let task = tokio::task::spawn_local(async move { service.take_in(begun, data).await });
+        let task = tokio::task::spawn_local(async move { service.take_in(session, data).await });
         match task.await {
             Ok(result) => result,
             Err(panicked) => {
@@ -146,60 +146,69 @@ impl Service {
         }
     }
 
-    async fn take_in<S: Source>(&self, begun: Begun, data: Data<S>) -> Result<Arc<Record>> {
+    async fn take_in<S: DataSource>(
+        &self,
+        session: UploadSession,
+        data: UploadData<S>,
+    ) -> Result<Arc<Record>> {
         let mut removed = false;
-        let failure = match self.store_data(&begun, data, &mut removed).await {
-            Ok((location, received)) => match self.activate(&begun, location, received).await {
+        let failure = match self.store_data(&session, data, &mut removed).await {
+            Ok((location, received)) => match self.activate(&session, location, received).await {
                 Ok(record) => return Ok(record),
                 Err(error) => error,
             },
             Err(error) => error,
         };
-        Err(self.fail(begun, failure, removed).await)
+        Err(self.fail(session, failure, removed).await)
     }
 
     /// Ends an upload that failed: what whoever waits for it is to be told.
-    pub(super) async fn fail(&self, begun: Begun, failure: Error, removed: bool) -> Error {
-        let (image, upload) = (begun.image, begun.upload.id);
+    pub(super) async fn fail(
+        &self,
+        session: UploadSession,
+        failure: Error,
+        removed: bool,
+    ) -> Error {
+        let (image, upload) = (session.image, session.upload.id);
         metrics::upload_failed(failure.kind());
-        // From here on nobody needs to be stopped: the housekeeper may remove what is left.
-        drop(begun.underway);
+        // From here on nobody needs to be stopped: the cleaner may remove what is left.
+        drop(session.guard);
         let given_up = self.give_up(&image, upload, removed).await;
         // And whoever waits for its room may have it.
-        drop(begun.place);
+        drop(session.place);
         match given_up {
             // Or active: then it is the answer of the registry that got lost.
             Ok(Status::Killed | Status::Active) => failure,
             Ok(_) => deleted_meanwhile(&image),
             Err(error) => {
-                self.housekeeper.clean(image);
+                self.cleaner.clean(image);
                 error
             }
         }
     }
 
     /// Writes and hashes everything, and compares it with what was promised.
-    async fn store_data<S: Source>(
+    async fn store_data<S: DataSource>(
         &self,
-        begun: &Begun,
-        data: Data<S>,
+        session: &UploadSession,
+        data: UploadData<S>,
         removed: &mut bool,
     ) -> Result<(Location, Received)> {
-        let stated_bytes = Some(begun.stated_bytes).filter(|bytes| *bytes > 0);
+        let stated_bytes = Some(session.stated_bytes).filter(|bytes| *bytes > 0);
         let size_hint_bytes = data.len_bytes.or(stated_bytes);
         let stated_md5 = data.stated_md5.as_ref().map(Checksum::of);
-        let mut writer = begun
+        let mut writer = session
             .store
-            .create(&begun.image, &begun.upload, size_hint_bytes)
+            .create(&session.image, &session.upload, size_hint_bytes)
             .await?;
         let received = tokio::select! {
             biased;
-            () = begun.stopped() => Err(deleted_meanwhile(&begun.image)),
-            () = self.gone_elsewhere(begun) => Err(deleted_meanwhile(&begun.image)),
-            received = self.receive(begun, &mut *writer, data.source) => received,
+            () = session.stopped() => Err(deleted_meanwhile(&session.image)),
+            () = self.gone_elsewhere(session) => Err(deleted_meanwhile(&session.image)),
+            received = self.receive(session, &mut *writer, data.source) => received,
         };
         let received = match received {
-            Ok(received) => self.compare(begun, received, stated_md5).await,
+            Ok(received) => self.compare(session, received, stated_md5).await,
             Err(error) => Err(error),
         };
         match received {
@@ -217,31 +226,31 @@ impl Service {
     /// The copy loop: what comes goes to the hash and to the store at the same time.
     async fn receive(
         &self,
-        begun: &Begun,
+        session: &UploadSession,
         writer: &mut dyn Writer,
-        mut source: impl Source,
+        mut source: impl DataSource,
     ) -> Result<Received> {
         let transfer = metrics::transfer_begins(
             Direction::Upload,
-            begun.store.name(),
-            begun.image,
-            Some(begun.stated_bytes).filter(|stated| *stated > 0),
+            session.store.name(),
+            session.image,
+            Some(session.stated_bytes).filter(|stated| *stated > 0),
         );
         let cap = self.limits.image_size_cap_bytes;
         let mut hash = self
             .hashes
             .stream_with_window(self.limits.upload_window_bytes);
-        let mut parcels = Parcels::new(&self.blocks, writer.wants_blocks());
+        let mut chunker = Chunker::new(&self.blocks, writer.wants_blocks());
         let mut size_bytes = 0;
-        let mut room_bytes = begun.upload.reserved_bytes;
+        let mut room_bytes = session.upload.reserved_bytes;
         loop {
             let mut next = std::pin::pin!(source.next());
-            let bytes = match parcels.due_in(KEPT_FOR) {
+            let bytes = match chunker.due_in(KEPT_FOR) {
                 Some(wait) if writer.forwards() => match timeout(wait, next.as_mut()).await {
                     Ok(bytes) => bytes,
                     Err(_) => {
-                        if let Some(parcel) = parcels.rest().await {
-                            pass_on(parcel, writer, &mut hash).await?;
+                        if let Some(chunk) = chunker.rest().await {
+                            pass_on(chunk, writer, &mut hash).await?;
                         }
                         next.await
                     }
@@ -255,15 +264,15 @@ impl Service {
                 return Err(over_cap(cap));
             }
             if size_bytes > room_bytes {
-                room_bytes = self.make_room(begun, size_bytes).await?;
+                room_bytes = self.extend_reservation(session, size_bytes).await?;
             }
-            parcels.add(bytes);
-            while let Some(parcel) = parcels.next().await {
-                pass_on(parcel, writer, &mut hash).await?;
+            chunker.add(bytes);
+            while let Some(chunk) = chunker.next().await {
+                pass_on(chunk, writer, &mut hash).await?;
             }
         }
-        if let Some(parcel) = parcels.rest().await {
-            pass_on(parcel, writer, &mut hash).await?;
+        if let Some(chunk) = chunker.rest().await {
+            pass_on(chunk, writer, &mut hash).await?;
         }
         let digest = hash.finish().await.map_err(Error::internal)?;
         Ok(Received {
@@ -276,11 +285,11 @@ impl Service {
     /// size of zero says nothing; checksums are compared as text.
     async fn compare(
         &self,
-        begun: &Begun,
+        session: &UploadSession,
         received: Received,
         stated_md5: Option<Checksum>,
     ) -> Result<Received> {
-        let record = self.current(begun).await?;
+        let record = self.current(session).await?;
         let stated_bytes = record.image.size_bytes;
         if stated_bytes != 0 && stated_bytes != received.size_bytes {
             return Err(invalid(format!(
@@ -305,23 +314,23 @@ impl Service {
     }
 
     /// The record, as long as this upload is the one that fills it.
-    pub(super) async fn current(&self, begun: &Begun) -> Result<Arc<Record>> {
-        let record = self.registry.get(&begun.image).await?;
+    pub(super) async fn current(&self, session: &UploadSession) -> Result<Arc<Record>> {
+        let record = self.registry.get(&session.image).await?;
         record
-            .filter(|record| is_current(&record.image, begun.upload.id))
-            .ok_or_else(|| deleted_meanwhile(&begun.image))
+            .filter(|record| is_current(&record.image, session.upload.id))
+            .ok_or_else(|| deleted_meanwhile(&session.image))
     }
 
     /// Returns when another server has deleted the image. One that shares no registry is told
     /// by whoever deletes it.
-    async fn gone_elsewhere(&self, begun: &Begun) {
+    async fn gone_elsewhere(&self, session: &UploadSession) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             // Else whoever deletes it tells us.
             if !self.registry.is_shared() {
                 continue;
             }
-            let current = self.current(begun).await;
+            let current = self.current(session).await;
             if current.is_err_and(|error| error.kind() == Kind::DeletedMeanwhile) {
                 return;
             }
@@ -331,12 +340,12 @@ impl Service {
     /// Makes the image active. Its metadata may have changed while its data came in.
     async fn activate(
         &self,
-        begun: &Begun,
+        session: &UploadSession,
         location: Location,
         received: Received,
     ) -> Result<Arc<Record>> {
-        modify(&begun.image, async || {
-            let record = self.current(begun).await?;
+        modify(&session.image, async || {
+            let record = self.current(session).await?;
             let mut image = record.image.clone();
             image.status = Status::Active;
             image.size_bytes = received.size_bytes;
@@ -353,7 +362,7 @@ impl Service {
         .await
     }
 
-    /// Makes the image killed, unless it was deleted meanwhile, and has the housekeeper
+    /// Makes the image killed, unless it was deleted meanwhile, and has the cleaner
     /// remove the data that remain. Returns the status that the image has now.
     async fn give_up(&self, id: &ImageId, upload: Uuid, removed: bool) -> Result<Status> {
         modify(id, async || {
@@ -361,7 +370,7 @@ impl Service {
                 return Ok(Status::Deleted);
             };
             if !is_current(&record.image, upload) {
-                self.housekeeper.clean(*id);
+                self.cleaner.clean(*id);
                 return Ok(record.image.status);
             }
             let mut image = record.image.clone();
@@ -372,7 +381,7 @@ impl Service {
             }
             self.registry.replace(image, record.version).await?;
             if !removed {
-                self.housekeeper.clean(*id);
+                self.cleaner.clean(*id);
             }
             Ok(Status::Killed)
         })

@@ -77,7 +77,7 @@ fn populate(server: &Server) -> String {
 #[track_caller]
 fn await_rest(server: &Server) {
     let file = server.folder().join("at-rest.dump");
-    eventually("the housekeeper has done its work", || {
+    eventually("the cleaner has done its work", || {
         manage(server, &["export", "--force", "at-rest.dump"]).expect(0);
         let dump = std::fs::read_to_string(&file).expect("a dump");
         let mut lines = dump

@@ -178,11 +178,9 @@ fn an_upload_that_is_registered_late_is_ended() {
     let post = post_data(&[("x-image-meta-id", NEW_ID)], b"new");
     node.request(&post).expect(503);
     late.go_on();
-    within(
-        Duration::from_secs(30),
-        "the housekeeper finds nothing",
-        || late.has_answered(&format!("GET /images/{NEW_ID}")),
-    );
+    within(Duration::from_secs(30), "the cleaner finds nothing", || {
+        late.has_answered(&format!("GET /images/{NEW_ID}"))
+    });
     late.deliver();
     within(Duration::from_secs(40), "it is killed", || {
         node.status_of(NEW_ID) == "killed"

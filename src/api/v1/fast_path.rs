@@ -21,7 +21,7 @@ pub(super) fn respond(
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
     let caller = authenticator.try_caller(request.peer.ip(), request.headers())?;
-    let caller = service.recognised(caller);
+    let caller = service.with_policy_roles(caller);
     let record = service.try_show(&caller, &id)?;
     let now = since_epoch();
     if Validators::of(&record.image).modified_s > seconds(now) {

@@ -14,7 +14,7 @@ use crate::api::request::ApiRequest;
 use crate::api::response::{ApiResponse, HTML, JSON};
 use crate::error::Result;
 use crate::image::{Fields, Image};
-use crate::service::{Data, Purge};
+use crate::service::{Purge, UploadData};
 use crate::wire::{self, MetaReader, Spelling, is_true_word, read_conditions, read_content_md5};
 
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
@@ -124,7 +124,7 @@ fn read_fields(request: &ApiRequest) -> Result<Fields> {
 ///
 /// # Errors
 /// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
-fn take_data(context: &Context<'_>, request: &mut ApiRequest) -> Result<Option<Data<BodySource>>> {
+fn take_data(context: &Context<'_>, request: &mut ApiRequest) -> Result<Option<UploadData<BodySource>>> {
     let stated_md5 = read_content_md5(request.headers())?;
     let body = request.body.take().filter(|body| !body.is_end_stream());
     let Some(body) = body else {
@@ -136,7 +136,7 @@ fn take_data(context: &Context<'_>, request: &mut ApiRequest) -> Result<Option<D
     let is_octets = media_type.eq_ignore_ascii_case("application/octet-stream");
     let len_bytes = body.size_hint().exact();
     let source = BodySource::new(body, request.connection.clone(), context.settings.timeouts);
-    Ok(Some(Data {
+    Ok(Some(UploadData {
         source,
         len_bytes,
         is_octets,

@@ -26,7 +26,7 @@ use crate::image::{Checksum, Location, Upload};
 use crate::md5::HashEngine;
 use crate::store::Writer;
 
-/// Longest time that whoever uploads waits for the removal of what failed. The housekeeper
+/// Longest time that whoever uploads waits for the removal of what failed. The cleaner
 /// has more patience.
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use crate::support::bytes::md5_hex;
 use crate::support::http::{Connection, Response};
 use crate::support::server::Server;
 
-/// How long the housekeeper may take to remove what the process before left.
+/// How long the cleaner may take to remove what the process before left.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
 /// What was found.

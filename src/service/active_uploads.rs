@@ -12,7 +12,7 @@ use crate::image::ImageId;
 /// The uploads under way: so that a deletion can stop one, and a server that ends can wait
 /// for them. Cheap to clone; clones are the same set.
 #[derive(Debug, Clone, Default)]
-pub struct InFlight {
+pub struct ActiveUploads {
     shared: Arc<Shared>,
 }
 
@@ -20,38 +20,38 @@ pub struct InFlight {
 struct Shared {
     uploads: Mutex<HashMap<Uuid, (ImageId, Arc<Notify>)>>,
     ended: Notify,
-    line: Mutex<Line>,
+    line: Mutex<QuotaQueue>,
     left: Notify,
 }
 
 /// Uploads that make room as they grow, in the order in which they began.
 #[derive(Debug, Default)]
-struct Line {
+struct QuotaQueue {
     next: u64,
     owners: BTreeMap<u64, Option<String>>,
 }
 
 /// One upload's place in that order; dropping it gives the place up.
-pub(super) struct Place {
-    in_flight: InFlight,
+pub(super) struct QuotaTicket {
+    active_uploads: ActiveUploads,
     number: u64,
 }
 
 /// Which upload fills which image.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flight {
+pub(super) struct UploadRef {
     pub(super) upload: Uuid,
     pub(super) image: ImageId,
 }
 
 /// One upload under way; dropping it takes it off the set.
-pub(super) struct Underway {
-    in_flight: InFlight,
+pub(super) struct UploadGuard {
+    active_uploads: ActiveUploads,
     upload: Uuid,
     stop: Arc<Notify>,
 }
 
-impl InFlight {
+impl ActiveUploads {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.uploads(|uploads| uploads.len())
@@ -68,9 +68,9 @@ impl InFlight {
     }
 
     /// Which they are, and of which images.
-    pub(super) fn flights(&self) -> Vec<Flight> {
+    pub(super) fn refs(&self) -> Vec<UploadRef> {
         self.uploads(|uploads| {
-            let flight = |(upload, (image, _)): (&Uuid, &(ImageId, _))| Flight {
+            let flight = |(upload, (image, _)): (&Uuid, &(ImageId, _))| UploadRef {
                 upload: *upload,
                 image: *image,
             };
@@ -89,11 +89,11 @@ impl InFlight {
         }
     }
 
-    pub(super) fn begin(&self, upload: Uuid, image: ImageId) -> Underway {
+    pub(super) fn begin(&self, upload: Uuid, image: ImageId) -> UploadGuard {
         let stop = Arc::<Notify>::default();
         self.uploads(|uploads| uploads.insert(upload, (image, Arc::clone(&stop))));
-        Underway {
-            in_flight: self.clone(),
+        UploadGuard {
+            active_uploads: self.clone(),
             upload,
             stop,
         }
@@ -106,19 +106,19 @@ impl InFlight {
     }
 
     /// A place behind all others.
-    pub(super) fn line_up(&self, owner: Option<&str>) -> Place {
+    pub(super) fn enqueue(&self, owner: Option<&str>) -> QuotaTicket {
         let number = self.line(|line| {
             line.next += 1;
             line.owners.insert(line.next, owner.map(str::to_owned));
             line.next
         });
-        Place {
-            in_flight: self.clone(),
+        QuotaTicket {
+            active_uploads: self.clone(),
             number,
         }
     }
 
-    fn line<T>(&self, look: impl FnOnce(&mut Line) -> T) -> T {
+    fn line<T>(&self, look: impl FnOnce(&mut QuotaQueue) -> T) -> T {
         let line = self.shared.line.lock();
         look(&mut line.unwrap_or_else(PoisonError::into_inner))
     }
@@ -129,17 +129,17 @@ impl InFlight {
     }
 }
 
-impl Underway {
+impl UploadGuard {
     /// Returns when the upload is told to stop.
     pub(super) async fn stopped(&self) {
         self.stop.notified().await;
     }
 }
 
-impl Place {
+impl QuotaTicket {
     /// Whether an upload of the same owner began later and has not ended.
     fn is_followed(&self) -> bool {
-        self.in_flight.line(|line| {
+        self.active_uploads.line(|line| {
             let mut from_here = line.owners.range(self.number..);
             let own = from_here.next();
             own.is_some_and(|(_, own)| from_here.any(|(_, owner)| owner == own))
@@ -149,7 +149,7 @@ impl Place {
     /// Waits until somebody has left the line, or for so long. Whether that was worth it: who
     /// is last of its owner waits for nobody.
     pub(super) async fn wait_behind(&self, longest: Duration) -> bool {
-        let left = self.in_flight.shared.left.notified();
+        let left = self.active_uploads.shared.left.notified();
         if !self.is_followed() {
             return false;
         }
@@ -159,18 +159,20 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QuotaTicket {
     fn drop(&mut self) {
-        self.in_flight.line(|line| line.owners.remove(&self.number));
-        self.in_flight.shared.left.notify_waiters();
+        self.active_uploads
+            .line(|line| line.owners.remove(&self.number));
+        self.active_uploads.shared.left.notify_waiters();
     }
 }
 
-impl Drop for Underway {
+impl Drop for UploadGuard {
     fn drop(&mut self) {
         let upload = self.upload;
-        self.in_flight.uploads(|uploads| uploads.remove(&upload));
-        self.in_flight.shared.ended.notify_waiters();
+        self.active_uploads
+            .uploads(|uploads| uploads.remove(&upload));
+        self.active_uploads.shared.ended.notify_waiters();
     }
 }
 
@@ -180,26 +182,26 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_is_stopped_and_waited_for() {
-        let in_flight = InFlight::default();
+        let active_uploads = ActiveUploads::default();
         let id = Uuid::new_v4();
-        assert!(!in_flight.stop(&id));
-        let underway = in_flight.begin(id, ImageId::random());
-        assert_eq!(in_flight.count(), 1);
-        assert!(in_flight.stop(&id));
-        underway.stopped().await;
-        drop(underway);
-        in_flight.all_ended().await;
+        assert!(!active_uploads.stop(&id));
+        let guard = active_uploads.begin(id, ImageId::random());
+        assert_eq!(active_uploads.count(), 1);
+        assert!(active_uploads.stop(&id));
+        guard.stopped().await;
+        drop(guard);
+        active_uploads.all_ended().await;
     }
 
     #[tokio::test]
     async fn who_came_last_waits_for_nobody() {
-        let in_flight = InFlight::default();
+        let active_uploads = ActiveUploads::default();
         let (a, others) = (Some("a"), Some("b"));
-        let first = in_flight.line_up(a);
-        let _other = in_flight.line_up(others);
+        let first = active_uploads.enqueue(a);
+        let _other = active_uploads.enqueue(others);
         let moment = Duration::from_millis(1);
         assert!(!first.wait_behind(moment).await);
-        let last = in_flight.line_up(a);
+        let last = active_uploads.enqueue(a);
         assert!(first.wait_behind(moment).await);
         assert!(!last.wait_behind(moment).await);
         drop(last);

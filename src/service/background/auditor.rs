@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
 
-use super::Service;
 use super::audit::Audit;
-use super::pacing::Pacing;
+use super::read_rate::ReadRate;
+use crate::service::Service;
 
 /// Longest wait for the first round after a start.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
@@ -55,9 +55,9 @@ impl Auditor {
             .enable_all()
             .build()?;
         let ended = Arc::new(AtomicBool::new(false));
-        let pacing = Pacing::new(options.rate_bytes, Arc::clone(&ended));
+        let read_rate = ReadRate::new(options.rate_bytes, Arc::clone(&ended));
         let work = move || {
-            let rounds = rounds(&service, options.interval, pacing);
+            let rounds = rounds(&service, options.interval, read_rate);
             LocalSet::new().block_on(&runtime, rounds);
         };
         let thread = std::thread::Builder::new().name("auditor".to_owned());
@@ -71,26 +71,26 @@ impl Drop for Auditor {
     }
 }
 
-async fn rounds(service: &Weak<Service>, interval: Duration, mut pacing: Pacing) {
+async fn rounds(service: &Weak<Service>, interval: Duration, mut read_rate: ReadRate) {
     let mut audit = Audit::default();
-    pacing.sleep(FIRST_WAIT.min(interval));
+    read_rate.sleep(FIRST_WAIT.min(interval));
     loop {
         let began = Instant::now();
-        let Some(current) = upgrade(service, &pacing) else {
+        let Some(current) = upgrade(service, &read_rate) else {
             return;
         };
-        audit.round(&current, &mut pacing).await;
+        audit.round(&current, &mut read_rate).await;
         drop(current);
         while began.elapsed() < interval {
-            pacing.sleep(RECHECK_EVERY.min(interval.saturating_sub(began.elapsed())));
-            let Some(current) = upgrade(service, &pacing) else {
+            read_rate.sleep(RECHECK_EVERY.min(interval.saturating_sub(began.elapsed())));
+            let Some(current) = upgrade(service, &read_rate) else {
                 return;
             };
-            audit.recheck(&current, &mut pacing).await;
+            audit.recheck(&current, &mut read_rate).await;
         }
     }
 }
 
-fn upgrade(service: &Weak<Service>, pacing: &Pacing) -> Option<Arc<Service>> {
-    service.upgrade().filter(|_| !pacing.is_ended())
+fn upgrade(service: &Weak<Service>, read_rate: &ReadRate) -> Option<Arc<Service>> {
+    service.upgrade().filter(|_| !read_rate.is_ended())
 }

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
 /// Spreads reads over time, and ends them with the thread.
-pub(super) struct Pacing {
+pub(super) struct ReadRate {
     rate_bytes: u64,
     /// When the bytes that were read so far may have been read.
     due: Instant,
     ended: Arc<AtomicBool>,
 }
 
-impl Pacing {
+impl ReadRate {
     /// At most so many bytes a second, until `ended` says so.
     pub(super) fn new(rate_bytes: u64, ended: Arc<AtomicBool>) -> Self {
         Self {
@@ -64,18 +64,18 @@ mod tests {
 
     #[test]
     fn bytes_take_their_time() {
-        let mut pacing = Pacing::new(1000, Arc::default());
+        let mut read_rate = ReadRate::new(1000, Arc::default());
         let began = Instant::now();
-        pacing.after_bytes(100).unwrap();
-        pacing.after_bytes(100).unwrap();
+        read_rate.after_bytes(100).unwrap();
+        read_rate.after_bytes(100).unwrap();
         assert!(began.elapsed() >= Duration::from_millis(190));
     }
 
     #[test]
     fn the_end_is_noticed() {
         let ended = Arc::new(AtomicBool::new(true));
-        let mut pacing = Pacing::new(1, ended);
-        let error = pacing.after_bytes(1_000_000).unwrap_err();
+        let mut read_rate = ReadRate::new(1, ended);
+        let error = read_rate.after_bytes(1_000_000).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 }

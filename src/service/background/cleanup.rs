@@ -4,21 +4,21 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::housekeeper::Clean;
-use super::modify::modify;
-use super::process_mark::{Fate, fate_of};
-use super::{Service, now_after};
+use super::cleaner::Cleanup;
+use super::process_mark::{ProcessState, process_state};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Upload};
 use crate::registry::Record;
+use crate::service::modify::modify;
+use crate::service::{Service, now_after};
 
 /// What the start found to be done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Uploads that the end of the process before cut off; their images are killed now.
     pub interrupted_uploads: usize,
-    /// Images with something left in a store; the housekeeper removes it.
-    pub images_with_remains: usize,
+    /// Images with something left in a store; the cleaner removes it.
+    pub images_to_clean: usize,
     /// Uploads of this server's name that may be under way in another process. They are ended
     /// when their records stand still.
     pub watched_uploads: usize,
@@ -46,7 +46,7 @@ impl Service {
             }
             if self.was_cut_off(image) {
                 if self.may_be_under_way_elsewhere(&record) || !self.kill_if_same(&record).await? {
-                    self.namesakes.watch(&record);
+                    self.name_conflicts.watch(&record);
                     recovered.watched_uploads += 1;
                     continue;
                 }
@@ -54,8 +54,8 @@ impl Service {
             } else if !image.has_remains() {
                 continue;
             }
-            recovered.images_with_remains += 1;
-            self.housekeeper.clean(image.id);
+            recovered.images_to_clean += 1;
+            self.cleaner.clean(image.id);
         }
         Ok(recovered)
     }
@@ -65,13 +65,13 @@ impl Service {
         let upload = record.image.upload.as_ref();
         let mark = upload.and_then(|upload| upload.process.as_deref());
         let fate = match self.registry.is_shared() {
-            true => fate_of(mark),
-            false => Fate::Ended,
+            true => process_state(mark),
+            false => ProcessState::Ended,
         };
-        if fate == Fate::Runs {
+        if fate == ProcessState::Running {
             self.warn_of_namesake(record.image.id);
         }
-        fate != Fate::Ended
+        fate != ProcessState::Ended
     }
 
     /// Kills an image unless its record has changed since it was listed.
@@ -88,7 +88,7 @@ impl Service {
     fn was_cut_off(&self, image: &Image) -> bool {
         match (image.status, &image.upload) {
             (Status::Queued | Status::Saving, Some(upload)) => {
-                self.is_ours(upload) && !self.in_flight.has(&upload.id)
+                self.is_ours(upload) && !self.active_uploads.has(&upload.id)
             }
             // In a shared registry, an API server of another make may be writing the data.
             (Status::Saving, None) => self.takes_uploads && !self.registry.is_shared(),
@@ -105,26 +105,26 @@ impl Service {
     }
 
     /// Whether no other server can have an upload under way.
-    pub(super) fn is_ours(&self, upload: &Upload) -> bool {
+    pub(in crate::service) fn is_ours(&self, upload: &Upload) -> bool {
         let is_only_node = !self.registry.is_shared();
         self.takes_uploads && (is_only_node || upload.is_of(&self.limits.node_name))
     }
 
-    /// Has the housekeeper look after an image when it is unknown whether the upload that was
+    /// Has the cleaner look after an image when it is unknown whether the upload that was
     /// to begin is in its record. The write may also arrive after that look.
-    pub(super) fn clean_if_unknown(&self, id: ImageId, error: &Error) {
+    pub(in crate::service) fn clean_if_unknown(&self, id: ImageId, error: &Error) {
         if matches!(error.kind(), Kind::Unavailable { .. }) {
-            self.housekeeper.clean(id);
+            self.cleaner.clean(id);
             if self.registry.is_shared() {
-                self.doubtful.note(id, Instant::now());
+                self.unconfirmed_writes.note(id, Instant::now());
             }
         }
     }
 
-    /// Has the housekeeper look again at the images with an unknown write.
+    /// Has the cleaner look again at the images with an unknown write.
     pub(super) fn look_at_doubtful(&self) {
-        for id in self.doubtful.due(Instant::now()) {
-            self.housekeeper.clean(id);
+        for id in self.unconfirmed_writes.due(Instant::now()) {
+            self.cleaner.clean(id);
         }
     }
 }
@@ -137,7 +137,7 @@ pub(super) fn killed(image: &Image) -> Image {
     }
 }
 
-impl Clean for Service {
+impl Cleanup for Service {
     /// Removes the data from the stores first, and then the mention of them from the record.
     async fn clean(&self, id: &ImageId) -> Result<()> {
         self.kill_lost(id).await?;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Service;
 use super::modify::modify;
-use super::upload::Begun;
+use super::upload::UploadSession;
 use crate::error::{Kind, Result};
 use crate::image::{Image, Upload, Usage};
 
@@ -61,7 +61,11 @@ impl Service {
     ///
     /// # Errors
     /// `TooLarge` when there is no room; `DeletedMeanwhile` when the upload is none any more.
-    pub(super) async fn make_room(&self, begun: &Begun, needed_bytes: u64) -> Result<u64> {
+    pub(super) async fn extend_reservation(
+        &self,
+        session: &UploadSession,
+        needed_bytes: u64,
+    ) -> Result<u64> {
         let Some(limit_bytes) = self.limits.owner.bytes else {
             return Ok(u64::MAX);
         };
@@ -69,7 +73,7 @@ impl Service {
         let mut looks_ahead = true;
         loop {
             match self
-                .reserve(begun, needed_bytes, limit_bytes, looks_ahead)
+                .reserve(session, needed_bytes, limit_bytes, looks_ahead)
                 .await
             {
                 // Another upload took some of it meanwhile. The room for `needed_bytes` alone
@@ -78,7 +82,7 @@ impl Service {
                     looks_ahead = false;
                 }
                 Err(error) if error.kind() == Kind::TooLarge && Instant::now() < deadline => {
-                    if !waits_behind(begun).await {
+                    if !waits_behind(session).await {
                         return Err(error);
                     }
                 }
@@ -91,13 +95,13 @@ impl Service {
     /// it has reserved.
     async fn reserve(
         &self,
-        begun: &Begun,
+        session: &UploadSession,
         needed_bytes: u64,
         limit_bytes: u64,
         looks_ahead: bool,
     ) -> Result<u64> {
-        modify(&begun.image(), async || {
-            let record = self.current(begun).await?;
+        modify(&session.image(), async || {
+            let record = self.current(session).await?;
             let missing_bytes = needed_bytes.saturating_sub(reserved(&record.image));
             let owner = record.image.owner.as_deref();
             self.await_room(owner, missing_bytes).await?;
@@ -134,8 +138,8 @@ fn with_reserved(image: &Image, reserved_bytes: u64) -> Image {
 
 /// Of uploads that outgrow their owner's room together, the one that began last gives way,
 /// and those before it go on when it is gone. If all were refused, none would ever fit.
-async fn waits_behind(begun: &Begun) -> bool {
-    match &begun.place {
+async fn waits_behind(session: &UploadSession) -> bool {
+    match &session.place {
         Some(place) => place.wait_behind(LAST_PAUSE).await,
         None => false,
     }

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 /// The knowledge about the process that began an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::service) enum ProcessState {
     /// It runs.
-    Runs,
+    Running,
     /// It has ended.
     Ended,
     /// It ran on another machine, in another PID namespace, or its record does not name it.
@@ -18,7 +18,7 @@ pub(super) enum Fate {
 /// The mark of this process: `<boot id>/<PID namespace>/<PID>/<start time>`. The start time, in
 /// clock ticks since boot (proc_pid_stat(5), field 22), tells processes of one PID apart. `None`
 /// without a /proc.
-pub(super) fn own_mark() -> Option<String> {
+pub(in crate::service) fn current_process_mark() -> Option<String> {
     static MARK: OnceLock<Option<String>> = OnceLock::new();
     MARK.get_or_init(|| {
         let place = place()?;
@@ -30,21 +30,21 @@ pub(super) fn own_mark() -> Option<String> {
 }
 
 /// Returns whether the process with this mark still runs.
-pub(super) fn fate_of(mark: Option<&str>) -> Fate {
+pub(in crate::service) fn process_state(mark: Option<&str>) -> ProcessState {
     let Some(mark) = mark else {
-        return Fate::Unknown;
+        return ProcessState::Unknown;
     };
     let mut parts = mark.rsplitn(3, '/');
     let (started, pid, place_of_mark) = (parts.next(), parts.next(), parts.next());
     if place_of_mark.is_none() || place().as_deref() != place_of_mark {
-        return Fate::Unknown;
+        return ProcessState::Unknown;
     }
     let pid = pid.and_then(|pid| pid.parse().ok());
     let started = started.and_then(|started| started.parse().ok());
     match (pid, started) {
-        (Some(pid), Some(started)) if started_ticks(pid) == Some(started) => Fate::Runs,
-        (Some(_), Some(_)) => Fate::Ended,
-        _ => Fate::Unknown,
+        (Some(pid), Some(started)) if started_ticks(pid) == Some(started) => ProcessState::Running,
+        (Some(_), Some(_)) => ProcessState::Ended,
+        _ => ProcessState::Unknown,
     }
 }
 
@@ -74,14 +74,14 @@ mod tests {
 
     #[test]
     fn a_process_is_known_while_it_runs_and_afterwards() {
-        let own = own_mark().expect("a /proc");
-        assert_eq!(fate_of(Some(&own)), Fate::Runs);
+        let own = current_process_mark().expect("a /proc");
+        assert_eq!(process_state(Some(&own)), ProcessState::Running);
         let other_start = format!("{own}1");
-        assert_eq!(fate_of(Some(&other_start)), Fate::Ended);
+        assert_eq!(process_state(Some(&other_start)), ProcessState::Ended);
         let elsewhere = format!("x{own}");
-        assert_eq!(fate_of(Some(&elsewhere)), Fate::Unknown);
+        assert_eq!(process_state(Some(&elsewhere)), ProcessState::Unknown);
         for mark in [None, Some(""), Some("a/b"), Some("////")] {
-            assert_eq!(fate_of(mark), Fate::Unknown, "{mark:?}");
+            assert_eq!(process_state(mark), ProcessState::Unknown, "{mark:?}");
         }
     }
 
@@ -93,9 +93,9 @@ mod tests {
             .expect("sleep");
         let started = started_ticks(child.id()).expect("it runs");
         let mark = format!("{}/{}/{started}", place().expect("a /proc"), child.id());
-        assert_eq!(fate_of(Some(&mark)), Fate::Runs);
+        assert_eq!(process_state(Some(&mark)), ProcessState::Running);
         child.kill().expect("kill");
         child.wait().expect("wait");
-        assert_eq!(fate_of(Some(&mark)), Fate::Ended);
+        assert_eq!(process_state(Some(&mark)), ProcessState::Ended);
     }
 }

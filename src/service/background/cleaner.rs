@@ -22,7 +22,7 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 const MOST_AT_A_TIME: usize = 8;
 
 /// Who knows how to remove what is left of an image.
-pub trait Clean: Send + Sync + 'static {
+pub trait Cleanup: Send + Sync + 'static {
     /// Removes it, and what says that there is something left.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ pub trait Clean: Send + Sync + 'static {
 
 /// Takes orders for images that have something to be removed. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Housekeeper {
+pub struct Cleaner {
     orders: mpsc::UnboundedSender<Order>,
 }
 
@@ -42,24 +42,24 @@ enum Order {
     End,
 }
 
-/// The housekeeper's thread cannot be started.
+/// The cleaner's thread cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error("the housekeeping thread cannot be started")]
-pub struct HousekeeperError(#[from] io::Error);
+pub struct CleanerError(#[from] io::Error);
 
-/// Orders that wait for somebody to carry them out.
-pub struct Orders(mpsc::UnboundedReceiver<Order>);
+/// CleanupQueue that wait for somebody to carry them out.
+pub struct CleanupQueue(mpsc::UnboundedReceiver<Order>);
 
-impl Housekeeper {
+impl Cleaner {
     /// Somebody to give orders to, and the orders.
-    pub fn new() -> (Self, Orders) {
+    pub fn new() -> (Self, CleanupQueue) {
         let (orders, waiting) = mpsc::unbounded_channel();
-        (Self { orders }, Orders(waiting))
+        (Self { orders }, CleanupQueue(waiting))
     }
 
     /// Has what is left of an image removed. When the process ends before, the next one
     /// finds it in the registry.
-    pub(super) fn clean(&self, id: ImageId) {
+    pub(in crate::service) fn clean(&self, id: ImageId) {
         // Nobody listens only while the process ends.
         let _ = self.orders.send(Order::Clean(id));
     }
@@ -72,21 +72,21 @@ impl Housekeeper {
     }
 }
 
-impl Orders {
+impl CleanupQueue {
     /// Starts the thread that carries orders out, until it is told to end.
     ///
     /// # Errors
-    /// [`HousekeeperError`] when the system has no thread left.
-    pub fn carry_out<C: Clean>(
+    /// [`CleanerError`] when the system has no thread left.
+    pub fn start<C: Cleanup>(
         self,
         service: Weak<C>,
-    ) -> std::result::Result<JoinHandle<()>, HousekeeperError> {
+    ) -> std::result::Result<JoinHandle<()>, CleanerError> {
         // With sockets: what is to be removed may be at another server.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let keep = move || LocalSet::new().block_on(&runtime, work(self.0, service));
-        let thread = std::thread::Builder::new().name("housekeeper".to_owned());
+        let thread = std::thread::Builder::new().name("cleaner".to_owned());
         Ok(thread.spawn(keep)?)
     }
 }
@@ -94,7 +94,7 @@ impl Orders {
 /// What is to be done, and what is being done.
 #[derive(Default)]
 struct Work {
-    /// Orders that wait for a free hand, first come first served.
+    /// CleanupQueue that wait for a free hand, first come first served.
     waiting: VecDeque<ImageId>,
     /// Several at a time, so that a backend that hangs does not hold up another.
     running: JoinSet<(ImageId, Result<()>)>,
@@ -104,7 +104,7 @@ struct Work {
     waits: HashMap<ImageId, Duration>,
 }
 
-async fn work<C: Clean>(mut orders: mpsc::UnboundedReceiver<Order>, service: Weak<C>) {
+async fn work<C: Cleanup>(mut orders: mpsc::UnboundedReceiver<Order>, service: Weak<C>) {
     let mut work = Work::default();
     loop {
         tokio::select! {
@@ -123,7 +123,7 @@ async fn work<C: Clean>(mut orders: mpsc::UnboundedReceiver<Order>, service: Wea
 }
 
 impl Work {
-    fn start<C: Clean>(&mut self, service: &Arc<C>) {
+    fn start<C: Cleanup>(&mut self, service: &Arc<C>) {
         while self.running.len() < MOST_AT_A_TIME
             && let Some(id) = self.waiting.pop_front()
         {
@@ -185,7 +185,7 @@ mod tests {
         asked: Mutex<Vec<ImageId>>,
     }
 
-    impl Clean for Backend {
+    impl Cleanup for Backend {
         async fn clean(&self, id: &ImageId) -> Result<()> {
             let asked_before = {
                 let mut asked = self.asked.lock().unwrap();
@@ -209,12 +209,12 @@ mod tests {
             fails: ImageId::random(),
             asked: Mutex::default(),
         });
-        let (housekeeper, orders) = Housekeeper::new();
-        let thread = orders.carry_out(Arc::downgrade(&backend)).unwrap();
-        backend.hangs.iter().for_each(|id| housekeeper.clean(*id));
+        let (cleaner, orders) = Cleaner::new();
+        let thread = orders.start(Arc::downgrade(&backend)).unwrap();
+        backend.hangs.iter().for_each(|id| cleaner.clean(*id));
         let last = ImageId::random();
-        housekeeper.clean(backend.fails);
-        housekeeper.clean(last);
+        cleaner.clean(backend.fails);
+        cleaner.clean(last);
         let times = |id: &ImageId| {
             let asked = backend.asked.lock().unwrap();
             asked.iter().filter(|asked| *asked == id).count()
@@ -224,7 +224,7 @@ mod tests {
             assert!(Instant::now() < deadline, "{:?}", backend.asked);
             std::thread::sleep(Duration::from_millis(10));
         }
-        housekeeper.end();
+        cleaner.end();
         thread.join().unwrap();
         assert_eq!(Arc::strong_count(&backend), 1);
     }

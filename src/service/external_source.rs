@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::over_cap;
-use super::upload::{Begun, missing_format};
+use super::upload::{UploadSession, missing_format};
 use super::{Service, invalid};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Fields, HttpUri, Image, ImageData, Location, Status};
@@ -12,7 +12,7 @@ use crate::transfer::Payload;
 
 /// What becomes of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+enum SourceMode {
     /// They stay where they are (`x-image-meta-location`).
     InPlace,
     /// They are copied into a store of ours (`x-glance-api-copy-from`).
@@ -20,8 +20,8 @@ enum Use {
 }
 
 /// A source that the rules allow. It has not been asked for anything.
-pub(super) struct NamedSource {
-    to_be: Use,
+pub(super) struct ExternalSource {
+    mode: SourceMode,
     location: Location,
     store: Arc<dyn Store>,
 }
@@ -29,7 +29,7 @@ pub(super) struct NamedSource {
 /// A source that was asked how long it is.
 #[derive(Clone)]
 pub(super) struct MeasuredSource {
-    to_be: Use,
+    mode: SourceMode,
     location: Location,
     store: Arc<dyn Store>,
     pub(super) size_bytes: u64,
@@ -37,7 +37,7 @@ pub(super) struct MeasuredSource {
 
 /// A copy that is entered into its image's record and has not begun.
 pub(super) struct PendingCopy {
-    pub(super) begun: Begun,
+    pub(super) session: UploadSession,
     pub(super) source: MeasuredSource,
 }
 
@@ -47,17 +47,17 @@ impl Service {
     /// # Errors
     /// `Invalid` for what no configured store reads, and for what the operator does not
     /// allow.
-    pub(super) fn named_source(&self, fields: &Fields) -> Result<Option<NamedSource>> {
-        let judge = |to_be, text: &Option<String>| {
+    pub(super) fn external_source(&self, fields: &Fields) -> Result<Option<ExternalSource>> {
+        let validate = |mode, text: &Option<String>| {
             let text = text.as_deref();
-            text.map(|text| self.judge(to_be, text)).transpose()
+            text.map(|text| self.validate(mode, text)).transpose()
         };
-        let location = judge(Use::InPlace, &fields.location)?;
-        let copy_from = judge(Use::Copied, &fields.copy_from)?;
+        let location = validate(SourceMode::InPlace, &fields.location)?;
+        let copy_from = validate(SourceMode::Copied, &fields.copy_from)?;
         Ok(location.or(copy_from))
     }
 
-    fn judge(&self, to_be: Use, text: &str) -> Result<NamedSource> {
+    fn validate(&self, mode: SourceMode, text: &str) -> Result<ExternalSource> {
         if text.is_empty() {
             return Err(invalid("The source of an image cannot be empty."));
         }
@@ -77,8 +77,8 @@ impl Service {
         let uri = HttpUri::parse(text).map_err(|error| refuse(&error))?;
         let allowed = self.limits.source_rules.check(&uri);
         allowed.map_err(|refusal| refuse(&refusal))?;
-        Ok(NamedSource {
-            to_be,
+        Ok(ExternalSource {
+            mode,
             location,
             store,
         })
@@ -90,7 +90,7 @@ impl Service {
     /// `Invalid` where its address may not be reached; `TooLarge` past the largest image;
     /// `NotFound` for whatever else there is, in the same words: who could tell a closed
     /// port from a missing page could scan networks with this node (CVE-2017-7200).
-    pub(super) async fn measure(&self, named: NamedSource) -> Result<MeasuredSource> {
+    pub(super) async fn measure(&self, named: ExternalSource) -> Result<MeasuredSource> {
         let size = named.store.size(&named.location).await;
         let size_bytes = size.map_err(|error| match error.kind() {
             Kind::Invalid => error,
@@ -107,13 +107,13 @@ impl Service {
         if size_bytes > cap {
             return Err(over_cap(cap));
         }
-        let NamedSource {
-            to_be,
+        let ExternalSource {
+            mode,
             location,
             store,
         } = named;
         Ok(MeasuredSource {
-            to_be,
+            mode,
             location,
             store,
             size_bytes,
@@ -125,15 +125,15 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` without formats; `Conflict` when the stated size is not the source's.
-    pub(super) fn adopt(
+    pub(super) fn attach(
         &self,
         image: &mut Image,
         source: MeasuredSource,
         store: Arc<dyn Store>,
     ) -> Result<Option<PendingCopy>> {
-        if source.to_be == Use::Copied {
-            let begun = Begun::reserve(self, store, image, source.size_bytes);
-            return Ok(Some(PendingCopy { begun, source }));
+        if source.mode == SourceMode::Copied {
+            let session = UploadSession::reserve(self, store, image, source.size_bytes);
+            return Ok(Some(PendingCopy { session, source }));
         }
         if let Some(missing) = missing_format(image) {
             return Err(missing);

@@ -18,7 +18,7 @@ const LAST_WAIT: Duration = Duration::from_secs(640);
 const MOST_IMAGES: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Doubtful {
+pub(in crate::service) struct UnconfirmedWrites {
     images: Mutex<HashMap<ImageId, Look>>,
 }
 
@@ -28,9 +28,9 @@ struct Look {
     wait: Duration,
 }
 
-impl Doubtful {
+impl UnconfirmedWrites {
     /// Notes an image.
-    pub(super) fn note(&self, id: ImageId, now: Instant) {
+    pub(in crate::service) fn note(&self, id: ImageId, now: Instant) {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.len() < MOST_IMAGES || images.contains_key(&id) {
             let wait = FIRST_WAIT;
@@ -40,7 +40,7 @@ impl Doubtful {
     }
 
     /// The images to look at now.
-    pub(super) fn due(&self, now: Instant) -> Vec<ImageId> {
+    pub(in crate::service) fn due(&self, now: Instant) -> Vec<ImageId> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         let due = images.iter().filter(|(_, look)| look.at <= now);
         let due: Vec<ImageId> = due.map(|(id, _)| *id).collect();
@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn an_image_is_looked_at_again_and_again_and_then_forgotten() {
-        let doubtful = Doubtful::default();
+        let unconfirmed_writes = UnconfirmedWrites::default();
         let (id, began) = (ImageId::random(), Instant::now());
-        doubtful.note(id, began);
+        unconfirmed_writes.note(id, began);
         let looks = (0..3600).filter(|second| {
-            let due = doubtful.due(began + Duration::from_secs(*second));
+            let due = unconfirmed_writes.due(began + Duration::from_secs(*second));
             assert!(due.is_empty() || due == [id]);
             !due.is_empty()
         });
@@ -73,6 +73,6 @@ mod tests {
             looks.collect::<Vec<_>>(),
             [5, 15, 35, 75, 155, 315, 635, 1275]
         );
-        assert!(doubtful.images.lock().unwrap().is_empty());
+        assert!(unconfirmed_writes.images.lock().unwrap().is_empty());
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! The registry says first that an image is deleted, so that nobody can restore it any more;
 //! then its data are removed, and last its record forgets them. Wherever that is cut off, the
-//! record says what is left, and the housekeeper of this process or the next goes on.
+//! record says what is left, and the cleaner of this process or the next goes on.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::housekeeper::Clean;
-use super::modify::modify;
-use super::{Service, not_found, now, now_after};
+use super::cleaner::Cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status, Timestamp};
 use crate::metrics;
 use crate::registry::Record;
+use crate::service::modify::modify;
+use crate::service::{Service, not_found, now, now_after};
 
 /// What a round of the scrubber did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Service {
     fn see_pending(&self, records: &[Arc<Record>]) {
         let pending = records.iter().map(|record| record.image.id);
         let mut seen = self
-            .pending_seen
+            .pending_deletes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         seen.look(pending, Instant::now());
@@ -82,14 +82,14 @@ impl Service {
     fn is_due(&self, image: &Image) -> bool {
         let scrub_after = self.limits.scrub_after;
         let seen = self
-            .pending_seen
+            .pending_deletes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let has_been_seen = || seen.has_waited(&image.id, scrub_after, Instant::now());
         has_waited(image, scrub_after, now()) && (!self.registry.is_shared() || has_been_seen())
     }
 
-    /// Removes at once what no housekeeper of this process will: to be called where none
+    /// Removes at once what no cleaner of this process will: to be called where none
     /// runs. Must be called in a [`tokio::task::LocalSet`].
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Service {
                 Some(Ok((_, Ok(removed)))) => scrubbed.removed += usize::from(removed),
                 Some(Ok((image_id, Err(error)))) => {
                     tracing::error!(%image_id, ?error, "an image could not be scrubbed");
-                    self.housekeeper.clean(image_id);
+                    self.cleaner.clean(image_id);
                     scrubbed.failed += 1;
                 }
                 Some(Err(error)) => {
@@ -131,7 +131,7 @@ impl Service {
 
     /// Whether there was something to remove: somebody may have restored the image.
     async fn scrub_one(&self, id: &ImageId) -> Result<bool> {
-        self.let_go(id).await?;
+        self.finalize_delete(id).await?;
         let record = self.registry.get(id).await?;
         if !record.is_some_and(|record| record.image.has_remains()) {
             return Ok(false);
@@ -142,7 +142,7 @@ impl Service {
     }
 
     /// Makes an image deleted for good, if it still waits.
-    pub(super) async fn let_go(&self, id: &ImageId) -> Result<()> {
+    pub(in crate::service) async fn finalize_delete(&self, id: &ImageId) -> Result<()> {
         modify(id, async || {
             let record = self.registry.get(id).await?;
             let record = record.filter(|record| record.image.status == Status::PendingDelete);

@@ -22,11 +22,12 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::cleanup::killed;
-use super::upload::is_current;
-use super::{Service, in_flight::Flight};
 use crate::error::{Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status};
 use crate::registry::{Record, Version};
+use crate::service::Service;
+use crate::service::active_uploads::UploadRef;
+use crate::service::upload::is_current;
 
 /// How often an upload under way shows that it is. Six times in the shortest time after which
 /// it can count as abandoned.
@@ -49,25 +50,25 @@ const UNFINISHED: [Status; 4] = [
 
 /// The thread that keeps watch. Dropping this ends it.
 #[derive(Debug)]
-pub struct Vigil {
+pub struct Heartbeat {
     _ends: watch::Sender<()>,
 }
 
 /// The thread that watches over uploads cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error("the thread that watches over uploads cannot be started")]
-pub struct VigilError(#[from] io::Error);
+pub struct HeartbeatError(#[from] io::Error);
 
-impl Vigil {
+impl Heartbeat {
     /// Starts the thread. Uploads of others are ended after `abandoned_after` without a sign
     /// of life; without it never.
     ///
     /// # Errors
-    /// [`VigilError`] when the system has no thread left.
+    /// [`HeartbeatError`] when the system has no thread left.
     pub fn start(
         service: Weak<Service>,
         abandoned_after: Option<Duration>,
-    ) -> std::result::Result<(Self, JoinHandle<()>), VigilError> {
+    ) -> std::result::Result<(Self, JoinHandle<()>), HeartbeatError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -83,7 +84,7 @@ impl Vigil {
                 }
             });
         };
-        let thread = std::thread::Builder::new().name("vigil".to_owned());
+        let thread = std::thread::Builder::new().name("heartbeat".to_owned());
         Ok((Self { _ends: ends }, thread.spawn(keep)?))
     }
 }
@@ -96,7 +97,7 @@ async fn show_life(service: &Weak<Service>) {
             return;
         };
         service.look_at_doubtful();
-        for flight in service.in_flight.flights() {
+        for flight in service.active_uploads.refs() {
             if let Err(error) = service.show_life_of(&flight).await {
                 let image_id = flight.image;
                 tracing::debug!(%image_id, ?error, "an upload could not show that it is alive");
@@ -187,7 +188,7 @@ impl Seen {
 
 impl Service {
     /// Writes the record of an upload as it is. That it was written meanwhile is as good.
-    async fn show_life_of(&self, flight: &Flight) -> Result<()> {
+    async fn show_life_of(&self, flight: &UploadRef) -> Result<()> {
         if !self.registry.is_shared() {
             return Ok(());
         }
@@ -238,7 +239,7 @@ impl Service {
             node,
             "the upload of a server that shows no sign of life was ended"
         );
-        self.housekeeper.clean(id);
+        self.cleaner.clean(id);
         Ok(())
     }
 }

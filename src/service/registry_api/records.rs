@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{Service, forbidden};
 use crate::error::Result;
 use crate::image::{Caller, Image, ImageId, Query, Usage};
 use crate::registry::{Record, RegistryStats, Version};
+use crate::service::{Service, forbidden};
 
 impl Service {
     /// The record of an image.

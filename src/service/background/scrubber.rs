@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
-use super::Service;
 use super::scrub::Scrubbed;
 use crate::error::{Error, Result};
+use crate::service::Service;
 
 /// How often it is noted which images wait.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub struct Scrubber {
 }
 
 /// What wakes the scrubber.
-pub struct Wakeups {
+pub struct ScrubberReceiver {
     orders: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
     ends: watch::Receiver<bool>,
 }
@@ -35,10 +35,10 @@ pub struct ScrubberError(#[from] io::Error);
 
 impl Scrubber {
     /// Somebody to give orders to, and what is to be listened to.
-    pub fn new() -> (Self, Wakeups) {
+    pub fn new() -> (Self, ScrubberReceiver) {
         let (orders, ordered) = mpsc::unbounded_channel();
         let (ends, told_to_end) = watch::channel(false);
-        let wakeups = Wakeups {
+        let wakeups = ScrubberReceiver {
             orders: ordered,
             ends: told_to_end,
         };
@@ -63,12 +63,12 @@ impl Scrubber {
     }
 }
 
-impl Wakeups {
+impl ScrubberReceiver {
     /// Starts the thread, with a round `every` so often; without that only when asked.
     ///
     /// # Errors
     /// [`ScrubberError`] when the system has no thread left.
-    pub fn obey(
+    pub fn start(
         self,
         service: Weak<Service>,
         every: Option<Duration>,

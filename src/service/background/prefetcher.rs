@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Service;
-use super::download::cache_source;
 use crate::cache::{Cache, FillOutcome};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Status};
+use crate::service::Service;
+use crate::service::download::cache_source;
 
 /// The wait after an origin was away.
 const RETRY_AFTER: Duration = Duration::from_secs(10);

@@ -1,13 +1,13 @@
 //! Looks at the uploads that another process of this `node_name` may have under way, and ends
 //! those that have ended.
 
-use super::Service;
 use super::cleanup::killed;
-use super::namesakes::Suspect;
-use super::process_mark::{Fate, fate_of};
-use super::upload::is_current;
+use super::name_conflicts::SuspectUpload;
+use super::process_mark::{ProcessState, process_state};
 use crate::error::{Kind, Result};
 use crate::image::ImageId;
+use crate::service::Service;
+use crate::service::upload::is_current;
 
 /// So many looks in a row must find the record unchanged. Records of uploads under way are
 /// written as often as this looks.
@@ -19,7 +19,7 @@ impl Service {
     /// as abandoned; `None` for never.
     pub(super) async fn look_at_namesakes(&self, looks_of_others: Option<u32>) {
         let mut left = Vec::new();
-        for mut suspect in self.namesakes.take() {
+        for mut suspect in self.name_conflicts.take() {
             match self.look_at_namesake(&mut suspect, looks_of_others).await {
                 Ok(true) => left.push(suspect),
                 Ok(false) => {}
@@ -30,13 +30,13 @@ impl Service {
                 }
             }
         }
-        self.namesakes.put_back(left);
+        self.name_conflicts.put_back(left);
     }
 
     /// Whether the upload is still to be watched.
     async fn look_at_namesake(
         &self,
-        suspect: &mut Suspect,
+        suspect: &mut SuspectUpload,
         looks_of_others: Option<u32>,
     ) -> Result<bool> {
         let record = self.registry.get(&suspect.image).await?;
@@ -55,10 +55,10 @@ impl Service {
         }
         suspect.looks += 1;
         let mark = record.image.upload.as_ref();
-        let needed_looks = match fate_of(mark.and_then(|upload| upload.process.as_deref())) {
-            Fate::Ended => Some(0),
-            Fate::Unknown if !suspect.has_changed => Some(LOOKS),
-            Fate::Runs | Fate::Unknown => looks_of_others,
+        let needed_looks = match process_state(mark.and_then(|upload| upload.process.as_deref())) {
+            ProcessState::Ended => Some(0),
+            ProcessState::Unknown if !suspect.has_changed => Some(LOOKS),
+            ProcessState::Running | ProcessState::Unknown => looks_of_others,
         };
         if needed_looks.is_none_or(|needed| suspect.looks < needed) {
             return Ok(true);
@@ -70,7 +70,7 @@ impl Service {
             result => drop(result?),
         }
         tracing::info!(image_id = %suspect.image, "an upload that the end of its process cut off was ended");
-        self.housekeeper.clean(suspect.image);
+        self.cleaner.clean(suspect.image);
         Ok(false)
     }
 

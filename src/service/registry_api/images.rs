@@ -7,16 +7,20 @@
 
 use std::sync::Arc;
 
-use super::apply::{Purge, apply, check_fields, check_metadata_bytes, check_property_quota};
-use super::modify::modify;
-use super::update::check_immutable;
-use super::{Service, forbidden, invalid, not_found, now, now_after, permit, permit_at_all};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Change, Fields, Image, ImageData, ImageId, ImageOperation, Location, Properties, Status,
+    Caller, Change, ImageOperation, Fields, Image, ImageData, ImageId, Location, Properties, Status,
 };
 use crate::policy::Action;
 use crate::registry::Record;
+use crate::service::apply::{
+    Purge, apply, check_fields, check_metadata_bytes, check_property_quota,
+};
+use crate::service::modify::modify;
+use crate::service::update::check_immutable;
+use crate::service::{
+    Service, authorize, authorize_any, forbidden, invalid, not_found, now, now_after,
+};
 use crate::wire::registry::{STATE_PROPERTY, is_reserved_property};
 
 impl Service {
@@ -27,7 +31,7 @@ impl Service {
     /// `Invalid` for an unknown status, `Conflict` for an identifier that is taken, `Forbidden`
     /// for fields that only administrators set.
     pub async fn register(&self, caller: &Caller, mut fields: Fields) -> Result<Arc<Record>> {
-        permit_at_all(caller, ImageOperation::Create)?;
+        authorize_any(caller, ImageOperation::Create)?;
         let id = fields.id.unwrap_or_else(ImageId::random);
         let mut image = Image::queued(id, now());
         image.owner = caller.owner.clone();
@@ -35,13 +39,13 @@ impl Service {
         if caller.is_admin {
             image.status = status.unwrap_or(Status::Active);
         } else {
-            self.allow(Action::AddImage, caller, None)?;
+            self.enforce(Action::AddImage, caller, None)?;
             self.hold_user(caller, &image, Purge::Nothing, &mut fields)?;
         }
         amend(caller, fields, Purge::Nothing, &mut image)?;
         self.check_user_image(caller, None, &image)?;
         let record = self.registry.insert(image).await?;
-        Ok(self.shown(caller, record))
+        Ok(self.redact(caller, record))
     }
 
     /// Changes an image; with `from_state` only one that has this status.
@@ -57,12 +61,12 @@ impl Service {
         purge: Purge,
         from_state: Option<&str>,
     ) -> Result<Arc<Record>> {
-        permit_at_all(caller, ImageOperation::Change)?;
+        authorize_any(caller, ImageOperation::Change)?;
         let status = said_status(fields)?;
         modify(id, async || {
-            let record = self.seen(caller, id).await?;
+            let record = self.find_visible(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
-            permit(caller, ImageOperation::Change, &record.image)?;
+            authorize(caller, ImageOperation::Change, &record.image)?;
             let current = record.image.status;
             check_step(current, status, from_state)?;
             let mut image = record.image.clone();
@@ -73,13 +77,13 @@ impl Service {
             }
             let mut fields = fields.clone();
             if !caller.is_admin {
-                self.allow(Action::ModifyImage, caller, Some(&record.image))?;
+                self.enforce(Action::ModifyImage, caller, Some(&record.image))?;
                 self.hold_user(caller, &record.image, purge, &mut fields)?;
             }
             amend(caller, fields, purge, &mut image)?;
             self.check_user_image(caller, Some(&record.image), &image)?;
             let record = self.registry.replace(image, record.version).await?;
-            Ok(self.shown(caller, record))
+            Ok(self.redact(caller, record))
         })
         .await
     }
@@ -91,16 +95,16 @@ impl Service {
     /// `NotFound`; `Forbidden`, also for an image with data where the caller is no
     /// administrator: no API server would remove the data.
     pub async fn take_off(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
-        permit_at_all(caller, ImageOperation::Change)?;
+        authorize_any(caller, ImageOperation::Change)?;
         modify(id, async || {
-            let record = self.seen(caller, id).await?;
+            let record = self.find_visible(caller, id).await?;
             let record = record.ok_or_else(|| not_found(id))?;
-            permit(caller, ImageOperation::Change, &record.image)?;
+            authorize(caller, ImageOperation::Change, &record.image)?;
             if record.image.status == Status::Deleted {
                 return Ok(record);
             }
             if !caller.is_admin {
-                self.allow(Action::DeleteImage, caller, Some(&record.image))?;
+                self.enforce(Action::DeleteImage, caller, Some(&record.image))?;
                 check_user_may_take_off(&record.image)?;
             }
             let mut image = record.image.clone();
@@ -127,7 +131,7 @@ impl Service {
         check_fields(&self.limits, fields, None)?;
         check_user_fields(current, fields)?;
         check_immutable(caller, current, fields)?;
-        self.protect(caller, &current.properties, purge, &mut fields.properties)?;
+        self.protect_properties(caller, &current.properties, purge, &mut fields.properties)?;
         keep_state(&current.properties, &mut fields.properties);
         Ok(())
     }

@@ -17,7 +17,7 @@ impl Service {
     }
 
     /// The caller as the rules know it: they may make it an administrator.
-    pub fn recognised(&self, caller: Arc<Caller>) -> Arc<Caller> {
+    pub fn with_policy_roles(&self, caller: Arc<Caller>) -> Arc<Caller> {
         if caller.is_admin || !self.rules.load().makes_admin(&caller) {
             return caller;
         }
@@ -29,7 +29,7 @@ impl Service {
     }
 
     /// Refuses what the policy does not allow. The image is one that the caller sees.
-    pub(super) fn allow(
+    pub(super) fn enforce(
         &self,
         action: Action,
         caller: &Caller,
@@ -45,29 +45,33 @@ impl Service {
     }
 
     /// The record of an image that the caller sees and may do this with.
-    pub(super) async fn allowed(
+    pub(super) async fn find_permitted(
         &self,
         actions: &[Action],
         caller: &Caller,
         id: &ImageId,
     ) -> Result<Arc<Record>> {
-        let record = self.seen(caller, id).await?;
+        let record = self.find_visible(caller, id).await?;
         let image = record.as_ref().map(|record| &record.image);
         for action in actions {
-            self.allow(*action, caller, image)?;
+            self.enforce(*action, caller, image)?;
         }
         record.ok_or_else(|| not_found(id))
     }
 
     /// The record of an image that the caller sees, if there is one.
-    pub(super) async fn seen(&self, caller: &Caller, id: &ImageId) -> Result<Option<Arc<Record>>> {
+    pub(super) async fn find_visible(
+        &self,
+        caller: &Caller,
+        id: &ImageId,
+    ) -> Result<Option<Arc<Record>>> {
         let record = self.registry.get(id).await?;
         Ok(record.filter(|record| can_see(caller, &record.image)))
     }
 
     /// Refuses what the policy does not allow of what a request says of an image: that
     /// everybody shall see it, and where its data come from.
-    pub(super) fn allow_fields(
+    pub(super) fn enforce_fields(
         &self,
         caller: &Caller,
         image: Option<&Image>,
@@ -82,12 +86,12 @@ impl Service {
             (fields.location.is_some(), Action::SetImageLocation),
         ];
         let mut asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
-        asked.try_for_each(|(_, action)| self.allow(action, caller, image))
+        asked.try_for_each(|(_, action)| self.enforce(action, caller, image))
     }
 
     /// Refuses changes of properties that are protected from the caller. Properties that it
     /// does not even see are kept.
-    pub(super) fn protect(
+    pub(super) fn protect_properties(
         &self,
         caller: &Caller,
         current: &Properties,
@@ -126,13 +130,13 @@ impl Service {
     }
 
     /// The record without properties that are protected from the caller.
-    pub(super) fn shown(&self, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
-        shown(&self.rules.load(), caller, record)
+    pub(super) fn redact(&self, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
+        redact(&self.rules.load(), caller, record)
     }
 
     /// Whether no property of the image is protected from the caller.
-    pub(super) fn is_all_shown(&self, caller: &Caller, image: &Image) -> bool {
-        is_all_shown(&self.rules.load(), caller, image)
+    pub(super) fn is_fully_visible(&self, caller: &Caller, image: &Image) -> bool {
+        is_fully_visible(&self.rules.load(), caller, image)
     }
 
     /// Whether the caller may be told which images have this. Else who may not read a
@@ -146,8 +150,8 @@ impl Service {
 }
 
 /// The record without properties that these rules protect from the caller.
-pub(super) fn shown(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
-    if is_all_shown(rules, caller, &record.image) {
+pub(super) fn redact(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
+    if is_fully_visible(rules, caller, &record.image) {
         return record;
     }
     let mut image = record.image.clone();
@@ -156,7 +160,7 @@ pub(super) fn shown(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<
     Arc::new(Record::new(image, record.version))
 }
 
-fn is_all_shown(rules: &Rules, caller: &Caller, image: &Image) -> bool {
+fn is_fully_visible(rules: &Rules, caller: &Caller, image: &Image) -> bool {
     let mut names = image.properties.keys();
     !rules.protect_properties() || names.all(|name| rules.permits(Operation::Read, caller, name))
 }

@@ -15,30 +15,30 @@ use crate::registry::{Record, Version};
 
 /// Uploads that are watched.
 #[derive(Debug, Default)]
-pub(super) struct Namesakes {
-    suspects: Mutex<Vec<Suspect>>,
+pub(in crate::service) struct NameConflicts {
+    suspects: Mutex<Vec<SuspectUpload>>,
 }
 
 /// An upload of this name, which may have ended.
 #[derive(Debug, Clone)]
-pub(super) struct Suspect {
-    pub(super) image: ImageId,
-    pub(super) upload: Uuid,
-    pub(super) version: Version,
+pub(in crate::service) struct SuspectUpload {
+    pub(in crate::service) image: ImageId,
+    pub(in crate::service) upload: Uuid,
+    pub(in crate::service) version: Version,
     /// Looks in a row that found this version.
-    pub(super) looks: u32,
+    pub(in crate::service) looks: u32,
     /// Whether its record has changed since the start: then it is another server's, and needs
     /// to stand still for as long as any other server's.
-    pub(super) has_changed: bool,
+    pub(in crate::service) has_changed: bool,
 }
 
-impl Namesakes {
+impl NameConflicts {
     /// Begins to watch the upload of a record.
-    pub(super) fn watch(&self, record: &Record) {
+    pub(in crate::service) fn watch(&self, record: &Record) {
         let Some(upload) = &record.image.upload else {
             return;
         };
-        let suspect = Suspect {
+        let suspect = SuspectUpload {
             image: record.image.id,
             upload: upload.id,
             version: record.version,
@@ -51,12 +51,12 @@ impl Namesakes {
     }
 
     /// Takes out what is watched, for a look.
-    pub(super) fn take(&self) -> Vec<Suspect> {
+    pub(in crate::service) fn take(&self) -> Vec<SuspectUpload> {
         std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts back what is watched further.
-    pub(super) fn put_back(&self, left: Vec<Suspect>) {
+    pub(in crate::service) fn put_back(&self, left: Vec<SuspectUpload>) {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         suspects.extend(left);
     }

@@ -11,7 +11,7 @@ use crate::transfer::{Block, BlockPool};
 const WHOLE_BYTES: usize = 32 * 1024;
 
 /// Gathers pieces into blocks, and lets large ones through untouched if it may.
-pub(super) struct Parcels<'pool> {
+pub(super) struct Chunker<'pool> {
     pool: &'pool BlockPool,
     blocks_only: bool,
     block: Option<Block>,
@@ -21,7 +21,7 @@ pub(super) struct Parcels<'pool> {
     piece: Bytes,
 }
 
-impl<'pool> Parcels<'pool> {
+impl<'pool> Chunker<'pool> {
     pub(super) fn new(pool: &'pool BlockPool, blocks_only: bool) -> Self {
         Self {
             pool,
@@ -32,12 +32,12 @@ impl<'pool> Parcels<'pool> {
         }
     }
 
-    /// Takes the next piece. [`Parcels::next`] has to be exhausted before.
+    /// Takes the next piece. [`Chunker::next`] has to be exhausted before.
     pub(super) fn add(&mut self, piece: Bytes) {
         self.piece = piece;
     }
 
-    /// The next parcel, if there is one without waiting for more. Where the store takes blocks,
+    /// The next chunk, if there is one without waiting for more. Where the store takes blocks,
     /// this waits until there is room for one more of them in memory.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         if self.piece.is_empty() {
@@ -93,9 +93,9 @@ mod tests {
     use super::*;
     use crate::transfer::BLOCK_BYTES;
 
-    async fn parcels(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
+    async fn chunker(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
         let pool = BlockPool::new(2);
-        let mut parcels = Parcels::new(&pool, blocks_only);
+        let mut chunker = Chunker::new(&pool, blocks_only);
         let mut whole = Vec::new();
         let mut lens = Vec::new();
         let mut number = 0u8;
@@ -104,15 +104,15 @@ mod tests {
             number = number.wrapping_add(1);
             let piece = vec![number; *len];
             expected.extend_from_slice(&piece);
-            parcels.add(piece.into());
-            while let Some(parcel) = parcels.next().await {
-                lens.push(parcel.len());
-                whole.extend_from_slice(&parcel);
+            chunker.add(piece.into());
+            while let Some(chunk) = chunker.next().await {
+                lens.push(chunk.len());
+                whole.extend_from_slice(&chunk);
             }
         }
-        if let Some(parcel) = parcels.rest().await {
-            lens.push(parcel.len());
-            whole.extend_from_slice(&parcel);
+        if let Some(chunk) = chunker.rest().await {
+            lens.push(chunk.len());
+            whole.extend_from_slice(&chunk);
         }
         assert!(whole == expected);
         lens
@@ -120,35 +120,35 @@ mod tests {
 
     #[tokio::test]
     async fn blocks_are_whole_but_for_the_last() {
-        let lens = parcels(true, &[1, BLOCK_BYTES * 2, 70_000, 5]).await;
+        let lens = chunker(true, &[1, BLOCK_BYTES * 2, 70_000, 5]).await;
         assert_eq!(lens, [BLOCK_BYTES, BLOCK_BYTES, 70_006]);
     }
 
     #[tokio::test]
     async fn large_pieces_go_through_and_small_ones_gather_in_order() {
-        let lens = parcels(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]).await;
+        let lens = chunker(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]).await;
         assert_eq!(lens, [30, 400_000, 40_000, 30, BLOCK_BYTES]);
         let many = vec![1000; 300];
-        let lens = parcels(false, &many).await;
+        let lens = chunker(false, &many).await;
         assert_eq!(lens, [BLOCK_BYTES, 300_000 - BLOCK_BYTES]);
     }
 
     #[tokio::test]
     async fn bytes_that_make_no_block_become_due() {
         let pool = BlockPool::new(2);
-        let mut parcels = Parcels::new(&pool, false);
-        assert_eq!(parcels.due_in(Duration::ZERO), None);
-        parcels.add(Bytes::from_static(b"few"));
-        assert_eq!(parcels.next().await, None);
-        assert_eq!(parcels.due_in(Duration::ZERO), Some(Duration::ZERO));
-        assert!(parcels.due_in(Duration::from_secs(3600)) > Some(Duration::from_secs(3000)));
-        assert_eq!(parcels.rest().await.as_deref(), Some(&b"few"[..]));
-        assert_eq!(parcels.due_in(Duration::ZERO), None);
+        let mut chunker = Chunker::new(&pool, false);
+        assert_eq!(chunker.due_in(Duration::ZERO), None);
+        chunker.add(Bytes::from_static(b"few"));
+        assert_eq!(chunker.next().await, None);
+        assert_eq!(chunker.due_in(Duration::ZERO), Some(Duration::ZERO));
+        assert!(chunker.due_in(Duration::from_secs(3600)) > Some(Duration::from_secs(3000)));
+        assert_eq!(chunker.rest().await.as_deref(), Some(&b"few"[..]));
+        assert_eq!(chunker.due_in(Duration::ZERO), None);
     }
 
     #[tokio::test]
     async fn nothing_makes_no_parcel() {
-        assert!(parcels(true, &[]).await.is_empty());
-        assert!(parcels(false, &[0]).await.is_empty());
+        assert!(chunker(true, &[]).await.is_empty());
+        assert!(chunker(false, &[0]).await.is_empty());
     }
 }

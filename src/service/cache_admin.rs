@@ -71,7 +71,7 @@ impl Service {
     }
 
     fn managed(&self, caller: &Caller) -> Result<&Cache> {
-        self.allow(Action::ManageImageCache, caller, None)?;
+        self.enforce(Action::ManageImageCache, caller, None)?;
         let none = || Error::new(Kind::NotFound, "This node has no image cache.");
         self.cache.as_ref().ok_or_else(none)
     }

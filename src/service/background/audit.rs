@@ -9,14 +9,14 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use super::modify::modify;
-use super::pacing::Pacing;
-use super::{Service, now};
+use super::read_rate::ReadRate;
 use crate::cache::{Cache, CachedFile};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
 use crate::md5::Md5;
 use crate::metrics::{self, VerifiedCopy};
+use crate::service::modify::modify;
+use crate::service::{Service, now};
 use crate::store::ObjectRange;
 use crate::transfer::{Payload, digest_of_file};
 
@@ -60,7 +60,7 @@ impl Stamp {
 
 impl Audit {
     /// Compares everything that is stored here.
-    pub(super) async fn round(&mut self, service: &Service, pacing: &mut Pacing) {
+    pub(super) async fn round(&mut self, service: &Service, read_rate: &mut ReadRate) {
         let images = match service.auditable_images().await {
             Ok(images) => images,
             Err(error) => {
@@ -70,21 +70,21 @@ impl Audit {
         };
         self.take_in_marked(&images);
         for (id, _) in &images {
-            if pacing.is_ended() || !service.registry.is_current() {
+            if read_rate.is_ended() || !service.registry.is_current() {
                 return;
             }
-            self.compare(service, id, pacing).await;
+            self.compare(service, id, read_rate).await;
         }
         if let Some(cache) = service.cache() {
-            compare_cache(cache, pacing).await;
+            compare_cache(cache, read_rate).await;
         }
-        if !pacing.is_ended() {
+        if !read_rate.is_ended() {
             metrics::verification_finished();
         }
     }
 
     /// Compares the damaged images again whose files were changed.
-    pub(super) async fn recheck(&mut self, service: &Service, pacing: &mut Pacing) {
+    pub(super) async fn recheck(&mut self, service: &Service, read_rate: &mut ReadRate) {
         let damaged: Vec<_> = self
             .damaged
             .iter()
@@ -93,7 +93,7 @@ impl Audit {
         for (id, known) in damaged {
             let stamp = service.stamp_of(&id).await;
             if known.is_none() || stamp != known {
-                self.compare(service, &id, pacing).await;
+                self.compare(service, &id, read_rate).await;
             }
         }
     }
@@ -107,8 +107,8 @@ impl Audit {
         }
     }
 
-    async fn compare(&mut self, service: &Service, id: &ImageId, pacing: &mut Pacing) {
-        let ended = match service.read_and_compare(id, pacing).await {
+    async fn compare(&mut self, service: &Service, id: &ImageId, read_rate: &mut ReadRate) {
+        let ended = match service.read_and_compare(id, read_rate).await {
             Ok(Finding::Wrong(stamp)) => {
                 if self.damaged.insert(*id, stamp).is_none() {
                     metrics::count_verification(VerifiedCopy::Image, "wrong");
@@ -128,7 +128,7 @@ impl Audit {
         };
         metrics::set_damaged_images(self.damaged.len());
         if let Err(error) = ended
-            && !pacing.is_ended()
+            && !read_rate.is_ended()
         {
             metrics::count_verification(VerifiedCopy::Image, "failed");
             tracing::error!(image_id = %id, ?error, "the data of an image could not be compared");
@@ -159,7 +159,7 @@ impl Service {
 
     /// Reads the data of an image and compares them; what is wrong is read twice, in case a
     /// fault on the way from the disk was to blame.
-    async fn read_and_compare(&self, id: &ImageId, pacing: &mut Pacing) -> Result<Finding> {
+    async fn read_and_compare(&self, id: &ImageId, read_rate: &mut ReadRate) -> Result<Finding> {
         let mut found = Finding::Nothing;
         for _ in 0..2 {
             let Some(record) = self.registry.get(id).await? else {
@@ -170,7 +170,7 @@ impl Service {
             };
             let payload = self.payload_of(data).await?;
             let stamp = stamp_of(&payload);
-            let read = digest_of(&payload, pacing).map_err(Error::internal)?;
+            let read = digest_of(&payload, read_rate).map_err(Error::internal)?;
             if read == digest {
                 return Ok(Finding::Right);
             }
@@ -229,13 +229,13 @@ impl Service {
 }
 
 /// Compares all cached images. What is wrong is dropped, and fetched again.
-async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
+async fn compare_cache(cache: &Cache, read_rate: &mut ReadRate) {
     for kept in cache.cached_files() {
-        if pacing.is_ended() || cache.is_retired() {
+        if read_rate.is_ended() || cache.is_retired() {
             return;
         }
         let image_id = kept.image();
-        match is_wrong(cache, &kept, pacing) {
+        match is_wrong(cache, &kept, read_rate) {
             Ok(None) => {}
             Ok(Some(false)) => metrics::count_verification(VerifiedCopy::Cached, "right"),
             Ok(Some(true)) => {
@@ -249,7 +249,7 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
                     tracing::warn!(%image_id, ?error, "a dropped image cannot be queued");
                 }
             }
-            Err(_) if pacing.is_ended() => return,
+            Err(_) if read_rate.is_ended() => return,
             Err(error) => {
                 metrics::count_verification(VerifiedCopy::Cached, "failed");
                 tracing::error!(%image_id, %error, "a cached image cannot be read");
@@ -259,23 +259,23 @@ async fn compare_cache(cache: &Cache, pacing: &mut Pacing) {
 }
 
 /// Whether a cached image is wrong, twice; `None` when it is kept no longer.
-fn is_wrong(cache: &Cache, kept: &CachedFile, pacing: &mut Pacing) -> io::Result<Option<bool>> {
+fn is_wrong(cache: &Cache, kept: &CachedFile, read_rate: &mut ReadRate) -> io::Result<Option<bool>> {
     for _ in 0..2 {
         let Some(file) = cache.open_cached_file(kept)? else {
             return Ok(None);
         };
-        if paced_digest(&file, pacing)? == kept.digest() {
+        if paced_digest(&file, read_rate)? == kept.digest() {
             return Ok(Some(false));
         }
     }
     Ok(Some(true))
 }
 
-fn digest_of(payload: &Payload, pacing: &mut Pacing) -> io::Result<Md5Digest> {
+fn digest_of(payload: &Payload, read_rate: &mut ReadRate) -> io::Result<Md5Digest> {
     match payload {
-        Payload::File(slice) => paced_digest(&slice.file, pacing),
+        Payload::File(slice) => paced_digest(&slice.file, read_rate),
         Payload::Bytes(bytes) => {
-            pacing.after_bytes(bytes.len())?;
+            read_rate.after_bytes(bytes.len())?;
             metrics::count_verified_bytes(bytes.len());
             Ok(Md5::digest(bytes))
         }
@@ -286,10 +286,10 @@ fn digest_of(payload: &Payload, pacing: &mut Pacing) -> io::Result<Md5Digest> {
     }
 }
 
-fn paced_digest(file: &File, pacing: &mut Pacing) -> io::Result<Md5Digest> {
+fn paced_digest(file: &File, read_rate: &mut ReadRate) -> io::Result<Md5Digest> {
     digest_of_file(file, |bytes| {
         metrics::count_verified_bytes(bytes);
-        pacing.after_bytes(bytes)
+        read_rate.after_bytes(bytes)
     })
 }
 

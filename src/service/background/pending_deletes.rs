@@ -11,15 +11,19 @@ use crate::image::ImageId;
 
 /// The images that waited at the last look.
 #[derive(Debug, Default)]
-pub(super) struct PendingSeen {
+pub(in crate::service) struct PendingDeletes {
     /// When each was seen first; `None` for those of the first look, which began to wait before.
     since: HashMap<ImageId, Option<Instant>>,
     has_looked: bool,
 }
 
-impl PendingSeen {
+impl PendingDeletes {
     /// Takes in which images wait now.
-    pub(super) fn look(&mut self, pending: impl Iterator<Item = ImageId>, now: Instant) {
+    pub(in crate::service) fn look(
+        &mut self,
+        pending: impl Iterator<Item = ImageId>,
+        now: Instant,
+    ) {
         let before = std::mem::take(&mut self.since);
         let first_seen = self.has_looked.then_some(now);
         self.since = pending
@@ -29,7 +33,12 @@ impl PendingSeen {
     }
 
     /// Whether an image has waited so long by the clock of this process, as far as it knows.
-    pub(super) fn has_waited(&self, id: &ImageId, time: Duration, now: Instant) -> bool {
+    pub(in crate::service) fn has_waited(
+        &self,
+        id: &ImageId,
+        time: Duration,
+        now: Instant,
+    ) -> bool {
         let since = self.since.get(id).copied().flatten();
         since.is_none_or(|since| now.saturating_duration_since(since) >= time)
     }
@@ -43,7 +52,7 @@ mod tests {
     fn only_what_began_to_wait_meanwhile_has_to_wait_here() {
         let (old, new) = (ImageId::random(), ImageId::random());
         let (began, time) = (Instant::now(), Duration::from_secs(600));
-        let mut seen = PendingSeen::default();
+        let mut seen = PendingDeletes::default();
         seen.look([old].into_iter(), began);
         assert!(seen.has_waited(&old, time, began));
         let later = began + Duration::from_secs(5);

@@ -1,0 +1,4 @@
+//! The verbs of a registry server (`glance-registry`), which keeps records and no image data.
+
+mod images;
+mod records;
