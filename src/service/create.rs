@@ -7,7 +7,7 @@ use super::external_source::{MeasuredSource, check_one_source};
 use super::upload::{DataSource, UploadData, UploadSession, missing_format, wrong_content_type};
 use super::{Service, authorize_any, now};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, ImageOperation, Fields, Image, ImageId, Properties, Status};
+use crate::image::{Caller, Fields, Image, ImageId, ImageOperation, Properties, Status};
 use crate::policy::Action;
 use crate::registry::Record;
 use crate::store::Store;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::modify::modify;
 use super::{Service, authorize, authorize_any, forbidden, meets, not_found, now_after};
 use crate::error::{Kind, Result};
-use crate::image::{Caller, Conditions, ImageOperation, Image, ImageId, Trashed, Status};
+use crate::image::{Caller, Conditions, Image, ImageId, ImageOperation, Status, Trashed};
 use crate::policy::Action;
 use crate::registry::Record;
 

@@ -8,8 +8,8 @@ use super::modify::modify;
 use super::{Service, authorize, authorize_any};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, ImageOperation, Filter, Image, ImageId, Member, Query, SortDirection, SortKey, Timestamp,
-    ListScope, visible_members, can_see_member,
+    Caller, Filter, Image, ImageId, ImageOperation, ListScope, Member, Query, SortDirection,
+    SortKey, Timestamp, can_see_member, visible_members,
 };
 use crate::policy::Action;
 use crate::registry::Record;

@@ -35,8 +35,8 @@ use self::background::{NameConflicts, PendingDeletes, UnconfirmedWrites};
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Conditions, ImageOperation, FormatRules, Image, OwnerLimits, Refusal, SourceRules, Timestamp,
-    Validators, check_access, check_caller,
+    Caller, Conditions, FormatRules, Image, ImageOperation, OwnerLimits, Refusal, SourceRules,
+    Timestamp, Validators, check_access, check_caller,
 };
 use crate::md5::HashEngine;
 use crate::policy::Rules;

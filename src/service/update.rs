@@ -8,7 +8,7 @@ use super::modify::modify;
 use super::upload::{DataSource, UploadData, UploadSession, missing_format, wrong_content_type};
 use super::{Service, authorize, authorize_any, forbidden, invalid, meets, not_found, now_after};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Caller, Conditions, ImageOperation, Fields, Image, ImageId, Status};
+use crate::image::{Caller, Conditions, Fields, Image, ImageId, ImageOperation, Status};
 use crate::policy::Action;
 use crate::registry::{Record, Version};
 use crate::store::Store;

@@ -124,7 +124,10 @@ fn read_fields(request: &ApiRequest) -> Result<Fields> {
 ///
 /// # Errors
 /// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
-fn take_data(context: &Context<'_>, request: &mut ApiRequest) -> Result<Option<UploadData<BodySource>>> {
+fn take_data(
+    context: &Context<'_>,
+    request: &mut ApiRequest,
+) -> Result<Option<UploadData<BodySource>>> {
     let stated_md5 = read_content_md5(request.headers())?;
     let body = request.body.take().filter(|body| !body.is_end_stream());
     let Some(body) = body else {

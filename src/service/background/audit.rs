@@ -259,7 +259,11 @@ async fn compare_cache(cache: &Cache, read_rate: &mut ReadRate) {
 }
 
 /// Whether a cached image is wrong, twice; `None` when it is kept no longer.
-fn is_wrong(cache: &Cache, kept: &CachedFile, read_rate: &mut ReadRate) -> io::Result<Option<bool>> {
+fn is_wrong(
+    cache: &Cache,
+    kept: &CachedFile,
+    read_rate: &mut ReadRate,
+) -> io::Result<Option<bool>> {
     for _ in 0..2 {
         let Some(file) = cache.open_cached_file(kept)? else {
             return Ok(None);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{
-    Caller, Change, ImageOperation, Fields, Image, ImageData, ImageId, Location, Properties, Status,
+    Caller, Change, Fields, Image, ImageData, ImageId, ImageOperation, Location, Properties, Status,
 };
 use crate::policy::Action;
 use crate::registry::Record;
