@@ -1,12 +1,13 @@
-//! The HTTP store: images that stay on web servers. It reads and never writes.
+//! The HTTP store: reads images that stay on web servers, and never writes.
+//!
+//! Users name the URLs, so every address is filtered before it is dialled, also after a redirect
+//! and a DNS lookup (see `redirecting_client` and [`AddressPolicy`]).
 
-mod counted;
 mod object_reader;
 mod object_response;
 mod options;
 mod redirecting_client;
-mod skip;
-mod upto;
+mod response_body;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,26 +26,26 @@ use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsError,
 use crate::image::{HttpUri, ImageId, Location, Upload};
 use crate::transfer::{Payload, RangeReader};
 
-/// The schemes, the store's name first.
+/// The location schemes; the first one is the store's name.
 pub(super) const SCHEMES: &[&str] = &["http", "https"];
 
-/// Objects on web servers, read with GET.
+/// Reads objects from web servers.
 pub struct HttpStore {
     client: Arc<RedirectingClient>,
     limits: DiscardLimits,
 }
 
 impl HttpStore {
-    /// The store; nothing is dialled yet.
+    /// Creates the store. Does not connect.
     ///
     /// # Errors
-    /// [`TlsError`], which says what is to be done.
+    /// [`TlsError`] if the certificates cannot be loaded.
     pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
         let reach = options.reach.clone();
         let client = HttpClient::new(HttpClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
-            // Each object has a connection of its own, to hosts without number.
+            // Hosts are arbitrary and rarely reused, so idle connections are not kept.
             idle_timeout: Duration::ZERO,
             reach: AddressPolicy::Filtered(options.reach),
             tls: client_config(&options.tls)?,
@@ -63,13 +64,14 @@ impl HttpStore {
         })
     }
 
+    /// Sends a request and returns the head of the response.
     async fn head_of(
         &self,
         uri: &HttpUri,
         method: Method,
         headers: &HeaderMap,
     ) -> Result<response::Parts> {
-        // The body, if there is one, goes with its connection.
+        // Dropping the body closes the connection.
         Ok(self.client.send(uri, method, headers).await?.0)
     }
 }
@@ -84,7 +86,7 @@ impl Store for HttpStore {
         SCHEMES
     }
 
-    /// Web servers need not know what a range is.
+    /// Web servers may ignore `Range`.
     fn serves_ranges(&self) -> bool {
         false
     }
@@ -108,7 +110,7 @@ impl Store for HttpStore {
         if let Some(length) = by_head.filter(|length| *length > 0) {
             return Ok(length);
         }
-        // HEAD is refused (as by URIs that are signed for GET), or does not tell.
+        // The server refuses HEAD (as for URLs that are signed for GET), or states no length.
         let first_byte = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
         let head = self.head_of(&uri, Method::GET, &first_byte).await?;
         length_by_range(&head, by_head)
@@ -126,7 +128,7 @@ impl Store for HttpStore {
         ))
     }
 
-    /// The source is somebody else's: it is never touched.
+    /// Does nothing: the object belongs to its web server.
     async fn delete(&self, _location: &Location) -> Result<()> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a web server's answer says about an object.
+//! Interprets a web server's response: which bytes of which version of an object it contains.
 
 use std::time::Duration;
 
@@ -9,49 +9,57 @@ use http::{HeaderName, HeaderValue, StatusCode, response};
 
 use crate::error::{Error, Kind, Result};
 
-/// When it is worth trying again.
+/// `Retry-After` for clients when the server cannot be used.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long an object must have been left alone before its time of change tells it from
-/// another (RFC 9110, 8.8.2.2).
-const STEADY: Duration = Duration::from_secs(60);
+/// Age from which a `Last-Modified` time identifies a version: within the same second, an object
+/// could change again unnoticed (RFC 9110, section 8.8.2.2).
+const MIN_STRONG_AGE: Duration = Duration::from_secs(60);
 
-/// The bytes of an object that an answer holds.
+/// The range of an object that a response contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyRange {
+    /// Offset of the first byte.
     pub(super) offset: u64,
+    /// Length of the range in bytes.
     pub(super) len: u64,
-    /// Bytes of the whole object.
+    /// Length of the whole object in bytes.
     pub(super) total: u64,
-    /// Whether the server says so itself.
+    /// True if the response states its length; false if it was assumed.
     pub(super) is_stated: bool,
 }
 
-/// Reads which bytes an answer to GET holds. A whole object of which the server states no
-/// length (in chunks, or until the end of the connection) is taken for one of `assumed_bytes`.
+/// Returns the range that a response to GET contains. If the server states no length (chunked, or
+/// until the connection closes), the whole object is assumed to have `assumed_bytes`.
 ///
 /// # Errors
-/// `NotFound` when there is no such object; `Internal` when the answer is not about its
-/// bytes; `Unavailable` for every other refusal.
+/// `NotFound` if there is no such object; `Internal` if the response does not contain its bytes as
+/// they are; `Unavailable` for any other status.
 pub(super) fn body_range(head: &response::Parts, assumed_bytes: Option<u64>) -> Result<BodyRange> {
     match head.status {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_encoded(&head.headers) => {
-            Err(Error::internal("the server sends the object encoded"))
-        }
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_encoded(&head.headers) => Err(
+            Error::internal("the server sent the object with a Content-Encoding"),
+        ),
         StatusCode::OK => match (number(&head.headers, CONTENT_LENGTH), assumed_bytes) {
             (Some(len), _) => Ok(BodyRange::whole(len, true)),
             (None, Some(len)) => Ok(BodyRange::whole(len, false)),
-            (None, None) => Err(Error::internal("the server does not say the length")),
+            (None, None) => Err(Error::internal("the server states no length")),
         },
         StatusCode::PARTIAL_CONTENT => {
             let range = text(&head.headers, CONTENT_RANGE).and_then(parse_content_range);
-            range.ok_or_else(|| Error::internal("the server does not say which part it sends"))
+            range
+                .ok_or_else(|| Error::internal("the server sent 206 without a valid Content-Range"))
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(not_found()),
         StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => {
-            Err(Error::internal("the object is not what it was"))
+            Err(Error::internal(
+                "the object has changed: the server refuses the range or the condition",
+            ))
         }
-        status => Err(unavailable(format!("it answers {}", status.as_u16()))),
+        status => Err(unavailable(format!(
+            "the server answered {}",
+            status.as_u16()
+        ))),
     }
 }
 
@@ -66,7 +74,7 @@ impl BodyRange {
     }
 }
 
-/// The length that an answer to HEAD gives. Zero alone proves nothing: servers that
+/// Returns the length in a response to HEAD, if any. A length of 0 is not reliable: servers that
 /// describe images in headers (Glance) answer every HEAD with it.
 pub(super) fn length_by_head(head: &response::Parts) -> Result<Option<u64>> {
     match head.status {
@@ -76,20 +84,20 @@ pub(super) fn length_by_head(head: &response::Parts) -> Result<Option<u64>> {
     }
 }
 
-/// The length that an answer to GET of the first byte gives, after what HEAD said.
+/// Returns the length in a response to GET of the first byte. `by_head` is the result of HEAD.
 pub(super) fn length_by_range(head: &response::Parts, by_head: Option<u64>) -> Result<u64> {
     let unsatisfied = text(&head.headers, CONTENT_RANGE).and_then(|range| {
         let length = range.strip_prefix("bytes */")?;
         parse_number(length)
     });
     match (head.status, unsatisfied.or(by_head)) {
-        // Nothing has no first byte.
+        // An empty object has no first byte.
         (StatusCode::RANGE_NOT_SATISFIABLE, Some(0)) => Ok(0),
         _ => Ok(body_range(head, None)?.total),
     }
 }
 
-/// What tells an object from another one under the same name.
+/// A validator that distinguishes versions of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ObjectVersion {
     header: HeaderName,
@@ -97,8 +105,7 @@ pub(super) struct ObjectVersion {
 }
 
 impl ObjectVersion {
-    /// The version of the object that an answer holds; `None` when the server gives none
-    /// that is exact.
+    /// Returns the version in a response, or `None` if the server gives none that is strong.
     pub(super) fn of(head: &response::Parts) -> Option<Self> {
         let by = |header: HeaderName| {
             let value = head.headers.get(&header)?.clone();
@@ -107,13 +114,13 @@ impl ObjectVersion {
         match text(&head.headers, ETAG) {
             Some(etag) if etag.starts_with("W/") => None,
             Some(_) => by(ETAG),
-            None if is_steady(&head.headers) => by(LAST_MODIFIED),
+            None if is_strong_date(&head.headers) => by(LAST_MODIFIED),
             None => None,
         }
     }
 
-    /// As `If-Range` takes it. Entity tags without quotes are about (Glance's own, Swift's);
-    /// servers that read strictly would take one for a date.
+    /// Returns the version as a value of `If-Range`, if it is valid there. Some servers send entity
+    /// tags without quotes (Glance, Swift), which a strict server would parse as a date.
     pub(super) fn as_condition(&self) -> Option<&HeaderValue> {
         let is_date = self.header == LAST_MODIFIED;
         let is_quoted = self.value.as_bytes().starts_with(b"\"");
@@ -121,17 +128,18 @@ impl ObjectVersion {
     }
 }
 
-/// Whether the object was last changed so long before the answer that a second change would
-/// show.
-fn is_steady(headers: &HeaderMap) -> bool {
+/// Returns true if the object was last changed long enough before the response that a second change
+/// would have another `Last-Modified` time.
+fn is_strong_date(headers: &HeaderMap) -> bool {
     let time = |header| httpdate::parse_http_date(text(headers, header)?).ok();
     let (Some(changed), Some(now)) = (time(LAST_MODIFIED), time(DATE)) else {
         return false;
     };
-    now.duration_since(changed).is_ok_and(|ago| ago >= STEADY)
+    now.duration_since(changed)
+        .is_ok_and(|age| age >= MIN_STRONG_AGE)
 }
 
-/// `bytes 0-9/10`, of a length that is known.
+/// Parses `bytes 0-9/10`; the total length must be known.
 fn parse_content_range(text: &str) -> Option<BodyRange> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -161,7 +169,7 @@ fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
     parse_number(text(headers, name)?)
 }
 
-/// Digits and nothing else.
+/// Parses digits only, unlike `str::parse`, which accepts a sign.
 fn parse_number(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -171,7 +179,8 @@ fn not_found() -> Error {
     Error::new(Kind::NotFound, "The image's data are not in the store.")
 }
 
-/// One text for every reason: what a server says is for the log.
+/// Creates the error for a server that cannot be used. Clients always receive the same text; the
+/// cause is only logged, so that users cannot explore the operator's network.
 pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let retry_after = RETRY_AFTER;
     Error::new(
@@ -195,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_read_exactly() {
+    fn content_ranges_are_parsed_strictly() {
         let range_of =
             |status, headers: &[_]| body_range(&head(status, headers), None).map_err(|e| e.kind());
         let part = BodyRange {
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_have_their_kinds() {
+    fn status_codes_map_to_error_kinds() {
         for status in [404, 410] {
             let kind = body_range(&head(status, &[]), None).unwrap_err().kind();
             assert_eq!(kind, Kind::NotFound);
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_come_from_head_or_from_the_first_byte() {
+    fn length_is_taken_from_head_or_from_get_of_first_byte() {
         let by_head = |status, length| length_by_head(&head(status, &[("content-length", length)]));
         assert_eq!(by_head(200, "10").unwrap(), Some(10));
         assert_eq!(by_head(200, "0").unwrap(), Some(0));
@@ -277,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_exact_versions_count() {
+    fn only_strong_validators_identify_a_version() {
         let old = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
         let version = |headers: &[_]| ObjectVersion::of(&head(200, headers));
         let conditional = |headers: &[_]| version(headers).unwrap().as_condition().is_some();

@@ -1,28 +1,29 @@
-//! What an operator says about the HTTP store.
+//! Options of the HTTP store.
 
 use std::time::Duration;
 
 use crate::http_client::{AddressFilter, TlsOptions};
 use crate::image::SourceRules;
 
-/// What an HTTP store needs to know.
+/// Options of the HTTP store.
 #[derive(Debug, Clone)]
 pub struct HttpStoreOptions {
-    /// Longest time until a connection stands, TLS included.
+    /// Longest time to establish a connection, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// Longest time from the end of a request to the head of its answer.
+    /// Longest time from the end of a request to the head of its response.
     pub answer_timeout: Duration,
-    /// How long a server may be silent in the middle of an object.
+    /// Longest silence of a server in the middle of an object.
     pub stall_timeout: Duration,
-    /// The most bytes that are read and discarded before a part of an object whose server
-    /// knows no ranges.
+    /// The most bytes that are read and discarded before a range of an object whose server ignores
+    /// `Range`.
     pub max_discarded_bytes: u64,
-    /// How often a server may send us elsewhere; zero for never.
+    /// The most redirects to follow; 0 for none.
     pub max_redirects: u32,
-    /// Where redirects may lead.
+    /// Which URLs a redirect may lead to.
     pub rules: SourceRules,
-    /// Which addresses may be dialled. Locations are what users named, be it long ago.
+    /// Which addresses may be dialled. Users named the locations, perhaps under older rules, so
+    /// every address is checked at each download.
     pub reach: AddressFilter,
-    /// Whom we trust.
+    /// Which certificates to trust.
     pub tls: TlsOptions,
 }

@@ -1,4 +1,8 @@
-//! Asking a web server, and whom it points to.
+//! Sends requests to web servers and follows their redirects, as far as the operator allows.
+//!
+//! Users name the URLs. A URL whose text names a forbidden address is refused as invalid; an address
+//! found by DNS or in a redirect is reported like an unreachable server, so that users cannot map
+//! the operator's network.
 
 use std::fmt;
 
@@ -14,25 +18,27 @@ use crate::http_client::{AddressFilter, HttpClient, HttpClientError};
 use crate::image::{HttpUri, SourceRules};
 use crate::transfer::RangeBody;
 
+/// Value of `User-Agent`.
 static AGENT: HeaderValue = HeaderValue::from_static(concat!("glance/", env!("CARGO_PKG_VERSION")));
 
-/// Sends requests without bodies, and follows redirects as far as it may.
+/// Sends requests without bodies and follows redirects.
 pub(super) struct RedirectingClient {
+    /// The underlying client; it checks every address that it dials.
     pub(super) client: HttpClient,
+    /// The most redirects to follow.
     pub(super) max_redirects: u32,
+    /// Rules for the URLs of redirects.
     pub(super) rules: SourceRules,
-    /// Where the client may connect to.
+    /// The addresses that the client may connect to.
     pub(super) reach: AddressFilter,
 }
 
 impl RedirectingClient {
-    /// The first answer that is no redirect.
+    /// Returns the first response that is not a redirect.
     ///
     /// # Errors
-    /// `Unavailable` when there is none; `Invalid` when the text of the URI itself names an
-    /// address that may not be reached. Whatever the lookup of a name or the address of a
-    /// listener tells is `Unavailable`, so that clients learn nothing of the operator's
-    /// network.
+    /// `Invalid` if the text of the URI names a forbidden address; otherwise `Unavailable`, also if
+    /// a DNS lookup or a redirect leads to a forbidden address.
     pub(super) async fn send(
         &self,
         uri: &HttpUri,
@@ -40,7 +46,7 @@ impl RedirectingClient {
         headers: &HeaderMap,
     ) -> Result<(response::Parts, RangeBody)> {
         if self.is_evidently_forbidden(uri) {
-            return Err(not_to_be_named());
+            return Err(forbidden_address());
         }
         let mut at = uri.clone();
         for _ in 0..=self.max_redirects {
@@ -49,9 +55,11 @@ impl RedirectingClient {
             if !head.status.is_redirection() {
                 return Ok((head, part));
             }
-            at = self.next(&at, &head)?;
+            at = self.redirect_target(&at, &head)?;
         }
-        Err(unavailable("it points elsewhere, and is not followed"))
+        Err(unavailable(
+            "the server redirects, and no further redirect is followed",
+        ))
     }
 
     async fn open(
@@ -65,17 +73,19 @@ impl RedirectingClient {
         self.client.open(request).await
     }
 
-    /// Whether the text of a URI says that its host may not be reached.
+    /// Returns true if the text of a URI names a forbidden address.
     fn is_evidently_forbidden(&self, uri: &HttpUri) -> bool {
         let is_closed = |address| !self.reach.allows_host(address);
         (uri.is_localhost() && !self.reach.private) || uri.address().is_some_and(is_closed)
     }
 
-    /// Where a redirect leads, if that may be followed.
-    fn next(&self, at: &HttpUri, head: &response::Parts) -> Result<HttpUri> {
-        let refuse = |why: &dyn fmt::Display| unavailable(format!("it points elsewhere: {why}"));
+    /// Returns the target of a redirect, if it may be followed. Credentials stay with their server.
+    fn redirect_target(&self, at: &HttpUri, head: &response::Parts) -> Result<HttpUri> {
+        let refuse = |why: &dyn fmt::Display| {
+            unavailable(format!("the server's redirect is not followed: {why}"))
+        };
         let target = head.headers.get(LOCATION).and_then(|to| to.to_str().ok());
-        let target = target.ok_or_else(|| refuse(&"it does not say where"))?;
+        let target = target.ok_or_else(|| refuse(&"it has no valid Location"))?;
         let base = Url::parse(&at.expose_without_credentials());
         let next = base
             .and_then(|base| base.join(target))
@@ -83,7 +93,7 @@ impl RedirectingClient {
         let next = HttpUri::parse(next.as_str()).map_err(|error| refuse(&error))?;
         self.rules.check(&next).map_err(|error| refuse(&error))?;
         if at.scheme() == "https" && next.scheme() != "https" {
-            return Err(refuse(&"from TLS to none"));
+            return Err(refuse(&"it leads from https to http"));
         }
         Ok(if next.is_same_server(at) {
             next.with_credentials_of(at)
@@ -97,10 +107,10 @@ fn request(uri: &HttpUri, method: Method, headers: &HeaderMap) -> Result<Request
     let request = Request::builder()
         .method(method)
         .uri(uri.expose_without_credentials());
-    // The cause would be the library's words about the URI.
+    // The library's error is dropped because it may contain the URI, which may contain secrets.
     let mut request = request
         .body(())
-        .map_err(|_| Error::internal("a URI that cannot be asked for"))?;
+        .map_err(|_| Error::internal("the image's location is not a URI that can be requested"))?;
     let all = request.headers_mut();
     all.extend(headers.clone());
     all.insert(USER_AGENT, AGENT.clone());
@@ -116,10 +126,9 @@ fn request(uri: &HttpUri, method: Method, headers: &HeaderMap) -> Result<Request
     Ok(request)
 }
 
-/// What the text itself says is no news to whoever wrote it. A name that leads to such an
-/// address is as good as one that leads nowhere: whoever learned the difference could map
-/// the operator's network.
-fn not_to_be_named() -> Error {
+/// Creates the error for a URI whose text names a forbidden address. The text is no news to the user
+/// who wrote it, so this error may be explicit.
+fn forbidden_address() -> Error {
     let message = "The source of the image has an address that may not be reached.";
     Error::new(Kind::Invalid, message)
 }
@@ -163,13 +172,15 @@ mod tests {
             response = response.header(LOCATION, to);
         }
         let head = response.body(()).unwrap().into_parts().0;
-        let next = client().next(&HttpUri::parse(from).unwrap(), &head).ok()?;
+        let next = client()
+            .redirect_target(&HttpUri::parse(from).unwrap(), &head)
+            .ok()?;
         let has_credentials = next.expose_credentials().is_some();
         Some((next.expose_without_credentials(), has_credentials))
     }
 
     #[test]
-    fn credentials_stay_with_their_server() {
+    fn credentials_are_sent_only_to_their_server() {
         let from = "http://u:p@h/a/b";
         let own = |uri: &str| Some((uri.to_owned(), true));
         assert_eq!(next(from, Some("c")), own("http://h:80/a/c"));
@@ -181,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn not_everywhere_is_followed_to() {
+    fn forbidden_redirects_are_not_followed() {
         for to in [
             "http://h/",
             "https://h:8080/",
