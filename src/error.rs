@@ -114,17 +114,26 @@ impl Error {
 
     /// The cause for the log, with its own causes, in one line.
     pub fn cause(&self) -> Option<String> {
-        let mut next: Option<&dyn StdError> = Some(self.cause.as_deref()?);
-        let mut line = String::new();
-        while let Some(error) = next {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&error.to_string());
-            next = error.source();
-        }
-        Some(line)
+        self.cause.as_deref().map(|cause| chain(cause))
     }
+}
+
+/// Returns an error and its causes in one line, for the log.
+///
+/// A cause whose text its parent contains already is left out: some libraries print their source in
+/// `Display` and return it from `source` too.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = cause.source();
+    }
+    line
 }
 
 impl fmt::Display for Error {

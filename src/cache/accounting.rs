@@ -264,7 +264,7 @@ impl Accounting {
     pub(super) fn forget_closed_files(&mut self) {
         let is_closed = |evicted: &mut EvictedOpen| evicted.file.strong_count() == 0;
         let freed: u64 = self
-            .leaving
+            .evicted_open
             .extract_if(.., is_closed)
             .map(|evicted| evicted.bytes)
             .sum();

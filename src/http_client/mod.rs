@@ -19,6 +19,7 @@ mod options;
 mod pool;
 mod progress;
 mod proxy;
+mod pushed_body;
 mod streaming;
 mod target;
 mod tls;
@@ -30,6 +31,7 @@ pub use error::HttpClientError;
 pub use expiring::{Expiring, ExpiringCell};
 pub use options::HttpClientOptions;
 pub use proxy::{Proxies, ProxyError};
+pub use pushed_body::{PushedBody, PushedChunk, pushed_body};
 pub use streaming::{SentRequest, StreamStart, StreamingRequest};
 pub use tls::{
     ClientCertificate, TlsError, TlsOptions, client_config, client_config_with_certificate,

@@ -2,12 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -16,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use super::client::HttpClient;
 use super::error::HttpClientError;
 use super::pool::Sender;
+use super::pushed_body::{PushedChunk, pushed_body};
 use super::target::Target;
 use crate::transfer::HttpBody;
 
@@ -36,31 +35,13 @@ pub struct StreamingRequest {
     client: HttpClient,
     target: Target,
     sender: Sender,
-    pieces: mpsc::Sender<Piece>,
+    pieces: mpsc::Sender<PushedChunk>,
     answer: Answer,
 }
 
 /// A request that was sent whole, and is not answered yet. Dropped, it may have been heard
 /// all the same.
 pub struct SentRequest(StreamingRequest);
-
-enum Piece {
-    Bytes(Bytes),
-    End,
-}
-
-/// The body that hyper polls.
-struct Pushed {
-    pieces: mpsc::Receiver<Piece>,
-    length_bytes: Option<u64>,
-    sent_bytes: u64,
-    ended: bool,
-}
-
-/// Whoever pushed has gone before the end.
-#[derive(Debug, thiserror::Error)]
-#[error("the body was given up")]
-struct GivenUp;
 
 impl HttpClient {
     /// Sends a request whose body is pushed piece by piece, `length_bytes` in all if that is
@@ -77,7 +58,7 @@ impl HttpClient {
         room: usize,
     ) -> Result<StreamStart, HttpClientError> {
         loop {
-            let (pieces, body) = channel(length_bytes, room);
+            let (pieces, body) = pushed_body(length_bytes, room);
             let (target, mut request) =
                 self.prepare(request.clone().map(|()| body.boxed_unsync()))?;
             let expect = HeaderValue::from_static("100-continue");
@@ -137,7 +118,7 @@ impl StreamingRequest {
         match room {
             Err(_) => Err(HttpClientError::Silent(limit)),
             Ok(Ok(room)) => {
-                room.send(Piece::Bytes(piece));
+                room.send(PushedChunk::Bytes(piece));
                 Ok(None)
             }
             // Nobody sends any more: the answer says why.
@@ -154,7 +135,7 @@ impl StreamingRequest {
     /// [`HttpClientError::Silent`] when the server takes nothing any more.
     pub async fn end(self) -> Result<SentRequest, HttpClientError> {
         let limit = self.client.answer_timeout();
-        let end = self.pieces.send_timeout(Piece::End, limit).await;
+        let end = self.pieces.send_timeout(PushedChunk::End, limit).await;
         // A body with a length has ended already, and nobody is there to be told.
         if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = end {
             return Err(HttpClientError::Silent(limit));
@@ -184,14 +165,14 @@ impl SentRequest {
 
 fn early(
     answer: Sent,
-    pieces: &mpsc::Sender<Piece>,
+    pieces: &mpsc::Sender<PushedChunk>,
 ) -> Result<Response<HttpBody>, HttpClientError> {
     let response = answer.map_err(TrySendError::into_error)?;
     Ok(unpooled(response, pieces.clone()))
 }
 
 /// An answer on a connection that cannot be used again, since its request has no end.
-fn unpooled(response: Response<Incoming>, pieces: mpsc::Sender<Piece>) -> Response<HttpBody> {
+fn unpooled(response: Response<Incoming>, pieces: mpsc::Sender<PushedChunk>) -> Response<HttpBody> {
     response.map(|body| {
         // Without its sender the request's body would end with an error, and hyper would close
         // the connection before the whole response has arrived.
@@ -213,57 +194,4 @@ fn notice_continue(request: &mut Request<HttpBody>) -> Arc<Notify> {
         }
     });
     asked
-}
-
-fn channel(length_bytes: Option<u64>, room: usize) -> (mpsc::Sender<Piece>, Pushed) {
-    let (sender, pieces) = mpsc::channel(room.max(1));
-    let body = Pushed {
-        pieces,
-        length_bytes,
-        sent_bytes: 0,
-        ended: false,
-    };
-    (sender, body)
-}
-
-impl Pushed {
-    fn is_complete(&self) -> bool {
-        self.length_bytes
-            .is_none_or(|length| length == self.sent_bytes)
-    }
-}
-
-impl Body for Pushed {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        match ready!(self.pieces.poll_recv(cx)) {
-            Some(Piece::Bytes(bytes)) => {
-                self.sent_bytes += bytes.len() as u64;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Some(Piece::End) if self.is_complete() => {
-                self.ended = true;
-                Poll::Ready(None)
-            }
-            _ => {
-                self.ended = true;
-                Poll::Ready(Some(Err(GivenUp.into())))
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.length_bytes {
-            Some(length) => SizeHint::with_exact(length.saturating_sub(self.sent_bytes)),
-            None => SizeHint::default(),
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! The members of the cluster, one of which is spoken to until it fails.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::options::{EtcdError, EtcdOptions};
 use super::staleness::Staleness;
+use crate::error::chain;
 
 /// Longest message either way. Pages are far shorter; a watch that catches up may not be.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
@@ -169,7 +169,7 @@ impl Cluster {
                     self.clients.borrow_mut()[position] = Some(client);
                     continue;
                 }
-                Ok(Err(error)) => words_of(&error),
+                Ok(Err(error)) => chain(&error),
                 Err(_) => "no answer".to_owned(),
             };
             let cause = self.mark_failed(position, cause);
@@ -187,7 +187,7 @@ impl Cluster {
     fn failed(&self, position: usize, error: &Error) -> EtcdRequestError {
         let is_permanent = is_permanent(error);
         EtcdRequestError {
-            cause: self.mark_failed(position, words_of(error)),
+            cause: self.mark_failed(position, chain(error)),
             is_unsent: is_permanent,
             is_permanent,
         }
@@ -231,21 +231,6 @@ fn is_permanent(error: &Error) -> bool {
         grpc::PERMISSION_DENIED => true,
         _ => false,
     }
-}
-
-/// An error with what is behind it, where the reason often is.
-fn words_of(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !words.contains(&more) {
-            words.push_str(": ");
-            words.push_str(&more);
-        }
-        source = error.source();
-    }
-    words
 }
 
 fn tls(options: &EtcdOptions) -> Result<TlsOptions, EtcdError> {

@@ -1,5 +1,5 @@
-//! AccountClients to an S3 service as one of its accounts: the SDK's clients with every setting
-//! named, so that nothing is looked up in the environment, in files, or on the network.
+//! The SDK's clients of one account. Every setting is explicit, so that the SDK reads nothing from
+//! the environment, from files, or from the instance metadata service.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,22 +16,22 @@ use super::options::{BucketUrl, Checksums, S3StoreOptions};
 use super::region::{is_amazon, region_of};
 use crate::config::Secret;
 
-/// Longest time for one attempt of a request that moves no image data.
+/// Longest time of one attempt of a request without image data.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Longest time for putting the parts of an object together, which may take minutes.
+/// Longest time for joining the parts of an object, which may take minutes.
 const COMPLETE_LIMIT: Duration = Duration::from_secs(600);
 
-/// How long an answer may trickle before the SDK gives it up.
+/// Longest time that a response may make too little progress before the SDK gives it up.
 const STALL_GRACE: Duration = Duration::from_secs(60);
 
-/// How often a request is sent at most.
+/// The most attempts of a request.
 const ATTEMPTS: u32 = 3;
 
 /// MemoryState whose clients are kept; those of old locations are few.
 const MAX_ACCOUNTS: usize = 16;
 
-/// A service, and who asks it.
+/// A service and the keys of an account there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct S3Account {
     /// The service's URL.
@@ -40,20 +40,20 @@ pub(super) struct S3Account {
     pub(super) secret_key: Secret,
 }
 
-/// Clients of one account. Cheap to clone.
+/// The clients of one account. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct AccountClients {
-    /// For requests that are short.
+    /// For short requests.
     pub(super) calls: Client,
-    /// For image data, which take as long as they get on.
+    /// For image data, without a time limit: the HTTP client limits the time without progress.
     pub(super) data: Client,
-    /// For putting parts together: the answer comes slowly.
+    /// For joining parts, whose response is slow.
     pub(super) completion: Client,
     /// The region that requests are signed for.
     pub(super) region: String,
 }
 
-/// Makes clients, and keeps them.
+/// Creates and caches the clients of accounts.
 #[derive(Debug)]
 pub(super) struct ClientCache {
     http: SharedHttpClient,
@@ -74,7 +74,7 @@ impl ClientCache {
         }
     }
 
-    /// The clients of an account.
+    /// Returns the clients of an account.
     pub(super) fn of(&self, account: S3Account) -> AccountClients {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, clients)) = known.iter().find(|(other, _)| *other == account) {
@@ -132,12 +132,12 @@ impl ClientCache {
             .endpoint_url(host)
             .region(Region::new(region.to_owned()))
             .credentials_provider(credentials(account))
-            // Static keys need no keeping.
+            // Static keys need no cache.
             .identity_cache(IdentityCache::no_cache())
             .force_path_style(path_style)
             .request_checksum_calculation(requests)
             .response_checksum_validation(responses)
-            // What we send is watched by our own client, by progress.
+            // The HTTP client limits the time without progress of uploads.
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .upload_enabled(false)

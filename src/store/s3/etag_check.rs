@@ -1,8 +1,8 @@
-//! Whether S3 has the bytes that were sent.
+//! Compares the MD5 that S3 reports with that of the sent bytes.
 //!
-//! The ETag of a part, and of an object that was sent in one request, is the MD5 of what S3
-//! received, unless it encrypts with keys of KMS. So a byte that changed on its way is
-//! noticed before the image is acknowledged, whoever the service is.
+//! The ETag of a part, and of an object that was sent in one request, is the MD5 of the bytes that S3
+//! received, unless it is encrypted with keys of KMS. The comparison detects bytes that changed on
+//! the network or in a proxy before the image is acknowledged.
 
 use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
@@ -12,46 +12,46 @@ use super::s3_error::S3Error;
 use crate::image::Checksum;
 use crate::md5::{DIGEST_BYTES, DigestLost, HashEngine, Md5Stream};
 
-/// What S3 says that it has received; nothing, where its ETag is no MD5.
+/// The MD5 that S3 reports; `None` inside if the ETag is not an MD5.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReceivedMd5(Option<String>);
 
-/// The MD5 of a part that comes in.
+/// Computes the MD5 of a part while it arrives.
 pub(super) struct PartHash {
     stream: Md5Stream,
     digest: oneshot::Sender<Digest>,
 }
 
-/// The MD5 that a part will have had.
+/// The MD5 of a part, once it has arrived completely.
 pub(super) struct ExpectedMd5(oneshot::Receiver<Digest>);
 
 type Digest = Result<[u8; DIGEST_BYTES], DigestLost>;
 
 impl PartHash {
-    /// Of a part that is about to come in, and what to compare it with.
+    /// Starts the hash of a part. The second value receives its result.
     pub(super) fn new(hashes: &HashEngine) -> (Self, ExpectedMd5) {
         let (digest, expected) = oneshot::channel();
         let stream = hashes.stream();
         (Self { stream, digest }, ExpectedMd5(expected))
     }
 
-    /// Takes the next bytes.
-    pub(super) async fn push(&mut self, piece: Bytes) {
-        self.stream.push(piece).await;
+    /// Adds the next bytes.
+    pub(super) async fn push(&mut self, chunk: Bytes) {
+        self.stream.push(chunk).await;
     }
 
-    /// The part is complete. Returns at once.
+    /// Ends the hash in the background, since the last bytes may wait for a hash thread.
     pub(super) fn end(self) {
         let Self { stream, digest } = self;
         tokio::task::spawn_local(async move {
-            // Nobody waits for it when the part has failed.
+            // The receiver is gone if the part has failed.
             let _ = digest.send(stream.finish().await);
         });
     }
 }
 
 impl ReceivedMd5 {
-    /// From the ETag of an answer.
+    /// Reads the ETag of a response.
     pub(super) fn of(e_tag: Option<&str>, encryption: Option<&ServerSideEncryption>) -> Self {
         let is_with_kms = matches!(
             encryption,
@@ -62,13 +62,13 @@ impl ReceivedMd5 {
         Self(md5.filter(|md5| md5.len() == 2 * DIGEST_BYTES && is_hexadecimal(md5)))
     }
 
-    /// Compares it with what was sent.
+    /// Compares the MD5 with that of the sent bytes.
     pub(super) fn compare(&self, operation: &'static str, sent: &Checksum) -> Result<(), S3Error> {
         match &self.0 {
             Some(received) if received != sent.as_str() => {
                 let detail = format!(
-                    "S3 has MD5 {received}, and {sent} was sent; where ETags are no MD5s, \
-                     turn s3_store_verify_uploads off"
+                    "S3 received MD5 {received}, but {sent} was sent; if this service's ETags are not \
+                     MD5s, set s3_store_verify_uploads to false"
                 );
                 Err(S3Error::unexpected(operation, detail))
             }
@@ -76,7 +76,7 @@ impl ReceivedMd5 {
         }
     }
 
-    /// Compares it with a part that has come in whole.
+    /// Compares the MD5 with that of a part.
     pub(super) async fn compare_part(
         &self,
         operation: &'static str,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_md5_must_be_the_right_one() {
+    fn a_wrong_md5_is_an_error() {
         for right in [
             SENT.to_owned(),
             format!("\"{}\"", SENT.to_ascii_uppercase()),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_md5_is_not_compared() {
+    fn etags_that_are_not_md5_are_not_compared() {
         let wrong = SENT.replace('9', "8");
         assert!(compare(&wrong, Some(ServerSideEncryption::AwsKms)));
         for other in ["", "x", &format!("{wrong}-2"), &SENT.replace('9', "g")] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_is_given_up_is_not_waited_for() {
+    async fn a_cancelled_part_is_not_waited_for() {
         let hashes = HashEngine::start(1).unwrap();
         let (hash, expected) = PartHash::new(&hashes);
         drop(hash);

@@ -1,4 +1,4 @@
-//! What is in a bucket under the names of images.
+//! Lists the objects of a bucket that have the names of images.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::account_clients::AccountClients;
 use super::s3_error::S3Error;
 use crate::image::{ImageId, Timestamp};
 
-/// Objects, and uploads in parts that never became one: one entry an image.
+/// Lists the objects and the incomplete multipart uploads of images, one entry per image.
 pub(super) async fn images_in(
     clients: &AccountClients,
     bucket: &str,

@@ -1,9 +1,9 @@
-//! Where an object is, as Glance's registries write it:
+//! Locations of objects, in the format of Glance's registries:
 //! `s3+https://ACCESS:SECRET@host/bucket/key`.
 //!
-//! `s3` and `s3+http` stand for plain HTTP. A secret of Amazon may have slashes in it, so
-//! the location is taken apart from its end. Keys may be URL-quoted. Locations that this
-//! program writes have no keys: they belong to the configured account.
+//! The schemes `s3` and `s3+http` mean plain HTTP. Amazon's secret keys may contain slashes, so a
+//! location is parsed from its end. Keys may be URL-encoded. Locations that this program writes have
+//! no keys and belong to the configured account.
 
 use std::borrow::Cow;
 
@@ -13,29 +13,33 @@ use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::image::Location;
 
-/// An object, and who may read it.
+/// The parsed location of an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct S3Location {
+    /// True if the service is reached over TLS.
     pub(super) is_tls: bool,
     /// Host and port, and a path if the service is below one.
     pub(super) host: String,
-    /// AccountClients key and secret key; none stand for the configured ones.
+    /// Access key and secret key; `None` for the configured account.
     pub(super) keys: Option<(Secret, Secret)>,
     pub(super) bucket: String,
     pub(super) key: String,
 }
 
 impl S3Location {
-    /// Reads a location. The error shows nothing of it.
+    /// Parses a location.
+    ///
+    /// # Errors
+    /// `Internal` if it is malformed; the error does not contain it, since it may hold a secret.
     pub(super) fn parse(location: &Location) -> Result<Self> {
-        let place = Self::of(location.scheme(), location.expose_rest());
-        place.ok_or_else(|| Error::internal(format!("a {location:?} location is malformed")))
+        let parsed = Self::parse_rest(location.scheme(), location.expose_rest());
+        parsed.ok_or_else(|| Error::internal(format!("a {location:?} location is malformed")))
     }
 
-    fn of(scheme: &str, rest: &str) -> Option<Self> {
+    fn parse_rest(scheme: &str, rest: &str) -> Option<Self> {
         let rest = rest.strip_prefix("//")?;
         let (keys, path) = match rest.rsplit_once('@') {
-            Some((keys, path)) => (Some(read_keys(keys)?), path),
+            Some((keys, path)) => (Some(parse_keys(keys)?), path),
             None => (None, rest),
         };
         let (path, key) = path.rsplit_once('/')?;
@@ -53,14 +57,14 @@ impl S3Location {
         })
     }
 
-    /// The service's URL.
+    /// Returns the service's URL.
     pub(super) fn endpoint(&self) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.host)
     }
 }
 
-/// The location of an object of the configured account, without keys.
+/// Returns the location of an object of the configured account, without keys.
 pub(super) fn build_location(endpoint: &str, bucket: &str, key: &str) -> Result<Location> {
     let (scheme, host) = match endpoint.split_once("://") {
         Some(("https", host)) => ("s3+https", host),
@@ -71,13 +75,14 @@ pub(super) fn build_location(endpoint: &str, bucket: &str, key: &str) -> Result<
     Location::parse(&uri).map_err(Error::internal)
 }
 
-fn read_keys(keys: &str) -> Option<(Secret, Secret)> {
+/// Parses `ACCESS:SECRET`, both URL-encoded.
+fn parse_keys(keys: &str) -> Option<(Secret, Secret)> {
     let (access, secret) = keys.split_once(':')?;
-    let read = |text: &str| {
+    let decode = |text: &str| {
         let text: Cow<'_, str> = percent_decode_str(text).decode_utf8().ok()?;
         (!text.is_empty()).then(|| Secret::new(text.into_owned()))
     };
-    Some((read(access)?, read(secret)?))
+    Some((decode(access)?, decode(secret)?))
 }
 
 #[cfg(test)]
@@ -94,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_of_glance() {
+    fn locations_written_by_glance_are_parsed() {
         let plain = place("s3://AK:sec/ret+x=@10.0.0.1:8080/images/an-id");
         assert_eq!(plain.endpoint(), "http://10.0.0.1:8080");
         assert_eq!((&*plain.bucket, &*plain.key), ("images", "an-id"));
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_of_ours_have_no_keys() {
+    fn written_locations_have_no_keys() {
         for endpoint in ["http://h:9000", "https://h/s3"] {
             let location = build_location(endpoint, "images", "an-id").unwrap();
             let place = S3Location::parse(&location).unwrap();
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_shown() {
+    fn errors_do_not_contain_malformed_locations() {
         for uri in [
             "s3:/h/b/k",
             "s3://h/b",
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_in_no_debug() {
+    fn debug_output_has_no_keys() {
         let place = place("s3://CANARY:CANARY@h/b/k");
         assert!(!format!("{place:?}").contains("CANARY"));
     }

@@ -1,10 +1,12 @@
-//! The S3 store: one object an image, named by the image's identifier, over the SDK of
-//! Amazon with our own HTTP client under it.
+//! The S3 store: one object per image, named by the image's identifier.
 //!
-//! An image is sent in one request while it is small, and in parts beyond that; the pieces
-//! of a part are sent as they came in. Parts in memory are bounded over all uploads. An object
-//! is marked with the upload that wrote it; one that is there already is never replaced by an
-//! upload, nor removed with what is left of it. What comes is read by a signed address, so that it can stay in its socket.
+//! Requests go through Amazon's SDK, with this program's HTTP client below it. A small image is sent
+//! in one request, a larger one as a multipart upload; `writer` decides. The memory of parts is
+//! bounded over all uploads (`part_memory`). Objects are read through presigned URLs with the HTTP
+//! client alone, so that their bytes can be spliced from socket to socket.
+//!
+//! Each object carries the identifier of the upload that wrote it. An upload never replaces an
+//! existing object, and the cleanup of an upload removes only an object with its identifier.
 
 mod account_clients;
 mod etag_check;
@@ -14,6 +16,7 @@ mod multipart_upload;
 mod object;
 mod object_reader;
 mod options;
+mod part_body;
 mod part_buffer;
 mod part_memory;
 mod part_sizes;
@@ -46,32 +49,34 @@ use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
 use crate::transfer::{Payload, RangeReader};
 
-/// The schemes, the store's name first.
+/// The location schemes; the first one is the store's name.
 pub(super) const SCHEMES: &[&str] = &["s3", "s3+http", "s3+https"];
 
-/// How long an unused connection to S3 is kept; shorter than services keep theirs.
+/// How long an idle connection is kept. Shorter than services keep theirs, so that a request rarely
+/// meets a connection that is being closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
-/// The S3 store cannot be set up.
+/// The S3 store cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the S3 store cannot be used: {0}")]
+#[error("cannot create the S3 store: {0}")]
 pub struct S3StoreError(#[from] TlsError);
 
-/// Images as objects in a bucket.
+/// Stores images as objects in a bucket.
 pub struct S3Store {
     options: S3StoreOptions,
     http: HttpClient,
     client_cache: ClientCache,
+    /// Clients of the configured account.
     own: AccountClients,
     memory: PartMemory,
     hashes: HashEngine,
 }
 
 impl S3Store {
-    /// Sets everything up; S3 is not asked for anything yet. `hashes` is for the MD5s of parts.
+    /// Creates the store. Does not connect. `hashes` computes the MD5s of parts.
     ///
     /// # Errors
-    /// [`S3StoreError`] when its certificates could not be judged.
+    /// [`S3StoreError`] if the certificates cannot be loaded.
     pub fn new(
         options: S3StoreOptions,
         hashes: HashEngine,
@@ -95,7 +100,7 @@ impl S3Store {
         })
     }
 
-    /// The object of an image by that name.
+    /// Returns the object of an image in the configured bucket.
     fn object_of(&self, image: &ImageId) -> S3Object {
         S3Object {
             clients: self.own.clone(),
@@ -104,22 +109,23 @@ impl S3Store {
         }
     }
 
-    /// The object at a location. Our own keys go to our own service and to no other.
+    /// Returns the object at a location. The configured keys are used only for the configured
+    /// service: a location may be a user's text.
     fn object_at(&self, location: &Location) -> Result<S3Object> {
-        let place = S3Location::parse(location)?;
+        let parsed = S3Location::parse(location)?;
         let own = own_account(&self.options);
-        let is_own_host = host_of(&own.endpoint).eq_ignore_ascii_case(&place.host);
-        let clients = match (place.keys.clone(), is_own_host) {
+        let is_own_host = host_of(&own.endpoint).eq_ignore_ascii_case(&parsed.host);
+        let clients = match (parsed.keys.clone(), is_own_host) {
             (None, true) => self.own.clone(),
             (None, false) => {
-                let cause = "a location without keys is not of the configured S3 service";
+                let cause = "a location without keys is not at the configured S3 service";
                 return Err(Error::internal(cause));
             }
             (Some((access_key, secret_key)), is_own_host) => self.client_cache.of(S3Account {
                 endpoint: if is_own_host {
                     own.endpoint
                 } else {
-                    place.endpoint()
+                    parsed.endpoint()
                 },
                 access_key,
                 secret_key,
@@ -127,18 +133,19 @@ impl S3Store {
         };
         Ok(S3Object {
             clients,
-            bucket: place.bucket,
-            key: place.key,
+            bucket: parsed.bucket,
+            key: parsed.key,
         })
     }
 
+    /// Decides how an image is written.
     fn plan(&self, image: &ImageId, upload: &Upload, image_bytes: Option<u64>) -> Result<S3Upload> {
         let (options, memory) = (&self.options, &self.memory);
         let image = &image.to_lower();
-        let single_put_bytes = options.single_put_bytes.min(memory.most_bytes());
+        let single_put_bytes = options.single_put_bytes.min(memory.max_bytes());
         let is_single = image_bytes.is_some_and(|bytes| bytes <= single_put_bytes);
         let in_parts = image_bytes.filter(|_| !is_single);
-        let sizes = PartSizes::plan(in_parts, options.part_bytes, memory.most_bytes());
+        let sizes = PartSizes::plan(in_parts, options.part_bytes, memory.max_bytes());
         Ok(S3Upload {
             object: self.object_of(image),
             upload: upload.clone(),
@@ -161,8 +168,8 @@ impl Store for S3Store {
 
     async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
         let object = self.object_at(location)?;
-        let origin = S3ObjectReader::new(object, self.http.clone(), wanted.object_bytes);
-        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let reader = S3ObjectReader::new(object, self.http.clone(), wanted.object_bytes);
+        let remote = RangeReader::open(Box::new(reader), wanted.offset, wanted.len).await?;
         let remote = remote.with_stall_limit(self.options.stall_timeout);
         Ok(Payload::Remote(Box::new(remote)))
     }
@@ -208,7 +215,7 @@ impl Store for S3Store {
     }
 
     async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
-        // Nothing here has the name of an upload.
+        // Uploads have no objects of their own names.
         let StoredKey::Image(image) = of else {
             return Ok(());
         };
@@ -229,7 +236,7 @@ fn own_account(options: &S3StoreOptions) -> S3Account {
     }
 }
 
-/// A URL without its scheme.
+/// Returns a URL without its scheme.
 fn host_of(endpoint: &str) -> &str {
     endpoint
         .split_once("://")
@@ -241,5 +248,5 @@ fn parts_too_large() -> Error {
         Kind::TooLarge,
         "The image is too large for the image storage media.",
     )
-    .because("its parts would be larger than S3 takes them (5 GiB)")
+    .because("its parts would be larger than the maximum of S3 (5 GiB)")
 }

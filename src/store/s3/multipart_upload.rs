@@ -1,4 +1,4 @@
-//! An upload in parts, several of which are sent at a time.
+//! A multipart upload: sends several parts at the same time, then joins or removes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,21 @@ use tokio::time::timeout;
 
 use super::etag_check::ExpectedMd5;
 use super::object::S3Object;
-use super::part_buffer::{BodyConsumed, PartBody, PartBuffer, RetryablePart};
+use super::part_body::{BodyConsumed, PartBody};
+use super::part_buffer::PartBuffer;
 use super::s3_error::S3Error;
 use super::streamed_part::{BodyDropped, StreamedPart};
 
-/// Longest wait, before an upload is removed, for parts that S3 has received already. Such
-/// a part could otherwise come to rest after everything else was removed.
+/// Longest wait for parts that S3 has received completely, before an upload is aborted. S3 might
+/// otherwise store such a part after the abort, and nothing would ever remove it.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// An upload under way. Dropped, its parts are no longer sent; what S3 has of it remains
-/// until somebody removes it by its name.
+/// A running multipart upload. Dropped, its requests are cancelled, but S3 keeps the parts it has
+/// until the upload is aborted.
 pub(super) struct MultipartUpload {
     object: Arc<S3Object>,
     upload_id: Arc<str>,
-    most_at_once: usize,
+    max_at_once: usize,
     sending: JoinSet<Result<CompletedPart, S3Error>>,
     handles: Vec<(AbortHandle, BodyConsumed)>,
     sent: Vec<CompletedPart>,
@@ -31,11 +32,11 @@ pub(super) struct MultipartUpload {
 }
 
 impl MultipartUpload {
-    pub(super) fn new(object: Arc<S3Object>, upload_id: String, most_at_once: usize) -> Self {
+    pub(super) fn new(object: Arc<S3Object>, upload_id: String, max_at_once: usize) -> Self {
         Self {
             object,
             upload_id: upload_id.into(),
-            most_at_once,
+            max_at_once,
             sending: JoinSet::new(),
             handles: Vec::new(),
             sent: Vec::new(),
@@ -43,50 +44,51 @@ impl MultipartUpload {
         }
     }
 
-    /// What S3 calls the upload.
+    /// Returns S3's identifier of the upload.
     pub(super) fn upload_id(&self) -> Arc<str> {
         Arc::clone(&self.upload_id)
     }
 
-    /// The number of the part to be sent next, from 1.
+    /// Returns the number of the next part; numbers start at 1.
     pub(super) fn next_number(&self) -> u64 {
         u64::from(self.last_number.unsigned_abs()) + 1
     }
 
-    /// Has a part sent, as soon as there are not too many under way. What S3 has of it is
-    /// compared with what is expected, if anything is.
+    /// Starts to send a buffered part, once fewer than the maximum are being sent. The MD5 that S3
+    /// reports is compared with `expected`, if there is one.
     pub(super) async fn send(
         &mut self,
         part: PartBuffer,
         expected: Option<ExpectedMd5>,
     ) -> Result<(), S3Error> {
-        self.start(RetryablePart::new(part).load(), expected).await
+        self.start(PartBody::buffered(&part.complete()), expected)
+            .await
     }
 
-    /// Begins to send a part that is still to come.
+    /// Starts to send a streamed part of `len` bytes.
     pub(super) async fn stream_part(
         &mut self,
         len: u64,
         expected: Option<ExpectedMd5>,
     ) -> Result<StreamedPart, S3Error> {
-        let (passing, load) = StreamedPart::new(len);
-        self.start(load, expected).await?;
-        Ok(passing)
+        let (streamed, body) = StreamedPart::new(len);
+        self.start(body, expected).await?;
+        Ok(streamed)
     }
 
     async fn start(
         &mut self,
-        load: PartBody,
+        body: PartBody,
         expected: Option<ExpectedMd5>,
     ) -> Result<(), S3Error> {
-        while self.sending.len() >= self.most_at_once {
+        while self.sending.len() >= self.max_at_once {
             self.one_sent().await?;
         }
         self.last_number += 1;
         let (object, upload_id) = (Arc::clone(&self.object), self.upload_id());
-        let (number, consumed) = (self.last_number, load.consumed.clone());
+        let (number, consumed) = (self.last_number, body.consumed.clone());
         let send = async move {
-            let (part, received) = object.put_part(&upload_id, number, load).await?;
+            let (part, received) = object.put_part(&upload_id, number, body).await?;
             if let Some(expected) = expected {
                 received.compare_part("UploadPart", expected).await?;
             }
@@ -98,25 +100,25 @@ impl MultipartUpload {
         Ok(())
     }
 
-    /// Passes on the next bytes of a part that [`MultipartUpload::stream_part`] began.
+    /// Sends the next bytes of a streamed part.
     pub(super) async fn fill(
         &mut self,
-        passing: &mut StreamedPart,
+        streamed: &mut StreamedPart,
         bytes: &mut Bytes,
     ) -> Result<(), S3Error> {
-        match self.until_part_fails(passing.fill(bytes)).await? {
+        match self.until_part_fails(streamed.fill(bytes)).await? {
             Ok(()) => Ok(()),
             Err(BodyDropped) => {
-                // The part has failed, and says why.
+                // The request has ended; its own error is more precise than this one.
                 self.all_sent().await?;
-                let early = "it took a part before it had all of it";
+                let early = "S3 accepted a part before its last byte was sent";
                 Err(S3Error::unexpected("UploadPart", early))
             }
         }
     }
 
-    /// Waits for something else, unless a part fails before.
-    pub(super) async fn meanwhile<T>(
+    /// Waits for `other`, but fails as soon as a part does.
+    pub(super) async fn until_part_fails<T>(
         &mut self,
         other: impl Future<Output = T>,
     ) -> Result<T, S3Error> {
@@ -125,12 +127,12 @@ impl MultipartUpload {
             tokio::select! {
                 biased;
                 other = &mut other => return Ok(other),
-                Some(sent) = self.sending.join_next() => self.note(sent)?,
+                Some(sent) = self.sending.join_next() => self.record(sent)?,
             }
         }
     }
 
-    /// Waits for all parts, and puts them together.
+    /// Waits for all parts, and joins them.
     pub(super) async fn complete(&mut self) -> Result<(), S3Error> {
         self.all_sent().await?;
         let mut parts = std::mem::take(&mut self.sent);
@@ -138,7 +140,7 @@ impl MultipartUpload {
         self.object.complete(&self.upload_id, parts).await
     }
 
-    /// Removes what S3 has of it.
+    /// Aborts the upload, and removes its parts from S3.
     pub(super) async fn abort(mut self) -> Result<(), S3Error> {
         for (handle, consumed) in &self.handles {
             if !consumed.get() {
@@ -146,7 +148,8 @@ impl MultipartUpload {
             }
         }
         let settled = async { while self.sending.join_next().await.is_some() {} };
-        // Longer than this, and only whoever removes it later can be sure.
+        // After the limit the upload is aborted anyway. The cleaner aborts it again later, since S3
+        // may still store a part.
         let _ = timeout(SETTLE_LIMIT, settled).await;
         self.sending.abort_all();
         self.object.abort(&self.upload_id).await
@@ -161,12 +164,12 @@ impl MultipartUpload {
 
     async fn one_sent(&mut self) -> Result<(), S3Error> {
         match self.sending.join_next().await {
-            Some(sent) => self.note(sent),
+            Some(sent) => self.record(sent),
             None => Ok(()),
         }
     }
 
-    fn note(
+    fn record(
         &mut self,
         sent: Result<Result<CompletedPart, S3Error>, JoinError>,
     ) -> Result<(), S3Error> {

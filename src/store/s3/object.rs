@@ -1,4 +1,4 @@
-//! One object in S3, and what can be asked of it.
+//! One object in S3 and the operations on it.
 
 use std::time::Duration;
 
@@ -12,24 +12,23 @@ use uuid::Uuid;
 
 use super::account_clients::AccountClients;
 use super::etag_check::ReceivedMd5;
-use super::part_buffer::PartBody;
+use super::part_body::PartBody;
 use super::s3_error::S3Error;
 use crate::image::Timestamp;
 
-/// How long a signed address is good for. It is used at once; the rest is for clocks that
-/// do not agree.
+/// Validity of a presigned URL. It is used at once; the rest tolerates clocks that differ.
 const SIGNED_FOR: Duration = Duration::from_secs(600);
 
-/// The metadata of an object that name the upload it was written by.
+/// Metadata key for the identifier of the upload that wrote an object.
 const MARK: &str = "glance-upload";
 
-/// The most that the clocks of this node and of S3 may differ for S3 to take requests.
-const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
+/// Largest difference of this node's clock to that of S3 at which S3 accepts requests.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// The region that takes no other word for it.
-const FIRST_REGION: &str = "us-east-1";
+/// The region that must not be named when a bucket is created.
+const UNNAMED_REGION: &str = "us-east-1";
 
-/// An object, which may not be there.
+/// An object, which may or may not exist.
 #[derive(Debug, Clone)]
 pub(super) struct S3Object {
     pub(super) clients: AccountClients,
@@ -40,15 +39,15 @@ pub(super) struct S3Object {
 type Result<T> = std::result::Result<T, S3Error>;
 
 impl S3Object {
-    /// Writes all of it; what S3 has of it then.
-    pub(super) async fn put(&self, load: PartBody, upload: Uuid) -> Result<ReceivedMd5> {
+    /// Writes the whole object in one request, and returns the MD5 that S3 reports.
+    pub(super) async fn put(&self, body: PartBody, upload: Uuid) -> Result<ReceivedMd5> {
         let request = self.clients.data.put_object();
         let sent = request
             .bucket(&self.bucket)
             .key(&self.key)
             .metadata(MARK, upload.to_string())
-            .content_length(signed(load.len))
-            .body(load.stream)
+            .content_length(signed(body.len))
+            .body(body.stream)
             .send()
             .await;
         let sent = sent.map_err(|error| S3Error::from_sdk("PutObject", &error))?;
@@ -58,8 +57,8 @@ impl S3Object {
         ))
     }
 
-    /// Begins to write it in parts; the name of the upload.
-    pub(super) async fn begin(&self, upload: Uuid) -> Result<String> {
+    /// Creates a multipart upload, and returns S3's identifier of it.
+    pub(super) async fn create_multipart(&self, upload: Uuid) -> Result<String> {
         const OPERATION: &str = "CreateMultipartUpload";
         let request = self.clients.calls.create_multipart_upload();
         let request = request.bucket(&self.bucket).key(&self.key);
@@ -67,15 +66,15 @@ impl S3Object {
         let begun = begun.map_err(|error| S3Error::from_sdk(OPERATION, &error))?;
         begun
             .upload_id
-            .ok_or_else(|| S3Error::unexpected(OPERATION, "the upload has no name"))
+            .ok_or_else(|| S3Error::unexpected(OPERATION, "the response has no upload identifier"))
     }
 
-    /// Writes one part, by its number from 1; what S3 has of it then.
+    /// Writes one part, whose number starts at 1, and returns the MD5 that S3 reports.
     pub(super) async fn put_part(
         &self,
         upload_id: &str,
         number: i32,
-        load: PartBody,
+        body: PartBody,
     ) -> Result<(CompletedPart, ReceivedMd5)> {
         let request = self.clients.data.upload_part();
         let sent = request
@@ -83,8 +82,8 @@ impl S3Object {
             .key(&self.key)
             .upload_id(upload_id)
             .part_number(number)
-            .content_length(signed(load.len))
-            .body(load.stream)
+            .content_length(signed(body.len))
+            .body(body.stream)
             .send()
             .await;
         let sent = sent.map_err(|error| S3Error::from_sdk("UploadPart", &error))?;
@@ -96,7 +95,7 @@ impl S3Object {
         Ok((part.build(), received))
     }
 
-    /// Puts the parts together.
+    /// Joins the parts.
     pub(super) async fn complete(&self, upload_id: &str, parts: Vec<CompletedPart>) -> Result<()> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts));
         let request = self.clients.completion.complete_multipart_upload();
@@ -111,7 +110,7 @@ impl S3Object {
         Ok(())
     }
 
-    /// Removes an upload in parts; one that is not there is as good as removed.
+    /// Aborts a multipart upload. Succeeds if it does not exist.
     pub(super) async fn abort(&self, upload_id: &str) -> Result<()> {
         let request = self.clients.calls.abort_multipart_upload();
         let aborted = request
@@ -123,8 +122,8 @@ impl S3Object {
         or_absent(aborted.map_err(|error| S3Error::from_sdk("AbortMultipartUpload", &error)))
     }
 
-    /// Removes every upload in parts that would have become this object, or those that were
-    /// not begun before a time by this node's clock.
+    /// Aborts every multipart upload of this object, except those that certainly began before
+    /// `since` by this node's clock: they belong to other uploads of the image.
     pub(super) async fn abort_all(&self, since: Option<Timestamp>) -> Result<()> {
         let mut after: Option<(String, String)> = None;
         loop {
@@ -157,33 +156,34 @@ impl S3Object {
         }
     }
 
-    /// Removes it; one that is not there is as good as removed.
+    /// Removes the object. Succeeds if it does not exist.
     pub(super) async fn delete(&self) -> Result<()> {
         let request = self.clients.calls.delete_object();
         let deleted = request.bucket(&self.bucket).key(&self.key).send().await;
         or_absent(deleted.map_err(|error| S3Error::from_sdk("DeleteObject", &error)))
     }
 
-    /// Removes what an upload has written, and nothing else.
+    /// Removes everything that an upload has written, and nothing else.
     pub(super) async fn discard(&self, upload: Uuid, since: Timestamp) -> Result<()> {
         self.abort_all(Some(since)).await?;
-        match self.mark().await? {
+        match self.upload_mark().await? {
             Some(Some(mark)) if mark == upload.to_string() => self.delete().await,
             _ => Ok(()),
         }
     }
 
-    /// Whether it is there. An account that may not list its bucket is not told.
+    /// Returns true if the object exists. To an account without permission to list the bucket S3
+    /// answers 403 for a missing object, which is taken as missing.
     pub(super) async fn exists(&self) -> Result<bool> {
-        match self.mark().await {
+        match self.upload_mark().await {
             Err(failure) if failure.is_forbidden() => Ok(false),
             mark => Ok(mark?.is_some()),
         }
     }
 
-    /// The mark of the upload that it was written by, which may have none; `None` when it is
-    /// not there.
-    async fn mark(&self) -> Result<Option<Option<String>>> {
+    /// Returns the identifier of the upload that wrote the object: `None` if the object does not
+    /// exist, `Some(None)` if it has no identifier.
+    async fn upload_mark(&self) -> Result<Option<Option<String>>> {
         let request = self.clients.calls.head_object();
         let head = request.bucket(&self.bucket).key(&self.key).send().await;
         match head.map_err(|error| S3Error::from_sdk("HeadObject", &error)) {
@@ -193,17 +193,17 @@ impl S3Object {
         }
     }
 
-    /// How many bytes it has.
+    /// Returns the object's size.
     pub(super) async fn size_bytes(&self) -> Result<u64> {
         const OPERATION: &str = "HeadObject";
         let request = self.clients.calls.head_object();
         let head = request.bucket(&self.bucket).key(&self.key).send().await;
         let head = head.map_err(|error| S3Error::from_sdk(OPERATION, &error))?;
         let bytes = head.content_length.and_then(|len| u64::try_from(len).ok());
-        bytes.ok_or_else(|| S3Error::unexpected(OPERATION, "the object has no size"))
+        bytes.ok_or_else(|| S3Error::unexpected(OPERATION, "the response has no Content-Length"))
     }
 
-    /// A request for it that is signed already.
+    /// Creates a presigned request that reads the object.
     pub(super) async fn signed_get(&self) -> Result<http::Request<()>> {
         const OPERATION: &str = "GetObject";
         let signing = PresigningConfig::expires_in(SIGNED_FOR);
@@ -215,16 +215,19 @@ impl S3Object {
         Ok(signed.into_http_1x_request(()))
     }
 
-    /// Makes the bucket; one that is ours already is as good as made.
+    /// Creates the bucket. Succeeds if the account owns it already.
     pub(super) async fn create_bucket(&self) -> Result<()> {
         let region = self.clients.region.as_str();
-        let place = (region != FIRST_REGION).then(|| {
+        let constraint = (region != UNNAMED_REGION).then(|| {
             let region = BucketLocationConstraint::from(region);
-            let place = CreateBucketConfiguration::builder();
-            place.location_constraint(region).build()
+            let configuration = CreateBucketConfiguration::builder();
+            configuration.location_constraint(region).build()
         });
         let request = self.clients.calls.create_bucket().bucket(&self.bucket);
-        let made = request.set_create_bucket_configuration(place).send().await;
+        let made = request
+            .set_create_bucket_configuration(constraint)
+            .send()
+            .await;
         match made.map_err(|error| S3Error::from_sdk("CreateBucket", &error)) {
             Err(failure) if !failure.has_code(&["BucketAlreadyOwnedByYou"]) => Err(failure),
             _ => Ok(()),
@@ -239,16 +242,16 @@ fn or_absent<T>(result: Result<T>) -> Result<()> {
     }
 }
 
-/// Whether an upload in parts began before a time for certain, whatever the clocks say.
+/// Returns true if a multipart upload certainly began before a time, allowing for different clocks.
 fn is_before(initiated: Option<&DateTime>, since: Option<Timestamp>) -> bool {
     let (Some(initiated), Some(since)) = (initiated, since) else {
         return false;
     };
-    let skew_s = i64::try_from(MOST_SKEW.as_secs()).unwrap_or(i64::MAX);
+    let skew_s = i64::try_from(MAX_CLOCK_SKEW.as_secs()).unwrap_or(i64::MAX);
     initiated.secs() < since.as_micros() / 1_000_000 - skew_s
 }
 
-/// Lengths are signed integers in S3's own description.
+/// Converts a length to the signed integer that the SDK requires.
 fn signed(len: u64) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,8 @@
-//! Reading an object: asked for by a signed address over our own client, so that what
-//! comes over a plain socket stays in it.
+//! Reads one object through presigned URLs.
+//!
+//! The SDK only signs the request; the HTTP client sends it, so that the bytes of a plain connection
+//! can stay in their socket. Every response must be of the object's registered size and of the same
+//! ETag as the first one.
 
 use std::time::Duration;
 
@@ -15,28 +18,29 @@ use crate::error::{Error, Result};
 use crate::http_client::HttpClient;
 use crate::transfer::{RangeBody, RangeSource};
 
-/// How often an object is asked for at most, while S3 says that it cannot just now.
+/// The most attempts of a request while its errors are transient.
 const ATTEMPTS: u32 = 3;
 
-/// The wait before it is asked for again; longer each time.
+/// The wait before the second attempt; multiplied by the attempt's number for later ones.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
-/// Longest wait for the words of an error. They are for the log alone.
-const WORDS_LIMIT: Duration = Duration::from_secs(1);
+/// Longest wait for the body of an error, of which only the code is logged.
+const ERROR_BODY_LIMIT: Duration = Duration::from_secs(1);
 
-/// An object of a known size.
+/// An object whose size the registry knows.
 pub(super) struct S3ObjectReader {
     object: S3Object,
     http: HttpClient,
     object_bytes: u64,
-    /// Of the first answer: what follows is to be of the same object.
+    /// ETag of the first response.
     tag: Option<HeaderValue>,
 }
 
-/// Why an object did not come.
+/// The reason why an object cannot be read.
 enum ReadFailure {
-    /// What is there is not the object.
+    /// The object is not the one that the registry describes.
     WrongObject(String),
+    /// The request failed.
     Request(S3Error),
 }
 
@@ -50,7 +54,12 @@ impl S3ObjectReader {
         }
     }
 
-    async fn ask(&mut self, offset: u64, len: u64) -> std::result::Result<RangeBody, ReadFailure> {
+    /// Sends one request and checks the response.
+    async fn request(
+        &mut self,
+        offset: u64,
+        len: u64,
+    ) -> std::result::Result<RangeBody, ReadFailure> {
         let mut request = self
             .object
             .signed_get()
@@ -72,7 +81,7 @@ impl S3ObjectReader {
         match head.status {
             StatusCode::OK if is_whole => self.check_whole(&head)?,
             StatusCode::PARTIAL_CONTENT if !is_whole => self.check_range(&head, offset, len)?,
-            StatusCode::OK => return Err(wrong("S3 does not heed Range")),
+            StatusCode::OK => return Err(wrong("S3 ignored the requested range")),
             status => return Err(refusal(status, part).await),
         }
         self.check_tag(&head)?;
@@ -100,11 +109,13 @@ impl S3ObjectReader {
         let expected = format!("bytes {offset}-{last}/{}", self.object_bytes);
         match text(head, CONTENT_RANGE) {
             Some(range) if range == expected => Ok(()),
-            range => Err(wrong(&format!("S3 sends {range:?} for {expected:?}"))),
+            range => Err(wrong(&format!(
+                "S3 sent the range {range:?} instead of {expected:?}"
+            ))),
         }
     }
 
-    /// The first tag is kept; a later one is to be the same.
+    /// Keeps the first ETag, and compares later ones with it.
     fn check_tag(&mut self, head: &response::Parts) -> std::result::Result<(), ReadFailure> {
         let tag = head.headers.get(ETAG);
         match &self.tag {
@@ -125,7 +136,7 @@ impl RangeSource for S3ObjectReader {
     async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
         let mut attempt = 1;
         loop {
-            let failure = match self.ask(offset, len).await {
+            let failure = match self.request(offset, len).await {
                 Ok(part) => return Ok(part),
                 Err(ReadFailure::WrongObject(what)) => return Err(Error::internal(what)),
                 Err(ReadFailure::Request(failure)) => failure,
@@ -147,14 +158,15 @@ fn text(head: &response::Parts, name: HeaderName) -> Option<&str> {
     head.headers.get(name)?.to_str().ok()
 }
 
+/// Converts a response that is not the object.
 async fn refusal(status: StatusCode, part: RangeBody) -> ReadFailure {
-    let code = timeout(WORDS_LIMIT, first_words(part)).await;
-    let code = code.ok().flatten().and_then(|words| code_in(&words));
+    let code = timeout(ERROR_BODY_LIMIT, error_text(part)).await;
+    let code = code.ok().flatten().and_then(|text| code_in(&text));
     ReadFailure::Request(S3Error::from_response("GetObject", status.as_u16(), code))
 }
 
-/// The beginning of an answer's body.
-async fn first_words(part: RangeBody) -> Option<String> {
+/// Returns the beginning of a response's body.
+async fn error_text(part: RangeBody) -> Option<String> {
     let bytes = match part {
         RangeBody::Stream(mut frames) => frames.frame().await?.ok()?.into_data().ok()?,
         RangeBody::Socket(mut part) => match part.first.pop_front() {
@@ -170,9 +182,9 @@ async fn first_words(part: RangeBody) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// S3's code in an error of S3's.
-fn code_in(words: &str) -> Option<String> {
-    let (_, rest) = words.split_once("<Code>")?;
+/// Returns the error code in an S3 error document.
+fn code_in(document: &str) -> Option<String> {
+    let (_, rest) = document.split_once("<Code>")?;
     let (code, _) = rest.split_once("</Code>")?;
     Some(code.to_owned())
 }
@@ -182,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_found() {
+    fn error_codes_are_found() {
         let words = "<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code><Message>x</Message>";
         assert_eq!(code_in(words).as_deref(), Some("NoSuchKey"));
         assert_eq!(code_in("<Code>"), None);

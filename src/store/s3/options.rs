@@ -1,65 +1,65 @@
-//! What an operator says about the S3 store.
+//! Options of the S3 store.
 
 use std::time::Duration;
 
 use crate::config::Secret;
 use crate::http_client::TlsOptions;
 
-/// Where a bucket's name stands in a URL.
+/// The position of the bucket's name in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketUrl {
-    /// In the host's name at Amazon, in the path elsewhere.
+    /// In the host name at Amazon, in the path elsewhere.
     Auto,
     /// In the path.
     Path,
-    /// In the host's name.
+    /// In the host name.
     Virtual,
 }
 
-/// When checksums go along with requests.
+/// When requests carry checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksums {
-    /// Where S3 refuses a request without.
+    /// Only where S3 requires them.
     WhenRequired,
-    /// Wherever S3 knows what to do with them.
+    /// Wherever S3 supports them.
     WhenSupported,
 }
 
-/// What an S3 store needs to know.
+/// Options of the S3 store.
 #[derive(Debug, Clone)]
 pub struct S3StoreOptions {
-    /// The service, as a URL without a slash at its end.
+    /// The service's URL, without a trailing slash.
     pub endpoint: String,
-    /// The region that requests are signed for; empty for the one the host's name says.
+    /// The region that requests are signed for; empty to derive it from the host name.
     pub region: String,
-    /// The account that new images belong to.
+    /// Access key of the account that new images belong to.
     pub access_key: Secret,
-    /// Its key.
+    /// Secret key of that account.
     pub secret_key: Secret,
     /// The bucket of new images.
     pub bucket: String,
-    /// Where a bucket's name stands.
+    /// The position of the bucket's name in URLs.
     pub bucket_url: BucketUrl,
-    /// Whether the bucket is made when it is missing.
+    /// True if a missing bucket is created.
     pub creates_bucket: bool,
-    /// The largest image that is sent in one request.
+    /// The largest image that is sent in one request, in bytes.
     pub single_put_bytes: u64,
-    /// The smallest part of a larger one.
+    /// The smallest part of a multipart upload, in bytes.
     pub part_bytes: u64,
-    /// Parts of one image that are sent at a time.
+    /// Parts of one image that are sent at the same time.
     pub parts_at_once: usize,
-    /// PartMemory for parts, all uploads together.
+    /// Memory for the parts of all uploads together, in bytes.
     pub upload_memory_bytes: u64,
-    /// When checksums go along.
+    /// When requests carry checksums.
     pub checksums: Checksums,
-    /// Whether the MD5 of what S3 has received is compared with what was sent.
+    /// True if the MD5 that S3 reports is compared with that of the sent bytes.
     pub verify_uploads: bool,
-    /// Whom we trust.
+    /// Which certificates to trust.
     pub tls: TlsOptions,
-    /// Longest time until a connection stands.
+    /// Longest time to establish a connection.
     pub connect_timeout: Duration,
-    /// Longest time that the service takes nothing of a request and does not answer.
+    /// Longest time that the service neither accepts bytes of a request nor responds.
     pub response_timeout: Duration,
-    /// Longest silence in the middle of an object.
+    /// Longest silence of the service in the middle of an object.
     pub stall_timeout: Duration,
 }

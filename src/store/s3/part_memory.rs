@@ -1,17 +1,19 @@
-//! The memory that parts take on their way, all uploads of the process together.
+//! The memory for buffered parts, shared by all uploads of the process.
 //!
-//! A part takes memory as its bytes arrive, so that a slow client holds no more than it has
-//! sent. A part whose length is known never waits: without memory it is sent as it comes. A
-//! part of unknown length cannot be sent before it is complete, and waits. Such parts could
-//! block each other; therefore memory is given out only as long as, after that, one of them
-//! could still grow to the size at which it can be sent (the banker's algorithm).
+//! A part reserves memory as its bytes arrive, so a slow client holds no more than it has sent. A
+//! part of known length never waits: without memory it is streamed. A part of unknown length can be
+//! sent only from a minimum size on, and waits for memory until then.
+//!
+//! Such parts could deadlock, each holding memory that the others need. Therefore memory is granted
+//! only if afterwards at least one of them could still grow to its minimum size (the banker's
+//! algorithm, reduced to one resource).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A bounded amount of memory. Cheap to clone; clones share it.
+/// A bounded amount of memory. Cheap to clone; clones share the memory.
 #[derive(Debug, Clone)]
 pub(super) struct PartMemory {
     shared: Arc<Shared>,
@@ -19,65 +21,67 @@ pub(super) struct PartMemory {
 
 #[derive(Debug)]
 struct Shared {
-    most_bytes: u64,
+    max_bytes: u64,
     state: Mutex<MemoryState>,
-    /// PartMemory came free, or a part will wait for no more.
+    /// Notified when memory was released, or a part will not grow any more.
     changed: Notify,
 }
 
 #[derive(Debug)]
 struct MemoryState {
     free_bytes: u64,
-    /// Bytes that each growing part lacks until it can be sent, by its number.
+    /// Bytes that each growing part lacks to its minimum size, by number.
     lacking: HashMap<u64, u64>,
     next_number: u64,
+    /// Number of parts that wait for memory.
     waiting: usize,
 }
 
-/// The memory of one part; dropped, it is free again.
+/// The memory of one part. Dropped, it is released.
 #[derive(Debug)]
 pub(super) struct MemoryReservation {
     memory: PartMemory,
     number: u64,
     held_bytes: u64,
-    /// The size at which the part can be sent; `None` for one that can be sent as it comes.
+    /// The minimum size at which the part can be sent; `None` if it can be streamed.
     sendable_bytes: Option<u64>,
 }
 
-/// Counts a part that waits for memory.
+/// Counts a waiting part while it exists.
 struct Waiting<'a>(&'a PartMemory);
 
 impl PartMemory {
-    pub(super) fn new(most_bytes: u64) -> Self {
+    pub(super) fn new(max_bytes: u64) -> Self {
         let state = MemoryState {
-            free_bytes: most_bytes,
+            free_bytes: max_bytes,
             lacking: HashMap::new(),
             next_number: 0,
             waiting: 0,
         };
         Self {
             shared: Arc::new(Shared {
-                most_bytes,
+                max_bytes,
                 state: Mutex::new(state),
                 changed: Notify::new(),
             }),
         }
     }
 
-    /// All there is: no part can hold more.
-    pub(super) fn most_bytes(&self) -> u64 {
-        self.shared.most_bytes
+    /// Returns the total amount, which limits the size of a part.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.shared.max_bytes
     }
 
-    /// Whether a part waits for memory.
+    /// Returns true if a part waits for memory.
     pub(super) fn is_short(&self) -> bool {
         self.lock().waiting > 0
     }
 
-    /// The account of a part that is about to arrive. One of unknown length can be sent from
-    /// `sendable_bytes` on, at most [`PartMemory::most_bytes`]; any other can be sent as it comes.
+    /// Returns an empty reservation for a part. A part of unknown length can be sent from
+    /// `sendable_bytes` on, which is limited to [`PartMemory::max_bytes`]; `None` is for parts that
+    /// can be streamed.
     pub(super) fn part(&self, sendable_bytes: Option<u64>) -> MemoryReservation {
-        let sendable_bytes = sendable_bytes.map(|bytes| bytes.min(self.most_bytes()));
+        let sendable_bytes = sendable_bytes.map(|bytes| bytes.min(self.max_bytes()));
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
@@ -90,15 +94,15 @@ impl PartMemory {
     }
 
     fn lock(&self) -> MutexGuard<'_, MemoryState> {
-        // Nothing between lock and unlock leaves the state at odds.
+        // The state is consistent whenever the lock is released, also by a panic.
         let locked = self.shared.state.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl MemoryReservation {
-    /// Takes up to `wanted_bytes` more if there are any now; returns how many were taken.
-    /// A part that can be sent as it comes takes none while another waits.
+    /// Reserves up to `wanted_bytes` more without waiting, and returns how many. A part that can be
+    /// streamed gets none while another part waits.
     pub(super) fn try_grow(&mut self, wanted_bytes: u64) -> u64 {
         let memory = self.memory.clone();
         let mut state = memory.lock();
@@ -107,6 +111,8 @@ impl MemoryReservation {
         }
         let lacking = self.lacking();
         let amounts = [wanted_bytes, wanted_bytes.min(lacking.unwrap_or(0))];
+        // If the whole amount is not safe, the rest up to the minimum size may be: afterwards this
+        // part lacks nothing.
         let granted = amounts
             .into_iter()
             .find(|bytes| *bytes > 0 && state.may_grant(self.number, lacking, *bytes));
@@ -121,14 +127,14 @@ impl MemoryReservation {
         granted
     }
 
-    /// Takes up to `wanted_bytes` more, at least one; waits until there is memory.
+    /// Reserves up to `wanted_bytes` more, at least one byte, and waits until that is possible.
     pub(super) async fn grow(&mut self, wanted_bytes: u64) -> u64 {
         let memory = self.memory.clone();
         let mut waiting = None;
         loop {
             let changed = memory.shared.changed.notified();
             let mut changed = std::pin::pin!(changed);
-            // A change between the look and the wait is not missed.
+            // Enabled before the attempt, so that a release in between is not missed.
             changed.as_mut().enable();
             match self.try_grow(wanted_bytes) {
                 0 if wanted_bytes > 0 => {}
@@ -139,7 +145,7 @@ impl MemoryReservation {
         }
     }
 
-    /// The part has grown as far as it will: others need not leave memory for it.
+    /// Declares that the part will not grow any more, so that no memory is kept for it.
     pub(super) fn stop_growing(&mut self) {
         self.memory.lock().lacking.remove(&self.number);
         self.memory.shared.changed.notify_waiters();
@@ -152,8 +158,8 @@ impl MemoryReservation {
 }
 
 impl MemoryState {
-    /// Whether one of the growing parts could still become large enough to be sent, after a
-    /// part that lacks so much has taken so many bytes.
+    /// Returns true if, after `bytes` were granted to the part `number` that lacks `lacking`, at least
+    /// one growing part could still reach its minimum size with the free memory.
     fn may_grant(&self, number: u64, lacking: Option<u64>, bytes: u64) -> bool {
         let Some(free_bytes) = self.free_bytes.checked_sub(bytes) else {
             return false;
@@ -199,7 +205,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
 
     #[tokio::test]
-    async fn slow_parts_hold_what_they_have_sent() {
+    async fn slow_parts_hold_only_received_bytes() {
         let memory = PartMemory::new(100);
         let mut slow: Vec<_> = (0..8).map(|_| memory.part(Some(50))).collect();
         for part in &mut slow {
@@ -211,14 +217,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_of_unknown_length_do_not_block_each_other() {
+    async fn parts_of_unknown_length_do_not_deadlock() {
         let memory = PartMemory::new(100);
         let mut first = memory.part(Some(60));
         let mut second = memory.part(Some(60));
         assert_eq!(first.try_grow(30), 30);
         assert_eq!(second.try_grow(30), 30);
         assert_eq!(second.try_grow(20), 20);
-        // The second could not be sent any more.
+        // Granted, neither part could reach its minimum size.
         assert_eq!(first.try_grow(20), 0);
         assert_eq!(first.try_grow(10), 10);
         assert_eq!(first.try_grow(1), 0);
@@ -241,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_never_needs_more_than_there_is() {
+    async fn minimum_size_is_limited_to_the_total_memory() {
         let memory = PartMemory::new(10);
         let mut part = memory.part(Some(1_000));
         assert_eq!(timeout(SHORT, part.grow(10)).await, Ok(10));

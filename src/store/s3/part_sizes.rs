@@ -1,70 +1,72 @@
-//! How large the parts of an image are.
+//! Chooses the sizes of an image's parts within the limits of S3.
 
-/// Parts that S3 takes for one object.
-const MOST_PARTS: u64 = 10_000;
+/// The most parts of one object (S3 limit).
+const MAX_PARTS: u64 = 10_000;
 
-/// Parts that an image of known size is planned to have: room for what it is not.
+/// The most parts that an image of known size is planned to have. The rest is a margin for images
+/// that turn out larger.
 const PLANNED_PARTS: u64 = 9_000;
 
-/// Parts after which they double, where the size is not known.
+/// Number of parts after which their size doubles, if the image's size is unknown.
 const DOUBLED_EVERY: u64 = 500;
 
-/// The largest part that S3 takes.
+/// The largest part (S3 limit).
 const LARGEST_PART_BYTES: u64 = 5 << 30;
 
-/// The smallest part that S3 takes, but for the last.
+/// The smallest part except the last (S3 limit).
 const SMALLEST_PART_BYTES: u64 = 5 << 20;
 
 /// Sizes are whole multiples of this, so that parts are made of whole blocks.
 const STEP_BYTES: u64 = 1 << 20;
 
-/// The rule for one image.
+/// The part sizes of one image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PartSizes {
     first_bytes: u64,
-    most_bytes: u64,
+    max_bytes: u64,
     is_growing: bool,
 }
 
 impl PartSizes {
-    /// For an image of this size, or one whose size nobody says. Parts of a known size may be
-    /// sent as they come; others are at most `most_kept_bytes`, since they have to be kept
-    /// until they are complete. `None` when the image would need parts that S3 does not take.
+    /// Plans the parts of an image, of known or unknown size. Parts of a known size can be streamed;
+    /// others must be buffered, so they are at most `max_buffered_bytes`. Returns `None` if the
+    /// image needs parts above the limit of S3.
     pub(super) fn plan(
         image_bytes: Option<u64>,
-        least_bytes: u64,
-        most_kept_bytes: u64,
+        min_bytes: u64,
+        max_buffered_bytes: u64,
     ) -> Option<Self> {
         let Some(image_bytes) = image_bytes else {
             return Some(Self {
-                first_bytes: least_bytes.min(most_kept_bytes),
-                most_bytes: most_kept_bytes.min(LARGEST_PART_BYTES),
+                first_bytes: min_bytes.min(max_buffered_bytes),
+                max_bytes: max_buffered_bytes.min(LARGEST_PART_BYTES),
                 is_growing: true,
             });
         };
         let needed = image_bytes.div_ceil(PLANNED_PARTS);
-        let first_bytes = needed.next_multiple_of(STEP_BYTES).max(least_bytes);
+        let first_bytes = needed.next_multiple_of(STEP_BYTES).max(min_bytes);
         (first_bytes <= LARGEST_PART_BYTES).then_some(Self {
             first_bytes,
-            most_bytes: LARGEST_PART_BYTES,
+            max_bytes: LARGEST_PART_BYTES,
             is_growing: false,
         })
     }
 
-    /// The size of a part, by its number from 1; `None` when there may be no such part.
+    /// Returns the size of a part, whose number starts at 1, or `None` beyond the last allowed part.
     pub(super) fn of(&self, number: u64) -> Option<u64> {
-        if number > MOST_PARTS {
+        if number > MAX_PARTS {
             return None;
         }
         let doubled = match self.is_growing {
             true => (number - 1) / DOUBLED_EVERY,
             false => 0,
         };
-        Some((self.first_bytes << doubled).min(self.most_bytes))
+        Some((self.first_bytes << doubled).min(self.max_bytes))
     }
 
-    /// The size from which on a part of unknown length may be sent before it is full, to make
-    /// room for others. A quarter, so that smaller parts do not use up their number early.
+    /// Returns the size from which on a part of unknown length may be sent before it is full, to
+    /// release its memory. It is a quarter of the full size, because smaller parts would use up the
+    /// part numbers too early.
     pub(super) fn sendable(&self, part_bytes: u64) -> u64 {
         part_bytes.min((part_bytes / 4).max(SMALLEST_PART_BYTES))
     }
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn known_sizes_fit_into_the_parts_there_are() {
+    fn known_sizes_fit_into_the_planned_parts() {
         for image_bytes in [TIB / 10, TIB, 5 * TIB, 43 * TIB] {
             let sizes = PartSizes::plan(Some(image_bytes), 8 * MIB, 64 * MIB).unwrap();
             let part = sizes.of(1).unwrap();
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_make_room_are_large_enough_for_s3() {
+    fn parts_sent_early_have_at_least_the_minimum_of_s3() {
         let sizes = PartSizes::plan(None, 8 * MIB, 128 * MIB).unwrap();
         assert_eq!(sizes.sendable(8 * MIB), 5 * MIB);
         assert_eq!(sizes.sendable(128 * MIB), 32 * MIB);

@@ -1,15 +1,15 @@
-//! What the name of a host says of Amazon's regions.
+//! Derives Amazon's region from a host name.
 
-/// The region of requests when nothing says another.
+/// The default region of requests.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Whether a service is Amazon's own.
+/// Returns true if the endpoint is a service of Amazon.
 pub(super) fn is_amazon(endpoint: &str) -> bool {
     amazon_name(endpoint).is_some()
 }
 
-/// The region in the name of a service of Amazon's (`s3.eu-west-1.amazonaws.com`), else
-/// the default one.
+/// Returns the region in the host name of an Amazon service (`s3.eu-west-1.amazonaws.com`), otherwise
+/// the default region.
 pub(super) fn region_of(endpoint: &str) -> &str {
     let name = amazon_name(endpoint).unwrap_or_default();
     let rest = name.strip_prefix("s3").unwrap_or_default();
@@ -20,7 +20,7 @@ pub(super) fn region_of(endpoint: &str) -> &str {
     }
 }
 
-/// What stands before Amazon's domain in the host's name.
+/// Returns the part of the host name before Amazon's domain.
 fn amazon_name(endpoint: &str) -> Option<&str> {
     let host = endpoint
         .split_once("://")
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_amazon_say_the_region() {
+    fn region_is_derived_from_amazon_host_names() {
         for (endpoint, region) in [
             ("https://s3.eu-west-1.amazonaws.com", "eu-west-1"),
             ("https://s3-eu-west-1.amazonaws.com:443", "eu-west-1"),

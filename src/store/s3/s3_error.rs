@@ -1,7 +1,7 @@
-//! What went wrong between us and S3, in words that hold no secret.
+//! Failed requests to S3, described without secrets.
 //!
-//! Of an answer only its status and S3's own code are kept: messages repeat access keys,
-//! and signatures.
+//! Of a response only its status, S3's error code and the request identifier are kept: S3's messages
+//! repeat access keys and signatures.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,12 +11,12 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, chain};
 
-/// When it is worth trying again.
+/// `Retry-After` for clients.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Codes that say that nothing more fits.
+/// Error codes that mean that the service is full.
 const FULL: &[&str] = &[
     "EntityTooLarge",
     "QuotaExceeded",
@@ -25,24 +25,28 @@ const FULL: &[&str] = &[
     "XMinioStorageFull",
 ];
 
-/// A request that S3 did not carry out.
+/// A failed request.
 #[derive(Debug)]
 pub(super) struct S3Error {
-    /// The operation, by S3's name.
+    /// S3's name of the operation.
     operation: &'static str,
-    /// The status of the answer, if there was one.
+    /// HTTP status of the response, if there was one.
     status: Option<u16>,
-    /// S3's code for what is wrong.
+    /// S3's error code.
     code: Option<String>,
-    /// What S3 calls the request.
+    /// S3's identifier of the request.
     request_id: Option<String>,
-    /// What happened when there was no answer.
+    /// Description of the failure if there was no response.
     detail: String,
 }
 
 impl S3Error {
-    /// An answer that says no.
-    pub(super) fn of_answer(operation: &'static str, status: u16, code: Option<String>) -> Self {
+    /// Creates the error of a response that refuses the request.
+    pub(super) fn from_response(
+        operation: &'static str,
+        status: u16,
+        code: Option<String>,
+    ) -> Self {
         Self {
             operation,
             status: Some(status),
@@ -52,13 +56,13 @@ impl S3Error {
         }
     }
 
-    /// No answer.
-    pub(super) fn of_silence(operation: &'static str, cause: &dyn StdError) -> Self {
-        Self::odd(operation, chain(cause))
+    /// Creates the error of a request without a response.
+    pub(super) fn no_response(operation: &'static str, cause: &(dyn StdError + 'static)) -> Self {
+        Self::unexpected(operation, chain(cause))
     }
 
-    /// No answer that could be used.
-    pub(super) fn odd(operation: &'static str, detail: impl Into<String>) -> Self {
+    /// Creates the error of a response that cannot be used.
+    pub(super) fn unexpected(operation: &'static str, detail: impl Into<String>) -> Self {
         Self {
             operation,
             status: None,
@@ -68,15 +72,15 @@ impl S3Error {
         }
     }
 
-    /// What the SDK says.
-    pub(super) fn of<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    /// Converts an error of the SDK.
+    pub(super) fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
         let status = error.raw_response().map(|answer| answer.status().as_u16());
         let mut failure = match status {
-            Some(status) => Self::of_answer(operation, status, error.code().map(str::to_owned)),
-            None => Self::of_silence(operation, error),
+            Some(status) => Self::from_response(operation, status, error.code().map(str::to_owned)),
+            None => Self::no_response(operation, error),
         };
         failure.request_id = error
             .request_id()
@@ -85,28 +89,29 @@ impl S3Error {
         failure
     }
 
-    /// Whether S3 gave one of these codes.
+    /// Returns true if S3 sent one of these codes.
     pub(super) fn has_code(&self, codes: &[&str]) -> bool {
         let own = self.code.as_deref();
         own.is_some_and(|own| codes.contains(&own))
     }
 
-    /// Whether the bucket is not there.
+    /// Returns true if the bucket does not exist.
     pub(super) fn is_no_bucket(&self) -> bool {
         self.has_code(&["NoSuchBucket"])
     }
 
-    /// Whether what was asked for is not there. An answer without a body has no code.
+    /// Returns true if the requested object does not exist. Checks the status, because a response
+    /// without a body (to HEAD) has no code.
     pub(super) fn is_absent(&self) -> bool {
         self.status == Some(404)
     }
 
-    /// Whether the account may not do it.
+    /// Returns true if the account is not permitted to do this.
     pub(super) fn is_forbidden(&self) -> bool {
         self.status == Some(403)
     }
 
-    /// Whether it may work when asked again at once.
+    /// Returns true if an immediate retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self.status {
             Some(status) => status >= 500 || status == 429,
@@ -114,8 +119,8 @@ impl S3Error {
         }
     }
 
-    /// What whoever reads, or removes, learns of it.
-    pub(super) fn reading(self) -> Error {
+    /// Converts the error of a read or a removal for clients.
+    pub(super) fn into_read_error(self) -> Error {
         let cause = self.to_string();
         match self.status {
             Some(404) => Error::new(Kind::NotFound, "The image's data are not in the store."),
@@ -125,8 +130,8 @@ impl S3Error {
         .because(cause)
     }
 
-    /// What whoever writes learns of it.
-    pub(super) fn writing(self) -> Error {
+    /// Converts the error of a write for clients.
+    pub(super) fn into_write_error(self) -> Error {
         let is_full = self.has_code(FULL) || matches!(self.status, Some(413 | 507));
         let error = match is_full {
             true => Error::new(
@@ -139,7 +144,7 @@ impl S3Error {
     }
 }
 
-/// Trying again later is right.
+/// Creates an error that invites clients to retry later.
 pub(super) fn unavailable(message: &str) -> Error {
     let retry_after = RETRY_AFTER;
     Error::new(Kind::Unavailable { retry_after }, message)
@@ -164,37 +169,25 @@ impl fmt::Display for S3Error {
 }
 
 impl S3Error {
-    /// What an operator can do.
+    /// Returns advice for operators; empty if there is none.
     fn hint(&self) -> &'static str {
         match (self.status, self.code.as_deref()) {
-            (_, Some("NoSuchBucket")) => "make the bucket, or set s3_store_create_bucket_on_put",
+            (_, Some("NoSuchBucket")) => "create the bucket, or set s3_store_create_bucket_on_put",
             (_, Some("SignatureDoesNotMatch" | "InvalidAccessKeyId")) => {
                 "check s3_store_access_key and s3_store_secret_key"
             }
             (_, Some("RequestTimeTooSkewed")) => "set this machine's clock",
             (Some(301 | 307 | 308), _) => "check s3_store_host and s3_store_region_name",
-            (Some(401 | 403), _) => "check the keys, and what the account may do in the bucket",
+            (Some(401 | 403), _) => "check the keys and the account's permissions on the bucket",
             _ => "",
         }
     }
 }
 
-/// Whether a word of the service's is one that may be logged.
+/// Returns true if text from the service is safe to log: a short identifier.
 fn is_code(word: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=80).contains(&word.len()) && word.bytes().all(is_plain)
-}
-
-/// An error with its causes, in one line. No part of ours or of the SDK's names a URL.
-fn chain(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    line
 }
 
 #[cfg(test)]
@@ -206,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_by_what_one_can_do() {
+    fn status_and_code_map_to_error_kinds() {
         assert_eq!(
             answer(404, "NoSuchKey").into_read_error().kind(),
             Kind::NotFound
@@ -227,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_says_what_to_do_and_shows_no_words_of_the_service() {
+    fn causes_have_advice_and_no_text_of_the_service() {
         let cause = answer(403, "SignatureDoesNotMatch")
             .into_write_error()
             .cause();

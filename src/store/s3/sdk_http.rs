@@ -1,5 +1,5 @@
-//! The SDK's HTTP, over our own client: one HTTP library, one TLS, and bodies handed on by
-//! reference in both directions.
+//! Connects the SDK to this program's HTTP client, so that there is one HTTP and one TLS
+//! implementation. Bodies are passed by reference in both directions.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use crate::http_client::{self, HttpClientError};
 use crate::transfer::HttpBody;
 
-/// Sends the SDK's requests. Time-outs are those of the client.
+/// Sends the SDK's requests. Timeouts are those of the client.
 #[derive(Debug)]
 pub(super) struct SdkHttpClient {
     connector: SharedHttpConnector,
@@ -71,7 +71,7 @@ async fn exchange(
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// What the SDK makes of our errors decides whether it tries again.
+/// Converts an error. Its kind decides whether the SDK retries the request.
 fn connector_error(error: HttpClientError) -> ConnectorError {
     match error {
         HttpClientError::Silent(_) => ConnectorError::timeout(error.into()),
@@ -82,7 +82,8 @@ fn connector_error(error: HttpClientError) -> ConnectorError {
     }
 }
 
-/// A body that is `Sync`, as the SDK wants it. Nobody ever locks it.
+/// Makes a body `Sync`, as the SDK requires. The mutex is never locked: `poll_frame` has exclusive
+/// access.
 struct SyncBody(Mutex<HttpBody>);
 
 impl Body for SyncBody {

@@ -1,103 +1,47 @@
-//! A part that is sent while it comes in, for when there is no memory to keep it. It costs
-//! next to nothing, and it is sent once: a connection that breaks ends the upload.
+//! A part that is sent while it arrives, for when there is no memory to buffer it.
+//!
+//! It needs almost no memory, but it can be sent only once: if its connection breaks, the upload
+//! fails.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::part_buffer::{BodyConsumed, PartBody};
-use crate::transfer::HttpBody;
+use super::part_body::PartBody;
+use crate::http_client::{PushedChunk, pushed_body};
 
-/// Pieces that wait for the socket. What is on its way in the client comes on top.
-const WAITING_PIECES: usize = 1;
+/// Chunks that wait for the connection, besides those inside the HTTP client.
+const WAITING_CHUNKS: usize = 1;
 
-/// Where a part's bytes are pushed. Dropped before the last, the request is cut, so that S3
-/// sees that it is not whole.
+/// The sending end of a streamed part. If it is dropped before the last byte, the request is cut,
+/// so that S3 does not store an incomplete part.
 pub(super) struct StreamedPart {
-    pieces: mpsc::Sender<Bytes>,
+    chunks: mpsc::Sender<PushedChunk>,
     left: u64,
 }
 
-/// Nobody sends the part any more; its request knows why.
+/// The request has ended before it took the whole part. Its result states the reason.
 pub(super) struct BodyDropped;
 
 impl StreamedPart {
-    /// A part of that length, and its other end.
+    /// Creates a part of `len` bytes, and the body of its request.
     pub(super) fn new(len: u64) -> (Self, PartBody) {
-        let (sender, pieces) = mpsc::channel(WAITING_PIECES);
-        let consumed = BodyConsumed::default();
-        let body = StreamedBody {
-            pieces,
-            left: len,
-            consumed: consumed.clone(),
-        };
-        let load = PartBody {
-            len,
-            stream: ByteStream::new(SdkBody::from_body_1_x(body)),
-            consumed,
-        };
-        let passing = Self {
-            pieces: sender,
-            left: len,
-        };
-        (passing, load)
+        let (chunks, body) = pushed_body(Some(len), WAITING_CHUNKS);
+        (Self { chunks, left: len }, PartBody::streamed(body, len))
     }
 
+    /// Returns true if the part has its full length.
     pub(super) fn is_full(&self) -> bool {
         self.left == 0
     }
 
-    /// Takes from the front of `bytes` what there is room for, once it can be passed on.
+    /// Takes the bytes that fit into the part from the front of `bytes`, and waits until the
+    /// connection accepts them.
     pub(super) async fn fill(&mut self, bytes: &mut Bytes) -> Result<(), BodyDropped> {
-        let place = self.pieces.reserve().await.map_err(|_| BodyDropped)?;
+        let permit = self.chunks.reserve().await.map_err(|_| BodyDropped)?;
         let taken = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         self.left -= taken as u64;
-        place.send(bytes.split_to(taken));
+        permit.send(PushedChunk::Bytes(bytes.split_to(taken)));
         Ok(())
-    }
-}
-
-struct StreamedBody {
-    pieces: mpsc::Receiver<Bytes>,
-    left: u64,
-    consumed: BodyConsumed,
-}
-
-/// The upload was given up in the middle of a part.
-#[derive(Debug, thiserror::Error)]
-#[error("the upload was given up")]
-struct GivenUp;
-
-impl Body for StreamedBody {
-    type Data = Bytes;
-    type Error = <HttpBody as Body>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        let Some(piece) = ready!(self.pieces.poll_recv(cx)) else {
-            return Poll::Ready(Some(Err(GivenUp.into())));
-        };
-        self.left -= piece.len() as u64;
-        self.consumed.set(self.left == 0);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
     }
 }
 
@@ -108,36 +52,36 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pieces_come_out_as_they_went_in() {
-        let (mut passing, load) = StreamedPart::new(5);
-        let mut body = load.stream.into_inner();
-        assert!(body.try_clone().is_none());
+    async fn chunks_are_sent_by_reference() {
+        let (mut part, body) = StreamedPart::new(5);
+        let mut stream = body.stream.into_inner();
+        assert!(stream.try_clone().is_none());
         for word in ["abc", "defg"] {
             let mut bytes = Bytes::from_static(word.as_bytes());
             let address = bytes.as_ptr();
-            assert!(!load.consumed.get());
-            assert!(passing.fill(&mut bytes).await.is_ok());
-            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
-            assert_eq!(piece.as_ptr(), address);
+            assert!(!body.consumed.get());
+            assert!(part.fill(&mut bytes).await.is_ok());
+            let chunk = stream.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(chunk.as_ptr(), address);
         }
-        assert!(passing.is_full() && load.consumed.get());
-        assert!(body.frame().await.is_none());
+        assert!(part.is_full() && body.consumed.get());
+        assert!(stream.frame().await.is_none());
     }
 
     #[tokio::test]
-    async fn a_part_that_is_given_up_is_no_whole_part() {
-        let (mut passing, load) = StreamedPart::new(5);
-        let mut body = load.stream.into_inner();
-        assert!(passing.fill(&mut Bytes::from_static(b"abc")).await.is_ok());
-        drop(passing);
-        assert!(body.frame().await.unwrap().is_ok());
-        assert!(body.frame().await.unwrap().is_err());
+    async fn dropping_an_incomplete_part_fails_its_body() {
+        let (mut part, body) = StreamedPart::new(5);
+        let mut stream = body.stream.into_inner();
+        assert!(part.fill(&mut Bytes::from_static(b"abc")).await.is_ok());
+        drop(part);
+        assert!(stream.frame().await.unwrap().is_ok());
+        assert!(stream.frame().await.unwrap().is_err());
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_a_request_that_is_over() {
-        let (mut passing, load) = StreamedPart::new(5);
-        drop(load);
-        assert!(passing.fill(&mut Bytes::from_static(b"abc")).await.is_err());
+    async fn filling_fails_after_the_request_has_ended() {
+        let (mut part, body) = StreamedPart::new(5);
+        drop(body);
+        assert!(part.fill(&mut Bytes::from_static(b"abc")).await.is_err());
     }
 }

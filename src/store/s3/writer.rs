@@ -1,9 +1,9 @@
-//! Writing one image: in one request while it is small, in parts beyond that.
+//! Writes one image: in one request if it is small, otherwise as a multipart upload.
 //!
-//! A part is kept in memory, so that it can be sent again, as long as there is memory for
-//! what has come of it. A part of known length is sent as it comes where there is none, or
-//! where another upload waits for some; one of unknown length is sent as soon as it is large
-//! enough, and waits until then.
+//! Normally a part is buffered in memory, so that its request can be retried. When memory is short,
+//! a part of known length is streamed instead, i.e. sent while it arrives; a part of unknown length
+//! is sent as soon as it has the minimum size, and the client waits for memory until then. See
+//! `part_memory` for why this cannot deadlock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::etag_check::{ExpectedMd5, PartHash, ReceivedMd5};
 use super::multipart_upload::MultipartUpload;
 use super::object::S3Object;
-use super::part_buffer::{PartBuffer, RetryablePart};
+use super::part_body::PartBody;
+use super::part_buffer::PartBuffer;
 use super::part_memory::PartMemory;
 use super::part_sizes::PartSizes;
 use super::s3_error::{S3Error, unavailable};
@@ -26,53 +27,56 @@ use crate::image::{Checksum, Location, Upload};
 use crate::md5::HashEngine;
 use crate::store::Writer;
 
-/// Longest time that whoever uploads waits for the removal of what failed. The cleaner
-/// has more patience.
+/// Longest time that a failed upload waits for its removal; the cleaner removes the rest later.
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an upload is to become, and by which rules.
+/// The plan of one upload.
 pub(super) struct S3Upload {
     pub(super) object: S3Object,
-    /// The upload, which its object is marked with.
+    /// The upload, whose identifier is stored with the object.
     pub(super) upload: Upload,
+    /// The location of the committed object.
     pub(super) location: Location,
+    /// True if a missing bucket is created.
     pub(super) creates_bucket: bool,
-    /// Images up to this size are sent in one request.
+    /// The largest image that is sent in one request, in bytes.
     pub(super) single_put_bytes: u64,
     pub(super) sizes: PartSizes,
+    /// Parts that are sent at the same time.
     pub(super) parts_at_once: usize,
     pub(super) memory: PartMemory,
-    /// For the MD5s of parts, where they are to be compared.
+    /// Computes the MD5s of parts; `None` if they are not compared.
     pub(super) hashes: Option<HashEngine>,
 }
 
-/// An upload on its way to S3.
+/// A running upload.
 pub(super) struct S3Writer {
     plan: S3Upload,
     object: Arc<S3Object>,
-    /// Bytes that are still to come, when that is known.
+    /// Bytes that are still to arrive; `None` if the image's size is unknown.
     expected: Option<u64>,
-    filling: Option<CurrentPart>,
+    /// The part that takes the next bytes.
+    current: Option<CurrentPart>,
     multipart: Option<MultipartUpload>,
-    /// Of the whole image, once it is known.
+    /// MD5 of the whole image, once it is known.
     checksum: Option<Checksum>,
-    /// Whether S3 may know of an upload in parts.
+    /// True once S3 may have a multipart upload to remove.
     is_begun: bool,
     is_finished: bool,
 }
 
-/// The part that takes what comes in.
+/// The part that takes the next bytes.
 struct CurrentPart {
     data: PartData,
     hash: Option<PartHash>,
-    /// Whether its length is certain, so that it can be sent as it comes.
-    is_known: bool,
+    /// True if the part will certainly have its planned length, so that it can be streamed.
+    has_known_length: bool,
 }
 
 enum PartData {
-    /// In memory, until it is full, with what it is compared with then.
+    /// Buffered until it is full, with the MD5 to compare.
     Buffered(PartBuffer, Option<ExpectedMd5>),
-    /// On its way already.
+    /// Being sent.
     Streamed(StreamedPart),
 }
 
@@ -84,7 +88,7 @@ impl S3Writer {
             object: Arc::new(plan.object.clone()),
             plan,
             expected: image_bytes,
-            filling: None,
+            current: None,
             multipart: None,
             checksum: None,
             is_begun: false,
@@ -92,58 +96,59 @@ impl S3Writer {
         }
     }
 
-    /// Takes from the front of `bytes` what fits into one part, or has memory now.
+    /// Takes from the front of `bytes` as much as fits into one part and has memory now.
     async fn fill(&mut self, bytes: &mut Bytes) -> Result<()> {
-        if let Some(full) = self.filling.take_if(|filling| filling.is_full()) {
+        if let Some(full) = self.current.take_if(|current| current.is_full()) {
             self.dispatch(full)
                 .await
                 .map_err(S3Error::into_write_error)?;
         }
-        let filling = match self.filling.take() {
-            Some(filling) => filling,
+        let current = match self.current.take() {
+            Some(current) => current,
             None => self.next_part()?,
         };
         let before = bytes.clone();
-        let filled = self.fill_part(filling, bytes).await;
-        let mut filling = filled.map_err(S3Error::into_write_error)?;
-        if let Some(hash) = filling.as_mut().and_then(|filling| filling.hash.as_mut()) {
+        let filled = self.fill_part(current, bytes).await;
+        let mut current = filled.map_err(S3Error::into_write_error)?;
+        if let Some(hash) = current.as_mut().and_then(|current| current.hash.as_mut()) {
             hash.push(before.slice(..before.len() - bytes.len())).await;
         }
-        self.filling = filling;
+        self.current = current;
         Ok(())
     }
 
-    /// `None` when the part was sent before it took any of the bytes.
+    /// Adds bytes to a part. Returns `None` if the part was sent before it took any of them.
     async fn fill_part(
         &mut self,
-        mut filling: CurrentPart,
+        mut current: CurrentPart,
         bytes: &mut Bytes,
     ) -> S3Result<Option<CurrentPart>> {
-        if filling.is_known && filling.is_kept() && self.plan.memory.is_short() {
-            filling = self.start_streaming(filling).await?;
+        // Another upload waits for memory, which streaming frees.
+        if current.has_known_length && current.is_buffered() && self.plan.memory.is_short() {
+            current = self.start_streaming(current).await?;
         }
-        if let PartData::Buffered(part, _) = &mut filling.data
+        if let PartData::Buffered(part, _) = &mut current.data
             && !part.try_fill(bytes)
         {
             let sendable_bytes = self.plan.sizes.sendable(part.capacity());
-            if filling.is_known {
-                filling = self.start_streaming(filling).await?;
+            if current.has_known_length {
+                current = self.start_streaming(current).await?;
             } else if part.len() >= sendable_bytes {
-                self.dispatch(filling).await?;
+                self.dispatch(current).await?;
                 return Ok(None);
             } else {
                 self.wait_to_fill(part, bytes).await?;
             }
         }
-        if let (PartData::Streamed(passing), Some(multipart)) =
-            (&mut filling.data, &mut self.multipart)
+        if let (PartData::Streamed(streamed), Some(multipart)) =
+            (&mut current.data, &mut self.multipart)
         {
-            multipart.fill(passing, bytes).await?;
+            multipart.fill(streamed, bytes).await?;
         }
-        Ok(Some(filling))
+        Ok(Some(current))
     }
 
-    /// A part to be filled.
+    /// Plans the next part.
     fn next_part(&self) -> Result<CurrentPart> {
         let number = self
             .multipart
@@ -157,7 +162,7 @@ impl S3Writer {
             Some(left) => whole.unwrap_or(planned.min(left)),
             None => planned,
         };
-        // What is kept whole is compared with the MD5 of the image.
+        // An image in one part is compared with the MD5 of the whole image.
         let hashes = self.plan.hashes.as_ref().filter(|_| whole.is_none());
         let (hash, expected) = hashes.map(PartHash::new).unzip();
         let sendable_bytes = left.is_none().then(|| sizes.sendable(len));
@@ -165,57 +170,58 @@ impl S3Writer {
         Ok(CurrentPart {
             data: PartData::Buffered(PartBuffer::new(len, memory), expected),
             hash,
-            is_known: left.is_some(),
+            has_known_length: left.is_some(),
         })
     }
 
-    /// Begins to send a part of known length that is not complete. What it has is sent, and
-    /// its memory is free.
-    async fn start_streaming(&mut self, filling: CurrentPart) -> S3Result<CurrentPart> {
-        let PartData::Buffered(part, expected) = filling.data else {
-            return Ok(filling);
+    /// Starts to stream a part of known length that is not full yet. Its buffered bytes are sent
+    /// first, which releases their memory.
+    async fn start_streaming(&mut self, current: CurrentPart) -> S3Result<CurrentPart> {
+        let PartData::Buffered(part, expected) = current.data else {
+            return Ok(current);
         };
-        let (hash, expected) = match (filling.hash, &self.plan.hashes) {
+        let (hash, expected) = match (current.hash, &self.plan.hashes) {
             (None, Some(hashes)) => {
-                // The whole image in one part, which was to be compared with its MD5.
+                // The part was planned as the whole image, so it has no hash of its own yet.
                 let (mut hash, expected) = PartHash::new(hashes);
-                for piece in part.pieces() {
-                    hash.push(piece.clone()).await;
+                for chunk in part.chunks() {
+                    hash.push(chunk.clone()).await;
                 }
                 (Some(hash), Some(expected))
             }
             (hash, _) => (hash, expected),
         };
         let multipart = self.multipart().await?;
-        let mut passing = multipart.stream_part(part.capacity(), expected).await?;
-        for piece in part.pieces() {
-            let mut piece = piece.clone();
-            while !piece.is_empty() {
-                multipart.fill(&mut passing, &mut piece).await?;
+        let mut streamed = multipart.stream_part(part.capacity(), expected).await?;
+        for chunk in part.chunks() {
+            let mut chunk = chunk.clone();
+            while !chunk.is_empty() {
+                multipart.fill(&mut streamed, &mut chunk).await?;
             }
         }
         Ok(CurrentPart {
-            data: PartData::Streamed(passing),
+            data: PartData::Streamed(streamed),
             hash,
-            is_known: true,
+            has_known_length: true,
         })
     }
 
+    /// Waits for memory, and adds bytes to a part.
     async fn wait_to_fill(&mut self, part: &mut PartBuffer, bytes: &mut Bytes) -> S3Result<()> {
         match &mut self.multipart {
             None => part.fill(bytes).await,
-            // A part that fails need not be waited for.
+            // If a part fails meanwhile, the upload fails at once instead of waiting for memory.
             Some(multipart) => multipart.until_part_fails(part.fill(bytes)).await?,
         }
         Ok(())
     }
 
-    /// Sends a part that is not the whole image.
-    async fn dispatch(&mut self, filling: CurrentPart) -> S3Result<()> {
-        if let Some(hash) = filling.hash {
+    /// Sends a part of the multipart upload.
+    async fn dispatch(&mut self, current: CurrentPart) -> S3Result<()> {
+        if let Some(hash) = current.hash {
             hash.end();
         }
-        match filling.data {
+        match current.data {
             PartData::Buffered(part, expected) => {
                 self.multipart().await?.send(part, expected).await
             }
@@ -223,14 +229,16 @@ impl S3Writer {
         }
     }
 
-    /// The upload in parts, begun if need be.
+    /// Returns the multipart upload, and creates it if necessary.
     async fn multipart(&mut self) -> S3Result<&mut MultipartUpload> {
         let multipart = match self.multipart.take() {
             Some(multipart) => multipart,
             None => {
+                // Set before the request: if its response is lost, S3 has the upload all the same.
                 self.is_begun = true;
                 let upload = self.plan.upload.id;
-                let begin = |object: Arc<S3Object>| async move { object.begin(upload).await };
+                let begin =
+                    |object: Arc<S3Object>| async move { object.create_multipart(upload).await };
                 let upload_id = self.in_bucket(begin).await?;
                 let object = Arc::clone(&self.object);
                 MultipartUpload::new(object, upload_id, self.plan.parts_at_once)
@@ -239,12 +247,13 @@ impl S3Writer {
         Ok(self.multipart.insert(multipart))
     }
 
+    /// Sends the rest, and completes the object.
     async fn finish(&mut self) -> S3Result<()> {
-        let last = self.filling.take();
-        if let Some(filling) = last {
+        let last = self.current.take();
+        if let Some(current) = last {
             if self.multipart.is_some() {
-                self.dispatch(filling).await?;
-            } else if let PartData::Buffered(part, _) = filling.data {
+                self.dispatch(current).await?;
+            } else if let PartData::Buffered(part, _) = current.data {
                 return self.put(part).await;
             }
         }
@@ -254,12 +263,12 @@ impl S3Writer {
         }
     }
 
-    /// Sends the whole image.
+    /// Sends the whole image in one request.
     async fn put(&self, part: PartBuffer) -> S3Result<()> {
-        let (whole, upload) = (RetryablePart::new(part), self.plan.upload.id);
+        let (part, upload) = (part.complete(), self.plan.upload.id);
         let put = |object: Arc<S3Object>| {
-            let load = whole.load();
-            async move { object.put(load, upload).await }
+            let body = PartBody::buffered(&part);
+            async move { object.put(body, upload).await }
         };
         let received: ReceivedMd5 = self.in_bucket(put).await?;
         match &self.checksum {
@@ -268,23 +277,23 @@ impl S3Writer {
         }
     }
 
-    /// Asks for something, and once more when the bucket had to be made for it.
-    async fn in_bucket<T, F>(&self, ask: impl Fn(Arc<S3Object>) -> F) -> S3Result<T>
+    /// Sends a request, and repeats it once after creating a missing bucket.
+    async fn in_bucket<T, F>(&self, send: impl Fn(Arc<S3Object>) -> F) -> S3Result<T>
     where
         F: Future<Output = S3Result<T>>,
     {
-        match ask(Arc::clone(&self.object)).await {
+        match send(Arc::clone(&self.object)).await {
             Err(failure) if self.plan.creates_bucket && failure.is_no_bucket() => {
                 self.object.create_bucket().await?;
-                ask(Arc::clone(&self.object)).await
+                send(Arc::clone(&self.object)).await
             }
             result => result,
         }
     }
 
-    /// Removes what S3 has; nothing is to be removed twice.
+    /// Removes the multipart upload, if there is one.
     async fn remove(&mut self) -> S3Result<()> {
-        self.filling = None;
+        self.current = None;
         match self.multipart.take() {
             Some(multipart) => multipart.abort().await,
             None if self.is_begun => {
@@ -297,25 +306,25 @@ impl S3Writer {
 }
 
 impl CurrentPart {
-    fn is_kept(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         matches!(self.data, PartData::Buffered(..))
     }
 
     fn is_full(&self) -> bool {
         match &self.data {
             PartData::Buffered(part, _) => part.is_full(),
-            PartData::Streamed(passing) => passing.is_full(),
+            PartData::Streamed(streamed) => streamed.is_full(),
         }
     }
 }
 
 #[async_trait(?Send)]
 impl Writer for S3Writer {
-    /// A part that is on its way already waits for its next bytes.
+    /// A streamed part is sent without delay, because S3 times out a request that stalls.
     fn forwards(&self) -> bool {
-        self.filling
+        self.current
             .as_ref()
-            .is_some_and(|filling| !filling.is_kept())
+            .is_some_and(|current| !current.is_buffered())
     }
 
     async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
@@ -343,14 +352,14 @@ impl Writer for S3Writer {
         match timeout(ABORT_LIMIT, self.remove()).await {
             Ok(removed) => removed.map_err(S3Error::into_write_error),
             Err(_) => Err(unavailable("The image storage media cannot be written.")
-                .because("S3 did not remove an upload in time")),
+                .because("S3 did not remove the failed upload in time")),
         }
     }
 }
 
 impl Drop for S3Writer {
-    /// An upload that nobody finished leaves nothing, if it can be helped: what is left of
-    /// it then is removed by [`crate::store::Store::discard`].
+    /// Removes an unfinished upload in the background. If that fails, the cleaner removes it later
+    /// with [`crate::store::Store::discard`].
     fn drop(&mut self) {
         if self.is_finished || !self.is_begun {
             return;
@@ -366,7 +375,7 @@ impl Drop for S3Writer {
                 None => object.abort_all(Some(since)).await,
             };
             if let Err(failure) = removed {
-                tracing::warn!(%failure, "an upload to S3 could not be removed yet");
+                tracing::warn!(%failure, "cannot remove a failed upload to S3; the cleaner tries again");
             }
         });
     }
@@ -377,5 +386,5 @@ fn too_many_parts() -> Error {
         Kind::TooLarge,
         "The image is too large for the image storage media.",
     )
-    .because("no part is left; s3_store_upload_memory bounds how large parts can be")
+    .because("it needs more than 10,000 parts; raise s3_store_upload_memory for larger parts")
 }

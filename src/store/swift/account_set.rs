@@ -101,7 +101,7 @@ impl AccountSet {
             return self.named(&own.reference).cloned();
         }
         let mut untrusted = self
-            .strangers
+            .untrusted
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = untrusted.get(credentials) {
