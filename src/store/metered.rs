@@ -1,4 +1,4 @@
-//! Timing and counting, once for every store.
+//! A wrapper that measures the operations of any store.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::image::{ImageId, Location, Upload};
 use crate::metrics;
 use crate::transfer::Payload;
 
-/// A store whose operations are measured.
+/// Forwards to a store, and records the duration and the result of each operation.
 pub(super) struct MeteredStore {
     store: Arc<dyn Store>,
 }
@@ -28,7 +28,7 @@ impl MeteredStore {
     ) -> Result<T> {
         let began = Instant::now();
         let result = future.await;
-        // That something is not there, or not allowed, is no failure of the store.
+        // A missing object or a refused request is not a failure of the store.
         let ok = match &result {
             Ok(_) => true,
             Err(error) => matches!(
@@ -41,10 +41,16 @@ impl MeteredStore {
     }
 }
 
+// A method added to the trait must be forwarded here, or its default would replace the store's own.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait(?Send)]
 impl Store for MeteredStore {
     fn schemes(&self) -> &'static [&'static str] {
         self.store.schemes()
+    }
+
+    fn name(&self) -> &'static str {
+        self.store.name()
     }
 
     fn source_schemes(&self) -> &'static [&'static str] {
@@ -59,9 +65,8 @@ impl Store for MeteredStore {
         self.store.serves_ranges()
     }
 
-    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
-        self.measure("open", self.store.open(location, wanted))
-            .await
+    async fn open(&self, location: &Location, range: ObjectRange) -> Result<Payload> {
+        self.measure("open", self.store.open(location, range)).await
     }
 
     async fn size(&self, location: &Location) -> Result<u64> {
@@ -91,7 +96,7 @@ impl Store for MeteredStore {
         self.measure("stored", self.store.list_entries()).await
     }
 
-    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
-        self.measure("discard", self.store.discard_entry(of)).await
+    async fn discard_entry(&self, key: &StoredKey) -> Result<()> {
+        self.measure("discard", self.store.discard_entry(key)).await
     }
 }

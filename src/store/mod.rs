@@ -1,4 +1,8 @@
-//! Where image bytes are kept: one small trait, one folder or file a backend.
+//! The stores of image data: the [`Store`] trait and its backends (files, S3, Swift, web servers).
+//!
+//! The service reads and writes image data only through this trait. An object is complete or does
+//! not exist: a [`Writer`] makes it visible with `commit`. Every upload is recorded in the registry
+//! before its first byte is written, so that [`Store::discard`] can remove what a crash left.
 
 #[doc(hidden)]
 pub mod conformance;
@@ -24,92 +28,91 @@ pub use s3::{BucketUrl, Checksums, S3Store, S3StoreError, S3StoreOptions};
 pub use stores::{Stores, store_of_scheme};
 pub use swift::{SwiftEndpoint, SwiftOptions, SwiftResources, SwiftStore, SwiftStoreError};
 
-/// The part of an object that is wanted, and what the registry knows of the whole.
+/// A range of an object to read, and the size of the whole according to the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectRange {
-    /// The first byte.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// How many bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// Bytes the whole object must have.
+    /// Size that the whole object must have, in bytes.
     pub object_bytes: u64,
 }
 
-/// Something that a store keeps under a name that this program gives to image data.
+/// An entry of a store whose name is one that this program gives to image data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Whose data it is.
+    /// The image or the upload that the name stands for.
     pub key: StoredKey,
-    /// About how many bytes it has: what joins parts may be counted, or not.
+    /// Approximate size in bytes: manifests of large objects may or may not be counted.
     pub size_bytes: u64,
-    /// When it was written last; `None` when the backend does not say.
+    /// Time of the last write; `None` if the backend does not report it.
     pub written_at: Option<Timestamp>,
 }
 
-/// Whose data something in a store is, by its name.
+/// The image or upload that the name of a store's entry stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StoredKey {
-    /// An image's.
+    /// The data of an image.
     Image(ImageId),
-    /// An upload's that has not come to its end.
+    /// The data of an unfinished upload.
     Upload(Uuid),
 }
 
-/// A backend.
+/// A backend for image data.
 ///
-/// Futures stay on the worker that made them, since files may be in the hands of that
-/// worker's ring.
+/// Futures are not `Send`: they stay on the worker that created them, because its io_uring instance
+/// may own their buffers.
 #[async_trait(?Send)]
 pub trait Store: Send + Sync {
-    /// The schemes of the locations it understands; the first is its name.
+    /// Returns the schemes of the locations that this store reads. The first one is its name.
     fn schemes(&self) -> &'static [&'static str];
 
-    /// Its name in records and metrics.
+    /// Returns the store's name in records and metrics.
     fn name(&self) -> &'static str {
         self.schemes().first().copied().unwrap_or_default()
     }
 
-    /// Those of its schemes whose objects a client may name as an image's source: the store
-    /// reads them with no authority but what the location itself carries, judges the address
-    /// before it dials, and leaves the object alone when the image is deleted.
+    /// Returns the schemes whose objects a client may name as the source of an image. The store reads
+    /// such objects with no credentials except those in the location, filters their addresses, and
+    /// leaves them alone when the image is deleted.
     fn source_schemes(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether its objects are in this node's own hands: then a cache has nothing to add.
+    /// Returns true if the objects are files of this node, which need no cache.
     fn is_local(&self) -> bool {
         false
     }
 
-    /// Whether it sends any part of an object as readily as the whole.
+    /// Returns true if the store serves any range of an object efficiently.
     fn serves_ranges(&self) -> bool {
         true
     }
 
-    /// The wanted bytes of an object.
+    /// Opens a range of an object.
     ///
     /// # Errors
-    /// `NotFound` when the object is not there; `Internal` when it is not what the registry
-    /// says; `Unavailable` when the backend cannot be asked; `WholeOnly` when it sends an
-    /// object from its first byte on alone.
-    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload>;
+    /// `NotFound` if the object does not exist; `Internal` if it is not the one that the registry
+    /// describes; `Unavailable` if the backend does not respond; `WholeOnly` if the backend sends
+    /// objects only from their first byte on.
+    async fn open(&self, location: &Location, range: ObjectRange) -> Result<Payload>;
 
-    /// How many bytes an object has. For objects that a user names: the registry knows of
-    /// the others.
+    /// Returns the size of an object in bytes. It is needed for objects that a user names; the
+    /// registry has the size of all others.
     ///
     /// # Errors
-    /// `NotFound` when the object is not there; `Unavailable` when the backend cannot be
-    /// asked, `Internal` when it does not know; `Invalid` when the location itself names an
-    /// address that may not be reached.
+    /// `NotFound` if the object does not exist; `Unavailable` if the backend does not respond;
+    /// `Internal` if it does not report the size; `Invalid` if the location names a forbidden
+    /// address.
     async fn size(&self, location: &Location) -> Result<u64>;
 
-    /// Begins to write an image's data. The upload must be in the registry already: should
-    /// the process end here, [`Store::discard`] removes what is left of it.
+    /// Starts to write an image's data. The upload must be in the registry already, so that
+    /// [`Store::discard`] can remove its remains after a crash.
     ///
     /// # Errors
-    /// `Conflict` when the store has data under the image's name; `TooLarge` when
-    /// `size_hint_bytes` does not fit; `Unavailable` when nothing can be written;
-    /// `StoreReadOnly` when this backend never takes data.
+    /// `Conflict` if the store has data under the image's name; `TooLarge` if `size_hint_bytes` does
+    /// not fit; `Unavailable` if the backend cannot write; `StoreReadOnly` if it never takes data.
     async fn create(
         &self,
         image: &ImageId,
@@ -117,76 +120,75 @@ pub trait Store: Send + Sync {
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>>;
 
-    /// Removes an object; one that is not there is as good as removed.
+    /// Removes an object. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable` when it is still there.
+    /// `Unavailable` if the object may still exist.
     async fn delete(&self, location: &Location) -> Result<()>;
 
-    /// Removes whatever an upload that never completed has left, and nothing that another
-    /// upload has written under the image's name.
+    /// Removes everything that an unfinished upload has written, and nothing that another upload has
+    /// written under the image's name.
     ///
     /// # Errors
-    /// `Unavailable` when something is still there.
+    /// `Unavailable` if something may still exist.
     async fn discard(&self, image: &ImageId, upload: &Upload) -> Result<()>;
 
-    /// Everything that has a name of this program's giving, in the place where new images go.
-    /// `None` when this backend keeps nothing of ours, or cannot tell.
+    /// Lists the entries with names that this program gives, in the folder, bucket or container of
+    /// new images. Returns `None` if the backend stores no images or cannot list them.
     ///
     /// # Errors
-    /// `Unavailable` when the backend cannot be asked.
+    /// `Unavailable` if the backend does not respond.
     async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         Ok(None)
     }
 
-    /// Removes something that [`Store::list_entries`] has told of; what is not there is as good as
-    /// removed.
+    /// Removes an entry that [`Store::list_entries`] has returned. Succeeds if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable` when something is still there.
-    async fn discard_entry(&self, _of: &StoredKey) -> Result<()> {
-        Err(Error::internal("this store tells of nothing that it keeps"))
+    /// `Unavailable` if something may still exist.
+    async fn discard_entry(&self, _key: &StoredKey) -> Result<()> {
+        Err(Error::internal("this store cannot list its entries"))
     }
 }
 
-/// An object being written: pushed piece by piece, visible only after `commit`. Dropped
-/// without it, nothing remains.
+/// An object that is being written. It becomes visible only with `commit`; if the writer is dropped
+/// without it, the data are removed.
 #[async_trait(?Send)]
 pub trait Writer {
-    /// Whether bytes are to come in whole blocks ([`crate::transfer::Block`]), aligned and of
-    /// one size but for the last. Others are spared the copy into them.
+    /// Returns true if the writer needs whole blocks ([`crate::transfer::Block`]): aligned, and all of
+    /// the same size except the last. Other writers are spared the copy into blocks.
     fn wants_blocks(&self) -> bool {
         false
     }
 
-    /// Whether bytes are on their way to a server as soon as they are written. Such a server
-    /// gives up an upload of which nothing comes, so a few bytes are not kept for a block.
+    /// Returns true if written bytes are forwarded to a server at once. Such a server times out an
+    /// upload that stalls, so the caller must not hold back a few bytes to fill a block.
     fn forwards(&self) -> bool {
         false
     }
 
-    /// Takes the next bytes. Returns when there is room for more, which may be before
-    /// these are written.
+    /// Takes the next bytes. Returns when the writer can take more, which may be before these are
+    /// written.
     ///
     /// # Errors
-    /// `TooLarge` when the store is full; otherwise `Unavailable`. After an error only
-    /// `abort` makes sense.
+    /// `TooLarge` if the store is full; otherwise `Unavailable`. After an error the caller may only
+    /// call `abort`.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
-    /// Tells the MD5 of all that was written, once it is known and before `commit`, so that
-    /// a store can compare it with what its backend has received.
+    /// Sets the MD5 of all written bytes. Called before `commit`, so that the store can compare it
+    /// with what its backend has received.
     fn expect(&mut self, _checksum: &Checksum) {}
 
-    /// Makes the object visible, and returns when it would survive a power cut.
+    /// Makes the object visible, and returns once it would survive a power cut.
     ///
     /// # Errors
-    /// As [`Writer::write`], and `Conflict` when the image's name has been taken meanwhile;
-    /// what was written is then for [`Store::discard`] to remove.
+    /// As [`Writer::write`], and `Conflict` if the image's name has been taken meanwhile. The caller
+    /// must then remove the written data with [`Store::discard`].
     async fn commit(self: Box<Self>) -> Result<Location>;
 
-    /// Removes what was written.
+    /// Removes the written data.
     ///
     /// # Errors
-    /// `Unavailable` when something is still there; [`Store::discard`] removes it later.
+    /// `Unavailable` if something may still exist; [`Store::discard`] removes it later.
     async fn abort(self: Box<Self>) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The configured stores, by scheme.
+//! The configured stores, found by the schemes of their locations.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::{Store, file, http, s3, swift};
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
 
-/// Every configured store, and which takes new images.
+/// The configured stores, and the name of the default one for new images.
 #[derive(Clone)]
 pub struct Stores {
     stores: Vec<Arc<dyn Store>>,
@@ -15,19 +15,19 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores; `default_scheme` names the one for images that ask for none. `None` when
-    /// no store has that scheme.
+    /// Creates the set of stores; `default_scheme` names the one for images that request none.
+    /// Returns `None` if no store has that scheme.
     pub fn new(stores: Vec<Arc<dyn Store>>, default_scheme: &str) -> Option<Self> {
-        let observed = |store| Arc::new(MeteredStore::new(store)) as Arc<dyn Store>;
+        let metered = |store| Arc::new(MeteredStore::new(store)) as Arc<dyn Store>;
         let stores = Self {
-            stores: stores.into_iter().map(observed).collect(),
+            stores: stores.into_iter().map(metered).collect(),
             default: default_scheme.to_owned(),
         };
         stores.find(default_scheme)?;
         Some(stores)
     }
 
-    /// No store at all, where there are no image data.
+    /// Creates an empty set, for programs that serve no image data.
     pub fn none() -> Self {
         Self {
             stores: Vec::new(),
@@ -35,10 +35,10 @@ impl Stores {
         }
     }
 
-    /// The store that a client asked for by scheme, or the default one.
+    /// Returns the store that a client requests by scheme, or the default one.
     ///
     /// # Errors
-    /// `Invalid` when no store has the scheme.
+    /// `Invalid` if no store has the scheme.
     pub fn choose(&self, scheme: Option<&str>) -> Result<Arc<dyn Store>> {
         let scheme = scheme.unwrap_or(&self.default);
         self.find(scheme).cloned().ok_or_else(|| {
@@ -49,10 +49,10 @@ impl Stores {
         })
     }
 
-    /// The store that a location belongs to.
+    /// Returns the store of a location.
     ///
     /// # Errors
-    /// `Unavailable` when its scheme is not configured any more.
+    /// `Unavailable` if its scheme is not configured (any more).
     pub fn for_location(&self, location: &Location) -> Result<Arc<dyn Store>> {
         self.find(location.scheme()).cloned().ok_or_else(|| {
             Error::new(
@@ -65,14 +65,14 @@ impl Stores {
         })
     }
 
-    /// The store that reads a location which a client names as an image's source; `None`
-    /// when clients may name none of that scheme.
+    /// Returns the store of a location that a client names as an image's source, or `None` if clients
+    /// may not name locations of that scheme.
     pub fn for_source(&self, location: &Location) -> Option<Arc<dyn Store>> {
         let store = self.find(location.scheme())?;
         has(store.source_schemes(), location.scheme()).then(|| Arc::clone(store))
     }
 
-    /// Each of them.
+    /// Returns all stores.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Store>> {
         self.stores.iter()
     }
@@ -84,7 +84,7 @@ impl Stores {
     }
 }
 
-/// The name of the store that reads locations of this scheme, configured or not.
+/// Returns the name of the store that reads locations of a scheme, configured or not.
 pub fn store_of_scheme(scheme: &str) -> Option<&'static str> {
     let all = [file::SCHEMES, http::SCHEMES, s3::SCHEMES, swift::SCHEMES];
     let found = all.into_iter().find(|schemes| has(schemes, scheme));
