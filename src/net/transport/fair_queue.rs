@@ -102,7 +102,7 @@ impl SendSlot {
         {
             place.stands.set(TicketState::Outside);
             // Nobody else would move the line. There is none when the worker ends.
-            let _ = LINE.try_with(FairQueue::move_after_look);
+            let _ = LINE.try_with(FairQueue::advance_next_tick);
         }
     }
 }
