@@ -34,7 +34,7 @@ pub(crate) fn render() -> String {
             group.section
         );
     }
-    out.insert_str(HEAD.len(), "\n");
+    out.insert(HEAD.len(), '\n');
     for group in &groups {
         let _ = write!(
             out,
