@@ -1,8 +1,11 @@
-//! What is in `deploy/` fits the programs: the metrics are there, and the tools that read the
-//! files understand them. A tool that is not installed skips its test.
+//! Checks the files in `deploy/` against the programs (metrics, options, units) and with the tools that
+//! read them, and the documents (`documents`). A test whose tool is not installed is skipped.
 
 #[path = "support/skip.rs"]
 mod skip;
+
+#[path = "deploy/documents.rs"]
+mod documents;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +20,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Runs a tool in the project's folder; `None` when it is not installed.
+/// Runs a tool in the project's folder; returns `None` if it is not installed.
 fn run(test: &str, program: &str, arguments: &[&str]) -> Option<Output> {
     let mut command = Command::new(program);
     match command.args(arguments).current_dir(root()).output() {
@@ -36,7 +39,7 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
 }
 
-/// Words that look like metrics of ours.
+/// Returns the words of a text that have the form of our metrics.
 fn metrics_in(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let is_metric = |word: &&str| {
@@ -46,7 +49,7 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
     words.filter(is_metric).collect()
 }
 
-/// Those that the node has, with what a histogram becomes.
+/// Returns the metrics of the server, with the three series of each histogram.
 fn metrics_of_the_node() -> BTreeSet<String> {
     let files = fs::read_dir(root().join("src/metrics")).unwrap().flatten();
     let files = files
@@ -73,27 +76,30 @@ fn metrics_of_the_node() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_metric_that_is_looked_at_is_there() {
-    let there = metrics_of_the_node();
-    assert!(there.contains("glance_http_requests_total"));
+fn metrics_of_alerts_and_dashboard_exist() {
+    let existing = metrics_of_the_node();
+    assert!(existing.contains("glance_http_requests_total"));
     for file in [
         "deploy/prometheus/alerts.yml",
         "deploy/prometheus/alerts_test.yml",
         "deploy/grafana/glance.json",
     ] {
         let text = read(file);
-        let looked_at = metrics_in(&text);
-        assert!(!looked_at.is_empty(), "{file}");
-        let missing: Vec<_> = looked_at
+        let used = metrics_in(&text);
+        assert!(!used.is_empty(), "{file}");
+        let missing: Vec<_> = used
             .into_iter()
-            .filter(|name| !there.contains(*name))
+            .filter(|name| !existing.contains(*name))
             .collect();
-        assert!(missing.is_empty(), "{file} looks at {missing:?}");
+        assert!(
+            missing.is_empty(),
+            "{file} uses unknown metrics: {missing:?}"
+        );
     }
 }
 
 #[test]
-fn the_dashboard_is_whole() {
+fn dashboard_has_panels_with_queries() {
     let board: serde_json::Value =
         serde_json::from_str(&read("deploy/grafana/glance.json")).unwrap();
     let panels = board["panels"].as_array().unwrap();
@@ -107,8 +113,8 @@ fn the_dashboard_is_whole() {
 }
 
 #[test]
-fn prometheus_understands_the_rules() {
-    let test = "prometheus_understands_the_rules";
+fn prometheus_accepts_the_rules() {
+    let test = "prometheus_accepts_the_rules";
     for arguments in [
         ["check", "config", "deploy/prometheus/prometheus.yml"],
         ["check", "rules", "deploy/prometheus/alerts.yml"],
@@ -122,7 +128,7 @@ fn prometheus_understands_the_rules() {
 }
 
 #[test]
-fn systemd_understands_the_units() {
+fn systemd_accepts_the_units() {
     let folder = tempfile::tempdir().unwrap();
     let built = Path::new(env!("CARGO_BIN_EXE_glance-api"))
         .parent()
@@ -140,7 +146,7 @@ fn systemd_understands_the_units() {
         .collect();
     assert!(units.len() >= 2);
     for unit in units {
-        // The programs are where they were built, not where they will be.
+        // The units name installed programs; the test uses the built ones.
         let text = fs::read_to_string(&unit).unwrap();
         let text = text.replace("/usr/bin/glance", &format!("{built}glance"));
         let program = text
@@ -152,23 +158,19 @@ fn systemd_understands_the_units() {
         fs::write(&copy, text).unwrap();
         let copy = copy.to_str().unwrap();
         let arguments = ["verify", "--man=no", "--recursive-errors=no", copy];
-        let Some(output) = run(
-            "systemd_understands_the_units",
-            "systemd-analyze",
-            &arguments,
-        ) else {
+        let Some(output) = run("systemd_accepts_the_units", "systemd-analyze", &arguments) else {
             return;
         };
         succeeds(&output);
-        let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(complaints, "", "{copy}");
+        let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(messages, "", "{copy}");
     }
 }
 
 #[test]
-fn the_seccomp_profile_is_what_its_source_says() {
+fn seccomp_profile_is_current() {
     let Some(output) = run(
-        "the_seccomp_profile_is_what_its_source_says",
+        "seccomp_profile_is_current",
         "deploy/container/seccomp.py",
         &[],
     ) else {
@@ -179,10 +181,10 @@ fn the_seccomp_profile_is_what_its_source_says() {
     assert_eq!(written, read("deploy/container/seccomp.json"));
 }
 
-/// The schema of Compose comes from PyPI, so no container engine is needed.
+/// The schema of Compose comes from PyPI, so the test needs no container engine.
 #[test]
-fn the_compose_file_fits_the_schema_of_compose() {
-    let test = "the_compose_file_fits_the_schema_of_compose";
+fn compose_file_matches_the_schema() {
+    let test = "compose_file_matches_the_schema";
     let venv = std::env::var_os("GLANCE_TEST_VENV_TOOLS").map(PathBuf::from);
     let venv = venv.unwrap_or_else(|| root().join("target/test-venv-tools"));
     let program = venv.join("bin/check-jsonschema");
@@ -196,18 +198,18 @@ fn the_compose_file_fits_the_schema_of_compose() {
     }
 }
 
-/// Compose copies the content of a config into the container, which it refuses to do where the
-/// container's file system is read-only.
+/// Compose copies the content of an inline config into the container, which fails if the file system
+/// of the container is read-only.
 #[test]
-fn no_service_with_a_written_config_is_read_only() {
+fn services_with_inline_configs_are_not_read_only() {
     let compose = read("deploy/compose/compose.yaml");
     assert!(compose.contains("    content: |\n"));
     assert!(!compose.contains("read_only: true\n"));
 }
 
-/// The configuration that the compose file gives its nodes: no option of it is unknown.
+/// The configuration in the compose file has no unknown option.
 #[test]
-fn the_nodes_of_the_compose_file_have_a_sound_configuration() {
+fn configuration_in_the_compose_file_is_valid() {
     let compose = read("deploy/compose/compose.yaml");
     let (_, after) = compose
         .split_once("  glance-api:\n    content: |\n")
@@ -224,16 +226,20 @@ fn the_nodes_of_the_compose_file_have_a_sound_configuration() {
     fs::set_permissions(&file, own).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_glance-api"));
     let output = command.arg("--check-config").arg(&file).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("is no option of this program"), "{said}");
-    if !said.contains("feature etcd") {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !stderr.contains("is not an option of this program"),
+        "{stderr}"
+    );
+    if !stderr.contains("built without etcd") {
         succeeds(&output);
     }
 }
 
-/// A build finds protoc, everything it copies, and nothing that .dockerignore keeps out.
+/// The build in the container finds protoc and every file that it copies, within the files that
+/// .dockerignore admits.
 #[test]
-fn the_container_file_can_build() {
+fn container_file_can_build() {
     let file = read("deploy/container/Dockerfile");
     let (build, image) = file.split_once("\nFROM docker.io/library/debian").unwrap();
     assert!(build.contains("--all-features"));
@@ -257,7 +263,7 @@ fn the_container_file_can_build() {
         let source = line.split_whitespace().nth(3).unwrap();
         assert!(sent.contains(&source), "{source} is not sent to the engine");
     }
-    // Cargo reads the package with those files alone.
+    // Cargo can read the package with these files alone.
     let folder = tempfile::tempdir().unwrap();
     for path in sent {
         let target = folder.path().join(path);
@@ -269,17 +275,17 @@ fn the_container_file_can_build() {
     succeeds(&cargo.current_dir(folder.path()).output().unwrap());
 }
 
-/// The address that the image's health check asks is one that the node listens on.
+/// The server of the container image listens on the address that its health check uses.
 #[test]
-fn the_configuration_of_the_container_image_is_sound() {
+fn configuration_of_the_container_image_is_valid() {
     let file = root().join("deploy/container/glance-api.conf");
     let mut command = Command::new(env!("CARGO_BIN_EXE_glance-api"));
     succeeds(&command.arg("--check-config").arg(file).output().unwrap());
     assert!(read("deploy/container/glance-api.conf").contains("\nbind_host = 0.0.0.0\n"));
 }
 
-/// The `sh` blocks of a part of a document, in order, as one script.
-fn blocks(document: &str, heading: &str) -> String {
+/// Returns the `sh` blocks after a heading of a document as one script.
+fn commands_after(document: &str, heading: &str) -> String {
     let text = read(document);
     let (_, after) = text.split_once(heading).expect(heading);
     let mut script = String::new();
@@ -289,15 +295,15 @@ fn blocks(document: &str, heading: &str) -> String {
     script
 }
 
-/// Runs a script in a private root, in a folder with the project's files and the programs.
+/// Runs a script in a private root, in a folder with the files of the project and the programs.
 fn paste(test: &str, script: &str) -> Option<Output> {
-    // SAFETY: asks for a number.
+    // SAFETY: geteuid has no preconditions and cannot fail.
     if unsafe { libc::geteuid() } != 0 {
         skip::skip(test, "a private root needs root");
         return None;
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    for part in ["deploy", "etc"] {
+    for part in ["deploy", "docs", "etc"] {
         std::os::unix::fs::symlink(root().join(part), folder.path().join(part)).unwrap();
     }
     let built = Path::new(env!("CARGO_BIN_EXE_glance-api"))
@@ -326,10 +332,10 @@ fn paste(test: &str, script: &str) -> Option<Output> {
     Some(output.unwrap())
 }
 
-/// The commands of deploy/README.md, in a root of its own, and the services that they start.
+/// Runs the commands of deploy/README.md in a private root and uses the services that they start.
 #[test]
-fn the_services_start_as_described() {
-    let mut script = blocks("deploy/README.md", "\n**systemd.**");
+fn services_start_as_described() {
+    let mut script = commands_after("deploy/README.md", "\n**systemd.**");
     script.push_str(
         "curl -fsS http://127.0.0.1:9292/healthcheck\n\
          curl -fsS http://127.0.0.1:9191/healthcheck\n\
@@ -339,43 +345,7 @@ fn the_services_start_as_described() {
          test \"$(stat -c %U /var/lib/glance/images)\" = glance\n\
          systemctl stop glance-api glance-registry\n",
     );
-    if let Some(output) = paste("the_services_start_as_described", &script) {
+    if let Some(output) = paste("services_start_as_described", &script) {
         succeeds(&output);
-    }
-}
-
-/// Every command of the README, pasted in order into one shell.
-#[test]
-fn the_commands_of_the_readme_work() {
-    let script = blocks("README.md", "\n## Two commands\n");
-    let script = format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{script}");
-    if let Some(output) = paste("the_commands_of_the_readme_work", &script) {
-        succeeds(&output);
-    }
-}
-
-/// Each configuration that the README shows is accepted by itself.
-#[test]
-fn the_configurations_of_the_readme_are_sound() {
-    let folder = tempfile::tempdir().unwrap();
-    let readme = read("README.md");
-    let blocks: Vec<_> = readme.split("```ini\n").skip(1).collect();
-    assert!(blocks.len() > 5);
-    for block in blocks {
-        let text = block.split_once("```").expect("the end of the block").0;
-        // Sections of property protection are patterns.
-        if text.contains("create = ") {
-            continue;
-        }
-        let file = folder.path().join("glance-api.conf");
-        fs::write(&file, text).unwrap();
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&file, own).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_glance-api"));
-        let output = command.arg("--check-config").arg(&file).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !said.contains("feature etcd") {
-            assert!(output.status.success(), "{text}\n{said}");
-        }
     }
 }

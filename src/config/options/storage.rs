@@ -56,7 +56,8 @@ options! {
     /// Compares image data that come from another server (http, s3, swift) with the image's
     /// checksum while they are sent to a client. The last bytes are held back until the checksum
     /// matches; if it does not match, the connection is cut. Turn it off only to save CPU when the
-    /// source is trusted: about 0.3 CPU seconds for each GiB.
+    /// source is trusted: about 0.3 CPU seconds for each GiB with many clients, 1.5 with a single
+    /// one.
     verify_downloads: bool = "true", Flag;
     /// Time from the start of one verification pass to the start of the next. A pass compares all
     /// stored files and cached images with their checksums. An image whose file is damaged is not
