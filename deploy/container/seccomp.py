@@ -4,9 +4,9 @@
     deploy/container/seccomp.py > deploy/container/seccomp.json
     deploy/container/seccomp.py COMMAND [ARGUMENT...]
 
-The system calls are named here by what they are for, so that a reader can see why each is
-allowed; everything else answers EPERM. The second form needs the kernel's headers
-(linux-libc-dev) on x86-64 and shows that a command can live with the profile.
+The system calls are grouped by purpose, which shows why each is permitted; all others fail with
+EPERM. The second form runs a command under the profile; it needs the kernel headers
+(linux-libc-dev) and x86-64.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ import struct
 import sys
 
 ALLOWED = {
-    "io_uring, which container engines refuse by default": """
+    "io_uring, which container engines forbid by default": """
         io_uring_setup io_uring_enter io_uring_register""",
     "files": """
         access chdir chmod close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
@@ -35,14 +35,14 @@ ALLOWED = {
         select timerfd_create timerfd_gettime timerfd_settime""",
     "memory": """
         brk madvise memfd_create mincore mlock mlock2 mmap mprotect mremap msync munlock munmap""",
-    "threads, and processes of our own": """
+    "threads and child processes": """
         arch_prctl clone clone3 execve execveat exit exit_group fork get_robust_list getcpu getpgid getpgrp getpid
         getppid getpriority getrandom getrlimit getrusage getsid gettid kill membarrier pidfd_open pidfd_send_signal
         prctl prlimit64 rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
         rt_sigtimedwait sched_getaffinity sched_getparam sched_getscheduler sched_setaffinity sched_yield
         set_robust_list set_tid_address setpgid setpriority setrlimit setsid sigaltstack sysinfo tgkill times tkill uname
         vfork wait4 waitid""",
-    "who we are; the engine changes it before the program runs": """
+    "users and groups, which the engine sets before the program runs": """
         capget capset getegid geteuid getgid getgroups getresgid getresuid getuid setgid setgroups setresgid setresuid
         setuid seccomp""",
 }
@@ -51,12 +51,12 @@ HEADER = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"
 
 # From linux/filter.h, linux/seccomp.h, linux/audit.h and linux/prctl.h.
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-ALLOW, REFUSE_WITH_EPERM = 0x7FFF0000, 0x00050001
+ALLOW, FAIL_WITH_EPERM = 0x7FFF0000, 0x00050001
 SET_NO_NEW_PRIVS, SET_SECCOMP, MODE_FILTER = 38, 22, 2
 
 
 def profile():
-    """As container engines read it."""
+    """Returns the profile in the format of container engines."""
     calls = [
         {"names": names.split(), "action": "SCMP_ACT_ALLOW", "comment": purpose}
         for purpose, names in ALLOWED.items()
@@ -70,22 +70,22 @@ def profile():
 
 
 def enforce():
-    """Sets the filter for this process and what it starts, for good."""
+    """Installs the filter permanently for this process and its children."""
     with open(HEADER) as header:
         numbers = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", header.read()))
     names = [name for call in profile()["syscalls"] for name in call["names"]]
     allowed = [int(numbers[name]) for name in names if name in numbers]
     steps = [(LOAD, 0, 0, 0)]
     for number in allowed:
-        # A jump reaches 255 steps, so each answer follows its question.
+        # A jump reaches at most 255 steps, so each comparison is followed by its own return.
         steps += [(JUMP_IF_EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
-    steps.append((RETURN, 0, 0, REFUSE_WITH_EPERM))
+    steps.append((RETURN, 0, 0, FAIL_WITH_EPERM))
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(SET_SECCOMP, MODE_FILTER, program, 0, 0):
-        raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
+        raise OSError(ctypes.get_errno(), "the kernel accepts no seccomp filter")
 
 
 def main(command):
