@@ -1,11 +1,11 @@
-//! An authority of the test's own, and certificates of it for loopback.
+//! A certificate authority for tests, and its certificates for loopback.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Issues certificates. Its files go away with it.
+/// Issues certificates. Dropping it removes its files.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
@@ -28,12 +28,12 @@ impl Authority {
         authority
     }
 
-    /// Its certificate, for whoever is to trust it.
+    /// Returns the authority's certificate, for clients that trust it.
     pub fn ca_file(&self) -> PathBuf {
         self.identity("ca").cert_file
     }
 
-    /// A certificate for 127.0.0.1 and `localhost`, of somebody of this name.
+    /// Issues a certificate for 127.0.0.1 and `localhost` with this subject name.
     pub fn issue(&self, name: &str) -> Identity {
         let (ca, issued) = (self.identity("ca"), self.identity(name));
         let (cert, key) = (ca.cert_file.display(), ca.key_file.display());

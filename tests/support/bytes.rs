@@ -1,8 +1,8 @@
-//! Bytes to upload, and chance that can be repeated.
+//! Data for uploads, and reproducible random numbers.
 
 use md5::{Digest, Md5};
 
-/// A generator of pseudo-random numbers (SplitMix64): the same seed, the same test.
+/// A generator of pseudo-random numbers (SplitMix64); the same seed gives the same numbers.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
@@ -19,22 +19,22 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// Another generator, for a thread of its own.
+    /// Returns another generator, for another thread.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// A random UUID.
+    /// Returns a random UUID.
     pub fn uuid(&mut self) -> String {
         uuid::Uuid::from_u64_pair(self.next(), self.next()).to_string()
     }
 
-    /// So many bytes without a pattern.
+    /// Returns this number of random bytes.
     pub fn bytes(&mut self, len_bytes: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len_bytes + 8);
         while bytes.len() < len_bytes {
@@ -45,18 +45,18 @@ impl Chance {
     }
 }
 
-/// Bytes that differ from place to place, the same for the same seed.
+/// Returns bytes without repetition; the same seed gives the same bytes.
 pub fn pattern(len_bytes: usize, seed: u64) -> Vec<u8> {
     Chance::new(seed).bytes(len_bytes)
 }
 
-/// MD5 as Glance writes checksums, 32 lower-case hexadecimal digits, by another
-/// implementation than the server's own.
+/// Returns the MD5 as 32 lower-case hexadecimal digits, as Glance writes checksums. The implementation
+/// is not the server's.
 pub fn md5_hex(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }
 
-/// Lower-case hexadecimal digits.
+/// Returns lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! A small disk of our own: ext4 on a file, by a loop device. Needs root.
+//! A small disk for a test: ext4 on a file, through a loop device. Needs root.
 
 use std::fs::File;
 use std::io;
@@ -13,17 +13,17 @@ use super::setup::temp_folder;
 
 /// `EXT4_IOC_SHUTDOWN`, from the kernel's fs/ext4/ext4.h: `_IOR('X', 125, __u32)`.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
-/// Without writing the journal, as a power cut would.
+/// Flag: do not write the journal, as in a power failure.
 const NOLOGFLUSH: u32 = 2;
 
-/// A mounted disk; dropping it takes it away.
+/// A mounted disk. Dropping it unmounts and removes it.
 pub struct Disk {
     folder: TempDir,
     mounted: bool,
 }
 
 impl Disk {
-    /// A new file system of so many bytes, or why this machine cannot have one.
+    /// Creates a file system of this size, or returns the reason why this machine cannot.
     pub fn new(size_bytes: u64) -> Result<Self, String> {
         if !is_root() {
             return Err("loop devices need root".to_owned());
@@ -45,7 +45,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("mnt")
     }
@@ -70,7 +70,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Cuts the power: what is not on the disk by now will never be.
+    /// Simulates a power failure: data that are not on the disk are lost.
     pub fn cut_power(&self) -> io::Result<()> {
         let root = File::open(self.path())?;
         let how = NOLOGFLUSH;
@@ -82,7 +82,7 @@ impl Disk {
         }
     }
 
-    /// Checks and repairs the file system as a boot does; it must not be mounted.
+    /// Checks and repairs the unmounted file system, as a boot does.
     pub fn check(&self) -> Result<(), String> {
         // 1 means repaired, which is what a check is for.
         let status = Command::new("e2fsck")

@@ -1,4 +1,4 @@
-//! The real etcd: a cluster of members, each of which can be killed and started again.
+//! Starts a cluster of real etcd members, each of which can be killed and restarted.
 //!
 //! ```text
 //! let etcd = Etcd::start(3);
@@ -26,9 +26,9 @@ use super::within;
 /// Longest time until a cluster has a leader.
 const ELECTION: Duration = Duration::from_secs(30);
 
-/// The one user that may read and write records, where users are asked for.
+/// The user that may read and write records, in a cluster with authentication.
 pub const USER: (&str, &str) = ("glance", "a secret of glance");
-/// And the one that may do everything.
+/// The user with all rights.
 const ROOT: &str = "root:a secret of root";
 
 /// A cluster on loopback.
@@ -37,7 +37,7 @@ pub struct Etcd {
     folder: TempDir,
     members: Vec<Member>,
     security: Option<Security>,
-    /// Most bytes of its database; etcd's default without it.
+    /// Space quota of the database; `None` for etcd's default.
     quota_bytes: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ pub struct Etcd {
 pub struct Security {
     authority: Authority,
     member: Identity,
-    /// Of clients.
+    /// Certificate of clients.
     pub client: Identity,
     asks_for_users: AtomicBool,
 }
@@ -58,27 +58,26 @@ struct Member {
     process: Mutex<Option<Guarded>>,
 }
 
-/// Whether this machine has etcd. `tests/run` installs it.
+/// Returns true if this machine has etcd. `tests/run` installs it.
 pub fn is_here() -> bool {
     let version = Command::new("etcd").arg("--version").output();
     version.is_ok_and(|output| output.status.success())
 }
 
 impl Etcd {
-    /// A cluster of so many members that has a leader.
+    /// Starts a cluster of this number of members and waits for a leader.
     #[track_caller]
     pub fn start(members: usize) -> Self {
         Self::start_with(members, None, None)
     }
 
-    /// One member with room for so many bytes.
+    /// Starts one member with this space quota in bytes.
     #[track_caller]
     pub fn start_small(quota_bytes: u64) -> Self {
         Self::start_with(1, None, Some(quota_bytes))
     }
 
-    /// The same, that speaks TLS alone, with clients that have a certificate, and knows who
-    /// may do what ([`USER`]).
+    /// Starts a cluster with TLS, client certificates and authentication ([`USER`]).
     #[track_caller]
     pub fn start_secured(members: usize) -> Self {
         let authority = Authority::new();
@@ -136,12 +135,12 @@ impl Etcd {
         etcd
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// The addresses as `etcd_endpoints` names them.
+    /// Returns the addresses in the form of `etcd_endpoints`.
     pub fn endpoints(&self) -> String {
         let urls: Vec<_> = self
             .members
@@ -152,7 +151,7 @@ impl Etcd {
     }
 
     /// # Panics
-    /// When it has none.
+    /// Panics if it has none.
     #[track_caller]
     pub fn security(&self) -> &Security {
         self.security.as_ref().expect("a secured cluster")
@@ -167,7 +166,7 @@ impl Etcd {
         format!("{scheme}://{}", member.client)
     }
 
-    /// kill -9 of a member, and waits until it is gone.
+    /// Kills a member (SIGKILL) and waits until it has ended.
     pub fn kill(&self, number: usize) {
         let mut process = self.members[number].process.lock().expect("no panic");
         if let Some(mut process) = process.take() {
@@ -175,7 +174,7 @@ impl Etcd {
         }
     }
 
-    /// Starts a member on its data; returns before it answers.
+    /// Starts a member on its data and returns before it answers.
     pub fn restart(&self, number: usize) {
         self.kill(number);
         self.spawn(number);
@@ -188,7 +187,7 @@ impl Etcd {
         process.as_ref().expect("a member that runs").signal(name);
     }
 
-    /// Copies the data of a member, which is restarted.
+    /// Copies the data of a member and restarts it.
     #[track_caller]
     pub fn back_up(&self, number: usize) -> TempDir {
         let backup = temp_folder();
@@ -199,7 +198,7 @@ impl Etcd {
         backup
     }
 
-    /// Puts a copy in the place of the data of a member, which is restarted.
+    /// Replaces the data of a member by a copy and restarts it.
     #[track_caller]
     pub fn restore(&self, number: usize, backup: &TempDir) {
         self.kill(number);
@@ -211,13 +210,13 @@ impl Etcd {
         self.await_leader();
     }
 
-    /// Waits until the cluster takes writes.
+    /// Waits until the cluster accepts writes.
     #[track_caller]
     pub fn await_leader(&self) {
         within(ELECTION, "etcd has a leader", || self.is_well());
     }
 
-    /// Whether every member answers and knows a leader.
+    /// Returns true if every member answers and knows a leader.
     pub fn is_well(&self) -> bool {
         match self.security {
             None => self.members.iter().all(|member| is_well(member.client)),
@@ -225,7 +224,7 @@ impl Etcd {
         }
     }
 
-    /// Runs etcdctl; what it printed.
+    /// Runs etcdctl and returns its output.
     #[track_caller]
     pub fn ctl(&self, words: &[&str]) -> String {
         let output = self.run_ctl(words);
@@ -254,7 +253,7 @@ impl Etcd {
         command.args(words).output().expect("etcdctl")
     }
 
-    /// The newest revision there is.
+    /// Returns the current revision.
     #[track_caller]
     pub fn revision(&self) -> u64 {
         let json = self.ctl(&["get", "--write-out=json", "/none"]);
@@ -330,7 +329,7 @@ fn copy_all(from: &std::path::Path, to: &std::path::Path) {
     assert!(copied.expect("cp").success());
 }
 
-/// Whether a member can read, which needs a leader.
+/// Returns true if a member can read, which needs a leader.
 fn is_well(address: SocketAddr) -> bool {
     let Ok(mut connection) = Connection::open(address) else {
         return false;
@@ -340,7 +339,7 @@ fn is_well(address: SocketAddr) -> bool {
 }
 
 impl Setup {
-    /// Keeps the records in etcd.
+    /// Stores the records in etcd.
     pub fn etcd(self, etcd: &Etcd) -> Self {
         let setup = self
             .option("registry_backend", "etcd")

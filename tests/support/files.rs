@@ -1,9 +1,9 @@
-//! What a folder holds.
+//! Lists the files in a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files in a folder and in those in it, with their sizes.
+/// Returns the files in a folder and its subfolders, with their sizes.
 pub fn files_below(folder: &Path) -> Vec<(PathBuf, u64)> {
     let mut files = Vec::new();
     walk(folder, &mut files);

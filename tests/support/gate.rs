@@ -1,13 +1,13 @@
-//! A gate before a real server: it passes bytes on both ways until a test says otherwise.
-//! With it a server that works is cut off, falls silent, or is away and comes back.
+//! A TCP proxy in front of a real server, which a test can cut, stall or close. It simulates network
+//! failures of a server that works.
 //!
 //! ```text
 //! let gate = Gate::before(address_of(&keystone.auth_url));
 //! ... auth_url = gate.url(&keystone.auth_url) ...
 //! gate.set(Mode::Silent);
-//! gate.cut(Way::Down, 100_000);       // when so many more bytes have come from the server
-//! gate.flip(Way::Up, 100_000);        // one bit of the byte after so many
-//! gate.hold(Way::Down, 100_000);      // silent when so many, or some more, have come
+//! gate.cut(Way::Down, 100_000);       // after this number of bytes from the server
+//! gate.flip(Way::Up, 100_000);        // flips a bit of the byte after this number
+//! gate.hold(Way::Down, 100_000);      // silent after at least this number
 //! ```
 
 use std::collections::HashMap;
@@ -18,17 +18,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-/// What becomes of connections and their bytes.
+/// Treatment of connections and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Open,
-    /// Bytes stay here until it opens; connections are taken.
+    /// Connections are accepted, and bytes are held until the gate opens.
     Silent,
-    /// All connections end, new ones at once.
+    /// All connections are closed, new ones at once.
     Closed,
 }
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// To the server.
@@ -50,22 +50,22 @@ struct Shared {
 
 struct State {
     mode: Mode,
-    /// Both sockets of each connection, to end them.
+    /// Both sockets of each connection, to close them.
     connections: HashMap<usize, [TcpStream; 2]>,
     taken: usize,
     passed_bytes: [u64; 2],
-    /// Bytes that still pass before the connection they are on is cut.
+    /// Bytes that pass before their connection is cut.
     until_cut: [Option<u64>; 2],
-    /// Bytes that pass until the next cut, after one.
+    /// Bytes between repeated cuts.
     until_next_cut: [Option<u64>; 2],
-    /// Bytes that still pass before the one that comes to be another.
+    /// Bytes that pass before the byte that is changed.
     until_flip: [Option<u64>; 2],
-    /// Bytes until the gate falls silent.
+    /// Bytes that pass before the gate falls silent.
     until_silence: [Option<u64>; 2],
 }
 
 impl Gate {
-    /// An open gate before a server on loopback.
+    /// Opens a gate in front of a server on loopback.
     pub fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("a port");
@@ -93,7 +93,7 @@ impl Gate {
         self.address
     }
 
-    /// The URL of something on the server, through the gate.
+    /// Returns a URL of the server with the address of the gate.
     #[track_caller]
     pub fn url(&self, url: &str) -> String {
         let server = self.shared.server.to_string();
@@ -113,18 +113,18 @@ impl Gate {
         self.shared.mode()
     }
 
-    /// Cuts the connection on which one more byte would pass after so many, from now on and
-    /// over all connections. Once.
+    /// Cuts, once, the connection on which the next byte would pass after this number of bytes of all
+    /// connections from now on.
     pub fn cut(&self, way: Way, after_bytes: u64) {
         self.cuts(way, Some(after_bytes), None);
     }
 
-    /// The same, again and again.
+    /// Does the same repeatedly.
     pub fn cut_each(&self, way: Way, after_bytes: u64) {
         self.cuts(way, Some(after_bytes), Some(after_bytes));
     }
 
-    /// Cuts no more.
+    /// Stops cutting.
     pub fn cut_none(&self, way: Way) {
         self.cuts(way, None, None);
     }
@@ -135,34 +135,33 @@ impl Gate {
         state.until_next_cut[way as usize] = next;
     }
 
-    /// Whether a cut is still to come.
+    /// Returns true if a cut is pending.
     pub fn is_cut_pending(&self, way: Way) -> bool {
         self.shared.state().until_cut[way as usize].is_some()
     }
 
-    /// Makes the byte that comes after so many, from now on and over all connections,
-    /// another. Once.
+    /// Changes, once, the byte after this number of bytes of all connections from now on.
     pub fn flip(&self, way: Way, after_bytes: u64) {
         self.shared.state().until_flip[way as usize] = Some(after_bytes);
     }
 
-    /// Falls silent when so many bytes, or some more, have passed from now on, over all
-    /// connections. Once.
+    /// Falls silent, once, when at least this number of bytes of all connections have passed from now
+    /// on.
     pub fn hold(&self, way: Way, after_bytes: u64) {
         self.shared.state().until_silence[way as usize] = Some(after_bytes);
     }
 
-    /// Whether a flip is still to come.
+    /// Returns true if a flip is pending.
     pub fn is_flip_pending(&self, way: Way) -> bool {
         self.shared.state().until_flip[way as usize].is_some()
     }
 
-    /// Bytes that have passed so far.
+    /// Returns the number of bytes that have passed.
     pub fn passed_bytes(&self, way: Way) -> u64 {
         self.shared.state().passed_bytes[way as usize]
     }
 
-    /// Connections that were taken so far.
+    /// Returns the number of accepted connections.
     pub fn connections(&self) -> usize {
         self.shared.state().taken
     }
@@ -182,7 +181,7 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// How many of these bytes may pass; fewer than all when the connection is to be cut.
+    /// Returns how many of these bytes pass; fewer than all if the connection is cut.
     fn admit(&self, way: Way, count: usize) -> usize {
         let mut state = self.state();
         let pending = state.until_cut[way as usize];
@@ -203,7 +202,7 @@ impl Shared {
         admitted as usize
     }
 
-    /// Changes the byte that is to be another, if it is one of these.
+    /// Changes the byte to be flipped if it is one of these.
     fn spoil(&self, way: Way, bytes: &mut [u8]) {
         let pending = &mut self.state().until_flip[way as usize];
         let Some(left) = *pending else { return };
@@ -254,7 +253,7 @@ fn connect(client: &TcpStream, server: &TcpStream, number: usize, shared: &Share
     shared.state().connections.remove(&number);
 }
 
-/// Passes bytes on until one side ends or the test wants an end.
+/// Forwards bytes until one side or the test closes the connection.
 fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
     // An error of either side is an end like another.

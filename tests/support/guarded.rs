@@ -1,4 +1,4 @@
-//! Processes that never outlive the test process.
+//! Child processes that never outlive the test process.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// A process with a guard, which kills it when the test process ends, however that ends.
+/// A process with a guard, which kills it when the test process ends, for whatever reason.
 #[derive(Debug)]
 pub struct Guarded {
     handle: Handle,
     guard: Child,
 }
 
-/// A process that we started, or one that somebody else did.
+/// A child of the test, or a process that another one started.
 #[derive(Debug)]
 enum Handle {
     Child(Child),
@@ -21,7 +21,7 @@ enum Handle {
 }
 
 impl Guarded {
-    /// A child of ours. Its folder, if it has one, is removed when the guard has to act.
+    /// Wraps a child of the test. The guard removes its folder, if it has one, when it kills the child.
     pub fn child(child: Child, folder: Option<&Path>) -> Self {
         Self {
             guard: guard(child.id(), folder),
@@ -29,7 +29,7 @@ impl Guarded {
         }
     }
 
-    /// Somebody else's child.
+    /// Wraps a process that another one started.
     pub fn other(pid: u32, folder: Option<&Path>) -> Self {
         Self {
             guard: guard(pid, folder),
@@ -37,7 +37,7 @@ impl Guarded {
         }
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         match &self.handle {
             Handle::Child(child) => child.id(),
@@ -45,13 +45,13 @@ impl Guarded {
         }
     }
 
-    /// Sends it a signal by name, such as `HUP`.
+    /// Sends a signal by name, such as `HUP`.
     #[track_caller]
     pub fn signal(&self, name: &str) {
         signal(self.id(), name);
     }
 
-    /// How it has ended, if it has; nobody knows the code of one that is not our child.
+    /// Returns the exit status if the process has ended; it is unknown for a process that is not a child.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         let status = match &mut self.handle {
             Handle::Child(child) => child.try_wait().expect("a child of ours"),
@@ -63,7 +63,7 @@ impl Guarded {
         status
     }
 
-    /// kill -9, and waits until it is gone.
+    /// Kills the process (SIGKILL) and waits until it has ended.
     pub fn kill(&mut self) {
         self.guard_off();
         match &mut self.handle {
@@ -82,22 +82,22 @@ impl Guarded {
         }
     }
 
-    /// The guard must be gone before the process id can be anybody else's.
+    /// The guard must end before the system can assign the process id to another process.
     fn guard_off(&mut self) {
         let _ = self.guard.kill();
         let _ = self.guard.wait();
     }
 }
 
-/// Whether a process has not ended; a zombie has.
+/// Returns true if a process runs; a zombie has ended.
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")
         .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
-/// Waits at a pipe that closes when the test process ends, however it ends.
-/// Kills a process then, and removes its folder.
+/// Waits for the end of a pipe, which the system closes when the test process ends. Then kills a process
+/// and removes its folder.
 fn guard(process: u32, folder: Option<&Path>) -> Child {
     const SCRIPT: &str = r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; test -z "$2" || rm -rf -- "$2""#;
     Command::new("sh")
@@ -110,7 +110,7 @@ fn guard(process: u32, folder: Option<&Path>) -> Child {
         .expect("sh")
 }
 
-/// Through the shell's own kill, so that no unsafe call is needed here.
+/// Uses the shell's kill, which needs no unsafe code.
 #[track_caller]
 fn signal(pid: u32, name: &str) {
     let script = format!("kill -{name} {pid}");

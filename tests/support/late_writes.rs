@@ -1,14 +1,14 @@
-//! A relay before a registry server, which holds one write back: it arrives after its sender
-//! has given it up. So does a write to a server that stalls and goes on.
+//! A proxy in front of a registry server that delays one write until its sender has given up, as a
+//! stalled server does.
 //!
 //! ```text
 //! let late = LateWrites::before(registry.address());
 //! late.hold("\"status\":\"active\"");     // the next write with these bytes
-//! late.deliver();                         // else it arrives just before the next write
-//! late.swallow("\"status\":\"active\"");  // the write arrives, its answer does not
+//! late.deliver();                         // otherwise it arrives before the next write
+//! late.swallow("\"status\":\"active\"");  // the write arrives, its response is lost
 //! ```
 //!
-//! Each request has a connection of its own to the server, and to the client too.
+//! Each request uses its own connections to the server and to the client.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -31,20 +31,20 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Words of the write that is to be held.
+    /// Text in the write that is to be held.
     wanted: Option<String>,
-    /// Words of the write whose answer is to be lost.
+    /// Text in the write whose response is to be lost.
     to_swallow: Option<String>,
-    /// Whether requests after it wait too.
+    /// True if later requests wait as well.
     stalls: bool,
     held: Option<Vec<u8>>,
     delivered: usize,
-    /// First lines of the requests that the server has answered.
+    /// Request lines that the server has answered.
     answered: Vec<String>,
 }
 
 impl LateWrites {
-    /// A relay before a server on loopback, which holds nothing yet.
+    /// Starts a proxy in front of a server on loopback.
     pub fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -72,43 +72,43 @@ impl LateWrites {
         self.address
     }
 
-    /// Holds the next write with these words back. It arrives just before the next write.
+    /// Holds the next write that contains this text. It arrives before the next write.
     pub fn hold(&self, words: &str) {
         self.shared.state().wanted = Some(words.to_owned());
     }
 
-    /// Loses the answer to the next write with these words.
+    /// Drops the response to the next write that contains this text.
     pub fn swallow(&self, words: &str) {
         self.shared.state().to_swallow = Some(words.to_owned());
     }
 
-    /// Whether an answer is still to be lost.
+    /// Returns true if a response is still to be dropped.
     pub fn is_to_swallow(&self) -> bool {
         self.shared.state().to_swallow.is_some()
     }
 
-    /// The same as [`LateWrites::hold`], and from then on every request waits.
+    /// Does the same as [`LateWrites::hold`], and makes all later requests wait.
     pub fn hold_and_stall(&self, words: &str) {
         self.shared.state().stalls = true;
         self.hold(words);
     }
 
-    /// Requests wait no more. The write stays where it is.
+    /// Lets requests pass. The held write stays.
     pub fn go_on(&self) {
         self.shared.is_stalled.store(false, Ordering::Relaxed);
     }
 
-    /// Delivers the write that is held.
+    /// Delivers the held write.
     pub fn deliver(&self) {
         self.shared.deliver().expect("the server takes it");
     }
 
-    /// Writes that have arrived late so far.
+    /// Returns the number of writes that arrived late.
     pub fn delivered(&self) -> usize {
         self.shared.state().delivered
     }
 
-    /// Whether the server has answered a request whose first line begins so.
+    /// Returns true if the server has answered a request whose request line begins with this text.
     pub fn has_answered(&self, line: &str) -> bool {
         let state = self.shared.state();
         state
@@ -189,7 +189,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Has the server answer a request, on a connection that ends with the answer.
+    /// Sends a request to the server, on a connection that ends with the response.
     fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
         let mut server = TcpStream::connect(self.server)?;
         server.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! What is done to a server's process before its program starts.
+//! Restrictions of a server's process, applied before its program starts.
 
 use std::fs;
 use std::io;
@@ -10,18 +10,18 @@ use std::process::Command;
 use super::process::is_root;
 use super::seccomp;
 
-/// Restrictions on a server, which it cannot shake off.
+/// Restrictions that a server cannot lift.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Launch {
-    /// Most open descriptors.
+    /// Largest number of open descriptors.
     pub most_fds: Option<u64>,
-    /// Whether the kernel refuses io_uring, as under Docker's seccomp profile.
+    /// True if the kernel refuses io_uring, as under Docker's seccomp profile.
     pub refuse_uring: bool,
-    /// Whether it runs as an ordinary user, also where the tests run as root.
+    /// True if the server runs as an ordinary user, also if the tests run as root.
     pub as_ordinary_user: bool,
 }
 
-/// A user of the tests alone, whose limits nothing else on the machine uses up.
+/// A user of the tests only, whose limits no other program uses up.
 const ORDINARY_USER: u32 = 61_543;
 
 impl Launch {
@@ -44,7 +44,7 @@ impl Launch {
 }
 
 impl Launch {
-    /// Gives a folder and everything in it to the user that the server runs as.
+    /// Gives a folder and its contents to the user of the server.
     pub fn own(self, folder: &Path) -> io::Result<()> {
         if !self.as_ordinary_user || !is_root() {
             return Ok(());
@@ -62,7 +62,7 @@ impl Launch {
     }
 }
 
-/// Groups go first: who has no privileges any more cannot change them.
+/// Groups are changed first, because a process without privileges cannot change them.
 fn become_ordinary_user() -> io::Result<()> {
     // SAFETY: takes a count of zero and no groups.
     check(unsafe { libc::setgroups(0, std::ptr::null()) })?;

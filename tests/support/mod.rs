@@ -1,34 +1,32 @@
-//! What the tests outside the crate share: the real server and a client that hides nothing.
+//! Code that the integration tests share: it starts the real programs and talks to them.
 //!
-//! A test binary takes it in with
+//! A test binary includes it with
 //!
 //! ```text
 //! #[path = "../support/mod.rs"]
 //! mod support;
 //! ```
 //!
-//! * [`setup`] says how a server is to be: its options, its folders, what the system may
-//!   refuse to it.
-//! * [`server`] starts the real `glance-api` with a written configuration in a folder of its
-//!   own, on free loopback ports, with its log in a file; ends it by its own process id;
-//!   starts it again on the same data.
-//! * [`http`] speaks HTTP/1.1 over a plain socket: the bytes that are sent are the bytes the
-//!   test wrote, and every status, header and body byte of an answer can be seen.
-//! * [`v1`] has the few words of the v1 API that every test needs: create, upload, head.
-//! * [`backends`] starts the real servers behind a node: Swift, S3 and Keystone.
-//! * [`other_registry`] is a registry server of another make.
-//! * [`late_writes`] stands before a registry server and has writes arrive late.
-//! * [`etcd`] starts etcd, one member or several, with or without TLS and users.
+//! * [`setup`] describes a server before its start: options, folders, and restrictions.
+//! * [`server`] starts the real `glance-api` with a configuration file in its own folder, on free
+//!   loopback ports, with its log in a file; stops it by its process id; restarts it on the same data.
+//! * [`http`] is an HTTP/1.1 client over a plain socket. It sends exactly the bytes of the test and
+//!   shows every byte of a response.
+//! * [`v1`] has the requests of the v1 API that most tests need: create, upload, head.
+//! * [`backends`] starts the real backends of a server: Swift, S3 and Keystone.
+//! * [`other_registry`] is a registry server without the extensions of this project.
+//! * [`late_writes`] is a proxy in front of a registry server that delays writes.
+//! * [`etcd`] starts etcd with one or more members, with or without TLS and users.
 //! * [`authority`] issues certificates.
-//! * [`gate`] stands before one of them and cuts, stalls or refuses.
-//! * [`origin`] is a server of HTTP that does what none of them can be made to do.
-//! * [`program`] runs the other programs beside a server to their end.
-//! * [`scrubber`] runs the real `glance-scrubber` beside a server.
-//! * [`traffic`] is everyday traffic at a server, of which nothing may fail.
+//! * [`gate`] is a proxy in front of a backend that cuts, stalls or refuses connections.
+//! * [`origin`] is a scripted HTTP server, for behaviour that real servers do not show on demand.
+//! * [`program`] runs the other programs and waits for their end.
+//! * [`scrubber`] runs the real `glance-scrubber` with the configuration of a server.
+//! * [`traffic`] generates requests of which none may fail.
 //! * [`skip`] reports a test that this machine cannot run.
-//! * [`disk`] is a small file system of our own, to be filled or to lose its power.
+//! * [`disk`] is a small file system that tests fill or cut off from power.
 //!
-//! Nothing here decides what is right; that is for the tests to say.
+//! This code makes no assertions about the behaviour under test; the tests do.
 
 // Each test binary uses a part of this.
 #![allow(dead_code, unused_imports)]
@@ -62,14 +60,14 @@ use std::time::{Duration, Instant};
 pub use bytes::{hex, md5_hex, pattern};
 pub use skip::skip;
 
-/// Longest time a test waits for something that is bound to happen, on a machine that has
-/// much else to do; less than the 60 s after which a server gives up a silent client.
+/// Longest time that a test waits for an expected event on a busy machine. It is shorter than the 60 s
+/// after which a server disconnects a silent client.
 pub const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Looks again and again until `found` sees it.
+/// Polls until `found` returns a value.
 ///
 /// # Panics
-/// When it has not come within [`PATIENCE`]; `what` says what was waited for.
+/// Panics with `what` if there is none within [`PATIENCE`].
 #[track_caller]
 pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let mut seen = None;
@@ -80,10 +78,10 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     seen.expect("it was seen")
 }
 
-/// Looks again and again until it is so.
+/// Polls until the condition holds.
 ///
 /// # Panics
-/// When it is not within `limit`; `what` says what was waited for.
+/// Panics with `what` if it does not hold within `limit`.
 #[track_caller]
 pub fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
@@ -93,7 +91,7 @@ pub fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A name that no other test of this process has.
+/// Returns a name that no other test of this process uses.
 pub fn unique(word: &str) -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);

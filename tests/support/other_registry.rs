@@ -1,6 +1,5 @@
-//! A registry server of another make: a real `glance-registry` behind a translator that takes
-//! away what ours have beyond the registry API of Glance. No media type of whole records
-//! passes, no version of a record, no figures.
+//! A registry server with Glance's registry API only: a real `glance-registry` behind a proxy that
+//! removes the extensions of this project (whole records, record versions, statistics).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,11 +10,11 @@ use std::thread;
 use super::http::{Connection, Request};
 use super::server::{Server, Setup};
 
-/// What only ours have.
+/// Headers that only our registry servers send.
 const PATHS_OF_OURS: [&str; 3] = ["/usage", "/census", "/healthcheck"];
 const HEADERS_OF_OURS: [&str; 2] = ["x-glance-registry-version", "etag"];
 
-/// The server and its translator, which ends with it.
+/// The server and its proxy.
 pub struct OtherRegistry {
     server: Server,
     address: SocketAddr,
@@ -25,7 +24,7 @@ pub struct OtherRegistry {
 struct Shared {
     server: SocketAddr,
     bodies: Mutex<Vec<String>>,
-    /// Words in answers, and the words in their place.
+    /// Texts in responses, and their replacements.
     pretences: Mutex<Vec<(String, String)>>,
     is_over: AtomicBool,
 }
@@ -48,7 +47,7 @@ impl OtherRegistry {
                     return;
                 }
                 let translator = Arc::clone(&translator);
-                // A connection ends when either side ends it.
+                // The connection ends when either side closes it.
                 thread::spawn(move || stream.and_then(|stream| translator.serve(stream)));
             }
         });
@@ -59,18 +58,17 @@ impl OtherRegistry {
         }
     }
 
-    /// Where the other make listens.
+    /// Returns the address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it holds, as it would say itself.
+    /// Returns its records, as the server behind the proxy shows them.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// From now on its answers have other words in the place of these: it holds what a
-    /// `glance-registry` would refuse.
+    /// Replaces a text in all later responses, to simulate records that `glance-registry` would reject.
     pub fn pretend(&self, words: &str, others: &str) {
         let pretence = (words.to_owned(), others.to_owned());
         self.shared
@@ -80,7 +78,7 @@ impl OtherRegistry {
             .push(pretence);
     }
 
-    /// The bodies of all PUTs of images that have come.
+    /// Returns the bodies of all PUTs of images.
     pub fn puts(&self) -> Vec<String> {
         self.shared.bodies.lock().expect("no panic").clone()
     }
@@ -89,7 +87,7 @@ impl OtherRegistry {
 impl Drop for OtherRegistry {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        // Wakes the listener.
+        // Wakes the listener, so that it sees the flag.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -156,13 +154,13 @@ struct Heard {
     method: String,
     target: String,
     body: Vec<u8>,
-    /// Whether the connection ends with the answer.
+    /// True if the connection ends with the response.
     closes: bool,
-    /// As the server behind is to see it.
+    /// The request as the server behind the proxy receives it.
     translated: Request,
 }
 
-/// The next request; `None` after the last one.
+/// Returns the next request; `None` after the last one.
 fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Heard>> {
     let Some(first) = read_line(reader)? else {
         return Ok(None);

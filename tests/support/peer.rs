@@ -1,5 +1,5 @@
 //! A scripted HTTP peer: a server that answers each request with the next step of a script.
-//! It speaks raw TCP, so that it can also do what no well-behaved server does.
+//! It uses raw TCP, so that it can violate the protocol as well.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,16 +7,16 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub method: String,
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, as far as the step has read it, without its chunks.
+    /// The body as far as the step has read it, without chunk framing.
     pub body: Vec<u8>,
-    /// Which connection it came on, from 0.
+    /// Number of the connection, from 0.
     pub connection: usize,
 }
 
@@ -27,10 +27,10 @@ impl Seen {
     }
 }
 
-/// Every request that came, in the order in which they came.
+/// All requests in the order of their arrival.
 type Log = Arc<Mutex<Vec<Seen>>>;
 
-/// A request that a step is to answer.
+/// A request for a step to answer.
 pub struct Exchange {
     pub seen: Seen,
     pub stream: BufReader<TcpStream>,
@@ -38,13 +38,13 @@ pub struct Exchange {
     position: usize,
 }
 
-/// What happens to the connection after a step.
+/// Treatment of the connection after a step.
 pub enum Then {
     Keep,
     Close,
 }
 
-/// The answer to one request.
+/// A step of the script: the response to one request.
 pub type Step = Box<dyn FnOnce(&mut Exchange) -> Then + Send>;
 
 /// The running server.
@@ -54,8 +54,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts a server that answers with these steps, one a request, and then closes
-    /// whatever comes.
+    /// Starts a server that answers each request with the next of these steps, and closes connections
+    /// afterwards.
     pub fn start(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -75,12 +75,12 @@ impl Peer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// `METHOD PATH` of the requests so far.
+    /// Returns `METHOD PATH` of the requests so far.
     pub fn lines(&self) -> Vec<String> {
         let seen = self.seen();
         seen.iter()
@@ -90,7 +90,8 @@ impl Peer {
 }
 
 fn serve(stream: TcpStream, connection: usize, script: &Mutex<VecDeque<Step>>, log: &Log) {
-    // Else a body that follows its head is still here when the connection is reset.
+    // Otherwise a body that follows its head would be unread when the connection is closed, which
+    // resets it.
     stream.set_nodelay(true).unwrap();
     let mut stream = BufReader::new(stream);
     while let Some(mut seen) = read_head(&mut stream) {
@@ -117,7 +118,7 @@ fn serve(stream: TcpStream, connection: usize, script: &Mutex<VecDeque<Step>>, l
 }
 
 impl Exchange {
-    /// Asks for the body where the client waits for that, and reads it.
+    /// Reads the body, after `100 Continue` if the client waits for that.
     pub fn read_body(&mut self) {
         if self.seen.header("expect").is_some() {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -125,7 +126,7 @@ impl Exchange {
         self.read_body_unasked();
     }
 
-    /// Reads the body without asking for it.
+    /// Reads the body without `100 Continue`.
     pub fn read_body_unasked(&mut self) {
         if self.seen.header("transfer-encoding") == Some("chunked") {
             while self.read_chunk() {}
@@ -151,12 +152,12 @@ impl Exchange {
         length > 0
     }
 
-    /// Sends bytes; a client that is gone is the test's business.
+    /// Sends bytes and ignores a client that has disconnected.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// Sends an answer with its length.
+    /// Sends a response with its length.
     pub fn answer(&mut self, status: &str, headers: &[(&str, &str)], body: &[u8]) {
         let length = body.len().to_string();
         let mut all = vec![("content-length", length.as_str())];
@@ -167,14 +168,14 @@ impl Exchange {
         }
     }
 
-    /// Sends the head of an answer.
+    /// Sends the head of a response.
     pub fn head(&mut self, status: &str, headers: &[(&str, &str)]) {
         let mut head = format!("HTTP/1.1 {status}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        // Before the answer, so that whoever has the answer finds the whole request.
+        // Recorded before the response, so that a test which has the response finds the request.
         self.log.lock().unwrap()[self.position] = self.seen.clone();
         self.send(head.as_bytes());
     }
@@ -204,7 +205,7 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
     }
 }
 
-/// A step that reads the request and answers it.
+/// Returns a step that reads the request and answers it.
 pub fn answer(status: &'static str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Step {
     let body = body.into();
     let headers: Vec<(String, String)> = headers
@@ -222,12 +223,12 @@ pub fn answer(status: &'static str, headers: &[(&str, &str)], body: impl Into<Ve
     })
 }
 
-/// A step that reads the request and answers with JSON.
+/// Returns a step that reads the request and answers with JSON.
 pub fn json(status: &'static str, body: &str) -> Step {
     answer(status, &[("content-type", "application/json")], body)
 }
 
-/// A step of its own making.
+/// Returns a step with its own code.
 pub fn step(step: impl FnOnce(&mut Exchange) -> Then + Send + 'static) -> Step {
     Box::new(step)
 }

@@ -1,4 +1,4 @@
-//! Loopback ports for servers.
+//! Free loopback ports for servers.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
@@ -6,16 +6,16 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the ports that Linux gives to outgoing connections, so that no client of another
-/// test can sit on one between our look at it and the server's start.
+/// Ports below the range that Linux uses for outgoing connections, so that no client of another test
+/// takes one between the check and the start of the server.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
-/// A port of 127.0.0.1 on which nobody listens. Never twice the same in one process;
-/// processes start at places of their own.
+/// Returns a port of 127.0.0.1 without a listener, never the same twice in one process. Each process
+/// starts its search at a different port.
 ///
 /// # Panics
-/// When none is free.
+/// Panics if none is free.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (u64::from(std::process::id()) * 131 % u64::from(COUNT)) as u16;
@@ -29,8 +29,8 @@ pub fn free_port() -> u16 {
     panic!("no free port from {FIRST} to {}", FIRST + COUNT);
 }
 
-/// Whether no other test process has taken a port for a server that it has yet to start. Ours
-/// from then on, until this process ends, however it does.
+/// Reserves a port for this process until the process ends. Returns false if another test process has
+/// reserved it for a server that it will start.
 fn is_ours(port: u16) -> bool {
     static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let name = SocketAddr::from_abstract_name(format!("glance-test-port-{port}"));

@@ -1,16 +1,16 @@
-//! What the kernel knows about a server's process.
+//! Reads and controls a server's process through the kernel: memory, CPU time, descriptors, threads.
 
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// Memory in RAM, in bytes; `None` when the process is gone.
+/// Returns the resident memory in bytes; `None` if the process has ended.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
     memory_bytes(pid, "VmRSS:")
 }
 
-/// The most memory it has had in RAM at any time, in bytes.
+/// Returns the peak resident memory in bytes.
 pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
     memory_bytes(pid, "VmHWM:")
 }
@@ -22,19 +22,19 @@ fn memory_bytes(pid: u32, name: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Processor time used so far.
+/// Returns the CPU time used so far.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name is in brackets and may hold anything.
+    // The name of the program is in parentheses and may contain any character.
     let fields = stat.rsplit_once(')')?.1;
     let ticks = |place: usize| fields.split_whitespace().nth(place)?.parse::<u64>().ok();
-    // SAFETY: asks for a number.
+    // SAFETY: the call has no preconditions.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     let seconds = (ticks(11)? + ticks(12)?) as f64 / per_second as f64;
     Some(Duration::from_secs_f64(seconds))
 }
 
-/// A process that only waits: it has used next to nothing of a processor for a second.
+/// Waits until the process is idle: it has used almost no CPU time for a second.
 #[track_caller]
 pub fn assert_idle(pid: u32) {
     const MOST: Duration = Duration::from_millis(150);
@@ -44,12 +44,12 @@ pub fn assert_idle(pid: u32) {
     assert!(used < MOST, "busy: {used:?} in a second");
 }
 
-/// Open descriptors.
+/// Returns the number of open descriptors.
 pub fn open_fds(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// Lets this process have so many open descriptors, or says that the system does not.
+/// Raises the limit of open descriptors of this process; returns false if the system refuses.
 pub fn allow_fds(count: u64) -> io::Result<()> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -58,28 +58,28 @@ pub fn allow_fds(count: u64) -> io::Result<()> {
     // SAFETY: a valid pointer to a struct of the right type.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
     limit.rlim_cur = limit.rlim_cur.max(count);
-    // SAFETY: as above.
+    // SAFETY: see above.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }.into())
 }
 
-/// Whether this process is root.
+/// Returns true if this process runs as root.
 pub fn is_root() -> bool {
-    // SAFETY: asks for a number.
+    // SAFETY: the call has no preconditions.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// A thread of another process that stands still until this is dropped. Only for the thread
-/// that has stopped it: ptrace(2) belongs to one.
+/// A stopped thread of another process, which continues when this is dropped. Use it only on the thread
+/// that created it, because ptrace(2) binds to a thread.
 pub struct StoppedThread {
     tid: libc::pid_t,
     _only_here: PhantomData<*const ()>,
 }
 
 impl StoppedThread {
-    /// Stops the thread of this name.
+    /// Stops the thread with this name.
     ///
     /// # Errors
-    /// When there is none, or this system lets us stop none.
+    /// Returns an error if there is none, or if this system does not permit it.
     pub fn of(pid: u32, name: &str) -> io::Result<Self> {
         let tid = thread_named(pid, name)?;
         let no_address = std::ptr::null_mut::<libc::c_void>();
@@ -89,7 +89,7 @@ impl StoppedThread {
             tid,
             _only_here: PhantomData,
         };
-        // SAFETY: as above.
+        // SAFETY: see above.
         check(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, no_address, no_address) })?;
         let mut status = 0;
         // SAFETY: a valid pointer to a status; __WALL waits for threads too.
@@ -101,8 +101,8 @@ impl StoppedThread {
 impl Drop for StoppedThread {
     fn drop(&mut self) {
         let no_address = std::ptr::null_mut::<libc::c_void>();
-        // SAFETY: detaching from a thread that we are attached to. It fails only when that
-        // has ended.
+        // SAFETY: detaches from a thread to which we are attached. It fails only if the thread has
+        // ended.
         unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, no_address, no_address) };
     }
 }

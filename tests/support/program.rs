@@ -1,17 +1,17 @@
-//! Programs beside a server, run to their end.
+//! Runs the other programs to their end.
 
 use std::process::{Command, Output, Stdio};
 
 use super::server::Server;
 
-/// What a run of a program came to.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Run {
-    /// Its exit code.
+    /// Exit code.
     pub code: Option<i32>,
-    /// What it printed, log lines included.
+    /// Standard output, log lines included.
     pub out: String,
-    /// What it complained of.
+    /// Standard error.
     pub err: String,
 }
 
@@ -27,7 +27,7 @@ impl From<Output> for Run {
 }
 
 impl Run {
-    /// Runs it to its end.
+    /// Runs a program to its end.
     #[track_caller]
     pub fn of(command: &mut Command) -> Self {
         match command.output() {
@@ -36,21 +36,21 @@ impl Run {
         }
     }
 
-    /// Fails when it was not as successful as it should be, and shows everything.
+    /// Panics with all output if the exit code is another one.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
-    /// Fails when these words are not in what it printed or complained of.
+    /// Panics if the output does not contain this text.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
         assert!(self.has_said(words), "{words:?} is not in {self:?}");
         self
     }
 
-    /// Fails when these words, which are a secret, are in what it printed or complained of.
+    /// Panics if the output contains this secret.
     #[track_caller]
     pub fn keeps(self, secret: &str) -> Self {
         assert!(!self.has_said(secret), "{secret:?} is in {self:?}");
@@ -62,7 +62,7 @@ impl Run {
     }
 }
 
-/// A program in a server's folder, which may run or not, with nothing to read.
+/// Returns a command in the folder of a server, which may be stopped, without standard input.
 pub fn beside(server: &Server, program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(server.folder()).stdin(Stdio::null());

@@ -1,15 +1,15 @@
-//! A kernel that refuses io_uring, for one process: io_uring_setup gives EPERM, as under
-//! the default seccomp profile of container engines.
+//! Makes the kernel refuse io_uring to a process: io_uring_setup fails with EPERM, as under the default
+//! seccomp profile of container engines.
 
 use std::io;
 
-/// Offset of the system call's number in what a filter sees (struct seccomp_data).
+/// Offset of the system call number in struct seccomp_data.
 const NUMBER: u32 = 0;
 
-/// Refuses io_uring to the calling process and everything it starts, for good.
+/// Refuses io_uring permanently to the calling process and its children.
 ///
 /// # Errors
-/// When the kernel takes no filter.
+/// Returns an error if the kernel accepts no filter.
 pub fn refuse_uring() -> io::Result<()> {
     let refusal = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let mut filter = [
@@ -27,7 +27,7 @@ pub fn refuse_uring() -> io::Result<()> {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: plain integers. Without this an unprivileged process may set no filter.
+    // SAFETY: the arguments are integers. Without this call an unprivileged process cannot set a filter.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }

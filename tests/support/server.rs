@@ -1,4 +1,4 @@
-//! The real `glance-api`, or `glance-registry`, started as an operator starts it.
+//! Starts the real `glance-api` or `glance-registry` as an operator does.
 //!
 //! ```text
 //! let mut server = Setup::new().option("image_size_cap", 1000).start();
@@ -7,9 +7,8 @@
 //! server.restart();   // on the same data
 //! ```
 //!
-//! A server ends with its [`Server`]. Should the test process end without dropping it (a
-//! crash, kill -9, or a server that lives in a static), a guard process, which waits for the
-//! end of the test process, kills the server and removes its folder.
+//! Dropping the [`Server`] stops it. If the test process ends without dropping it (a crash, kill -9, or a
+//! server in a static), a guard process kills the server and removes its folder.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -29,19 +28,19 @@ use super::{PATIENCE, eventually};
 
 pub use super::setup::Setup;
 
-/// Time that SIGTERM leaves before SIGKILL follows, when a test is over.
+/// Time between SIGTERM and SIGKILL at the end of a test.
 const TERM_LIMIT: Duration = Duration::from_secs(5);
 
-/// Lines of the log that are shown when a test fails.
+/// Number of log lines that are shown when a test fails.
 const LOG_TAIL_LINES: usize = 40;
 
-/// Where, in the store's folder, uploads are until they are complete.
+/// Folder of incomplete uploads inside the store's folder.
 pub const STAGING: &str = ".staging";
 
 /// The program under test.
 pub const GLANCE_API: &str = env!("CARGO_BIN_EXE_glance-api");
 
-/// A running server, or one that was ended and can be started again.
+/// A server, which may be running or stopped, and can be started again.
 #[derive(Debug)]
 pub struct Server {
     setup: Setup,
@@ -49,12 +48,12 @@ pub struct Server {
     address: SocketAddr,
     admin: SocketAddr,
     process: Option<Guarded>,
-    /// Processes that were replaced by a reload and may have something in flight.
+    /// Processes that were replaced by a reload and may have running transfers.
     retired: Vec<Guarded>,
 }
 
 impl Server {
-    /// One that is not started yet.
+    /// Returns a server that is not started yet.
     pub(super) fn new(
         setup: Setup,
         folder: TempDir,
@@ -71,54 +70,54 @@ impl Server {
         }
     }
 
-    /// A server for tests that do not disturb one another: each looks only at images it
-    /// made itself. It ends with the test process.
+    /// Returns a server that tests share which do not disturb one another: each uses only images that it
+    /// created. It ends with the test process.
     pub fn shared() -> &'static Server {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Setup::new().start())
     }
 
-    /// Where the API listens.
+    /// Returns the address of the API.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the operator's listener is.
+    /// Returns the address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
-    /// The folder that everything of this server is in.
+    /// Returns the folder that contains all files of this server.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The folder of the data (`data_dir`).
+    /// Returns the folder of the data (`data_dir`).
     pub fn data_dir(&self) -> PathBuf {
         self.setup.data_dir_in(self.folder())
     }
 
-    /// The folder of image data (`filesystem_store_datadir`).
+    /// Returns the folder of image data (`filesystem_store_datadir`).
     pub fn store_dir(&self) -> PathBuf {
         self.setup.store_dir_in(self.folder())
     }
 
-    /// The configuration file.
+    /// Returns the configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.folder().join(self.setup.program.config_file())
     }
 
-    /// What the server has printed and logged, over all its starts.
+    /// Returns the output and the log of all starts of the server.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Waits until the log says so: it is written by a thread of its own, perhaps after the
-    /// answer to the client.
+    /// Waits until the log contains a text. A separate thread writes the log, possibly after the response
+    /// to the client.
     ///
     /// # Panics
-    /// When it does not come to say so.
+    /// Panics if the text does not appear in time.
     #[track_caller]
     pub fn expect_log(&self, text: &str) {
         eventually(&format!("the log says: {text}"), || {
@@ -126,49 +125,49 @@ impl Server {
         });
     }
 
-    /// The process id.
+    /// Returns the process id.
     ///
     /// # Panics
-    /// When it does not run.
+    /// Panics if the server is not running.
     #[track_caller]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// A new connection to the API.
+    /// Opens a connection to the API.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(self.address).expect("a connection to the API")
     }
 
-    /// A new connection to the operator's listener.
+    /// Opens a connection to the admin listener.
     #[track_caller]
     pub fn connect_admin(&self) -> Connection {
         Connection::open(self.admin).expect("a connection to the operator's listener")
     }
 
-    /// One request on a connection of its own.
+    /// Sends a request on a new connection.
     #[track_caller]
     pub fn request(&self, request: &Request) -> Response {
         self.connect().request(request)
     }
 
-    /// One request by its parts, as [`Connection::ask`] has them, on a connection of its own.
+    /// Sends a request given by its parts, as for [`Connection::ask`], on a new connection.
     #[track_caller]
     pub fn ask(&self, method: &str, target: &str, lines: &str, body: &[u8]) -> Response {
         let answer = self.connect().ask(method, target, lines, body);
         answer.unwrap_or_else(|error| panic!("{method} {target}: {error}"))
     }
 
-    /// The metrics as the operator's listener shows them.
+    /// Returns the metrics of the admin listener.
     #[track_caller]
     pub fn metrics(&self) -> String {
         let answer = self.connect_admin().request(&Request::get("/metrics"));
         answer.expect(200).text().to_owned()
     }
 
-    /// Files of the store with their sizes, hidden and staged ones too, relative to
-    /// [`Server::store_dir`], in order.
+    /// Returns the files of the store with their sizes, including hidden and incomplete ones, relative to
+    /// [`Server::store_dir`] and sorted.
     pub fn stored_files(&self) -> Vec<(PathBuf, u64)> {
         let files = files_below(&self.store_dir());
         let relative = |path: PathBuf| {
@@ -183,17 +182,16 @@ impl Server {
         files
     }
 
-    /// Whether the store has data of an image under its name. What is still being uploaded
-    /// has none yet.
+    /// Returns true if the store has complete data of an image.
     pub fn has_stored(&self, id: &str) -> bool {
         self.stored_files()
             .iter()
             .any(|(path, _)| path == Path::new(id))
     }
 
-    /// Waits until the store has nothing of an image that was refused or deleted: not its
-    /// file, and nothing of what is staged now, which nobody can tell by its name. To be
-    /// called after the answer, while no test holds an upload open for long.
+    /// Waits until the store has no data of an image that was refused or deleted: neither its file nor any
+    /// file that is incomplete now, because the names of those do not show their image. Call it after the
+    /// response, while no test keeps an upload open.
     #[track_caller]
     pub fn await_nothing_stored(&self, id: &str) {
         let is_suspect = |path: &Path| path == Path::new(id) || path.starts_with(STAGING);
@@ -207,24 +205,24 @@ impl Server {
         assert!(!self.has_stored(id));
     }
 
-    /// Changes the setup, for the next start.
+    /// Changes the setup for the next start.
     pub fn set_up(&mut self, change: impl FnOnce(Setup) -> Setup) {
         self.setup = change(std::mem::take(&mut self.setup));
     }
 
-    /// Whether the process runs.
+    /// Returns true if the process runs.
     pub fn is_running(&mut self) -> bool {
         self.wait_for_end(Duration::ZERO);
         self.process.is_some()
     }
 
-    /// Asks the server to end (SIGTERM) and does not wait.
+    /// Sends SIGTERM and does not wait.
     #[track_caller]
     pub fn terminate(&self) {
         self.signal("TERM");
     }
 
-    /// Sends it a signal by name, such as `HUP`.
+    /// Sends a signal by name, such as `HUP`.
     #[track_caller]
     pub fn signal(&self, name: &str) {
         self.process.as_ref().expect("it runs").signal(name);
@@ -233,15 +231,15 @@ impl Server {
     /// Waits until the process has ended.
     ///
     /// # Panics
-    /// When it has not after `limit`.
+    /// Panics if it has not ended after `limit`.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let status = self.wait_for_end(limit);
         status.unwrap_or_else(|| panic!("the server has not ended after {limit:?}"))
     }
 
-    /// Ends it by SIGTERM, as a service manager does: with SIGKILL when it takes too long.
-    /// Its status; `None` when it did not run.
+    /// Stops the server by SIGTERM, followed by SIGKILL if it takes too long, as a service manager does.
+    /// Returns its status; `None` if it was not running.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         let process = self.process.as_ref()?;
         process.signal("TERM");
@@ -252,22 +250,22 @@ impl Server {
         Some(ExitStatus::from_raw(libc::SIGKILL))
     }
 
-    /// kill -9, and waits until it is gone.
+    /// Kills the server (SIGKILL) and waits until it has ended.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
     }
 
-    /// Has it start a successor (SIGUSR2), and returns when that serves. The process before
-    /// goes on with what it has in flight.
+    /// Reloads the server (SIGUSR2) and returns when the new process serves. The old process continues
+    /// its running transfers.
     #[track_caller]
     pub fn reload(&mut self) {
         self.signal("USR2");
         self.follow();
     }
 
-    /// From now on this is the process that the pid file names, once that is another one.
+    /// Waits until the pid file names another process, and uses that one from then on.
     #[track_caller]
     pub fn follow(&mut self) {
         let before = self.process.take();
@@ -279,7 +277,7 @@ impl Server {
         self.process = Some(Guarded::other(pid, Some(self.folder())));
     }
 
-    /// The process id in the pid file.
+    /// Returns the process id in the pid file.
     pub fn pid_in_file(&self) -> Option<u32> {
         fs::read_to_string(self.pid_file())
             .ok()?
@@ -288,19 +286,19 @@ impl Server {
             .ok()
     }
 
-    /// The pid file, which is written when [`Setup::with_pid_file`] says so.
+    /// Returns the pid file, which the server writes if [`Setup::with_pid_file`] is used.
     pub fn pid_file(&self) -> PathBuf {
         self.folder().join("glance-api.pid")
     }
 
-    /// kill -9 of every process that was replaced.
+    /// Kills every process that was replaced (SIGKILL).
     pub fn kill_retired(&mut self) {
         for mut process in self.retired.drain(..) {
             process.kill();
         }
     }
 
-    /// Waits until every process that was replaced has ended, and fails when one did badly.
+    /// Waits until every process that was replaced has ended, and panics if one failed.
     #[track_caller]
     pub fn await_retired(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
@@ -316,7 +314,7 @@ impl Server {
         }
     }
 
-    /// Starts it on the same data and ports; ends it before if it runs.
+    /// Restarts the server on the same data and ports.
     #[track_caller]
     pub fn restart(&mut self) {
         self.stop();
@@ -328,26 +326,26 @@ impl Server {
         self.setup.output.clone().unwrap_or(own)
     }
 
-    /// Starts it and returns when it takes connections; on the same data if it ran before.
+    /// Starts the server, on the same data if it ran before, and returns when it accepts connections.
     ///
     /// # Panics
-    /// With its log when it does not start.
+    /// Panics with its log if it does not start.
     #[track_caller]
     pub fn start(&mut self) {
         self.spawn();
         self.await_ready();
     }
 
-    /// Writes the configuration as it is set up now.
+    /// Writes the configuration file.
     pub fn write_config(&self) {
         let config = self.setup.config(self.folder(), self.address, self.admin);
         fs::write(self.config_file(), config).expect("the configuration is written");
-        // It may have a password in it.
+        // It may contain a password, which must not be readable by other users.
         let own = fs::Permissions::from_mode(0o600);
         fs::set_permissions(self.config_file(), own).expect("permissions");
     }
 
-    /// Starts it and waits for nothing.
+    /// Starts the process without waiting.
     #[track_caller]
     pub fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs already");
@@ -376,7 +374,7 @@ impl Server {
         self.process = Some(Guarded::child(child, Some(self.folder())));
     }
 
-    /// Ready is who answers on all its ports; the kernel takes connections earlier.
+    /// A server is ready when it answers on all of its ports; the kernel accepts connections earlier.
     #[track_caller]
     fn await_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
@@ -423,7 +421,7 @@ impl Drop for Server {
     }
 }
 
-/// Whether somebody answers there, whatever it is.
+/// Returns true if a server answers at the address, with any response.
 fn answers(address: SocketAddr) -> bool {
     let probe = Request::get("/healthcheck").header("Connection", "close");
     let connection = Connection::open(address);

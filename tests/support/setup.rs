@@ -1,4 +1,4 @@
-//! How a server is to be, before it is started.
+//! Describes a server before it is started: program, options, folders, restrictions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use super::server::Server;
 
 const DEFAULT: &str = "DEFAULT";
 
-/// Which server.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Program {
     #[default]
@@ -22,7 +22,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// The program under test.
+    /// Returns the program under test.
     pub fn path(self) -> &'static str {
         match self {
             Program::Api => env!("CARGO_BIN_EXE_glance-api"),
@@ -30,7 +30,7 @@ impl Program {
         }
     }
 
-    /// Its configuration file.
+    /// Returns the name of its configuration file.
     pub fn config_file(self) -> &'static str {
         match self {
             Program::Api => "glance-api.conf",
@@ -39,27 +39,27 @@ impl Program {
     }
 }
 
-/// A server that is still to be started.
+/// The description of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     pub(super) program: Program,
-    /// Section to key to value.
+    /// Options: section, key, value.
     options: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) arguments: Vec<String>,
     pub(super) launch: Launch,
     pub(super) with_pid_file: bool,
     pub(super) environment: BTreeMap<String, String>,
-    /// Where its output goes; otherwise to a file in its folder.
+    /// File for its output; `None` for a file in its folder.
     pub(super) output: Option<PathBuf>,
 }
 
 impl Setup {
-    /// Ports, folders and two workers; everything else has its default.
+    /// Returns a server with free ports, its own folders and two workers; other options have defaults.
     pub fn new() -> Self {
         Self::default().option("workers", 2)
     }
 
-    /// The same of a `glance-registry`.
+    /// Returns the same for `glance-registry`.
     pub fn registry() -> Self {
         Self {
             program: Program::Registry,
@@ -67,7 +67,7 @@ impl Setup {
         }
     }
 
-    /// Keeps the records in a registry server.
+    /// Stores the records in a registry server.
     pub fn registry_at(self, address: SocketAddr) -> Self {
         self.option("registry_host", address.ip())
             .option("registry_port", address.port())
@@ -90,63 +90,63 @@ impl Setup {
         self.option_in("glance_store", key, value)
     }
 
-    /// Keeps the data in another place than the server's own folder.
+    /// Stores the data in another folder than the server's own.
     pub fn data_dir(self, folder: &Path) -> Self {
         self.option("data_dir", folder.display())
     }
 
-    /// Keeps the images in another place than below the data.
+    /// Stores the images in another folder than below the data.
     pub fn store_dir(self, folder: &Path) -> Self {
         self.store_option("filesystem_store_datadir", folder.display())
     }
 
-    /// Adds a word to the command line.
+    /// Adds an argument to the command line.
     pub fn argument(mut self, word: &str) -> Self {
         self.arguments.push(word.to_owned());
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Sends its standard output and error to another file.
+    /// Redirects its standard output and error to another file.
     pub fn output_to(mut self, file: &Path) -> Self {
         self.output = Some(file.to_owned());
         self
     }
 
-    /// Has it write its pid file, [`Server::pid_file`].
+    /// Makes the server write its pid file, [`Server::pid_file`].
     pub fn with_pid_file(mut self) -> Self {
         self.with_pid_file = true;
         self
     }
 
-    /// Lets it have so many open descriptors, a limit that it cannot raise.
+    /// Limits the open descriptors; the server cannot raise the limit.
     pub fn most_fds(mut self, most: u64) -> Self {
         self.launch.most_fds = Some(most);
         self
     }
 
-    /// Runs it as an ordinary user, also where the tests run as root: what only the limits of
-    /// such a user show is seen everywhere.
+    /// Runs the server as an ordinary user, also if the tests run as root, because some limits apply only
+    /// to such users.
     pub fn by_ordinary_user(mut self) -> Self {
         self.launch.as_ordinary_user = true;
         self
     }
 
-    /// Has the kernel refuse io_uring to it.
+    /// Makes the kernel refuse io_uring to the server.
     pub fn refuse_uring(mut self) -> Self {
         self.launch.refuse_uring = true;
         self
     }
 
-    /// Starts it, and returns when it takes connections.
+    /// Starts the server and returns when it accepts connections.
     ///
     /// # Panics
-    /// With its log when it does not start.
+    /// Panics with its log if it does not start.
     #[track_caller]
     pub fn start(self) -> Server {
         let mut server = self.prepare();
@@ -154,7 +154,7 @@ impl Setup {
         server
     }
 
-    /// A folder and ports, and no process yet.
+    /// Assigns folder and ports without starting a process.
     pub fn prepare(self) -> Server {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Server::new(
@@ -165,30 +165,30 @@ impl Setup {
         )
     }
 
-    /// The value of an option, if it is set.
+    /// Returns the value of an option, if it is set.
     pub(super) fn get(&self, section: &str, key: &str) -> Option<&str> {
         let section = self.options.get(section)?;
         section.get(key).map(String::as_str)
     }
 
-    /// Whether the operator's listener is off.
+    /// Returns true if the admin listener is off.
     pub(super) fn is_without_admin(&self) -> bool {
         self.get(DEFAULT, "admin_bind_port") == Some("0")
     }
 
-    /// Where the data are, of a server with this folder.
+    /// Returns the data folder of a server with this folder.
     pub(super) fn data_dir_in(&self, folder: &Path) -> PathBuf {
         let set = self.get(DEFAULT, "data_dir");
         set.map_or_else(|| folder.join("data"), PathBuf::from)
     }
 
-    /// Where the images are, of a server with this folder.
+    /// Returns the image folder of a server with this folder.
     pub(super) fn store_dir_in(&self, folder: &Path) -> PathBuf {
         let set = self.get("glance_store", "filesystem_store_datadir");
         set.map_or_else(|| self.data_dir_in(folder).join("images"), PathBuf::from)
     }
 
-    /// The configuration file: the harness' own options where the test has not set them.
+    /// Returns the configuration file, with options of the harness that the test has not set.
     pub(super) fn config(&self, folder: &Path, address: SocketAddr, admin: SocketAddr) -> String {
         let own = [
             ("bind_port", address.port().to_string()),

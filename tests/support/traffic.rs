@@ -1,5 +1,5 @@
-//! Everyday traffic at a server, of which nothing may fail: small requests at a pace,
-//! downloads and uploads that take their time.
+//! Generates traffic of which no request may fail: small requests at a constant rate, and slow
+//! downloads and uploads.
 //!
 //! ```text
 //! let traffic = Traffic::at(&server);
@@ -18,24 +18,24 @@ use super::server::Server;
 use super::v1::{OCTETS, RAW, image_path, post};
 use super::{pattern, within};
 
-/// Large enough that each is in flight over a reload, at the pace it is read.
+/// Size of a download, large enough that it is running during a reload at the rate of its reader.
 const IMAGE_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Until every download is under way.
+/// Longest time until every download is running.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How much traffic there is to be.
+/// The amount of traffic.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     pub requests_per_s: u32,
-    /// Threads that make these requests, each one after the other.
+    /// Threads that send these requests, each one after the other.
     pub askers: u32,
     pub downloads: usize,
     pub uploads: usize,
 }
 
-/// The clients of one server, and what they have seen.
+/// The clients of a server, and their results.
 pub struct Traffic {
     address: SocketAddr,
     id: String,
@@ -50,7 +50,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Traffic at a server, with an image of its own.
+    /// Prepares traffic for a server, with an image for it.
     pub fn at(server: &Server) -> Self {
         let data = pattern(IMAGE_BYTES, 1);
         Self {
@@ -67,7 +67,7 @@ impl Traffic {
         }
     }
 
-    /// Does something once all downloads are under way, and ends the traffic after it.
+    /// Runs `act` once all downloads are running, and stops the traffic afterwards.
     pub fn during<T>(&self, load: &Load, act: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let done = thread::scope(|scope| {
@@ -80,7 +80,7 @@ impl Traffic {
             for _ in 0..load.uploads {
                 scope.spawn(|| uploader(self));
             }
-            // Also when the test fails.
+            // Stops the traffic also if the test fails.
             let _over = Over(self);
             within(LIMIT, "all downloads are under way", || {
                 self.in_flight() >= load.downloads as u64
@@ -100,28 +100,28 @@ impl Traffic {
         done
     }
 
-    /// Its image.
+    /// Returns the image of the traffic.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Requests so far.
+    /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Downloads that are under way.
+    /// Returns the number of running downloads.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// What the slowest small request has taken since this was last asked.
+    /// Returns the duration of the slowest small request since the last call.
     pub fn take_longest(&self) -> Duration {
         Duration::from_micros(self.longest_us.swap(0, Ordering::Relaxed))
     }
 
     /// # Panics
-    /// When anything has failed.
+    /// Panics if any request failed.
     #[track_caller]
     pub fn expect_no_failure(&self) {
         let failures = self.failures.lock().expect("no panic");
@@ -139,7 +139,7 @@ impl Traffic {
     }
 }
 
-/// Ends the traffic.
+/// Stops the traffic when it is dropped.
 struct Over<'a>(&'a Traffic);
 
 impl Drop for Over<'_> {
@@ -148,7 +148,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A connection that is kept until an answer says that it is closed.
+/// A connection that is kept until a response announces its end.
 fn kept(traffic: &Traffic, connection: Option<Connection>) -> Result<Connection, String> {
     match connection {
         Some(connection) => Ok(connection),
@@ -172,7 +172,7 @@ fn ask(
     Ok((!closes).then_some(connection))
 }
 
-/// Asks at its pace, in turn on a kept connection and on one of its own.
+/// Sends requests at a constant rate, on a kept connection and on new ones.
 fn asker(traffic: &Traffic, load: &Load, number: u32) {
     let every = Duration::from_secs(1) * load.askers / load.requests_per_s;
     let requests = [
@@ -191,7 +191,7 @@ fn asker(traffic: &Traffic, load: &Load, number: u32) {
         }
         thread::sleep(next.saturating_duration_since(Instant::now()));
         next += every;
-        // One in fifty writes, one in ten has a connection of its own.
+        // One request in fifty writes; one in ten uses a new connection.
         let request = &requests[if turn % 50 == 49 { 3 } else { turn % 3 }];
         let began = Instant::now();
         let result = if turn % 10 == 9 {
@@ -208,7 +208,7 @@ fn asker(traffic: &Traffic, load: &Load, number: u32) {
     }
 }
 
-/// Downloads piece by piece, about a second each.
+/// Downloads piece by piece, a second for each.
 fn downloader(traffic: &Traffic) {
     let mut connection = None;
     while traffic.goes_on() {
@@ -250,7 +250,7 @@ fn download(
     Ok((!closes).then_some(connection))
 }
 
-/// Uploads that take longer than the time between two reloads.
+/// Uploads for longer than the time between two reloads.
 fn uploader(traffic: &Traffic) {
     while traffic.goes_on() {
         if let Err(error) = upload(traffic) {

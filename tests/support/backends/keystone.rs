@@ -1,4 +1,4 @@
-//! OpenStack Keystone, which says who is asking.
+//! Starts OpenStack Keystone.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -10,41 +10,41 @@ use serde_json::json;
 use super::super::http::{Connection, Request, Response};
 use super::{Program, address_of, python, venv};
 
-/// A Keystone.
+/// A running Keystone.
 #[derive(Debug)]
 pub struct Keystone {
     pub handle: KeystoneHandle,
     program: Program,
 }
 
-/// How to reach a Keystone.
+/// Addresses and users of a Keystone.
 #[derive(Debug, Clone, Deserialize)]
 pub struct KeystoneHandle {
-    /// With `/v3`.
+    /// URL, including `/v3`.
     pub auth_url: String,
     pub region: String,
-    /// The domain of all users and projects.
+    /// Domain of all users and projects.
     pub domain_id: String,
     /// `admin`; `alice`, `adam` (members) and `rita` (reader) of `tenant-a`; `bob` of
-    /// `tenant-b`; `glance` and `swift`, who may validate tokens.
+    /// `tenant-b`; `glance` and `swift`, which may validate tokens.
     pub users: BTreeMap<String, User>,
 }
 
-/// Somebody with a password.
+/// A user with a password.
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
     pub name: String,
     pub id: String,
     pub password: String,
-    /// The name of the only project they have a role in.
+    /// Name of the only project in which the user has a role.
     pub project: String,
     pub project_id: String,
 }
 
-/// What a Keystone is started with.
+/// Settings of a Keystone.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long tokens are valid.
+    /// Lifetime of tokens in seconds.
     pub token_s: u32,
 }
 
@@ -55,7 +55,7 @@ impl Default for Options {
 }
 
 impl Keystone {
-    /// One's own.
+    /// Starts a Keystone for one test.
     pub fn start(options: &Options) -> Self {
         let seed = venv().join("keystone-seed").display().to_string();
         let token_s = options.token_s.to_string();
@@ -64,7 +64,7 @@ impl Keystone {
         Self { handle, program }
     }
 
-    /// The file that says how to reach it.
+    /// Returns the file with its addresses and users.
     pub fn file(&self) -> &Path {
         &self.program.json
     }
@@ -77,12 +77,12 @@ impl Keystone {
         assert!(command.status().expect("python").success(), "{command:?}");
     }
 
-    /// The folder that everything of it is in.
+    /// Returns the folder that contains all of its files.
     pub fn folder(&self) -> &Path {
         &self.program.folder
     }
 
-    /// What it has logged so far.
+    /// Returns its log so far.
     pub fn log(&self) -> String {
         self.program.read("keystone.log")
     }
@@ -98,14 +98,14 @@ impl Deref for Keystone {
 
 impl KeystoneHandle {
     /// # Panics
-    /// When there is nobody of that name.
+    /// Panics if there is no user of that name.
     #[track_caller]
     pub fn user(&self, name: &str) -> &User {
         let user = self.users.get(name);
         user.unwrap_or_else(|| panic!("{name} is not a user of the test's Keystone"))
     }
 
-    /// A new token for a user in their project.
+    /// Returns a new token of a user for the user's project.
     #[track_caller]
     pub fn token(&self, user: &str) -> String {
         let user = self.user(user);
@@ -123,7 +123,7 @@ impl KeystoneHandle {
         token.expect("a token")
     }
 
-    /// What Keystone says when a service asks whether a token is valid: 200 or 404.
+    /// Returns the status with which Keystone answers the validation of a token: 200 or 404.
     #[track_caller]
     pub fn validate(&self, token: &str) -> Response {
         self.exchange(&self.about("GET", token))

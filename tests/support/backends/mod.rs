@@ -1,16 +1,16 @@
-//! The real servers behind a node: Swift, which speaks S3 too, and Keystone.
+//! Starts the real backends of a server: Swift, which also provides S3, and Keystone.
 //!
 //! ```text
 //! let swift = Swift::shared();            // one for all tests of this binary
 //! let cloud = Cloud::shared();            // a Keystone, and a Swift that takes its tokens
-//! let keystone = Keystone::start(&Options { token_s: 5 });     // one's own
+//! let keystone = Keystone::start(&Options { token_s: 5 });     // for one test
 //! ```
 //!
-//! Tests that share one must use names of their own for containers, buckets and images. They
-//! start with the first test that asks and end with the test process, however it ends. The
-//! programs are in `tests/backends/`; `tests/run` installs what they need below `target/`, or
-//! into the folder that `GLANCE_TEST_BACKENDS` names. Without it the tests fail: a store that
-//! was not there was not tested.
+//! Tests that share a backend must use their own names for containers, buckets and images. A shared
+//! backend starts with the first test that needs it and ends with the test process, however that
+//! ends. The programs are in `tests/backends/`; `tests/run` installs their dependencies below
+//! `target/`, or into the folder that `GLANCE_TEST_BACKENDS` names. Without them the tests fail
+//! instead of being skipped, because the stores would be untested.
 
 pub mod keystone;
 pub mod swift;
@@ -29,7 +29,7 @@ use swift::Swift;
 
 use super::setup::test_folder;
 
-/// A Keystone, and a Swift that takes its tokens.
+/// A Keystone, and a Swift that accepts its tokens.
 #[derive(Debug)]
 pub struct Cloud {
     // In the order in which they end.
@@ -38,7 +38,7 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// One for all tests of this binary.
+    /// Returns the one that all tests of this binary share.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cloud> = OnceLock::new();
         SHARED.get_or_init(|| {
@@ -49,8 +49,8 @@ impl Cloud {
     }
 }
 
-/// One of the programs in `tests/backends/`. It ends when its standard input does, so also
-/// when this process is killed.
+/// A program of `tests/backends/`. It ends when its standard input is closed, so it also ends when
+/// this process is killed.
 #[derive(Debug)]
 struct Program {
     child: Child,
@@ -59,7 +59,7 @@ struct Program {
 }
 
 impl Program {
-    /// Starts it and waits until it is ready; it gives up by itself when it takes too long.
+    /// Starts the program and waits until it is ready. The program exits if this takes too long.
     fn start<T: DeserializeOwned>(script: &str, arguments: &[&str]) -> (Self, T) {
         let mut command = python(script);
         command
@@ -102,7 +102,7 @@ impl Drop for Program {
     }
 }
 
-/// A program of the servers' own environment: `swift`, or `python` with boto3.
+/// Returns a program of the backends' environment: `swift`, or `python` with boto3.
 pub fn tool(name: &str) -> Command {
     Command::new(venv().join("bin").join(name))
 }
@@ -130,10 +130,10 @@ fn venv() -> PathBuf {
     venv
 }
 
-/// The address in the URL of a server on loopback.
+/// Returns the address in the URL of a server on loopback.
 ///
 /// # Panics
-/// When there is no address and port in it.
+/// Panics if the URL has no address and port.
 #[track_caller]
 pub fn address_of(url: &str) -> SocketAddr {
     let authority = url.split('/').nth(2).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! OpenStack Swift, and S3 by the same server.
+//! Starts OpenStack Swift, which also provides S3.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -9,68 +9,68 @@ use serde::Deserialize;
 use super::Program;
 use super::keystone::Keystone;
 
-/// A Swift with one replica of everything.
+/// A running Swift with a single replica.
 #[derive(Debug)]
 pub struct Swift {
     pub handle: SwiftHandle,
     program: Program,
 }
 
-/// How to reach a Swift.
+/// Addresses and users of a Swift.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SwiftHandle {
-    /// The proxy: the endpoint for S3, and what the URLs of Swift begin with.
+    /// URL of the proxy: the endpoint for S3 and the base of Swift's URLs.
     pub url: String,
-    /// Where v1 auth is.
+    /// URL of the v1 authentication.
     pub auth_url: String,
     pub s3_region: String,
-    /// A larger object is refused with 413: 64 MiB here, 5 GiB elsewhere.
+    /// Largest object; a larger one is answered with 413. 64 MiB here, 5 GiB by default.
     pub max_object_bytes: u64,
     /// An account and its only user.
     pub account: Account,
-    /// A second account, whose user may do nothing in the first.
+    /// A second account, whose user has no rights in the first.
     pub other: Account,
-    /// A third one, whose key is different in every encoding. `CANARY` is in it.
+    /// A third account, whose key differs in every encoding and contains `CANARY`.
     pub odd: Account,
 }
 
-/// A user of v1 auth, who owns the account.
+/// A user of v1 authentication, which owns its account.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Account {
-    /// `account:user`; for S3 the access key.
+    /// `account:user`, which is also the access key of S3.
     pub user: String,
-    /// The key; for S3 the secret key.
+    /// The key, which is also the secret key of S3.
     pub key: String,
-    /// What `X-Storage-Url` says.
+    /// Value of `X-Storage-Url`.
     pub storage_url: String,
 }
 
 impl Swift {
-    /// One for all tests of this binary. It knows nothing of Keystone.
+    /// Returns the one that all tests of this binary share. It does not use Keystone.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Swift> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// One's own.
+    /// Starts a Swift for one test.
     pub fn start() -> Self {
         let (program, handle) = Program::start("run_swift.py", &[]);
         Self { handle, program }
     }
 
-    /// One that takes the tokens of a Keystone too, and is in its catalogue.
+    /// Starts a Swift that also accepts the tokens of a Keystone and is in its catalogue.
     pub fn start_with(keystone: &Keystone) -> Self {
         let file = keystone.file().display().to_string();
         let (program, handle) = Program::start("run_swift.py", &["--keystone", &file]);
         Self { handle, program }
     }
 
-    /// The folder that everything of it is in.
+    /// Returns the folder that contains all of its files.
     pub fn folder(&self) -> &Path {
         &self.program.folder
     }
 
-    /// What it has logged so far, one line for each request and for each server that had it.
+    /// Returns its log so far: one line for each request and each server process that handled it.
     pub fn log(&self) -> String {
         self.program.read("swift.log")
     }

@@ -1,4 +1,4 @@
-//! The socket between.
+//! A connection to a server, over a plain socket.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,19 +8,19 @@ use super::super::PATIENCE;
 use super::request::{LAST_CHUNK, Request, chunk_bytes};
 use super::response::{Response, ResponseHead, invalid, parse_head};
 
-/// One connection. Reads end with an error after [`PATIENCE`].
+/// A connection. Reads fail after [`PATIENCE`].
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    /// Read but not yet used.
+    /// Bytes that were read and not used yet.
     ahead: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a server.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the error of the system.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -32,20 +32,20 @@ impl Connection {
         })
     }
 
-    /// The socket, for what is not foreseen here.
+    /// Returns the socket, for uses that this type does not cover.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     ///
     /// # Errors
-    /// What the system says; a server that has refused the request may have closed.
+    /// Returns the error of the system; a server that rejected the request may have closed the connection.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Sends a request's head and not its body.
+    /// Sends the head of a request without its body.
     pub fn send_head(&mut self, request: &Request) -> io::Result<()> {
         self.send_bytes(&request.head_bytes())
     }
@@ -71,16 +71,16 @@ impl Connection {
         self.send_bytes(LAST_CHUNK)
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending direction.
     pub fn finish_sending(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Sends a request and reads its answer. A server may answer and close before it has
-    /// read a body that it refuses; the answer counts then.
+    /// Sends a request and reads its response. A server may answer and close before it has read the
+    /// body; the response counts in that case.
     ///
     /// # Errors
-    /// When the connection breaks before the answer is whole.
+    /// Returns an error if the connection breaks before the response is complete.
     pub fn exchange(&mut self, request: &Request) -> io::Result<Response> {
         match self.send(request) {
             Err(error) if is_closed(&error) => {}
@@ -89,11 +89,11 @@ impl Connection {
         self.read_response(&request.method)
     }
 
-    /// A request by its parts, `lines` being header lines with line ends between them. POST
-    /// and PUT state the length of their body whatever it is, others of one that is not empty.
+    /// Sends a request given by its parts; `lines` are header lines separated by line ends. POST and PUT
+    /// always state the length of their body, other methods only for a body that is not empty.
     ///
     /// # Errors
-    /// When the connection breaks before the answer is whole.
+    /// Returns an error if the connection breaks before the response is complete.
     pub fn ask(
         &mut self,
         method: &str,
@@ -108,10 +108,10 @@ impl Connection {
         self.exchange(&request.body(body))
     }
 
-    /// As [`Connection::exchange`], for answers that must come.
+    /// Does the same as [`Connection::exchange`] for a response that must arrive.
     ///
     /// # Panics
-    /// When none comes.
+    /// Panics if none arrives.
     #[track_caller]
     pub fn request(&mut self, request: &Request) -> Response {
         match self.exchange(request) {
@@ -120,7 +120,7 @@ impl Connection {
         }
     }
 
-    /// Reads the next head, be it interim (1xx) or not.
+    /// Reads the next head, which may be interim (1xx).
     pub fn read_head(&mut self) -> io::Result<ResponseHead> {
         let end = loop {
             if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -132,8 +132,8 @@ impl Connection {
         parse_head(&head[..end])
     }
 
-    /// Reads the next answer to a request with this method. Interim answers are an error;
-    /// who expects one reads it with [`Connection::read_head`].
+    /// Reads the response to a request with this method. An interim response is an error; read it with
+    /// [`Connection::read_head`] if it is expected.
     pub fn read_response(&mut self, method: &str) -> io::Result<Response> {
         let head = self.read_head()?;
         let body = self.read_body(&head, method)?;
@@ -184,7 +184,7 @@ impl Connection {
         }
     }
 
-    /// Reads exactly so many bytes of whatever comes next.
+    /// Reads exactly this number of bytes.
     pub fn read_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.ahead.len() < count {
             self.read_more()?;
@@ -192,17 +192,17 @@ impl Connection {
         Ok(self.ahead.drain(..count).collect())
     }
 
-    /// Reads until the server closes.
+    /// Reads until the server closes the connection.
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = std::mem::take(&mut self.ahead);
         self.stream.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Everything until the server closes or resets the connection.
+    /// Returns all bytes until the server closes or resets the connection.
     ///
     /// # Errors
-    /// When it does neither for so long.
+    /// Returns an error if it does neither within the time.
     pub fn until_closed(&mut self, limit: Duration) -> io::Result<Vec<u8>> {
         self.stream.set_read_timeout(Some(limit))?;
         loop {
@@ -214,7 +214,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server closes the connection without another byte, within [`PATIENCE`].
+    /// Returns true if the server closes the connection without another byte within [`PATIENCE`].
     pub fn is_closed_by_server(&mut self) -> bool {
         match self.read_to_end() {
             Ok(bytes) => bytes.is_empty(),
@@ -222,7 +222,7 @@ impl Connection {
         }
     }
 
-    /// Whether nothing comes for so long.
+    /// Returns true if no byte arrives within the time.
     pub fn is_silent_for(&mut self, time: Duration) -> io::Result<bool> {
         if !self.ahead.is_empty() {
             return Ok(false);
@@ -252,7 +252,7 @@ impl Connection {
     }
 }
 
-/// Reads on when the machine was stopped meanwhile: a socket with a time limit says so.
+/// Repeats a read that a stop of the machine interrupted, which a socket with a timeout reports.
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(buffer) {

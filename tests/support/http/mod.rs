@@ -1,8 +1,7 @@
 //! A small HTTP/1.1 client over a plain socket.
 //!
-//! It adds nothing to a request but `Host` and the framing of the body, and both can be left
-//! out; it hides nothing of an answer. For requests no client would send, write bytes with
-//! [`Connection::send_bytes`].
+//! It adds only `Host` and the framing of the body to a request, and both can be omitted. It shows
+//! every byte of a response. Use [`Connection::send_bytes`] for requests that no client would send.
 
 mod connection;
 mod request;

@@ -1,29 +1,29 @@
-//! What is sent.
+//! Requests of the test client.
 
-/// A request, ready to be sent.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub(super) method: String,
     pub(super) target: String,
     host: bool,
-    /// Header lines as they go out, each with its end.
+    /// Header lines as they are sent, each with its line end.
     lines: Vec<u8>,
     body: Body,
 }
 
-/// How a body is framed.
+/// Framing of a body.
 #[derive(Debug, Clone)]
 enum Body {
-    /// No body and no header about one.
+    /// No body and no header for one.
     None,
-    /// `Content-Length`, also for no bytes at all.
+    /// `Content-Length`, also for an empty body.
     Sized(Vec<u8>),
     /// `Transfer-Encoding: chunked`, with these chunks; none of them is empty.
     Chunked(Vec<Vec<u8>>),
 }
 
 impl Request {
-    /// A request without headers and body.
+    /// Returns a request without headers and body.
     pub fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -54,7 +54,7 @@ impl Request {
         Self::new("DELETE", target)
     }
 
-    /// Adds a header; the value goes out byte for byte.
+    /// Adds a header; its value is sent byte for byte.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
@@ -69,7 +69,7 @@ impl Request {
         headers.iter().fold(self, add)
     }
 
-    /// Adds header lines as they go out, with line ends between them and none at the end.
+    /// Adds header lines as they are sent, separated by line ends.
     pub fn lines(mut self, lines: &str) -> Self {
         if !lines.is_empty() {
             self.lines.extend_from_slice(lines.as_bytes());
@@ -78,36 +78,36 @@ impl Request {
         self
     }
 
-    /// Leaves `Host` out.
+    /// Omits `Host`.
     pub fn without_host(mut self) -> Self {
         self.host = false;
         self
     }
 
-    /// A body of a stated length.
+    /// Adds a body with its length.
     pub fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.body = Body::Sized(bytes.into());
         self
     }
 
-    /// A body in chunks.
+    /// Adds a body in chunks.
     pub fn chunked<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         let chunks = chunks.into_iter().map(|chunk| chunk.as_ref().to_vec());
         self.body = Body::Chunked(chunks.collect());
         self
     }
 
-    /// Says that a body of so many bytes follows, which the test sends by itself.
+    /// Announces a body of this length, which the test sends itself.
     pub fn announce(self, len_bytes: u64) -> Self {
         self.header("Content-Length", len_bytes.to_string())
     }
 
-    /// Says that chunks follow, which the test sends by itself.
+    /// Announces chunks, which the test sends itself.
     pub fn announce_chunks(self) -> Self {
         self.header("Transfer-Encoding", "chunked")
     }
 
-    /// The head as it goes out, blank line included.
+    /// Returns the head as it is sent, including the blank line.
     pub fn head_bytes(&self) -> Vec<u8> {
         let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         if self.host {
@@ -138,10 +138,10 @@ impl Request {
     }
 }
 
-/// The end of a chunked body.
+/// End of a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// One chunk as it goes out.
+/// Returns a chunk as it is sent.
 pub fn chunk_bytes(data: &[u8]) -> Vec<u8> {
     let mut out = format!("{:x}\r\n", data.len()).into_bytes();
     out.extend_from_slice(data);

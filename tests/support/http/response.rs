@@ -1,28 +1,28 @@
-//! What is answered.
+//! Responses that the test client receives.
 
 use std::io::{self, ErrorKind};
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug, Clone)]
 pub struct ResponseHead {
     pub status: u16,
     pub version: String,
-    /// In order and as spelled, values byte for byte.
+    /// Headers in the order and spelling of the response, values byte for byte.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl ResponseHead {
-    /// The one value of a header, as text; `None` when it is not there.
+    /// Returns the value of a header as text; `None` if it is missing.
     ///
     /// # Panics
-    /// When it is there twice, or is not UTF-8.
+    /// Panics if the header occurs twice or is not UTF-8.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let value = self.header_bytes(name)?;
         Some(std::str::from_utf8(value).expect("a header in UTF-8"))
     }
 
-    /// As [`ResponseHead::header`], in bytes.
+    /// Returns the value of a header in bytes, like [`ResponseHead::header`].
     #[track_caller]
     pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
         let is_it = |(own, _): &&(String, Vec<u8>)| own.eq_ignore_ascii_case(name);
@@ -33,7 +33,7 @@ impl ResponseHead {
     }
 }
 
-/// An answer with its body.
+/// A response with its body.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub head: ResponseHead,
@@ -49,19 +49,19 @@ impl std::ops::Deref for Response {
 }
 
 impl Response {
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
-    /// When it is not UTF-8.
+    /// Panics if it is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body in UTF-8")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
-    /// When it is not JSON or does not say that it is.
+    /// Panics if it is not JSON or has another content type.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         let content_type = self.header("content-type").unwrap_or_default();
@@ -69,10 +69,10 @@ impl Response {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    /// Passes the answer on if its status is this one.
+    /// Returns the response if it has this status.
     ///
     /// # Panics
-    /// With the whole answer when it is another.
+    /// Panics with the whole response if it has another status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         let body = String::from_utf8_lossy(&self.body[..self.body.len().min(2000)]);

@@ -1,12 +1,12 @@
-//! What an origin does with one request.
+//! The response of a scripted origin to one request.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// An answer. As it is made it is honest; every method takes some honesty away.
+/// A response. It is correct when it is created; each method introduces a fault.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// `None` for 200 or 206, as the range asks.
+    /// `None` for 200 or 206, according to the range.
     pub(super) status: Option<u16>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) framing: Framing,
@@ -14,58 +14,58 @@ pub struct Answer {
     pub(super) etag: String,
     pub(super) wrong_at: Option<u64>,
     pub(super) is_endless: bool,
-    /// So many bytes at a time, with a pause after each.
+    /// Bytes that are sent at a time, and the pause after them.
     pub(super) pace: Option<(u64, Duration)>,
-    /// What happens after so many bytes of the body, in order.
+    /// Events after a number of bytes of the body, in order.
     pub(super) events: Vec<(u64, Event)>,
 }
 
-/// How the end of the body is told.
+/// Framing of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length,
-    /// Another `Content-Length` than the body has.
+    /// A `Content-Length` that differs from the body.
     FalseLength(u64),
     Chunked,
-    /// By the end of the connection.
+    /// The end of the connection ends the body.
     Close,
 }
 
-/// What becomes of a `Range` in the request.
+/// Treatment of a `Range` in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ranges {
     Honoured,
     Ignored,
-    /// 206, but from here, wherever the request wanted it to begin.
+    /// 206 from this offset, whatever the request asked for.
     From(u64),
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Event {
-    /// The connection ends as if the body were whole.
+    /// The connection ends as if the body were complete.
     Cut,
-    /// The connection is reset; what the client has not read yet is lost to it.
+    /// The connection is reset; data that the client has not read are lost.
     Reset,
     Pause(Duration),
     Hold(Hold),
-    /// Nothing more, and the connection stays until the client ends it.
+    /// Silence; the connection remains until the client closes it.
     Hang,
 }
 
-/// What holds answers up until the test lets them go; clones are the same.
+/// Holds responses until the test releases them. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Hold {
     released: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Hold {
-    /// All answers go on, and those to come are not held up.
+    /// Releases all held and later responses.
     pub fn release(&self) {
         *self.released.0.lock().unwrap() = true;
         self.released.1.notify_all();
     }
 
-    /// Waits for that.
+    /// Waits until the responses are released.
     pub(super) fn wait(&self) {
         let (is_released, released) = &*self.released;
         let waiting = is_released.lock().unwrap();
@@ -75,7 +75,7 @@ impl Hold {
 }
 
 impl Answer {
-    /// All of the content, or the range that is asked for, with its length and an ETag.
+    /// Returns a response with the content or the requested range, its length and an ETag.
     pub fn whole() -> Self {
         Self {
             status: None,
@@ -90,7 +90,7 @@ impl Answer {
         }
     }
 
-    /// A status and a short body that says it.
+    /// Returns a response with a status and a short body.
     pub fn status(status: u16) -> Self {
         Self {
             status: Some(status),
@@ -98,97 +98,97 @@ impl Answer {
         }
     }
 
-    /// 302 to another place.
+    /// Returns a 302 to another location.
     pub fn redirect(location: &str) -> Self {
         Self::status(302).header("Location", location)
     }
 
-    /// A header more. Of a content coding only the header is there, the bytes are as ever.
+    /// Adds a header. A content coding is only announced; the bytes do not change.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The head of an answer in gzip, for a client that has not asked for it.
+    /// Announces gzip to a client that did not request it.
     pub fn gzip(self) -> Self {
         self.header("Content-Encoding", "gzip")
     }
 
-    /// Another state of the content, as far as the ETag tells.
+    /// Changes the ETag, as if the content had changed.
     pub fn etag(mut self, etag: &str) -> Self {
         self.etag = etag.to_owned();
         self
     }
 
-    /// 200 with everything, whatever range is asked for, and no `Accept-Ranges`.
+    /// Answers 200 with the whole content to any range, without `Accept-Ranges`.
     pub fn ignores_ranges(mut self) -> Self {
         self.ranges = Ranges::Ignored;
         self
     }
 
-    /// 206 from this offset, when another range is asked for.
+    /// Answers 206 from this offset when another range is requested.
     pub fn answers_from(mut self, offset: u64) -> Self {
         self.ranges = Ranges::From(offset);
         self
     }
 
-    /// `Content-Length` says this; the body is as long as ever, and the connection ends.
+    /// States this `Content-Length`; the body keeps its length, and the connection ends.
     pub fn claims_length(mut self, bytes: u64) -> Self {
         self.framing = Framing::FalseLength(bytes);
         self
     }
 
-    /// No length; in chunks.
+    /// Sends chunks without a length.
     pub fn chunked(mut self) -> Self {
         self.framing = Framing::Chunked;
         self
     }
 
-    /// No length; the end of the connection is the end.
+    /// States no length; the end of the connection ends the body.
     pub fn until_close(mut self) -> Self {
         self.framing = Framing::Close;
         self
     }
 
-    /// The body goes on after the content. Say too how it is framed.
+    /// Continues the body after the content. Set the framing as well.
     pub fn endless(mut self) -> Self {
         self.is_endless = true;
         self
     }
 
-    /// The byte at this offset of the content is another.
+    /// Changes the byte at this offset of the content.
     pub fn wrong_at(mut self, offset: u64) -> Self {
         self.wrong_at = Some(offset);
         self
     }
 
-    /// So many bytes at a time, and a pause after each.
+    /// Sends this number of bytes at a time, with a pause after them.
     pub fn slowly(mut self, bytes: u64, pause: Duration) -> Self {
         self.pace = Some((bytes, pause));
         self
     }
 
-    /// The connection ends after so many bytes of this body.
+    /// Closes the connection after this number of bytes of the body.
     pub fn cut_after(self, bytes: u64) -> Self {
         self.event(bytes, Event::Cut)
     }
 
-    /// The connection is reset after so many bytes of this body.
+    /// Resets the connection after this number of bytes of the body.
     pub fn reset_after(self, bytes: u64) -> Self {
         self.event(bytes, Event::Reset)
     }
 
-    /// Nothing comes for a time after so many bytes of this body.
+    /// Pauses after this number of bytes of the body.
     pub fn pause_after(self, bytes: u64, pause: Duration) -> Self {
         self.event(bytes, Event::Pause(pause))
     }
 
-    /// Nothing comes after so many bytes of this body until the test says so.
+    /// Pauses after this number of bytes of the body until the test releases it.
     pub fn hold_after(self, bytes: u64, hold: &Hold) -> Self {
         self.event(bytes, Event::Hold(hold.clone()))
     }
 
-    /// Nothing comes any more after so many bytes of this body.
+    /// Falls silent after this number of bytes of the body.
     pub fn hang_after(self, bytes: u64) -> Self {
         self.event(bytes, Event::Hang)
     }

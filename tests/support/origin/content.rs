@@ -1,5 +1,4 @@
-//! Bytes that can be had at any offset without keeping them, so that a body of many GiB needs
-//! no memory.
+//! Content that is computed at any offset, so that a body of many GiB needs no memory.
 
 use std::ops::Range;
 
@@ -7,12 +6,12 @@ use md5::Digest;
 
 use super::super::{hex, pattern};
 
-/// Bytes of a piece are copied from somewhere in the table; where differs from piece to piece.
+/// Size of a piece. Each piece is copied from a different offset of a table.
 const PIECE_BYTES: u64 = 64 * 1024;
 const TABLE_BYTES: u64 = 1024 * 1024;
 
-/// What an origin serves: the same bytes for the same seed, and hardly any two pieces alike,
-/// so that a byte which came to the wrong place shows.
+/// The content of an origin. The same seed gives the same bytes, and pieces differ, so that a byte at a
+/// wrong offset is noticed.
 #[derive(Debug)]
 pub struct Content {
     pub size_bytes: u64,
@@ -30,16 +29,16 @@ impl Content {
         }
     }
 
-    /// What it was made from.
+    /// Returns the seed.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The bytes from `offset` on, as many as lie in one piece and below `end`. They go on
-    /// behind the content's size.
+    /// Returns the bytes from `offset` to the end of its piece or `end`. They continue beyond the size of
+    /// the content.
     ///
     /// # Panics
-    /// When `offset` is not below `end`.
+    /// Panics if `offset` is not below `end`.
     pub fn piece(&self, offset: u64, end: u64) -> &[u8] {
         let within = offset % PIECE_BYTES;
         let len = (end - offset).min(PIECE_BYTES - within);
@@ -48,7 +47,7 @@ impl Content {
         &self.table[from..from + len as usize]
     }
 
-    /// Where in the table a piece begins (SplitMix64).
+    /// Returns the offset of a piece in the table (SplitMix64).
     fn start_of(&self, piece: u64) -> u64 {
         let mut mixed = (self.seed ^ piece).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -56,7 +55,7 @@ impl Content {
         (mixed ^ (mixed >> 31)) % TABLE_BYTES
     }
 
-    /// The pieces of a range, in order.
+    /// Returns the pieces of a range in order.
     pub fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = &[u8]> {
         let mut at = range.start;
         std::iter::from_fn(move || {
@@ -68,17 +67,17 @@ impl Content {
         })
     }
 
-    /// A range in memory.
+    /// Returns a range in memory.
     pub fn bytes(&self, range: Range<u64>) -> Vec<u8> {
         self.pieces(range).flatten().copied().collect()
     }
 
-    /// All of it in memory.
+    /// Returns the whole content in memory.
     pub fn all(&self) -> Vec<u8> {
         self.bytes(0..self.size_bytes)
     }
 
-    /// Whether these are the bytes from `offset` on.
+    /// Returns true if these are the bytes from `offset` on.
     pub fn has(&self, offset: u64, bytes: &[u8]) -> bool {
         let mut rest = bytes;
         let end = offset + bytes.len() as u64;

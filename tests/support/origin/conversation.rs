@@ -1,4 +1,4 @@
-//! One connection of an origin: heads in, answers out.
+//! A connection of a scripted origin: reads requests and sends responses.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -21,13 +21,13 @@ enum Stream {
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
-/// How a connection goes on after an answer.
+/// State of a connection after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     Keep,
-    /// It ends and says so, where TLS has a word for it.
+    /// Closed, with a TLS close_notify.
     Close,
-    /// It just ends.
+    /// Closed without notice.
     Cut,
     Reset,
 }
@@ -114,13 +114,13 @@ impl Stream {
     }
 }
 
-/// Sends one answer.
+/// Sends one response.
 struct Sender<'a> {
     stream: &'a mut Stream,
     state: &'a State,
-    /// Where in the log the request is.
+    /// Index of the request in the log.
     position: usize,
-    /// The next byte of the content.
+    /// Offset of the next byte of the content.
     at: u64,
     answer: &'a Answer,
 }
@@ -201,7 +201,7 @@ impl Sender<'_> {
         Ok(Then::Keep)
     }
 
-    /// Sends the content up to this offset, as slowly as it should.
+    /// Sends the content up to this offset at the configured rate.
     fn send_until(&mut self, limit: u64) -> io::Result<()> {
         while self.at < limit {
             let step = self.answer.pace.map_or(u64::MAX, |(bytes, _)| bytes);
@@ -250,7 +250,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Waits until the client ends the connection.
+    /// Waits until the client closes the connection.
     fn hang(&mut self) -> io::Result<Then> {
         let mut buffer = [0; 1024];
         while self.stream.read(&mut buffer)? > 0 {}
@@ -264,7 +264,7 @@ fn start_line(status: u16) -> String {
     format!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or("Other"))
 }
 
-/// The next request; `None` when the client ends the connection instead.
+/// Returns the next request; `None` if the client closes the connection.
 fn read_head(stream: &mut Stream, ahead: &mut Vec<u8>) -> io::Result<Option<Seen>> {
     let end = loop {
         if let Some(end) = ahead.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! A scripted HTTP origin, for what a real server cannot be made to do: cut a body at byte n,
-//! lie about its length, send wrong bytes, stall, never end.
+//! A scripted HTTP origin, for faults that a real server does not show on demand: a body that is cut at
+//! byte n, a false length, wrong bytes, a stall, an endless body.
 //!
 //! ```text
 //! let origin = Origin::start(Content::new(1, 5 << 30), |seen| match seen.turn {
@@ -10,8 +10,8 @@
 //! assert_eq!(origin.times_sent(), (1, 1));        // every byte exactly once
 //! ```
 //!
-//! It has one content, which is at every path, and takes requests without a body. Behind its
-//! handle are threads, one a connection; they end with it.
+//! It serves one content at every path and accepts requests without a body. Each connection has a thread,
+//! which ends with the origin.
 
 pub mod answer;
 pub mod content;
@@ -32,16 +32,16 @@ use content::Content;
 use rustls::ServerConfig;
 use tls::Tls;
 
-/// A request, and how far its answer has come.
+/// A request and the progress of its response.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub method: String,
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Which connection it came on, from 0.
+    /// Number of the connection, from 0.
     pub connection: usize,
-    /// How many requests with this method came before.
+    /// Number of earlier requests with this method.
     pub turn: usize,
     /// What part of the content has gone out. Up to 64 KiB at its end are just going out, or
     /// could not when the client went away; of the rest too such a client may lack some.
