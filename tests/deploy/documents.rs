@@ -100,7 +100,7 @@ fn commands(document: &str) -> String {
 fn run_after_readme(test: &str, document: &str) {
     let (first, second) = (commands("README.md"), commands(document));
     assert!(!second.is_empty(), "{document} shows no commands");
-    let script = format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{first}\n{second}");
+    let script = format!("trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{first}\n{second}");
     if let Some(output) = paste(test, &script) {
         succeeds(&output);
     }
@@ -109,7 +109,7 @@ fn run_after_readme(test: &str, document: &str) {
 #[test]
 fn commands_of_readme_work() {
     let script = commands("README.md");
-    let script = format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{script}");
+    let script = format!("trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{script}");
     if let Some(output) = paste("commands_of_readme_work", &script) {
         succeeds(&output);
     }
