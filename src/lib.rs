@@ -11,6 +11,10 @@
 //! * [`image`] - nouns: images, ids, statuses, formats, queries, who may do what; no I/O
 //! * [`md5`] - MD5 of many streams at once, in the lanes of vector registers; no imports
 //! * [`display`] - decides which characters of untrusted text are unsafe to print
+//! * [`clock`] - the wall clock, which unit tests can set
+//! * [`console`] - standard output and standard error of command-line programs
+//! * [`process`] - processes of this machine: liveness, pid files, descriptor limits
+//! * [`runtime`] - named threads and their runtimes
 //! * [`error`] - the one error of the domain: what the client is told, and what the log is
 //! * [`config`] - the configuration file as plain data, each option declared once
 //! * [`metrics`] - every metric, in one table
@@ -55,7 +59,7 @@
 //! size, the record says that an upload is coming, the client hears 201; `service/copy.rs` waits
 //! for its turn and then is an upload like any other, whose source is the store's answer.
 //!
-//! A reload: `server/reload.rs` starts a successor, which inherits the sockets
+//! A reload: `server/lifecycle/reload.rs` starts a successor, which inherits the sockets
 //! (`server/inherited.rs`); `registry/handover` closes the registry here, opens it there, and
 //! relays what the old process still has to write; `net/server_state.rs` gives every connection one
 //! last answer.
@@ -75,7 +79,9 @@ pub mod api;
 pub mod auth;
 pub mod cache;
 pub mod client;
+pub mod clock;
 pub mod config;
+pub mod console;
 pub mod control;
 pub mod display;
 pub mod error;
@@ -88,7 +94,9 @@ pub mod md5;
 pub mod metrics;
 pub mod net;
 pub mod policy;
+pub mod process;
 pub mod registry;
+pub mod runtime;
 pub mod server;
 pub mod service;
 pub mod store;

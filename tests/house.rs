@@ -16,7 +16,9 @@ use sources::{Crate, Module};
 
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["display", "image", "md5", "testing"],
+    &[
+        "clock", "console", "display", "image", "md5", "process", "runtime", "testing",
+    ],
     &["error"],
     &["config"],
     &["metrics", "log"],

@@ -1,43 +1,23 @@
-//! The life of a server process: configuration, parts, workers, drain.
+//! The server programs: `glance-api`, `glance-registry` and `glance-scrubber`.
 //!
-//! `build` makes the parts an [`app::App`] has, in one straight line; `run` binds, starts a
-//! thread a worker and one that accepts for them, and says so; `life` waits for signals. One
-//! ends it, one has `reload` start a successor, which gets the sockets and the registry.
+//! `run` is the start sequence of the two servers, from the command line to the last signal. It
+//! reads the configuration (`bootstrap`), builds the components (`compose`), serves connections
+//! on worker threads (`serve`), and handles signals, reload and drain (`lifecycle`). `scrubber`
+//! is the separate program that removes the data of deleted images.
 
-mod acceptor;
-mod admin;
-mod app;
-mod balance;
-mod build;
-mod cache;
-mod drain;
-mod identity;
+mod bootstrap;
+mod compose;
 mod inherited;
-mod life;
-mod limits;
-mod listener;
-mod memory;
-mod node_client;
-mod offline;
+mod lifecycle;
 mod operator_token;
 mod pid_file;
-mod program;
-mod registry;
-mod reload;
-mod rules;
 mod run;
-mod scrub;
-mod settings;
+mod scrubber;
+mod serve;
 mod start_error;
-mod stores;
-mod supervisor;
-mod swift;
-mod tools;
-mod worker;
-mod workers;
 
-pub use registry::open_registry;
+pub use compose::open_stores::OpenStores;
+pub use compose::registry::open_registry;
 pub use run::{api_main, registry_main};
-pub use scrub::scrubber_main;
+pub use scrubber::run::scrubber_main;
 pub use start_error::StartError;
-pub use tools::OpenStores;

@@ -1,8 +1,9 @@
-//! The secret that whoever can read the registry's folder knows, and nobody else.
+//! The secret that authorizes admin commands.
 //!
-//! A node writes a new one there each time it starts; `glance-scrubber` shows it to the node's
-//! operator's listener. So it may ask for exactly what it could do itself, if the node did not
-//! have the registry open.
+//! A server writes a new token into the registry directory each time it starts, readable by its
+//! owner only. `glance-scrubber` reads it and sends it to the admin listener. A program that can
+//! read the token could also change the registry itself if the server did not have it open, so
+//! the token grants nothing new.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -11,41 +12,45 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-const FILE: &str = "operator.token";
-const OWNER_ONLY: u32 = 0o600;
-const FOLDER_OF_OWNER: u32 = 0o700;
+const FILE_NAME: &str = "operator.token";
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 
 fn path(registry_dir: &Path) -> PathBuf {
-    registry_dir.join(FILE)
+    registry_dir.join(FILE_NAME)
 }
 
-/// Creates a new token in the folder of a registry that this process has open. On a full disk
-/// the file may be missing; then only a restart makes the node obey the tools of operators.
+/// Writes a new token and returns it. If the disk is full, the error is logged and the token
+/// returned all the same: a server that serves without admin commands is better than none.
+///
+/// # Errors
+/// Those of the file system, except a full disk.
 pub(super) fn issue(registry_dir: &Path) -> io::Result<String> {
     let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    // With a registry elsewhere nobody has made it.
+    // A server with a remote registry has not created the directory.
     if let Some(parent) = registry_dir.parent() {
         fs::create_dir_all(parent)?;
     }
-    match DirBuilder::new().mode(FOLDER_OF_OWNER).create(registry_dir) {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(registry_dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     let path = path(registry_dir);
-    // Whatever is there may have other permissions.
+    // The file is not overwritten, because an existing one may have other permissions.
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut options = File::options();
-    let options = options.write(true).create_new(true).mode(OWNER_ONLY);
+    let options = options.write(true).create_new(true).mode(FILE_MODE);
     let file = options.open(&path);
     match file.and_then(|mut file| file.write_all(token.as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
             tracing::error!(
                 %error,
-                "glance-scrubber and glance-manage cannot speak to this node: there is no disk \
-                 space for the operator's token; make room and restart the node"
+                file = %path.display(),
+                "cannot write the operator token, the disk is full: glance-scrubber cannot send \
+                 commands to this server until it is restarted with free disk space"
             );
         }
         result => result?,
@@ -53,7 +58,10 @@ pub(super) fn issue(registry_dir: &Path) -> io::Result<String> {
     Ok(token)
 }
 
-/// The token of the node that has the registry open.
+/// Reads the token of the server that has the registry open.
+///
+/// # Errors
+/// Those of the file system.
 pub(super) fn read(registry_dir: &Path) -> io::Result<String> {
     fs::read_to_string(path(registry_dir))
 }
@@ -64,7 +72,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn each_start_has_its_own_and_only_the_owner_reads_it() {
+    fn each_start_issues_a_new_token_for_the_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(folder.path()).is_err());
         let first = issue(folder.path()).unwrap();
@@ -78,6 +86,6 @@ mod tests {
             .unwrap()
             .permissions()
             .mode();
-        assert_eq!(mode & 0o777, OWNER_ONLY);
+        assert_eq!(mode & 0o777, FILE_MODE);
     }
 }

@@ -1,58 +1,61 @@
-//! The file that says which process a server is (`--pid-file`), for glance-control.
+//! The pid file of a server (`--pid-file`), which `glance-control` reads.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::log;
+use crate::process::PidFile;
 
-/// A file with this process' id in it, for as long as it lives and nobody takes its place.
-pub(super) struct PidFile(Option<PathBuf>);
+/// The pid file of this process, if the command line names one. Dropping it removes the file
+/// unless a successor has replaced it.
+pub(super) struct OwnPidFile(Option<PidFile>);
 
-impl PidFile {
-    /// The one the command line names, not written yet.
-    pub(super) fn new(path: Option<&Path>) -> io::Result<Self> {
-        // Whoever looks for it later may be somewhere else.
-        Ok(Self(path.map(std::path::absolute).transpose()?))
-    }
-
-    /// Writes it; whoever reads it sees all of it or what was there before.
+impl OwnPidFile {
+    /// The file at `path`, which is not written yet.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// When the working directory is needed and cannot be read.
+    pub(super) fn new(path: Option<&Path>) -> io::Result<Self> {
+        // Absolute, because the file is used until the process ends and the working directory
+        // may change.
+        let path = path.map(std::path::absolute).transpose()?;
+        Ok(Self(path.map(PidFile::new)))
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// Those of the file system. A full disk is only logged, because it must not keep the server
+    /// from starting.
     pub(super) fn write(&self) -> io::Result<()> {
-        let Some(path) = &self.0 else {
+        let Some(file) = &self.0 else {
             return Ok(());
         };
-        let mut beside = path.clone().into_os_string();
-        beside.push(format!(".{}", std::process::id()));
-        let written = fs::write(&beside, format!("{}\n", std::process::id()));
-        match written.and_then(|()| fs::rename(&beside, path)) {
-            // A full disk must not keep the server from starting.
+        match file.write() {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                drop(fs::remove_file(&beside));
-                tracing::error!(%error, file = %path.display(), "the pid file cannot be written");
+                let file = file.path().display();
+                tracing::error!(%error, %file, "cannot write the pid file, the disk is full");
                 Ok(())
             }
             result => result,
         }
     }
 
-    /// Whether it is there and names this process. `None` when there is to be no such file.
+    /// Returns true if the file exists and names this process, or `None` if the command line
+    /// names no file.
     pub(super) fn names_us(&self) -> Option<bool> {
-        let path = self.0.as_ref()?;
-        let text = fs::read_to_string(path).unwrap_or_default();
-        Some(text.trim().parse() == Ok(std::process::id()))
+        self.0.as_ref().map(PidFile::names_this_process)
     }
 }
 
-impl Drop for PidFile {
+impl Drop for OwnPidFile {
     fn drop(&mut self) {
-        if self.names_us() == Some(true)
-            && let Some(path) = &self.0
-            && let Err(error) = fs::remove_file(path)
+        if let Some(file) = &self.0
+            && file.names_this_process()
+            && let Err(error) = file.remove()
         {
-            tracing::warn!(target: log::STARTUP, %error, file = %path.display(), "a pid file is left");
+            let file = file.path().display();
+            tracing::warn!(target: log::STARTUP, %error, %file, "cannot remove the pid file");
         }
     }
 }
@@ -60,24 +63,25 @@ impl Drop for PidFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
-    fn it_is_there_as_long_as_we_are_the_server() {
+    fn own_file_is_removed_and_a_successors_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.pid");
-        let file = PidFile::new(Some(&path)).unwrap();
+        let file = OwnPidFile::new(Some(&path)).unwrap();
         assert_eq!(file.names_us(), Some(false));
         file.write().unwrap();
         assert_eq!(file.names_us(), Some(true));
         drop(file);
         assert!(!path.exists());
 
-        let file = PidFile::new(Some(&path)).unwrap();
+        let file = OwnPidFile::new(Some(&path)).unwrap();
         file.write().unwrap();
         fs::write(&path, "1\n").unwrap();
         assert_eq!(file.names_us(), Some(false));
         drop(file);
-        assert!(path.exists(), "it is a successor's");
-        assert_eq!(PidFile::new(None).unwrap().names_us(), None);
+        assert!(path.exists(), "the file is a successor's");
+        assert_eq!(OwnPidFile::new(None).unwrap().names_us(), None);
     }
 }

@@ -1,25 +1,34 @@
-//! Running a server: `glance-api` or `glance-registry`.
+//! The start sequence of `glance-api` and `glance-registry`.
+//!
+//! The order of the steps matters and is explained where they are taken. After the last step the
+//! main thread runs the loop of [`RunningServer`] until the process ends.
 
 use std::process::ExitCode;
 
+use socket2::Socket;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::build::{build, build_registry};
-use super::drain::{Drained, Signals};
-use super::inherited::Inheritance;
-use super::life::{Before, Life};
-use super::limits::ConnectionRoom;
-use super::listener::Listener;
-use super::pid_file::PidFile;
-use super::reload::{Origin, answer_predecessor};
+use super::bootstrap;
+use super::compose::app::App;
+use super::compose::build::{build, build_registry};
+use super::inherited::{Inheritance, Predecessor};
+use super::lifecycle::drain::DrainOutcome;
+use super::lifecycle::reload::{ProgramArgs, answer_predecessor};
+use super::lifecycle::running::{DrainingPredecessor, RunningServer};
+use super::lifecycle::sd_notify::SdNotify;
+use super::lifecycle::signals::Signals;
+use super::pid_file::OwnPidFile;
+use super::serve::connection_limits::{self, ConnectionLimits};
+use super::serve::listener::Listener;
+use super::serve::{admin, workers};
 use super::start_error::StartError;
-use super::supervisor::Supervisor;
-use super::{admin, limits, program, workers};
 use crate::api::{RegistryApi, V1Api};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
 use crate::net::{ListenOptions, ServerState};
+use crate::runtime;
 
-/// What a server serves.
+/// The program that runs, which determines the API that it serves.
 #[derive(Clone, Copy)]
 enum Program {
     Api,
@@ -35,12 +44,12 @@ impl Program {
     }
 }
 
-/// The whole of `glance-api`.
+/// Runs `glance-api` until it ends.
 pub fn api_main() -> ExitCode {
     main(Program::Api)
 }
 
-/// The whole of `glance-registry`.
+/// Runs `glance-registry` until it ends.
 pub fn registry_main() -> ExitCode {
     main(Program::Registry)
 }
@@ -50,17 +59,36 @@ fn main(program: Program) -> ExitCode {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };
-    // Before anything is opened that could be taken for it.
+    // First of all: inherited descriptors are known by their numbers only, so nothing may be
+    // opened before they are taken.
     let inheritance = Inheritance::of_process();
-    let (config, _log) = match program::begin(&args) {
+    let (config, _log) = match bootstrap::begin(&args) {
         Ok(begun) => begun,
         Err(code) => return code,
     };
     let inheritance = inheritance.map_err(StartError::Inheritance);
-    match inheritance.and_then(|inheritance| start(program, &args, config, inheritance)) {
+    match inheritance.and_then(|inheritance| run(program, &args, config, inheritance)) {
         Ok(()) => ExitCode::from(EXIT_OK),
-        Err(error) => program::fail(&format!("cannot start: {error}"), error.exit_code()),
+        Err(error) => bootstrap::fail(&format!("cannot start: {error}"), error.exit_code()),
     }
+}
+
+fn run(
+    program: Program,
+    args: &ServerArgs,
+    config: Config,
+    inheritance: Inheritance,
+) -> Result<(), StartError> {
+    connection_limits::raise_descriptors();
+    let runtime = runtime::current_thread()?;
+    let mut server = start(program, args, config, inheritance, &runtime)?;
+    let drained = runtime.block_on(server.run());
+    // Outside the runtime, since closing joins threads. When the registry was lost, nothing has
+    // been drained and the workers still use the other components.
+    server.close(*drained.as_ref().unwrap_or(&DrainOutcome::TimedOut));
+    // A blocking call that never returns must not keep the process alive.
+    runtime.shutdown_background();
+    drained.map(drop)
 }
 
 fn start(
@@ -68,98 +96,120 @@ fn start(
     args: &ServerArgs,
     config: Config,
     mut inheritance: Inheritance,
-) -> Result<(), StartError> {
-    limits::raise_descriptors();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::Threads)?;
-    // Before anybody can see that we listen and send one.
+    runtime: &Runtime,
+) -> Result<RunningServer, StartError> {
+    // Before the sockets are bound: from then on a supervisor may send signals, and the default
+    // action of SIGUSR2 would end the process.
     let signals = {
         let _guard = runtime.enter();
-        Signals::catch().map_err(StartError::Threads)?
+        Signals::install().map_err(StartError::Signals)?
     };
-    let origin = Origin::of_process().map_err(StartError::Threads)?;
-    let pid_file = PidFile::new(args.pid_file.as_deref()).map_err(StartError::PidFile)?;
-    // Before the parts are built, so that an address in use is known at once.
-    let Listeners { api, admin } = claim(&config.listen, &mut inheritance)?;
-    let copies = [Some(&api), admin.as_ref()].into_iter().flatten();
-    let copies = copies.map(|listener| listener.socket.try_clone());
-    let copies: Result<_, _> = copies.collect();
-    let predecessor = inheritance.predecessor.as_mut();
+    let program_args = ProgramArgs::of_process().map_err(StartError::ProgramPath)?;
+    let pid_file = OwnPidFile::new(args.pid_file.as_deref()).map_err(StartError::PidFile)?;
+    // Before the components are built, which may take seconds: an address in use is reported at
+    // once.
+    let listeners = Listeners::bind(&config.listen, &mut inheritance)?;
+    let duplicates = listeners.duplicate()?;
+    let mut predecessor = inheritance.predecessor;
     let app = match program {
-        Program::Api => build(config, predecessor)?,
-        Program::Registry => build_registry(config, predecessor)?,
+        Program::Api => build(config, predecessor.as_mut())?,
+        Program::Registry => build_registry(config, predecessor.as_mut())?,
     };
-    let (phase, now) = watch::channel(ServerState::Serving);
-    let wanted = ConnectionRoom {
-        api: app.config.listen.max_connections,
-        admin: app.config.listen.admin_max_connections,
-    };
-    let room = limits::connection_room(wanted, app.workers);
-    let name = program.name();
-    let (balance, threads) = match program {
-        Program::Api => workers::start(&app, name, api, room.api, &now, V1Api::new)?,
-        Program::Registry => workers::start(&app, name, api, room.api, &now, RegistryApi::new)?,
-    };
-    if let Some(listener) = admin {
-        admin::start(&app, listener, room.admin, &now)?;
-    }
-    let supervisor = Supervisor::of_process();
+    let (phase, phase_receiver) = watch::channel(ServerState::Serving);
+    let (loads, workers) = listeners.serve(program, &app, &phase_receiver)?;
+    let sd_notify = SdNotify::of_process();
+    // Only now: glance-control takes the pid file for the sign that the server accepts requests.
     pid_file.write().map_err(StartError::PidFile)?;
-    let before = match inheritance.predecessor {
-        Some(mut predecessor) => {
-            let uploads = std::mem::take(&mut predecessor.uploads);
-            let end = match predecessor.ready() {
-                Ok(socket) => answer_predecessor(&app, socket).map_err(StartError::Threads)?,
-                Err(error) => {
-                    tracing::warn!("the process before has ended: {error}");
-                    tokio::sync::oneshot::channel().1
-                }
-            };
-            Some(Before { uploads, end })
-        }
+    let predecessor = match predecessor {
+        Some(predecessor) => Some(take_over(&app, predecessor)?),
         None => {
-            supervisor.ready();
+            // After a reload the predecessor reports this instead, because systemd accepts
+            // messages from the main process only.
+            sd_notify.ready();
             None
         }
     };
-    let mut life = Life {
+    Ok(RunningServer {
         app,
-        balance,
-        workers: threads,
+        loads,
+        workers,
         signals,
         phase,
-        listeners: copies.map_err(StartError::Threads)?,
-        origin,
-        supervisor,
+        listeners: duplicates,
+        program_args,
+        sd_notify,
         pid_file,
-        before,
-    };
-    let drained = runtime.block_on(life.live());
-    // Outside the runtime: closing waits for threads. A registry that is lost is no drain, but
-    // the workers still use the rest of the node.
-    life.close(*drained.as_ref().unwrap_or(&Drained::Cut));
-    // A call that blocks for ever must not keep the process.
-    runtime.shutdown_background();
-    drained.map(drop)
+        predecessor,
+    })
 }
 
+/// Tells the predecessor that this process serves, and answers its registry requests from then
+/// on.
+fn take_over(app: &App, mut predecessor: Predecessor) -> Result<DrainingPredecessor, StartError> {
+    let uploads = std::mem::take(&mut predecessor.uploads);
+    let end = match predecessor.ready() {
+        Ok(socket) => answer_predecessor(app, socket).map_err(StartError::Threads)?,
+        Err(error) => {
+            tracing::warn!("the previous process has ended early: {error}");
+            // The sender is dropped here, so `end` resolves at once and recovery starts.
+            tokio::sync::oneshot::channel().1
+        }
+    };
+    Ok(DrainingPredecessor { uploads, end })
+}
+
+/// The bound sockets of a server.
 struct Listeners {
     api: Listener,
     admin: Option<Listener>,
 }
 
-fn claim(config: &ListenConfig, inheritance: &mut Inheritance) -> Result<Listeners, StartError> {
-    let options = ListenOptions {
-        backlog: i32::try_from(config.backlog).unwrap_or(i32::MAX),
-        keepalive_idle: config.tcp_keepidle,
-    };
-    let api = Listener::claim(config.api_address(), options, inheritance)?;
-    let admin = config.admin_address();
-    let admin = admin.map(|address| Listener::claim(address, options, inheritance));
-    Ok(Listeners {
-        api,
-        admin: admin.transpose()?,
-    })
+impl Listeners {
+    fn bind(config: &ListenConfig, inheritance: &mut Inheritance) -> Result<Self, StartError> {
+        let options = ListenOptions {
+            backlog: i32::try_from(config.backlog).unwrap_or(i32::MAX),
+            keepalive_idle: config.tcp_keepidle,
+        };
+        let api = Listener::claim(config.api_address(), options, inheritance)?;
+        let admin = config.admin_address();
+        let admin = admin.map(|address| Listener::claim(address, options, inheritance));
+        Ok(Self {
+            api,
+            admin: admin.transpose()?,
+        })
+    }
+
+    /// Duplicates the sockets for a successor.
+    fn duplicate(&self) -> Result<Vec<Socket>, StartError> {
+        let listeners = [Some(&self.api), self.admin.as_ref()].into_iter().flatten();
+        let duplicates = listeners.map(|listener| listener.socket.try_clone());
+        duplicates
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Socket)
+    }
+
+    /// Starts the threads that accept and serve connections.
+    fn serve(
+        self,
+        program: Program,
+        app: &App,
+        phase: &watch::Receiver<ServerState>,
+    ) -> Result<workers::Started, StartError> {
+        let wanted = ConnectionLimits {
+            api: app.config.listen.max_connections,
+            admin: app.config.listen.admin_max_connections,
+        };
+        let limits = connection_limits::fit_limits(wanted, app.workers);
+        let (name, api) = (program.name(), self.api);
+        let started = match program {
+            Program::Api => workers::start(app, name, api, limits.api, phase, V1Api::new)?,
+            Program::Registry => {
+                workers::start(app, name, api, limits.api, phase, RegistryApi::new)?
+            }
+        };
+        if let Some(listener) = self.admin {
+            admin::start(app, listener, limits.admin, phase)?;
+        }
+        Ok(started)
+    }
 }

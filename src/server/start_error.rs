@@ -1,8 +1,7 @@
-//! Why a server cannot start.
+//! The error of every step of a server's start.
 
 use std::io;
 
-use super::rules::RulesError;
 use crate::cache::CacheError;
 use crate::config::{EXIT_CONFIG, EXIT_FAILURE};
 use crate::error::Error;
@@ -11,11 +10,14 @@ use crate::keystone::KeystoneError;
 #[cfg(feature = "etcd")]
 use crate::registry::EtcdError;
 use crate::registry::{MessageError, OpenError, RemoteError};
-use crate::service::{AuditorError, CleanerError, HeartbeatError, ScrubberError};
+use crate::runtime::ThreadError;
+use crate::server::compose::policy_files::PolicyFilesError;
+use crate::service::{AuditorError, CleanerError, ScrubberError, HeartbeatError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
-/// Why a server cannot start.
+/// A server cannot start. Each message names the option that is wrong or the resource that is
+/// missing; the caller puts "cannot start: " before it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -31,7 +33,10 @@ pub enum StartError {
          build --release --features etcd (which needs protoc, of Debian's protobuf-compiler)"
     )]
     NoEtcd,
-    #[error("{0}; see registry_backend, and registry_start_timeout for one that is late")]
+    #[error(
+        "the registry is unavailable: {0}; see registry_backend, and registry_start_timeout if it \
+         starts slowly"
+    )]
     RegistryAway(String),
     #[error(transparent)]
     FileStore(#[from] FileStoreError),
@@ -43,7 +48,7 @@ pub enum StartError {
     SwiftStore(#[from] SwiftStoreError),
     #[error("swift_store_cacert: {0}")]
     SwiftTls(#[source] TlsError),
-    #[error("default_store = {0}: there is no such store")]
+    #[error("default_store = {0}: this store does not exist or is not enabled")]
     DefaultStore(String),
     #[error("io_backend = uring, but {0}; set io_backend to auto or threads, or allow io_uring")]
     NoUring(#[from] NoUring),
@@ -54,7 +59,7 @@ pub enum StartError {
     #[error("[keystone_authtoken] cafile: {0}")]
     KeystoneTls(#[source] TlsError),
     #[error(transparent)]
-    Rules(#[from] RulesError),
+    Rules(#[from] PolicyFilesError),
     #[error(transparent)]
     Cleaner(#[from] CleanerError),
     #[error(transparent)]
@@ -63,30 +68,38 @@ pub enum StartError {
     Heartbeat(#[from] HeartbeatError),
     #[error(transparent)]
     Auditor(#[from] AuditorError),
-    #[error("the operator's token cannot be written to registry_dir: {0}")]
+    #[error("cannot write the operator token to registry_dir: {0}")]
     OperatorToken(#[source] io::Error),
-    #[error("the registry cannot be brought to rest: {0}")]
+    #[error("recovery failed: {0}")]
     Recovery(Error),
-    #[error("what was handed to this process cannot be used: {0}")]
+    #[error("invalid inherited file descriptor: {0}")]
     Inheritance(#[source] io::Error),
-    #[error("the server before does not hand over: {0}")]
+    #[error("the previous process did not hand over: {0}")]
     Predecessor(#[from] MessageError),
-    #[error("the pid file cannot be written: {0}")]
+    #[error("cannot write the pid file: {0}")]
     PidFile(#[source] io::Error),
-    #[error("the registry was closed for a successor that failed, and cannot be opened again: {0}")]
+    #[error("the reload failed, and the registry cannot be opened again: {0}")]
     TakeBack(#[source] Box<StartError>),
-    #[error("a worker cannot be started; the log says why")]
+    #[error("a worker did not start, see the log")]
     Worker,
-    #[error("threads cannot be started: {0}")]
+    #[error("cannot start threads: {0}")]
     Threads(#[source] io::Error),
     #[error(transparent)]
+    Thread(#[from] ThreadError),
+    #[error("cannot install signal handlers: {0}")]
+    Signals(#[source] io::Error),
+    #[error("cannot use the listening socket: {0}")]
+    Socket(#[source] io::Error),
+    #[error("cannot determine the path of this program: {0}")]
+    ProgramPath(#[source] io::Error),
+    #[error(transparent)]
     Listen(#[from] crate::net::ListenError),
-    #[error("metrics cannot be set up: {0}")]
+    #[error("cannot set up metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
 impl StartError {
-    /// The exit code of a process that cannot start for this.
+    /// Returns the exit code of a process that fails with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Rules(_) => EXIT_CONFIG,
