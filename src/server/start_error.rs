@@ -12,7 +12,7 @@ use crate::registry::EtcdError;
 use crate::registry::{MessageError, OpenError, RemoteError};
 use crate::runtime::ThreadError;
 use crate::server::compose::policy_files::PolicyFilesError;
-use crate::service::{AuditorError, CleanerError, ScrubberError, HeartbeatError};
+use crate::service::{AuditorError, CleanerError, HeartbeatError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 

@@ -121,7 +121,7 @@ fn an_upload_outlives_the_old_process_of_the_registry_server() {
     for _ in 0..2 {
         registry.reload();
         registry.await_retired(LIMIT);
-        registry.expect_log("the process before has ended");
+        registry.expect_log("the previous process has ended");
         assert_eq!(node.status_of(&id), "saving");
     }
     upload.send_bytes(b"half").expect("half");

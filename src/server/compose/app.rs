@@ -14,7 +14,7 @@ use crate::policy::Rules;
 use crate::registry::SwitchableRegistry;
 use crate::runtime::{LocalThread, RuntimeKind};
 use crate::server::start_error::StartError;
-use crate::service::{Auditor, Scrubber, Service, Heartbeat};
+use crate::service::{Auditor, Heartbeat, Scrubber, Service};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{BlockingPool, BlockingThreads};
 

@@ -14,7 +14,7 @@ use crate::log;
 use crate::md5::HashEngine;
 use crate::registry::{Registry, SwitchableRegistry};
 use crate::runtime;
-use crate::service::{Auditor, Cleaner, CleanupQueue, Scrubber, Service, Heartbeat};
+use crate::service::{Auditor, Cleaner, CleanupQueue, Heartbeat, Scrubber, Service};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
 use crate::transfer::{BlockPool, BlockingThreads};

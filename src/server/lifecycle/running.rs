@@ -137,7 +137,10 @@ impl RunningServer {
     async fn recover(&mut self) {
         self.predecessor = None;
         let active_uploads = self.app.service.active_uploads();
-        let recovered = self.app.service.recover(|upload| active_uploads.has(upload));
+        let recovered = self
+            .app
+            .service
+            .recover(|upload| active_uploads.has(upload));
         match recovered.await {
             Ok(recovered) => tracing::info!(
                 target: log::STARTUP,

@@ -103,7 +103,7 @@ fn a_new_configuration_is_in_force_and_a_wrong_one_changes_nothing() {
     eventually("it says that it goes on", || {
         server
             .log()
-            .contains("this process serves on")
+            .contains("this process continues")
             .then_some(())
     });
     assert!(!too_large(&server));
@@ -128,7 +128,7 @@ fn a_successor_that_cannot_open_the_registry_gives_it_back() {
     eventually("it says that it goes on", || {
         server
             .log()
-            .contains("this process serves on")
+            .contains("this process continues")
             .then_some(())
     });
     assert_eq!(server.detail_of(&id)["name"], json!("kept"));

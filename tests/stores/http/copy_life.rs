@@ -138,7 +138,7 @@ fn sigterm_waits_for_it() {
     node.terminate();
     let status = node.wait(Duration::from_secs(30));
     assert!(status.success(), "{status}");
-    assert!(node.log().contains("nothing was cut"));
+    assert!(node.log().contains("every request was completed"));
     node.restart();
     assert_eq!(node.status_of(&id), "active");
     assert!(origin.content.all() == node.download(&id).expect(200).body);
