@@ -61,7 +61,7 @@ fn without_a_registry_it_makes_none() {
     let server = delaying().prepare();
     let config = format!("[DEFAULT]\ndata_dir = {}\n", server.data_dir().display());
     std::fs::write(server.config_file(), config).unwrap();
-    run(&server, &[]).expect(1).says("there is no registry in");
+    run(&server, &[]).expect(1).says("no registry found in");
     assert!(!server.data_dir().exists());
 }
 
