@@ -272,3 +272,18 @@ fn readme_is_short_and_names_every_document() {
         assert!(text.contains(&format!("]({document})")), "{document}");
     }
 }
+
+/// Every file and folder of the project that a document names exists.
+#[test]
+fn documents_name_existing_files() {
+    for document in documents() {
+        for span in read(&document).split('`').skip(1).step_by(2) {
+            let folders = ["src/", "tests/", "benches/", "deploy/", "etc/"];
+            let is_path = folders.iter().any(|folder| span.starts_with(folder))
+                && !span.contains([' ', '*', '<']);
+            if is_path {
+                assert!(root().join(span).exists(), "{document} names {span}");
+            }
+        }
+    }
+}
