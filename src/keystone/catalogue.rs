@@ -1,4 +1,4 @@
-//! Where the services of a cloud are.
+//! The catalogue of a cloud's services.
 
 use std::fmt;
 
@@ -6,11 +6,14 @@ use serde::Deserialize;
 
 use super::error::KeystoneError;
 
-/// Whom an endpoint is for.
+/// The interface of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interface {
+    /// For users of the cloud.
     Public,
+    /// For services of the cloud.
     Internal,
+    /// For administrators.
     Admin,
 }
 
@@ -47,31 +50,32 @@ struct Endpoint {
     url: String,
 }
 
-/// The endpoint that is wanted.
+/// Selects an endpoint of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointQuery<'a> {
-    /// Such as `object-store`.
+    /// Service type, such as `object-store`.
     pub service_type: &'a str,
+    /// Interface of the endpoint.
     pub interface: Interface,
-    /// Any, when there is none.
+    /// Region of the endpoint; `None` for any.
     pub region: Option<&'a str>,
 }
 
 impl Catalogue {
-    /// The URL of the first endpoint that fits, without a slash at its end.
+    /// Returns the URL of the first matching endpoint, without a trailing slash.
     ///
     /// # Errors
-    /// [`KeystoneError::NoEndpoint`], which says what was looked for.
+    /// [`KeystoneError::NoEndpoint`], which names the query.
     pub fn find(&self, query: EndpointQuery<'_>) -> Result<&str, KeystoneError> {
         let services = self.0.iter();
         let mut endpoints = services
             .filter(|service| service.kind == query.service_type)
             .flat_map(|service| &service.endpoints);
-        let fits = |endpoint: &&Endpoint| {
+        let matches = |endpoint: &&Endpoint| {
             endpoint.interface == query.interface.as_str()
                 && query.region.is_none_or(|region| endpoint.is_in(region))
         };
-        let found = endpoints.find(fits);
+        let found = endpoints.find(matches);
         let found = found.ok_or_else(|| KeystoneError::NoEndpoint(query.to_string()))?;
         Ok(found.url.trim_end_matches('/'))
     }

@@ -1,4 +1,4 @@
-//! Asking the identity service.
+//! Requests to the identity service.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::token::Token;
 use super::token_info::TokenInfo;
 use crate::http_client::{HttpClient, empty, full};
 
-/// The longest answer that is read; a catalogue of a large cloud has 100 KiB.
-const MOST_ANSWER_BYTES: usize = 4 << 20;
+/// The longest response that is read; the catalogue of a large cloud has about 100 KiB.
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// An identity service.
 #[derive(Clone)]
@@ -24,13 +24,12 @@ pub struct Keystone {
 }
 
 impl Keystone {
-    /// The service at an address, such as `https://keystone:5000/v3`. One that ends in
-    /// `v2.0`, as old configurations have it, or in no version stands for the same service's
-    /// v3: Keystone has no v2.0 since 2018 (Queens), and its users are in v3's default
-    /// domain. Tokens are to be renewed `renew_before` they expire.
+    /// Creates a client of the service at an address, such as `https://keystone:5000/v3`. An address
+    /// that ends in `v2.0` (old configurations) or in no version means the same service's v3:
+    /// Keystone has no v2.0 since 2018 (Queens). Tokens are renewed `renew_before` their expiry.
     ///
     /// # Errors
-    /// [`KeystoneError::Address`] when it is no http or https URL.
+    /// [`KeystoneError::Address`] if it is not an http or https URL.
     pub fn new(
         client: HttpClient,
         address: &str,
@@ -48,10 +47,10 @@ impl Keystone {
         })
     }
 
-    /// Has a token issued.
+    /// Logs in and returns a token.
     ///
     /// # Errors
-    /// [`KeystoneError`], which names no secret.
+    /// [`KeystoneError`], which contains no secret.
     pub async fn issue(&self, login: &Login) -> Result<Token, KeystoneError> {
         let body = Bytes::from(login.to_json().to_string());
         let mut request = Request::post(self.tokens.clone());
@@ -62,7 +61,7 @@ impl Keystone {
         }
         let request = request.body(full(body));
         let request = request.map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
         match answer.status() {
             StatusCode::CREATED | StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
@@ -73,27 +72,27 @@ impl Keystone {
         Token::read(id.clone(), answer.body(), self.renew_before)
     }
 
-    /// Asks about a token that somebody shows; `None` when it is not valid. With
-    /// `expired_too` one that was valid until some time ago is valid.
+    /// Returns the owner of a presented token, or `None` if the token is not valid. With
+    /// `expired_too`, recently expired tokens are valid.
     ///
     /// # Errors
-    /// [`KeystoneError::Status`] of 401 when it is our own token that is not valid.
+    /// [`KeystoneError::Status`] with 401 if `own`, the token of this server, is not valid.
     pub async fn verify(
         &self,
         own: &Token,
-        shown: HeaderValue,
+        presented: HeaderValue,
         expired_too: bool,
     ) -> Result<Option<TokenInfo>, KeystoneError> {
         let expired = if expired_too { "&allow_expired=1" } else { "" };
-        // The catalogue would be most of the answer.
+        // The catalogue would be most of the response, and is not needed.
         let mut request = Request::get(format!("{}?nocatalog{expired}", self.tokens));
         if let Some(headers) = request.headers_mut() {
             headers.insert("x-auth-token", own.id().clone());
-            headers.insert("x-subject-token", shown);
+            headers.insert("x-subject-token", presented);
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         }
         let request = request.body(empty()).map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
         match answer.status() {
             StatusCode::OK => TokenInfo::read(answer.headers().get(DATE), answer.body()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
@@ -102,7 +101,7 @@ impl Keystone {
     }
 }
 
-/// An address without the version at its end.
+/// Returns an address without the version at its end.
 fn root(address: &str) -> &str {
     let address = address.trim_end_matches('/');
     let versioned = ["/v3", "/v2.0"];
@@ -117,7 +116,7 @@ mod tests {
     use super::root;
 
     #[test]
-    fn the_version_is_ours() {
+    fn versions_are_removed_from_addresses() {
         for address in [
             "http://k:5000",
             "http://k:5000/",

@@ -1,4 +1,4 @@
-//! Why the identity service could not help.
+//! Errors of the identity service.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use http::StatusCode;
 
 use crate::http_client::HttpClientError;
 
-/// The identity service could not help. For the log: names no secret.
+/// A request to the identity service failed. For the log: contains no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeystoneError {
-    /// Its address is no http or https URL.
-    #[error("the identity service's address is no http or https URL")]
+    /// The service's address is not an http or https URL.
+    #[error("the identity service's address is not an http or https URL")]
     Address,
-    /// It could not be asked.
-    #[error("the identity service cannot be asked")]
+    /// The service did not respond.
+    #[error("cannot reach the identity service")]
     Unreachable(#[from] HttpClientError),
-    /// It has not answered within the limit for a request.
-    #[error("the identity service has not answered within {} s", .0.as_secs())]
+    /// The service did not respond within the limit for a request.
+    #[error("the identity service did not respond within {} s", .0.as_secs())]
     Late(Duration),
-    /// User, password or project is not what it knows.
+    /// The service refuses the credentials.
     #[error("the identity service refuses the user, the key or the project")]
     Refused,
-    /// Another answer than the one that was asked for.
-    #[error("the identity service answers {0}")]
+    /// An unexpected status.
+    #[error("the identity service answered {0}")]
     Status(StatusCode),
-    /// An answer that cannot be read.
-    #[error("the identity service's answer has no {0}")]
+    /// A response without a required part.
+    #[error("the identity service's response has no {0}")]
     Answer(&'static str),
-    /// The service is not in the catalogue.
-    #[error("the catalogue has no {0}")]
+    /// The catalogue has no matching endpoint.
+    #[error("the identity service's catalogue has no {0}")]
     NoEndpoint(String),
 }

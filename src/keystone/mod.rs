@@ -1,9 +1,9 @@
-//! The identity service (Keystone, Identity API v3), as its client sees it.
+//! A client of the identity service (Keystone, Identity API v3).
 //!
-//! [`Keystone::issue`] turns a login into a [`Token`], which says how long it is valid and,
-//! by its [`Catalogue`], where the services of the cloud are. Whoever uses a token for long
-//! holds it in a [`ExpiringCell`](crate::http_client::ExpiringCell). [`Keystone::verify`] says who
-//! it is that shows us a token.
+//! [`Keystone::issue`] exchanges a login for a [`Token`], which has a lifetime and a [`Catalogue`] of
+//! the cloud's services. Callers that use a token for long hold it in an
+//! [`ExpiringCell`](crate::http_client::ExpiringCell). [`Keystone::verify`] returns the owner of a
+//! token that a client has presented.
 
 mod catalogue;
 mod client;

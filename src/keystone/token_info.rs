@@ -1,4 +1,4 @@
-//! What the identity service says about a token that somebody shows.
+//! The identity service's description of a presented token.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,16 +8,16 @@ use serde::Deserialize;
 
 use super::error::KeystoneError;
 
-/// Who shows a token.
+/// The owner and the remaining lifetime of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenInfo {
     /// The user's identifier.
     pub user: String,
-    /// The project's identifier; a token need not be for one.
+    /// The project's identifier; `None` for a token without a project.
     pub project: Option<String>,
     /// The names of the user's roles in the project, as Keystone spells them.
     pub roles: Vec<String>,
-    /// How long the token is still valid.
+    /// Remaining lifetime of the token.
     pub left: Duration,
 }
 
@@ -47,8 +47,8 @@ struct Role {
 }
 
 impl TokenInfo {
-    /// Reads the answer to a question about a token. What is left of the token's life is
-    /// counted from the answer's own `Date`, so our clock need not agree with Keystone's.
+    /// Parses the response. The remaining lifetime is counted from the response's own `Date`, so that
+    /// this node's clock need not agree with Keystone's.
     pub(super) fn read(date: Option<&HeaderValue>, body: &[u8]) -> Result<Self, KeystoneError> {
         let body: Body =
             serde_json::from_slice(body).map_err(|_| KeystoneError::Answer("token"))?;
@@ -76,7 +76,7 @@ mod tests {
         "issued_at": "2001-01-01T00:00:00.000000Z", "expires_at": "2001-01-01T01:00:00.000000Z"}}"#;
 
     #[test]
-    fn the_life_is_counted_by_keystones_clock() {
+    fn lifetime_is_counted_by_keystones_clock() {
         let date = HeaderValue::from_static("Mon, 01 Jan 2001 00:59:30 GMT");
         let verified = TokenInfo::read(Some(&date), TOKEN.as_bytes()).unwrap();
         assert_eq!(verified.left, Duration::from_secs(30));
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_need_not_be_for_a_project() {
+    fn tokens_without_a_project_are_valid() {
         let body = r#"{"token": {"user": {"id": "u"}, "expires_at": "2001-01-01T00:00:00Z"}}"#;
         let verified = TokenInfo::read(None, body.as_bytes()).unwrap();
         assert_eq!((verified.project, verified.roles), (None, vec![]));
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_responses_are_refused() {
         for body in [
             "",
             "[]",

@@ -1,4 +1,4 @@
-//! What clients learn of files that fail.
+//! Converts I/O errors of the file store for clients.
 
 use std::io;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::folder::is_full;
 use crate::error::{Error, Kind};
 
-/// When it is worth trying again: an operator has to make room or mend permissions first.
+/// `Retry-After` for clients: an operator has to repair the disk or the permissions first.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What a client learns of a file that cannot be read.
+/// Converts the error of a read.
 pub(super) fn open_error(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
@@ -19,7 +19,7 @@ pub(super) fn open_error(error: io::Error) -> Error {
     }
 }
 
-/// What a client learns of a file that cannot be written.
+/// Converts the error of a write.
 pub(super) fn write_error(error: io::Error) -> Error {
     match is_full(&error) {
         true => Error::new(

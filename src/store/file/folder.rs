@@ -1,4 +1,6 @@
-//! The folder of a file store.
+//! The folder of a file store: names, publication, removal, and the features of its file system.
+//!
+//! All methods block.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -17,20 +19,19 @@ use crate::transfer::{
 
 const STAGING: &str = ".staging";
 
-/// Mode of an upload's file until its end; the umask may take bits of the others.
+/// Mode of an upload's file, before the umask; the configured mode is set at its end.
 const STAGED_MODE: u32 = 0o666;
 
-/// The features of the folder's file system that differ between file systems.
+/// The features that not every file system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileSystemFeatures {
-    /// Whether files can be written past the page cache; `None` when a full disk did not let
-    /// that be tried.
+    /// True if O_DIRECT writes work; `None` if a full disk prevented the probe.
     pub(super) direct: Option<bool>,
-    /// Whether a file can be renamed without replacing another; otherwise it is linked.
+    /// True if renameat2(RENAME_NOREPLACE) works; otherwise files are published with link(2).
     pub(super) rename: bool,
 }
 
-/// An open store folder.
+/// The opened folder of images.
 pub(super) struct ImageFolder {
     path: PathBuf,
     images: Directory,
@@ -54,14 +55,14 @@ impl ImageFolder {
         Ok(folder)
     }
 
-    /// Tries the file system: some refuse an operation when a file is opened and some only
-    /// when it is written. A full disk is no error, since its images can still be read and
+    /// Probes the file system with a real file: some refuse O_DIRECT when a file is opened, others
+    /// only when it is written. A full disk is not an error, since its images can still be read and
     /// deleted.
     ///
     /// # Errors
-    /// When nothing can be written here at all, or no file can get its name.
+    /// An error if nothing can be written, or no file can be published.
     pub(super) fn probe(&self) -> io::Result<FileSystemFeatures> {
-        // The name is another one at each start: several nodes may share the folder.
+        // A random name, because several nodes may share the folder and start at the same time.
         let probe = Uuid::new_v4();
         match self.create_staged(probe) {
             Err(error) if is_full(&error) => {
@@ -95,7 +96,7 @@ impl ImageFolder {
         tracing::error!(
             %error,
             folder = %self.path.display(),
-            "the disk of the image folder is full; images can be read and deleted"
+            "the disk of the image folder is full; images can only be read and deleted"
         );
     }
 
@@ -110,7 +111,7 @@ impl ImageFolder {
         }
     }
 
-    /// The probe is renamed within the staging folder, where no image can have its name.
+    /// Renames the probe within the staging folder, where no image can have its name.
     fn probe_rename(&self, probe: Uuid) -> io::Result<bool> {
         let (from, to) = (probe.to_string(), Uuid::new_v4().to_string());
         let renamed = self.staging.rename_at_once(&from, &self.staging, &to);
@@ -120,12 +121,12 @@ impl ImageFolder {
                 let linked = self.staging.rename(&from, &self.staging, &to);
                 linked.map(|()| false).map_err(|error| {
                     io::Error::other(format!(
-                        "its file system has neither renameat2(RENAME_NOREPLACE) nor link(2), \
-                         one of which gives an image its name: {error}"
+                        "its file system supports neither renameat2(RENAME_NOREPLACE) nor link(2), \
+                         one of which is needed to publish images: {error}"
                     ))
                 })
             }
-            // A full disk may have no room for the new name.
+            // A full disk may have no space for the directory entry.
             Err(error) if is_full(&error) => Ok(true),
             Err(error) => Err(error),
         };
@@ -133,17 +134,17 @@ impl ImageFolder {
         result
     }
 
-    /// The path of an image's file, for the log.
+    /// Returns the path of an image's file, for the log.
     pub(super) fn path_of(&self, image: &str) -> PathBuf {
         self.path.join(image)
     }
 
-    /// Whether an image's name is taken.
+    /// Returns true if an image's name is taken.
     pub(super) fn has_image(&self, image: &str) -> io::Result<bool> {
         Ok(self.images.inode(image)?.is_some())
     }
 
-    /// Every file that has the name of an image, or of an upload.
+    /// Lists every file that has the name of an image or of an upload.
     pub(super) fn list_entries(&self) -> io::Result<Vec<StoredEntry>> {
         let image = |name: &str| name.parse().ok().map(StoredKey::Image);
         let mut all = files_in(&self.path, image)?;
@@ -151,61 +152,65 @@ impl ImageFolder {
         Ok(all)
     }
 
-    /// The URI of an image's file.
+    /// Returns the URI of an image's file.
     pub(super) fn uri_of(&self, image: &str) -> String {
         format!("file://{}/{image}", self.path.display())
     }
 
-    /// The name in this folder that the part of a URI behind its scheme stands for.
+    /// Returns the file name of a URI in this folder; `rest` is the URI after its scheme.
     pub(super) fn name_of<'a>(&self, rest: &'a str) -> Option<&'a str> {
         file_name_in(&self.path, rest)
     }
 
-    /// Opens an image's file if that needs no waiting.
+    /// Opens an image's file if that does not block.
     ///
     /// # Errors
-    /// `WouldBlock` when it may, or when this kernel cannot say.
+    /// `WouldBlock` if opening may wait for the disk, or if the kernel cannot tell (before 5.12).
     pub(super) fn open_cached(&self, name: &str) -> io::Result<File> {
         self.images.open_cached(name)
     }
 
-    /// Opens an image's file. Blocks.
+    /// Opens an image's file.
     pub(super) fn open_image(&self, name: &str) -> io::Result<File> {
         self.images.open_file(name)
     }
 
-    /// Makes the file of an upload, marked with its id where the file system can.
+    /// Creates the file of an upload, marked with its identifier if the file system has extended
+    /// attributes.
     pub(super) fn create_staged(&self, upload: Uuid) -> io::Result<File> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
         let name = upload.to_string();
         let file = self.staging.open_with(&name, flags, STAGED_MODE)?;
-        // Without the mark the time of the last write decides whose file it is.
+        // Without the mark `is_written_by` uses the time of the last write instead.
         let _ = set_upload_mark(&file, &name);
         Ok(file)
     }
 
-    /// Opens the file of an upload once more, to be written past the page cache.
+    /// Opens the file of an upload a second time, with O_DIRECT.
     pub(super) fn open_staged_direct(&self, upload: Uuid) -> io::Result<File> {
         let flags = libc::O_WRONLY | libc::O_DIRECT;
         self.staging.open_with(&upload.to_string(), flags, 0)
     }
 
-    /// Gives a complete upload its image's name, durably; an image never replaces another.
+    /// Renames the file of a complete upload to its image's name, durably.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name is taken.
     pub(super) fn publish(&self, upload: Uuid, image: &str) -> io::Result<()> {
         let staged = upload.to_string();
         self.staging.rename(&staged, &self.images, image)?;
         self.images.sync()
     }
 
-    /// Removes an image's file, durably: its record forgets it next, and after a power cut
-    /// nobody would know of a file that came back.
+    /// Removes an image's file, durably. The caller then removes it from the image's record; if the
+    /// file reappeared after a power cut, no record would refer to it.
     pub(super) fn remove_image(&self, name: &str) -> io::Result<()> {
         self.images.remove(name)?;
         self.images.sync()
     }
 
-    /// Removes the files that an upload has written, and no other: the image's file may be
-    /// that of an upload of which the registry knows nothing any more.
+    /// Removes the files that an upload has written, and no others: the image's file may be that of
+    /// another upload, if the registry was restored from a backup.
     pub(super) fn discard(&self, image: &str, upload: &Upload) -> io::Result<()> {
         if self.is_written_by(image, upload)? {
             self.remove_image(image)?;
@@ -213,14 +218,14 @@ impl ImageFolder {
         self.remove_staged(upload.id)
     }
 
-    /// Whether an upload has given the image's name to its file. The mark tells; where there
-    /// is none, the upload still has both names, or it has lost the first and the file was
-    /// not written before it began.
+    /// Returns true if an upload has published the image's file. A file with a mark has the upload's
+    /// identifier. Without a mark, either both names still refer to one file (a crash between link
+    /// and unlink), or the staged name is gone and the file was written after the upload began.
     fn is_written_by(&self, image: &str, upload: &Upload) -> io::Result<bool> {
         let file = match self.images.open_file(image) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            // A symbolic link is nothing that an upload makes.
+            // Uploads create no symbolic links.
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(false),
             Err(error) => return Err(error),
         };
@@ -234,7 +239,7 @@ impl ImageFolder {
         })
     }
 
-    /// Removes the file of an upload, durably for the same reason.
+    /// Removes the file of an upload, durably for the same reason as [`ImageFolder::remove_image`].
     pub(super) fn remove_staged(&self, upload: Uuid) -> io::Result<()> {
         self.staging.remove(&upload.to_string())?;
         self.staging.sync()
@@ -246,20 +251,20 @@ fn upload_of(name: &str) -> Option<StoredKey> {
     (upload.to_string() == name).then_some(StoredKey::Upload(upload))
 }
 
-/// When a file was last written.
+/// Returns the time when a file was last written.
 fn written_at(metadata: &fs::Metadata) -> io::Result<Option<Timestamp>> {
     let written = metadata.modified()?.duration_since(UNIX_EPOCH);
     let micros = i64::try_from(written.unwrap_or_default().as_micros());
     Ok(micros.ok().map(Timestamp::from_micros))
 }
 
-/// Whether an error says that nothing more fits.
+/// Returns true if an error means that nothing more fits.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// The files of a folder whose names stand for something.
+/// Lists the files of a folder for whose names `key_of` returns a key.
 fn files_in(
     folder: &Path,
     key_of: impl Fn(&str) -> Option<StoredKey>,
@@ -274,7 +279,7 @@ fn files_in(
         let metadata = match entry.metadata() {
             Ok(metadata) if metadata.is_file() => metadata,
             Ok(_) => continue,
-            // Removed or renamed since.
+            // The file was removed or renamed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -287,8 +292,8 @@ fn files_in(
     Ok(files)
 }
 
-/// The name in a folder that a file's location stands for; `None` when it is not in that folder.
-/// `rest` is the part of the URI behind its scheme.
+/// Returns the file name of a location in a folder, or `None` if the location is not in the folder.
+/// `rest` is the URI after its scheme.
 pub fn file_name_in<'a>(folder: &Path, rest: &'a str) -> Option<&'a str> {
     let path = Path::new(rest.strip_prefix("//").unwrap_or(rest));
     let name = path.file_name().and_then(OsStr::to_str)?;

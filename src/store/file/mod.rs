@@ -1,9 +1,9 @@
-//! The file store: one file an image, named by the image's identifier.
+//! The file store: one file per image, named by the image's identifier.
 //!
-//! An upload is written to `.staging/<upload>` and renamed when it is whole and synced, so
-//! that a file under an image's name is always complete. A file that has an image's name
-//! already is never replaced, and is removed only by the upload that wrote it or by the
-//! record that names it.
+//! An upload writes to `.staging/<upload>`; the file is synced and renamed once it is complete, so a
+//! file with an image's name is always complete. An existing file with an image's name is never
+//! replaced. Only the upload that wrote it, or the deletion of the image that refers to it, removes
+//! it.
 
 mod errors;
 mod folder;
@@ -30,22 +30,22 @@ use crate::image::{ImageId, Location, Upload};
 use crate::transfer::disk::Disk;
 use crate::transfer::{FileSlice, Payload};
 
-/// The schemes, the store's name first.
+/// The location schemes; the first one is the store's name.
 pub(super) const SCHEMES: &[&str] = &["file", "filesystem"];
 
-/// Files up to this are read at once: cheaper than preparing sendfile for them.
+/// Ranges up to this size are read into memory, which is cheaper than sendfile for them.
 const READ_WHOLE_BYTES: u64 = 16 * 1024;
 
-/// The file store cannot be set up.
+/// The file store cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the image folder {} cannot be used: {cause}", folder.display())]
+#[error("cannot use the image folder {}: {cause}", folder.display())]
 pub struct FileStoreError {
     folder: PathBuf,
     #[source]
     cause: io::Error,
 }
 
-/// Images as files in a folder.
+/// Stores images as files in a folder.
 pub struct FileStore {
     folder: Arc<ImageFolder>,
     disk: Disk,
@@ -55,11 +55,11 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the folder, makes it if need be, and tries whether it can be written in the
-    /// way the options ask for.
+    /// Opens the folder, creates it if necessary, and probes which features its file system has.
     ///
     /// # Errors
-    /// [`FileStoreError`] with the folder and what the system said.
+    /// [`FileStoreError`] if the folder cannot be used, or does not support the I/O mode of the
+    /// options.
     pub fn open(
         options: FileStoreOptions,
         disk: Disk,
@@ -73,7 +73,7 @@ impl FileStore {
         if options.io == FileIo::Direct && features.direct == Some(false) {
             return Err(failed(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "its file system takes no direct writes; set filesystem_store_io to auto or buffered",
+                "its file system does not support direct writes; set filesystem_store_io to auto or buffered",
             )));
         }
         Ok(Self {
@@ -87,18 +87,18 @@ impl FileStore {
         })
     }
 
-    /// Whether image data go past the page cache when they are written.
+    /// Returns true if image data are written with O_DIRECT, past the page cache.
     pub fn writes_direct(&self) -> bool {
         self.writes_direct
     }
 
-    /// Whether images get their names by link(2), since the file system cannot rename without
-    /// replacing.
+    /// Returns true if files are published with link(2), because the file system does not support
+    /// renaming without replacement.
     pub fn links_names(&self) -> bool {
         self.links_names
     }
 
-    /// Opens an image's file, on another thread if opening or asking for its length may wait.
+    /// Opens an image's file, on another thread if opening it may have to wait for the disk.
     async fn open_file(&self, name: &str) -> io::Result<(File, Metadata)> {
         let with_metadata = |file: File| file.metadata().map(|metadata| (file, metadata));
         match self.folder.open_cached(name) {
@@ -111,12 +111,12 @@ impl FileStore {
         }
     }
 
-    /// The name in the folder that a location stands for.
+    /// Returns the name of a location's file in the folder.
     fn name_of(&self, location: &Location) -> Result<String> {
         let name = self.folder.name_of(location.expose_rest());
         name.map(str::to_owned).ok_or_else(|| {
             Error::internal(format!(
-                "a {location:?} location is not in the folder {}",
+                "a {location:?} location is not in the image folder {}",
                 self.options.folder.display()
             ))
         })
@@ -142,21 +142,21 @@ impl Store for FileStore {
         true
     }
 
-    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
+    async fn open(&self, location: &Location, range: ObjectRange) -> Result<Payload> {
         let opened = self.open_file(&self.name_of(location)?).await;
         let (file, metadata) = opened.map_err(open_error)?;
         let file = Arc::new(file);
-        if !metadata.is_file() || metadata.len() != wanted.object_bytes {
+        if !metadata.is_file() || metadata.len() != range.object_bytes {
             return Err(Error::internal(format!(
                 "the image's file has {} bytes where the registry has {}",
                 metadata.len(),
-                wanted.object_bytes
+                range.object_bytes
             )));
         }
         let slice = FileSlice {
             file,
-            offset: wanted.offset,
-            len: wanted.len,
+            offset: range.offset,
+            len: range.len,
         };
         if slice.len <= READ_WHOLE_BYTES {
             return self.read_whole(slice).await;
@@ -210,9 +210,9 @@ impl Store for FileStore {
         stored.map(Some).map_err(open_error)
     }
 
-    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
-        let of = *of;
-        let remove = move |folder: &ImageFolder| match of {
+    async fn discard_entry(&self, key: &StoredKey) -> Result<()> {
+        let key = *key;
+        let remove = move |folder: &ImageFolder| match key {
             StoredKey::Image(image) => folder.remove_image(image.as_str()),
             StoredKey::Upload(upload) => folder.remove_staged(upload),
         };
@@ -221,6 +221,7 @@ impl Store for FileStore {
 }
 
 impl FileStore {
+    /// Reads a short range into memory.
     async fn read_whole(&self, slice: FileSlice) -> Result<Payload> {
         let read = move || {
             let mut bytes = vec![0; slice.len as usize];

@@ -1,27 +1,27 @@
-//! What an operator says about the file store.
+//! Options of the file store.
 
 use std::path::PathBuf;
 
 /// How files are written (`filesystem_store_io`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileIo {
-    /// Past the page cache where the file system can, through it where not.
+    /// With O_DIRECT if the file system supports it, otherwise through the page cache.
     Auto,
-    /// Past the page cache (O_DIRECT), or not at all.
+    /// With O_DIRECT, past the page cache; an error if the file system does not support it.
     Direct,
     /// Through the page cache.
     Buffered,
 }
 
-/// What a file store needs to know.
+/// Options of the file store.
 #[derive(Debug, Clone)]
 pub struct FileStoreOptions {
-    /// The folder of the images; made when it is not there.
+    /// The folder of the images; created if it does not exist.
     pub folder: PathBuf,
-    /// Permission bits of new files, exactly; without, what the umask leaves of 0666.
+    /// Exact permission bits of new files; `None` for 0666 minus the umask.
     pub file_mode: Option<u32>,
     /// How files are written.
     pub io: FileIo,
-    /// Most bytes of one upload that wait for the disk.
+    /// The most bytes of one upload that wait for the disk.
     pub window_bytes: usize,
 }

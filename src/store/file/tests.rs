@@ -72,7 +72,7 @@ fn uring_conforms_direct() {
 }
 
 #[test]
-fn nothing_leads_out_of_the_folder() {
+fn locations_cannot_leave_the_folder() {
     let threads = BlockingThreads::start(1).unwrap();
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().join("victim");
@@ -106,7 +106,7 @@ fn nothing_leads_out_of_the_folder() {
 }
 
 #[test]
-fn what_cannot_fit_is_known_before_it_is_sent() {
+fn upload_that_cannot_fit_is_refused_at_its_start() {
     let threads = BlockingThreads::start(1).unwrap();
     let folder = tempfile::tempdir_in(crate::testing::folder_on_disk()).unwrap();
     let disk = Disk::new(IoBackend::Threads, threads.handle());

@@ -1,4 +1,8 @@
-//! Writing one image's file.
+//! Writes one image's file.
+//!
+//! Several blocks are written at the same time, in any order. Aligned blocks are written with
+//! O_DIRECT if possible; the tail of the image goes through the page cache. The file is synced
+//! before it is published.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -20,31 +24,32 @@ use crate::store::name_taken::name_taken;
 use crate::transfer::disk::{Disk, DiskFile};
 use crate::transfer::{BLOCK_ALIGNMENT, BLOCK_BYTES, free_bytes};
 
-/// Written bytes after which the kernel is asked to start writing them back, so that the
-/// fsync at the end finds little left to do.
+/// Number of written bytes after which the kernel is asked to start writing them to disk, so that
+/// the fsync at the end has little left to do.
 const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The file an upload goes to.
+/// The parameters of one upload.
 #[derive(Clone)]
 pub(super) struct FileUpload {
     pub(super) folder: Arc<ImageFolder>,
     pub(super) image: ImageId,
     pub(super) upload_id: Uuid,
+    /// Exact permission bits of the file; `None` for those of the umask.
     pub(super) file_mode: Option<u32>,
-    /// Whether what can goes past the page cache.
+    /// True if aligned blocks are written with O_DIRECT.
     pub(super) direct: bool,
     pub(super) size_hint_bytes: Option<u64>,
 }
 
-/// An upload on its way into its file. Several writes are under way at once, in any order.
+/// Writes the file of one upload.
 pub(super) struct FileWriter {
     upload: FileUpload,
     disk: Disk,
-    /// Through the page cache: for everything, or for what cannot go past it.
+    /// The file through the page cache, for bytes that O_DIRECT does not accept.
     buffered: DiskFile,
-    /// Past the page cache.
+    /// The file with O_DIRECT.
     direct: Option<DiskFile>,
-    /// The buffered file once more, for starting write-back.
+    /// A second handle of the buffered file, to start write-back and set permissions.
     raw: Arc<File>,
     offset: u64,
     written_back: u64,
@@ -72,8 +77,8 @@ impl FileWriter {
         })
     }
 
-    /// The file that takes these bytes: the tail of an image, and bytes that are not in an
-    /// aligned block, cannot go past the page cache.
+    /// Returns the handle that accepts these bytes, and true if it is the one with O_DIRECT, which
+    /// requires aligned memory, length and offset.
     fn file_for(&self, bytes: &Bytes) -> (DiskFile, bool) {
         let aligned = |number: usize| number.is_multiple_of(BLOCK_ALIGNMENT);
         let fits = aligned(bytes.as_ptr() as usize)
@@ -100,7 +105,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Has the kernel start on what went through the page cache so far.
+    /// Starts to write back what went through the page cache so far.
     fn start_write_back(&mut self) {
         if self.offset - self.written_back < WRITE_BACK_BYTES {
             return;
@@ -120,7 +125,7 @@ impl FileWriter {
     async fn publish(&mut self) -> io::Result<()> {
         self.finish_all().await?;
         if let Some(mode) = self.upload.file_mode {
-            // Not before: the file's owner may have no right to write it then.
+            // Set last, because the mode may forbid the owner to write.
             self.raw.set_permissions(Permissions::from_mode(mode))?;
         }
         if let Some(direct) = &self.direct {
@@ -138,7 +143,7 @@ impl FileWriter {
 
     async fn remove(&mut self) -> io::Result<()> {
         self.finished = true;
-        // A write still under way would only fill a file without a name.
+        // Writes that are still running only affect a file that has no name any more.
         self.writes.detach_all();
         let upload = self.upload.clone();
         let remove = move || upload.folder.remove_staged(upload.upload_id);
@@ -148,8 +153,8 @@ impl FileWriter {
 
 #[async_trait(?Send)]
 impl Writer for FileWriter {
-    /// Past the page cache nothing else goes; through it, a copy into a block that is still
-    /// in the processor's cache costs less than what larger and uneven pieces cost the hash.
+    /// O_DIRECT requires blocks. Without it, copying into a block that is in the CPU cache still costs
+    /// less than hashing chunks of uneven sizes.
     fn wants_blocks(&self) -> bool {
         true
     }
@@ -185,7 +190,7 @@ impl Writer for FileWriter {
 }
 
 impl Drop for FileWriter {
-    /// An upload that nobody finished leaves nothing.
+    /// Removes the file of an unfinished upload in the background.
     fn drop(&mut self) {
         self.writes.detach_all();
         if !self.finished {
@@ -197,7 +202,7 @@ impl Drop for FileWriter {
 }
 
 impl FileUpload {
-    /// Makes the upload's file, if there is room. Blocks.
+    /// Creates the upload's file if there is space. Blocks.
     fn open(&self) -> io::Result<(File, Option<File>)> {
         if self.folder.has_image(self.image.as_str())? {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -212,7 +217,7 @@ impl FileUpload {
         }
     }
 
-    /// The client's view of a file that cannot be written, or has the image's name already.
+    /// Converts the error of a file that cannot be written, or whose image's name is taken.
     fn refusal(&self, error: io::Error) -> Error {
         if error.kind() != io::ErrorKind::AlreadyExists {
             return write_error(error);
@@ -223,7 +228,7 @@ impl FileUpload {
 
     fn prepare(&self, file: &File) -> io::Result<Option<File>> {
         if let Some(bytes) = self.size_hint_bytes {
-            check_room(file, bytes)?;
+            check_space(file, bytes)?;
         }
         if !self.direct {
             return Ok(None);
@@ -232,16 +237,16 @@ impl FileUpload {
     }
 }
 
-/// Refuses what cannot fit, before its bytes have crossed the network. Nothing is set aside:
-/// a client that announces much and sends little must not fill the disk for others.
-fn check_room(file: &File, bytes: u64) -> io::Result<()> {
+/// Refuses an upload that cannot fit, before its bytes cross the network. The space is not
+/// allocated: a client that announces much and sends little must not fill the disk for others.
+fn check_space(file: &File, bytes: u64) -> io::Result<()> {
     if bytes > free_bytes(file)? {
         return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(())
 }
 
-/// Starts write-back without waiting for it. What fails here fails again in the fsync.
+/// Starts write-back without waiting for it. Errors are ignored, because fsync reports them again.
 fn start_write_back(file: &File, offset: u64, len: u64) {
     let (Ok(offset), Ok(len)) = (
         libc::off64_t::try_from(offset),

@@ -1,4 +1,7 @@
-//! An account of Swift, and requests to it.
+//! Requests to one account of Swift, with its token.
+//!
+//! A token that Swift refuses is renewed once per request. A request that fails for a reason that
+//! passes is repeated, which is safe because every request of this store is idempotent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +15,16 @@ use super::swift_error::{SwiftError, SwiftResult};
 use crate::http_client::{ExpiringCell, HttpClient, HttpClientError, StreamStart, empty, full};
 use crate::transfer::RangeBody;
 
-/// Times a request is sent that Swift does not answer, or for which it is too busy.
-const MOST_TRIES: u32 = 3;
+/// The most attempts of a request that gets no response, or that Swift is too busy for.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// The wait before the second of them; doubled before each further one.
+/// The wait before the second attempt; doubled before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// The longest answer that is read; a page of a listing has 250 KiB.
-const MOST_ANSWER_BYTES: usize = 4 << 20;
+/// The longest response that is read; a page of a listing has about 250 KiB.
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// An account, and whoever logs in to it.
+/// An account and its login.
 pub(super) struct AccountClient {
     client: HttpClient,
     login: Login,
@@ -29,21 +32,20 @@ pub(super) struct AccountClient {
     access: ExpiringCell<AccountAccess, LoginError>,
 }
 
-/// An account as one that is used: with the URL that its login tells, or with another at
-/// the same host.
+/// An account together with the URL to use: that of its login, or another account's at the same host.
 #[derive(Clone)]
 pub(super) struct Session {
     account: Arc<AccountClient>,
     url: Option<Arc<str>>,
 }
 
-/// A request to an account. Sent again when that may help: all of them may be repeated.
+/// A request to an account.
 #[derive(Debug, Clone)]
 pub(super) struct SwiftRequest {
-    /// For the log.
+    /// Description of the operation, for the log.
     pub(super) what: &'static str,
     pub(super) method: Method,
-    /// Below the account, encoded.
+    /// Encoded path below the account's URL.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -77,9 +79,9 @@ impl SwiftRequest {
     }
 }
 
-/// An answer of any kind.
+/// A response of any kind.
 trait HasStatus {
-    /// `None` as long as there is none to be judged.
+    /// Returns the status, or `None` if the server accepts the body and will respond later.
     fn status(&self) -> Option<StatusCode>;
 }
 
@@ -114,19 +116,19 @@ impl AccountClient {
         }
     }
 
-    /// The account's URL, without a slash at its end.
+    /// Returns the account's URL, without a trailing slash.
     pub(super) async fn url(&self) -> SwiftResult<String> {
         Ok(self.access().await?.storage_url.clone())
     }
 
-    /// Sends a request without a token.
+    /// Sends a GET request without a token.
     pub(super) async fn get_without_token(
         &self,
         uri: Uri,
     ) -> Result<Response<Bytes>, HttpClientError> {
         let mut request = Request::new(empty());
         *request.uri_mut() = uri;
-        self.client.fetch(request, MOST_ANSWER_BYTES).await
+        self.client.fetch(request, MAX_RESPONSE_BYTES).await
     }
 
     async fn access(&self) -> SwiftResult<Arc<AccountAccess>> {
@@ -141,14 +143,14 @@ impl AccountClient {
     }
 }
 
-/// A request on its way to an answer that may be final: with another token when one is
-/// refused, and again after a while when Swift is away or too busy.
+/// The attempts of one request: decides after each whether to repeat it, with a new token or after a
+/// wait.
 struct RetryState<'a> {
     what: &'static str,
     account: &'a AccountClient,
     access: Arc<AccountAccess>,
     is_renewed: bool,
-    tries: u32,
+    attempt: u32,
 }
 
 impl<'a> RetryState<'a> {
@@ -158,13 +160,13 @@ impl<'a> RetryState<'a> {
             account,
             access: account.access().await?,
             is_renewed: false,
-            tries: 1,
+            attempt: 1,
         })
     }
 
-    /// The answer, if it may be final. Otherwise waits until it is right to send the request
-    /// again.
-    async fn judge<T: HasStatus>(
+    /// Returns the response if it is final. Otherwise waits until the request should be repeated, and
+    /// returns `None`.
+    async fn check<T: HasStatus>(
         &mut self,
         sent: Result<T, HttpClientError>,
     ) -> SwiftResult<Option<T>> {
@@ -174,11 +176,11 @@ impl<'a> RetryState<'a> {
             self.access = self.account.renewed(&self.access).await?;
             return Ok(None);
         }
-        let may_help = match &sent {
-            Ok(_) => status.is_some_and(is_passing),
-            Err(error) => is_quick(error),
+        let may_repeat = match &sent {
+            Ok(_) => status.is_some_and(is_transient),
+            Err(error) => failed_quickly(error),
         };
-        if !may_help || self.tries == MOST_TRIES {
+        if !may_repeat || self.attempt == MAX_ATTEMPTS {
             let what = self.what;
             return sent
                 .map(Some)
@@ -188,10 +190,10 @@ impl<'a> RetryState<'a> {
             what = self.what,
             status = status.map(|status| status.as_u16()),
             error = sent.err().map(|error| error.to_string()),
-            "Swift is asked again"
+            "repeating a request to Swift"
         );
-        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(self.tries - 1)).await;
-        self.tries += 1;
+        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(self.attempt - 1)).await;
+        self.attempt += 1;
         Ok(None)
     }
 }
@@ -204,24 +206,24 @@ impl Session {
         }
     }
 
-    /// Sends a request and reads the whole answer, good or bad.
-    pub(super) async fn call(&self, call: &SwiftRequest) -> SwiftResult<Response<Bytes>> {
+    /// Sends a request and reads the whole response, whatever its status.
+    pub(super) async fn send(&self, call: &SwiftRequest) -> SwiftResult<Response<Bytes>> {
         let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let mut request = self.request(call, &attempts.access, full(call.body.clone()))?;
             if call.method == Method::PUT {
-                // Swift wants it for no bytes too, where the HTTP library has none.
+                // Swift requires the header for an empty body too; the HTTP library omits it.
                 let length = call.body.len().into();
                 request.headers_mut().insert(CONTENT_LENGTH, length);
             }
-            let sent = self.account.client.fetch(request, MOST_ANSWER_BYTES).await;
-            if let Some(answer) = attempts.judge(sent).await? {
+            let sent = self.account.client.fetch(request, MAX_RESPONSE_BYTES).await;
+            if let Some(answer) = attempts.check(sent).await? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Asks for an object.
+    /// Opens an object.
     pub(super) async fn open(
         &self,
         call: &SwiftRequest,
@@ -230,24 +232,29 @@ impl Session {
         loop {
             let request = self.request(call, &attempts.access, ())?;
             let sent = self.account.client.open(request).await;
-            if let Some(answer) = attempts.judge(sent).await? {
+            if let Some(answer) = attempts.check(sent).await? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Begins to send an object. No byte of it is taken by anybody before Swift wants them.
+    /// Starts to send an object. No byte is taken from the caller before Swift has accepted the
+    /// request, so that it can be repeated until then.
     pub(super) async fn put(
         &self,
         call: &SwiftRequest,
         length_bytes: Option<u64>,
-        room: usize,
+        capacity: usize,
     ) -> SwiftResult<StreamStart> {
         let mut attempts = RetryState::begin(call.what, &self.account).await?;
         loop {
             let request = self.request(call, &attempts.access, ())?;
-            let sent = self.account.client.put(request, length_bytes, room).await;
-            if let Some(begun) = attempts.judge(sent).await? {
+            let sent = self
+                .account
+                .client
+                .put(request, length_bytes, capacity)
+                .await;
+            if let Some(begun) = attempts.check(sent).await? {
                 return Ok(begun);
             }
         }
@@ -268,8 +275,8 @@ impl Session {
     }
 }
 
-/// Whether an answer speaks of a state that will pass.
-fn is_passing(status: StatusCode) -> bool {
+/// Returns true if a status describes a condition that will pass.
+fn is_transient(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::INTERNAL_SERVER_ERROR
@@ -280,8 +287,9 @@ fn is_passing(status: StatusCode) -> bool {
     )
 }
 
-/// Whether a failure is one that cost no time: after a long silence nobody waits for another.
-fn is_quick(error: &HttpClientError) -> bool {
+/// Returns true if an attempt failed without a long wait. After a timeout the request is not repeated,
+/// because the client has waited long enough.
+fn failed_quickly(error: &HttpClientError) -> bool {
     match error {
         HttpClientError::Connect(cause) => cause.kind() != std::io::ErrorKind::TimedOut,
         HttpClientError::Closed | HttpClientError::Http(_) => true,

@@ -1,8 +1,8 @@
-//! Whose account a location leads to, and what its token may be sent to.
+//! Finds the account of a location, and decides which hosts may receive which credentials.
 //!
-//! An address that stands in a location may be a user's word. So it is dialled as the
-//! operator's own only when the operator has named its host; and the operator's token goes
-//! to no host but the one that the operator's login led to.
+//! An address in a location may be a user's text. It is dialled with the unfiltered client only if
+//! the operator has configured its host. The operator's token is sent only to the host that the
+//! operator's own login returned.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,22 +22,22 @@ use crate::keystone::{self, Domain, Keystone, Project, User};
 /// AccountSet of locations that are remembered, with their tokens, until there are more.
 const MAX_UNTRUSTED: usize = 256;
 
-/// The accounts that the operator has named, and those in locations.
+/// The configured accounts, and those of locations.
 pub(super) struct AccountSet {
     options: AccountSetOptions,
     named: HashMap<String, Arc<AccountClient>>,
     untrusted: Mutex<HashMap<Credentials, Arc<AccountClient>>>,
 }
 
-/// What the accounts are made from.
+/// Options of the accounts.
 pub(super) struct AccountSetOptions {
     pub(super) accounts: Vec<SwiftAccount>,
     pub(super) default_reference: String,
     pub(super) endpoint: SwiftEndpoint,
     pub(super) renew_before: Duration,
-    /// For what the operator has named.
+    /// For hosts that the operator has configured.
     pub(super) client: HttpClient,
-    /// For what only a location has named.
+    /// For hosts that only a location names; filters addresses.
     pub(super) untrusted: HttpClient,
 }
 
@@ -57,14 +57,14 @@ impl AccountSet {
         })
     }
 
-    /// The account of new images.
+    /// Returns the account of new images.
     pub(super) fn default(&self) -> SwiftResult<&Arc<AccountClient>> {
         self.named(&self.options.default_reference)
     }
 
-    /// Whoever may read what a location leads to.
-    pub(super) async fn of(&self, holder: &LocationAccount) -> SwiftResult<Session> {
-        match holder {
+    /// Returns a session that can read a location's object.
+    pub(super) async fn session_of(&self, account: &LocationAccount) -> SwiftResult<Session> {
+        match account {
             LocationAccount::Reference(reference) => {
                 let account = self.named(reference)?;
                 Ok(Session::new(Arc::clone(account), None))
@@ -78,17 +78,19 @@ impl AccountSet {
 
     fn named(&self, reference: &str) -> SwiftResult<&Arc<AccountClient>> {
         let account = self.named.get(reference);
-        account.ok_or(SwiftError::Address("no account has its reference"))
+        account.ok_or(SwiftError::Address(
+            "no configured account has its reference",
+        ))
     }
 
-    /// Another account at the host of our own, with our token: what it may there is for
-    /// Swift to say.
+    /// Returns a session for another account's URL with the token of the default account. The URL
+    /// must be at the same host; Swift decides what the token permits there.
     async fn by_url(&self, url: &str) -> SwiftResult<Session> {
         let account = self.default()?;
         let own = account.url().await?;
         if origin_of(url).is_none() || origin_of(url) != origin_of(&own) {
             return Err(SwiftError::Address(
-                "it has no login, and is not at the Swift that the store's own login leads to",
+                "it has no login, and is not at the Swift of the store's own account",
             ));
         }
         Ok(Session::new(Arc::clone(account), Some(url)))
@@ -128,10 +130,10 @@ impl AccountSetOptions {
             }));
         }
         let keystone = Keystone::new(client.clone(), &account.auth_address, self.renew_before);
-        let keystone =
-            keystone.map_err(|_| SwiftError::Address("where to log in is no http or https URL"))?;
+        let keystone = keystone
+            .map_err(|_| SwiftError::Address("the login address is not an http or https URL"))?;
         let (project, user) = account.user.split_once(':').ok_or(SwiftError::Address(
-            "its user is not project:user, as Keystone needs it",
+            "its user is not project:user, as Keystone requires",
         ))?;
         let user = User::Name {
             name: user.to_owned(),
@@ -145,11 +147,11 @@ impl AccountSetOptions {
         Ok(Login::V3 { keystone, login })
     }
 
-    /// An account that only a location names. What it does not say is as with the account
-    /// of the operator's at the same host, else as with the one of new images.
+    /// Creates an account from the credentials of a location. Settings that a location does not have
+    /// are those of the configured account at the same host, otherwise those of the default account.
     fn untrusted_account(&self, credentials: &Credentials) -> SwiftResult<AccountClient> {
         let origin = origin_of(&credentials.auth_address).ok_or(SwiftError::Address(
-            "where to log in is no http or https URL",
+            "the login address is not an http or https URL",
         ))?;
         let at_origin =
             |own: &&SwiftAccount| origin_of(&own.auth_address).as_ref() == Some(&origin);
@@ -171,7 +173,7 @@ impl AccountSetOptions {
             None => &self.untrusted,
         };
         let endpoint = SwiftEndpoint {
-            // The operator's is of another account.
+            // The configured URL belongs to another account.
             url: None,
             ..self.endpoint.clone()
         };
@@ -180,7 +182,7 @@ impl AccountSetOptions {
     }
 }
 
-/// How to log in at an address: its last part says so, or else it is as elsewhere.
+/// Returns how to log in at an address: by the version at its end, otherwise as `like`.
 fn auth_at(address: &str, like: Option<&SwiftAccount>) -> SwiftAuth {
     let last = address.trim_end_matches('/').rsplit('/').next();
     match last {
@@ -197,7 +199,7 @@ fn is_same(own: &SwiftAccount, credentials: &Credentials) -> bool {
         && own.key == credentials.key
 }
 
-/// Scheme, host in lower case, and port of a URL.
+/// Returns scheme, host in lower case, and port of a URL.
 pub(super) fn origin_of(url: &str) -> Option<(Scheme, String, u16)> {
     let uri: Uri = url.parse().ok()?;
     let scheme = uri.scheme()?.clone();

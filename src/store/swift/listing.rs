@@ -1,4 +1,4 @@
-//! What is in a container, and removing many objects of it.
+//! Lists the objects of a container, and removes objects.
 
 use std::collections::BTreeMap;
 
@@ -11,46 +11,66 @@ use super::names::{container_path, encode, object_path};
 use super::swift_error::{SwiftError, SwiftResult};
 use crate::image::{ImageId, Timestamp};
 
-/// Names that are asked for at a time.
-const PAGE: usize = 1_000;
+/// Entries per page of a listing.
+const PAGE_ENTRIES: usize = 1_000;
 
+/// An object in a listing.
 #[derive(Deserialize)]
-struct Entry {
-    name: String,
+pub(super) struct ListedObject {
+    pub(super) name: String,
     #[serde(default)]
     bytes: u64,
-    /// UTC, without a zone.
+    /// UTC, without a time zone.
     #[serde(default)]
     last_modified: String,
 }
 
-/// What of a container is an image's by its name, segments too: one entry an image.
+/// Lists the objects and segments of images, one entry per image.
 pub(super) async fn images_in(session: &Session, container: &str) -> SwiftResult<Vec<StoredEntry>> {
     let mut images: BTreeMap<ImageId, StoredEntry> = BTreeMap::new();
+    let add = async |object: ListedObject| {
+        let Some(id) = image_of(&object.name) else {
+            return Ok(());
+        };
+        let written_at = Timestamp::parse(&object.last_modified);
+        let stored = images.entry(id).or_insert(StoredEntry {
+            key: StoredKey::Image(id),
+            size_bytes: 0,
+            written_at,
+        });
+        stored.size_bytes += object.bytes;
+        stored.written_at = stored.written_at.max(written_at);
+        Ok(())
+    };
+    for_each_object(session, container, "", add).await?;
+    Ok(images.into_values().collect())
+}
+
+/// Calls `act` for every object of a container whose name begins with `prefix`, in the order of
+/// names. Objects may be removed meanwhile, because each page is requested by the last name seen.
+///
+/// # Errors
+/// The error of the listing or of `act`.
+pub(super) async fn for_each_object(
+    session: &Session,
+    container: &str,
+    prefix: &str,
+    mut act: impl AsyncFnMut(ListedObject) -> SwiftResult<()>,
+) -> SwiftResult<()> {
     let mut marker = String::new();
     loop {
-        let entries = page(session, container, "", &marker).await?;
-        for entry in &entries {
-            let Some(id) = image_of(&entry.name) else {
-                continue;
-            };
-            let written_at = Timestamp::parse(&entry.last_modified);
-            let stored = images.entry(id).or_insert(StoredEntry {
-                key: StoredKey::Image(id),
-                size_bytes: 0,
-                written_at,
-            });
-            stored.size_bytes += entry.bytes;
-            stored.written_at = stored.written_at.max(written_at);
+        let objects = page(session, container, prefix, &marker).await?;
+        match objects.last() {
+            Some(last) => marker.clone_from(&last.name),
+            None => return Ok(()),
         }
-        match entries.into_iter().next_back() {
-            Some(last) => marker = last.name,
-            None => return Ok(images.into_values().collect()),
+        for object in objects {
+            act(object).await?;
         }
     }
 }
 
-/// The image of an object or of one of its segments.
+/// Returns the image of an object or of one of its segments.
 fn image_of(name: &str) -> Option<ImageId> {
     let is_number = |digits: &str| digits.len() == 5 && digits.bytes().all(|b| b.is_ascii_digit());
     match name.rsplit_once('-') {
@@ -65,35 +85,15 @@ pub(super) async fn remove_all(
     container: &str,
     prefix: &str,
 ) -> SwiftResult<()> {
-    let mut marker = String::new();
-    loop {
-        let page = names(session, container, prefix, &marker).await?;
-        for name in &page {
-            remove(session, container, name).await?;
-        }
-        match page.into_iter().next_back() {
-            Some(last) => marker = last,
-            None => return Ok(()),
-        }
-    }
+    let remove_listed = async |object: ListedObject| remove(session, container, &object.name).await;
+    for_each_object(session, container, prefix, remove_listed).await
 }
 
-/// Names of objects, in their order, behind `marker`; none behind the last.
-pub(super) async fn names(
-    session: &Session,
-    container: &str,
-    prefix: &str,
-    marker: &str,
-) -> SwiftResult<Vec<String>> {
-    let entries = page(session, container, prefix, marker).await?;
-    Ok(entries.into_iter().map(|entry| entry.name).collect())
-}
-
-/// Removes one object, and what it leads to stays.
+/// Removes one object. The segments of a large object stay. Succeeds if it does not exist.
 pub(super) async fn remove(session: &Session, container: &str, object: &str) -> SwiftResult<()> {
     let what = "removing an object";
     let call = SwiftRequest::new(what, Method::DELETE, object_path(container, object));
-    let answer = session.call(&call).await?;
+    let answer = session.send(&call).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Ok(()),
@@ -101,16 +101,17 @@ pub(super) async fn remove(session: &Session, container: &str, object: &str) -> 
     }
 }
 
-/// Objects in the order of their names, behind `marker`; none when there is no such container.
+/// Returns the next page of objects after `marker`, in the order of names. Empty if there are no more,
+/// or if the container does not exist.
 async fn page(
     session: &Session,
     container: &str,
     prefix: &str,
     marker: &str,
-) -> SwiftResult<Vec<Entry>> {
+) -> SwiftResult<Vec<ListedObject>> {
     let what = "listing a container";
     let path = format!(
-        "{}?format=json&limit={PAGE}&prefix={}&marker={}",
+        "{}?format=json&limit={PAGE_ENTRIES}&prefix={}&marker={}",
         container_path(container),
         encode(prefix),
         encode(marker)
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_images_and_their_segments() {
+    fn names_of_images_and_segments_are_recognized() {
         let id = "71c675ab-d94f-49cd-a114-e12490b328d9";
         let bare = "71c675abd94f49cda114e12490b328d9";
         for (name, image) in [

@@ -1,13 +1,13 @@
-//! Locations of objects in Swift, as Glance's registries hold them.
+//! Locations of objects in Swift, in the formats of Glance's registries.
 //!
-//! * `swift+config://reference/container/object`: in an account that the operator named.
-//! * `swift://user:key@auth.example.org/v1.0/container/object`, with `swift+https` the same
-//!   and `swift+http` without TLS: where to log in, and as whom.
-//! * `swift+https://swift.example.org/v1/AUTH_x/container/object`, without a user: in the
-//!   account at that URL, as multi-tenant Glance wrote them.
+//! * `swift+config://reference/container/object`: in an account that the operator has configured.
+//! * `swift://user:key@auth.example.org/v1.0/container/object`, also with `swift+https`, and with
+//!   `swift+http` without TLS: the address and credentials of a login.
+//! * `swift+https://swift.example.org/v1/AUTH_x/container/object`, without a user: in the account at
+//!   that URL, as multi-tenant Glance wrote it.
 //!
-//! User and key are percent-encoded (`project%3Auser:key`), names of containers and objects
-//! are not: Glance writes and reads them as they are.
+//! User and key are percent-encoded (`project%3Auser:key`). Names of containers and objects are not,
+//! because Glance writes and reads them verbatim.
 
 use percent_encoding::percent_decode_str;
 
@@ -15,30 +15,30 @@ use super::names::segment_prefix;
 use crate::config::Secret;
 use crate::image::{ImageId, Location};
 
-/// The schemes, the store's name first.
+/// The location schemes; the first one is the store's name.
 pub(in crate::store) const SCHEMES: &[&str] =
     &["swift", "swift+https", "swift+http", "swift+config"];
 
-/// Where an object is.
+/// The parsed location of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SwiftLocation {
-    pub(super) holder: LocationAccount,
+    pub(super) account: LocationAccount,
     pub(super) container: String,
     pub(super) object: String,
 }
 
-/// In whose account it is.
+/// The account of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LocationAccount {
-    /// One that the operator has given this name.
+    /// A configured account with this reference.
     Reference(String),
-    /// One that a login leads to.
+    /// The account that a login with these credentials returns.
     Login(Credentials),
-    /// The one at this URL.
+    /// The account at this URL.
     Url(String),
 }
 
-/// Where to log in, and as whom.
+/// The address and credentials of a login.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Credentials {
     pub(super) auth_address: String,
@@ -46,23 +46,25 @@ pub(super) struct Credentials {
     pub(super) key: Secret,
 }
 
-/// The location is none of Swift's.
+/// The location is malformed. The error contains nothing of it, since it may hold a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LocationError {
-    #[error("a swift location has another scheme")]
+    #[error("a swift location has an unknown scheme")]
     Scheme,
-    #[error("a swift location ends in a container and an object")]
+    #[error("a swift location must end in a container and an object")]
     Object,
-    #[error("a swift location has a host, or a reference")]
+    #[error("a swift location must have a host or a reference")]
     Host,
-    #[error("the credentials in a swift location are user:key, percent-encoded")]
+    #[error("the credentials in a swift location must be user:key, percent-encoded")]
     Credentials,
-    #[error("a swift location has one scheme; write swift+http:// for a login without TLS")]
+    #[error(
+        "a swift location must have one scheme only; write swift+http:// for a login without TLS"
+    )]
     Schemes,
 }
 
 impl SwiftLocation {
-    /// Reads a location.
+    /// Parses a location.
     pub(super) fn parse(location: &Location) -> Result<Self, LocationError> {
         let scheme = location.scheme().to_ascii_lowercase();
         let rest = location.expose_rest();
@@ -76,30 +78,30 @@ impl SwiftLocation {
             return Err(LocationError::Object);
         }
         Ok(Self {
-            holder: holder(&scheme, rest)?,
+            account: parse_account(&scheme, rest)?,
             container: container.to_owned(),
             object: object.to_owned(),
         })
     }
 
-    /// The prefix of the segments, of an image that a node has written. They are its own
-    /// also when nothing leads to them any more, as after a removal that was cut off. Of
-    /// other places nobody knows what stands beside them.
+    /// Returns the name prefix of the segments, for an image in a configured account. They belong to
+    /// the image even if no manifest refers to them, as after an interrupted removal. Elsewhere
+    /// objects with such names may belong to others.
     pub(super) fn own_segments(&self) -> Option<String> {
-        let is_named = matches!(self.holder, LocationAccount::Reference(_));
+        let is_named = matches!(self.account, LocationAccount::Reference(_));
         let is_image = self.object.parse::<ImageId>().is_ok();
         (is_named && is_image).then(|| segment_prefix(&self.object))
     }
 }
 
-/// The location of an object in an account that the operator has named: the one form that
-/// holds no secret, and that Glance reads with the same options.
+/// Returns the location of an object in a configured account. It is the only form without a secret
+/// that Glance reads with the same options.
 pub(super) fn by_reference(reference: &str, container: &str, object: &str) -> String {
     format!("swift+config://{reference}/{container}/{object}")
 }
 
-/// What stands before the container.
-fn holder(scheme: &str, text: &str) -> Result<LocationAccount, LocationError> {
+/// Parses the part of a location before the container.
+fn parse_account(scheme: &str, text: &str) -> Result<LocationAccount, LocationError> {
     let web = match scheme {
         "swift+config" if text.is_empty() || text.contains(['/', '@']) => {
             return Err(LocationError::Host);
@@ -124,12 +126,12 @@ fn holder(scheme: &str, text: &str) -> Result<LocationAccount, LocationError> {
     let url = format!("{web}://{host}{slash}{path}");
     match login {
         None => Ok(LocationAccount::Url(url)),
-        Some(login) => credentials(url, login).map(LocationAccount::Login),
+        Some(login) => parse_credentials(url, login).map(LocationAccount::Login),
     }
 }
 
-/// `user:key`, where the user of old locations is `account:user`.
-fn credentials(auth_address: String, login: &str) -> Result<Credentials, LocationError> {
+/// Parses `user:key`. The user of old locations is `account:user`, so the last colon separates.
+fn parse_credentials(auth_address: String, login: &str) -> Result<Credentials, LocationError> {
     let (user, key) = login.rsplit_once(':').ok_or(LocationError::Credentials)?;
     let decode = |text| {
         let decoded = percent_decode_str(text).decode_utf8();
@@ -155,7 +157,7 @@ mod tests {
     }
 
     fn login(uri: &str) -> (String, String, String) {
-        let Ok(LocationAccount::Login(login)) = parse(uri).map(|place| place.holder) else {
+        let Ok(LocationAccount::Login(login)) = parse(uri).map(|parsed| parsed.account) else {
             panic!("{uri} has no login");
         };
         let key = login.key.expose().to_owned();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_every_spelling() {
+    fn credentials_are_parsed_in_every_spelling() {
         let expected = |address: &str, user: &str, key: &str| {
             (address.to_owned(), user.to_owned(), key.to_owned())
         };
@@ -200,12 +202,12 @@ mod tests {
     fn without_a_login() {
         let reference = parse("swift+config://ref1/glance/o").unwrap();
         assert_eq!(
-            reference.holder,
+            reference.account,
             LocationAccount::Reference("ref1".to_owned())
         );
         let url = parse("swift+https://swift.example.org/v1/AUTH_x/c/o").unwrap();
         assert_eq!(
-            url.holder,
+            url.account,
             LocationAccount::Url("https://swift.example.org/v1/AUTH_x".to_owned())
         );
     }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_known_only_of_images_in_named_accounts() {
+    fn segments_are_owned_only_by_images_in_configured_accounts() {
         const ID: &str = "71c675ab-d94f-49cd-a114-e12490b328d9";
         let segments = |uri: &str| parse(uri).unwrap().own_segments();
         let own = segments(&format!("swift+config://ref1/glance/{ID}"));
@@ -251,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_keeps_the_key() {
+    fn debug_output_has_no_key() {
         let place = parse("swift://user:CANARY@h/c/o").unwrap();
         assert!(!format!("{place:?}").contains("CANARY"));
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_locations_are_parsed() {
         let uri = by_reference("ref1", "glance_71", "71c675ab");
         let place = parse(&uri).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Logging in to an account of Swift: where it is, and a token for it.
+//! Logs in to an account of Swift, which returns the account's URL and a token.
 
 use std::time::{Duration, Instant};
 
@@ -8,25 +8,25 @@ use crate::config::Secret;
 use crate::http_client::{Expiring, HttpClient, HttpClientError, empty};
 use crate::keystone::{self, EndpointQuery, Interface, Keystone, KeystoneError};
 
-/// The longest answer to a login by v1.0 that is read.
-const MOST_ANSWER_BYTES: usize = 64 * 1024;
+/// The longest response to a v1.0 login that is read.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Which of the URLs that a login tells is the account's.
+/// Which URL of a login's response is the account's.
 #[derive(Debug, Clone)]
 pub struct SwiftEndpoint {
-    /// Type of Swift's service in Keystone's catalogue.
+    /// Type of the Swift service in Keystone's catalogue.
     pub service_type: String,
-    /// Its region there; the first endpoint without.
+    /// Region in the catalogue; `None` for the first endpoint.
     pub region: Option<String>,
-    /// For whom the endpoint is.
+    /// Interface in the catalogue.
     pub interface: Interface,
-    /// In place of whatever a login tells.
+    /// URL to use instead of that in the response.
     pub url: Option<String>,
 }
 
-/// How to log in.
+/// A way to log in.
 pub(super) enum Login {
-    /// Swift's own v1.0: a GET with user and key, answered by headers.
+    /// Swift's own v1.0: a GET with user and key; the response has the token in its headers.
     V1(V1),
     /// Keystone's v3.
     V3 {
@@ -35,6 +35,7 @@ pub(super) enum Login {
     },
 }
 
+/// The parameters of a v1.0 login.
 pub(super) struct V1 {
     pub(super) client: HttpClient,
     pub(super) address: String,
@@ -43,32 +44,32 @@ pub(super) struct V1 {
     pub(super) renew_before: Duration,
 }
 
-/// What a login gives.
+/// The result of a login.
 pub(super) struct AccountAccess {
-    /// The account's URL, without a slash at its end.
+    /// The account's URL, without a trailing slash.
     pub(super) storage_url: String,
-    /// `Debug` does not show it.
+    /// The token, marked as sensitive so that `Debug` does not print it.
     pub(super) token: HeaderValue,
-    /// When to renew it, and when it ends.
+    /// Times of renewal and expiry, if known.
     life: Option<(Instant, Instant)>,
 }
 
-/// Nobody could be logged in. For the log: names no secret.
+/// A login failed. For the log: contains no secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoginError {
     #[error(transparent)]
     Keystone(#[from] KeystoneError),
-    #[error("the address to log in at is no http or https URL")]
+    #[error("the login address is not an http or https URL")]
     Address,
-    #[error("user or key cannot be sent in a header")]
+    #[error("the user or the key has characters that a header cannot contain")]
     Header,
-    #[error("Swift cannot be asked to log in")]
+    #[error("cannot reach Swift to log in")]
     Unreachable(#[from] HttpClientError),
     #[error("Swift refuses the user or the key")]
     Refused,
-    #[error("Swift answers {0} to a login")]
+    #[error("Swift answered {0} to a login")]
     Status(StatusCode),
-    #[error("the answer to a login has no {0}")]
+    #[error("Swift's response to a login has no {0}")]
     Answer(&'static str),
 }
 
@@ -118,7 +119,7 @@ impl V1 {
         let headers = request.headers_mut();
         headers.insert("x-auth-user", header(&self.user)?);
         headers.insert("x-auth-key", header(self.key.expose())?);
-        let answer = self.client.fetch(request, MOST_ANSWER_BYTES).await?;
+        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
         match answer.status() {
             status if status.is_success() => self.access(answer.headers()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LoginError::Refused),
@@ -133,7 +134,7 @@ impl V1 {
         token.set_sensitive(true);
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let storage_url = text("x-storage-url").ok_or(LoginError::Answer("X-Storage-Url"))?;
-        // Not every Swift says how long.
+        // Not every Swift reports the lifetime.
         let seconds = text("x-auth-token-expires").and_then(|seconds| seconds.parse().ok());
         let life = seconds.map(|seconds| {
             let (now, life) = (Instant::now(), Duration::from_secs(seconds));

@@ -1,4 +1,4 @@
-//! What joins the segments of a large object.
+//! Joins the segments of a large object with a static or a dynamic manifest.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use super::account_set::origin_of;
 use super::names::{encode, object_path, segment, segment_prefix};
 use super::object_reader::length_of;
 use super::swift_error::{SwiftError, SwiftResult};
-use super::upload_mark::{UploadMark, put};
+use super::upload_mark::{UploadMark, put_marked};
 use crate::config::SwiftManifest;
 
-/// Looks at a dynamic object until Swift's listing knows all its segments, and the wait
-/// between them.
-const MOST_LOOKS: u32 = 20;
-const LOOK_WAIT: Duration = Duration::from_millis(500);
+/// Attempts to read a dynamic object with all segments, and the wait between them. Swift finds the
+/// segments in a container listing, which is eventually consistent.
+const MAX_LISTING_ATTEMPTS: u32 = 20;
+const LISTING_WAIT: Duration = Duration::from_millis(500);
 
-/// A segment that Swift has.
+/// A segment that Swift has stored.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) etag: String,
     pub(super) size_bytes: u64,
 }
 
-/// What a cluster says about itself.
+/// The response to `GET /info`.
 #[derive(Deserialize)]
 struct Info {
     slo: Option<SloInfo>,
@@ -38,7 +38,7 @@ struct SloInfo {
     max_manifest_segments: usize,
 }
 
-/// An object that is to be joined from its segments, numbered from 1 on.
+/// An object to be joined from its segments, which are numbered from 1.
 pub(super) struct LargeObject<'a> {
     pub(super) session: &'a Session,
     pub(super) container: &'a str,
@@ -47,13 +47,13 @@ pub(super) struct LargeObject<'a> {
     pub(super) segments: &'a [Segment],
 }
 
-/// The most segments of a static object at this account's cluster; none when it has no
-/// static objects, or does not say.
+/// Returns the most segments of a static large object at this account's cluster, or `None` if it
+/// does not support them or does not report it.
 ///
 /// # Errors
-/// [`SwiftError`] when it cannot be asked now.
-pub(super) async fn most_static_segments(account: &AccountClient) -> SwiftResult<Option<usize>> {
-    let what = "asking what the cluster can do";
+/// [`SwiftError`] if the cluster does not respond.
+pub(super) async fn max_static_segments(account: &AccountClient) -> SwiftResult<Option<usize>> {
+    let what = "requesting the cluster's features";
     let Some((scheme, host, port)) = origin_of(&account.url().await?) else {
         return Ok(None);
     };
@@ -70,13 +70,13 @@ pub(super) async fn most_static_segments(account: &AccountClient) -> SwiftResult
 }
 
 impl LargeObject<'_> {
-    /// Makes the object. `most_static` is what [`most_static_segments`] says.
+    /// Creates the object. `max_static` is the result of [`max_static_segments`].
     pub(super) async fn write(
         &self,
         wanted: SwiftManifest,
-        most_static: Option<usize>,
+        max_static: Option<usize>,
     ) -> SwiftResult<()> {
-        let fits = most_static.is_some_and(|most| self.segments.len() <= most);
+        let fits = max_static.is_some_and(|most| self.segments.len() <= most);
         match wanted {
             SwiftManifest::Static => self.write_static().await,
             SwiftManifest::Auto if fits => self.write_static().await,
@@ -84,7 +84,7 @@ impl LargeObject<'_> {
         }
     }
 
-    /// Swift compares every ETag and length with the segment it has.
+    /// Creates a static manifest. Swift compares every ETag and length with the stored segment.
     async fn write_static(&self) -> SwiftResult<()> {
         let container = self.container;
         let entry = |(number, one): (u32, &Segment)| {
@@ -97,7 +97,7 @@ impl LargeObject<'_> {
         let mut call = SwiftRequest::new("joining segments", Method::PUT, path);
         call.body = Bytes::from(serde_json::Value::from(entries).to_string());
         self.mark.guard(&mut call);
-        put(
+        put_marked(
             self.session,
             self.mark,
             (self.container, self.object),
@@ -106,19 +106,23 @@ impl LargeObject<'_> {
         .await
     }
 
-    /// Done when Swift finds all segments: which they are it looks up in a listing, which
-    /// may be behind.
+    /// Creates a dynamic manifest, and waits until Swift finds all segments: it looks them up in a
+    /// listing, which may lag behind.
     async fn write_dynamic(&self) -> SwiftResult<()> {
         let (session, name) = (self.session, self.container);
         let path = object_path(name, self.object);
         let mut call = SwiftRequest::new("joining segments", Method::PUT, path.clone());
         let prefix = encode(&segment_prefix(self.object));
         let manifest = format!("{}/{prefix}", encode(name));
-        let manifest = HeaderValue::from_str(&manifest)
-            .map_err(|_| SwiftError::answer(call.what, "no manifest"))?;
+        let manifest = HeaderValue::from_str(&manifest).map_err(|_| {
+            SwiftError::answer(
+                call.what,
+                "the name of the container is not a valid header value",
+            )
+        })?;
         call.headers.insert("x-object-manifest", manifest);
         self.mark.guard(&mut call);
-        put(
+        put_marked(
             self.session,
             self.mark,
             (self.container, self.object),
@@ -126,16 +130,16 @@ impl LargeObject<'_> {
         )
         .await?;
         let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
-        let look = SwiftRequest::new("looking at joined segments", Method::HEAD, path);
-        for _ in 0..MOST_LOOKS {
-            let answer = session.call(&look).await?;
+        let head = SwiftRequest::new("checking the joined segments", Method::HEAD, path);
+        for _ in 0..MAX_LISTING_ATTEMPTS {
+            let answer = session.send(&head).await?;
             if answer.status() == StatusCode::OK && length_of(answer.headers()) == Some(size_bytes)
             {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_WAIT).await;
+            tokio::time::sleep(LISTING_WAIT).await;
         }
-        let problem = "Swift's listing does not have all segments";
-        Err(SwiftError::answer(look.what, problem))
+        let problem = "Swift's listing does not contain all segments yet";
+        Err(SwiftError::answer(head.what, problem))
     }
 }

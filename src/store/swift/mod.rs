@@ -1,28 +1,27 @@
-//! The Swift store: images in containers of an OpenStack Object Storage account.
+//! The Swift store: images as objects in containers of an OpenStack Object Storage account.
 //!
-//! An image is one object named by its identifier; from `large_object_bytes` on, and when its
-//! length is not known, it is segments `<id>-00001`, … in the same container and an object
-//! `<id>` that joins them, as Glance writes it. An object under an image's name is always
-//! complete: Swift makes an object of all bytes that were announced, or none, and what joins
-//! segments is written last. Each object is marked with the upload that wrote it; one that is
-//! there already is never replaced, nor removed with what is left of another upload.
+//! A small image of known length is one object named by its identifier. A larger one is written as
+//! Glance does: segments `<id>-00001`, … in the same container, and an object `<id>` (the manifest)
+//! that joins them. An object under an image's name is always complete: Swift stores an object only
+//! if it received all announced bytes, and the manifest is written last. Each object carries the
+//! identifier of the upload that wrote it (`upload_mark`), so an upload never replaces or removes
+//! the objects of another one.
 //!
-//! # Static or dynamic
-//! A static large object is a list of segments with lengths and ETags, which Swift checks
-//! when it is made. A dynamic one is a prefix of names: what belongs to it is looked up in a
-//! listing at each download, which may be behind, and then the object is short. So static
-//! is chosen where the cluster offers it. Glance reads both, and since 2014 deletes both.
+//! # Static and dynamic large objects
+//! A static large object lists its segments with lengths and ETags, which Swift checks when it is
+//! created. A dynamic one is a prefix of names: Swift looks its segments up in a container listing
+//! at each download, and the listing may lag behind. Therefore static manifests are used where the
+//! cluster supports them. Glance reads both, and deletes both since 2014.
 //!
 //! # Locations
-//! New ones are `swift+config://reference/container/object`, whether the reference is a
-//! section of `swift_store_config_file` or the name that the account of the options has: so
-//! the registry holds no password, and Glance with the same options reads it. Glance itself
-//! writes the password into the location when there is no such file; those are read here.
+//! New locations are `swift+config://reference/container/object`, where the reference is a section
+//! of `swift_store_config_file` or the name of the account of the options. So the registry contains
+//! no password, and Glance reads the location with the same options. Without such a file Glance
+//! itself writes the password into the location; such locations can be read.
 //!
-//! # What is compared
-//! The lengths always, by Swift, which takes no object that is shorter than announced. The
-//! MD5 of an image that is not cut with Swift's ETag, which costs nothing; that of segments
-//! if the options say so.
+//! # Verification
+//! Swift verifies the length of every object. The MD5 of an image without segments is compared with
+//! Swift's ETag, at no cost. The MD5s of segments are compared if the options say so.
 
 mod account_client;
 mod account_set;
@@ -51,14 +50,14 @@ use self::listing::{images_in, remove, remove_all};
 pub(super) use self::location::SCHEMES;
 use self::location::SwiftLocation;
 pub use self::login::SwiftEndpoint;
-use self::manifest::most_static_segments;
+use self::manifest::max_static_segments;
 use self::names::{container_of, object_path, segment_prefix};
 use self::object::Container;
 use self::object_reader::{SwiftObjectReader, length_of};
 pub use self::options::SwiftOptions;
 use self::removal::remove_whole;
 use self::swift_error::{SwiftError, SwiftResult, read_error, write_error};
-use self::upload_mark::{MarkLookup, UploadMark, find};
+use self::upload_mark::{MarkLookup, UploadMark, find_mark};
 use self::writer::{ObjectLayout, SwiftUpload, SwiftWriter};
 use super::name_taken::name_taken;
 use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
@@ -69,59 +68,60 @@ use crate::image::{ImageId, Location, Upload};
 use crate::md5::HashEngine;
 use crate::transfer::{Payload, RangeReader};
 
-/// The Swift store cannot be set up.
+/// The Swift store cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the Swift store cannot be set up: {0}")]
+#[error("cannot create the Swift store: {0}")]
 pub struct SwiftStoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// Whom the store speaks to, and what hashes for it.
+/// The HTTP clients and the hash engine of the store.
 pub struct SwiftResources {
-    /// For what the operator has named.
+    /// For hosts that the operator has configured.
     pub client: HttpClient,
-    /// For hosts that only a location names, which may be a user's word.
+    /// For hosts that only a location names, which may be a user's text. Filters addresses.
     pub untrusted: HttpClient,
-    /// For the MD5s of segments.
+    /// Computes the MD5s of segments.
     pub hashes: HashEngine,
 }
 
-/// Images as objects in Swift.
+/// Stores images as objects in Swift.
 pub struct SwiftStore {
     options: SwiftOptions,
     accounts: AccountSet,
     hashes: HashEngine,
-    /// The most segments of a static object, once the cluster was asked.
-    most_static: OnceCell<Option<usize>>,
+    /// The most segments of a static large object, requested from the cluster once.
+    max_static: OnceCell<Option<usize>>,
 }
 
 impl SwiftStore {
-    /// Sets the store up; nobody is asked yet.
+    /// Creates the store. Does not connect.
     ///
     /// # Errors
-    /// [`SwiftStoreError`] when an account's address is no URL.
+    /// [`SwiftStoreError`] if the address of an account is not a URL.
     pub fn new(
         options: SwiftOptions,
-        parts: SwiftResources,
+        resources: SwiftResources,
     ) -> std::result::Result<Self, SwiftStoreError> {
         let accounts = AccountSet::new(AccountSetOptions {
             accounts: options.accounts.clone(),
             default_reference: options.default_reference.clone(),
             endpoint: options.endpoint.clone(),
             renew_before: options.renew_before,
-            client: parts.client,
-            untrusted: parts.untrusted,
+            client: resources.client,
+            untrusted: resources.untrusted,
         });
         Ok(Self {
             options,
             accounts: accounts.map_err(|error| SwiftStoreError(error.into()))?,
-            hashes: parts.hashes,
-            most_static: OnceCell::new(),
+            hashes: resources.hashes,
+            max_static: OnceCell::new(),
         })
     }
 
-    async fn find(&self, location: &Location) -> Result<(SwiftLocation, Session)> {
-        let place = SwiftLocation::parse(location).map_err(Error::internal)?;
-        let session = self.accounts.of(&place.holder).await;
-        Ok((place, session.map_err(read_error)?))
+    /// Parses a location, and returns a session with its account.
+    async fn resolve(&self, location: &Location) -> Result<(SwiftLocation, Session)> {
+        let parsed = SwiftLocation::parse(location).map_err(Error::internal)?;
+        let session = self.accounts.session_of(&parsed.account).await;
+        Ok((parsed, session.map_err(read_error)?))
     }
 
     fn own_session(&self) -> SwiftResult<Session> {
@@ -132,16 +132,17 @@ impl SwiftStore {
         container_of(&self.options.container, self.options.containers_seed, image)
     }
 
-    /// The container of an image that an upload writes.
+    /// Returns the container that an upload of an image writes to.
     fn container(&self, image: &ImageId, upload: &Upload) -> SwiftResult<Container> {
         Ok(Container {
             session: self.own_session()?,
             name: self.container_of(image),
-            make: self.options.make_container,
+            create_if_missing: self.options.make_container,
             mark: UploadMark::of(upload.id)?,
         })
     }
 
+    /// Decides how an image is stored as objects.
     async fn layout(&self, length_bytes: Option<u64>) -> SwiftResult<ObjectLayout> {
         match length_bytes {
             Some(length_bytes) if length_bytes < self.options.large_object_bytes => {
@@ -151,21 +152,21 @@ impl SwiftStore {
                 length_bytes,
                 segment_bytes: self.options.segment_bytes,
                 manifest: self.options.manifest,
-                most_static: self.most_static().await?,
+                max_static: self.max_static().await?,
             }),
         }
     }
 
-    /// Asked once; a cluster that could not be asked is asked again.
-    async fn most_static(&self) -> SwiftResult<Option<usize>> {
+    /// Returns the most segments of a static large object. The result is cached; errors are not.
+    async fn max_static(&self) -> SwiftResult<Option<usize>> {
         if self.options.manifest == SwiftManifest::Dynamic {
             return Ok(None);
         }
         let account = self.accounts.default()?;
-        let asked = self
-            .most_static
-            .get_or_try_init(|| most_static_segments(account));
-        asked.await.copied()
+        let segments = self
+            .max_static
+            .get_or_try_init(|| max_static_segments(account));
+        segments.await.copied()
     }
 }
 
@@ -175,18 +176,18 @@ impl Store for SwiftStore {
         SCHEMES
     }
 
-    async fn open(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
-        if wanted.len == 0 {
-            return self.open_nothing(location, wanted).await;
+    async fn open(&self, location: &Location, range: ObjectRange) -> Result<Payload> {
+        if range.len == 0 {
+            return self.open_empty(location, range).await;
         }
-        let (place, session) = self.find(location).await?;
-        let origin = SwiftObjectReader::new(
+        let (parsed, session) = self.resolve(location).await?;
+        let reader = SwiftObjectReader::new(
             session,
-            &place.container,
-            &place.object,
-            wanted.object_bytes,
+            &parsed.container,
+            &parsed.object,
+            range.object_bytes,
         );
-        let remote = RangeReader::open(Box::new(origin), wanted.offset, wanted.len).await?;
+        let remote = RangeReader::open(Box::new(reader), range.offset, range.len).await?;
         let remote = remote
             .with_stall_limit(self.options.stall)
             .with_most_resumes(self.options.most_resumes);
@@ -194,18 +195,18 @@ impl Store for SwiftStore {
     }
 
     async fn size(&self, location: &Location) -> Result<u64> {
-        let (place, session) = self.find(location).await?;
-        let what = "asking for an object's size";
-        let path = object_path(&place.container, &place.object);
+        let (parsed, session) = self.resolve(location).await?;
+        let what = "requesting an object's size";
+        let path = object_path(&parsed.container, &parsed.object);
         let answer = session
             .call(&SwiftRequest::new(what, Method::HEAD, path))
             .await;
-        let answer = answer.map_err(read_error)?;
-        if !answer.status().is_success() {
-            let error = SwiftError::status(what, answer.status(), answer.headers());
+        let response = response.map_err(read_error)?;
+        if !response.status().is_success() {
+            let error = SwiftError::status(what, response.status(), response.headers());
             return Err(read_error(error));
         }
-        let size_bytes = length_of(answer.headers());
+        let size_bytes = length_of(response.headers());
         size_bytes.ok_or_else(|| read_error(SwiftError::answer(what, "no Content-Length")))
     }
 
@@ -218,27 +219,27 @@ impl Store for SwiftStore {
         let container = self.container(image, upload).map_err(write_error)?;
         let layout = self.layout(size_hint_bytes).await.map_err(write_error)?;
         let object = image.to_lower().as_str().to_owned();
-        let found = find(&container.session, &container.name, &object).await;
+        let found = find_mark(&container.session, &container.name, &object).await;
         if found.map_err(write_error)? != MarkLookup::Absent {
             let name = format!("{}/{object}", container.name);
             return Err(name_taken("swift", &object, &name));
         }
-        let target = SwiftUpload {
+        let upload = SwiftUpload {
             container,
             object,
             reference: self.options.default_reference.clone(),
             layout,
             hashes: self.options.verify_segments.then(|| self.hashes.clone()),
         };
-        Ok(Box::new(SwiftWriter::begin(target).await?))
+        Ok(Box::new(SwiftWriter::begin(upload).await?))
     }
 
     async fn delete(&self, location: &Location) -> Result<()> {
-        let (place, session) = self.find(location).await?;
+        let (parsed, session) = self.resolve(location).await?;
         let removed = async {
-            remove_whole(&session, &place.container, &place.object).await?;
-            match place.own_segments() {
-                Some(prefix) => remove_all(&session, &place.container, &prefix).await,
+            remove_whole(&session, &parsed.container, &parsed.object).await?;
+            match parsed.own_segments() {
+                Some(prefix) => remove_all(&session, &parsed.container, &prefix).await,
                 None => Ok(()),
             }
         };
@@ -254,7 +255,7 @@ impl Store for SwiftStore {
                 mark,
                 ..
             } = self.container(&image, upload)?;
-            // The name first: from then on nobody sees an image that is about to go.
+            // The object first, so that no reader finds an image whose segments are being removed.
             mark.remove(&session, &name, image.as_str()).await?;
             let prefix = segment_prefix(image.as_str());
             mark.remove_all(&session, &name, &prefix).await
@@ -262,7 +263,7 @@ impl Store for SwiftStore {
         removed.await.map_err(write_error)
     }
 
-    /// With a seed images are spread over containers that nobody has a list of.
+    /// With a seed, images are spread over containers that the store cannot enumerate.
     async fn list_entries(&self) -> Result<Option<Vec<StoredEntry>>> {
         if self.options.containers_seed != 0 {
             return Ok(None);
@@ -271,14 +272,14 @@ impl Store for SwiftStore {
         listed.await.map(Some).map_err(read_error)
     }
 
-    async fn discard_entry(&self, of: &StoredKey) -> Result<()> {
-        // Nothing here has the name of an upload.
-        let StoredKey::Image(image) = of else {
+    async fn discard_entry(&self, key: &StoredKey) -> Result<()> {
+        // Uploads have no objects of their own names.
+        let StoredKey::Image(image) = key else {
             return Ok(());
         };
         let removed = async {
             let (session, name) = (self.own_session()?, self.container_of(image));
-            // The name first: from then on nobody sees an image that is about to go.
+            // The object first, so that no reader finds an image whose segments are being removed.
             remove(&session, &name, image.as_str()).await?;
             remove_all(&session, &name, &segment_prefix(image.as_str())).await
         };
@@ -287,13 +288,13 @@ impl Store for SwiftStore {
 }
 
 impl SwiftStore {
-    /// No bytes of an object, which must be there all the same.
-    async fn open_nothing(&self, location: &Location, wanted: ObjectRange) -> Result<Payload> {
+    /// Opens an empty range. The object must exist and have the registered size all the same.
+    async fn open_empty(&self, location: &Location, range: ObjectRange) -> Result<Payload> {
         match self.size(location).await? {
-            size_bytes if size_bytes == wanted.object_bytes => Ok(Payload::Empty),
+            size_bytes if size_bytes == range.object_bytes => Ok(Payload::Empty),
             size_bytes => Err(Error::internal(format!(
                 "the object has {size_bytes} bytes where the registry has {}",
-                wanted.object_bytes
+                range.object_bytes
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! One object being sent: a whole image, or a segment of one.
+//! Sends one object: a whole image, or a segment of one.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG};
@@ -8,7 +8,7 @@ use super::account_client::{Session, SwiftRequest};
 use super::manifest::Segment;
 use super::names::{container_path, object_path};
 use super::swift_error::{SwiftError, SwiftResult};
-use super::upload_mark::{UploadMark, put};
+use super::upload_mark::{UploadMark, put_marked};
 use crate::http_client::{SentRequest, StreamStart, StreamingRequest};
 use crate::image::Checksum;
 use crate::md5::Md5Stream;
@@ -16,27 +16,28 @@ use crate::transfer::{BLOCK_BYTES, HttpBody};
 
 const WHAT: &str = "sending an object";
 
-/// Bytes of an object that wait for the socket; as many again are with the HTTP library.
+/// Bytes of an object that wait for the connection; the HTTP library holds as many again.
 const WAITING_BYTES: usize = 512 * 1024;
 
-/// A container, and whether to make it when it is not there.
+/// The container that an upload writes to.
 #[derive(Clone)]
 pub(super) struct Container {
     pub(super) session: Session,
     pub(super) name: String,
-    pub(super) make: bool,
-    /// Of the upload whose objects it takes.
+    /// True if a missing container is created.
+    pub(super) create_if_missing: bool,
+    /// The mark of the upload's objects.
     pub(super) mark: UploadMark,
 }
 
-/// An object that Swift wants the bytes of.
+/// An object whose bytes are being sent.
 pub(super) struct ObjectWriter {
     sending: StreamingRequest,
     hash: Option<Md5Stream>,
     size_bytes: u64,
 }
 
-/// An object whose bytes have all been sent.
+/// An object whose bytes were sent, and to which Swift has not responded yet.
 pub(super) struct SentObject {
     ended: SentRequest,
     hash: Option<Md5Stream>,
@@ -44,8 +45,8 @@ pub(super) struct SentObject {
 }
 
 impl Container {
-    /// Begins to send an object, when Swift has said that it wants it and has none of that
-    /// name. With `hash` its MD5 is compared with what Swift has.
+    /// Starts to send an object. Waits until Swift has accepted the head of the request, i.e. it has
+    /// no object of that name. With `hash` the object's MD5 is compared with Swift's.
     pub(super) async fn begin(
         &self,
         object: &str,
@@ -53,10 +54,10 @@ impl Container {
         hash: Option<Md5Stream>,
     ) -> SwiftResult<ObjectWriter> {
         let call = self.call(object);
-        let mut is_made = false;
+        let mut is_created = false;
         loop {
-            let room = WAITING_BYTES / BLOCK_BYTES;
-            match self.session.put(&call, length_bytes, room).await? {
+            let capacity = WAITING_BYTES / BLOCK_BYTES;
+            match self.session.put(&call, length_bytes, capacity).await? {
                 StreamStart::Wanted(sending) => {
                     return Ok(ObjectWriter {
                         sending,
@@ -65,10 +66,10 @@ impl Container {
                     });
                 }
                 StreamStart::Answered(answer)
-                    if answer.status() == StatusCode::NOT_FOUND && !is_made =>
+                    if answer.status() == StatusCode::NOT_FOUND && !is_created =>
                 {
-                    self.make_container().await?;
-                    is_made = true;
+                    self.create_container().await?;
+                    is_created = true;
                 }
                 StreamStart::Answered(answer)
                     if answer.status() == StatusCode::PRECONDITION_FAILED =>
@@ -83,14 +84,14 @@ impl Container {
         }
     }
 
-    /// Makes an object without bytes.
+    /// Creates an object without bytes.
     pub(super) async fn put_empty(&self, object: &str) -> SwiftResult<()> {
         let call = self.call(object);
-        let place = (self.name.as_str(), object);
-        match put(&self.session, &self.mark, place, &call).await {
+        let name = (self.name.as_str(), object);
+        match put_marked(&self.session, &self.mark, name, &call).await {
             Err(error) if error.is_not_found() => {
-                self.make_container().await?;
-                put(&self.session, &self.mark, place, &call).await
+                self.create_container().await?;
+                put_marked(&self.session, &self.mark, name, &call).await
             }
             result => result,
         }
@@ -104,44 +105,44 @@ impl Container {
         call
     }
 
-    async fn make_container(&self) -> SwiftResult<()> {
-        if !self.make {
+    async fn create_container(&self) -> SwiftResult<()> {
+        if !self.create_if_missing {
             return Err(SwiftError::NoContainer {
                 container: self.name.clone(),
             });
         }
-        let what = "making a container";
+        let what = "creating a container";
         let call = SwiftRequest::new(what, Method::PUT, container_path(&self.name));
-        let answer = self.session.call(&call).await?;
+        let answer = self.session.send(&call).await?;
         if !answer.status().is_success() {
             return Err(SwiftError::status(what, answer.status(), answer.headers()));
         }
-        tracing::info!(container = self.name, "container made in Swift");
+        tracing::info!(container = self.name, "created a container in Swift");
         Ok(())
     }
 }
 
 impl ObjectWriter {
-    /// Bytes so far.
+    /// Returns the number of bytes so far.
     pub(super) fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Takes the next bytes; returns when there is room for more.
-    pub(super) async fn push(&mut self, piece: Bytes) -> SwiftResult<()> {
-        self.size_bytes += piece.len() as u64;
-        match self.sending.push(piece.clone()).await {
+    /// Takes the next bytes; returns when more can be taken.
+    pub(super) async fn push(&mut self, chunk: Bytes) -> SwiftResult<()> {
+        self.size_bytes += chunk.len() as u64;
+        match self.sending.push(chunk.clone()).await {
             Ok(None) => {}
             Ok(Some(answer)) => return Err(refused(&answer)),
             Err(cause) => return Err(SwiftError::Outgoing { what: WHAT, cause }),
         }
         if let Some(hash) = &mut self.hash {
-            hash.push(piece).await;
+            hash.push(chunk).await;
         }
         Ok(())
     }
 
-    /// Sends what there is, and no more.
+    /// Ends the object.
     pub(super) async fn end(self) -> SwiftResult<SentObject> {
         let ended = self.sending.end().await;
         Ok(SentObject {
@@ -153,8 +154,8 @@ impl ObjectWriter {
 }
 
 impl SentObject {
-    /// Waits until Swift has it.
-    pub(super) async fn done(self) -> SwiftResult<Segment> {
+    /// Waits until Swift has stored the object.
+    pub(super) async fn finish(self) -> SwiftResult<Segment> {
         let answer = self.ended.answer().await;
         let answer = answer.map_err(|cause| SwiftError::Outgoing { what: WHAT, cause })?;
         if answer.status() != StatusCode::CREATED {
@@ -175,12 +176,12 @@ impl SentObject {
 }
 
 impl Segment {
-    /// Compares what Swift has with what was sent.
+    /// Compares Swift's MD5 with that of the sent bytes.
     pub(super) fn compare(&self, sent: &Checksum) -> SwiftResult<()> {
         if self.etag == sent.as_str() {
             return Ok(());
         }
-        let problem = format!("Swift has MD5 {}, and {sent} was sent", self.etag);
+        let problem = format!("Swift received MD5 {}, but {sent} was sent", self.etag);
         Err(SwiftError::answer(WHAT, problem))
     }
 }
@@ -189,7 +190,7 @@ fn refused(answer: &Response<HttpBody>) -> SwiftError {
     SwiftError::status(WHAT, answer.status(), answer.headers())
 }
 
-/// The ETag of a plain object, which is its MD5; some gateways put it in quotes.
+/// Returns the ETag of a plain object, which is its MD5. Some gateways put it in quotes.
 fn etag_of(headers: &HeaderMap) -> Option<String> {
     let etag = headers.get(ETAG)?.to_str().ok()?;
     Some(etag.trim_matches('"').to_ascii_lowercase())

@@ -1,4 +1,4 @@
-//! Reading an object.
+//! Reads one object, resuming where a connection broke.
 
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, RANGE};
@@ -12,13 +12,13 @@ use crate::transfer::{RangeBody, RangeSource};
 
 const WHAT: &str = "reading an object";
 
-/// An object that can be asked for at any byte.
+/// An object of known size. Every response must be of this size and of the first response's ETag.
 pub(super) struct SwiftObjectReader {
     session: Session,
     path: String,
-    /// What the registry knows.
+    /// The object's size according to the registry.
     object_bytes: u64,
-    /// Of the first answer: later ones must be of the same object.
+    /// ETag of the first response.
     etag: Option<HeaderValue>,
 }
 
@@ -50,7 +50,7 @@ impl SwiftObjectReader {
         offset == 0 && len == self.object_bytes
     }
 
-    /// Whether the answer is what was asked for, of the object it should be.
+    /// Checks that a response contains the requested range of the same object.
     fn check(
         &mut self,
         (offset, len): (u64, u64),
@@ -58,7 +58,7 @@ impl SwiftObjectReader {
         headers: &HeaderMap,
     ) -> Result<()> {
         let length = length_of(headers);
-        let is_as_asked = match status {
+        let is_as_requested = match status {
             StatusCode::OK if self.is_whole(offset, len) => length == Some(len),
             StatusCode::PARTIAL_CONTENT => {
                 let last = offset + len - 1;
@@ -69,9 +69,9 @@ impl SwiftObjectReader {
             StatusCode::PRECONDITION_FAILED => return Err(changed()),
             status => return Err(read_error(SwiftError::status(WHAT, status, headers))),
         };
-        if !is_as_asked {
+        if !is_as_requested {
             return Err(Error::internal(format!(
-                "the object is not of {} bytes, as the registry has it: Swift answers {status} \
+                "the object does not have the {} bytes of the registry: Swift answered {status} \
                  with {length:?} bytes",
                 self.object_bytes
             )));
@@ -99,10 +99,10 @@ impl RangeSource for SwiftObjectReader {
 }
 
 fn changed() -> Error {
-    Error::internal("the object is another than when it was first asked for")
+    Error::internal("the object was replaced while it was being read")
 }
 
-/// Content-Length.
+/// Returns the Content-Length.
 pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
     text(headers, CONTENT_LENGTH)?.parse().ok()
 }

@@ -1,37 +1,37 @@
-//! What an operator says about the Swift store.
+//! Options of the Swift store.
 
 use std::time::Duration;
 
 use super::login::SwiftEndpoint;
 use crate::config::{SwiftAccount, SwiftManifest};
 
-/// What the Swift store needs to know.
+/// Options of the Swift store.
 #[derive(Debug, Clone)]
 pub struct SwiftOptions {
-    /// Whom it can log in as.
+    /// The configured accounts.
     pub accounts: Vec<SwiftAccount>,
-    /// Reference of the account of new images; nothing can be written when no account has it.
+    /// Reference of the account of new images. Uploads fail if no account has it.
     pub default_reference: String,
-    /// Which of the URLs that a login tells is the account's.
+    /// Which URL of a login's response is the account's.
     pub endpoint: SwiftEndpoint,
-    /// How long before its end a token is renewed.
+    /// How long before its expiry a token is renewed.
     pub renew_before: Duration,
     /// Container of new images.
     pub container: String,
-    /// Whether it is made when it is not there.
+    /// True if a missing container is created.
     pub make_container: bool,
-    /// Digits of an image's id that choose among several containers; 0 is one container.
+    /// Number of digits of an image's identifier that choose its container; 0 for one container.
     pub containers_seed: usize,
-    /// From this size on an image is cut into segments.
+    /// Size from which on an image is split into segments, in bytes.
     pub large_object_bytes: u64,
-    /// Size of a segment.
+    /// Size of a segment in bytes.
     pub segment_bytes: u64,
-    /// What joins them.
+    /// The kind of manifest.
     pub manifest: SwiftManifest,
-    /// Whether their MD5s are compared with what Swift has.
+    /// True if the MD5s of segments are compared with those of Swift.
     pub verify_segments: bool,
-    /// Times a download is asked for again without a byte of progress.
+    /// The most consecutive attempts to resume a download without a byte of progress.
     pub most_resumes: u32,
-    /// How long Swift may be silent in a download.
+    /// Longest silence of Swift during a download.
     pub stall: Duration,
 }

@@ -1,4 +1,4 @@
-//! Removing an object with all its segments.
+//! Removes an object with all its segments.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -10,8 +10,8 @@ use super::listing::{remove, remove_all};
 use super::names::object_path;
 use super::swift_error::{SwiftError, SwiftResult};
 
-/// What Swift says to `multipart-manifest=delete`; the status of the answer says little, as
-/// it is sent before the work is done.
+/// The body of the response to `multipart-manifest=delete`. The HTTP status is sent before the
+/// segments are removed, so only this body shows the result.
 #[derive(Deserialize)]
 struct Outcome {
     #[serde(rename = "Response Status")]
@@ -20,16 +20,16 @@ struct Outcome {
     errors: Vec<(String, String)>,
 }
 
-/// Removes an object: its segments first, so that what is left after a failure still leads
-/// to them. One that is not there is as good as removed.
+/// Removes an object, its segments first, so that after a failure the manifest still refers to the
+/// remaining ones. Succeeds if the object does not exist.
 pub(super) async fn remove_whole(
     session: &Session,
     container: &str,
     object: &str,
 ) -> SwiftResult<()> {
-    let what = "looking at an object to be removed";
+    let what = "looking up an object to remove";
     let head = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
-    let answer = session.call(&head).await?;
+    let answer = session.send(&head).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => return Ok(()),
         status if status.is_success() => {}
@@ -49,14 +49,14 @@ fn is_static(headers: &HeaderMap) -> bool {
     header.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-/// Container and prefix of the segments. A manifest without a prefix would take in all of
-/// the container, and nobody writes such for an image.
+/// Returns container and prefix of the segments of a dynamic large object. A manifest without a
+/// prefix is ignored: it would match the whole container, and no program writes it for an image.
 fn dynamic_manifest(headers: &HeaderMap) -> Option<(String, String)> {
     let manifest = headers.get("x-object-manifest")?.to_str().ok()?;
     let manifest = percent_decode_str(manifest).decode_utf8().ok()?;
     let (container, prefix) = manifest.trim_start_matches('/').split_once('/')?;
-    let is_sound = !container.is_empty() && !prefix.is_empty();
-    is_sound.then(|| (container.to_owned(), prefix.to_owned()))
+    let is_valid = !container.is_empty() && !prefix.is_empty();
+    is_valid.then(|| (container.to_owned(), prefix.to_owned()))
 }
 
 async fn remove_static(session: &Session, container: &str, object: &str) -> SwiftResult<()> {
@@ -68,7 +68,7 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
     let mut call = SwiftRequest::new(what, Method::DELETE, path);
     call.headers
         .insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let answer = session.call(&call).await?;
+    let answer = session.send(&call).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => return Ok(()),
         status if status.is_success() => {}
@@ -80,7 +80,10 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
     let left = outcome.errors.iter().find(|(_, status)| !is_gone(status));
     let is_done = outcome.status.starts_with("200") || is_gone(&outcome.status);
     match left {
-        Some((_, status)) => Err(SwiftError::answer(what, format!("a segment: {status}"))),
+        Some((_, status)) => Err(SwiftError::answer(
+            what,
+            format!("a segment was not removed: {status}"),
+        )),
         None if is_done || !outcome.errors.is_empty() => Ok(()),
         None => Err(SwiftError::answer(what, outcome.status)),
     }
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_names_container_and_prefix() {
+    fn dynamic_manifests_are_parsed() {
         let found = |container: &str, prefix: &str| Some((container.to_owned(), prefix.to_owned()));
         assert_eq!(manifest("glance/71c6-"), found("glance", "71c6-"));
         assert_eq!(
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_of_a_whole_container_is_none() {
+    fn manifests_of_whole_containers_are_ignored() {
         for value in ["glance", "glance/", "/", ""] {
             assert_eq!(manifest(value), None, "{value}");
         }

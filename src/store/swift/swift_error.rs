@@ -1,4 +1,4 @@
-//! What went wrong with Swift, for the log, and what clients learn of it.
+//! Errors of requests to Swift, for the log, and their conversion for clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::error::{Error, Kind};
 use crate::http_client::HttpClientError;
 use crate::store::name_taken::name_taken;
 
-/// When it is worth trying again.
+/// `Retry-After` for clients.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Something went wrong with Swift. For the log: names no secret.
+/// A request to Swift failed. For the log: contains no secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SwiftError {
-    #[error("no login to Swift")]
+    #[error("cannot log in to Swift")]
     Login(#[source] Arc<LoginError>),
-    #[error("{what}: Swift cannot be asked")]
+    #[error("{what}: no response from Swift")]
     Outgoing {
         what: &'static str,
         #[source]
         cause: HttpClientError,
     },
-    /// With the id that Swift's own logs have for the request.
-    #[error("{what}: Swift answers {status} (X-Trans-Id {})", transaction.as_deref().unwrap_or("-"))]
+    /// With the identifier that Swift's own logs have for the request.
+    #[error("{what}: Swift answered {status} (X-Trans-Id {})", transaction.as_deref().unwrap_or("-"))]
     Status {
         what: &'static str,
         status: StatusCode,
@@ -34,21 +34,21 @@ pub(super) enum SwiftError {
     #[error("{what}: {problem}")]
     Answer { what: &'static str, problem: String },
     #[error(
-        "there is no container {container:?}; make it, or set swift_store_create_container_on_put"
+        "there is no container {container:?}; create it, or set swift_store_create_container_on_put"
     )]
     NoContainer { container: String },
     /// An object that no upload may replace.
-    #[error("there is an object {object:?} in container {container:?} already")]
+    #[error("container {container:?} has an object {object:?} already")]
     Occupied { container: String, object: String },
     #[error("the address in the image's location cannot be used: {0}")]
     Address(&'static str),
 }
 
-/// What a request to Swift comes to.
+/// The result of a request to Swift.
 pub(super) type SwiftResult<T> = Result<T, SwiftError>;
 
 impl SwiftError {
-    /// An answer that was not hoped for.
+    /// Creates the error of a response with an unexpected status.
     pub(super) fn status(what: &'static str, status: StatusCode, headers: &HeaderMap) -> Self {
         let transaction = headers.get("x-trans-id").and_then(|id| id.to_str().ok());
         Self::Status {
@@ -58,18 +58,19 @@ impl SwiftError {
         }
     }
 
+    /// Creates the error of a response that cannot be used.
     pub(super) fn answer(what: &'static str, problem: impl Into<String>) -> Self {
         let problem = problem.into();
         Self::Answer { what, problem }
     }
 
-    /// Whether it says that what was asked for is not there.
+    /// Returns true if the requested object or container does not exist.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 }
 
-/// What a client learns of an object that cannot be read.
+/// Converts the error of a read for clients.
 pub(super) fn read_error(error: SwiftError) -> Error {
     if error.is_not_found() {
         return Error::new(Kind::NotFound, "The image's data are not in the store.").because(error);
@@ -77,7 +78,7 @@ pub(super) fn read_error(error: SwiftError) -> Error {
     unavailable("The image store cannot be read at the moment.").because(error)
 }
 
-/// What a client learns of an object that cannot be written or removed.
+/// Converts the error of a write or a removal for clients.
 pub(super) fn write_error(error: SwiftError) -> Error {
     let is_full = |status: StatusCode| {
         matches!(

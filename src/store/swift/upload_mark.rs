@@ -1,25 +1,32 @@
-//! The upload that an object was written by, as metadata of the object.
+//! The mark of an upload: object metadata with the upload's identifier.
+//!
+//! The mark decides whether an object may be removed when an upload is discarded, since an object of
+//! the same name may belong to another upload. `If-None-Match: *` prevents an upload from replacing
+//! an existing object.
 
 use http::header::IF_NONE_MATCH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
 use super::account_client::{Session, SwiftRequest};
-use super::listing::{names, remove};
+use super::listing::{ListedObject, for_each_object, remove};
 use super::names::object_path;
 use super::swift_error::{SwiftError, SwiftResult};
 
 static MARK: HeaderName = HeaderName::from_static("x-object-meta-glance-upload");
 
-/// An upload's mark.
+/// The mark of one upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UploadMark(HeaderValue);
 
-/// An object as far as its mark tells.
+/// The result of looking up an object's mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MarkLookup {
+    /// The object does not exist.
     Absent,
+    /// The object was written by this upload.
     Marked(UploadMark),
+    /// The object has no mark, e.g. because Glance wrote it.
     Unmarked,
 }
 
@@ -30,11 +37,11 @@ impl UploadMark {
         Ok(Self(value))
     }
 
-    /// Has a request make a new object with this mark, and replace none.
-    pub(super) fn guard(&self, call: &mut SwiftRequest) {
+    /// Makes a request create an object with this mark, and fail if the object exists.
+    pub(super) fn guard(&self, request: &mut SwiftRequest) {
         let any = HeaderValue::from_static("*");
-        call.headers.insert(IF_NONE_MATCH, any);
-        call.headers.insert(MARK.clone(), self.0.clone());
+        request.headers.insert(IF_NONE_MATCH, any);
+        request.headers.insert(MARK.clone(), self.0.clone());
     }
 
     /// Removes an object if it has this mark.
@@ -44,42 +51,34 @@ impl UploadMark {
         container: &str,
         object: &str,
     ) -> SwiftResult<()> {
-        match find(session, container, object).await? {
+        match find_mark(session, container, object).await? {
             MarkLookup::Marked(mark) if mark == *self => remove(session, container, object).await,
             _ => Ok(()),
         }
     }
 
-    /// Removes the objects of a container that have this mark and names with a prefix.
+    /// Removes the objects with this mark whose names begin with `prefix`.
     pub(super) async fn remove_all(
         &self,
         session: &Session,
         container: &str,
         prefix: &str,
     ) -> SwiftResult<()> {
-        let mut marker = String::new();
-        loop {
-            let page = names(session, container, prefix, &marker).await?;
-            for name in &page {
-                self.remove(session, container, name).await?;
-            }
-            match page.into_iter().next_back() {
-                Some(last) => marker = last,
-                None => return Ok(()),
-            }
-        }
+        let remove_marked =
+            async |object: ListedObject| self.remove(session, container, &object.name).await;
+        for_each_object(session, container, prefix, remove_marked).await
     }
 }
 
-/// Looks at an object.
-pub(super) async fn find(
+/// Looks up an object and its mark.
+pub(super) async fn find_mark(
     session: &Session,
     container: &str,
     object: &str,
 ) -> SwiftResult<MarkLookup> {
-    let what = "looking at an object's mark";
-    let call = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
-    let answer = session.call(&call).await?;
+    let what = "looking up an object";
+    let request = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
+    let answer = session.send(&request).await?;
     match answer.status() {
         StatusCode::NOT_FOUND => Ok(MarkLookup::Absent),
         status if status.is_success() => Ok(match answer.headers().get(&MARK) {
@@ -90,24 +89,24 @@ pub(super) async fn find(
     }
 }
 
-/// Makes an object of an upload out of what is in memory. It may be there when the answer to
-/// an earlier attempt was lost.
-pub(super) async fn put(
+/// Creates an object of an upload from bytes in memory. The object may exist already: if the response
+/// to an earlier attempt was lost, the object has the upload's own mark, which is a success.
+pub(super) async fn put_marked(
     session: &Session,
     mark: &UploadMark,
     (container, object): (&str, &str),
-    call: &SwiftRequest,
+    request: &SwiftRequest,
 ) -> SwiftResult<()> {
-    let answer = session.call(call).await?;
+    let answer = session.send(request).await?;
     match answer.status() {
         StatusCode::CREATED => Ok(()),
-        StatusCode::PRECONDITION_FAILED => match find(session, container, object).await? {
+        StatusCode::PRECONDITION_FAILED => match find_mark(session, container, object).await? {
             MarkLookup::Marked(own) if own == *mark => Ok(()),
             _ => Err(SwiftError::Occupied {
                 container: container.to_owned(),
                 object: object.to_owned(),
             }),
         },
-        status => Err(SwiftError::status(call.what, status, answer.headers())),
+        status => Err(SwiftError::status(request.what, status, answer.headers())),
     }
 }

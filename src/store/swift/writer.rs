@@ -1,4 +1,8 @@
-//! Writing an image: one object, or segments and what joins them.
+//! Writes an image: as one object, or as segments and a manifest.
+//!
+//! The first object is started before any byte is requested from the client, so that a refusal by
+//! Swift is known early. While the next segment is sent, Swift's response to the one before is
+//! awaited.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,50 +19,52 @@ use crate::image::{Checksum, Location};
 use crate::md5::HashEngine;
 use crate::store::Writer;
 
-/// Where an image goes, and in which layout.
+/// The parameters of one upload.
 pub(super) struct SwiftUpload {
     pub(super) container: Container,
-    /// The object's name: the image's id.
+    /// The object's name: the image's identifier.
     pub(super) object: String,
-    /// The account's, for the location.
+    /// The account's reference, for the location.
     pub(super) reference: String,
     pub(super) layout: ObjectLayout,
-    /// Hashes segments, where they are to be compared.
+    /// Computes the MD5s of segments; `None` if they are not compared.
     pub(super) hashes: Option<HashEngine>,
 }
 
-/// How an image becomes objects.
+/// How an image is stored as objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectLayout {
     /// One object of this length.
     Plain { length_bytes: u64 },
-    /// Several, joined.
+    /// Segments with a manifest.
     Segments {
-        /// Of all together, if that is known.
+        /// Length of the image, if it is known.
         length_bytes: Option<u64>,
+        /// Length of each segment except the last.
         segment_bytes: u64,
         manifest: SwiftManifest,
-        /// The most that a static manifest takes; none when there are no static ones.
-        most_static: Option<usize>,
+        /// The most segments of a static manifest; `None` if the cluster does not support them.
+        max_static: Option<usize>,
     },
 }
 
-/// An image on its way into Swift. Swift answers for one segment while the next is sent.
+/// Writes one image.
 pub(super) struct SwiftWriter {
-    target: SwiftUpload,
+    upload: SwiftUpload,
     current: Option<ObjectWriter>,
-    ended: Option<SentObject>,
+    /// The segment before, whose response is awaited.
+    sent: Option<SentObject>,
     segments: Vec<Segment>,
-    /// Segments that Swift may have something of, or the one object.
+    /// Number of objects that Swift may have bytes of.
     begun: u32,
     written_bytes: u64,
-    /// Bytes past the announced length, which nobody keeps.
+    /// Bytes beyond the announced length, which are discarded.
     surplus_bytes: u64,
     checksum: Option<Checksum>,
     finished: bool,
 }
 
-/// What an upload may have left.
+/// The objects that an unfinished upload may have left.
 struct Leftovers {
     container: Container,
     objects: Vec<String>,
@@ -72,25 +78,27 @@ impl ObjectLayout {
         }
     }
 
-    /// Refuses what cannot become an object, before any of it is sent.
+    /// Refuses an image that needs too many segments, before any of it is sent.
     fn check(self) -> Result<()> {
         let Self::Segments {
             length_bytes: Some(length_bytes),
             segment_bytes,
             manifest,
-            most_static,
+            max_static,
         } = self
         else {
             return Ok(());
         };
         let segments = length_bytes.div_ceil(segment_bytes);
-        let most = match (manifest, most_static) {
-            (SwiftManifest::Static, Some(most)) => most as u64,
+        let max_segments = match (manifest, max_static) {
+            (SwiftManifest::Static, Some(max_static)) => max_static as u64,
             _ => u64::from(MOST_SEGMENTS),
         };
-        if segments > most {
+        if segments > max_segments {
             let message = "The image store does not take an image of this size.";
-            let cause = format!("it would be {segments} segments, and {most} are the most");
+            let cause = format!(
+                "it would need {segments} segments, and at most {max_segments} are supported"
+            );
             return Err(Error::new(Kind::TooLarge, message).because(cause));
         }
         Ok(())
@@ -98,15 +106,14 @@ impl ObjectLayout {
 }
 
 impl SwiftWriter {
-    /// Begins the first object, so that what Swift has against it is known before any byte
-    /// has come from the client.
-    pub(super) async fn begin(target: SwiftUpload) -> Result<Self> {
-        target.layout.check()?;
-        let is_empty = target.layout.length_bytes() == Some(0);
+    /// Starts the upload and its first object.
+    pub(super) async fn begin(upload: SwiftUpload) -> Result<Self> {
+        upload.layout.check()?;
+        let is_empty = upload.layout.length_bytes() == Some(0);
         let mut writer = Self {
-            target,
+            upload,
             current: None,
-            ended: None,
+            sent: None,
             segments: Vec::new(),
             begun: 0,
             written_bytes: 0,
@@ -121,8 +128,8 @@ impl SwiftWriter {
     }
 
     async fn begin_object(&mut self) -> SwiftResult<()> {
-        let object = &self.target.object;
-        let begun = match self.target.layout {
+        let object = &self.upload.object;
+        let begun = match self.upload.layout {
             ObjectLayout::Plain { length_bytes } => {
                 let begin = self
                     .target
@@ -136,30 +143,34 @@ impl SwiftWriter {
                 ..
             } => {
                 if self.begun == MOST_SEGMENTS {
-                    return Err(SwiftError::answer("cutting an image", "too many segments"));
+                    return Err(SwiftError::answer(
+                        "splitting an image",
+                        "too many segments",
+                    ));
                 }
                 let left = length_bytes.map(|length| length - self.written_bytes);
                 let length_bytes = left.map(|left| left.min(segment_bytes));
-                let hash = self.target.hashes.as_ref().map(HashEngine::stream);
+                let hash = self.upload.hashes.as_ref().map(HashEngine::stream);
                 let name = segment(object, self.begun + 1);
-                let container = &self.target.container;
+                let container = &self.upload.container;
                 container.begin(&name, length_bytes, hash).await?
             }
         };
-        // Before that Swift has no byte of it, and what has its name is another upload's.
+        // Counted only now: until Swift accepts the request, an object of this name belongs to
+        // another upload and must not be removed.
         self.begun += 1;
         self.current = Some(begun);
         Ok(())
     }
 
-    /// Bytes that the current object still takes; `u64::MAX` when there is no end to it.
-    fn room_bytes(&self) -> u64 {
-        let left = match self.target.layout.length_bytes() {
+    /// Returns how many bytes the current object still takes; `u64::MAX` if its length is unlimited.
+    fn remaining_bytes(&self) -> u64 {
+        let left = match self.upload.layout.length_bytes() {
             Some(length) => length - self.written_bytes,
             None => u64::MAX,
         };
         let current = self.current.as_ref().map_or(0, ObjectWriter::size_bytes);
-        match self.target.layout {
+        match self.upload.layout {
             ObjectLayout::Plain { .. } => left,
             ObjectLayout::Segments { segment_bytes, .. } => left.min(segment_bytes - current),
         }
@@ -167,74 +178,74 @@ impl SwiftWriter {
 
     async fn take(&mut self, mut bytes: Bytes) -> SwiftResult<()> {
         while !bytes.is_empty() {
-            if self.target.layout.length_bytes() == Some(self.written_bytes) {
+            if self.upload.layout.length_bytes() == Some(self.written_bytes) {
                 self.surplus_bytes += bytes.len() as u64;
                 return Ok(());
             }
             if self.current.is_none() {
                 self.begin_object().await?;
             }
-            let room = usize::try_from(self.room_bytes()).unwrap_or(usize::MAX);
-            let piece = bytes.split_to(room.min(bytes.len()));
-            self.written_bytes += piece.len() as u64;
+            let remaining = usize::try_from(self.remaining_bytes()).unwrap_or(usize::MAX);
+            let chunk = bytes.split_to(remaining.min(bytes.len()));
+            self.written_bytes += chunk.len() as u64;
             if let Some(current) = &mut self.current {
-                current.push(piece).await?;
+                current.push(chunk).await?;
             }
-            if self.room_bytes() == 0 {
+            if self.remaining_bytes() == 0 {
                 self.end_object().await?;
             }
         }
         Ok(())
     }
 
-    /// Ends the current object, when Swift has the one before it.
+    /// Ends the current object, and waits for Swift's response to the one before it.
     async fn end_object(&mut self) -> SwiftResult<()> {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
-        let before = self.ended.replace(current.end().await?);
+        let before = self.sent.replace(current.end().await?);
         if let Some(before) = before {
-            self.segments.push(before.done().await?);
+            self.segments.push(before.finish().await?);
         }
         Ok(())
     }
 
     async fn complete(&mut self) -> SwiftResult<()> {
-        let length = self.target.layout.length_bytes();
+        let length = self.upload.layout.length_bytes();
         if self.surplus_bytes > 0 || length.is_some_and(|length| length != self.written_bytes) {
-            let problem = "the data are not of the announced length";
+            let problem = "the data do not have the announced length";
             return Err(SwiftError::answer("completing an image", problem));
         }
-        let container = &self.target.container;
+        let container = &self.upload.container;
         if self.written_bytes == 0 {
-            // Nobody needs to be told of an end without anything before it.
+            // Nothing was started, or a segment without bytes, whose request is cancelled.
             self.current = None;
-            return container.put_empty(&self.target.object).await;
+            return container.put_empty(&self.upload.object).await;
         }
         self.end_object().await?;
-        if let Some(ended) = self.ended.take() {
-            self.segments.push(ended.done().await?);
+        if let Some(ended) = self.sent.take() {
+            self.segments.push(ended.finish().await?);
         }
-        match self.target.layout {
+        match self.upload.layout {
             ObjectLayout::Plain { .. } => self.compare(),
             ObjectLayout::Segments {
                 manifest,
-                most_static,
+                max_static,
                 ..
             } => {
                 let joined = LargeObject {
-                    session: &self.target.container.session,
-                    container: &self.target.container.name,
-                    mark: &self.target.container.mark,
-                    object: &self.target.object,
+                    session: &self.upload.container.session,
+                    container: &self.upload.container.name,
+                    mark: &self.upload.container.mark,
+                    object: &self.upload.object,
                     segments: &self.segments,
                 };
-                joined.write(manifest, most_static).await
+                joined.write(manifest, max_static).await
             }
         }
     }
 
-    /// Compares an object that was not cut with the MD5 of the image.
+    /// Compares an object without segments with the MD5 of the image.
     fn compare(&self) -> SwiftResult<()> {
         match (&self.checksum, &self.segments[..]) {
             (Some(checksum), [object]) => object.compare(checksum),
@@ -242,25 +253,26 @@ impl SwiftWriter {
         }
     }
 
-    /// Lets go of what is being sent, and says what Swift may have of it.
+    /// Cancels the requests, and returns the objects that Swift may have.
     fn take_leftovers(&mut self) -> Leftovers {
         self.finished = true;
         self.current = None;
-        self.ended = None;
-        let object = &self.target.object;
-        let objects = (1..=self.begun).map(|number| match self.target.layout {
+        self.sent = None;
+        let object = &self.upload.object;
+        let objects = (1..=self.begun).map(|number| match self.upload.layout {
             ObjectLayout::Plain { .. } => object.clone(),
             ObjectLayout::Segments { .. } => segment(object, number),
         });
         Leftovers {
             objects: objects.collect(),
-            container: self.target.container.clone(),
+            container: self.upload.container.clone(),
         }
     }
 }
 
 impl Leftovers {
-    /// Removes it. What Swift still works on is older than its removal, and loses.
+    /// Removes the objects. A PUT that Swift is still processing has an older timestamp than the
+    /// DELETE, so the DELETE wins.
     async fn remove(self) -> SwiftResult<()> {
         let (session, container) = (&self.container.session, &self.container.name);
         for object in &self.objects {
@@ -285,7 +297,7 @@ impl Writer for SwiftWriter {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Location> {
-        // What fails from here on is for `discard`.
+        // If this fails, the caller removes the objects with `discard`.
         self.finished = true;
         self.complete().await.map_err(write_error)?;
         let SwiftUpload {
@@ -293,7 +305,7 @@ impl Writer for SwiftWriter {
             object,
             reference,
             ..
-        } = &self.target;
+        } = &self.upload;
         let uri = by_reference(reference, &container.name, object);
         Location::parse(&uri).map_err(Error::internal)
     }
@@ -304,7 +316,8 @@ impl Writer for SwiftWriter {
 }
 
 impl Drop for SwiftWriter {
-    /// An upload that nobody finished leaves nothing, or else the registry knows of it.
+    /// Removes the objects of an unfinished upload in the background. The registry still has the
+    /// upload, so the cleaner removes what remains.
     fn drop(&mut self) {
         if self.finished {
             return;
@@ -313,7 +326,7 @@ impl Drop for SwiftWriter {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = leftovers.remove().await {
-                    tracing::warn!(%error, "what an upload left in Swift is still there");
+                    tracing::warn!(%error, "cannot remove the objects of a failed upload from Swift; the cleaner tries again");
                 }
             });
         }
