@@ -68,7 +68,7 @@ impl Keystone {
             status => return Err(KeystoneError::Status(status)),
         }
         let id = answer.headers().get("x-subject-token");
-        let id = id.ok_or(KeystoneError::Answer("X-Subject-Token"))?;
+        let id = id.ok_or(KeystoneError::Malformed("X-Subject-Token"))?;
         Token::read(id.clone(), answer.body(), self.renew_before)
     }
 

@@ -26,7 +26,7 @@ pub enum KeystoneError {
     Status(StatusCode),
     /// A response without a required part.
     #[error("the identity service's response has no {0}")]
-    Answer(&'static str),
+    Malformed(&'static str),
     /// The catalogue has no matching endpoint.
     #[error("the identity service's catalogue has no {0}")]
     NoEndpoint(String),

@@ -1,27 +1,33 @@
-//! Who asks for a token, and for what.
+//! The credentials and the project of a request for a token.
 
 use serde_json::{Value, json};
 
 use crate::config::Secret;
 
-/// A domain, in which names of users or projects are unique.
+/// A domain, in which names of users and projects are unique.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Domain {
+    /// By identifier.
     Id(String),
+    /// By name.
     Name(String),
 }
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum User {
+    /// By identifier.
     Id(String),
+    /// By name within a domain.
     Name { name: String, domain: Domain },
 }
 
 /// A project, which older documents call a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Project {
+    /// By identifier.
     Id(String),
+    /// By name within a domain.
     Name { name: String, domain: Domain },
 }
 
@@ -53,6 +59,7 @@ pub enum ApplicationCredential {
 /// A request for a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Login {
+    /// The credentials.
     pub proof: Proof,
     /// The project that the token is for; application credentials determine it themselves.
     pub project: Option<Project>,
@@ -136,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logs_in_as_the_api_wants_it() {
+    fn login_has_the_body_of_the_identity_api() {
         let user = User::Name {
             name: "glance".to_owned(),
             domain: Domain::Id("default".to_owned()),

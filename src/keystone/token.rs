@@ -1,4 +1,4 @@
-//! A token and what the identity service says about it.
+//! A token, its lifetime and its catalogue.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::error::KeystoneError;
 use crate::http_client::Expiring;
 
-/// A token that was issued to us.
+/// A token that the identity service issued to this program.
 #[derive(Debug, Clone)]
 pub struct Token {
     id: HeaderValue,
@@ -19,7 +19,7 @@ pub struct Token {
     catalogue: Catalogue,
 }
 
-/// What of the answer's body matters.
+/// The part of the response's body that is used.
 #[derive(Deserialize)]
 struct Body {
     token: Described,
@@ -34,18 +34,18 @@ struct Described {
 }
 
 impl Token {
-    /// Reads the answer to a login. `renew_before` is how long before its end a token is to
-    /// be renewed; one that lives less than twice as long is renewed at half its life.
+    /// Parses the response to a login. A token is renewed `renew_before` its expiry, but not before
+    /// half of its lifetime.
     ///
-    /// The life is the difference of two times of the identity service's clock, so ours need
-    /// not agree with it.
+    /// The lifetime is the difference of two times of the identity service's clock, so that this
+    /// node's clock need not agree with it.
     pub(super) fn read(
         mut id: HeaderValue,
         body: &[u8],
         renew_before: Duration,
     ) -> Result<Self, KeystoneError> {
         let body: Body =
-            serde_json::from_slice(body).map_err(|_| KeystoneError::Answer("token"))?;
+            serde_json::from_slice(body).map_err(|_| KeystoneError::Malformed("token"))?;
         let life = body.token.issued_at.until(body.token.expires_at);
         let life = life
             .ok()
@@ -61,12 +61,12 @@ impl Token {
         })
     }
 
-    /// The token itself, as a header wants it; `Debug` does not show it.
+    /// Returns the token as a header value, which `Debug` does not print.
     pub fn id(&self) -> &HeaderValue {
         &self.id
     }
 
-    /// Where the services are.
+    /// Returns the catalogue of services.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn lives_as_long_as_the_two_times_say() {
+    fn lifetime_is_the_difference_of_the_two_times() {
         let token = token("2001-01-01T00:00:00.000000Z", "2001-01-01T01:00:00.000000Z");
         let left = token.expires_at - Instant::now();
         assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
@@ -105,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn a_short_life_is_halved() {
+    fn short_lived_tokens_are_renewed_at_half_their_lifetime() {
         let token = token("2001-01-01T00:00:00.000000Z", "2001-01-01T00:00:10.000000Z");
         assert_eq!(token.expires_at - token.renew_at, Duration::from_secs(5));
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_responses_are_refused() {
         for body in ["", "{}", r#"{"token": {"expires_at": "soon"}}"#] {
             let id = HeaderValue::from_static("x");
             assert!(

@@ -51,7 +51,7 @@ impl TokenInfo {
     /// this node's clock need not agree with Keystone's.
     pub(super) fn read(date: Option<&HeaderValue>, body: &[u8]) -> Result<Self, KeystoneError> {
         let body: Body =
-            serde_json::from_slice(body).map_err(|_| KeystoneError::Answer("token"))?;
+            serde_json::from_slice(body).map_err(|_| KeystoneError::Malformed("token"))?;
         let token = body.token;
         let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let expires_at = SystemTime::from(token.expires_at);

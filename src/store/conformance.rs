@@ -1,4 +1,6 @@
-//! What every store must do: plain functions over the trait.
+//! Conformance tests that every store must pass, as functions over the [`Store`] trait.
+//!
+//! The unit tests of the file store and the integration tests of the other stores call them.
 
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -12,25 +14,25 @@ use crate::error::Kind;
 use crate::image::{ImageId, Location, Timestamp, Upload};
 use crate::transfer::{BlockPool, Payload};
 
-/// Listings of a store may be behind by so many looks: 20 s.
-const MOST_LOOKS: u32 = 200;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Listings are eventually consistent. They are polled for up to 20 s.
+const MAX_POLLS: u32 = 200;
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Every behaviour of a store that takes data.
+/// Tests a store that stores images.
 pub async fn all(store: &dyn Store) {
-    what_is_committed_is_there(store).await;
+    committed_data_are_readable(store).await;
     ranges_are_exact(store).await;
-    nothing_remains_of_an_abort(store).await;
-    nothing_remains_of_a_drop(store).await;
-    discard_removes_both_ends(store).await;
-    deleting_twice_is_fine(store).await;
-    a_wrong_size_is_no_image(store).await;
-    what_another_upload_wrote_is_left_alone(store).await;
-    it_tells_what_it_has(store).await;
+    abort_removes_the_data(store).await;
+    drop_and_discard_remove_the_data(store).await;
+    discard_removes_committed_data_of_its_upload(store).await;
+    delete_succeeds_if_the_object_is_missing(store).await;
+    open_fails_if_the_size_differs(store).await;
+    data_of_another_upload_are_neither_replaced_nor_removed(store).await;
+    entries_are_listed(store).await;
 }
 
-/// Every behaviour of a store that only reads: an object that has these bytes, at least two,
-/// and a location that has none.
+/// Tests a store that only reads. `object` must have the bytes `data`, at least two; `missing` must
+/// not exist.
 pub async fn reads(store: &dyn Store, object: &Location, data: &[u8], missing: &Location) {
     let len = data.len();
     assert_eq!(store.size(object).await.unwrap(), len as u64);
@@ -78,7 +80,7 @@ fn upload(store: &dyn Store) -> (ImageId, Upload) {
     (ImageId::random(), upload)
 }
 
-/// Bytes that tell when they are out of order.
+/// Returns bytes whose order can be verified.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len)
         .map(|position| (position / 7 % 251) as u8)
@@ -111,7 +113,7 @@ fn whole(len: usize) -> ObjectRange {
     }
 }
 
-/// All bytes of an object of this length.
+/// Reads a whole object of `len` bytes.
 pub async fn read_whole(store: &dyn Store, location: &Location, len: usize) -> Vec<u8> {
     read(store, location, whole(len)).await
 }
@@ -125,7 +127,7 @@ async fn read(store: &dyn Store, location: &Location, wanted: ObjectRange) -> Ve
             slice.file.read_exact_at(&mut bytes, slice.offset).unwrap();
             bytes
         }
-        Payload::Partial(_) | Payload::Text(_) => panic!("a store's objects are whole"),
+        Payload::Partial(_) | Payload::Text(_) => panic!("a store returned a partial file"),
         Payload::Remote(mut remote) => {
             let mut bytes = Vec::new();
             while let Some(more) = remote.next().await.unwrap() {
@@ -136,7 +138,7 @@ async fn read(store: &dyn Store, location: &Location, wanted: ObjectRange) -> Ve
     }
 }
 
-async fn what_is_committed_is_there(store: &dyn Store) {
+async fn committed_data_are_readable(store: &dyn Store) {
     for len in [0, 1, 4095, 4096, 16_385, 300_000, 9 << 20, (9 << 20) + 1] {
         let data = pattern(len);
         let location = put(store, &data).await;
@@ -161,17 +163,17 @@ async fn ranges_are_exact(store: &dyn Store) {
     store.delete(&location).await.unwrap();
 }
 
-async fn nothing_remains_of_an_abort(store: &dyn Store) {
+async fn abort_removes_the_data(store: &dyn Store) {
     let (image, upload) = upload(store);
     let mut writer = store.create(&image, &upload, None).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
     writer.abort().await.unwrap();
-    // The same upload could begin again, which it could not if anything were left.
+    // The same upload can start again, which fails if anything is left.
     let writer = store.create(&image, &upload, None).await.unwrap();
     writer.abort().await.unwrap();
 }
 
-async fn nothing_remains_of_a_drop(store: &dyn Store) {
+async fn drop_and_discard_remove_the_data(store: &dyn Store) {
     let (image, upload) = upload(store);
     let mut writer = store.create(&image, &upload, None).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
@@ -179,7 +181,7 @@ async fn nothing_remains_of_a_drop(store: &dyn Store) {
     store.discard(&image, &upload).await.unwrap();
 }
 
-async fn discard_removes_both_ends(store: &dyn Store) {
+async fn discard_removes_committed_data_of_its_upload(store: &dyn Store) {
     let (image, upload) = upload(store);
     let mut writer = store.create(&image, &upload, None).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
@@ -189,7 +191,7 @@ async fn discard_removes_both_ends(store: &dyn Store) {
     assert_eq!(gone.err().map(|error| error.kind()), Some(Kind::NotFound));
 }
 
-async fn deleting_twice_is_fine(store: &dyn Store) {
+async fn delete_succeeds_if_the_object_is_missing(store: &dyn Store) {
     let location = put(store, b"abc").await;
     store.delete(&location).await.unwrap();
     store.delete(&location).await.unwrap();
@@ -197,7 +199,7 @@ async fn deleting_twice_is_fine(store: &dyn Store) {
     assert_eq!(gone.err().map(|error| error.kind()), Some(Kind::NotFound));
 }
 
-async fn a_wrong_size_is_no_image(store: &dyn Store) {
+async fn open_fails_if_the_size_differs(store: &dyn Store) {
     let location = put(store, b"abc").await;
     for len in [2, 4] {
         let wrong = store.open(&location, whole(len)).await;
@@ -206,9 +208,9 @@ async fn a_wrong_size_is_no_image(store: &dyn Store) {
     store.delete(&location).await.unwrap();
 }
 
-/// As when a registry was restored from a copy, or lost: an upload that does not know of the
-/// image's data neither replaces nor removes them.
-async fn what_another_upload_wrote_is_left_alone(store: &dyn Store) {
+/// After a registry was lost or restored from a backup, an upload may meet data of its image that it
+/// did not write.
+async fn data_of_another_upload_are_neither_replaced_nor_removed(store: &dyn Store) {
     for len in [3, 9 << 20] {
         let data = pattern(len);
         let (image, first) = upload(store);
@@ -229,24 +231,28 @@ async fn what_another_upload_wrote_is_left_alone(store: &dyn Store) {
     }
 }
 
-/// What was removed is in no listing, when that is up to date.
-async fn gone(entry_of: &impl AsyncFn(StoredKey) -> Option<StoredEntry>, of: StoredKey) {
-    for _ in 0..MOST_LOOKS {
-        if entry_of(of).await.is_none() {
+/// Waits until a removed entry has disappeared from the listing.
+async fn assert_unlisted(
+    entry_of: &impl AsyncFn(StoredKey) -> Option<StoredEntry>,
+    key: StoredKey,
+) {
+    for _ in 0..MAX_POLLS {
+        if entry_of(key).await.is_none() {
             return;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
-    assert_eq!(entry_of(of).await, None);
+    assert_eq!(entry_of(key).await, None);
 }
 
-/// Of those that can tell: whole objects, those in parts too, and uploads that never ended.
-async fn it_tells_what_it_has(store: &dyn Store) {
-    let entry_of = async |of: StoredKey| -> Option<StoredEntry> {
+/// Tests the listing of stores that have one: complete objects with and without parts, and unfinished
+/// uploads.
+async fn entries_are_listed(store: &dyn Store) {
+    let entry_of = async |key: StoredKey| -> Option<StoredEntry> {
         let all = store.list_entries().await.unwrap()?;
-        let mut entries = all.into_iter().filter(|stored| stored.key == of);
+        let mut entries = all.into_iter().filter(|stored| stored.key == key);
         let entry = entries.next();
-        assert!(entries.next().is_none(), "it is named twice");
+        assert!(entries.next().is_none(), "the entry is listed twice");
         entry
     };
     if store.list_entries().await.unwrap().is_none() {
@@ -263,22 +269,21 @@ async fn it_tells_what_it_has(store: &dyn Store) {
             writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
         }
         writer.commit().await.unwrap();
-        let of = StoredKey::Image(image);
-        // A listing may be behind for a moment.
-        let mut entry = entry_of(of).await;
-        for _ in 0..MOST_LOOKS {
+        let key = StoredKey::Image(image);
+        let mut entry = entry_of(key).await;
+        for _ in 0..MAX_POLLS {
             if entry.is_some_and(|entry| entry.size_bytes >= len as u64) {
                 break;
             }
-            sleep(LOOK_EVERY).await;
-            entry = entry_of(of).await;
+            sleep(POLL_INTERVAL).await;
+            entry = entry_of(key).await;
         }
-        let entry = entry.expect("it is there");
+        let entry = entry.expect("the entry is listed");
         assert!(entry.size_bytes >= len as u64, "{entry:?}");
         let since_2020 = Timestamp::parse("2020-01-01");
         assert!(entry.written_at > since_2020, "{entry:?}");
         store.discard_entry(&entry.key).await.unwrap();
-        gone(&entry_of, of).await;
+        assert_unlisted(&entry_of, key).await;
         store.discard_entry(&entry.key).await.unwrap();
     }
     let (image, upload) = upload(store);
@@ -287,17 +292,17 @@ async fn it_tells_what_it_has(store: &dyn Store) {
         let piece = Bytes::from(vec![7; 1 << 20]);
         writer.write(piece).await.unwrap();
     }
-    // As the end of the process would leave it.
+    // A crash would leave this state.
     let left = store.list_entries().await.unwrap().unwrap_or_default();
-    let of_either = [StoredKey::Image(image), StoredKey::Upload(upload.id)];
+    let keys = [StoredKey::Image(image), StoredKey::Upload(upload.id)];
     let left: Vec<_> = left
         .into_iter()
-        .filter(|stored| of_either.contains(&stored.key))
+        .filter(|stored| keys.contains(&stored.key))
         .collect();
     assert!(left.len() <= 1, "{left:?}");
     drop(writer);
     store.discard(&image, &upload).await.unwrap();
-    for of in of_either {
-        gone(&entry_of, of).await;
+    for key in keys {
+        assert_unlisted(&entry_of, key).await;
     }
 }

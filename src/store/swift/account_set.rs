@@ -19,7 +19,7 @@ use crate::config::{DomainOption, SwiftAccount, SwiftAuth};
 use crate::http_client::HttpClient;
 use crate::keystone::{self, Domain, Keystone, Project, User};
 
-/// AccountSet of locations that are remembered, with their tokens, until there are more.
+/// The most cached accounts of locations. If there are more, the cache is cleared.
 const MAX_UNTRUSTED: usize = 256;
 
 /// The configured accounts, and those of locations.

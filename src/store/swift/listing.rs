@@ -125,7 +125,7 @@ async fn page(
         status => return Err(SwiftError::status(what, status, answer.headers())),
     }
     serde_json::from_slice(answer.body())
-        .map_err(|error| SwiftError::answer(what, error.to_string()))
+        .map_err(|error| SwiftError::malformed(what, error.to_string()))
 }
 
 #[cfg(test)]

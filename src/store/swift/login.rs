@@ -70,7 +70,7 @@ pub(super) enum LoginError {
     #[error("Swift answered {0} to a login")]
     Status(StatusCode),
     #[error("Swift's response to a login has no {0}")]
-    Answer(&'static str),
+    Malformed(&'static str),
 }
 
 impl Login {
@@ -130,10 +130,10 @@ impl V1 {
     fn access(&self, headers: &HeaderMap) -> Result<AccountAccess, LoginError> {
         let token = headers.get("x-auth-token");
         let token = token.or_else(|| headers.get("x-storage-token"));
-        let mut token = token.ok_or(LoginError::Answer("X-Auth-Token"))?.clone();
+        let mut token = token.ok_or(LoginError::Malformed("X-Auth-Token"))?.clone();
         token.set_sensitive(true);
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let storage_url = text("x-storage-url").ok_or(LoginError::Answer("X-Storage-Url"))?;
+        let storage_url = text("x-storage-url").ok_or(LoginError::Malformed("X-Storage-Url"))?;
         // Not every Swift reports the lifetime.
         let seconds = text("x-auth-token-expires").and_then(|seconds| seconds.parse().ok());
         let life = seconds.map(|seconds| {

@@ -58,7 +58,7 @@ pub(super) async fn max_static_segments(account: &AccountClient) -> SwiftResult<
         return Ok(None);
     };
     let uri = format!("{scheme}://{host}:{port}/info").parse::<Uri>();
-    let uri = uri.map_err(|error| SwiftError::answer(what, error.to_string()))?;
+    let uri = uri.map_err(|error| SwiftError::malformed(what, error.to_string()))?;
     let asked = account.get_without_token(uri).await;
     let answer = asked.map_err(|cause| SwiftError::Outgoing { what, cause })?;
     if answer.status().is_server_error() {
@@ -115,7 +115,7 @@ impl LargeObject<'_> {
         let prefix = encode(&segment_prefix(self.object));
         let manifest = format!("{}/{prefix}", encode(name));
         let manifest = HeaderValue::from_str(&manifest).map_err(|_| {
-            SwiftError::answer(
+            SwiftError::malformed(
                 call.what,
                 "the name of the container is not a valid header value",
             )
@@ -140,6 +140,6 @@ impl LargeObject<'_> {
             tokio::time::sleep(LISTING_WAIT).await;
         }
         let problem = "Swift's listing does not contain all segments yet";
-        Err(SwiftError::answer(head.what, problem))
+        Err(SwiftError::malformed(head.what, problem))
     }
 }

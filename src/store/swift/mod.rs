@@ -207,7 +207,7 @@ impl Store for SwiftStore {
             return Err(read_error(error));
         }
         let size_bytes = length_of(response.headers());
-        size_bytes.ok_or_else(|| read_error(SwiftError::answer(what, "no Content-Length")))
+        size_bytes.ok_or_else(|| read_error(SwiftError::malformed(what, "no Content-Length")))
     }
 
     async fn create(

@@ -161,14 +161,14 @@ impl SentObject {
         if answer.status() != StatusCode::CREATED {
             return Err(refused(&answer));
         }
-        let etag = etag_of(answer.headers()).ok_or(SwiftError::answer(WHAT, "no ETag"))?;
+        let etag = etag_of(answer.headers()).ok_or(SwiftError::malformed(WHAT, "no ETag"))?;
         let segment = Segment {
             etag,
             size_bytes: self.size_bytes,
         };
         if let Some(hash) = self.hash {
             let digest = hash.finish().await;
-            let digest = digest.map_err(|lost| SwiftError::answer(WHAT, lost.to_string()))?;
+            let digest = digest.map_err(|lost| SwiftError::malformed(WHAT, lost.to_string()))?;
             segment.compare(&Checksum::of(&digest))?;
         }
         Ok(segment)
@@ -182,7 +182,7 @@ impl Segment {
             return Ok(());
         }
         let problem = format!("Swift received MD5 {}, but {sent} was sent", self.etag);
-        Err(SwiftError::answer(WHAT, problem))
+        Err(SwiftError::malformed(WHAT, problem))
     }
 }
 

@@ -75,17 +75,17 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
         status => return Err(SwiftError::status(what, status, answer.headers())),
     }
     let outcome: Outcome = serde_json::from_slice(answer.body())
-        .map_err(|error| SwiftError::answer(what, error.to_string()))?;
+        .map_err(|error| SwiftError::malformed(what, error.to_string()))?;
     let is_gone = |status: &str| status.starts_with("404");
     let left = outcome.errors.iter().find(|(_, status)| !is_gone(status));
     let is_done = outcome.status.starts_with("200") || is_gone(&outcome.status);
     match left {
-        Some((_, status)) => Err(SwiftError::answer(
+        Some((_, status)) => Err(SwiftError::malformed(
             what,
             format!("a segment was not removed: {status}"),
         )),
         None if is_done || !outcome.errors.is_empty() => Ok(()),
-        None => Err(SwiftError::answer(what, outcome.status)),
+        None => Err(SwiftError::malformed(what, outcome.status)),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) enum SwiftError {
         transaction: Option<String>,
     },
     #[error("{what}: {problem}")]
-    Answer { what: &'static str, problem: String },
+    Malformed { what: &'static str, problem: String },
     #[error(
         "there is no container {container:?}; create it, or set swift_store_create_container_on_put"
     )]
@@ -59,9 +59,9 @@ impl SwiftError {
     }
 
     /// Creates the error of a response that cannot be used.
-    pub(super) fn answer(what: &'static str, problem: impl Into<String>) -> Self {
+    pub(super) fn malformed(what: &'static str, problem: impl Into<String>) -> Self {
         let problem = problem.into();
-        Self::Answer { what, problem }
+        Self::Malformed { what, problem }
     }
 
     /// Returns true if the requested object or container does not exist.

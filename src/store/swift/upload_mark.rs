@@ -33,7 +33,7 @@ pub(super) enum MarkLookup {
 impl UploadMark {
     pub(super) fn of(upload: Uuid) -> SwiftResult<Self> {
         let value = HeaderValue::try_from(upload.to_string());
-        let value = value.map_err(|error| SwiftError::answer("marking", error.to_string()))?;
+        let value = value.map_err(|error| SwiftError::malformed("marking", error.to_string()))?;
         Ok(Self(value))
     }
 

@@ -143,7 +143,7 @@ impl SwiftWriter {
                 ..
             } => {
                 if self.begun == MOST_SEGMENTS {
-                    return Err(SwiftError::answer(
+                    return Err(SwiftError::malformed(
                         "splitting an image",
                         "too many segments",
                     ));
@@ -214,7 +214,7 @@ impl SwiftWriter {
         let length = self.upload.layout.length_bytes();
         if self.surplus_bytes > 0 || length.is_some_and(|length| length != self.written_bytes) {
             let problem = "the data do not have the announced length";
-            return Err(SwiftError::answer("completing an image", problem));
+            return Err(SwiftError::malformed("completing an image", problem));
         }
         let container = &self.upload.container;
         if self.written_bytes == 0 {
