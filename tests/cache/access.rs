@@ -18,7 +18,7 @@ fn kept(node: &Server, origin: &Origin) -> String {
 }
 
 #[test]
-fn a_deleted_image_is_not_served_and_leaves() {
+fn deleted_image_is_not_served_and_leaves_the_cache() {
     let node = caching().start();
     let origin = Origin::honest(Content::new(11, MIB));
     let id = kept(&node, &origin);
@@ -29,7 +29,7 @@ fn a_deleted_image_is_not_served_and_leaves() {
 }
 
 #[test]
-fn whoever_reads_a_deleted_image_may_end() {
+fn readers_of_a_deleted_image_may_finish() {
     let node = caching().start();
     let origin = Origin::honest(Content::new(12, 24 * MIB));
     let id = kept(&node, &origin);
@@ -48,7 +48,7 @@ fn from(tenant: &str) -> String {
 }
 
 #[test]
-fn others_see_nothing_of_it() {
+fn private_cached_image_is_hidden_from_others() {
     let node = caching()
         .option_in("paste_deploy", "flavor", "trusted-auth+cachemanagement")
         .start();
@@ -82,7 +82,7 @@ fn others_see_nothing_of_it() {
 }
 
 #[test]
-fn the_policy_is_asked_for_what_is_kept() {
+fn policy_applies_to_cached_images() {
     let policy = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(policy.path(), "{}").expect("written");
     let node = patient()

@@ -11,7 +11,7 @@ use crate::support::origin::content::Content;
 use crate::support::within;
 
 #[test]
-fn a_flipped_bit_is_found_and_the_image_fetched_again() {
+fn flipped_bit_is_detected_and_the_image_fetched_again() {
     let origin = Origin::start(Content::new(52, 2 * MIB + 99), |_| Answer::whole());
     let node = caching().option("verify_interval", 1).start();
     let id = locate(&node, &origin);

@@ -27,7 +27,7 @@ fn await_kept(node: &Server, fills_kept: u64) {
 }
 
 #[test]
-fn who_was_asked_for_longest_ago_leaves() {
+fn least_recently_read_image_is_evicted() {
     let node = caching().option("image_cache_max_size", 3 * MIB).start();
     let origins: Vec<_> = (0..4)
         .map(|seed| Origin::honest(Content::new(seed, MIB)))
@@ -59,7 +59,7 @@ fn who_was_asked_for_longest_ago_leaves() {
 }
 
 #[test]
-fn what_is_read_stays_and_what_does_not_fit_is_passed_on() {
+fn images_in_use_stay_and_others_bypass_the_cache() {
     // More than sockets hold, so that a reader who stops is in the middle.
     const LARGE_BYTES: u64 = 24 * MIB;
     let node = caching()
@@ -87,7 +87,7 @@ fn what_is_read_stays_and_what_does_not_fit_is_passed_on() {
 }
 
 #[test]
-fn the_disk_keeps_its_floor() {
+fn free_disk_space_is_kept() {
     let node = caching()
         .option("image_cache_min_free", 1_u64 << 49)
         .start();
@@ -133,7 +133,7 @@ fn taken_bytes(node: &Server) -> (u64, u64) {
 /// Readers of many images at random, some of whom leave, from origins that break off, with
 /// deletions between: at no moment is there more than the limit.
 #[test]
-fn never_a_byte_too_many() {
+fn limit_is_never_exceeded() {
     const LIMIT_BYTES: u64 = 10 * MIB;
     let seconds = std::env::var("GLANCE_CACHE_RANDOM_S").ok();
     let seconds = seconds.and_then(|s| s.parse().ok()).unwrap_or(RANDOM_RUN_S);

@@ -13,7 +13,7 @@ use crate::support::{eventually, skip};
 const DISK_BYTES: u64 = 24 * MIB;
 
 #[test]
-fn readers_are_served_past_a_full_disk_and_from_it_when_there_is_room() {
+fn full_disk_bypasses_the_cache_until_there_is_space() {
     let disk = match Disk::new(DISK_BYTES) {
         Ok(disk) => disk,
         Err(error) => return skip("a full disk of the cache", &error),

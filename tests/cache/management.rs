@@ -16,7 +16,7 @@ use crate::support::v1::id_of;
 use crate::support::v1::post_data;
 
 #[test]
-fn what_is_kept_is_listed_and_can_be_forgotten() {
+fn cached_images_are_listed_and_deleted() {
     let node = caching().start();
     let origins = [1, 2, 3].map(|seed| Origin::honest(Content::new(seed, MIB)));
     let mut ids = [0, 1, 2].map(|index: usize| locate(&node, &origins[index]));
@@ -57,7 +57,7 @@ fn what_is_kept_is_listed_and_can_be_forgotten() {
 }
 
 #[test]
-fn what_is_forgotten_while_it_comes_is_sent_and_not_kept() {
+fn image_deleted_during_its_fill_is_served_and_not_cached() {
     const SIZE_BYTES: u64 = 2 * MIB;
     let hold = Hold::default();
     let holding = hold.clone();
@@ -91,7 +91,7 @@ fn what_is_forgotten_while_it_comes_is_sent_and_not_kept() {
 }
 
 #[test]
-fn without_management_there_is_nothing_to_manage() {
+fn management_is_disabled_without_its_middleware() {
     let node = caching()
         .option_in("paste_deploy", "flavor", "caching")
         .start();
@@ -147,7 +147,7 @@ fn managed(node: &Server, words: &[&str]) -> String {
 }
 
 #[test]
-fn the_program_does_what_the_api_does() {
+fn cache_manage_program_matches_the_api() {
     let node = caching().start();
     assert_eq!(managed(&node, &["list-cached"]), "No cached images.\n");
     assert_eq!(managed(&node, &["list-queued"]), "No queued images.\n");

@@ -12,7 +12,7 @@ use crate::support::origin::content::Content;
 use crate::support::v1::{id_of, post_data};
 
 #[test]
-fn what_is_queued_is_fetched_without_anybody_asking() {
+fn queued_image_is_prefetched() {
     let node = caching().start();
     let content = Content::new(5, MIB);
     let origin = Origin::start(content, |_| Answer::whole());
@@ -50,7 +50,7 @@ fn held(seed: u64, hold: &Hold) -> Origin {
 }
 
 #[test]
-fn two_are_fetched_at_a_time_and_the_third_when_one_is_done() {
+fn two_images_are_prefetched_at_a_time() {
     let node = patient().start();
     let holds = [Hold::default(), Hold::default(), Hold::default()];
     let origins = [0, 1, 2].map(|index| held(index, &holds[index as usize]));
@@ -96,7 +96,7 @@ fn two_are_fetched_at_a_time_and_the_third_when_one_is_done() {
 }
 
 #[test]
-fn the_queue_keeps_its_order_over_a_start() {
+fn queue_keeps_its_order_across_a_restart() {
     let mut node = patient().option("image_cache_prefetches", 1).start();
     let hanging = held(6, &Hold::default());
     let honest = Origin::honest(Content::new(7, MIB));

@@ -31,7 +31,7 @@ fn held() -> (Origin, Hold) {
 }
 
 #[test]
-fn what_is_there_is_sent_and_the_rest_is_waited_for() {
+fn available_bytes_are_sent_before_the_rest_arrives() {
     let (origin, hold) = held();
     let node = patient().start();
     let id = locate(&node, &origin);
@@ -56,7 +56,7 @@ fn what_is_there_is_sent_and_the_rest_is_waited_for() {
 
 /// Who waits for the origin stands in nobody's way and costs nothing.
 #[test]
-fn readers_of_a_silent_origin_cost_nothing() {
+fn readers_of_a_silent_origin_are_cheap() {
     let (origin, hold) = held();
     let node = patient().start();
     let id = locate(&node, &origin);
@@ -74,7 +74,7 @@ fn readers_of_a_silent_origin_cost_nothing() {
 }
 
 #[test]
-fn the_fill_outlives_all_readers() {
+fn fill_outlives_all_readers() {
     let (origin, hold) = held();
     let node = patient().start();
     let id = locate(&node, &origin);
@@ -89,7 +89,7 @@ fn the_fill_outlives_all_readers() {
 }
 
 #[test]
-fn the_last_piece_waits_for_the_digest() {
+fn last_bytes_wait_for_the_digest() {
     // The wrong last byte is known only at the end: nobody has the last piece.
     let content = Content::new(32, SIZE_BYTES);
     let origin = Origin::start(content, |_| Answer::whole().wrong_at(SIZE_BYTES - 1));
@@ -104,7 +104,7 @@ fn the_last_piece_waits_for_the_digest() {
 }
 
 #[test]
-fn without_a_checksum_what_comes_is_kept() {
+fn image_without_a_checksum_is_cached() {
     let origin = Origin::honest(Content::new(33, SIZE_BYTES));
     let node = caching().start();
     let id = locate_with(&node, &origin, &[]);
@@ -117,7 +117,7 @@ fn without_a_checksum_what_comes_is_kept() {
 
 /// It cannot be compared with anything, so that it need not wait for the fill.
 #[test]
-fn a_part_of_an_image_without_a_checksum_comes_at_once() {
+fn range_of_an_image_without_a_checksum_bypasses_the_fill() {
     let hold = Hold::default();
     let holding = hold.clone();
     let origin = Origin::start(Content::new(34, SIZE_BYTES), move |seen| {

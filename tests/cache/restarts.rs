@@ -17,7 +17,7 @@ use crate::support::origin::content::Content;
 const ROUNDS: u64 = 12;
 
 #[test]
-fn what_is_kept_survives_and_what_was_changed_goes() {
+fn restart_keeps_cached_files_and_drops_changed_ones() {
     let mut node = caching().start();
     let origins = [5, 6].map(|seed| Origin::honest(Content::new(seed, MIB + seed)));
     let ids = [locate(&node, &origins[0]), locate(&node, &origins[1])];
@@ -54,7 +54,7 @@ fn what_is_kept_survives_and_what_was_changed_goes() {
 }
 
 #[test]
-fn a_file_that_is_changed_or_gone_is_fetched_again() {
+fn changed_or_missing_file_is_fetched_again() {
     let node = caching().start();
     let origin = Origin::honest(Content::new(7, MIB));
     let id = locate(&node, &origin);
@@ -79,7 +79,7 @@ fn a_file_that_is_changed_or_gone_is_fetched_again() {
 }
 
 #[test]
-fn a_smaller_limit_holds_from_the_start() {
+fn smaller_limit_is_enforced_at_start() {
     let mut node = caching().start();
     for seed in 0..3 {
         let origin = Origin::honest(Content::new(seed, MIB));
@@ -93,7 +93,7 @@ fn a_smaller_limit_holds_from_the_start() {
 }
 
 #[test]
-fn a_successor_has_what_was_kept_and_nobody_is_cut() {
+fn successor_inherits_the_cache_and_cuts_no_reader() {
     let mut node = patient().with_pid_file().start();
     let kept = Origin::honest(Content::new(10, MIB));
     let hold = Hold::default();
@@ -127,7 +127,7 @@ fn a_successor_has_what_was_kept_and_nobody_is_cut() {
 /// The node, the origin or readers end at random: nobody has a wrong image that is complete,
 /// and at the end everything is served.
 #[test]
-fn random_ends_serve_nothing_wrong() {
+fn random_crashes_serve_no_wrong_data() {
     let rounds = std::env::var("GLANCE_CACHE_KILL_ROUNDS").ok();
     let rounds = rounds
         .and_then(|rounds| rounds.parse().ok())

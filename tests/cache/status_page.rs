@@ -20,7 +20,7 @@ fn page(node: &Server) -> Response {
 }
 
 #[test]
-fn its_figures_are_real() {
+fn status_page_shows_real_figures() {
     let node = caching().option("image_cache_max_size", 64 * MIB).start();
     let kept = Origin::honest(Content::new(1, 3 * MIB));
     let kept_id = locate(&node, &kept);

@@ -52,7 +52,7 @@ fn everybody_was_served(node: &Server) {
 }
 
 #[test]
-fn a_web_server_sends_every_byte_once() {
+fn web_server_sends_every_byte_once() {
     let origin = Origin::honest(Content::new(71, SIZE_BYTES));
     let node = caching().start();
     let id = locate(&node, &origin);

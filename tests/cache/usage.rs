@@ -26,7 +26,7 @@ fn last_accessed(node: &Server) -> f64 {
 }
 
 #[test]
-fn hits_survive_an_end_a_successor_and_a_kill() {
+fn hits_survive_shutdown_successor_and_kill() {
     let mut node = caching().with_pid_file().start();
     let origin = Origin::honest(Content::new(1, MIB));
     let id = locate(&node, &origin);
@@ -63,7 +63,7 @@ fn hits_survive_an_end_a_successor_and_a_kill() {
 }
 
 #[test]
-fn what_was_used_last_stays_over_a_start() {
+fn usage_order_survives_a_restart() {
     let mut node = caching().start();
     let origins = [1, 2, 3].map(|seed| Origin::honest(Content::new(seed, MIB)));
     let ids = [0, 1, 2].map(|index: usize| locate(&node, &origins[index]));

@@ -36,7 +36,7 @@ fn read_at_once(node: &Server, id: &str, all: &[u8], readers: usize) -> Vec<Got>
 }
 
 #[test]
-fn a_wrong_fill_is_thrown_away_and_tried_once_more() {
+fn wrong_fill_is_repeated_once() {
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().wrong_at(MIB),
         _ => Answer::whole(),
@@ -58,7 +58,7 @@ fn a_wrong_fill_is_thrown_away_and_tried_once_more() {
 }
 
 #[test]
-fn who_had_nothing_of_a_wrong_fill_has_the_right_one() {
+fn readers_without_bytes_of_a_wrong_fill_get_the_right_one() {
     // Small: nobody is sent anything before the digest is known.
     let content = Content::new(52, 100_000);
     let origin = Origin::start(content, |seen| match (&*seen.method, seen.turn) {
@@ -73,7 +73,7 @@ fn who_had_nothing_of_a_wrong_fill_has_the_right_one() {
 }
 
 #[test]
-fn what_is_wrong_twice_is_given_up() {
+fn fill_that_is_wrong_twice_fails() {
     let origin = origin(|_| Answer::whole().wrong_at(5));
     let node = caching().start();
     let id = locate(&node, &origin);
@@ -94,7 +94,7 @@ fn what_is_wrong_twice_is_given_up() {
 }
 
 #[test]
-fn a_cut_is_gone_on_from() {
+fn fill_resumes_after_a_cut() {
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().cut_after(1_500_000),
         1 => Answer::whole().reset_after(300_000),
@@ -110,7 +110,7 @@ fn a_cut_is_gone_on_from() {
 }
 
 #[test]
-fn an_origin_that_has_nothing_says_so_to_everybody() {
+fn missing_object_fails_all_readers() {
     let origin = origin(|_| Answer::status(404).pause_after(0, Duration::from_millis(200)));
     let node = caching().start();
     let id = locate(&node, &origin);
@@ -120,7 +120,7 @@ fn an_origin_that_has_nothing_says_so_to_everybody() {
 }
 
 #[test]
-fn an_origin_that_is_away_is_asked_again_by_the_next() {
+fn unreachable_origin_is_tried_again_by_the_next_reader() {
     let mut origin = origin(|_| Answer::whole());
     let node = caching().start();
     let id = locate(&node, &origin);

@@ -68,7 +68,7 @@ fn round_trip(node: &Server, holds: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn the_line_for_files() {
+fn file_store_configuration_works() {
     let folder = temp_folder();
     let path = folder.path().join("images");
     let lines = lines_for("file");
@@ -98,7 +98,7 @@ fn the_lines_for_s3() {
 }
 
 #[test]
-fn the_lines_for_swift() {
+fn swift_store_configuration_works() {
     let cloud = Cloud::shared();
     let address = address_of(&cloud.keystone.auth_url).to_string();
     let node = node(&lines_for("swift"), "127.0.0.1:5000", &address);
@@ -109,7 +109,7 @@ fn the_lines_for_swift() {
 }
 
 #[test]
-fn the_lines_for_http() {
+fn http_store_configuration_works() {
     let node = node(&lines_for("http"), "file,http", "file,http");
     // On a port that is not among those that may be named, 8080 being taken perhaps.
     let origin = Origin::honest(Content::new(1, 300_000));

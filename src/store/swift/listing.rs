@@ -117,7 +117,7 @@ async fn page(
         encode(marker)
     );
     let answer = session
-        .call(&SwiftRequest::new(what, Method::GET, path))
+        .send(&SwiftRequest::new(what, Method::GET, path))
         .await?;
     match answer.status() {
         StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => return Ok(Vec::new()),

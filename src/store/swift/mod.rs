@@ -198,8 +198,8 @@ impl Store for SwiftStore {
         let (parsed, session) = self.resolve(location).await?;
         let what = "requesting an object's size";
         let path = object_path(&parsed.container, &parsed.object);
-        let answer = session
-            .call(&SwiftRequest::new(what, Method::HEAD, path))
+        let response = session
+            .send(&SwiftRequest::new(what, Method::HEAD, path))
             .await;
         let response = response.map_err(read_error)?;
         if !response.status().is_success() {

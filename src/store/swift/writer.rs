@@ -132,7 +132,7 @@ impl SwiftWriter {
         let begun = match self.upload.layout {
             ObjectLayout::Plain { length_bytes } => {
                 let begin = self
-                    .target
+                    .upload
                     .container
                     .begin(object, Some(length_bytes), None);
                 begin.await?

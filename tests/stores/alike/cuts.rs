@@ -72,7 +72,7 @@ fn cut_often(backend: &Backend, id: &str, data: &[u8], times: u64) -> [u64; 2] {
 }
 
 #[test]
-fn a_backend_that_can_go_on_does() {
+fn downloads_resume_after_cuts() {
     thread::scope(|scope| {
         for backend in [
             || Backend::swift_behind_a_gate("slo"),
@@ -90,7 +90,7 @@ fn a_backend_that_can_go_on_does() {
 }
 
 #[test]
-fn a_backend_that_must_not_go_on_breaks_off() {
+fn changing_objects_are_not_resumed() {
     let backend = Backend::swift_that_never_goes_on();
     let data = pattern(SIZE_BYTES as usize, 1);
     let id = backend.node.upload(&[], &data);
@@ -106,7 +106,7 @@ fn a_backend_that_must_not_go_on_breaks_off() {
 
 /// The object changes all the time, in its bytes and not in its length.
 #[test]
-fn what_is_replaced_meanwhile_is_not_mixed() {
+fn replaced_objects_are_not_mixed() {
     thread::scope(|scope| {
         for backend in [
             || Backend::swift_behind_a_gate("slo"),
@@ -181,7 +181,7 @@ fn unmendable(seen: &Seen) -> Answer {
 
 /// Nothing is known of these images but their length: no checksum would tell.
 #[test]
-fn web_servers_that_cannot_go_on_are_not_believed() {
+fn web_servers_without_valid_resume_are_cut() {
     const THREADS: u64 = 8;
     let backend = Backend::http();
     let origin = Origin::start(Content::new(6, SIZE_BYTES), unmendable);

@@ -47,7 +47,7 @@ fn s3_that_fails_kills_the_image_and_leaves_nothing() {
 }
 
 #[test]
-fn swift_that_fails_kills_the_image_and_leaves_nothing() {
+fn failing_swift_kills_the_image_and_leaves_nothing() {
     fails(&Backend::swift_behind_a_gate("slo"));
 }
 

@@ -49,7 +49,7 @@ fn assert_failures_counted(backend: &Backend, count: usize) {
 }
 
 #[test]
-fn objects_with_another_byte_are_cut_before_their_end() {
+fn objects_with_a_changed_byte_are_cut_before_their_end() {
     for backend in [Backend::http(), Backend::s3(), Backend::swift("dlo")] {
         for size_bytes in SIZES {
             let (id, data) = image(&backend, size_bytes);
@@ -63,7 +63,7 @@ fn objects_with_another_byte_are_cut_before_their_end() {
 
 /// The object is right, and the way to the node is not.
 #[test]
-fn bytes_that_change_on_their_way_are_no_image() {
+fn bytes_changed_in_transit_fail_the_download() {
     for backend in [
         Backend::s3_behind_a_gate(),
         Backend::swift_behind_a_gate("slo"),

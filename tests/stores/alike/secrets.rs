@@ -218,7 +218,7 @@ fn other_words(node: &Server) -> Vec<String> {
 }
 
 #[test]
-fn secrets_of_the_configuration_are_nowhere() {
+fn configured_secrets_never_leak() {
     let Scene {
         node,
         gates,
@@ -265,7 +265,7 @@ fn upload_all(node: &Server, heard: &mut Heard) -> Vec<Response> {
 }
 
 #[test]
-fn secrets_in_locations_are_used_and_are_nowhere() {
+fn secrets_in_locations_never_leak() {
     let Scene {
         mut node,
         gates,

@@ -9,7 +9,7 @@ use crate::support::backends::{Cloud, address_of, tool};
 use crate::support::eventually;
 
 #[test]
-fn a_token_says_who_and_ends_when_revoked() {
+fn token_names_its_user_until_revoked() {
     let keystone = &Cloud::shared().keystone;
     let token = keystone.token("alice");
     let said = &keystone.validate(&token).expect(200).json()["token"];
@@ -24,7 +24,7 @@ fn a_token_says_who_and_ends_when_revoked() {
 }
 
 #[test]
-fn users_are_where_the_handle_says() {
+fn users_of_the_handle_exist() {
     let keystone = &Cloud::shared().keystone;
     for (name, user) in &keystone.users {
         let token = keystone.token(name);
@@ -34,7 +34,7 @@ fn users_are_where_the_handle_says() {
 }
 
 #[test]
-fn tokens_expire_and_nothing_stays() {
+fn tokens_expire_and_server_leaves_no_files() {
     let keystone = Keystone::start(&Options { token_s: 3 });
     // On a busy machine one can expire on its way here.
     let token = eventually("a valid token", || {
@@ -57,7 +57,7 @@ fn assert_ends_without_trace(keystone: Keystone) {
 }
 
 #[test]
-fn the_catalogue_leads_to_the_services() {
+fn catalogue_contains_the_services() {
     let Cloud { keystone, swift } = Cloud::shared();
     keystone.set_endpoint("image", "http://127.0.0.1:9292");
     let token = keystone.token("alice");

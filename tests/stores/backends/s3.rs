@@ -19,7 +19,7 @@ fn boto(swift: &SwiftHandle, account: &Account, what: &str) -> Command {
 }
 
 #[test]
-fn objects_parts_and_ranges() {
+fn objects_parts_and_ranges_work() {
     let swift = Swift::shared();
     let mut boto = boto(swift, &swift.account, "round-trip");
     assert_eq!(stdout_of(boto.arg(unique("bucket"))), "done\n");

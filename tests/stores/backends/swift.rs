@@ -97,7 +97,7 @@ fn upload_whole(swift: &SwiftHandle, container: &str, path: &Path) -> Result<(),
 
 /// Whoever logs in through a gate stays behind it: the storage URL has the host that was asked.
 #[test]
-fn a_gate_sees_all_of_it() {
+fn all_requests_pass_the_gate() {
     let swift = Swift::shared();
     let gate = Gate::before(address_of(&swift.url));
     let stat = stdout_of(v1_at(&gate.url(&swift.auth_url), &swift.account).args(["stat", "-v"]));
@@ -109,7 +109,7 @@ fn a_gate_sees_all_of_it() {
 }
 
 #[test]
-fn nothing_stays() {
+fn server_leaves_no_files() {
     let swift = Swift::start();
     let (folder, address) = (swift.folder().to_owned(), address_of(&swift.url));
     assert!(folder.exists() && TcpStream::connect(address).is_ok());
@@ -118,7 +118,7 @@ fn nothing_stays() {
 }
 
 #[test]
-fn accounts_are_apart() {
+fn accounts_are_separate() {
     let swift = Swift::shared();
     let theirs = ["--os-storage-url", &swift.other.storage_url, "list"];
     let output = output_of(v1(swift, &swift.account).args(theirs));
@@ -127,7 +127,7 @@ fn accounts_are_apart() {
 }
 
 #[test]
-fn tokens_of_keystone() {
+fn keystone_tokens_are_accepted() {
     let cloud = Cloud::shared();
     round_trip(|| v3(cloud, "alice"), "--use-slo");
     stdout_of(v3(cloud, "glance").arg("stat"));

@@ -69,9 +69,8 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn images_and_cache_on_a_file_system_without_exclusive_renames() {
-    let Some(fuse) = Fuse::mount("images_and_cache_on_a_file_system_without_exclusive_renames")
-    else {
+fn file_system_without_exclusive_renames_is_supported() {
+    let Some(fuse) = Fuse::mount("file_system_without_exclusive_renames_is_supported") else {
         return;
     };
     let (images, cache) = (fuse.path().join("images"), fuse.path().join("cache"));

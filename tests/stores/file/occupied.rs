@@ -28,7 +28,7 @@ fn assert_refused(server: &Server, upload: &Request, file: &Path) {
 }
 
 #[test]
-fn an_upload_leaves_a_file_of_its_name_alone() {
+fn upload_does_not_replace_an_unknown_file() {
     let (images, copies) = (temp_folder(), temp_folder());
     let kept = copies.path().join("data");
     let file = images.path().join(ID);
@@ -75,7 +75,7 @@ fn an_upload_leaves_a_file_of_its_name_alone() {
 }
 
 #[test]
-fn an_id_in_capitals_names_a_file_in_small_letters() {
+fn upper_case_id_names_the_lower_case_file() {
     let server = Setup::new().start();
     let id = ID.to_ascii_uppercase();
     let named = [("x-image-meta-id", id.as_str())];

@@ -50,7 +50,7 @@ fn raw(origin: &Origin, request: &Request) -> (Option<u64>, Vec<u8>) {
 }
 
 #[test]
-fn an_honest_one_answers_as_it_should() {
+fn faultless_origin_answers_correctly() {
     let origin = Origin::honest(content());
     let all = origin.content.all();
     assert_eq!(origin.content.md5_hex(), md5_hex(&all));
@@ -115,7 +115,7 @@ fn a_reset_is_not_an_end() {
 }
 
 #[test]
-fn lengths_that_lie() {
+fn wrong_content_lengths_are_sent() {
     let origin = Origin::start(content(), |seen| {
         Answer::whole().claims_length(if seen.turn == 0 { 10 } else { 400_000 })
     });
@@ -127,7 +127,7 @@ fn lengths_that_lie() {
 }
 
 #[test]
-fn bodies_without_a_length() {
+fn bodies_without_a_length_are_sent() {
     let origin = Origin::start(content(), |seen| match seen.turn {
         0 => Answer::whole().chunked(),
         _ => Answer::whole().until_close(),
@@ -140,7 +140,7 @@ fn bodies_without_a_length() {
 }
 
 #[test]
-fn one_wrong_byte() {
+fn one_byte_is_changed() {
     let origin = Origin::start(content(), |_| Answer::whole().wrong_at(123_456));
     let wrong = ask(&origin, &get()).expect(200).body;
     let right = origin.content.all();
@@ -155,7 +155,7 @@ fn one_wrong_byte() {
 }
 
 #[test]
-fn ranges_ignored_or_shifted() {
+fn ranges_are_ignored_or_shifted() {
     let origin = Origin::start(content(), |seen| match seen.turn {
         0 => Answer::whole().ignores_ranges(),
         _ => Answer::whole().answers_from(5),
@@ -170,7 +170,7 @@ fn ranges_ignored_or_shifted() {
 }
 
 #[test]
-fn pauses_and_paces() {
+fn pauses_and_rates_are_kept() {
     let pause = Duration::from_millis(300);
     // The eleventh pause comes when the client has the last byte.
     let origin = Origin::start(Content::new(1, 11), move |seen| match seen.turn {
@@ -204,7 +204,7 @@ fn a_hang_lasts_until_the_client_goes() {
 }
 
 #[test]
-fn an_endless_body_goes_on_behind_the_content() {
+fn endless_body_continues_after_the_content() {
     let origin = Origin::start(content(), |_| Answer::whole().endless().until_close());
     let mut connection = connect(&origin);
     connection.send(&get()).expect("sent");
@@ -220,7 +220,7 @@ fn an_endless_body_goes_on_behind_the_content() {
 }
 
 #[test]
-fn statuses_and_headers() {
+fn statuses_and_headers_are_scripted() {
     let origin = Origin::start(content(), |seen| match (seen.method.as_str(), seen.turn) {
         ("HEAD", _) => Answer::status(405),
         (_, 0) => Answer::redirect("http://127.0.0.1:1/elsewhere"),
@@ -238,7 +238,7 @@ fn statuses_and_headers() {
 }
 
 #[test]
-fn a_large_content_needs_no_memory_and_no_time() {
+fn large_content_is_generated_without_memory() {
     let origin = Origin::honest(Content::new(3, 1 << 40));
     let part = ask(&origin, &range("bytes=1099511627766-")).expect(206);
     let end = origin.content.size_bytes;
@@ -246,7 +246,7 @@ fn a_large_content_needs_no_memory_and_no_time() {
 }
 
 #[test]
-fn tls_and_an_end_that_is_not_one() {
+fn tls_connection_can_end_without_close_notify() {
     let origin = Origin::start_tls(content(), |seen| match seen.turn {
         0 => Answer::whole().until_close(),
         _ => Answer::whole().until_close().cut_after(1000),

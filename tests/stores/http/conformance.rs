@@ -54,12 +54,12 @@ fn conforms(store: &dyn Store, origin: &Origin) {
 }
 
 #[test]
-fn it_conforms() {
+fn http_store_conforms() {
     conforms(&store(TlsOptions::default()), &honest(1_000_000));
 }
 
 #[test]
-fn it_conforms_over_tls() {
+fn http_store_conforms_over_tls() {
     let origin = Origin::start_tls(Content::new(2, 1_000_000), |_| Answer::whole());
     let tls = TlsOptions {
         ca_file: Some(origin.ca_file()),
@@ -70,7 +70,7 @@ fn it_conforms_over_tls() {
 
 /// A real server that knows neither ranges nor entity tags.
 #[test]
-fn it_reads_from_pythons_server() {
+fn http_store_reads_from_pythons_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = pattern(3_000_000, 11);
     std::fs::write(folder.path().join("a file"), &data).expect("a file");

@@ -12,7 +12,7 @@ use crate::support::{md5_hex, pattern};
 const SIZE_BYTES: u64 = 3_000_000;
 
 #[test]
-fn it_is_copied_behind_the_answer() {
+fn copy_continues_after_the_response() {
     let (node, origin) = (open_node(), honest(SIZE_BYTES));
     let answer = node
         .request(&from(COPY_FROM, &origin.url("/i")))
@@ -47,7 +47,7 @@ fn a_reservation_may_be_filled_by_a_copy() {
 }
 
 #[test]
-fn a_node_copies_from_another() {
+fn node_copies_from_another_node() {
     let (node, other) = (open_node(), open_setup().start());
     let data = pattern(1_234_567, 7);
     for (id, data) in [
@@ -66,7 +66,7 @@ fn a_node_copies_from_another() {
 }
 
 #[test]
-fn what_was_stated_must_come() {
+fn stated_size_and_checksum_must_match() {
     let (node, origin) = (open_node(), honest(SIZE_BYTES));
     let sum = origin.content.md5_hex();
     let size = SIZE_BYTES.to_string();
@@ -89,7 +89,7 @@ fn what_was_stated_must_come() {
 }
 
 #[test]
-fn a_source_that_is_not_there_leaves_nothing() {
+fn missing_source_creates_no_image() {
     let node = open_node();
     let origin = Origin::start(Content::new(1, 10), |_| Answer::status(404));
     let id = "6b3e6f6a-6f1c-4d4e-9a53-8f6a5f1b6c11";
@@ -105,7 +105,7 @@ fn a_source_that_is_not_there_leaves_nothing() {
 }
 
 #[test]
-fn head_may_be_refused() {
+fn source_may_refuse_head() {
     let node = open_node();
     for refusal in [403, 405, 500, 501] {
         let origin = Origin::start(Content::new(1, 5000), move |seen| {
@@ -123,7 +123,7 @@ fn head_may_be_refused() {
 }
 
 #[test]
-fn no_ranges_are_needed() {
+fn source_may_ignore_ranges() {
     let node = open_node();
     let origin = Origin::start(Content::new(1, 5000), |seen| match seen.method.as_str() {
         "HEAD" => Answer::status(405),
@@ -139,7 +139,7 @@ fn no_ranges_are_needed() {
 }
 
 #[test]
-fn the_store_that_takes_it_may_be_named() {
+fn target_store_may_be_named() {
     let (node, origin) = (open_node(), honest(5000));
     let into = |store| {
         let headers = [("x-image-meta-store", store)];
@@ -166,7 +166,7 @@ fn a_source_above_the_largest_image_is_refused() {
 }
 
 #[test]
-fn both_ways_of_writing_files_take_copies() {
+fn both_file_io_engines_take_copies() {
     for backend in ["threads", "auto"] {
         let node = open_setup().option("io_backend", backend).start();
         let origin = honest(SIZE_BYTES);
@@ -181,7 +181,7 @@ fn both_ways_of_writing_files_take_copies() {
 }
 
 #[test]
-fn python_glanceclients_escapes_are_undone() {
+fn python_glanceclient_escapes_are_decoded() {
     let (node, origin) = (open_node(), honest(5000));
     let escaped = origin.url("/i").replace(':', "%3A").replace('/', "%2F");
     let agent = [("User-Agent", "python-glanceclient")];

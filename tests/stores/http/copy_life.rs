@@ -47,7 +47,7 @@ fn await_connections(origin: &Origin, count: usize) {
 }
 
 #[test]
-fn while_it_runs_it_is_saving_and_takes_nothing_else() {
+fn running_copy_is_saving_and_refuses_data() {
     let (node, origin) = (patient_node(), halting());
     let id = copy(&node, &origin);
     await_status(&node, &id, "saving");
@@ -64,7 +64,7 @@ fn while_it_runs_it_is_saving_and_takes_nothing_else() {
 }
 
 #[test]
-fn deleting_the_image_stops_it() {
+fn deleting_the_image_stops_its_copy() {
     let (node, origin) = (patient_node(), halting());
     let id = copy(&node, &origin);
     await_status(&node, &id, "saving");
@@ -77,7 +77,7 @@ fn deleting_the_image_stops_it() {
 }
 
 #[test]
-fn so_many_run_at_a_time_and_others_wait_queued() {
+fn concurrent_copies_are_limited() {
     let node = open_setup()
         .option("copy_from_limit", 1)
         .option_in("glance_store", "http_store_stall_timeout", 60)
@@ -104,7 +104,7 @@ fn so_many_run_at_a_time_and_others_wait_queued() {
 }
 
 #[test]
-fn a_process_that_is_killed_leaves_killed_images_and_no_bytes() {
+fn killed_process_leaves_killed_images_and_no_data() {
     let mut node = open_setup()
         .option("copy_from_limit", 1)
         .option_in("glance_store", "http_store_stall_timeout", 60)
@@ -128,7 +128,7 @@ fn a_process_that_is_killed_leaves_killed_images_and_no_bytes() {
 }
 
 #[test]
-fn sigterm_waits_for_it() {
+fn sigterm_waits_for_a_copy() {
     let mut node = open_setup().start();
     let origin = Origin::start(Content::new(4, SIZE_BYTES), |_| {
         Answer::whole().pause_after(SIZE_BYTES / 2, Duration::from_secs(1))
@@ -145,7 +145,7 @@ fn sigterm_waits_for_it() {
 }
 
 #[test]
-fn sigterm_does_not_wait_for_ever() {
+fn sigterm_waits_for_a_limited_time() {
     let mut node = open_setup()
         .option("drain_timeout", 1)
         .option_in("glance_store", "http_store_stall_timeout", 60)
@@ -167,7 +167,7 @@ fn sigterm_does_not_wait_for_ever() {
 }
 
 #[test]
-fn the_log_tells_its_fate() {
+fn copies_are_logged() {
     let (node, origin) = (open_node(), honest(5000));
     let wrong = [("x-image-meta-checksum", "0123")];
     let request = super::from_with(COPY_FROM, &origin.url("/i"), &wrong);

@@ -41,7 +41,7 @@ fn download(node: &Server, id: &str) -> Result<Vec<u8>, String> {
 }
 
 #[test]
-fn a_crowd_of_readers_gets_every_verified_byte_from_an_ordinary_users_server() {
+fn many_readers_of_a_non_root_server_get_every_byte() {
     let hold = Hold::default();
     let held = hold.clone();
     let origin = Origin::start(Content::new(77, SIZE_BYTES), move |seen| {

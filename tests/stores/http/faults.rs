@@ -114,7 +114,7 @@ fn a_thousand_random_cuts_give_no_wrong_result() {
 }
 
 #[test]
-fn what_was_cut_is_gone_on_with_where_it_was_cut() {
+fn download_resumes_where_it_was_cut() {
     let node = open_node();
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().cut_after(1_234_567),
@@ -130,7 +130,7 @@ fn what_was_cut_is_gone_on_with_where_it_was_cut() {
 }
 
 #[test]
-fn a_copy_goes_on_too() {
+fn copy_resumes_where_it_was_cut() {
     let node = open_node();
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().reset_after(1_000_001),
@@ -144,7 +144,7 @@ fn a_copy_goes_on_too() {
 }
 
 #[test]
-fn an_origin_that_always_breaks_off_is_given_up() {
+fn origin_that_always_cuts_is_given_up() {
     let node = open_node();
     let origin = origin(|_| Answer::whole().cut_after(1000));
     let id = locate(node, &origin);
@@ -155,7 +155,7 @@ fn an_origin_that_always_breaks_off_is_given_up() {
 }
 
 #[test]
-fn what_has_changed_meanwhile_is_not_gone_on_with() {
+fn changed_object_is_not_resumed() {
     let node = open_node();
     let changed: [fn() -> Answer; 4] = [
         || Answer::whole().etag("\"second\""),
@@ -180,7 +180,7 @@ fn what_has_changed_meanwhile_is_not_gone_on_with() {
 
 /// It sends the same object from its beginning, so that its first bytes are passed over.
 #[test]
-fn an_origin_without_ranges_that_breaks_off_is_gone_on_with() {
+fn origin_without_ranges_is_resumed_from_its_start() {
     let node = open_node();
     let answers: [fn() -> Answer; 2] = [
         || Answer::whole().ignores_ranges(),
@@ -197,7 +197,7 @@ fn an_origin_without_ranges_that_breaks_off_is_gone_on_with() {
 }
 
 #[test]
-fn without_an_exact_version_nothing_is_gone_on_with() {
+fn object_without_a_strong_version_is_not_resumed() {
     let node = open_node();
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().etag("W/\"1\"").cut_after(1_500_000),
@@ -208,7 +208,7 @@ fn without_an_exact_version_nothing_is_gone_on_with() {
 }
 
 #[test]
-fn an_object_of_another_length_is_no_image() {
+fn object_of_another_length_fails() {
     let node = open_node();
     for claimed in [SIZE_BYTES - 1, SIZE_BYTES + 1, 1 << 50] {
         let origin = origin(move |_| Answer::whole().claims_length(claimed));
@@ -219,7 +219,7 @@ fn an_object_of_another_length_is_no_image() {
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_no_image() {
+fn short_body_fails() {
     let node = open_node();
     let origin = Origin::start(Content::new(5, SIZE_BYTES), |_| {
         Answer::whole().claims_length(SIZE_BYTES + 1000)
@@ -231,7 +231,7 @@ fn a_body_shorter_than_its_length_is_no_image() {
 
 /// The length that HEAD states is compared with what a GET without a length brings.
 #[test]
-fn answers_without_a_length_are_counted() {
+fn responses_without_a_length_are_counted() {
     let node = open_node();
     let unmeasured: [fn() -> Answer; 2] = [
         || Answer::whole().chunked(),
@@ -266,7 +266,7 @@ fn answers_without_a_length_are_counted() {
 }
 
 #[test]
-fn a_source_whose_length_nobody_says_is_refused() {
+fn source_of_unknown_length_is_refused() {
     let node = open_node();
     let unmeasured: [fn() -> Answer; 3] = [
         || Answer::whole().chunked(),
@@ -289,7 +289,7 @@ fn a_source_whose_length_nobody_says_is_refused() {
 }
 
 #[test]
-fn a_body_without_end_fills_nothing() {
+fn endless_body_is_cut_at_its_length() {
     let node = open_setup().option("image_size_cap", SIZE_BYTES).start();
     let origin = origin(|_| Answer::whole().endless());
     let (id, end) = copy(&node, &origin);
@@ -306,7 +306,7 @@ fn a_body_without_end_fills_nothing() {
 }
 
 #[test]
-fn what_is_encoded_is_not_decoded() {
+fn encoded_content_is_refused() {
     let node = open_node();
     let origin = origin(|_| Answer::whole().gzip());
     let id = locate(node, &origin);
@@ -329,7 +329,7 @@ fn silence_ends_the_transfer() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_not_waited_for() {
+fn silent_server_times_out() {
     let node = open_setup()
         .option_in("glance_store", "http_store_answer_timeout", 1)
         .start();
@@ -344,7 +344,7 @@ fn a_server_that_never_answers_is_not_waited_for() {
 
 /// One byte now and then is no stall, and yet no way to copy an image.
 #[test]
-fn drops_are_too_slow_for_a_copy() {
+fn copy_below_the_minimum_rate_fails() {
     let node = open_node();
     let origin = origin(|_| Answer::whole().slowly(1, Duration::from_millis(500)));
     let id = id_of(
@@ -386,7 +386,7 @@ fn redirects_are_followed_only_by_option() {
 }
 
 #[test]
-fn ranges_of_a_source_without_ranges() {
+fn ranges_of_a_source_without_range_support_are_cut_out() {
     let node = open_node();
     let origin = origin(|_| Answer::whole().ignores_ranges());
     let id = locate(node, &origin);
@@ -416,7 +416,7 @@ fn ranges_of_a_source_without_ranges() {
 }
 
 #[test]
-fn a_source_that_is_gone_or_down_is_said_to_be() {
+fn missing_and_unreachable_sources_are_reported() {
     let node = open_node();
     for (status, answer) in [(404, 404), (410, 404), (403, 503), (500, 503), (503, 503)] {
         let origin = origin(move |_| Answer::status(status));
@@ -430,7 +430,7 @@ fn a_source_that_is_gone_or_down_is_said_to_be() {
 }
 
 #[test]
-fn a_wrong_checksum_never_makes_a_copy() {
+fn copy_with_a_wrong_checksum_is_killed() {
     let node = open_node();
     let origin = origin(|_| Answer::whole().wrong_at(1_000_000));
     let sum = origin.content.md5_hex();
@@ -443,7 +443,7 @@ fn a_wrong_checksum_never_makes_a_copy() {
 
 /// Nobody ever holds a complete image with wrong bytes.
 #[test]
-fn wrong_bytes_are_found_before_the_last_one_leaves() {
+fn wrong_bytes_are_detected_before_the_last_is_sent() {
     let node = open_node();
     for place in [0, 1_000_000, SIZE_BYTES - 1] {
         let origin = origin(move |_| Answer::whole().wrong_at(place));
@@ -463,7 +463,7 @@ fn wrong_bytes_are_found_before_the_last_one_leaves() {
 
 /// Who waits for an origin stands in nobody's way and costs nothing.
 #[test]
-fn downloads_that_wait_for_an_origin_cost_nothing() {
+fn downloads_waiting_for_an_origin_are_cheap() {
     const WAITING: usize = 50;
     let setup = open_setup().option_in("glance_store", "http_store_stall_timeout", 60);
     let node = setup.start();

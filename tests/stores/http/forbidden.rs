@@ -52,7 +52,7 @@ fn assert_refused(node: &Server, source: &str) {
 }
 
 #[test]
-fn no_spelling_leads_to_this_machine_or_its_networks() {
+fn local_addresses_are_refused_in_every_spelling() {
     let tripwire = Tripwire::set();
     let port = tripwire.port();
     // Every port may be named here, so that the address alone is what is judged.
@@ -127,7 +127,7 @@ fn no_spelling_leads_to_this_machine_or_its_networks() {
 }
 
 #[test]
-fn the_schemes_of_glance_that_read_elsewhere() {
+fn schemes_of_other_stores_are_refused() {
     let node = open_node();
     for source in [
         "file:///etc/passwd",
@@ -159,7 +159,7 @@ fn the_schemes_of_glance_that_read_elsewhere() {
 }
 
 #[test]
-fn where_the_node_itself_listens() {
+fn listeners_of_the_node_are_refused() {
     let node = open_setup().start();
     let (port, admin) = (node.address().port(), node.admin_address().port());
     for (host, port) in [
@@ -190,7 +190,7 @@ fn assert_looks_closed(node: &Server, source: &str) {
 }
 
 #[test]
-fn the_link_stays_shut_when_private_networks_are_open() {
+fn link_local_addresses_stay_forbidden_with_private_networks() {
     for host in ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]"] {
         assert_refused(open_node(), &format!("http://{host}/latest/meta-data/"));
     }
@@ -227,7 +227,7 @@ fn ports_hosts_and_schemes_follow_the_lists() {
 }
 
 #[test]
-fn by_default_few_ports_may_be_named() {
+fn default_ports_are_few() {
     let node = open_setup().option_in("import_filtering_opts", "allowed_ports", "80,443,8080");
     let node = node.start();
     for port in [1, 22, 25, 6379, 8081, 9191, 9292, 65535] {
@@ -250,7 +250,7 @@ fn face(response: &Response) -> (u16, Vec<String>, String) {
 
 /// Who could tell them apart could scan networks with this node.
 #[test]
-fn all_failures_to_reach_look_alike() {
+fn unreachable_and_forbidden_hosts_look_alike() {
     let node = open_setup()
         .option_in("glance_store", "http_store_answer_timeout", 1)
         .option_in("glance_store", "http_store_connect_timeout", 1)
@@ -289,7 +289,7 @@ fn all_failures_to_reach_look_alike() {
 /// A name that leads inside is no different from one that leads nowhere: no map of the
 /// operator's names can be drawn.
 #[test]
-fn names_that_lead_inside_look_like_names_that_lead_nowhere() {
+fn internal_and_unknown_names_look_alike() {
     let node = Setup::new().start();
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     let inside = format!("http://{}/", hostname.trim());

@@ -8,7 +8,7 @@ use crate::support::md5_hex;
 use crate::support::v1::{OCTETS, RAW, id_of, image_of, image_path, post, put, put_data};
 
 #[test]
-fn it_is_active_at_once_with_the_size_of_the_source() {
+fn image_is_active_at_once_with_the_size_of_its_source() {
     let (node, origin) = (open_node(), honest(300_000));
     let answer = node.request(&from(LOCATION, &origin.url("/i"))).expect(201);
     let image = image_of(&answer);
@@ -28,7 +28,7 @@ fn it_is_active_at_once_with_the_size_of_the_source() {
 }
 
 #[test]
-fn a_range_is_asked_for_as_a_range() {
+fn range_is_requested_as_a_range() {
     let (node, origin) = (open_node(), honest(300_000));
     let id = id_of(&node.request(&from(LOCATION, &origin.url("/i"))).expect(201));
     for (range, first, last) in [
@@ -46,7 +46,7 @@ fn a_range_is_asked_for_as_a_range() {
 }
 
 #[test]
-fn a_stated_checksum_is_shown_and_held_against_what_comes() {
+fn stated_checksum_is_shown_and_verified() {
     let (node, origin) = (open_node(), honest(100_000));
     let sum = md5_hex(&origin.content.all());
     let stated = [("x-image-meta-checksum", sum.as_str())];
@@ -107,7 +107,7 @@ fn without_formats_the_image_stays_queued() {
 }
 
 #[test]
-fn two_sources_are_one_too_many() {
+fn two_sources_are_refused() {
     let (node, origin) = (open_node(), honest(5000));
     let url = origin.url("/i");
     let ids = [
@@ -151,7 +151,7 @@ fn deleting_the_image_leaves_the_source_alone() {
 }
 
 #[test]
-fn it_is_still_there_after_a_restart() {
+fn location_survives_a_restart() {
     let mut node = open_setup().start();
     let origin = honest(5000);
     let id = id_of(&node.request(&from(LOCATION, &origin.url("/i"))).expect(201));
@@ -160,7 +160,7 @@ fn it_is_still_there_after_a_restart() {
 }
 
 #[test]
-fn properties_are_purged_as_by_any_update_without_data() {
+fn properties_are_purged_by_an_update_with_a_location() {
     let (node, origin) = (open_node(), honest(10));
     let id = node.create(&[RAW[0], RAW[1], ("x-image-meta-property-a", "1")]);
     let answer = node.request(&put(&id, &[(LOCATION, &origin.url("/"))]));
@@ -176,7 +176,7 @@ fn a_source_may_be_empty() {
 }
 
 #[test]
-fn the_store_of_sources_takes_no_data() {
+fn http_store_takes_no_data() {
     let node = open_node();
     let into_http = ("x-image-meta-store", "http");
     let id = "6b3e6f6a-6f1c-4d4e-9a53-8f6a5f1b6c06";

@@ -40,7 +40,7 @@ fn a_source_that_does_not_fit_is_refused_at_once() {
 }
 
 #[test]
-fn of_many_copies_at_a_time_two_win() {
+fn concurrent_copies_share_the_quota() {
     let (node, origin) = (limited(), honest(HALF));
     for _ in 0..3 {
         let copy = || node.request(&from(COPY_FROM, &origin.url("/i")));
@@ -68,7 +68,7 @@ fn of_many_copies_at_a_time_two_win() {
 }
 
 #[test]
-fn a_copy_that_waits_for_its_turn_has_its_room() {
+fn queued_copy_reserves_its_quota() {
     let node = open_setup()
         .option("user_storage_quota", "1MB")
         .option("copy_from_limit", 1);

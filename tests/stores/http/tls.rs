@@ -21,7 +21,7 @@ fn trusting(origin: &Origin) -> Server {
 }
 
 #[test]
-fn a_trusted_one_is_read() {
+fn trusted_certificate_is_accepted() {
     let origin = origin();
     let node = trusting(&origin);
     let by_name = origin.url("/i").replace("127.0.0.1", "localhost");
@@ -35,7 +35,7 @@ fn a_trusted_one_is_read() {
 }
 
 #[test]
-fn another_one_is_not() {
+fn untrusted_certificate_is_refused() {
     let origin = origin();
     let other = self::origin();
     for node in [open_node(), &trusting(&other)] {
@@ -61,7 +61,7 @@ fn another_one_is_not() {
 }
 
 #[test]
-fn any_one_is_where_the_operator_wants_it() {
+fn any_certificate_is_accepted_with_insecure() {
     let origin = origin();
     let node = open_setup().option_in("glance_store", "https_insecure", true);
     let node = node.start();
@@ -70,7 +70,7 @@ fn any_one_is_where_the_operator_wants_it() {
 }
 
 #[test]
-fn a_range_of_one_that_knows_none_and_a_cut() {
+fn range_without_range_support_survives_a_cut() {
     let origin = Origin::start_tls(Content::new(9, SIZE_BYTES), |seen| {
         match (seen.method.as_str(), seen.path.as_str(), seen.turn) {
             ("GET", "/whole", _) => Answer::whole().ignores_ranges(),

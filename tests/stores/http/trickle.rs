@@ -63,12 +63,12 @@ fn assert_soon(mut took: Vec<Duration>) {
 }
 
 #[test]
-fn bytes_that_trickle_go_on_at_once() {
+fn trickling_bytes_are_relayed_at_once() {
     assert_soon(steps(|_| Vec::new()));
 }
 
 #[test]
-fn bytes_that_trickle_and_are_verified_go_on_at_once() {
+fn trickling_verified_bytes_are_relayed_at_once() {
     assert_soon(steps(|content| {
         vec![("x-image-meta-checksum", md5_hex(&content.all()))]
     }));
@@ -76,7 +76,7 @@ fn bytes_that_trickle_and_are_verified_go_on_at_once() {
 
 /// The head is on its own as long as the origin has sent nothing.
 #[test]
-fn a_head_does_not_wait_for_its_body() {
+fn head_is_sent_before_the_body_arrives() {
     let mut heads: Vec<Duration> = (0..5).map(|_| steps(|_| Vec::new())[0]).collect();
     heads.sort();
     assert!(heads[heads.len() / 2] < SOON, "{heads:?}");

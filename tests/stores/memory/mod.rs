@@ -104,7 +104,7 @@ fn many_uploads_to_s3() {
 }
 
 #[test]
-fn many_uploads_to_swift() {
+fn concurrent_swift_uploads_use_bounded_memory() {
     let image_bytes = image_mib() * MIB;
     let tag = md5_hex(&vec![0; image_bytes as usize]);
     let sink = Sink::start(SINK_WAIT, image_bytes, &tag);

@@ -41,7 +41,7 @@ fn begin(server: &Server, id: &str, sent: &[u8]) -> Connection {
 }
 
 #[test]
-fn a_wrong_key_is_said_in_the_log_and_not_to_clients() {
+fn wrong_key_is_logged_and_hidden_from_clients() {
     let mut bucket = Bucket::new("wrong-key");
     bucket.service.account.key = "CANARY-of-the-secret".to_owned();
     let setup = bucket.node().option("debug", true);
@@ -67,7 +67,7 @@ fn a_wrong_key_is_said_in_the_log_and_not_to_clients() {
 }
 
 #[test]
-fn an_upload_that_breaks_off_leaves_nothing() {
+fn interrupted_upload_leaves_nothing() {
     let bucket = Bucket::new("broken-off");
     let server = bucket.node().start();
     let id = server.reserve();
@@ -83,7 +83,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
 }
 
 #[test]
-fn a_delete_during_an_upload_stops_it_at_once() {
+fn delete_during_an_upload_stops_it_at_once() {
     let bucket = Bucket::new("deleted");
     let server = bucket.node().start();
     let id = server.reserve();
@@ -104,7 +104,7 @@ fn a_delete_during_an_upload_stops_it_at_once() {
 }
 
 #[test]
-fn a_connection_that_is_cut_in_a_part_is_made_again() {
+fn cut_part_is_sent_again() {
     let bucket = Bucket::new("cut-once");
     let gate = bucket.gate();
     let server = bucket.node_behind(&gate).start();
@@ -117,7 +117,7 @@ fn a_connection_that_is_cut_in_a_part_is_made_again() {
 }
 
 #[test]
-fn a_backend_that_always_cuts_kills_the_image() {
+fn backend_that_always_cuts_kills_the_image() {
     let bucket = Bucket::new("always-cut");
     let gate = bucket.gate();
     let server = bucket.node_behind(&gate).start();
@@ -131,7 +131,7 @@ fn a_backend_that_always_cuts_kills_the_image() {
 }
 
 #[test]
-fn a_backend_that_stalls_kills_the_image_and_is_cleaned_when_it_is_back() {
+fn stalled_backend_kills_the_image_and_is_cleaned_later() {
     let bucket = Bucket::new("stalled");
     let gate = bucket.gate();
     let setup = bucket.node_behind(&gate);
@@ -157,7 +157,7 @@ fn a_backend_that_stalls_kills_the_image_and_is_cleaned_when_it_is_back() {
 }
 
 #[test]
-fn a_backend_that_is_away_is_said_at_once() {
+fn unreachable_backend_fails_at_once() {
     let bucket = Bucket::new("away");
     let gate = bucket.gate();
     let server = bucket.node_behind(&gate).start();
@@ -173,7 +173,7 @@ fn a_backend_that_is_away_is_said_at_once() {
 }
 
 #[test]
-fn a_download_goes_on_where_it_was_cut() {
+fn download_resumes_where_it_was_cut() {
     let bucket = Bucket::new("cut-answers");
     let gate = bucket.gate();
     let server = bucket.node_behind(&gate).start();
@@ -188,7 +188,7 @@ fn a_download_goes_on_where_it_was_cut() {
 }
 
 #[test]
-fn a_download_goes_on_with_the_same_object_or_not_at_all() {
+fn download_resumes_only_the_same_object() {
     let bucket = Bucket::new("swapped");
     let gate = bucket.gate();
     let server = bucket.node_behind(&gate).start();
@@ -217,7 +217,7 @@ fn a_download_goes_on_with_the_same_object_or_not_at_all() {
 }
 
 #[test]
-fn an_object_that_was_replaced_is_no_image() {
+fn replaced_object_fails() {
     let bucket = Bucket::new("replaced");
     let server = bucket.node().start();
     let data = pattern(300_000, 1);

@@ -16,7 +16,7 @@ fn post_chunked(data: &[u8]) -> Request {
 }
 
 #[test]
-fn small_images_are_one_request_and_large_ones_parts() {
+fn small_images_are_one_request_and_large_ones_multipart() {
     let bucket = Bucket::new("parts");
     let server = bucket.node().start();
     for (data, request, parts) in [
@@ -52,7 +52,7 @@ fn small_images_are_one_request_and_large_ones_parts() {
 }
 
 #[test]
-fn ranges_are_asked_for_as_ranges() {
+fn ranges_are_requested_as_ranges() {
     let bucket = Bucket::new("ranges");
     let server = bucket.node().start();
     let data = pattern(LARGE, 6);
@@ -71,7 +71,7 @@ fn ranges_are_asked_for_as_ranges() {
 }
 
 #[test]
-fn locations_hold_no_keys_and_are_shown_to_nobody() {
+fn locations_contain_no_keys_and_are_hidden() {
     let bucket = Bucket::new("canary").of_other_account();
     let server = bucket.node().option("debug", true).start();
     let id = server.upload(&[], &pattern(LARGE, 7));
@@ -98,7 +98,7 @@ fn locations_hold_no_keys_and_are_shown_to_nobody() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed_at_the_next_start() {
+fn remains_of_a_killed_process_are_removed_at_restart() {
     let bucket = Bucket::new("killed");
     let mut server = bucket.node().start();
     let id = server.reserve();
@@ -123,7 +123,7 @@ fn what_a_killed_process_left_is_removed_at_the_next_start() {
 }
 
 #[test]
-fn a_missing_bucket_is_made_only_when_told() {
+fn missing_bucket_is_created_only_if_configured() {
     let bucket = Bucket::new("missing");
     let setup = bucket.node();
     let setup = setup.option_in("glance_store", "s3_store_create_bucket_on_put", "False");

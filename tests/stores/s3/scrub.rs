@@ -23,7 +23,7 @@ fn await_empty(bucket: &Bucket) {
 }
 
 #[test]
-fn images_wait_are_restored_and_are_scrubbed() {
+fn delayed_deletes_are_restored_or_scrubbed() {
     let bucket = Bucket::new("scrubbed");
     let mut server = delaying(bucket.node());
     let data = pattern(LARGE, 1);
@@ -56,7 +56,7 @@ fn images_wait_are_restored_and_are_scrubbed() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_removed_later() {
+fn failed_removals_are_retried() {
     let bucket = Bucket::new("away");
     let gate = bucket.gate();
     let mut server = delaying(bucket.node_behind(&gate));
@@ -83,7 +83,7 @@ fn what_cannot_be_removed_is_removed_later() {
 }
 
 #[test]
-fn the_program_alone_ends_what_was_left() {
+fn glance_scrubber_removes_remains() {
     let bucket = Bucket::new("alone");
     let gate = bucket.gate();
     let mut server = delaying(bucket.node_behind(&gate));

@@ -57,7 +57,7 @@ fn conforms_on_a_worker_of_uring() {
 }
 
 #[test]
-fn conforms_with_every_checksum_there_is() {
+fn conforms_with_all_checksums() {
     let bucket = Bucket::new("conforms");
     let checksums = Checksums::WhenSupported;
     let options = S3StoreOptions {
@@ -108,7 +108,7 @@ async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result
 }
 
 #[test]
-fn uploads_share_memory_that_is_too_small_for_them() {
+fn uploads_share_too_little_memory() {
     const UPLOADS: u64 = 24;
     let bucket = Bucket::new("tight");
     // Room for two parts, of which every upload has three. Where the length is known, a part
@@ -175,7 +175,7 @@ fn uploads_without_memory_conform() {
 
 /// Slow clients of which nobody knows how much they will send hold what they have sent.
 #[test]
-fn slow_uploads_of_unknown_length_delay_no_other() {
+fn slow_uploads_of_unknown_length_do_not_delay_others() {
     let bucket = Bucket::new("slow");
     // Room for two whole parts.
     let store = store(S3StoreOptions {
@@ -207,7 +207,7 @@ fn slow_uploads_of_unknown_length_delay_no_other() {
 }
 
 #[test]
-fn locations_of_glance_are_read_with_the_keys_in_them() {
+fn locations_of_glance_are_read_with_their_own_keys() {
     let bucket = Bucket::new("legacy");
     let own = store(bucket.options());
     // The configured keys are of no use for what the other account has.
@@ -247,7 +247,7 @@ fn locations_of_glance_are_read_with_the_keys_in_them() {
 }
 
 #[test]
-fn our_keys_are_not_for_other_hosts() {
+fn configured_keys_are_sent_to_no_other_host() {
     let bucket = Bucket::new("foreign");
     let store = store(bucket.options());
     // Nobody may connect here: the keys would go along.

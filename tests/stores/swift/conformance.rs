@@ -27,7 +27,7 @@ fn with_v1_auth() {
 }
 
 #[test]
-fn with_keystone() {
+fn swift_store_conforms_with_keystone() {
     let cloud = Cloud::shared();
     let options = options(by_keystone(cloud, "alice"));
     conforms(&options);
@@ -36,7 +36,7 @@ fn with_keystone() {
 }
 
 #[test]
-fn on_a_worker_of_io_uring() {
+fn swift_store_conforms_on_io_uring() {
     if glance::transfer::disk::probe_uring().is_err() {
         return;
     }

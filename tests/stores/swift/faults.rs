@@ -72,7 +72,7 @@ async fn try_put(
 
 /// At any byte of the upload, of one object and of several.
 #[test]
-fn an_upload_that_is_cut_fails_and_leaves_nothing() {
+fn cut_upload_fails_and_leaves_nothing() {
     let behind = behind_a_gate();
     let Behind { gate, store, .. } = &behind;
     on_worker(async {
@@ -90,7 +90,7 @@ fn an_upload_that_is_cut_fails_and_leaves_nothing() {
 }
 
 #[test]
-fn a_silent_swift_is_given_up_by_its_silence() {
+fn silent_swift_times_out() {
     let behind = behind_a_gate();
     let Behind { gate, store, .. } = &behind;
     on_worker(async {
@@ -121,7 +121,7 @@ fn a_silent_swift_is_given_up_by_its_silence() {
 /// What was given up may lie on the way as a whole, and come through when the way is free
 /// again: after its removal, so that nobody knew of it.
 #[test]
-fn what_was_given_up_does_not_arrive_later() {
+fn abandoned_upload_does_not_complete_later() {
     let behind = behind_a_gate();
     let Behind { gate, store, .. } = &behind;
     let past_the_gate = self::store(&SwiftOptions {
@@ -146,7 +146,7 @@ fn what_was_given_up_does_not_arrive_later() {
 }
 
 #[test]
-fn a_swift_that_is_away_is_told_at_once() {
+fn unreachable_swift_fails_at_once() {
     let Behind { gate, store, .. } = behind_a_gate();
     on_worker(async {
         let (_, location) = put(&store, b"abc", true).await;
@@ -166,7 +166,7 @@ fn a_swift_that_is_away_is_told_at_once() {
 
 /// A kept connection that Swift has closed meanwhile is noticed, for a body too.
 #[test]
-fn kept_connections_that_are_gone_cost_nothing() {
+fn closed_idle_connections_are_replaced() {
     let Behind { gate, store, .. } = behind_a_gate();
     on_worker(async {
         let (_, location) = put(&store, b"abc", true).await;
@@ -183,7 +183,7 @@ fn kept_connections_that_are_gone_cost_nothing() {
 }
 
 #[test]
-fn a_download_goes_on_where_it_was_cut() {
+fn download_resumes_where_it_was_cut() {
     let Behind { gate, store, .. } = behind_a_gate();
     let data = pattern(5 * MIB as usize + 7, 2);
     on_worker(async {
@@ -198,7 +198,7 @@ fn a_download_goes_on_where_it_was_cut() {
 }
 
 #[test]
-fn a_download_without_progress_ends() {
+fn download_without_progress_fails() {
     let Behind {
         gate,
         options,
@@ -235,7 +235,7 @@ async fn failed_read(store: &SwiftStore, location: &Location, bytes: usize) -> E
 
 /// Another object of the same length under the same name is no rest of the first.
 #[test]
-fn a_download_of_a_replaced_object_is_no_image() {
+fn download_of_a_replaced_object_fails() {
     let behind = behind_a_gate();
     let Behind { gate, store, .. } = &behind;
     on_worker(async {

@@ -53,7 +53,7 @@ fn logins_by_v1_in_both_spellings() {
 
 /// An account that the operator has not named, at a host that they have.
 #[test]
-fn a_login_of_another_account_at_the_same_host() {
+fn login_of_another_account_at_the_same_host_works() {
     let swift = Swift::shared();
     let theirs = options(by_v1(&swift.auth_url, &swift.other));
     let store = store(&options(by_v1(&swift.auth_url, &swift.account)));
@@ -71,7 +71,7 @@ fn a_login_of_another_account_at_the_same_host() {
 
 /// With the address of v3, and with that of v2.0, which Keystone has no more.
 #[test]
-fn logins_by_keystone() {
+fn keystone_logins_work() {
     let cloud = Cloud::shared();
     let options = options(by_keystone(cloud, "alice"));
     let store = store(&options);
@@ -90,7 +90,7 @@ fn logins_by_keystone() {
 }
 
 #[test]
-fn references_of_the_operator() {
+fn configured_references_work() {
     let swift = Swift::shared();
     let mut options = options(by_v1(&swift.auth_url, &swift.account));
     let mut second = by_v1(&swift.auth_url, &swift.other);
@@ -125,7 +125,7 @@ fn references_of_the_operator() {
 /// As multi-tenant Glance wrote them: another tenant's account, without a login. What the
 /// store's own account may read there, Swift decides.
 #[test]
-fn accounts_of_tenants_without_a_login() {
+fn tenant_accounts_without_a_login_are_readable() {
     let cloud = Cloud::shared();
     let (alice, bob) = (
         Look::by_keystone(cloud, "alice"),
@@ -153,7 +153,7 @@ fn accounts_of_tenants_without_a_login() {
 /// Our token goes nowhere but to our Swift; and a host that only a location names is not
 /// dialled where clients must not reach.
 #[test]
-fn nobody_else_hears_of_us() {
+fn credentials_are_sent_to_no_other_host() {
     let swift = Swift::shared();
     let store = store(&options(by_v1(&swift.auth_url, &swift.account)));
     let tripwire = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -180,7 +180,7 @@ fn nobody_else_hears_of_us() {
 
 /// `swift://` and `swift+https://` mean TLS, also where none is.
 #[test]
-fn https_is_meant_where_nothing_is_said() {
+fn swift_scheme_means_https() {
     let swift = Swift::shared();
     let store = store(&options(by_v1(&swift.auth_url, &swift.account)));
     let host = swift.url.strip_prefix("http://").unwrap();
@@ -203,7 +203,7 @@ fn https_is_meant_where_nothing_is_said() {
 }
 
 #[test]
-fn what_is_no_location_is_said_without_its_words() {
+fn malformed_locations_are_not_repeated_in_errors() {
     let swift = Swift::shared();
     let store = store(&options(by_v1(&swift.auth_url, &swift.account)));
     on_worker(async {

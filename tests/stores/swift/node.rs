@@ -73,7 +73,7 @@ fn images_by_v1_auth() {
 
 /// Swift gives up an upload of which nothing comes for a minute: few bytes are not kept.
 #[test]
-fn a_slow_upload_reaches_swift_as_it_comes() {
+fn slow_upload_is_forwarded_as_it_arrives() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let gate = Gate::before(address_of(&swift.url));
@@ -100,7 +100,7 @@ fn a_slow_upload_reaches_swift_as_it_comes() {
 }
 
 #[test]
-fn images_by_keystone() {
+fn images_are_stored_with_keystone() {
     let cloud = Cloud::shared();
     let alice = cloud.keystone.user("alice");
     let container = Container::of(Look::by_keystone(cloud, "alice"));
@@ -118,7 +118,7 @@ fn images_by_keystone() {
 
 /// The accounts in a file of their own, and threads in place of io_uring.
 #[test]
-fn images_by_a_reference() {
+fn images_are_stored_with_a_reference() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let folder = tempfile::tempdir().expect("a folder");
@@ -140,7 +140,7 @@ fn images_by_a_reference() {
 }
 
 #[test]
-fn what_is_not_as_stated_is_killed_and_removed() {
+fn mismatching_upload_is_killed_and_removed() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let server = container
@@ -171,7 +171,7 @@ fn what_is_not_as_stated_is_killed_and_removed() {
 }
 
 #[test]
-fn a_client_that_goes_or_deletes_leaves_nothing() {
+fn disconnect_or_delete_during_an_upload_leaves_nothing() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let server = container
@@ -202,7 +202,7 @@ fn a_client_that_goes_or_deletes_leaves_nothing() {
 /// In the middle of an upload Swift is away: a clear answer, a killed image, and nothing
 /// left once Swift is back.
 #[test]
-fn a_swift_that_dies_in_an_upload() {
+fn swift_failure_during_an_upload_kills_the_image() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let gate = Gate::before(address_of(&swift.url));
@@ -227,7 +227,7 @@ fn a_swift_that_dies_in_an_upload() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed_at_the_next_start() {
+fn remains_of_a_killed_process_are_removed_at_restart() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let mut server = container
@@ -246,7 +246,7 @@ fn what_a_killed_process_left_is_removed_at_the_next_start() {
 }
 
 #[test]
-fn a_missing_container_is_told_to_the_operator() {
+fn missing_container_is_logged() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let setup = container.node_by_v1(&swift.auth_url, &swift.account);
@@ -269,7 +269,7 @@ fn a_missing_container_is_told_to_the_operator() {
 /// Keys and tokens are nowhere: not in an answer, the log at its most talkative, the metrics
 /// or the registry; not when all is well, and not when nothing is.
 #[test]
-fn secrets_are_nowhere() {
+fn secrets_never_leak() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.other);
     let gate = Gate::before(address_of(&swift.url));
@@ -310,7 +310,7 @@ fn secrets_are_nowhere() {
 
 /// Every byte of a download can be the last before a cut.
 #[test]
-fn downloads_are_whole_or_cut() {
+fn downloads_are_complete_or_cut() {
     let swift = Swift::shared();
     let container = Container::by_v1(swift, &swift.account);
     let gate = Gate::before(address_of(&swift.url));

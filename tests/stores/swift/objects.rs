@@ -24,7 +24,7 @@ fn names_of(id: &str, segments: u32) -> Vec<String> {
 }
 
 #[test]
-fn one_object_below_the_limit() {
+fn small_image_is_one_object() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);
@@ -51,7 +51,7 @@ fn one_object_below_the_limit() {
 /// Both manifests, with the length known and not: the same segments, the same bytes, and
 /// nothing left.
 #[test]
-fn segments_from_the_limit_on() {
+fn large_image_is_segmented() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     for (manifest, is_length_known) in [
@@ -80,7 +80,7 @@ fn segments_from_the_limit_on() {
 }
 
 #[test]
-fn exactly_one_segment_and_exactly_two() {
+fn segment_boundaries_are_exact() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = SwiftOptions {
@@ -103,7 +103,7 @@ fn exactly_one_segment_and_exactly_two() {
 }
 
 #[test]
-fn no_bytes_of_unknown_length_are_one_empty_object() {
+fn empty_image_of_unknown_length_is_one_object() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);
@@ -117,7 +117,7 @@ fn no_bytes_of_unknown_length_are_one_empty_object() {
 }
 
 #[test]
-fn several_containers_by_the_seed() {
+fn seed_selects_the_container() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = SwiftOptions {
@@ -138,7 +138,7 @@ fn several_containers_by_the_seed() {
 }
 
 #[test]
-fn a_container_is_made_only_if_told() {
+fn container_is_created_only_if_configured() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = SwiftOptions {
@@ -172,7 +172,7 @@ fn a_container_is_made_only_if_told() {
 }
 
 #[test]
-fn what_is_too_large_for_swift_is_told_before_it_is_sent() {
+fn image_with_too_many_segments_is_refused_at_once() {
     let swift = Swift::shared();
     let options = SwiftOptions {
         large_object_bytes: 1 << 40,
@@ -207,7 +207,7 @@ fn what_is_too_large_for_swift_is_told_before_it_is_sent() {
 
 /// In the middle of a segment, between two, and with all sent: nothing stays.
 #[test]
-fn an_abort_leaves_nothing() {
+fn abort_removes_all_objects() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     for (hint, sent) in [
@@ -236,7 +236,7 @@ fn an_abort_leaves_nothing() {
 /// A writer that is only dropped cleans up in the background; what it does not reach,
 /// `discard` finds.
 #[test]
-fn a_drop_leaves_nothing_for_long() {
+fn drop_removes_all_objects_in_the_background() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);
@@ -261,7 +261,7 @@ fn a_drop_leaves_nothing_for_long() {
 
 /// A process that ended in the middle: what it left has the names of the image.
 #[test]
-fn discard_finds_what_a_dead_process_left() {
+fn discard_removes_the_objects_of_a_dead_process() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);
@@ -287,7 +287,7 @@ fn discard_finds_what_a_dead_process_left() {
 
 /// A segment that is there already is of another upload: it is neither replaced nor removed.
 #[test]
-fn a_segment_of_another_upload_is_left_alone() {
+fn segment_of_another_upload_is_left_alone() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);
@@ -313,7 +313,7 @@ fn a_segment_of_another_upload_is_left_alone() {
 
 /// A length that was announced and is not kept makes no object.
 #[test]
-fn neither_more_nor_less_than_announced() {
+fn data_of_another_length_than_announced_fail() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     for announced in [MIB, 5 * MIB] {
@@ -353,7 +353,7 @@ fn the_md5_of_an_object_is_compared() {
 
 /// Objects that others made, as an operator may have in a migrated registry.
 #[test]
-fn objects_of_others_are_read_and_removed_whole() {
+fn objects_of_other_programs_are_read_and_removed_whole() {
     let swift = Swift::shared();
     let look = Look::by_v1(swift, &swift.account);
     let options = of(swift, SwiftManifest::Auto);

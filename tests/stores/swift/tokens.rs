@@ -17,7 +17,7 @@ use crate::support::http::{Connection, Request};
 use crate::support::pattern;
 
 #[test]
-fn a_wrong_key_is_no_secret_and_no_object() {
+fn wrong_key_fails_without_leaking() {
     let cloud = Cloud::shared();
     let v1 = by_v1(&cloud.swift.auth_url, &cloud.swift.account);
     for account in [v1, by_keystone(cloud, "alice")] {
@@ -42,7 +42,7 @@ fn a_wrong_key_is_no_secret_and_no_object() {
 /// Every kind of request goes on with another token when its own was revoked; an upload too,
 /// at its next segment.
 #[test]
-fn a_revoked_token_is_replaced() {
+fn revoked_token_is_replaced() {
     let cloud = own_cloud(3600);
     for account in [
         by_v1(&cloud.swift.auth_url, &cloud.swift.account),
@@ -109,7 +109,7 @@ fn revoke_all(cloud: &Cloud) {
 }
 
 #[test]
-fn a_token_is_renewed_before_it_expires() {
+fn token_is_renewed_before_it_expires() {
     let cloud = own_cloud(4);
     let store = store(&options(by_keystone(&cloud, "alice")));
     on_worker(async {
@@ -128,7 +128,7 @@ fn a_token_is_renewed_before_it_expires() {
 }
 
 #[test]
-fn many_at_once_log_in_once() {
+fn concurrent_requests_share_one_login() {
     let swift = Swift::shared();
     let gate = Gate::before(address_of(&swift.auth_url));
     let account = SwiftAccount {
