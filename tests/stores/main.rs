@@ -1,12 +1,12 @@
-//! The stores against the real servers they are made for.
+//! Tests of the stores against real servers.
 //!
-//! * `alike`: what all stores do alike.
-//! * `backends`: the servers themselves do what the other tests take for granted.
-//! * `file`: images in files, where the file system or the registry is not as usual.
-//! * `harness`: so do the scripted origin and the gate, which bring the faults.
-//! * `http`: images that HTTP servers hold, and sources that clients name.
-//! * `memory`: what many uploads to other servers hold.
-//! * `readme`: the configurations of the README, run.
+//! * `alike`: behaviour that all stores share.
+//! * `backends`: the servers themselves behave as the other tests assume.
+//! * `file`: images in files, on unusual file systems or with a lost registry.
+//! * `harness`: the scripted origin and the gate, which inject the faults, behave as assumed.
+//! * `http`: images on HTTP servers, and sources that clients name.
+//! * `memory`: the memory of many uploads to other servers.
+//! * `readme`: the configurations in the README work.
 //! * `s3`: images in S3.
 //! * `swift`: images in Swift.
 

@@ -1,5 +1,4 @@
-//! The configurations of the README, as they stand there: only ports and folders are those of
-//! the test.
+//! The configurations of the README work as printed, except for ports and folders.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +13,10 @@ use crate::support::v1::{RAW, id_of, post};
 use crate::support::{eventually, pattern};
 use crate::swift::Look;
 
-/// The most lines that a store may need, sections not counted.
+/// The most lines that a store may need, without section headings.
 const MOST_LINES: usize = 5;
 
-/// The lines of the README that set a store up.
+/// Returns the lines of the README that configure a store.
 fn lines_for(store: &str) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(readme).expect("the README");
@@ -33,8 +32,8 @@ fn lines_for(store: &str) -> Vec<String> {
     lines
 }
 
-/// A node with these lines. An address that is told is put in another's place, which must be
-/// in the lines.
+/// Starts a node with these lines. Each given address replaces another one, which must be in the
+/// lines.
 #[track_caller]
 fn node(lines: &[String], in_place_of: &str, address: &str) -> Server {
     assert!(
@@ -56,7 +55,7 @@ fn node(lines: &[String], in_place_of: &str, address: &str) -> Server {
     setup.start()
 }
 
-/// Up, down and away.
+/// Uploads, downloads and deletes an image.
 #[track_caller]
 fn round_trip(node: &Server, holds: impl Fn(&str) -> bool) {
     let data = pattern(20 << 20, 1);
@@ -82,7 +81,7 @@ fn file_store_configuration_works() {
 
 #[test]
 fn the_lines_for_s3() {
-    // The bucket of the README is nobody else's.
+    // No other test uses the bucket of the README.
     let swift = Swift::start();
     let made = tool("swift")
         .args(["-A", &swift.auth_url, "-U", &swift.account.user])
@@ -111,7 +110,7 @@ fn swift_store_configuration_works() {
 #[test]
 fn http_store_configuration_works() {
     let node = node(&lines_for("http"), "file,http", "file,http");
-    // On a port that is not among those that may be named, 8080 being taken perhaps.
+    // On a port that is not allowed by default, because 8080 may be taken.
     let origin = Origin::honest(Content::new(1, 300_000));
     let request = |header: &str, url: &str| post(RAW).header(header, url);
     for header in ["x-image-meta-location", "x-glance-api-copy-from"] {

@@ -1,4 +1,4 @@
-//! A node for each kind of backend, and what a test may do behind its back.
+//! A node for each kind of backend, and direct access to the backend.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -21,13 +21,14 @@ use crate::swift::container::Container;
 
 const MIB: u64 = 1 << 20;
 
-/// How long a backend behind a gate may be silent.
-const SILENCE_S: u32 = 2;
+/// Timeout for a silent backend behind a gate, in seconds. Long enough that a busy machine does not
+/// exceed it while the backend works.
+const SILENCE_S: u32 = 4;
 
-/// What a backend has of images: by name its bytes, and of how many pieces it is.
+/// The images in a backend: by name the bytes and the number of objects.
 pub type Holding = BTreeMap<String, (u64, u64)>;
 
-/// A node, and where it keeps its images.
+/// A node and its backend.
 pub struct Backend {
     pub name: &'static str,
     pub node: Server,
@@ -37,13 +38,13 @@ pub struct Backend {
 
 enum Kind {
     File,
-    /// Images stay at origins of their own, which have a fault each.
+    /// Images stay at origins of their own, each with its own fault.
     Http(Mutex<HashMap<String, (Origin, Arc<Fault>)>>),
     S3(Box<Bucket>),
     Swift(Container),
 }
 
-/// What an origin does wrong: none, or a code of [`Fault`].
+/// The fault of an origin: none, or a code of [`Fault`].
 #[derive(Default)]
 struct Fault(AtomicU64);
 
@@ -95,7 +96,7 @@ impl Backend {
         Self::of_s3(bucket, setup, None)
     }
 
-    /// Through a gate, and impatient.
+    /// Through a gate, with short timeouts.
     pub fn s3_behind_a_gate() -> Self {
         let bucket = Bucket::new("alike");
         let gate = bucket.gate();
@@ -122,7 +123,7 @@ impl Backend {
         Self::of_swift(container, setup, manifest, None)
     }
 
-    /// Through a gate, and impatient.
+    /// Through a gate, with short timeouts.
     pub fn swift_behind_a_gate(manifest: &'static str) -> Self {
         let swift = Swift::shared();
         let container = Container::by_v1(swift, &swift.account);
@@ -132,7 +133,7 @@ impl Backend {
         Self::of_swift(container, setup, manifest, Some(gate))
     }
 
-    /// Behind a gate too: what is cut off in a download stays cut off.
+    /// Behind a gate too, without resuming downloads.
     pub fn swift_that_never_goes_on() -> Self {
         let swift = Swift::shared();
         let container = Container::by_v1(swift, &swift.account);
@@ -159,33 +160,33 @@ impl Backend {
         }
     }
 
-    /// What the node reaches its backend through.
+    /// Returns the gate between the node and its backend.
     ///
     /// # Panics
-    /// When that is no gate.
+    /// If there is no gate.
     pub fn gate(&self) -> &Gate {
         self.gate.as_ref().expect("a gate")
     }
 
-    /// Whether the data go to the backend through the node.
+    /// Returns true if the node stores data in the backend.
     pub fn takes_data(&self) -> bool {
         !matches!(self.kind, Kind::Http(_))
     }
 
-    /// Of how many pieces an image of this size is.
+    /// Returns the number of objects of an image of this size.
     pub fn pieces(&self, size_bytes: u64, is_length_known: bool) -> u64 {
         match &self.kind {
             Kind::File | Kind::Http(_) => 1,
             Kind::S3(_) if is_length_known && size_bytes <= MIB => 1,
             Kind::S3(_) => size_bytes.div_ceil(5 * MIB).max(1),
             Kind::Swift(_) if is_length_known && size_bytes < 4 * MIB => 1,
-            // What joins them is one more, unless there is nothing to be joined.
+            // Plus the manifest, if there are segments.
             Kind::Swift(_) => size_bytes.div_ceil(MIB) + 1,
         }
     }
 
-    /// What the backend has, by its own listing. Of origins nothing, since it is not the
-    /// node's.
+    /// Returns the images in the backend by its own listing. Objects at origins are not listed, since
+    /// they do not belong to the node.
     pub fn holding(&self) -> Holding {
         match &self.kind {
             Kind::File => {
@@ -198,7 +199,7 @@ impl Backend {
                 let contents = bucket.contents();
                 let objects = contents.objects.into_iter();
                 let held = objects.map(|(key, stored)| (key, (stored.size, stored.parts)));
-                // An abort that did not get through is tried again, as a removal is.
+                // A failed abort is retried, like a removal.
                 let uploads = contents.uploads.into_iter();
                 let unfinished = uploads.map(|key| (format!("upload of {key}"), (0, 0)));
                 held.chain(unfinished).collect()
@@ -207,7 +208,7 @@ impl Backend {
         }
     }
 
-    /// Waits until the backend has exactly this, but for images that are not to be looked at.
+    /// Waits until the backend has exactly these images, except those to ignore.
     #[track_caller]
     pub fn await_holding(&self, expected: &Holding, unlooked: &BTreeSet<String>) {
         let nothing = Holding::new();
@@ -217,7 +218,7 @@ impl Backend {
             &nothing
         };
         let mut seen = nothing.clone();
-        // Looks are slow: some start a program.
+        // Listings are slow: some start a program.
         for _ in 0..40 {
             seen = self.holding();
             seen.retain(|name, _| !unlooked.contains(name));
@@ -229,10 +230,10 @@ impl Backend {
         assert_eq!(seen, *expected, "{}", self.name);
     }
 
-    /// An image whose data are at an origin of its own.
+    /// Creates an image whose data are at an origin of its own.
     ///
     /// # Panics
-    /// When the node takes data.
+    /// If the node stores data.
     pub fn locate(&self, content: Content, stated: &[(&str, &str)]) -> Response {
         let Kind::Http(origins) = &self.kind else {
             panic!("the data come through the node");
@@ -251,24 +252,24 @@ impl Backend {
         answer
     }
 
-    /// Puts an object of so many more bytes in an image's place.
+    /// Replaces an image's object by a longer one.
     pub fn lengthen(&self, id: &str, data: &[u8], more: u64) {
         let mut longer = data.to_vec();
         longer.resize(data.len() + more as usize, 7);
         self.overwrite(id, &longer, Fault::LONGER + more - 1);
     }
 
-    /// Puts an object of the same length in an image's place, with one other byte.
+    /// Replaces an image's object by one of the same length with one other byte.
     pub fn tamper(&self, id: &str, data: &[u8]) {
         let mut other = data.to_vec();
         other[data.len() / 2] ^= 1;
         self.overwrite(id, &other, Fault::WRONG_BYTE);
     }
 
-    /// Puts an object in an image's place.
+    /// Replaces an image's object.
     ///
     /// # Panics
-    /// When its data are at an origin.
+    /// If its data are at an origin.
     pub fn replace(&self, id: &str, bytes: &[u8]) {
         assert!(self.takes_data());
         self.overwrite(id, bytes, 0);
@@ -287,7 +288,7 @@ impl Backend {
         }
     }
 
-    /// Removes an image's object, past the node.
+    /// Removes an image's object directly from the backend.
     pub fn vanish(&self, id: &str) {
         match &self.kind {
             Kind::File => fs::remove_file(self.node.store_dir().join(id)).expect("removed"),
@@ -308,7 +309,7 @@ fn set_fault(origins: &Mutex<HashMap<String, (Origin, Arc<Fault>)>>, id: &str, f
         .store(fault, Ordering::Relaxed);
 }
 
-/// Images with the number of objects that they are of.
+/// Returns the images with their number of objects.
 fn swift_holding(container: &Container) -> Holding {
     let mut holding = Holding::new();
     for name in container.names() {
@@ -318,7 +319,7 @@ fn swift_holding(container: &Container) -> Holding {
         }
         let path = format!("/{}/{name}", container.name);
         let head = container.look.ask("HEAD", &path);
-        // Removed since it was listed.
+        // The object was removed after the listing.
         if head.status == 404 {
             continue;
         }
@@ -332,7 +333,7 @@ fn swift_holding(container: &Container) -> Holding {
     holding
 }
 
-/// Segments have a dash and five digits behind the image's id.
+/// Returns the image of an object or segment: segments end in a dash and five digits.
 fn image_of_segment(name: &str) -> Option<&str> {
     let (image, number) = name.split_at_checked(36)?;
     number.starts_with('-').then_some(image)

@@ -1,5 +1,5 @@
-//! Downloads that are cut at random: a client has the image, or knows that it has not. Those
-//! from web servers that can go on are in `http::faults`.
+//! Downloads that are cut at random: a client either receives the image or an error. Cuts of web
+//! servers that support resuming are in `http::faults`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,11 +17,11 @@ use crate::support::v1::{RAW, id_of, image_path, post};
 
 const SIZE_BYTES: u64 = 200_000;
 
-/// What a client has of a download.
+/// The result of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Got {
     Image,
-    /// A connection that broke, or an answer that says so.
+    /// The connection broke, or the response is an error.
     Nothing,
 }
 
@@ -33,7 +33,7 @@ fn cuts(percent: u64) -> u64 {
     (all * percent / 100).max(10)
 }
 
-/// Drawn anew for each run; it is printed when a test fails.
+/// The seed of a run, drawn at random and printed when a test fails.
 fn chance() -> Chance {
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
@@ -41,7 +41,7 @@ fn chance() -> Chance {
 }
 
 /// # Panics
-/// When a complete answer is not the image.
+/// If a complete response is not the image.
 #[track_caller]
 fn download(backend: &Backend, id: &str, data: &[u8]) -> Got {
     let request = Request::get(&image_path(id));
@@ -58,8 +58,8 @@ fn download(backend: &Backend, id: &str, data: &[u8]) -> Got {
     }
 }
 
-/// Downloads an image as often as it is cut somewhere: in the head of the backend's answer,
-/// in the data, in what comes after a cut.
+/// Downloads an image while the backend's responses are cut: in the head, in the data, and after a
+/// resume.
 fn cut_often(backend: &Backend, id: &str, data: &[u8], times: u64) -> [u64; 2] {
     let mut chance = chance();
     let mut got = [0; 2];
@@ -96,7 +96,7 @@ fn changing_objects_are_not_resumed() {
     let id = backend.node.upload(&[], &data);
     let mut chance = chance();
     for _ in 0..cuts(15) {
-        // Behind the head, which is asked for again if it is cut.
+        // After the head; a response that is cut in the head is requested again.
         let after = 2_000 + chance.below(SIZE_BYTES - 2_000);
         backend.gate().cut(Way::Down, after);
         assert_eq!(download(&backend, &id, &data), Got::Nothing, "{after}");
@@ -104,7 +104,7 @@ fn changing_objects_are_not_resumed() {
     assert_eq!(download(&backend, &id, &data), Got::Image);
 }
 
-/// The object changes all the time, in its bytes and not in its length.
+/// The object changes continuously in its bytes, but not in its length.
 #[test]
 fn replaced_objects_are_not_mixed() {
     thread::scope(|scope| {
@@ -125,7 +125,7 @@ fn replaced_objects_are_not_mixed() {
     });
 }
 
-/// Puts another object in the image's place and the image back, again and again.
+/// Replaces the image's object and restores it, repeatedly.
 fn while_replacing<T>(backend: &Backend, id: &str, data: &[u8], act: impl FnOnce() -> T) -> T {
     let other = pattern(data.len(), 2);
     let is_over = AtomicBool::new(false);
@@ -143,7 +143,7 @@ fn while_replacing<T>(backend: &Backend, id: &str, data: &[u8], act: impl FnOnce
     })
 }
 
-/// Ends the replacing, also when a test fails in it.
+/// Stops the replacement, also when a test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -152,7 +152,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Cuts the first answer where the path says, and then is as the path says.
+/// Cuts the first response where the path states, and then behaves as the path states.
 fn unmendable(seen: &Seen) -> Answer {
     let word = |name: &str| {
         let mut words = seen.path.split(['?', '&']);
@@ -179,7 +179,7 @@ fn unmendable(seen: &Seen) -> Answer {
     }
 }
 
-/// Nothing is known of these images but their length: no checksum would tell.
+/// Only the length of these images is known; they have no checksum.
 #[test]
 fn web_servers_without_valid_resume_are_cut() {
     const THREADS: u64 = 8;
@@ -204,7 +204,7 @@ fn cut_once(backend: &Backend, origin: &Origin, data: &[u8], chance: &mut Chance
     const FLAWS: [&str; 5] = ["changed", "weak", "whole", "changed-whole", "shifted"];
     let cut = 1 + chance.below(SIZE_BYTES - 1);
     let flaw = FLAWS[chance.below(5) as usize];
-    // Anywhere but where it would be right.
+    // At any position except the correct one.
     let from = (cut + 1 + chance.below(SIZE_BYTES - 2)) % SIZE_BYTES;
     let url = origin.url(&format!("/i?cut={cut}&then={flaw}&from={from}"));
     let request = post(RAW).header("x-image-meta-location", &url);

@@ -1,5 +1,5 @@
-//! Backends that are away, silent, cut off or wrong while data go there: a clear answer, a
-//! killed image, and nothing left.
+//! Backends that are unreachable, silent, cut or wrong during an upload: the client receives a clear
+//! error, the image is killed, and nothing is left.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -12,17 +12,17 @@ use crate::support::origin::Origin;
 use crate::support::origin::content::Content;
 use crate::support::v1::{OCTETS, RAW, image_path, post, put_data};
 
-/// Several parts and segments.
+/// Size of an image with several parts and segments.
 const SIZE_BYTES: u64 = (11 << 20) + 5;
 
-/// What goes wrong.
+/// The failure of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     Away,
     Silent,
-    /// In the middle, and whenever somebody comes again.
+    /// In the middle of the upload, and at every later connection.
     Cut,
-    /// One byte is another.
+    /// One byte is changed.
     Flipped,
 }
 
@@ -33,7 +33,7 @@ const FAILURES: [Failure; 4] = [
     Failure::Flipped,
 ];
 
-/// How the data come.
+/// How the data reach the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Known,
@@ -57,7 +57,7 @@ fn fails(backend: &Backend) {
     let origin = Origin::honest(content);
     for failure in FAILURES {
         for manner in [Manner::Known, Manner::Chunked, Manner::Copied] {
-            // The bucket, the container and the login are there.
+            // Creates the bucket, the container and the login.
             let first = backend.node.upload(&[], b"first");
             let gate = backend.gate();
             begin(gate, failure);
@@ -77,7 +77,7 @@ fn fails(backend: &Backend) {
     }
 }
 
-/// What is wrong from the beginning.
+/// Starts failures that exist from the beginning.
 fn begin(gate: &Gate, failure: Failure) {
     match failure {
         Failure::Away => gate.set(Mode::Closed),
@@ -87,12 +87,12 @@ fn begin(gate: &Gate, failure: Failure) {
     }
 }
 
-/// What comes to be wrong when a part of the data has gone.
+/// Starts failures that occur after some data were sent.
 fn goes_on(gate: &Gate, failure: Failure) {
     let from = gate.passed_bytes(Way::Up);
     match failure {
         Failure::Silent => {
-            eventually("data go", || {
+            eventually("data are sent", || {
                 (gate.passed_bytes(Way::Up) > from + (2 << 20)).then_some(())
             });
             gate.set(Mode::Silent);
@@ -105,8 +105,7 @@ fn goes_on(gate: &Gate, failure: Failure) {
     }
 }
 
-/// Gives the node an image; its id, and the status of the answer if the data came with the
-/// request.
+/// Uploads an image. Returns its id, and the status of the response if the request carried the data.
 fn put(backend: &Backend, manner: Manner, data: &[u8], origin: &Origin) -> (String, Option<u16>) {
     let node = &backend.node;
     if manner == Manner::Copied {
@@ -132,8 +131,8 @@ fn put(backend: &Backend, manner: Manner, data: &[u8], origin: &Origin) -> (Stri
     (id, Some(status))
 }
 
-/// The image is killed and the client told so; or all of it is right, because the backend
-/// was asked again. It is deleted then.
+/// Asserts that the image is killed and the client received an error; or, after a successful retry,
+/// that the image is correct. It is deleted then.
 #[track_caller]
 fn assert_told(backend: &Backend, id: &str, status: Option<u16>, data: &[u8], what: &str) {
     let node = &backend.node;

@@ -1,4 +1,4 @@
-//! Objects with other bytes than were uploaded: nobody gets them whole.
+//! Objects with other bytes than were uploaded are never served completely.
 
 use super::backend::Backend;
 use crate::support::eventually;
@@ -10,7 +10,7 @@ use crate::support::v1::{id_of, image_path};
 /// Sizes of one object, and of several.
 const SIZES: [u64; 2] = [300_000, (6 << 20) + 5];
 
-/// An image with these bytes; its id.
+/// Creates an image with these bytes, and returns its id.
 fn image(backend: &Backend, size_bytes: u64) -> (String, Vec<u8>) {
     let content = Content::new(size_bytes, size_bytes);
     let data = content.all();
@@ -22,7 +22,7 @@ fn image(backend: &Backend, size_bytes: u64) -> (String, Vec<u8>) {
     (id_of(&located.expect(201)), data)
 }
 
-/// Reads the head of a download and what comes of the body before the connection ends.
+/// Reads a download until its connection ends, and asserts that it is incomplete.
 #[track_caller]
 fn assert_cut_before_the_end(backend: &Backend, id: &str, size_bytes: u64) {
     let mut connection = backend.node.connect();
@@ -61,7 +61,7 @@ fn objects_with_a_changed_byte_are_cut_before_their_end() {
     }
 }
 
-/// The object is right, and the way to the node is not.
+/// The object is correct, and its bytes change in transit.
 #[test]
 fn bytes_changed_in_transit_fail_the_download() {
     for backend in [

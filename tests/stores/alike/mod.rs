@@ -1,12 +1,12 @@
-//! What all stores do alike, seen by the clients of a node and by a look at the backend.
+//! Behaviour that all stores share, seen by the clients of a node and in the backend.
 //!
-//! * `backend`: a node for each kind of backend, and what a test may do behind its back.
-//! * `cuts`: downloads that are cut at random.
-//! * `failures`: backends that are away, silent, cut off or wrong while data go there.
+//! * `backend`: a node for each kind of backend, and direct access to the backend.
+//! * `cuts`: downloads that are cut at random positions.
+//! * `failures`: backends that are unreachable, silent, cut or wrong during an upload.
 //! * `lies`: objects with other bytes than were uploaded.
 //! * `script`: a sequence of uploads, downloads, faults and deletions, drawn from a seed.
-//! * `secrets`: keys and passwords are nowhere but where they belong.
-//! * `workload`: the same sequence on every store, with equal results.
+//! * `secrets`: keys and passwords never leak.
+//! * `workload`: the same sequence has equal results on every store.
 
 mod backend;
 mod cuts;

@@ -1,11 +1,11 @@
-//! A sequence of what clients do, and of what goes wrong behind a node, drawn from a seed.
+//! A sequence of client operations and backend faults, drawn from a seed.
 
 use crate::support::bytes::Chance;
 
-/// Several parts and segments.
+/// Size of an image with several parts and segments.
 const LARGE_BYTES: u64 = 6 * (1 << 20) + 4_321;
 
-/// Something that happens; images have numbers, from 0 in the order of their creation.
+/// A step of the sequence; images are numbered from 0 in the order of their creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Create(New),
@@ -13,14 +13,14 @@ pub enum Step {
     /// Bytes from the first to the last.
     Range(usize, u64, u64),
     ReadByMany(usize),
-    /// Another object of other length comes to be in the image's place.
+    /// The image's object is replaced by one of another length.
     Lengthen(usize, u64),
-    /// The object goes, and nobody says so.
+    /// The object is removed directly from the backend.
     Vanish(usize),
     Delete(usize),
 }
 
-/// An image to be made, whose bytes are drawn from a seed.
+/// An image to create, whose bytes are drawn from a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct New {
     pub seed: u64,
@@ -29,7 +29,7 @@ pub struct New {
     pub stated: Stated,
 }
 
-/// How the data come.
+/// How the data reach the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     Known,
@@ -40,7 +40,7 @@ pub enum Manner {
     Copied,
 }
 
-/// What is said of the data beforehand.
+/// The statements about the data before they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stated {
     Nothing,
@@ -69,8 +69,8 @@ const STATED: [Stated; 4] = [
     Stated::WrongSize,
 ];
 
-/// Every manner with everything that can be stated, then so many steps at random, and the
-/// end of all images.
+/// Returns every manner with every statement, then a number of random steps, and the deletion of all
+/// images.
 pub fn script(seed: u64, random_steps: usize) -> Vec<Step> {
     let mut script = Script {
         chance: Chance::new(seed),
@@ -148,7 +148,7 @@ impl Script {
     fn draw_image(&mut self) {
         let size_bytes = match self.chance.below(8) {
             0 => 1,
-            // About where a store begins to cut.
+            // Around the size from which a store splits images.
             1 => (1 << 20) - 1 + self.chance.below(3),
             2 => (4 << 20) - 1 + self.chance.below(3),
             _ => 1 + self.chance.below(2 << 20),

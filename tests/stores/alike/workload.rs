@@ -1,4 +1,4 @@
-//! The same sequence on every store, with equal results.
+//! The same sequence of operations has equal results on every store.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -11,22 +11,21 @@ use crate::support::origin::content::Content;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path, post, post_data, put_data};
 use crate::support::{eventually, md5_hex};
 
-/// Readers of one image at a time.
+/// Concurrent readers of one image.
 const READERS: u64 = 4;
 
-/// What a client has of a step. The same on every store, but for how an upload with a wrong
-/// statement is refused where nothing is uploaded.
+/// The result of a step for the client. It is the same on every store, except for the refusal of an
+/// upload with a wrong statement on stores without uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    /// So many of the image's bytes, which were compared, and the status.
+    /// Number of the image's bytes, which were compared, and the status.
     Bytes(u16, usize),
-    /// Nothing that could be taken for an image, by the status of its download; none of a
-    /// connection that broke.
+    /// The status of a download that is not the image; `None` if the connection broke.
     NoImage(Option<u16>),
     Done(u16),
 }
 
-/// An image as a client knows it.
+/// The expected state of an image.
 struct Image {
     id: String,
     new: New,
@@ -38,7 +37,7 @@ struct Run<'a> {
     /// By number.
     images: Vec<Image>,
     sound: BTreeSet<usize>,
-    /// What the backend may have in any shape: the test has spoilt it.
+    /// Images that the test has damaged in the backend, whose objects are not compared.
     spoilt: BTreeSet<String>,
 }
 
@@ -113,7 +112,7 @@ impl<'a> Run<'a> {
         seen
     }
 
-    /// Every sound image, in as many pieces as it should be, and nothing else.
+    /// Asserts that the backend has every intact image with its number of objects, and nothing else.
     fn look(&self) {
         let sound = self.sound.iter().map(|number| &self.images[*number]);
         let expected = sound.map(|image| {
@@ -152,7 +151,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// One reads all of it, others from somewhere to its end.
+    /// One reader reads the whole image, others from random positions to its end.
     fn read_by_many(&self, image: usize) -> Seen {
         let size_bytes = self.images[image].new.size_bytes;
         thread::scope(|scope| {
@@ -180,7 +179,7 @@ impl<'a> Run<'a> {
         let (sum, size) = (content.md5_hex(), new.size_bytes.to_string());
         let (wrong_sum, wrong_size) = (md5_hex(b"another"), (new.size_bytes + 1).to_string());
         let stated: &[(&str, &str)] = match new.stated {
-            // A location of which nothing is stated is not compared with anything.
+            // Without a stated checksum the location is not verified.
             Stated::Nothing if self.backend.takes_data() => &[],
             Stated::Nothing => &[("x-image-meta-checksum", &sum)],
             Stated::Right => &[
@@ -206,14 +205,14 @@ impl<'a> Run<'a> {
             self.sound.insert(number);
             return self.read(number);
         }
-        // How it is refused is in the status of the answer; that nobody gets it, here.
+        // The refusal is in the status of the response; here the image must not be readable.
         match self.nothing(&self.images[number].id) {
             Seen::NoImage(_) => Seen::NoImage(None),
             seen => seen,
         }
     }
 
-    /// The image of a location. Of one that was refused another is made, to be deleted later.
+    /// Creates the image of a location. If it is refused, creates another one to delete later.
     fn located(&self, answer: &Response, stated: &[(&str, &str)]) -> String {
         if answer.status == 409 {
             assert_eq!(stated[0].0, "x-image-meta-size");
@@ -222,8 +221,7 @@ impl<'a> Run<'a> {
         id_of(answer)
     }
 
-    /// Gives the node the data of an image, as a client does who does not know whether they
-    /// will be taken.
+    /// Uploads the data of an image, whether they will be accepted or not.
     fn upload(&self, content: &Content, new: New, stated: &[(&str, &str)]) -> String {
         let node = &self.backend.node;
         let data = content.all();
@@ -299,7 +297,7 @@ impl<'a> Run<'a> {
         Seen::Bytes(answer.status, answer.body.len())
     }
 
-    /// Downloads what is no image.
+    /// Downloads an image that must not be readable.
     fn nothing(&self, id: &str) -> Seen {
         let request = Request::get(&image_path(id));
         let answer = self.backend.node.connect().exchange(&request);

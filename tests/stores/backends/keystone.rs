@@ -15,7 +15,7 @@ fn token_names_its_user_until_revoked() {
     let said = &keystone.validate(&token).expect(200).json()["token"];
     assert_eq!(said["user"]["id"], keystone.user("alice").id);
     assert_eq!(said["project"]["name"], "tenant-a");
-    // In any order: to be a member implies to be a reader.
+    // In any order; the role member implies reader.
     let roles = said["roles"].as_array().expect("roles").iter();
     let roles: BTreeSet<&str> = roles.filter_map(|role| role["name"].as_str()).collect();
     assert_eq!(roles, BTreeSet::from(["member", "reader"]));
@@ -36,7 +36,7 @@ fn users_of_the_handle_exist() {
 #[test]
 fn tokens_expire_and_server_leaves_no_files() {
     let keystone = Keystone::start(&Options { token_s: 3 });
-    // On a busy machine one can expire on its way here.
+    // On a busy machine a token can expire before it arrives.
     let token = eventually("a valid token", || {
         let token = keystone.token("bob");
         (keystone.validate(&token).status == 200).then_some(token)
@@ -47,7 +47,7 @@ fn tokens_expire_and_server_leaves_no_files() {
     assert_ends_without_trace(keystone);
 }
 
-/// A server goes with its handle, and nothing of it stays.
+/// A server ends with its handle and leaves no files.
 #[track_caller]
 fn assert_ends_without_trace(keystone: Keystone) {
     let (folder, address) = (keystone.folder().to_owned(), address_of(&keystone.auth_url));
@@ -76,7 +76,7 @@ fn catalogue_contains_the_services() {
     );
 }
 
-/// The one library that the servers' own middleware and the newer clients build on.
+/// keystoneauth is the library of the servers' middleware and of newer clients.
 #[test]
 fn keystoneauth_finds_the_object_store() {
     const SCRIPT: &str = "import sys, keystoneauth1.session, keystoneauth1.identity as i

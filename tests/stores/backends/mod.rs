@@ -1,5 +1,5 @@
-//! The servers behind a node, each through its own people's client. What fails here is the
-//! machine or the set-up of the servers, not the node.
+//! The backend servers, tested with their own clients. A failure here is one of the machine or of the
+//! servers' setup, not of the node.
 
 mod keystone;
 mod s3;
@@ -7,7 +7,7 @@ mod swift;
 
 use std::process::{Command, Output};
 
-/// What a command that must succeed printed.
+/// Runs a command that must succeed, and returns its output.
 #[track_caller]
 fn stdout_of(command: &mut Command) -> String {
     let output = output_of(command);

@@ -34,7 +34,7 @@ fn v3(cloud: &Cloud, user: &str) -> Command {
     command
 }
 
-/// Uploads in segments, as a DLO or as an SLO, and reads back.
+/// Uploads segments as a DLO or an SLO, and reads the object.
 #[track_caller]
 fn round_trip(login: impl Fn() -> Command, manifest: &str) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -95,7 +95,7 @@ fn upload_whole(swift: &SwiftHandle, container: &str, path: &Path) -> Result<(),
     }
 }
 
-/// Whoever logs in through a gate stays behind it: the storage URL has the host that was asked.
+/// A login through a gate returns a storage URL of the gate, since Swift uses the requested host.
 #[test]
 fn all_requests_pass_the_gate() {
     let swift = Swift::shared();
@@ -131,7 +131,7 @@ fn keystone_tokens_are_accepted() {
     let cloud = Cloud::shared();
     round_trip(|| v3(cloud, "alice"), "--use-slo");
     stdout_of(v3(cloud, "glance").arg("stat"));
-    // v1 auth is still there.
+    // v1 auth still works.
     stdout_of(v1(&cloud.swift, &cloud.swift.account).arg("stat"));
     let reader = output_of(v3(cloud, "rita").arg("list"));
     let stderr = String::from_utf8_lossy(&reader.stderr);

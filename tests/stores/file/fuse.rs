@@ -13,11 +13,11 @@ use crate::support::setup::temp_folder;
 use crate::support::v1::{RAW, id_of, image_path, post, post_data};
 use crate::support::{eventually, pattern, skip};
 
-/// A folder that is seen through bindfs.
+/// A folder that is mounted through bindfs.
 struct Fuse(TempDir);
 
 impl Fuse {
-    /// `None` where this machine has no bindfs, or may not mount.
+    /// Mounts the folder, or returns `None` if this machine has no bindfs or may not mount.
     fn mount(test: &str) -> Option<Self> {
         let fuse = Self(temp_folder());
         for folder in [fuse.behind(), fuse.path()] {
@@ -51,7 +51,7 @@ impl Fuse {
 
 impl Drop for Fuse {
     fn drop(&mut self) {
-        // Lazily: the server may still have files of it.
+        // Lazily, because the server may still have files open.
         let unmount = |program: &str| {
             let status = Command::new(program).arg("-uz").arg(self.path()).status();
             status.is_ok_and(|status| status.success())
@@ -88,7 +88,7 @@ fn file_system_without_exclusive_renames_is_supported() {
         let id = id_of(&server.request(&post_data(&[], &data)).expect(201));
         assert_eq!(names_in(&images.join(".staging")), [""; 0]);
         assert!(server.download(&id).expect(200).body == data);
-        // Nothing takes the place of a file that is there.
+        // An existing file is not replaced.
         server.restart();
         assert!(server.download(&id).expect(200).body == data);
         server.remove(&id).expect(200);

@@ -1,4 +1,4 @@
-//! Images in files, where the file system or the registry is not as usual.
+//! Images in files, on unusual file systems or with a lost registry.
 
 mod fuse;
 mod occupied;

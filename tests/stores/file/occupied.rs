@@ -1,4 +1,4 @@
-//! Files that the registry does not know of: it was restored from a copy, or lost.
+//! Files that the registry does not know, because it was lost or restored from a backup.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.expect("cp").success());
 }
 
-/// The refusal names the file to the operator and not to the client.
+/// The log names the file; the response does not.
 #[track_caller]
 fn assert_refused(server: &Server, upload: &Request, file: &Path) {
     let refused = server.request(upload).expect(409);
@@ -57,7 +57,7 @@ fn upload_does_not_replace_an_unknown_file() {
     server.remove(ID).expect(200);
     assert!(fs::read(&file).expect("the file") == data);
 
-    // There is no registry any more, and another client names the id, in another case.
+    // The registry is lost, and another client uses the same id in upper case.
     server.stop();
     fs::remove_dir_all(server.data_dir()).expect("removed");
     server.start();

@@ -1,4 +1,4 @@
-//! The gate before a server, with an honest origin as the server.
+//! The gate in front of a server, which is a faultless origin here.
 
 use std::time::Duration;
 

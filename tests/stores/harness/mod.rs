@@ -1,4 +1,4 @@
-//! The project's own servers of faults: they do what the tests of the stores rely on.
+//! Tests of the test servers that inject faults.
 
 mod gate;
 mod origin;

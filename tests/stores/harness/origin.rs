@@ -1,4 +1,4 @@
-//! The scripted origin does what its script says, and says what it did.
+//! The scripted origin follows its script, and records the requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::support::origin::Origin;
 use crate::support::origin::answer::Answer;
 use crate::support::origin::content::Content;
 
-/// Several pieces and a rest.
+/// A size of several chunks and a remainder.
 const SIZE_BYTES: u64 = 300_000;
 
 fn content() -> Content {
@@ -39,7 +39,7 @@ fn ask(origin: &Origin, request: &Request) -> Response {
     connect(origin).request(request)
 }
 
-/// The head's `Content-Length`, and the bytes that come until the connection ends.
+/// Returns the `Content-Length` of the head, and the bytes until the connection ends.
 fn raw(origin: &Origin, request: &Request) -> (Option<u64>, Vec<u8>) {
     let mut connection = connect(origin);
     connection.send(request).expect("sent");
@@ -149,7 +149,7 @@ fn one_byte_is_changed() {
         (0..right.len()).filter(differ).collect::<Vec<_>>(),
         [123_456]
     );
-    // Also in a range, where it has another place in the body.
+    // In a range the byte has another position in the body.
     let part = ask(&origin, &range("bytes=123456-123456")).expect(206);
     assert_ne!(part.body[0], right[123_456]);
 }
@@ -172,7 +172,7 @@ fn ranges_are_ignored_or_shifted() {
 #[test]
 fn pauses_and_rates_are_kept() {
     let pause = Duration::from_millis(300);
-    // The eleventh pause comes when the client has the last byte.
+    // The eleventh pause follows the last byte.
     let origin = Origin::start(Content::new(1, 11), move |seen| match seen.turn {
         0 => Answer::whole().pause_after(5, pause),
         _ => Answer::whole().slowly(1, pause / 10),

@@ -1,4 +1,4 @@
-//! The store by itself, as every store that only reads.
+//! Conformance of the HTTP store, which only reads.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -68,7 +68,7 @@ fn http_store_conforms_over_tls() {
     conforms(&store(tls), &origin);
 }
 
-/// A real server that knows neither ranges nor entity tags.
+/// A real server that supports neither ranges nor entity tags.
 #[test]
 fn http_store_reads_from_pythons_server() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Images that are copied from elsewhere.
+//! Images that are copied from web servers.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn copy_continues_after_the_response() {
     let got = node.download(&id).expect(200);
     assert!(origin.content.all() == got.body);
     assert_eq!(got.header("etag"), Some(origin.content.md5_hex().as_str()));
-    // It is ours now.
+    // The data are in the node's store now.
     drop(origin);
     node.download(&id).expect(200);
     assert!(node.has_stored(&id));
@@ -147,7 +147,7 @@ fn target_store_may_be_named() {
     };
     let id = id_of(&node.request(&into("file")).expect(201));
     assert_eq!(end_of_copy(node, &id), "active");
-    // One that takes none is found out when the copy begins.
+    // A store that takes no data is detected when the copy starts.
     let id = id_of(&node.request(&into("http")).expect(201));
     assert_eq!(end_of_copy(node, &id), "killed");
     node.request(&into("tape")).expect(400);

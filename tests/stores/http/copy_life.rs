@@ -1,4 +1,4 @@
-//! The life of a copy: what is seen of it, what stops it, what the end of a process leaves.
+//! The life of a copy: its visible states, what stops it, and the effect of a shutdown or crash.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::v1::{id_of, put, put_data};
 
 const SIZE_BYTES: u64 = 2_000_000;
 
-/// An origin that sends the first half and then nothing more.
+/// An origin that sends the first half and then stalls.
 fn halting() -> Origin {
     Origin::start(Content::new(3, SIZE_BYTES), |_| {
         Answer::whole().hang_after(SIZE_BYTES / 2)
@@ -57,7 +57,7 @@ fn running_copy_is_saving_and_refuses_data() {
         let another = put(&id, &[(header, &origin.url("/i"))]);
         node.request(&another).expect(400);
     }
-    // Its metadata may change meanwhile.
+    // The metadata may change meanwhile.
     node.request(&put(&id, &[("x-image-meta-name", "n")]))
         .expect(200);
     assert_eq!(node.status_of(&id), "saving");
@@ -89,12 +89,12 @@ fn concurrent_copies_are_limited() {
     std::thread::sleep(Duration::from_millis(300));
     for id in [&second, &third] {
         assert_eq!(node.status_of(id), "queued");
-        // It has its source, though nothing of it is here yet.
+        // The image has its source, but no data yet.
         node.request(&put_data(id, &[], b"data")).expect(409);
         let another = put(id, &[(LOCATION, &quick.url("/i"))]);
         node.request(&another).expect(400);
     }
-    // One that waits can be deleted too.
+    // A queued copy can be deleted too.
     node.remove(&third).expect(200);
     assert_eq!(quick.sent_bytes(), 0);
     node.remove(&first).expect(200);
@@ -122,7 +122,7 @@ fn killed_process_leaves_killed_images_and_no_data() {
     eventually("nothing is left", || {
         node.stored_files().is_empty().then_some(())
     });
-    // The turn of the one that was killed is free again.
+    // The slot of the killed copy is free again.
     let again = copy(&node, &quick);
     assert_eq!(end_of_copy(&node, &again), "active");
 }
@@ -157,7 +157,7 @@ fn sigterm_waits_for_a_limited_time() {
     let began = Instant::now();
     let status = node.wait(Duration::from_secs(30));
     assert_eq!(status.code(), Some(0), "{}", node.log());
-    // Half of what the origin is waited for.
+    // Half of the timeout for the origin.
     assert!(began.elapsed() < Duration::from_secs(30));
     node.restart();
     assert_eq!(node.status_of(&id), "killed");

@@ -1,6 +1,6 @@
-//! Many readers at the same time, of a server that runs as an ordinary user.
+//! Many concurrent readers of a server that runs as an ordinary user.
 //!
-//! The kernel limits the pipes of such a user (`fs.pipe-user-pages-soft`), and root's not.
+//! The kernel limits the pipes of such a user (`fs.pipe-user-pages-soft`), but not those of root.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::support::{eventually, md5_hex};
 const READERS: usize = 150;
 const SIZE_BYTES: u64 = 1_500_000;
 
-/// So much of each object comes before all readers are there.
+/// Bytes of each object that arrive before all readers are connected.
 const HELD_BYTES: u64 = 700_000;
 
-/// Longest silence of a debug build that hashes all of them.
+/// Longest silence of a debug build that hashes all objects.
 const SILENCE: Duration = Duration::from_secs(300);
 
 fn setup() -> Setup {

@@ -1,5 +1,4 @@
-//! Origins that break off, stall, lie or never end: a client has the right bytes, or knows
-//! that it has not.
+//! Origins that cut, stall, lie or never end: a client receives the right bytes or an error.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::support::within;
 
 const SIZE_BYTES: u64 = 2_000_000;
 
-/// An origin whose answers to GET are scripted; HEAD is honest.
+/// An origin whose responses to GET are scripted; HEAD is correct.
 fn origin(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Origin {
     Origin::start(Content::new(5, SIZE_BYTES), move |seen| {
         match seen.method.as_str() {
@@ -35,7 +34,7 @@ fn try_download(node: &Server, id: &str) -> io::Result<Response> {
     node.connect().exchange(&Request::get(&image_path(id)))
 }
 
-/// The end of a copy, which leaves nothing unless it is active.
+/// Waits until a copy has ended, and asserts that it left nothing unless it is active.
 #[track_caller]
 fn copy(node: &Server, origin: &Origin) -> (String, String) {
     let request = from(COPY_FROM, &origin.url("/i"));
@@ -47,7 +46,7 @@ fn copy(node: &Server, origin: &Origin) -> (String, String) {
     (id, end)
 }
 
-/// Xorshift, so that a failure can be had again by its seed.
+/// A xorshift generator, so that a failure can be reproduced by its seed.
 struct Random(u64);
 
 impl Random {
@@ -59,8 +58,8 @@ impl Random {
     }
 }
 
-/// Where an answer breaks off, as the path of a request has it: `/i?cut=5&reset=7`. An
-/// answer that begins behind a place is not broken off there.
+/// Where a response is cut, according to the path of the request: `/i?cut=5&reset=7`. A response that
+/// begins after a position is not cut there.
 fn break_off(seen: &Seen) -> Answer {
     let begins = seen.header("range").map_or(0, |range| {
         let first = range.trim_start_matches("bytes=").split('-').next();
@@ -95,7 +94,7 @@ fn a_thousand_random_cuts_give_no_wrong_result() {
                 0 => format!("/i?cut={}", place()),
                 1 => format!("/i?reset={}", place()),
                 2 => format!("/i?cut={}&cut={}", place(), place()),
-                // So early that the first bytes come with the head.
+                // So early that the first bytes arrive with the head.
                 _ => format!("/i?cut={}", place() % 300 + 1),
             };
             let request = from(LOCATION, &origin.url(&path));
@@ -134,7 +133,7 @@ fn copy_resumes_where_it_was_cut() {
     let node = open_node();
     let origin = origin(|seen| match seen.turn {
         0 => Answer::whole().reset_after(1_000_001),
-        // Restarting, it refuses for a moment.
+        // While it restarts, it refuses connections.
         1 => Answer::status(503),
         _ => Answer::whole(),
     });
@@ -178,7 +177,7 @@ fn changed_object_is_not_resumed() {
     }
 }
 
-/// It sends the same object from its beginning, so that its first bytes are passed over.
+/// It sends the object from its start, so that the first bytes are discarded.
 #[test]
 fn origin_without_ranges_is_resumed_from_its_start() {
     let node = open_node();
@@ -229,7 +228,7 @@ fn short_body_fails() {
     assert_eq!(copy(node, &origin).1, "killed");
 }
 
-/// The length that HEAD states is compared with what a GET without a length brings.
+/// The length that HEAD states is compared with the bytes of a GET without a length.
 #[test]
 fn responses_without_a_length_are_counted() {
     let node = open_node();
@@ -293,7 +292,7 @@ fn endless_body_is_cut_at_its_length() {
     let node = open_setup().option("image_size_cap", SIZE_BYTES).start();
     let origin = origin(|_| Answer::whole().endless());
     let (id, end) = copy(&node, &origin);
-    // No more is read than the length that was announced.
+    // Reading stops at the announced length.
     assert_eq!(end, "active");
     assert!(origin.content.all() == node.download(&id).expect(200).body);
     let liar = Origin::start(Content::new(5, SIZE_BYTES), |seen| {
@@ -342,7 +341,7 @@ fn silent_server_times_out() {
     assert!(began.elapsed() < Duration::from_secs(25));
 }
 
-/// One byte now and then is no stall, and yet no way to copy an image.
+/// A byte now and then is not a stall, but too slow to copy an image.
 #[test]
 fn copy_below_the_minimum_rate_fails() {
     let node = open_node();
@@ -376,7 +375,7 @@ fn redirects_are_followed_only_by_option() {
         .start();
     let id = locate(&node, &pointer);
     assert!(target.content.all() == node.download(&id).expect(200).body);
-    // Round and round, and to what may not be named.
+    // Loops, and redirects to forbidden URLs.
     for to in ["/again", "file:///etc/passwd", "gopher://127.0.0.1/", ""] {
         let to = to.to_owned();
         let pointer = Origin::start(Content::new(1, 1), move |_| Answer::redirect(&to));
@@ -402,7 +401,7 @@ fn ranges_of_a_source_without_range_support_are_cut_out() {
         assert!(origin.content.has(from, &got.body) && got.body.len() == len);
     }
     assert!(origin.content.all() == node.download(&id).expect(200).body);
-    // Where more would be discarded than is allowed, the whole image comes.
+    // If more would have to be discarded than is allowed, the whole image is sent.
     let node = open_setup()
         .store_option("http_store_max_discard", 1)
         .start();
@@ -441,7 +440,7 @@ fn copy_with_a_wrong_checksum_is_killed() {
     node.await_nothing_stored(&id);
 }
 
-/// Nobody ever holds a complete image with wrong bytes.
+/// A client never receives a complete image with wrong bytes.
 #[test]
 fn wrong_bytes_are_detected_before_the_last_is_sent() {
     let node = open_node();
@@ -461,7 +460,7 @@ fn wrong_bytes_are_detected_before_the_last_is_sent() {
     assert!(count >= Some(3.0), "{count:?}");
 }
 
-/// Who waits for an origin stands in nobody's way and costs nothing.
+/// Downloads that wait for an origin neither delay others nor use the CPU.
 #[test]
 fn downloads_waiting_for_an_origin_are_cheap() {
     const WAITING: usize = 50;

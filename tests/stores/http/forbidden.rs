@@ -1,4 +1,4 @@
-//! What a client may not name, in whatever spelling (OSSA-2026-004, CVE-2017-7200).
+//! Addresses that clients may not name, in any spelling (OSSA-2026-004, CVE-2017-7200).
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::support::ports::free_port;
 use crate::support::server::{Server, Setup};
 use crate::support::v1::put;
 
-/// A listener on which nobody may ever knock.
+/// A listener that must never receive a connection.
 struct Tripwire(TcpListener);
 
 impl Tripwire {
@@ -28,13 +28,13 @@ impl Tripwire {
 
     #[track_caller]
     fn assert_untouched(&self, by: &str) {
-        // The kernel completes a handshake before anybody accepts.
+        // The kernel completes a handshake before the connection is accepted.
         let knocked = self.0.accept();
         assert!(knocked.is_err(), "{by}: {knocked:?}");
     }
 }
 
-/// POST and PUT with both headers, all refused without a trace.
+/// Asserts that POST and PUT with both headers are refused and leave nothing.
 #[track_caller]
 fn assert_refused(node: &Server, source: &str) {
     let reserved = node.reserve();
@@ -55,7 +55,7 @@ fn assert_refused(node: &Server, source: &str) {
 fn local_addresses_are_refused_in_every_spelling() {
     let tripwire = Tripwire::set();
     let port = tripwire.port();
-    // Every port may be named here, so that the address alone is what is judged.
+    // Every port is allowed, so that only the address decides.
     let node = Setup::new()
         .option_in("import_filtering_opts", "allowed_ports", "")
         .start();
@@ -114,7 +114,7 @@ fn local_addresses_are_refused_in_every_spelling() {
         assert_refused(&node, &url);
         tripwire.assert_untouched(&url);
     }
-    // A fragment and a second @ change nothing of who is meant.
+    // A fragment and a second @ do not change the host.
     for rest in [
         format!("127.0.0.1:{port}#@example.org/"),
         format!("a@b@127.0.0.1:{port}/"),
@@ -178,7 +178,7 @@ fn listeners_of_the_node_are_refused() {
     }
 }
 
-/// A listener of the node's own is no different from a port on which nobody listens.
+/// A listener of the node looks like a port without a listener.
 #[track_caller]
 fn assert_looks_closed(node: &Server, source: &str) {
     let closed = format!("http://127.0.0.1:{}/", free_port());
@@ -235,7 +235,7 @@ fn default_ports_are_few() {
     }
 }
 
-/// Everything but the names of request and time.
+/// Returns a response without request id and date.
 fn face(response: &Response) -> (u16, Vec<String>, String) {
     let mut names: Vec<_> = response
         .head
@@ -248,7 +248,7 @@ fn face(response: &Response) -> (u16, Vec<String>, String) {
     (response.status, names, response.text().to_owned())
 }
 
-/// Who could tell them apart could scan networks with this node.
+/// A client that could distinguish them could scan networks through this node.
 #[test]
 fn unreachable_and_forbidden_hosts_look_alike() {
     let node = open_setup()
@@ -273,7 +273,7 @@ fn unreachable_and_forbidden_hosts_look_alike() {
     sources.push(format!("http://127.0.0.1:{closer_port}/"));
     sources.push("https://127.0.0.1:1/".to_owned());
     sources.push(redirect.url("/").replace("http:", "https:"));
-    // Names that lead nowhere (RFC 6761).
+    // Names that do not resolve (RFC 6761).
     sources.push("http://nowhere.invalid/".to_owned());
     for header in [LOCATION, COPY_FROM] {
         let mut faces: Vec<_> = sources
@@ -286,8 +286,8 @@ fn unreachable_and_forbidden_hosts_look_alike() {
     }
 }
 
-/// A name that leads inside is no different from one that leads nowhere: no map of the
-/// operator's names can be drawn.
+/// A name of an internal address looks like one that does not resolve, so that clients cannot map the
+/// operator's network.
 #[test]
 fn internal_and_unknown_names_look_alike() {
     let node = Setup::new().start();

@@ -1,4 +1,4 @@
-//! Images that stay where they are.
+//! Images whose data stay on web servers.
 
 use serde_json::json;
 
@@ -66,7 +66,7 @@ fn a_reservation_may_get_its_location_later() {
     assert_eq!(image_of(&answer)["status"], "active");
     assert_eq!(image_of(&answer)["size"], 5000);
     assert!(origin.content.all() == node.download(&id).expect(200).body);
-    // An active image has all it will ever have (CVE-2016-0757).
+    // The location of an active image cannot be replaced (CVE-2016-0757).
     for header in [LOCATION, COPY_FROM] {
         node.request(&put(&id, &[(header, &url)])).expect(400);
     }
@@ -86,7 +86,7 @@ fn a_size_that_differs_is_a_conflict_and_the_image_stays_queued() {
     let right = [(LOCATION, url.as_str()), ("x-image-meta-size", "5000")];
     node.request(&put(id, &right)).expect(200);
     assert_eq!(node.status_of(id), "active");
-    // What the reservation stated counts too.
+    // Statements of the reservation are verified too.
     let id = node.create(&[RAW[0], RAW[1], wrong[0]]);
     node.request(&put(&id, &[(LOCATION, &url)])).expect(409);
     assert_eq!(node.status_of(&id), "queued");
@@ -127,7 +127,7 @@ fn two_sources_are_refused() {
     for id in ids {
         assert_eq!(node.status_of(id), "queued");
         assert!(!node.has_stored(id));
-        // Queued is queued: it may still get its data.
+        // A queued image may still get its data.
         let request = put_data(id, &[(LOCATION, &url)], b"data");
         node.request(&request).expect(400);
         node.request(&put_data(id, &[], b"data")).expect(200);

@@ -1,4 +1,4 @@
-//! The store `http`, and what clients name as sources: `x-image-meta-location` and
+//! The store `http`, and the headers by which clients name sources: `x-image-meta-location` and
 //! `x-glance-api-copy-from`.
 
 mod conformance;
@@ -33,13 +33,13 @@ fn open_setup() -> Setup {
         .option_in("glance_store", "http_store_stall_timeout", 2)
 }
 
-/// One such node for tests that do not disturb one another.
+/// A shared node for tests that do not affect each other.
 fn open_node() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| open_setup().start())
 }
 
-/// An origin with some content that does nothing wrong.
+/// A faultless origin with some content.
 fn honest(size_bytes: u64) -> Origin {
     Origin::honest(Content::new(size_bytes, size_bytes))
 }
@@ -49,12 +49,12 @@ fn from(header: &str, source: &str) -> Request {
     post(RAW).headers(&[(header, source)])
 }
 
-/// The same with further headers.
+/// The same with additional headers.
 fn from_with(header: &str, source: &str, headers: Headers) -> Request {
     from(header, source).headers(headers)
 }
 
-/// Waits until a copy has come to its end.
+/// Waits until a copy has ended.
 #[track_caller]
 fn end_of_copy(node: &Server, id: &str) -> String {
     eventually("the copy ends", || {

@@ -1,4 +1,4 @@
-//! Sources that clients name, and what their owner has room for.
+//! Sources that clients name, and the quota of their owner.
 
 use super::{COPY_FROM, LOCATION, end_of_copy, from, from_with, honest, open_setup};
 use crate::support::eventually;
@@ -13,7 +13,7 @@ fn limited() -> Server {
     open_setup().option("user_storage_quota", "1MB").start()
 }
 
-/// The same whether the data stay there or are copied: refused at once, and nothing is made.
+/// The source is refused at once, whether the data stay there or are copied, and no image is created.
 #[test]
 fn a_source_that_does_not_fit_is_refused_at_once() {
     let node = limited();
@@ -29,7 +29,7 @@ fn a_source_that_does_not_fit_is_refused_at_once() {
         let late = put(&queued, &[(header, &whole.url("/i"))]);
         node.request(&late).expect(413);
         assert_eq!(node.status_of(&queued), "queued");
-        // It still takes what fits.
+        // A source that fits is still accepted.
         let fits = put(&queued, &[(header, &half.url("/i"))]);
         node.request(&fits).expect(200);
         assert_eq!(end_of_copy(&node, &queued), "active");

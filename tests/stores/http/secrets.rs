@@ -1,4 +1,4 @@
-//! What a location holds is shown to nobody (CVE-2013-0212, CVE-2013-1840, CVE-2014-1948).
+//! Secrets in locations never leak (CVE-2013-0212, CVE-2013-1840, CVE-2014-1948).
 
 use super::{COPY_FROM, LOCATION, end_of_copy, from, open_setup};
 use crate::support::http::{Request, Response};
@@ -32,7 +32,7 @@ fn credentials_are_used_and_never_shown() {
         .option_in("glance_store", "http_store_answer_timeout", 1)
         .option_in("glance_store", "http_store_stall_timeout", 1)
         .start();
-    // Basic, of "CANARY-user:CANARY pass".
+    // Base64 of "CANARY-user:CANARY pass".
     const BASIC: &str = "Basic Q0FOQVJZLXVzZXI6Q0FOQVJZIHBhc3M=";
     let good = Origin::start(Content::new(1, SIZE_BYTES), |seen| {
         match seen.header("authorization") {
@@ -40,7 +40,7 @@ fn credentials_are_used_and_never_shown() {
             _ => Answer::status(401),
         }
     });
-    // Honest about lengths, and then failing in every way.
+    // Correct lengths first, then every failure.
     let failing: [fn() -> Answer; 6] = [
         || Answer::status(500),
         || Answer::status(404),

@@ -45,7 +45,7 @@ fn untrusted_certificate_is_refused() {
         }
     }
     assert!(origin.seen().is_empty());
-    // The reason is for the operator alone.
+    // Only the log has the reason.
     let node = trusting(&other);
     let refused = node.request(&from(LOCATION, &origin.url("/i"))).expect(404);
     assert!(

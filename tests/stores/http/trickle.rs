@@ -1,5 +1,5 @@
-//! Bytes that come from an origin now and then go on at once, not when the kernel gives up
-//! waiting for a full packet.
+//! Bytes that trickle in from an origin are relayed at once, not when the kernel stops waiting for a
+//! full packet.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,17 @@ use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 use crate::support::v1::{Headers, id_of, image_path};
 
-/// Bytes that come at a time: far less than a packet of the loopback has.
+/// Bytes that arrive at a time, far fewer than a loopback packet holds.
 const STEP_BYTES: u64 = 1000;
 const STEPS: usize = 9;
 
-/// The kernel holds bytes back for 200 ms. Half of the steps must be faster than this on a
-/// machine that has much else to do.
+/// Limit for half of the steps. The kernel would hold bytes back for 200 ms.
 const SOON: Duration = Duration::from_millis(100);
 
-/// How long each step took, from the moment at which the origin goes on.
+/// The most attempts to stay below the limit on a busy machine.
+const ROUNDS: usize = 3;
+
+/// Measures the head and each step of a download, from the moment at which the origin continues.
 fn steps(headers_of: impl Fn(&Content) -> Vec<(&'static str, String)>) -> Vec<Duration> {
     let holds: Vec<Hold> = (0..STEPS).map(|_| Hold::default()).collect();
     let held = holds.clone();
@@ -54,30 +56,39 @@ fn steps(headers_of: impl Fn(&Content) -> Vec<(&'static str, String)>) -> Vec<Du
     took
 }
 
+/// Asserts that in at least one of [`ROUNDS`] rounds the median is below [`SOON`]. Bytes that the
+/// kernel holds back are late in every round; those of a busy machine are not.
 #[track_caller]
-fn assert_soon(mut took: Vec<Duration>) {
-    let head = took.remove(0);
-    took.sort();
-    let median = took[took.len() / 2];
-    assert!(median < SOON, "{took:?}, and the head {head:?}");
+fn assert_soon(mut round: impl FnMut() -> Vec<Duration>) {
+    let mut late = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut took = round();
+        took.sort();
+        if took[took.len() / 2] < SOON {
+            return;
+        }
+        late.push(took);
+    }
+    panic!("{late:?}");
+}
+
+/// Returns the durations of the steps without that of the head.
+fn body_steps(headers_of: impl Fn(&Content) -> Vec<(&'static str, String)>) -> Vec<Duration> {
+    steps(headers_of).split_off(1)
 }
 
 #[test]
 fn trickling_bytes_are_relayed_at_once() {
-    assert_soon(steps(|_| Vec::new()));
+    assert_soon(|| body_steps(|_| Vec::new()));
 }
 
 #[test]
 fn trickling_verified_bytes_are_relayed_at_once() {
-    assert_soon(steps(|content| {
-        vec![("x-image-meta-checksum", md5_hex(&content.all()))]
-    }));
+    assert_soon(|| body_steps(|content| vec![("x-image-meta-checksum", md5_hex(&content.all()))]));
 }
 
-/// The head is on its own as long as the origin has sent nothing.
+/// The head must not wait until the origin has sent bytes of the body.
 #[test]
 fn head_is_sent_before_the_body_arrives() {
-    let mut heads: Vec<Duration> = (0..5).map(|_| steps(|_| Vec::new())[0]).collect();
-    heads.sort();
-    assert!(heads[heads.len() / 2] < SOON, "{heads:?}");
+    assert_soon(|| (0..5).map(|_| steps(|_| Vec::new())[0]).collect());
 }

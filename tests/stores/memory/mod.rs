@@ -1,4 +1,4 @@
-//! Memory is bounded by the options, not by what is uploaded to another server.
+//! The memory of uploads to other servers is bounded by the options, not by the data.
 //!
 //! A debug build hashes slowly, so images are smaller there; `GLANCE_LIMITS_IMAGE_MIB` sets
 //! their size.
@@ -17,14 +17,13 @@ use crate::support::v1::{OCTETS, RAW};
 const MIB: u64 = 1 << 20;
 const UPLOADS: usize = 64;
 
-/// The most that a server with so many uploads may have in RAM.
+/// The most memory of a server with this many uploads.
 const MOST_RSS: u64 = 256 * MIB;
 
-/// Longest silence of a server that is busy with all of them.
+/// Longest silence of a server that is busy with all uploads.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// What the sink waits before each piece: longer than the clients, so that whatever may fill
-/// up does.
+/// Wait of the sink before each read. It is slower than the clients, so that all buffers fill up.
 const SINK_WAIT: Duration = Duration::from_millis(5);
 
 fn image_mib() -> u64 {
@@ -33,7 +32,7 @@ fn image_mib() -> u64 {
     given.map_or(default, |mib| mib.parse().expect("a number of MiB"))
 }
 
-/// Uploads zeros; the status of the answer.
+/// Uploads zeros, and returns the status of the response.
 fn upload_zeros(server: &Server, is_known: bool) -> u16 {
     let piece = vec![0; MIB as usize];
     let request = Request::post("/v1/images").headers(RAW).headers(&[OCTETS]);

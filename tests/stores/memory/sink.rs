@@ -1,5 +1,5 @@
-//! A store that takes everything and keeps nothing, as slowly as it is told: for uploads of
-//! which there is more than any disk of a test takes. It speaks enough of S3 and of Swift.
+//! A server that accepts uploads at a given rate and discards them, for tests with more data than fits
+//! on a disk. It implements enough of S3 and Swift.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that are taken at a time.
+/// Bytes per read.
 const STEP_BYTES: usize = 256 * 1024;
 
 pub struct Sink {
@@ -17,7 +17,7 @@ pub struct Sink {
     taken_bytes: Arc<AtomicU64>,
 }
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Clone)]
 struct Rules {
     address: SocketAddr,
@@ -25,7 +25,7 @@ struct Rules {
     object_bytes: u64,
     tag: Arc<str>,
     taken_bytes: Arc<AtomicU64>,
-    /// Targets that were put.
+    /// Targets of PUT requests.
     objects: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -33,14 +33,14 @@ struct Rules {
 struct Head {
     method: String,
     target: String,
-    /// `None` for a body in chunks.
+    /// `None` for a chunked body.
     body_bytes: Option<u64>,
     waits_to_be_asked: bool,
 }
 
 impl Sink {
-    /// One that waits so long before each step of 256 KiB on a connection, and says that
-    /// every object has that length and that tag.
+    /// Starts a server that waits before each 256 KiB of a connection, and reports a fixed length and
+    /// ETag for every object.
     pub fn start(wait: Duration, object_bytes: u64, tag: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("a port");
@@ -57,7 +57,7 @@ impl Sink {
             for stream in listener.incoming().flatten() {
                 let rules = rules.clone();
                 thread::spawn(move || {
-                    // A client that goes away has its reasons.
+                    // A client may disconnect at any time.
                     let _ = rules.serve(&stream);
                 });
             }
@@ -72,12 +72,12 @@ impl Sink {
         format!("http://{}", self.address)
     }
 
-    /// Where Swift's v1.0 login is.
+    /// Returns the URL of Swift's v1.0 login.
     pub fn auth_url(&self) -> String {
         self.url() + "/auth/v1.0"
     }
 
-    /// Bytes of objects and parts that were taken whole.
+    /// Returns the bytes of completely received objects and parts.
     pub fn taken_bytes(&self) -> u64 {
         self.taken_bytes.load(Ordering::Relaxed)
     }
@@ -161,7 +161,7 @@ impl Rules {
     }
 }
 
-/// The target without its query.
+/// Returns the target without its query.
 fn object_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(object, _)| object)
 }
@@ -174,7 +174,7 @@ const LISTED: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncate
     </ListMultipartUploadsResult>";
 
 impl Head {
-    /// `None` at the end of the connection.
+    /// Reads a request; `None` at the end of the connection.
     fn read(requests: &mut impl BufRead) -> io::Result<Option<Self>> {
         let first = line(requests)?;
         let mut words = first.split_whitespace().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A backend that refuses, cuts and stalls: a clear answer, and nothing left behind.
+//! A backend that refuses, cuts and stalls: the client receives a clear error, and nothing is left.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::v1::{OCTETS, image_path, put_data};
 
 const LARGE: usize = 17 * MIB as usize + 4_321;
 
-/// Nothing of an image is in S3, nor comes to be there.
+/// Asserts that S3 has nothing of an image, now and a moment later.
 #[track_caller]
 fn assert_nothing_left(bucket: &Bucket, id: &str) {
     eventually("S3 is empty", || bucket.segments().is_empty().then_some(()));
@@ -22,14 +22,14 @@ fn assert_nothing_left(bucket: &Bucket, id: &str) {
     assert!(!contents.objects.contains_key(id), "{contents:?}");
 }
 
-/// Does something while every connection is cut after so many bytes.
+/// Runs `act` while every connection is cut after a number of bytes.
 fn while_cutting(gate: &Gate, way: Way, after_bytes: u64, act: impl FnOnce()) {
     gate.cut_each(way, after_bytes);
     act();
     gate.cut_none(way);
 }
 
-/// Begins an upload of which not everything will come.
+/// Starts an upload that will be incomplete.
 fn begin(server: &Server, id: &str, sent: &[u8]) -> Connection {
     let mut connection = server.connect();
     let request = Request::put(&image_path(id))
@@ -48,7 +48,7 @@ fn wrong_key_is_logged_and_hidden_from_clients() {
     let server = setup
         .option_in("glance_store", "s3_store_large_object_size", 16)
         .start();
-    // In one request, small and large, and in parts.
+    // In one request, small and large, and as a multipart upload.
     for len in [1_000, 12 * MIB as usize, LARGE] {
         let (id, data) = (server.reserve(), pattern(len, 1));
         let answer = server.request(&put_data(&id, &[], &data)).expect(503);
@@ -166,7 +166,7 @@ fn unreachable_backend_fails_at_once() {
     server.request(&Request::get(&image_path(&id))).expect(503);
     let other = server.reserve();
     server.request(&put_data(&other, &[], b"data")).expect(503);
-    // What is deleted while S3 is away is removed when it is back.
+    // An image deleted while S3 is unreachable is removed later.
     server.remove(&id).expect(200);
     gate.set(Mode::Open);
     assert_nothing_left(&bucket, &id);
@@ -203,7 +203,7 @@ fn download_resumes_only_the_same_object() {
         .header("content-length")
         .map(str::to_owned);
     assert_eq!(len, Some(LARGE.to_string()));
-    // The rest is still in S3 when another object takes its place.
+    // The object is replaced before the rest was read.
     eventually("nothing more comes", || {
         (gate.mode() == Mode::Silent).then_some(())
     });

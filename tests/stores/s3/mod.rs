@@ -1,7 +1,7 @@
-//! The S3 store against Swift's S3.
+//! The S3 store with Swift's S3 API.
 //!
-//! * `store`: the driver by itself, on the runtimes it is used on.
-//! * `node`: the program with images in S3: what clients see, and what is in the bucket.
+//! * `store`: the store alone, on both kinds of runtime.
+//! * `node`: the program with images in S3, seen by clients and in the bucket.
 //! * `faults`: a backend that stalls, cuts and refuses.
 
 mod faults;
@@ -26,18 +26,18 @@ use crate::support::server::Setup;
 
 const MIB: u64 = 1 << 20;
 
-/// A bucket, and the account it belongs to.
+/// A bucket and its account.
 #[derive(Clone)]
 pub(crate) struct Bucket {
     pub(crate) service: SwiftHandle,
     pub(crate) name: String,
 }
 
-/// What is in a bucket.
+/// The contents of a bucket.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// Keys of uploads in parts that are under way.
+    /// Keys of running multipart uploads.
     pub(crate) uploads: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Stored {
 }
 
 impl Bucket {
-    /// A name for a bucket of one's own; the first image makes it.
+    /// Returns a bucket with a unique name; the first image creates it.
     pub(crate) fn new(word: &str) -> Self {
         Self {
             service: Swift::shared().handle.clone(),
@@ -95,12 +95,12 @@ impl Bucket {
         }
     }
 
-    /// A node that keeps all images in it.
+    /// A node that stores all images in the bucket.
     pub(crate) fn node(&self) -> Setup {
         self.node_at(&self.service.url)
     }
 
-    /// A gate before S3.
+    /// A gate in front of S3.
     pub(crate) fn gate(&self) -> Gate {
         Gate::before(address_of(&self.service.url))
     }
@@ -130,8 +130,8 @@ impl Bucket {
         })
     }
 
-    /// Every object behind the uploads in parts, by Swift's own listing: parts of objects,
-    /// and of uploads that are under way or were forgotten.
+    /// Returns the parts of all multipart uploads, running, completed or abandoned, by Swift's own
+    /// listing.
     #[track_caller]
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = format!("/{}%2Bsegments", self.name);
@@ -142,21 +142,21 @@ impl Bucket {
         }
     }
 
-    /// Puts other bytes in an object's place, past the node.
+    /// Replaces an object's bytes directly in S3.
     #[track_caller]
     pub(crate) fn overwrite(&self, key: &str, bytes: &[u8]) {
         let path = format!("/{}/{key}", self.name);
         self.swift("PUT", &path, Some(bytes)).expect(201);
     }
 
-    /// Removes an object, past the node.
+    /// Removes an object directly from S3.
     #[track_caller]
     pub(crate) fn remove(&self, key: &str) {
         let path = format!("/{}/{key}", self.name);
         self.swift("DELETE", &path, None).expect(204);
     }
 
-    /// Asks Swift itself.
+    /// Sends a request to Swift itself.
     fn swift(&self, method: &str, path: &str, body: Option<&[u8]>) -> Response {
         let mut connection = Connection::open(address_of(&self.service.url)).expect("Swift");
         let auth = Request::get("/auth/v1.0")
@@ -174,7 +174,7 @@ impl Bucket {
         })
     }
 
-    /// What another client sees in it.
+    /// Lists the bucket with another client.
     #[track_caller]
     pub(crate) fn contents(&self) -> Contents {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/s3/list.py");

@@ -6,10 +6,10 @@ use crate::support::http::Request;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path, post_data};
 use crate::support::{md5_hex, pattern};
 
-/// Several parts, the last one odd.
+/// A size of several parts, the last one odd.
 const LARGE: usize = 17 * MIB as usize + 4_321;
 
-/// POST of data whose length nobody says beforehand.
+/// POST of data without an announced length.
 fn post_chunked(data: &[u8]) -> Request {
     let request = Request::post("/v1/images").headers(RAW).headers(&[OCTETS]);
     request.chunked(data.chunks(100_000))
@@ -23,7 +23,7 @@ fn small_images_are_one_request_and_large_ones_multipart() {
         (pattern(1, 1), false, 1),
         (pattern(MIB as usize, 2), false, 1),
         (pattern(LARGE, 3), false, 4),
-        // Not known to be small, but over before the first part was full.
+        // Of unknown length, but ended before the first part was full.
         (pattern(3 * MIB as usize, 4), true, 1),
         (pattern(LARGE, 5), true, 4),
     ] {

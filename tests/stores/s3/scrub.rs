@@ -1,4 +1,4 @@
-//! Delayed deletion with images in S3, which may be away when the scrubber comes.
+//! Delayed deletion with images in S3, which may be unreachable when the scrubber runs.
 
 use super::{Bucket, MIB};
 use crate::support::gate::Mode;
@@ -6,7 +6,7 @@ use crate::support::scrubber::run;
 use crate::support::server::{Server, Setup};
 use crate::support::{eventually, pattern};
 
-/// Several parts.
+/// A size of several parts.
 const LARGE: usize = 11 * MIB as usize + 5;
 
 fn delaying(setup: Setup) -> Server {
@@ -74,7 +74,7 @@ fn failed_removals_are_retried() {
     run(&server, &["--restore", &id]).expect(1);
     assert_eq!(bucket.contents().objects.len(), 1);
 
-    // The node goes on by itself, also when it is killed in between.
+    // The node continues the removal by itself, also after it was killed.
     server.kill();
     server.start();
     assert_eq!(bucket.contents().objects.len(), 1);

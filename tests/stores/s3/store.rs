@@ -1,4 +1,4 @@
-//! The driver by itself.
+//! The store alone.
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{Bucket, MIB};
 use crate::support::{PATIENCE, pattern};
 
-/// As large as the pieces that uploads are made of.
+/// The size of an upload's chunks.
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Runs on a worker like those of the `threads` engine.
@@ -31,7 +31,7 @@ fn store(options: S3StoreOptions) -> S3Store {
     S3Store::new(options, HashEngine::start(1).unwrap()).unwrap()
 }
 
-/// Nothing is left in the bucket, and nothing of parts behind it.
+/// Asserts that neither the bucket nor its multipart uploads have anything left.
 fn assert_empty(bucket: &Bucket) {
     let contents = bucket.contents();
     assert!(contents.objects.is_empty(), "{contents:?}");
@@ -111,8 +111,8 @@ async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result
 fn uploads_share_too_little_memory() {
     const UPLOADS: u64 = 24;
     let bucket = Bucket::new("tight");
-    // Room for two parts, of which every upload has three. Where the length is known, a part
-    // is passed on for want of memory; where it is not, it waits.
+    // Memory for two parts, while every upload has three. A part of known length is streamed without
+    // memory; one of unknown length waits.
     let options = S3StoreOptions {
         upload_memory_bytes: 10 * MIB,
         ..bucket.options()
@@ -145,7 +145,7 @@ fn uploads_without_memory_conform() {
             ..bucket.options()
         });
         on_worker(async move {
-            // What is left of the memory is for this one, whose length nobody knows.
+            // The rest of the memory is for this upload of unknown length.
             let (image, upload) = upload();
             let mut hog = store.create(&image, &upload, None).await.unwrap();
             hog.write(Bytes::from(vec![0; 4 * MIB as usize]))
@@ -157,7 +157,7 @@ fn uploads_without_memory_conform() {
                 assert!(read(&store, &location, len as u64).await.unwrap() == data);
                 store.delete(&location).await.unwrap();
             }
-            // One that is given up in the middle of a part.
+            // An upload that is dropped in the middle of a part.
             let (image, upload) = super::store::upload();
             let hint = Some(11 * MIB);
             let mut writer = store.create(&image, &upload, hint).await.unwrap();
@@ -173,11 +173,11 @@ fn uploads_without_memory_conform() {
     }
 }
 
-/// Slow clients of which nobody knows how much they will send hold what they have sent.
+/// Slow uploads of unknown length use only the memory of their received bytes.
 #[test]
 fn slow_uploads_of_unknown_length_do_not_delay_others() {
     let bucket = Bucket::new("slow");
-    // Room for two whole parts.
+    // Memory for two whole parts.
     let store = store(S3StoreOptions {
         upload_memory_bytes: 10 * MIB,
         ..bucket.options()
@@ -210,7 +210,7 @@ fn slow_uploads_of_unknown_length_do_not_delay_others() {
 fn locations_of_glance_are_read_with_their_own_keys() {
     let bucket = Bucket::new("legacy");
     let own = store(bucket.options());
-    // The configured keys are of no use for what the other account has.
+    // The configured keys have no access to the other account's objects.
     let foreign = store(S3StoreOptions {
         access_key: Secret::new(bucket.service.other.user.as_str()),
         secret_key: Secret::new(bucket.service.other.key.as_str()),
@@ -250,7 +250,7 @@ fn locations_of_glance_are_read_with_their_own_keys() {
 fn configured_keys_are_sent_to_no_other_host() {
     let bucket = Bucket::new("foreign");
     let store = store(bucket.options());
-    // Nobody may connect here: the keys would go along.
+    // No connection may arrive here, since it would carry the keys.
     let tripwire = TcpListener::bind("127.0.0.1:0").unwrap();
     tripwire.set_nonblocking(true).unwrap();
     let uri = format!("s3://{}/b/k", tripwire.local_addr().unwrap());
@@ -275,7 +275,7 @@ fn an_image_that_s3_cannot_hold_is_refused_at_once_and_no_other() {
         let (image, upload) = upload();
         let created = store.create(&image, &upload, Some(1 << 50)).await;
         assert_eq!(created.err().unwrap().kind(), Kind::TooLarge);
-        // Parts of such an image are larger than the memory, and sent as they come.
+        // Parts of such an image are larger than the memory, so they are streamed.
         for size_bytes in [1 << 40, 40 << 40] {
             let created = store.create(&image, &upload, Some(size_bytes)).await;
             created.unwrap().abort().await.unwrap();

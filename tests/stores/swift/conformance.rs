@@ -1,4 +1,4 @@
-//! What every store must do.
+//! Conformance of the Swift store.
 
 use glance::config::SwiftManifest;
 use glance::store::{SwiftOptions, conformance};

@@ -5,7 +5,7 @@ use crate::support::backends::swift::{Account, SwiftHandle};
 use crate::support::server::Setup;
 use crate::support::{eventually, unique};
 
-/// A container of its own, and who may look into it.
+/// A separate container, and direct access to it.
 pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) look: Look,
@@ -23,7 +23,7 @@ impl Container {
         Self::of(Look::by_v1(swift, account))
     }
 
-    /// A node that keeps its images in it, in segments of 1 MiB from 4 MiB on.
+    /// A node that stores its images in it, in segments of 1 MiB from 4 MiB on.
     pub(crate) fn node(&self, login: &[(&str, &str)]) -> Setup {
         let options = [
             ("stores", "swift"),

@@ -1,4 +1,4 @@
-//! A Swift that is away, falls silent or breaks off in the middle.
+//! A Swift that is unreachable, falls silent, or cuts connections.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::backends::swift::Swift;
 use crate::support::gate::{Gate, Mode, Way};
 use crate::support::pattern;
 
-/// A store that reaches Swift through a gate, and an account past it.
+/// A store that reaches Swift through a gate, and direct access to its account.
 struct Behind {
     gate: Gate,
     look: Look,
@@ -24,7 +24,7 @@ struct Behind {
 fn behind_a_gate() -> Behind {
     let swift = Swift::shared();
     let gate = Gate::before(address_of(&swift.url));
-    // Swift tells the storage URL by the host that was asked: all goes through the gate.
+    // Swift returns the storage URL with the requested host, so all requests pass the gate.
     let options = options(by_v1(&gate.url(&swift.auth_url), &swift.account));
     Behind {
         store: store(&options),
@@ -35,12 +35,12 @@ fn behind_a_gate() -> Behind {
 }
 
 impl Behind {
-    /// Puts an object, which makes the container and the login.
+    /// Writes an object, which creates the container and logs in.
     async fn begin(&self) {
         put(&self.store, b"makes the container and the login", true).await;
     }
 
-    /// Nothing but that object.
+    /// Asserts that nothing else exists.
     #[track_caller]
     fn assert_nothing_is_left(&self) {
         assert_eq!(self.look.names(&self.options.container).len(), 1);
@@ -54,7 +54,7 @@ fn assert_unavailable(error: &Error) {
     );
 }
 
-/// Writes all; what came of it.
+/// Writes all data and returns the result.
 async fn try_put(
     store: &SwiftStore,
     data: &[u8],
@@ -70,7 +70,7 @@ async fn try_put(
     (image, upload, failure)
 }
 
-/// At any byte of the upload, of one object and of several.
+/// Cuts at several bytes, of one object and of segments.
 #[test]
 fn cut_upload_fails_and_leaves_nothing() {
     let behind = behind_a_gate();
@@ -109,7 +109,7 @@ fn silent_swift_times_out() {
             .expect_err("nobody listens");
         assert_unavailable(&error);
         let took = began.elapsed();
-        // What was sent may find room on the way: it is waited for where it must be answered.
+        // Sent bytes may fit into socket buffers; only the wait for a response notices the silence.
         assert!(took >= SILENCE && took < 5 * SILENCE, "{took:?}");
         assert!(writer.abort().await.is_err());
         gate.set(Mode::Open);
@@ -118,8 +118,8 @@ fn silent_swift_times_out() {
     });
 }
 
-/// What was given up may lie on the way as a whole, and come through when the way is free
-/// again: after its removal, so that nobody knew of it.
+/// A request that timed out may be completely in socket buffers, and reach Swift later. It must not
+/// create an object after its removal.
 #[test]
 fn abandoned_upload_does_not_complete_later() {
     let behind = behind_a_gate();
@@ -134,7 +134,7 @@ fn abandoned_upload_does_not_complete_later() {
         let hint = Some(8 * MIB);
         let mut writer = store.create(&image, &upload, hint).await.unwrap();
         gate.set(Mode::Silent);
-        // Two segments find room in the sockets; nobody answers for the first.
+        // Two segments fit into the socket buffers; there is no response to the first.
         let written = write(&mut *writer, &pattern(8 * MIB as usize, 1)).await;
         assert_unavailable(&written.expect_err("nobody listens"));
         assert!(writer.abort().await.is_err());
@@ -164,7 +164,7 @@ fn unreachable_swift_fails_at_once() {
     });
 }
 
-/// A kept connection that Swift has closed meanwhile is noticed, for a body too.
+/// An idle connection that Swift has closed is replaced, also for a request with a body.
 #[test]
 fn closed_idle_connections_are_replaced() {
     let Behind { gate, store, .. } = behind_a_gate();
@@ -233,7 +233,7 @@ async fn failed_read(store: &SwiftStore, location: &Location, bytes: usize) -> E
     read.expect_err("the rest did not come")
 }
 
-/// Another object of the same length under the same name is no rest of the first.
+/// An object of the same length and name is not the rest of the first.
 #[test]
 fn download_of_a_replaced_object_fails() {
     let behind = behind_a_gate();

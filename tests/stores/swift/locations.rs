@@ -1,5 +1,5 @@
-//! Locations as they stand in registries that Glance wrote: whom they lead to, and to whom
-//! they never lead.
+//! Locations in the formats of Glance's registries: which accounts they use, and which hosts never
+//! receive credentials.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn logins_by_v1_in_both_spellings() {
     });
 }
 
-/// An account that the operator has not named, at a host that they have.
+/// An account that is not configured, at a configured host.
 #[test]
 fn login_of_another_account_at_the_same_host_works() {
     let swift = Swift::shared();
@@ -69,7 +69,7 @@ fn login_of_another_account_at_the_same_host_works() {
     });
 }
 
-/// With the address of v3, and with that of v2.0, which Keystone has no more.
+/// With the address of v3, and with that of v2.0, which Keystone no longer has.
 #[test]
 fn keystone_logins_work() {
     let cloud = Cloud::shared();
@@ -122,8 +122,8 @@ fn configured_references_work() {
     });
 }
 
-/// As multi-tenant Glance wrote them: another tenant's account, without a login. What the
-/// store's own account may read there, Swift decides.
+/// Another tenant's account without a login, as multi-tenant Glance wrote it. Swift decides what the
+/// store's own account may read there.
 #[test]
 fn tenant_accounts_without_a_login_are_readable() {
     let cloud = Cloud::shared();
@@ -150,8 +150,8 @@ fn tenant_accounts_without_a_login_are_readable() {
     assert_ne!(alice.url, bob.url);
 }
 
-/// Our token goes nowhere but to our Swift; and a host that only a location names is not
-/// dialled where clients must not reach.
+/// The configured account's token is sent only to its own Swift, and a host that only a location names
+/// is not dialled at forbidden addresses.
 #[test]
 fn credentials_are_sent_to_no_other_host() {
     let swift = Swift::shared();
@@ -178,7 +178,7 @@ fn credentials_are_sent_to_no_other_host() {
     assert!(tripwire.accept().is_err(), "somebody was there");
 }
 
-/// `swift://` and `swift+https://` mean TLS, also where none is.
+/// `swift://` and `swift+https://` mean TLS, also for a server without TLS.
 #[test]
 fn swift_scheme_means_https() {
     let swift = Swift::shared();

@@ -1,4 +1,4 @@
-//! The Swift store against the real Swift, by v1.0 and by Keystone.
+//! The Swift store with a real Swift, with logins by v1.0 and by Keystone.
 
 mod conformance;
 pub(crate) mod container;
@@ -32,7 +32,7 @@ use crate::support::unique;
 
 const MIB: u64 = 1 << 20;
 
-/// How long a server may be silent in these tests.
+/// Longest silence of a server in these tests.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The account of v1 auth, under the reference `ref1`.
@@ -63,7 +63,7 @@ fn by_keystone(cloud: &Cloud, user: &str) -> SwiftAccount {
     }
 }
 
-/// A container of its own, which is made; segments of 1 MiB from 4 MiB on.
+/// A container of its own, which is created; segments of 1 MiB from 4 MiB on.
 fn options(account: SwiftAccount) -> SwiftOptions {
     SwiftOptions {
         accounts: vec![account],
@@ -125,7 +125,7 @@ fn an_upload() -> (ImageId, Upload) {
     (ImageId::random(), upload)
 }
 
-/// Writes an image in pieces that fit no segment.
+/// Writes an image in chunks that do not align with segments.
 async fn write(writer: &mut dyn Writer, data: &[u8]) -> glance::error::Result<()> {
     for piece in data.chunks(200_000) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
@@ -133,7 +133,7 @@ async fn write(writer: &mut dyn Writer, data: &[u8]) -> glance::error::Result<()
     Ok(())
 }
 
-/// Writes a whole image; its id, and where it is.
+/// Writes a whole image, and returns its id and its location.
 async fn put(store: &SwiftStore, data: &[u8], is_length_known: bool) -> (ImageId, Location) {
     let (image, upload) = an_upload();
     let hint = is_length_known.then_some(data.len() as u64);
@@ -150,7 +150,7 @@ fn whole(bytes: u64) -> ObjectRange {
     }
 }
 
-/// Reads an image of so many bytes.
+/// Reads an image of this length.
 async fn read(store: &SwiftStore, location: &Location, bytes: usize) -> Vec<u8> {
     let payload = store.open(location, whole(bytes as u64)).await;
     collect(payload.expect("opened")).await.expect("read")
@@ -167,7 +167,7 @@ async fn collect(payload: Payload) -> glance::error::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An account of Swift as the tests look at it, past the store.
+/// Direct access to an account of Swift.
 pub(crate) struct Look {
     url: String,
     token: String,
@@ -194,7 +194,7 @@ impl Look {
         }
     }
 
-    /// A request below the account.
+    /// Sends a request below the account.
     pub(crate) fn ask(&self, method: &str, path: &str) -> Response {
         self.ask_with(method, path, &[])
     }
@@ -203,7 +203,7 @@ impl Look {
         self.send(self.request(method, path).headers(headers))
     }
 
-    /// Makes an object, or another in its place.
+    /// Creates or replaces an object.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.send(self.request("PUT", path).body(bytes)).expect(201);
     }
@@ -219,7 +219,7 @@ impl Look {
         connection.expect("Swift").request(&request)
     }
 
-    /// The names in a container, in their order.
+    /// Returns the names in a container, in their order.
     fn names(&self, container: &str) -> Vec<String> {
         let answer = self.ask("GET", &format!("/{container}"));
         assert!([200, 204].contains(&answer.status), "{answer:?}");

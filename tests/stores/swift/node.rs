@@ -10,7 +10,7 @@ use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path, post_data, put_data};
 use crate::support::{eventually, md5_hex, pattern};
 
-/// Several segments, the last one odd.
+/// A size of several segments, the last one odd.
 const LARGE: usize = 5 * MIB as usize + 4_321;
 
 fn post_chunked(data: &[u8]) -> Request {
@@ -18,7 +18,7 @@ fn post_chunked(data: &[u8]) -> Request {
     request.chunked(data.chunks(100_000))
 }
 
-/// Begins an upload of which not everything will come.
+/// Starts an upload that will be incomplete.
 fn begin(server: &Server, id: &str, sent: &[u8]) -> Connection {
     let mut connection = server.connect();
     let request = Request::put(&image_path(id))
@@ -29,7 +29,7 @@ fn begin(server: &Server, id: &str, sent: &[u8]) -> Connection {
     connection
 }
 
-/// Uploads, downloads and deletes of both lengths, known and not.
+/// Uploads, downloads and deletes images of known and unknown length.
 #[track_caller]
 fn round_trips(server: &Server, container: &Container) {
     for (len, is_length_known, objects) in [
@@ -71,7 +71,7 @@ fn images_by_v1_auth() {
     round_trips(&server, &container);
 }
 
-/// Swift gives up an upload of which nothing comes for a minute: few bytes are not kept.
+/// Swift times out an upload that stalls for a minute, so a few bytes are not held back.
 #[test]
 fn slow_upload_is_forwarded_as_it_arrives() {
     let swift = Swift::shared();
@@ -116,7 +116,7 @@ fn images_are_stored_with_keystone() {
     round_trips(&setup.start(), &container);
 }
 
-/// The accounts in a file of their own, and threads in place of io_uring.
+/// The accounts are in a file of their own, and threads replace io_uring.
 #[test]
 fn images_are_stored_with_a_reference() {
     let swift = Swift::shared();
@@ -132,7 +132,7 @@ fn images_are_stored_with_a_reference() {
         ("swift_store_config_file", file.to_str().expect("a path")),
         ("default_swift_reference", "ours"),
     ];
-    // Everybody's eyes are not for it.
+    // The file must not be readable by others.
     let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&file, own).expect("permissions");
     let setup = container.node(&options).option("io_backend", "threads");
@@ -199,8 +199,8 @@ fn disconnect_or_delete_during_an_upload_leaves_nothing() {
     container.await_empty();
 }
 
-/// In the middle of an upload Swift is away: a clear answer, a killed image, and nothing
-/// left once Swift is back.
+/// Swift fails during an upload: the client receives an error, the image is killed, and nothing is left
+/// once Swift is back.
 #[test]
 fn swift_failure_during_an_upload_kills_the_image() {
     let swift = Swift::shared();
@@ -266,8 +266,8 @@ fn missing_container_is_logged() {
     server.expect_log("swift_store_create_container_on_put");
 }
 
-/// Keys and tokens are nowhere: not in an answer, the log at its most talkative, the metrics
-/// or the registry; not when all is well, and not when nothing is.
+/// Keys and tokens appear in no response, debug log, metric or registry record, whether Swift works or
+/// fails.
 #[test]
 fn secrets_never_leak() {
     let swift = Swift::shared();
@@ -308,7 +308,7 @@ fn secrets_never_leak() {
     }
 }
 
-/// Every byte of a download can be the last before a cut.
+/// Cuts downloads at several bytes.
 #[test]
 fn downloads_are_complete_or_cut() {
     let swift = Swift::shared();
@@ -316,7 +316,7 @@ fn downloads_are_complete_or_cut() {
     let gate = Gate::before(address_of(&swift.url));
     let server = container
         .node_by_v1(&gate.url(&swift.auth_url), &swift.account)
-        // Of a static object Swift itself sees that a segment is another.
+        // Swift itself detects a changed segment of a static object.
         .store_option("swift_store_large_object_manifest", "dlo")
         .start();
     let data = pattern(LARGE, 1);
@@ -325,7 +325,7 @@ fn downloads_are_complete_or_cut() {
         gate.cut(Way::Down, after);
         assert!(server.download(&id).expect(200).body == data, "{after}");
     }
-    // The same length, one bit changed: nobody gets it whole.
+    // The same length with one bit changed is never served completely.
     let segment = format!("/{}/{id}-00003", container.name);
     let look = &container.look;
     let mut bytes = look.ask("GET", &segment).expect(200).body;

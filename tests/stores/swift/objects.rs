@@ -1,4 +1,4 @@
-//! What an image is in Swift: its objects, seen past the store.
+//! The objects of an image, as seen directly in Swift.
 
 use bytes::Bytes;
 use glance::config::SwiftManifest;
@@ -17,7 +17,7 @@ fn of(swift: &SwiftHandle, manifest: SwiftManifest) -> SwiftOptions {
     }
 }
 
-/// Names of an image's segments, and the image's own.
+/// Returns the names of an image's segments and of the image itself.
 fn names_of(id: &str, segments: u32) -> Vec<String> {
     let segments = (1..=segments).map(|number| format!("{id}-{number:05}"));
     std::iter::once(id.to_owned()).chain(segments).collect()
@@ -48,8 +48,8 @@ fn small_image_is_one_object() {
     });
 }
 
-/// Both manifests, with the length known and not: the same segments, the same bytes, and
-/// nothing left.
+/// Both kinds of manifests, with and without known length, have the same segments and bytes and
+/// leave nothing.
 #[test]
 fn large_image_is_segmented() {
     let swift = Swift::shared();
@@ -205,7 +205,7 @@ fn image_with_too_many_segments_is_refused_at_once() {
     });
 }
 
-/// In the middle of a segment, between two, and with all sent: nothing stays.
+/// Aborts in the middle of a segment, between two segments, and after the last byte.
 #[test]
 fn abort_removes_all_objects() {
     let swift = Swift::shared();
@@ -233,8 +233,7 @@ fn abort_removes_all_objects() {
     }
 }
 
-/// A writer that is only dropped cleans up in the background; what it does not reach,
-/// `discard` finds.
+/// A dropped writer cleans up in the background; `discard` removes the rest.
 #[test]
 fn drop_removes_all_objects_in_the_background() {
     let swift = Swift::shared();
@@ -259,7 +258,7 @@ fn drop_removes_all_objects_in_the_background() {
     });
 }
 
-/// A process that ended in the middle: what it left has the names of the image.
+/// The process ends during an upload, and leaves objects with the names of the image.
 #[test]
 fn discard_removes_the_objects_of_a_dead_process() {
     let swift = Swift::shared();
@@ -268,7 +267,7 @@ fn discard_removes_the_objects_of_a_dead_process() {
     let (image, upload) = an_upload();
     let (other, _) = an_upload();
     let store = store(&options);
-    // The runtime ends with the writer in it: nothing is removed in the background.
+    // The runtime ends together with the writer, so nothing is removed in the background.
     on_worker(async {
         put(&store, b"of another image", true).await;
         let mut writer = store.create(&image, &upload, None).await.unwrap();
@@ -285,7 +284,7 @@ fn discard_removes_the_objects_of_a_dead_process() {
     assert_eq!(look.names(&options.container).len(), 1);
 }
 
-/// A segment that is there already is of another upload: it is neither replaced nor removed.
+/// An existing segment belongs to another upload and is neither replaced nor removed.
 #[test]
 fn segment_of_another_upload_is_left_alone() {
     let swift = Swift::shared();
@@ -311,7 +310,7 @@ fn segment_of_another_upload_is_left_alone() {
     );
 }
 
-/// A length that was announced and is not kept makes no object.
+/// Data of another length than announced create no object.
 #[test]
 fn data_of_another_length_than_announced_fail() {
     let swift = Swift::shared();
@@ -351,7 +350,7 @@ fn the_md5_of_an_object_is_compared() {
     });
 }
 
-/// Objects that others made, as an operator may have in a migrated registry.
+/// Objects of other programs, as in a migrated registry.
 #[test]
 fn objects_of_other_programs_are_read_and_removed_whole() {
     let swift = Swift::shared();

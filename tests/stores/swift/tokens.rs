@@ -1,4 +1,4 @@
-//! Tokens: refused, revoked, expired, wanted by many at once.
+//! Tokens that are refused, revoked, expired, or requested concurrently.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,8 +39,8 @@ fn wrong_key_fails_without_leaking() {
     }
 }
 
-/// Every kind of request goes on with another token when its own was revoked; an upload too,
-/// at its next segment.
+/// Every kind of request continues with a new token when its own was revoked; an upload does at its
+/// next segment.
 #[test]
 fn revoked_token_is_replaced() {
     let cloud = own_cloud(3600);
@@ -77,10 +77,10 @@ fn own_cloud(token_s: u32) -> Cloud {
     Cloud { swift, keystone }
 }
 
-/// Ends all tokens of `adam` in Keystone, as a new password does, and has Swift forget those
-/// that it knows; its own are nowhere else.
+/// Revokes all tokens of `adam` in Keystone, as a new password does, and clears Swift's token cache,
+/// which also has the tokens of Swift's own login.
 fn revoke_all(cloud: &Cloud) {
-    // Both servers count in whole seconds.
+    // Both servers use whole seconds.
     std::thread::sleep(Duration::from_millis(1100));
     let adam = cloud.keystone.user("adam");
     let admin = cloud.keystone.token("admin");
@@ -136,7 +136,7 @@ fn concurrent_requests_share_one_login() {
         ..by_v1(&swift.auth_url, &swift.account)
     };
     let mut options = options(account);
-    // The gate is asked for nothing but the login.
+    // Only logins pass the gate.
     options.endpoint.url = Some(swift.account.storage_url.clone());
     let store = store(&options);
     on_worker(async {
@@ -152,7 +152,7 @@ fn concurrent_requests_share_one_login() {
         assert_eq!(read(&store, &location, 3).await, b"abc");
         store.delete(&location).await.unwrap();
     });
-    // And who comes while nobody can log in is told so.
+    // A request during the failure of logins receives an error.
     let store = super::store(&SwiftOptions { ..options });
     on_worker(async {
         let (image, upload) = an_upload();
