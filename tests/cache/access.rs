@@ -1,4 +1,4 @@
-//! What is kept is for those who may have the image, as long as there is one.
+//! Cached images are served only to callers that may read the image, and only while it exists.
 
 use super::node::{MIB, caching, files, fills, locate, patient};
 use super::reader::{Reader, read_image};
@@ -40,7 +40,7 @@ fn readers_of_a_deleted_image_may_finish() {
     assert!(reader.read(&all, u64::MAX).is_good());
 }
 
-/// Header lines as a proxy writes them.
+/// Returns the identity headers that a proxy adds.
 fn from(tenant: &str) -> String {
     format!(
         "X-Identity-Status: Confirmed\r\nX-User-Id: u\r\nX-Tenant-Id: {tenant}\r\nX-Roles: member\r\n"
@@ -76,7 +76,7 @@ fn private_cached_image_is_hidden_from_others() {
     assert!(read(&from("mine")).is_good());
     assert_eq!(read(&from("theirs")).status, 404);
     assert_eq!(read("").status, 401);
-    // A member has no say in what is kept.
+    // A member may not manage the cache.
     let list = Request::get("/v1/cached_images").headers(&identity("mine"));
     node.request(&list).expect(403);
 }
@@ -105,7 +105,7 @@ fn policy_applies_to_cached_images() {
         let answer = node.request(&Request::get(&image_path(&id)));
         (answer.status == 403).then_some(())
     });
-    // Nor is a part given out, nor what is on its way for somebody else.
+    // Neither a range nor a running fill of another reader is served.
     let part = Request::get(&image_path(&id)).header("Range", "bytes=0-9");
     node.request(&part).expect(403);
     node.request(&Request::get(&image_path(&slow_id)))

@@ -1,4 +1,4 @@
-//! Kept images whose files are not what they were.
+//! Cached images whose files were changed.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn flipped_bit_is_detected_and_the_image_fetched_again() {
     };
     within(Duration::from_secs(20), "it is kept", || kept().is_some());
     let path = kept().expect("the kept file");
-    // A change that the name of the file does not show.
+    // The file keeps its size and time, so its name still matches.
     let modified = fs::metadata(&path)
         .and_then(|file| file.modified())
         .expect("a time");

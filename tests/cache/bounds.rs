@@ -1,5 +1,5 @@
-//! The limit holds at every moment; who was asked for longest ago leaves, and nobody who is
-//! being read.
+//! The size limit holds at every moment; the least recently read image is evicted, but never one that
+//! is being read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::support::origin::answer::Answer;
 use crate::support::origin::content::Content;
 use crate::support::server::Server;
 
-/// Seconds of the random run, unless the environment says otherwise.
+/// Default duration of the random run, in seconds.
 const RANDOM_RUN_S: u64 = 10;
 
 #[track_caller]
@@ -41,7 +41,7 @@ fn least_recently_read_image_is_evicted() {
         read(index);
         await_kept(&node, index as u64 + 1);
     }
-    // The first is asked for again, so that the second has been waiting longest.
+    // The first is read again, so that the second is the least recently read.
     read(0);
     read(3);
     await_kept(&node, 4);
@@ -60,7 +60,7 @@ fn least_recently_read_image_is_evicted() {
 
 #[test]
 fn images_in_use_stay_and_others_bypass_the_cache() {
-    // More than sockets hold, so that a reader who stops is in the middle.
+    // More than socket buffers hold, so that a reader that stops is in the middle.
     const LARGE_BYTES: u64 = 24 * MIB;
     let node = caching()
         .option("image_cache_max_size", LARGE_BYTES)
@@ -74,12 +74,12 @@ fn images_in_use_stay_and_others_bypass_the_cache() {
     assert!(read_image(node.address(), &small_id, &small_all).is_good());
     assert_eq!((answers(&node, "bypass"), fills(&node, "no_room")), (1, 1));
     assert!(stopped.read(&all, u64::MAX).is_good());
-    // Nobody reads it any more.
+    // The image has no reader any more.
     eventually("there is room", || {
         assert!(read_image(node.address(), &small_id, &small_all).is_good());
         (fills(&node, "kept") == 2).then_some(())
     });
-    // What is larger than the cache drives nobody out.
+    // An image larger than the cache evicts nothing.
     let huge = Origin::honest(Content::new(3, LARGE_BYTES + 1));
     let huge_id = locate(&node, &huge);
     assert!(read_image(node.address(), &huge_id, &huge.content.all()).is_good());
@@ -98,13 +98,13 @@ fn free_disk_space_is_kept() {
     assert!(files(&node).is_empty());
 }
 
-/// The files of the cache's folder, each with its length and its blocks in bytes.
+/// Returns the files of the cache's folder, each with its length and its blocks in bytes.
 fn look(node: &Server) -> BTreeMap<PathBuf, (u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let mut seen = BTreeMap::new();
     for folder in [cache_dir(node), cache_dir(node).join("incomplete")] {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            // One may leave while it is looked at.
+            // The file may be removed meanwhile.
             if let Ok(metadata) = entry.metadata()
                 && metadata.is_file()
             {
@@ -115,9 +115,9 @@ fn look(node: &Server) -> BTreeMap<PathBuf, (u64, u64)> {
     seen
 }
 
-/// What the cache's folder takes up at one moment: lengths and blocks. A look takes its time,
-/// in which one file may leave and another come: what two looks in a row have seen was there
-/// together between them, since no name comes twice.
+/// Returns the space that the cache's folder uses at one moment: lengths and blocks. Listing takes
+/// time, in which files may be removed and added. Files that two consecutive listings contain existed
+/// together between them, since names are never reused.
 fn taken_bytes(node: &Server) -> (u64, u64) {
     let mut before = look(node);
     loop {
@@ -130,8 +130,8 @@ fn taken_bytes(node: &Server) -> (u64, u64) {
     }
 }
 
-/// Readers of many images at random, some of whom leave, from origins that break off, with
-/// deletions between: at no moment is there more than the limit.
+/// Random readers of many images, some of which disconnect, with origins that cut and with deletions:
+/// the limit is exceeded at no moment.
 #[test]
 fn limit_is_never_exceeded() {
     const LIMIT_BYTES: u64 = 10 * MIB;
@@ -183,8 +183,8 @@ fn limit_is_never_exceeded() {
     assert!(metric(node, "glance_cache_evictions_total{reason=\"room\"}") > 0);
 }
 
-/// Reads at random for so long; how many reads were complete. None may be wrong and
-/// complete.
+/// Reads random images until a time, and returns how many reads were complete. No complete read may be
+/// wrong.
 fn wander(node: &Server, origins: &[Origin], seed: u64, length: Duration) -> u64 {
     let mut chance = Chance::new(seed);
     let mut ids: Vec<_> = origins.iter().map(|origin| locate(node, origin)).collect();
@@ -207,7 +207,7 @@ fn wander(node: &Server, origins: &[Origin], seed: u64, length: Duration) -> u64
             }
             _ => read_image(node.address(), id, all),
         };
-        // A part before the end of a wrong fill is not known to be wrong.
+        // A range before the end of a wrong fill may be wrong, since the MD5 is not known yet.
         let is_whole = got.promised == size_bytes;
         assert!(!(is_whole && got.is_complete() && !got.is_right), "{got:?}");
         good += u64::from(got.is_good());

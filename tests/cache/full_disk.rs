@@ -1,5 +1,5 @@
-//! A disk that others fill: whoever reads has all of it all the same. Needs root for the loop
-//! device.
+//! A disk that other programs fill: readers receive every image all the same. Requires root for the
+//! loop device.
 
 use std::fs;
 
@@ -27,7 +27,7 @@ fn full_disk_bypasses_the_cache_until_there_is_space() {
     let ids = [locate(&node, &origins[0]), locate(&node, &origins[1])];
     assert!(read_image(node.address(), &ids[0], &contents[0]).is_good());
     eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
-    // Somebody takes all that is left, the cache's own bookkeeping included.
+    // Another program uses all free space, so that the cache cannot even save its usage.
     let ballast = disk.path().join("ballast");
     let filled = fs::File::create(&ballast).and_then(|file| {
         let zeros = vec![0; MIB as usize];
@@ -37,7 +37,7 @@ fn full_disk_bypasses_the_cache_until_there_is_space() {
     });
     let filled: std::io::Result<()> = filled;
     assert!(filled.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull));
-    // Room for the second is made of the first, which nobody reads; there is little else.
+    // The space for the second image comes from the first, which has no reader.
     for (id, all) in ids.iter().zip(&contents).rev() {
         for _ in 0..2 {
             assert!(read_image(node.address(), id, all).is_good());

@@ -1,4 +1,4 @@
-//! The API of the operators' that shows what is kept and what is queued.
+//! The operators' API that lists cached and queued images.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub fn queued(node: &Server) -> Value {
     ask(node, "GET", QUEUED).expect(200).json()["queued_images"].clone()
 }
 
-/// How often a kept image was read, as operators see it.
+/// Returns the number of reads of a cached image from the API.
 #[track_caller]
 pub fn hits(node: &Server, id: &str) -> u64 {
     let list = cached(node);

@@ -1,18 +1,18 @@
-//! The image cache of the real program, with the real servers it is made for and with a
-//! scripted origin for what those cannot be made to do.
+//! Tests of the image cache with the real program, with real servers and with a scripted origin for
+//! faults that those cannot produce.
 //!
-//! * `storm`: a thousand cold readers, one fetch.
-//! * `readers`: who waits for what.
-//! * `wrong`: origins that send other bytes, break off or fail.
-//! * `audit`: kept images whose files are not what they were.
-//! * `bounds`: the limit, the room for others, and who leaves.
-//! * `restarts`: ends of every kind, and what the next start finds.
-//! * `full_disk`: a disk that others have filled.
-//! * `usage`: how images were used, over starts.
-//! * `access`: who may have what is kept.
-//! * `status_page`: what the operator's page shows.
-//! * `queue`: what is fetched before anybody asks.
-//! * `management`: what operators see and change, by the API and by `glance-cache-manage`.
+//! * `storm`: a thousand concurrent readers cause one download.
+//! * `readers`: which readers wait during a fill.
+//! * `wrong`: origins that send wrong bytes, cut or fail.
+//! * `audit`: cached images whose files were changed.
+//! * `bounds`: the size limit, the free disk space, and the order of eviction.
+//! * `restarts`: crashes and restarts.
+//! * `full_disk`: a disk that other programs have filled.
+//! * `usage`: the usage record across restarts.
+//! * `access`: authorization for cached images.
+//! * `status_page`: the cache on the operator's status page.
+//! * `queue`: the prefetch queue.
+//! * `management`: management by the API and by `glance-cache-manage`.
 
 #[path = "../support/mod.rs"]
 mod support;

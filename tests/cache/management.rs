@@ -1,4 +1,4 @@
-//! What operators see and change of the cache.
+//! Management of the cache by operators.
 
 use std::process::{Command, Output};
 
@@ -30,7 +30,7 @@ fn cached_images_are_listed_and_deleted() {
     for _ in 0..2 {
         ask(&node, "GET", &format!("/v1/images/{}", ids[1])).expect(200);
     }
-    // HEAD is no use of the cache.
+    // HEAD does not use the cache.
     ask(&node, "HEAD", &format!("/v1/images/{}", ids[1])).expect(200);
     let list = cached(&node);
     let of = |name: &str| -> Vec<Value> { list.iter().map(|entry| entry[name].clone()).collect() };
@@ -73,7 +73,7 @@ fn image_deleted_during_its_fill_is_served_and_not_cached() {
     let first = Reader::send(node.address(), &id, "").expect("sent");
     let first = first.answered();
     ask(&node, "DELETE", &format!("{CACHED}/{id}")).expect(200);
-    // Whoever comes now begins anew, and that is kept; the first goes on with the first.
+    // A new reader starts another fill, which is cached; the first reader continues with the first fill.
     assert!(read_image(node.address(), &id, &all).is_good());
     eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
     hold.release();
@@ -106,7 +106,7 @@ fn management_is_disabled_without_its_middleware() {
     let failed = manage(&node, &["list-cached"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("cachemanagement"));
-    // It caches all the same.
+    // The cache itself works.
     let origin = Origin::honest(Content::new(8, MIB));
     let id = locate(&node, &origin);
     assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
@@ -159,7 +159,7 @@ fn cache_manage_program_matches_the_api() {
     let list = managed(&node, &["list-cached"]);
     assert!(list.starts_with("Found 1 cached images...\nID "), "{list}");
     assert!(list.contains(&id) && list.contains("1048576"), "{list}");
-    // Nobody is there to be asked.
+    // The node is stopped.
     assert_eq!(
         manage(&node, &["delete-cached-image", &id]).status.code(),
         Some(2)

@@ -1,4 +1,4 @@
-//! Nodes with a cache, images at origins, and what a node says of its cache.
+//! Nodes with a cache, images at origins, and the metrics of a cache.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ pub fn caching() -> Setup {
     with_cache(Setup::new())
 }
 
-/// The same, for origins that are silent as long as a test holds them.
+/// The same, with a timeout for origins that a test holds back.
 pub fn patient() -> Setup {
     caching().store_option("http_store_stall_timeout", 120)
 }
 
-/// The same of a node that has its own stores.
+/// The same for a node with stores of its own.
 pub fn with_cache(setup: Setup) -> Setup {
     setup
         .option_in("paste_deploy", "flavor", "cachemanagement")
@@ -31,7 +31,7 @@ pub fn with_cache(setup: Setup) -> Setup {
         .option("image_cache_min_free", 0)
 }
 
-/// An image whose data are at an origin; its MD5 is in the record.
+/// Creates an image whose data are at an origin, with its MD5.
 #[track_caller]
 pub fn locate(node: &Server, origin: &Origin) -> String {
     let checksum = md5_hex(&origin.content.all());
@@ -45,17 +45,17 @@ pub fn locate_with(node: &Server, origin: &Origin, headers: Headers) -> String {
     id_of(&node.request(&located.headers(headers)).expect(201))
 }
 
-/// Where a node keeps its cache, unless its setup says otherwise.
+/// Returns the default folder of a node's cache.
 pub fn cache_dir(node: &Server) -> PathBuf {
     node.data_dir().join("image-cache")
 }
 
-/// The files of a cache with their lengths, those of fills under way too.
+/// Returns the files of a cache with their lengths, including those of running fills.
 pub fn files(node: &Server) -> Vec<(PathBuf, u64)> {
     let mut files = Vec::new();
     for folder in [cache_dir(node), cache_dir(node).join("incomplete")] {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            // One may leave while it is looked at.
+            // The file may be removed meanwhile.
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
@@ -67,8 +67,7 @@ pub fn files(node: &Server) -> Vec<(PathBuf, u64)> {
     files
 }
 
-/// A counter or gauge of a node, with its labels as the exposition has them; 0 when there is
-/// none.
+/// Returns a metric of a node by its name and labels as in the exposition; 0 if there is none.
 pub fn metric(node: &Server, name: &str) -> u64 {
     let metrics = node.metrics();
     let mut lines = metrics.lines();

@@ -1,4 +1,4 @@
-//! What is queued is fetched before anybody asks.
+//! Queued images are downloaded in advance.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn queued_image_is_prefetched() {
     });
     assert!(read_image(node.address(), &id, &origin.content.all()).is_good());
     assert_eq!((answers(&node, "hit"), answers(&node, "miss")), (1, 0));
-    // What is kept is not queued; what is no image, or is here anyway, is not fetched.
+    // Cached images are not queued; images without remote data are not downloaded.
     ask(&node, "PUT", &format!("{QUEUED}/{id}")).expect(200);
     assert_eq!(queued(&node), json!([]));
     let local = id_of(&node.request(&post_data(&[], b"here")).expect(201));
@@ -40,7 +40,7 @@ fn queued_image_is_prefetched() {
     assert_eq!(cached(&node).len(), 1);
 }
 
-/// An origin that sends a part and holds the rest back.
+/// An origin that sends the first bytes and holds the rest back.
 fn held(seed: u64, hold: &Hold) -> Origin {
     let hold = hold.clone();
     Origin::start(Content::new(seed, MIB), move |seen| match &*seen.method {

@@ -1,4 +1,4 @@
-//! A client that compares what it gets, byte by byte, and keeps nothing.
+//! A client that compares the received bytes with the expected ones, and keeps nothing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,25 +7,25 @@ use std::time::Duration;
 /// Longest silence of a node.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// What a reader has got.
+/// The result of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Got {
     pub status: u16,
-    /// Bytes of the body.
+    /// Bytes of the body that were received.
     pub bytes: u64,
-    /// Bytes of the body that the head promised.
+    /// Bytes of the body that the head announced.
     pub promised: u64,
-    /// Whether all that came was right.
+    /// True if all received bytes were right.
     pub is_right: bool,
 }
 
 impl Got {
-    /// All that was promised has come.
+    /// Returns true if all announced bytes were received.
     pub fn is_complete(&self) -> bool {
         self.status / 100 == 2 && self.bytes == self.promised
     }
 
-    /// Complete and right.
+    /// Returns true if the body is complete and right.
     pub fn is_good(&self) -> bool {
         self.is_complete() && self.is_right
     }
@@ -38,7 +38,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Sends GET of an image, with further header lines.
+    /// Sends GET of an image, with additional header lines.
     pub fn send(address: SocketAddr, id: &str, lines: &str) -> std::io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(SILENCE))?;
@@ -51,7 +51,7 @@ impl Reader {
         })
     }
 
-    /// Waits until the answer has begun: until then the node may not have seen the request.
+    /// Waits until the response has started; before that the node may not have received the request.
     pub fn answered(mut self) -> Self {
         let mut buffer = [0; 4096];
         while head_end(&self.head).is_none() {
@@ -62,7 +62,7 @@ impl Reader {
         self
     }
 
-    /// Whether nothing more comes for so long.
+    /// Returns true if nothing more arrives within the duration.
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
         let is_bare = head_end(&self.head) == Some(self.head.len());
         let set = |time| self.stream.set_read_timeout(Some(time)).expect("an option");
@@ -74,8 +74,8 @@ impl Reader {
         is_bare && nothing
     }
 
-    /// Reads on until so many bytes of the body have come, or the end; `expected` are the
-    /// bytes from the body's first on.
+    /// Reads until a number of bytes of the body was received, or the end. `expected` has the bytes of
+    /// the body from its start.
     pub fn read(mut self, expected: &[u8], most: u64) -> Got {
         let mut got = Got {
             status: 0,
@@ -104,7 +104,7 @@ impl Reader {
 }
 
 impl Got {
-    /// Takes the head, once it is whole, and what follows it.
+    /// Parses the head once it is complete, and takes the bytes after it.
     fn take_head(&mut self, head: &mut Vec<u8>, expected: &[u8]) {
         if let Some(end) = head_end(head) {
             let body = head.split_off(end);
@@ -123,7 +123,7 @@ impl Got {
     }
 }
 
-/// Where the body begins, if all of the head is there.
+/// Returns the position of the body, if the head is complete.
 fn head_end(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
     end.map(|end| end + 4)
@@ -153,7 +153,7 @@ pub fn read_image(address: SocketAddr, id: &str, expected: &[u8]) -> Got {
     Reader::send(address, id, "").map_or(failed, |reader| reader.read(expected, u64::MAX))
 }
 
-/// Reads bytes of an image by a range.
+/// Reads a range of an image.
 pub fn read_part(address: SocketAddr, id: &str, whole: &[u8], first: u64, len: u64) -> Got {
     let range = format!("Range: bytes={first}-{}\r\n", first + len - 1);
     let reader = Reader::send(address, id, &range).expect("a connection");

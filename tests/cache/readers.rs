@@ -1,4 +1,4 @@
-//! Who waits for what, while an image is being fetched.
+//! Readers during a fill: which bytes are sent at once, and which wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::support::origin::content::Content;
 use crate::support::process::assert_idle;
 
 const SIZE_BYTES: u64 = 3 * MIB + 77;
-/// Whoever gets nothing for so long waits.
+/// A reader that receives nothing for this long counts as waiting.
 const SILENCE: Duration = Duration::from_millis(300);
-/// Where the origin falls silent until it is let go.
+/// Position at which the origin stalls until it is released.
 const HELD_AT: u64 = MIB;
 
-/// An origin that is held up in the middle of its answers.
+/// An origin that is held in the middle of its responses.
 fn held() -> (Origin, Hold) {
     let hold = Hold::default();
     let holding = hold.clone();
@@ -36,13 +36,13 @@ fn available_bytes_are_sent_before_the_rest_arrives() {
     let node = patient().start();
     let id = locate(&node, &origin);
     let all = origin.content.all();
-    // Goes away in the middle; the fill goes on.
+    // This reader disconnects in the middle; the fill continues.
     let first = Reader::send(node.address(), &id, "").expect("sent");
     assert_eq!(first.read(&all, HELD_AT / 2).status, 200);
-    // A part that is there needs no more than that.
+    // A range that has arrived is sent at once.
     assert!(read_part(node.address(), &id, &all, 1000, 5000).is_good());
     assert_eq!(fills(&node, "kept"), 0);
-    // A part that is not, and all of it.
+    // A range that has not arrived, and the whole image, wait.
     let range = format!("Range: bytes={}-{}\r\n", 2 * MIB, 2 * MIB + 99_999);
     let waiting = Reader::send(node.address(), &id, &range).expect("sent");
     let mut waiting = waiting.answered();
@@ -54,7 +54,7 @@ fn available_bytes_are_sent_before_the_rest_arrives() {
     assert_eq!(answers(&node, "miss"), 1);
 }
 
-/// Who waits for the origin stands in nobody's way and costs nothing.
+/// Readers that wait for the origin neither delay others nor use the CPU.
 #[test]
 fn readers_of_a_silent_origin_are_cheap() {
     let (origin, hold) = held();
@@ -90,7 +90,7 @@ fn fill_outlives_all_readers() {
 
 #[test]
 fn last_bytes_wait_for_the_digest() {
-    // The wrong last byte is known only at the end: nobody has the last piece.
+    // The wrong last byte is detected only at the end, so no reader has the last bytes.
     let content = Content::new(32, SIZE_BYTES);
     let origin = Origin::start(content, |_| Answer::whole().wrong_at(SIZE_BYTES - 1));
     let node = caching().start();
@@ -98,7 +98,7 @@ fn last_bytes_wait_for_the_digest() {
     let all = Arc::new(origin.content.all());
     let got = read_image(node.address(), &id, &all);
     assert!(!got.is_complete() && got.bytes < SIZE_BYTES, "{got:?}");
-    // Nor has who asks for all of it by a range.
+    // A reader that requests the whole image as a range does not have them either.
     let got = read_part(node.address(), &id, &all, 0, SIZE_BYTES);
     assert!(!got.is_complete(), "{got:?}");
 }
@@ -115,7 +115,7 @@ fn image_without_a_checksum_is_cached() {
     assert_eq!(origin.times_sent(), (1, 1));
 }
 
-/// It cannot be compared with anything, so that it need not wait for the fill.
+/// The image cannot be verified, so the range is read from the store instead of waiting for the fill.
 #[test]
 fn range_of_an_image_without_a_checksum_bypasses_the_fill() {
     let hold = Hold::default();
@@ -140,7 +140,7 @@ fn range_of_an_image_without_a_checksum_bypasses_the_fill() {
     }
     assert_eq!(answers(&node, "bypass"), 2);
     assert_eq!(fills(&node, "kept"), 0);
-    // The fill goes on for who began it.
+    // The fill continues for its first reader.
     let _ = first.is_silent_for(SILENCE);
     hold.release();
     assert!(first.read(&all, u64::MAX).is_good());

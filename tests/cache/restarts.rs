@@ -1,4 +1,4 @@
-//! Ends of every kind: no half file is ever served, and what was kept still is.
+//! Crashes and restarts: an incomplete file is never served, and cached images survive.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::support::origin::Origin;
 use crate::support::origin::answer::{Answer, Hold};
 use crate::support::origin::content::Content;
 
-/// Rounds of random ends, unless the environment says otherwise.
+/// Default number of rounds with random crashes.
 const ROUNDS: u64 = 12;
 
 #[test]
@@ -29,7 +29,7 @@ fn restart_keeps_cached_files_and_drops_changed_ones() {
         (fills(&node, "kept") == 2).then_some(())
     });
     node.kill();
-    // Somebody's own file, the rest of a fill, and a flipped bit.
+    // A foreign file, the remains of a fill, and a flipped bit.
     fs::write(cache_dir(&node).join("README"), "mine").expect("written");
     fs::write(cache_dir(&node).join("incomplete").join("rest"), [0; 99]).expect("written");
     let named = |id: &str| {
@@ -112,7 +112,7 @@ fn successor_inherits_the_cache_and_cuts_no_reader() {
     });
     node.reload();
     hold.release();
-    // In flight over there, to its end; here from the folder, and from the origin anew.
+    // The old process completes its fills; the successor serves cached files and downloads others again.
     assert!(reading.read(&slow_all, u64::MAX).is_good());
     assert!(read_image(node.address(), &kept_id, &kept_all).is_good());
     assert_eq!(answers(&node, "hit"), 1);
@@ -124,8 +124,8 @@ fn successor_inherits_the_cache_and_cuts_no_reader() {
     assert_eq!(kept.times_sent(), (1, 1));
 }
 
-/// The node, the origin or readers end at random: nobody has a wrong image that is complete,
-/// and at the end everything is served.
+/// The node, the origin or readers end at random: no reader receives a complete wrong image, and at
+/// the end every image is served.
 #[test]
 fn random_crashes_serve_no_wrong_data() {
     let rounds = std::env::var("GLANCE_CACHE_KILL_ROUNDS").ok();

@@ -1,4 +1,4 @@
-//! The operator's status page, as a browser shows it.
+//! The cache on the operator's status page, as a browser displays it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn status_page_shows_real_figures() {
         "{text}"
     );
     assert!(page.header("content-security-policy").is_some());
-    // All of it was in flight a moment ago; when it has ended it is in the store's sum.
+    // The transfer has ended, so its bytes are in the store's total.
     assert!(reading.read(&slow.content.all(), u64::MAX).is_good());
     eventually("it has ended", || {
         let text = node.connect_admin().request(&Request::get("/status"));
@@ -68,7 +68,7 @@ fn status_page_shows_real_figures() {
     browse(&node);
 }
 
-/// What Chromium makes of it.
+/// Returns the page's DOM from Chromium.
 fn browse(node: &Server) {
     let Some(chromium) = ["chromium", "chromium-browser"].into_iter().find(|name| {
         let asked = Command::new(name).arg("--version").output();

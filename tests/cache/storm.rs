@@ -1,4 +1,4 @@
-//! A thousand machines boot one image: the origin sends it once.
+//! A thousand machines boot one image, and the origin sends it once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::support::v1::{id_of, post_data};
 use crate::support::{pattern, unique};
 
 const READERS: usize = 1000;
-/// Four ranges and an odd end.
+/// A size of four ranges and an odd rest.
 const SIZE_BYTES: u64 = 4 * MIB + 4_321;
-/// Heads of requests and answers, and what a look at an account or container costs.
+/// Bytes for the heads of requests and responses, and for listings of accounts and containers.
 const HEADS_BYTES: u64 = 64 * 1024;
 
-/// Readers that all begin at once; how many had all of it, and right.
+/// Starts all readers at once, and returns how many received the whole image.
 fn storm(address: SocketAddr, id: &str, expected: &Arc<Vec<u8>>) -> usize {
     let good = Arc::new(AtomicUsize::new(0));
     let readers: Vec<_> = (0..READERS)
@@ -60,12 +60,12 @@ fn web_server_sends_every_byte_once() {
     assert_eq!(storm(node.address(), &id, &expected), READERS);
     assert_eq!(origin.times_sent(), (1, 1));
     everybody_was_served(&node);
-    // What is kept needs no origin.
+    // A cached image needs no origin.
     drop(origin);
     assert!(read_image(node.address(), &id, &expected).is_good());
 }
 
-/// An image in a store behind a gate, and the same storm.
+/// Runs the same storm with an image in a store behind a gate.
 fn behind_a_gate(setup: Setup, gate: &Gate) {
     let node = with_cache(setup).start();
     let data = Arc::new(pattern(SIZE_BYTES as usize, 72));

@@ -1,4 +1,4 @@
-//! How images were used is remembered, whatever way the node ends.
+//! The usage of images survives every kind of restart.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::origin::content::Content;
 use crate::support::server::Server;
 use crate::support::{eventually, within};
 
-/// It is written down every 10 s; a busy machine may take its time for it.
+/// Limit for the usage to be saved, which happens every 10 s; a busy machine may be late.
 const WRITTEN: Duration = Duration::from_secs(60);
 
 #[track_caller]
@@ -52,7 +52,7 @@ fn hits_survive_shutdown_successor_and_kill() {
     node.kill();
     node.start();
     assert_eq!(hits(&node, &id), 5);
-    // What is fetched anew was not used yet.
+    // An image that was downloaded again starts without hits.
     ask(&node, "DELETE", &format!("{CACHED}/{id}")).expect(200);
     read(&node, &id, &all);
     eventually("it is kept again", || {

@@ -1,4 +1,4 @@
-//! Origins that send other bytes, break off or fail.
+//! Origins that send wrong bytes, cut or fail.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::server::Server;
 
 const SIZE_BYTES: u64 = 2 * MIB + 99;
 
-/// An origin whose answers to GET are scripted; HEAD is honest.
+/// An origin whose responses to GET are scripted; HEAD is correct.
 fn origin(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Origin {
     Origin::start(Content::new(51, SIZE_BYTES), move |seen| {
         match seen.method.as_str() {
@@ -23,7 +23,7 @@ fn origin(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Origin {
     })
 }
 
-/// Several readers at once.
+/// Several concurrent readers.
 fn read_at_once(node: &Server, id: &str, all: &[u8], readers: usize) -> Vec<Got> {
     thread::scope(|scope| {
         let read = || scope.spawn(|| read_image(node.address(), id, all));
@@ -59,7 +59,7 @@ fn wrong_fill_is_repeated_once() {
 
 #[test]
 fn readers_without_bytes_of_a_wrong_fill_get_the_right_one() {
-    // Small: nobody is sent anything before the digest is known.
+    // The image is so small that no byte is sent before the digest is known.
     let content = Content::new(52, 100_000);
     let origin = Origin::start(content, |seen| match (&*seen.method, seen.turn) {
         ("GET", 0) => Answer::whole().wrong_at(99_999),
@@ -130,7 +130,7 @@ fn unreachable_origin_is_tried_again_by_the_next_reader() {
         drop(origin);
         Origin::start(broken, |_| Answer::whole())
     };
-    // Nobody listens where the first one did.
+    // The first origin's port has no listener now.
     let got = read_at_once(&node, &id, &all, 5);
     assert!(got.iter().all(|got| got.status == 503), "{got:?}");
     let other = locate(&node, &origin);

@@ -77,8 +77,7 @@ fn own_cloud(token_s: u32) -> Cloud {
     Cloud { swift, keystone }
 }
 
-/// Revokes all tokens of `adam` in Keystone, as a new password does, and clears Swift's token cache,
-/// which also has the tokens of Swift's own login.
+/// Revokes all tokens of `adam` in Keystone, as a new password does, and clears Swift's token cache.
 fn revoke_all(cloud: &Cloud) {
     // Both servers use whole seconds.
     std::thread::sleep(Duration::from_millis(1100));
