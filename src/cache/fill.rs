@@ -91,8 +91,8 @@ impl Fill {
             .wait_for(|stage| !matches!(stage, Stage::Requested))
             .await?;
         match stage {
-            Stage::Receiving(growing) | Stage::Verified(growing) | Stage::Finished(growing, _) => {
-                Ok(Some(growing.slice(offset, len)))
+            Stage::Receiving(partial) | Stage::Verified(partial) | Stage::Finished(partial, _) => {
+                Ok(Some(partial.slice(offset, len)))
             }
             Stage::Failed(kind, message) => Err(Error::new(kind, message)),
             Stage::Requested | Stage::NoSpace => Ok(None),
@@ -104,7 +104,7 @@ impl Fill {
     pub(super) fn covers(&self, offset: u64) -> bool {
         let has_arrived = match &*self.stage.borrow() {
             Stage::Requested => false,
-            Stage::Receiving(growing) => growing.has_byte(offset),
+            Stage::Receiving(partial) => partial.has_byte(offset),
             Stage::Verified(_) | Stage::Finished(..) | Stage::NoSpace | Stage::Failed(..) => true,
         };
         offset == 0 || has_arrived
@@ -133,21 +133,21 @@ impl Fill {
     }
 
     /// Publishes the file that receives the data.
-    pub(super) fn set_receiving(&self, growing: &Arc<PartialFile>) {
+    pub(super) fn set_receiving(&self, partial: &Arc<PartialFile>) {
         self.stage
-            .send_replace(Stage::Receiving(Arc::clone(growing)));
+            .send_replace(Stage::Receiving(Arc::clone(partial)));
     }
 
     /// Releases the last bytes to the readers, after the MD5 was verified.
-    pub(super) fn set_verified(&self, growing: &Arc<PartialFile>) {
-        growing.complete();
+    pub(super) fn set_verified(&self, partial: &Arc<PartialFile>) {
+        partial.complete();
         self.stage
-            .send_replace(Stage::Verified(Arc::clone(growing)));
+            .send_replace(Stage::Verified(Arc::clone(partial)));
     }
 
     /// Publishes the outcome.
-    pub(super) fn set_finished(&self, growing: &Arc<PartialFile>, outcome: FillOutcome) {
-        let finished = Stage::Finished(Arc::clone(growing), outcome);
+    pub(super) fn set_finished(&self, partial: &Arc<PartialFile>, outcome: FillOutcome) {
+        let finished = Stage::Finished(Arc::clone(partial), outcome);
         self.stage.send_replace(finished);
     }
 
@@ -160,7 +160,7 @@ impl Fill {
     pub(super) fn fail(&self, error: &Error) {
         self.stage.send_if_modified(|stage| {
             match stage {
-                Stage::Receiving(growing) => growing.fail(error),
+                Stage::Receiving(partial) => partial.fail(error),
                 // Readers of a verified file have all bytes; only those that wait for the outcome
                 // receive the error.
                 Stage::Requested | Stage::Verified(_) => {}
@@ -174,8 +174,8 @@ impl Fill {
     /// Returns the progress.
     pub(super) fn progress(&self) -> FillProgress {
         let available_bytes = match &*self.stage.borrow() {
-            Stage::Receiving(growing) | Stage::Verified(growing) | Stage::Finished(growing, _) => {
-                growing.available_bytes()
+            Stage::Receiving(partial) | Stage::Verified(partial) | Stage::Finished(partial, _) => {
+                partial.available_bytes()
             }
             Stage::Requested | Stage::NoSpace | Stage::Failed(..) => 0,
         };

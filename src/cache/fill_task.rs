@@ -116,17 +116,17 @@ impl FillTask {
         let mut plan = self.fetcher.plan();
         // Opened before the readers are released: if the store refuses, its error becomes theirs.
         let first = self.fetcher.open_first(&mut plan).await?;
-        let growing = PartialFile::new(Arc::clone(staged.file()), self.source().size_bytes);
-        self.fill.set_receiving(&growing);
-        let mut verification = self.download(&growing, &staged, plan, first).await?;
+        let partial = PartialFile::new(Arc::clone(staged.file()), self.source().size_bytes);
+        self.fill.set_receiving(&partial);
+        let mut verification = self.download(&partial, &staged, plan, first).await?;
         if matches!(verification, Verification::Differs) {
-            growing.reset();
+            partial.reset();
             drop(staged);
             staged = self.stage_again().await?;
-            growing.restart(Arc::clone(staged.file()));
+            partial.restart(Arc::clone(staged.file()));
             let mut plan = self.fetcher.plan();
             let first = self.fetcher.open_first(&mut plan).await?;
-            verification = self.download(&growing, &staged, plan, first).await?;
+            verification = self.download(&partial, &staged, plan, first).await?;
         }
         let Verification::Matches(digest) = verification else {
             let message =
@@ -134,13 +134,13 @@ impl FillTask {
             return Err(Error::internal(message));
         };
         // Readers of the fill need not wait until the file is synced and renamed.
-        self.fill.set_verified(&growing);
+        self.fill.set_verified(&partial);
         let published = staged.publish(&self.fill, digest).await;
         let outcome = match published.map_err(Error::internal)? {
             true => FillOutcome::Cached,
             false => FillOutcome::Discarded,
         };
-        self.fill.set_finished(&growing, outcome);
+        self.fill.set_finished(&partial, outcome);
         Ok(outcome)
     }
 
@@ -160,17 +160,17 @@ impl FillTask {
     /// Downloads all bytes into the file and verifies their MD5.
     async fn download(
         &self,
-        growing: &Arc<PartialFile>,
+        partial: &Arc<PartialFile>,
         staged: &StagedFile,
         plan: RangePlan,
         first: OpenedRange,
     ) -> Result<Verification> {
-        let fetch = self.fetcher.fetch_all(growing, staged.file(), plan, first);
-        let hash = self.hash(growing, staged.file());
+        let fetch = self.fetcher.fetch_all(partial, staged.file(), plan, first);
+        let hash = self.hash(partial, staged.file());
         let both = async { tokio::try_join!(fetch, hash) };
         let ((), digest) = tokio::select! {
             both = both => both?,
-            never = wake_readers(growing) => never,
+            never = wake_readers(partial) => never,
         };
         match self.source().digest {
             Some(wanted) if wanted != digest => {
@@ -185,12 +185,12 @@ impl FillTask {
 
     /// Hashes the file while it grows. The bytes are read back from the file, so that the hash
     /// covers exactly what readers are sent, disk errors included.
-    async fn hash(&self, growing: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
+    async fn hash(&self, partial: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
         let mut stream = self.context.hashes.stream();
         let blocks = BlockPool::new(2 * HASHED_BLOCKS);
         let mut position = 0;
-        while position < growing.len() {
-            let end = growing.available_from(position).await;
+        while position < partial.len() {
+            let end = partial.available_from(position).await;
             let most = (HASHED_BLOCKS * BLOCK_BYTES) as u64;
             let end = end.min(position + most);
             let (file, blocks) = (Arc::clone(file), blocks.clone());
@@ -230,11 +230,11 @@ fn read_back(
 }
 
 /// Wakes readers at an interval, so that they receive bytes that trickle in. Never ends.
-async fn wake_readers<T>(growing: &PartialFile) -> T {
+async fn wake_readers<T>(partial: &PartialFile) -> T {
     let mut tick = interval(WAKE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        growing.wake_readers();
+        partial.wake_readers();
     }
 }

@@ -32,7 +32,7 @@ pub(super) type OpenedRange = (PlannedRange, Payload);
 /// The file that ranges are written to.
 #[derive(Clone)]
 struct WriteTarget {
-    growing: Arc<PartialFile>,
+    partial: Arc<PartialFile>,
     file: DiskFile,
 }
 
@@ -86,14 +86,14 @@ impl RangeFetcher {
     /// The error of the store or of the disk.
     pub(super) async fn fetch_all(
         self: &Rc<Self>,
-        growing: &Arc<PartialFile>,
+        partial: &Arc<PartialFile>,
         file: &File,
         mut plan: RangePlan,
         first: OpenedRange,
     ) -> Result<()> {
         let file = file.try_clone().map_err(Error::of_io)?;
         let target = WriteTarget {
-            growing: Arc::clone(growing),
+            partial: Arc::clone(partial),
             file: self.context.disk.file(file),
         };
         let mut downloads = JoinSet::new();
@@ -106,7 +106,7 @@ impl RangeFetcher {
                     break;
                 }
                 // Chosen as late as possible, so that ranges that readers wait for come first.
-                let Some(range) = plan.next(&growing.waiting_positions()) else {
+                let Some(range) = plan.next(&partial.waiting_positions()) else {
                     break;
                 };
                 let (fetcher, target) = (Rc::clone(self), target.clone());
@@ -136,7 +136,7 @@ async fn receive((range, mut payload): OpenedRange, target: WriteTarget) -> Resu
         }
         let written = target.file.write_all_at(bytes, position).await;
         written.map_err(Error::internal)?;
-        target.growing.mark_written(position, len);
+        target.partial.mark_written(position, len);
         metrics::cache_filled(len);
         position += len;
     }
