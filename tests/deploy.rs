@@ -1,5 +1,5 @@
-//! Checks the files in `deploy/` against the programs (metrics, options, units) and with the tools that
-//! read them, and the documents (`documents`). A test whose tool is not installed is skipped.
+//! Checks the files in `deploy/` against the programs (metrics, options, units) and with the tools
+//! that read them, and the documents (`documents`). A test whose tool is not installed is skipped.
 
 #[path = "support/skip.rs"]
 mod skip;
@@ -198,8 +198,8 @@ fn compose_file_matches_the_schema() {
     }
 }
 
-/// Compose copies the content of an inline config into the container, which fails if the file system
-/// of the container is read-only.
+/// Compose copies the content of an inline config into the container, which fails if the file
+/// system of the container is read-only.
 #[test]
 fn services_with_inline_configs_are_not_read_only() {
     let compose = read("deploy/compose/compose.yaml");

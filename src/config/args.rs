@@ -31,7 +31,8 @@ Exit codes:
 
 /// The command line of a server.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(version, about = "OpenStack Image service (Glance)", after_help = AFTER_HELP, max_term_width = 100)]
+#[command(version, about = "OpenStack Image service (Glance)", after_help = AFTER_HELP,
+          max_term_width = 100)]
 pub struct ServerArgs {
     /// Name of the program, which determines the names of its configuration file and its log.
     #[arg(skip)]

@@ -10,7 +10,8 @@ use std::fmt;
 pub(crate) struct OptionKey {
     pub section: &'static str,
     pub name: &'static str,
-    /// Older names as (section, key), tried in this order when the file does not have the first name.
+    /// Older names as (section, key), tried in this order when the file does not have the first
+    /// name.
     pub aliases: &'static [(&'static str, &'static str)],
     /// The default in the notation of the file.
     pub default: &'static str,
@@ -59,8 +60,8 @@ pub(crate) struct OptionGroup {
 /// }
 /// ```
 ///
-/// It generates the struct with its documented fields, `group()` with the declarations, and `read()`,
-/// which reads the options from a file.
+/// It generates the struct with its documented fields, `group()` with the declarations, and
+/// `read()`, which reads the options from a file.
 macro_rules! options {
     (
         $(#[doc = $about:literal])*

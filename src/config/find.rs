@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::error::ConfigError;
 
-/// Names that every program tries after its own name, so that the other programs find the server's file.
+/// Names that every program tries after its own name, so that the other programs find the server's
+/// file.
 const COMMON_NAMES: [&str; 2] = ["glance-api.conf", "glance.conf"];
 
 /// Returns the folders to search, in order: `./`, `~/.glance/`, `~/`, `/etc/glance/`, `/etc/`.

@@ -36,7 +36,8 @@ const NO_EFFECT: &str = "\
     watch_log_file worker_self_reference_url \
     filesystem_store_metadata_file paste.app_factory use";
 
-/// Prefixes of options of `[glance_store]`, and in old files of `[DEFAULT]`, that have no effect here.
+/// Prefixes of options of `[glance_store]`, and in old files of `[DEFAULT]`, that have no effect
+/// here.
 const NO_EFFECT_STORE: &str = "\
     cinder_ filesystem_store_chunk_size filesystem_store_metadata_file \
     filesystem_thin_provisioning http_proxy_information rbd_ rados_ rootwrap_config s3_store_ sheepdog_ \

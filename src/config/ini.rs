@@ -6,8 +6,8 @@
 //!
 //! # Format
 //! * `[section]` opens a section; a key before the first section is an error.
-//! * `key = value` or `key: value`, split at the first of the two signs. One pair of quotes around a
-//!   value is removed.
+//! * `key = value` or `key: value`, split at the first of the two signs. One pair of quotes around
+//!   a value is removed.
 //! * `#` or `;` in the first column starts a comment. A value cannot be followed by a comment,
 //!   because `#` may be part of it.
 //! * A line that starts with white space continues the value above; a blank line ends the value.

@@ -1,6 +1,7 @@
 //! Turns a file into a [`Config`], with all of its problems and warnings.
 //!
-//! Reading continues after a problem, so that an operator sees all of them at once; see [`ConfigReport`].
+//! Reading continues after a problem, so that an operator sees all of them at once; see
+//! [`ConfigReport`].
 
 use std::path::Path;
 
@@ -15,7 +16,8 @@ use crate::config::{checks, ignored, sample, text_file, unsupported};
 /// The content of a file and everything that is wrong with it.
 #[derive(Debug)]
 pub struct ConfigReport {
-    /// The configuration, with defaults in place of invalid values; `None` if the file is unreadable.
+    /// The configuration, with defaults in place of invalid values; `None` if the file is
+    /// unreadable.
     pub config: Option<Config>,
     /// Settings that are accepted but may not have the expected effect.
     pub warnings: Vec<Warning>,
@@ -169,8 +171,8 @@ fn has_secret(values: &Values<'_>, groups: &[OptionGroup]) -> bool {
 }
 
 /// Gives each section and key one spelling: sections in lower case except DEFAULT, keys with
-/// underscores. The section of the first Glance (`[app:glance-api]`) counts as DEFAULT and overrides
-/// it, wherever it stands in the file.
+/// underscores. The section of the first Glance (`[app:glance-api]`) counts as DEFAULT and
+/// overrides it, wherever it stands in the file.
 fn normalize_names(mut ini: Ini, legacy_section: &str) -> Ini {
     for entry in &mut ini.entries {
         entry.section = section_name(&entry.section);

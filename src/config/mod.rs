@@ -1,17 +1,21 @@
 //! The configuration: reads an oslo-style INI file into plain structs.
 //!
 //! Each option is declared once, in `options`, with a doc comment, a default and a value type. Its
-//! field, its reader, its errors, its lines in the sample file and its entry in the option reference
-//! all come from that declaration. A key that no option reads causes a warning with its line. An
-//! invalid value, and an option of Glance that this release must not ignore, prevent a start.
+//! field, its reader, its errors, its lines in the sample file and its entry in the option
+//! reference all come from that declaration. A key that no option reads causes a warning with its
+//! line. An invalid value, and an option of Glance that this release must not ignore, prevent a
+//! start.
 //!
 //! # Layout
-//! * `ini` - the file format; `value_types` - the types of values; `declare` - how an option is declared
-//! * `options` - the options, one struct for each subject; `root` - [`Config`], which holds them all
+//! * `ini` - the file format; `value_types` - the types of values; `declare` - how an option is
+//!   declared
+//! * `options` - the options, one struct for each subject; `root` - [`Config`], which holds them
+//!   all
 //! * `values` - the values of one file, with `$name` references resolved
 //! * `swift_accounts` - accounts of Swift, from the options or from a file of their own
 //! * `secret` - a password that is never printed
-//! * `unsupported` - options of Glance that prevent a start; `ignored` - options that have no effect
+//! * `unsupported` - options of Glance that prevent a start; `ignored` - options that have no
+//!   effect
 //! * `checks` - rules between options, and warnings about risky values
 //! * `find` - locates the file; `text_file` - reads it; `load` - turns its text into a [`Config`]
 //! * `role` - the differences between the servers that read such a file

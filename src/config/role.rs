@@ -15,7 +15,8 @@ const REGISTRY_ADMIN_PORT: u16 = 9192;
 pub enum Role {
     /// `glance-api`, and the programs that use its file.
     Api,
-    /// `glance-registry`: it has other default ports and is never a client of another registry server.
+    /// `glance-registry`: it has other default ports and is never a client of another registry
+    /// server.
     Registry,
 }
 

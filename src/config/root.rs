@@ -1,7 +1,7 @@
 //! [`Config`]: the whole configuration, one field for each struct of options.
 //!
-//! It stands apart from `options` because it also holds the Swift accounts, which are read from options
-//! or from a file of their own.
+//! It stands apart from `options` because it also holds the Swift accounts, which are read from
+//! options or from a file of their own.
 
 use crate::config::declare::OptionGroup;
 use crate::config::error::ConfigError;

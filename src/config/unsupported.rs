@@ -17,26 +17,36 @@ struct UnsupportedOption {
     why: &'static str,
 }
 
-const NO_TLS: &str = "TLS listeners are not supported. Terminate TLS in a proxy in front (HAProxy, nginx) and remove \
-    this option";
-const NO_PIPELINE: &str = "pipelines are not supported, so callers would not be identified. Remove this option and select \
-    the kind of authentication with [paste_deploy] flavor";
-const NO_DATA_API: &str =
-    "not supported. Remove this option; a registry server is used if registry_host names one";
-const NO_DATABASE: &str = "SQL databases are not supported: the registry is stored in registry_dir, in etcd or by \
+const NO_TLS: &str = "\
+    TLS listeners are not supported. Terminate TLS in a proxy in front (HAProxy, nginx) and \
+    remove this option";
+const NO_PIPELINE: &str = "\
+    pipelines are not supported, so callers would not be identified. Remove this option and \
+    select the kind of authentication with [paste_deploy] flavor";
+const NO_DATA_API: &str = "\
+    not supported. Remove this option; a registry server is used if registry_host names one";
+const NO_DATABASE: &str = "\
+    SQL databases are not supported: the registry is stored in registry_dir, in etcd or by \
     glance-registry. Remove this option; glance-manage load-legacy imports a database";
-const ONE_FOLDER: &str = "several folders are not supported. Set the one folder with [glance_store] filesystem_store_datadir";
-const NO_NAMED_STORES: &str = "this release has one store of each kind (file, http, s3, swift) and no named stores. List the \
-    kinds in [glance_store] stores and select the one for new images with default_store";
-const NO_ENCRYPTION: &str = "this release does not encrypt locations in its registry, so passwords in them would be \
-    stored in plain text. Remove this option to accept that; to import a registry with encrypted locations, pass the \
-    key to glance-manage load-legacy --encryption-key-file";
-const NO_KEYSTONE_LIMITS: &str = "limits from Keystone are not supported. Set this option to false and limit tenants with \
+const ONE_FOLDER: &str = "\
+    several folders are not supported. Set the one folder with [glance_store] \
+    filesystem_store_datadir";
+const NO_NAMED_STORES: &str = "\
+    this release has one store of each kind (file, http, s3, swift) and no named stores. List \
+    the kinds in [glance_store] stores and select the one for new images with default_store";
+const NO_ENCRYPTION: &str = "\
+    this release does not encrypt locations in its registry, so passwords in them would be \
+    stored in plain text. Remove this option to accept that; to import a registry with \
+    encrypted locations, pass the key to glance-manage load-legacy --encryption-key-file";
+const NO_KEYSTONE_LIMITS: &str = "\
+    limits from Keystone are not supported. Set this option to false and limit tenants with \
     user_storage_quota and user_image_quota";
-const ONE_POLICY: &str =
-    "policy folders are not supported. Move the rules into policy_file and remove this option";
-const ONE_ACCOUNT: &str = "new images are stored in a single Swift account, because the caller's token is not forwarded. \
-    Set this option to false; images in accounts of tenants are read with the token of the store's own account";
+const ONE_POLICY: &str = "\
+    policy folders are not supported. Move the rules into policy_file and remove this option";
+const ONE_ACCOUNT: &str = "\
+    new images are stored in a single Swift account, because the caller's token is not \
+    forwarded. Set this option to false; images in accounts of tenants are read with the token \
+    of the store's own account";
 
 const UNSUPPORTED: &[UnsupportedOption] = &[
     unsupported(DEFAULT, "cert_file", always, NO_TLS),

@@ -21,8 +21,8 @@ pub(crate) struct Values<'a> {
     ini: &'a Ini,
     groups: &'a [OptionGroup],
     problems: RefCell<Vec<ConfigError>>,
-    /// Problems of defaults. They are caused by invalid options to which the defaults refer, so they
-    /// are reported only if there are no other problems.
+    /// Problems of defaults. They are caused by invalid options to which the defaults refer, so
+    /// they are reported only if there are no other problems.
     derived: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
     /// Names of options that have their defaults because their values are invalid.
@@ -42,7 +42,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Records a problem that prevents a start. Reading continues, so that all problems are reported.
+    /// Records a problem that prevents a start. Reading continues, so that all problems are
+    /// reported.
     pub fn report(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
@@ -61,13 +62,15 @@ impl<'a> Values<'a> {
     }
 
     /// Returns true if none of these options has an invalid value. Rules between options are
-    /// skipped otherwise, because a default in place of an invalid value says nothing about the file.
+    /// skipped otherwise, because a default in place of an invalid value says nothing about the
+    /// file.
     pub fn are_valid(&self, names: &[&str]) -> bool {
         let invalid = self.invalid.borrow();
         !names.iter().any(|name| invalid.contains(name))
     }
 
-    /// Records a problem of the Swift accounts, so that a missing account is not reported in addition.
+    /// Records a problem of the Swift accounts, so that a missing account is not reported in
+    /// addition.
     pub fn report_account(&self, problem: ConfigError) {
         self.invalid.borrow_mut().insert(ACCOUNTS);
         self.report(problem);
@@ -171,8 +174,8 @@ impl<'a> Values<'a> {
         kind.parse(&text).ok_or_else(|| bad(&text, kind.expected()))
     }
 
-    /// Replaces `$name`, `${name}` and `${section.name}` by values; `$$` and `\$` are a dollar sign.
-    /// Names are looked up in the same section, then in DEFAULT.
+    /// Replaces `$name`, `${name}` and `${section.name}` by values; `$$` and `\$` are a dollar
+    /// sign. Names are looked up in the same section, then in DEFAULT.
     ///
     /// # Errors
     /// Returns a description of what was expected.

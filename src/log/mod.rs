@@ -11,8 +11,8 @@
 //! # Layout
 //! * `settings` - the settings of the operator; `python` - line formats and configuration files of
 //!   Python's logging
-//! * `layer` - receives events from `tracing`; `record` - collects their fields; `escape` - makes them
-//!   safe to print; `routes` - selects the loggers and handlers of an event
+//! * `layer` - receives events from `tracing`; `record` - collects their fields; `escape` - makes
+//!   them safe to print; `routes` - selects the loggers and handlers of an event
 //! * `queue` - passes lines to the writing thread; `output` - the destination
 //! * `recent` - keeps the last errors for the status page
 
@@ -50,8 +50,8 @@ pub use output::Destination;
 pub use recent::{RecentError, recent_errors};
 pub use settings::{ACCESS, LogSettings, STARTUP};
 
-/// Keeps the writing threads alive. Dropping it waits up to five seconds until all lines are written;
-/// nothing is logged afterwards.
+/// Keeps the writing threads alive. Dropping it waits up to five seconds until all lines are
+/// written; nothing is logged afterwards.
 #[must_use = "dropping the guard ends logging"]
 pub struct LogGuard {
     _writers: Vec<Writer>,
@@ -99,7 +99,8 @@ pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
     Ok(plan.warnings)
 }
 
-/// Returns true if the log reaches standard error, so that messages need not be printed there again.
+/// Returns true if the log reaches standard error, so that messages need not be printed there
+/// again.
 pub fn writes_to_stderr() -> bool {
     WRITES_TO_STDERR.load(Ordering::Relaxed)
 }

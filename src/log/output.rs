@@ -86,7 +86,8 @@ impl Output {
     }
 }
 
-/// A file that is reopened when its path leads elsewhere, because log rotation may move it at any time.
+/// A file that is reopened when its path leads elsewhere, because log rotation may move it at any
+/// time.
 pub(super) struct WatchedFile {
     path: PathBuf,
     file: File,

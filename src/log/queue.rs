@@ -13,9 +13,9 @@ use super::output::Output;
 /// Longest time that the end of a process waits until the log is written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pause of the writer after each write, in which further lines gather. A line that arrives while the
-/// writer is idle is written at once. Under load the pause saves the logging threads a wake-up, that
-/// is a system call, for each line.
+/// Pause of the writer after each write, in which further lines gather. A line that arrives while
+/// the writer is idle is written at once. Under load the pause saves the logging threads a wake-up,
+/// that is a system call, for each line.
 const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// A bounded queue of lines that wait to be written.
@@ -70,8 +70,8 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for lines and swaps them with `lines`, which must be empty. Returns the number of lines
-    /// that were dropped since the last call, or `None` if the queue is closed and empty.
+    /// Waits for lines and swaps them with `lines`, which must be empty. Returns the number of
+    /// lines that were dropped since the last call, or `None` if the queue is closed and empty.
     fn take(&self, lines: &mut String) -> Option<u64> {
         let mut waiting = self.lock();
         while waiting.lines.is_empty() && !waiting.closed {

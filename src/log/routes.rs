@@ -1,4 +1,5 @@
-//! Selects the events that are logged and their handlers, by the tree of loggers of Python's logging.
+//! Selects the events that are logged and their handlers, by the tree of loggers of Python's
+//! logging.
 
 use std::sync::Arc;
 
@@ -99,8 +100,8 @@ impl Routes {
         Self { loggers, handlers }
     }
 
-    /// Returns true if an event or span is enabled. Spans of this program are enabled up to INFO, because
-    /// their fields are logged with the events in them.
+    /// Returns true if an event or span is enabled. Spans of this program are enabled up to INFO,
+    /// because their fields are logged with the events in them.
     pub fn wants(&self, metadata: &Metadata<'_>) -> bool {
         if metadata.is_span() {
             return *metadata.level() <= Level::INFO && metadata.target().starts_with("glance");

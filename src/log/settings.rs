@@ -74,7 +74,8 @@ impl LogSettings {
     }
 }
 
-/// Returns the path of the log file. In a folder without a file name it is `<program>.log`, as in oslo.
+/// Returns the path of the log file. In a folder without a file name it is `<program>.log`, as in
+/// oslo.
 fn log_path(program: &str, file: Option<PathBuf>, dir: Option<PathBuf>) -> Option<PathBuf> {
     match (file, dir) {
         (Some(file), Some(dir)) => Some(dir.join(file)),
@@ -103,8 +104,8 @@ pub(super) struct LoggingPlan {
 }
 
 impl LoggingPlan {
-    /// Returns a plan with one handler. Lines of the start and of the access log are enabled at every
-    /// level, so that a new operator sees them.
+    /// Returns a plan with one handler. Lines of the start and of the access log are enabled at
+    /// every level, so that a new operator sees them.
     pub fn of(settings: &LogSettings) -> Self {
         let logger = |target: &str, level, handlers| Logger {
             target: target.into(),

@@ -209,7 +209,8 @@ fn file_of_python_logging_is_read() {
     assert_eq!(errors, "broken\n");
 }
 
-/// Shortened from `logging.cnf.sample` of Glance (2011 to 2026). No logger uses most of its handlers.
+/// Shortened from `logging.cnf.sample` of Glance (2011 to 2026). No logger uses most of its
+/// handlers.
 #[test]
 fn sample_logging_configurations_of_glance_are_read() {
     const OLD: &str = "\

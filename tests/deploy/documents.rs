@@ -1,9 +1,9 @@
 //! Runs the commands that README.md, deploy/README.md and docs/ show, checks the configurations in
 //! them, and compares lists in them with the code.
 //!
-//! Blocks marked `sh` are commands, `ini` configurations, `yaml` policies; `text` and `rust` are not
-//! checked. The commands of each document run in a private root, after those of README.md, which
-//! build and start a server and upload the first image.
+//! Blocks marked `sh` are commands, `ini` configurations, `yaml` policies; `text` and `rust` are
+//! not checked. The commands of each document run in a private root, after those of README.md,
+//! which build and start a server and upload the first image.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -50,8 +50,8 @@ pub fn pattern(len_bytes: usize, seed: u64) -> Vec<u8> {
     Chance::new(seed).bytes(len_bytes)
 }
 
-/// Returns the MD5 as 32 lower-case hexadecimal digits, as Glance writes checksums. The implementation
-/// is not the server's.
+/// Returns the MD5 as 32 lower-case hexadecimal digits, as Glance writes checksums. The
+/// implementation is not the server's.
 pub fn md5_hex(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }

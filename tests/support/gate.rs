@@ -1,5 +1,5 @@
-//! A TCP proxy in front of a real server, which a test can cut, stall or close. It simulates network
-//! failures of a server that works.
+//! A TCP proxy in front of a real server, which a test can cut, stall or close. It simulates
+//! network failures of a server that works.
 //!
 //! ```text
 //! let gate = Gate::before(address_of(&keystone.auth_url));
@@ -113,8 +113,8 @@ impl Gate {
         self.shared.mode()
     }
 
-    /// Cuts, once, the connection on which the next byte would pass after this number of bytes of all
-    /// connections from now on.
+    /// Cuts, once, the connection on which the next byte would pass after this number of bytes of
+    /// all connections from now on.
     pub fn cut(&self, way: Way, after_bytes: u64) {
         self.cuts(way, Some(after_bytes), None);
     }
@@ -145,8 +145,8 @@ impl Gate {
         self.shared.state().until_flip[way as usize] = Some(after_bytes);
     }
 
-    /// Falls silent, once, when at least this number of bytes of all connections have passed from now
-    /// on.
+    /// Falls silent, once, when at least this number of bytes of all connections have passed from
+    /// now on.
     pub fn hold(&self, way: Way, after_bytes: u64) {
         self.shared.state().until_silence[way as usize] = Some(after_bytes);
     }

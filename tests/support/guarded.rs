@@ -21,7 +21,8 @@ enum Handle {
 }
 
 impl Guarded {
-    /// Wraps a child of the test. The guard removes its folder, if it has one, when it kills the child.
+    /// Wraps a child of the test. The guard removes its folder, if it has one, when it kills the
+    /// child.
     pub fn child(child: Child, folder: Option<&Path>) -> Self {
         Self {
             guard: guard(child.id(), folder),
@@ -51,7 +52,8 @@ impl Guarded {
         signal(self.id(), name);
     }
 
-    /// Returns the exit status if the process has ended; it is unknown for a process that is not a child.
+    /// Returns the exit status if the process has ended; it is unknown for a process that is not a
+    /// child.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         let status = match &mut self.handle {
             Handle::Child(child) => child.try_wait().expect("a child of ours"),
@@ -96,8 +98,8 @@ fn is_alive(pid: u32) -> bool {
         .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
-/// Waits for the end of a pipe, which the system closes when the test process ends. Then kills a process
-/// and removes its folder.
+/// Waits for the end of a pipe, which the system closes when the test process ends. Then kills a
+/// process and removes its folder.
 fn guard(process: u32, folder: Option<&Path>) -> Child {
     const SCRIPT: &str = r#"trap '' INT TERM; read -r _; kill -KILL "$1"; sleep 0.2; test -z "$2" || rm -rf -- "$2""#;
     Command::new("sh")

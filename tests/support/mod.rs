@@ -9,7 +9,8 @@
 //!
 //! * [`setup`] describes a server before its start: options, folders, and restrictions.
 //! * [`server`] starts the real `glance-api` with a configuration file in its own folder, on free
-//!   loopback ports, with its log in a file; stops it by its process id; restarts it on the same data.
+//!   loopback ports, with its log in a file; stops it by its process id; restarts it on the same
+//!   data.
 //! * [`http`] is an HTTP/1.1 client over a plain socket. It sends exactly the bytes of the test and
 //!   shows every byte of a response.
 //! * [`v1`] has the requests of the v1 API that most tests need: create, upload, head.
@@ -60,8 +61,8 @@ use std::time::{Duration, Instant};
 pub use bytes::{hex, md5_hex, pattern};
 pub use skip::skip;
 
-/// Longest time that a test waits for an expected event on a busy machine. It is shorter than the 60 s
-/// after which a server disconnects a silent client.
+/// Longest time that a test waits for an expected event on a busy machine. It is shorter than the
+/// 60 s after which a server disconnects a silent client.
 pub const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Polls until `found` returns a value.

@@ -68,7 +68,8 @@ impl OtherRegistry {
         &self.server
     }
 
-    /// Replaces a text in all later responses, to simulate records that `glance-registry` would reject.
+    /// Replaces a text in all later responses, to simulate records that `glance-registry` would
+    /// reject.
     pub fn pretend(&self, words: &str, others: &str) {
         let pretence = (words.to_owned(), others.to_owned());
         self.shared

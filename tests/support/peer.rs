@@ -54,8 +54,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts a server that answers each request with the next of these steps, and closes connections
-    /// afterwards.
+    /// Starts a server that answers each request with the next of these steps, and closes
+    /// connections afterwards.
     pub fn start(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

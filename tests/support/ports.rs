@@ -6,13 +6,13 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Ports below the range that Linux uses for outgoing connections, so that no client of another test
-/// takes one between the check and the start of the server.
+/// Ports below the range that Linux uses for outgoing connections, so that no client of another
+/// test takes one between the check and the start of the server.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
-/// Returns a port of 127.0.0.1 without a listener, never the same twice in one process. Each process
-/// starts its search at a different port.
+/// Returns a port of 127.0.0.1 without a listener, never the same twice in one process. Each
+/// process starts its search at a different port.
 ///
 /// # Panics
 /// Panics if none is free.
@@ -29,8 +29,8 @@ pub fn free_port() -> u16 {
     panic!("no free port from {FIRST} to {}", FIRST + COUNT);
 }
 
-/// Reserves a port for this process until the process ends. Returns false if another test process has
-/// reserved it for a server that it will start.
+/// Reserves a port for this process until the process ends. Returns false if another test process
+/// has reserved it for a server that it will start.
 fn is_ours(port: u16) -> bool {
     static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let name = SocketAddr::from_abstract_name(format!("glance-test-port-{port}"));

@@ -1,4 +1,5 @@
-//! Reads and controls a server's process through the kernel: memory, CPU time, descriptors, threads.
+//! Reads and controls a server's process through the kernel: memory, CPU time, descriptors,
+//! threads.
 
 use std::fs;
 use std::io;
@@ -68,8 +69,8 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// A stopped thread of another process, which continues when this is dropped. Use it only on the thread
-/// that created it, because ptrace(2) binds to a thread.
+/// A stopped thread of another process, which continues when this is dropped. Use it only on the
+/// thread that created it, because ptrace(2) binds to a thread.
 pub struct StoppedThread {
     tid: libc::pid_t,
     _only_here: PhantomData<*const ()>,

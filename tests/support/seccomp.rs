@@ -1,5 +1,5 @@
-//! Makes the kernel refuse io_uring to a process: io_uring_setup fails with EPERM, as under the default
-//! seccomp profile of container engines.
+//! Makes the kernel refuse io_uring to a process: io_uring_setup fails with EPERM, as under the
+//! default seccomp profile of container engines.
 
 use std::io;
 
@@ -27,7 +27,8 @@ pub fn refuse_uring() -> io::Result<()> {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: the arguments are integers. Without this call an unprivileged process cannot set a filter.
+    // SAFETY: the arguments are integers. Without this call an unprivileged process cannot set a
+    // filter.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }

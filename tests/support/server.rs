@@ -7,8 +7,8 @@
 //! server.restart();   // on the same data
 //! ```
 //!
-//! Dropping the [`Server`] stops it. If the test process ends without dropping it (a crash, kill -9, or a
-//! server in a static), a guard process kills the server and removes its folder.
+//! Dropping the [`Server`] stops it. If the test process ends without dropping it (a crash, kill
+//! -9, or a server in a static), a guard process kills the server and removes its folder.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -70,8 +70,8 @@ impl Server {
         }
     }
 
-    /// Returns a server that tests share which do not disturb one another: each uses only images that it
-    /// created. It ends with the test process.
+    /// Returns a server that tests share which do not disturb one another: each uses only images
+    /// that it created. It ends with the test process.
     pub fn shared() -> &'static Server {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Setup::new().start())
@@ -113,8 +113,8 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Waits until the log contains a text. A separate thread writes the log, possibly after the response
-    /// to the client.
+    /// Waits until the log contains a text. A separate thread writes the log, possibly after the
+    /// response to the client.
     ///
     /// # Panics
     /// Panics if the text does not appear in time.
@@ -166,8 +166,8 @@ impl Server {
         answer.expect(200).text().to_owned()
     }
 
-    /// Returns the files of the store with their sizes, including hidden and incomplete ones, relative to
-    /// [`Server::store_dir`] and sorted.
+    /// Returns the files of the store with their sizes, including hidden and incomplete ones,
+    /// relative to [`Server::store_dir`] and sorted.
     pub fn stored_files(&self) -> Vec<(PathBuf, u64)> {
         let files = files_below(&self.store_dir());
         let relative = |path: PathBuf| {
@@ -189,9 +189,9 @@ impl Server {
             .any(|(path, _)| path == Path::new(id))
     }
 
-    /// Waits until the store has no data of an image that was refused or deleted: neither its file nor any
-    /// file that is incomplete now, because the names of those do not show their image. Call it after the
-    /// response, while no test keeps an upload open.
+    /// Waits until the store has no data of an image that was refused or deleted: neither its file
+    /// nor any file that is incomplete now, because the names of those do not show their image.
+    /// Call it after the response, while no test keeps an upload open.
     #[track_caller]
     pub fn await_nothing_stored(&self, id: &str) {
         let is_suspect = |path: &Path| path == Path::new(id) || path.starts_with(STAGING);
@@ -238,8 +238,8 @@ impl Server {
         status.unwrap_or_else(|| panic!("the server has not ended after {limit:?}"))
     }
 
-    /// Stops the server by SIGTERM, followed by SIGKILL if it takes too long, as a service manager does.
-    /// Returns its status; `None` if it was not running.
+    /// Stops the server by SIGTERM, followed by SIGKILL if it takes too long, as a service manager
+    /// does. Returns its status; `None` if it was not running.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         let process = self.process.as_ref()?;
         process.signal("TERM");
@@ -257,8 +257,8 @@ impl Server {
         }
     }
 
-    /// Reloads the server (SIGUSR2) and returns when the new process serves. The old process continues
-    /// its running transfers.
+    /// Reloads the server (SIGUSR2) and returns when the new process serves. The old process
+    /// continues its running transfers.
     #[track_caller]
     pub fn reload(&mut self) {
         self.signal("USR2");
@@ -326,7 +326,8 @@ impl Server {
         self.setup.output.clone().unwrap_or(own)
     }
 
-    /// Starts the server, on the same data if it ran before, and returns when it accepts connections.
+    /// Starts the server, on the same data if it ran before, and returns when it accepts
+    /// connections.
     ///
     /// # Panics
     /// Panics with its log if it does not start.
@@ -374,7 +375,8 @@ impl Server {
         self.process = Some(Guarded::child(child, Some(self.folder())));
     }
 
-    /// A server is ready when it answers on all of its ports; the kernel accepts connections earlier.
+    /// A server is ready when it answers on all of its ports; the kernel accepts connections
+    /// earlier.
     #[track_caller]
     fn await_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;

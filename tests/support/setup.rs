@@ -54,7 +54,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Returns a server with free ports, its own folders and two workers; other options have defaults.
+    /// Returns a server with free ports, its own folders and two workers; other options have
+    /// defaults.
     pub fn new() -> Self {
         Self::default().option("workers", 2)
     }
@@ -130,8 +131,8 @@ impl Setup {
         self
     }
 
-    /// Runs the server as an ordinary user, also if the tests run as root, because some limits apply only
-    /// to such users.
+    /// Runs the server as an ordinary user, also if the tests run as root, because some limits
+    /// apply only to such users.
     pub fn by_ordinary_user(mut self) -> Self {
         self.launch.as_ordinary_user = true;
         self

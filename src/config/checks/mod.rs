@@ -36,8 +36,9 @@ pub(crate) fn check(config: &Config, values: &Values<'_>) {
 /// Reports options that need a feature which this build does not have.
 pub(crate) fn check_build(config: &Config, values: &Values<'_>, has_etcd: bool) {
     if config.registry.backend() == RegistryBackend::Etcd && !has_etcd {
-        let expected = "embedded or remote: this program was built without etcd. Build it with cargo build --release \
-                      --features etcd, which needs protoc (Debian: protobuf-compiler)";
+        let expected = "embedded or remote: this program was built without etcd. Build it with \
+                        cargo build --release --features etcd, which needs protoc (Debian: \
+                        protobuf-compiler)";
         values.report(conflict(
             values,
             (DEFAULT, "registry_backend"),

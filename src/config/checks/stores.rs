@@ -53,8 +53,8 @@ pub(crate) fn disable_unconfigured_stores(config: &mut Config, values: &Values<'
         && config.swift_accounts.is_empty();
     if is_without_account {
         let line = line_of(values, SECTION, "stores");
-        let message = "the store swift has no account: it stores no images and reads only images whose location \
-                       contains a user and a key";
+        let message = "the store swift has no account: it stores no images and reads only images \
+                       whose location contains a user and a key";
         values.warn(line, message.to_owned());
     }
 }
@@ -133,7 +133,8 @@ fn check_swift(config: &Config, values: &Values<'_>) {
             values,
             (SECTION, "default_store"),
             "swift",
-            "a configured store: swift needs swift_store_auth_address, swift_store_user and swift_store_key",
+            "a configured store: swift needs swift_store_auth_address, swift_store_user and \
+             swift_store_key",
         ),
     };
     values.report(problem);

@@ -21,8 +21,8 @@ pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
             DEFAULT,
             "bind_host",
             format!(
-                "authentication is off: every client that reaches {host} can read, change and delete every \
-                 image; set [paste_deploy] flavor"
+                "authentication is off: every client that reaches {host} can read, change and \
+                 delete every image; set [paste_deploy] flavor"
             ),
         );
     }

@@ -114,7 +114,9 @@ options! {
     pub struct KeystoneConfig, "keystone_authtoken", "Keystone";
 
     /// URL of Keystone as this server reaches it. Required with the flavor keystone.
-    auth_url: Option<String> = "", Optional(Endpoint), also [("keystone_authtoken", "identity_uri")];
+    auth_url: Option<String> = "", Optional(Endpoint), also [
+        ("keystone_authtoken", "identity_uri"),
+    ];
     /// Host of Keystone, for configurations of Glance before Kilo that do not set auth_url. The
     /// URL is then auth_protocol://auth_host:auth_port/auth_admin_prefix.
     auth_host: String = "", Text;

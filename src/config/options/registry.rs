@@ -68,7 +68,10 @@ options! {
     registry_port: u16 = "9191", Int::<u16>::new(1, 65_535, "");
     /// Protocol of the connection to the registry server: http or https. glance-registry itself
     /// serves http only; https needs a proxy in front of it.
-    registry_client_protocol: &'static str = "http", Choice(&[("http", "http"), ("https", "https")]);
+    registry_client_protocol: &'static str = "http", Choice(&[
+        ("http", "http"),
+        ("https", "https"),
+    ]);
     /// PEM file of the certificate authorities that are trusted for the registry server. When it
     /// is empty, those of the system are used.
     registry_client_ca_file: Option<PathBuf> = "", Optional(FilePath);

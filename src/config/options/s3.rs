@@ -99,7 +99,9 @@ options! {
     ]);
     /// PEM file of the certificate authorities that are trusted for S3. When it is empty, those of
     /// the system are used.
-    s3_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [("DEFAULT", "s3_store_cacert")];
+    s3_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [
+        ("DEFAULT", "s3_store_cacert"),
+    ];
     /// Longest time until a connection to S3 is established.
     s3_store_connect_timeout: Duration = "3", Seconds { min: 1, max: HOUR_S };
     /// Longest time for which S3 may neither accept data of a request nor begin its response.

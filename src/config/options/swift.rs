@@ -108,7 +108,9 @@ options! {
     /// change it afterwards.
     default_swift_reference: String = "ref1", Word, also [("DEFAULT", "default_swift_reference")];
     /// Container of new images.
-    swift_store_container: String = "glance", ContainerName, also [("DEFAULT", "swift_store_container")];
+    swift_store_container: String = "glance", ContainerName, also [
+        ("DEFAULT", "swift_store_container"),
+    ];
     /// Creates a missing container when the first image is uploaded.
     swift_store_create_container_on_put: bool = "false", Flag, also [
         ("DEFAULT", "swift_store_create_container_on_put"),
@@ -147,7 +149,9 @@ options! {
     ];
     /// Region of the Swift endpoint in the catalogue. When it is empty, the first endpoint is
     /// used.
-    swift_store_region: Option<String> = "", Optional(Text), also [("DEFAULT", "swift_store_region")];
+    swift_store_region: Option<String> = "", Optional(Text), also [
+        ("DEFAULT", "swift_store_region"),
+    ];
     /// Interface of the Swift endpoint in the catalogue.
     swift_store_endpoint_type: EndpointType = "publicURL", Choice(&[
         ("publicURL", EndpointType::Public),
@@ -163,7 +167,9 @@ options! {
         ("DEFAULT", "swift_store_endpoint"),
     ];
     /// Accepts any certificate of Keystone and Swift. Use it for tests only.
-    swift_store_auth_insecure: bool = "false", Flag, also [("DEFAULT", "swift_store_auth_insecure")];
+    swift_store_auth_insecure: bool = "false", Flag, also [
+        ("DEFAULT", "swift_store_auth_insecure"),
+    ];
     /// PEM file of the certificate authorities that are trusted for Keystone and Swift. When it is
     /// empty, those of the system are used.
     swift_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [

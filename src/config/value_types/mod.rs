@@ -357,7 +357,9 @@ impl ValueType for StorageQuota {
     type Value = Option<u64>;
 
     fn expected(&self) -> String {
-        "a whole number of bytes or of KB, MB, GB or TB (powers of 1024) such as 500GB, 0 = no limit".into()
+        "a whole number of bytes or of KB, MB, GB or TB (powers of 1024) such as 500GB, 0 = no \
+         limit"
+            .into()
     }
 
     fn parse(&self, text: &str) -> Option<Option<u64>> {

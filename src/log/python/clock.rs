@@ -31,7 +31,8 @@ impl DateFormat {
             Self::Strftime(format) => (format.as_str(), None),
             Self::Python => ("%Y-%m-%d %H:%M:%S", Some(time.millisecond())),
         };
-        // The format was checked when it was read. A time that it cannot render is shown in RFC 9557 form.
+        // The format was checked when it was read. A time that it cannot render is shown in RFC
+        // 9557 form.
         let text = strtime::format(format, time).unwrap_or_else(|_| time.to_string());
         match fraction {
             Some(ms) => format!("{text},{ms:03}"),

@@ -2,9 +2,9 @@
 //!
 //! Supported are loggers with level, qualname, propagate and handlers; StreamHandler to standard
 //! output or error; FileHandler, WatchedFileHandler and RotatingFileHandler, all of which follow a
-//! file that is moved and none of which rotates; NullHandler; formatters with format and datefmt; and
-//! oslo's ContextFormatter. Anything else prevents a start, with its line, except for a handler that
-//! no logger uses, which causes a warning.
+//! file that is moved and none of which rotates; NullHandler; formatters with format and datefmt;
+//! and oslo's ContextFormatter. Anything else prevents a start, with its line, except for a handler
+//! that no logger uses, which causes a warning.
 //!
 //! Source: Python's "Configuration file format" of `logging.config`.
 
@@ -25,8 +25,8 @@ use crate::log::settings::{HandlerSpec, LoggingPlan};
 /// The default format of Python's formatter.
 const PLAIN_FORMAT: &str = "%(message)s";
 
-/// The format of oslo's ContextFormatter outside of a request (`logging_default_format_string`). The
-/// request id follows the message here, as a field.
+/// The format of oslo's ContextFormatter outside of a request (`logging_default_format_string`).
+/// The request id follows the message here, as a field.
 const CONTEXT_FORMAT: &str =
     "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s [-] %(message)s";
 
@@ -62,7 +62,8 @@ pub(in crate::log) fn from_text(name: &str, text: &str) -> Result<LoggingPlan, L
     .read()
 }
 
-/// Index of each handler among those that will be opened, by name; `None` for one that writes nothing.
+/// Index of each handler among those that will be opened, by name; `None` for one that writes
+/// nothing.
 type HandlerIndexes<'a> = HashMap<&'a str, Option<usize>>;
 
 struct Reader<'a> {
@@ -98,8 +99,8 @@ impl<'a> Reader<'a> {
         Ok(words(&keys.value))
     }
 
-    /// Returns the handlers that are used, with their indexes by name. An unused handler that cannot
-    /// be read causes only a warning, because sample files list many unused handlers.
+    /// Returns the handlers that are used, with their indexes by name. An unused handler that
+    /// cannot be read causes only a warning, because sample files list many unused handlers.
     fn handlers(
         &mut self,
         names: &[&'a str],
@@ -201,7 +202,8 @@ impl<'a> Reader<'a> {
             None | Some("Formatter") => false,
             Some("ContextFormatter") => true,
             Some(_) => {
-                let problem = "the formatter classes are logging.Formatter and oslo_log.formatters.ContextFormatter";
+                let problem = "the formatter classes are logging.Formatter and \
+                               oslo_log.formatters.ContextFormatter";
                 return Err(match class {
                     Some(class) => self.wrong(class, problem.into()),
                     None => self.missing(&section, problem),
@@ -259,13 +261,21 @@ impl<'a> Reader<'a> {
             "StreamHandler" => self.stream(section, class, &args),
             "FileHandler" | "WatchedFileHandler" => self.file(section, class, &args),
             "RotatingFileHandler" | "TimedRotatingFileHandler" => {
-                let message = format!("{name} does not rotate the file; use logrotate, after which the file is reopened");
-                self.warnings.push(Warning { position: self.position(class.line), message });
+                let message = format!(
+                    "{name} does not rotate the file; use logrotate, after which the file is reopened"
+                );
+                self.warnings.push(Warning {
+                    position: self.position(class.line),
+                    message,
+                });
                 self.file(section, class, &args)
             }
             _ => Err(self.wrong(
                 class,
-                format!("the handler {name} is not supported; log to standard output or to a file and forward the log"),
+                format!(
+                    "the handler {name} is not supported; log to standard output or to a file and \
+                     forward the log"
+                ),
             )),
         }
     }

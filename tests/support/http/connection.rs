@@ -40,7 +40,8 @@ impl Connection {
     /// Sends bytes unchanged.
     ///
     /// # Errors
-    /// Returns the error of the system; a server that rejected the request may have closed the connection.
+    /// Returns the error of the system; a server that rejected the request may have closed the
+    /// connection.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -89,8 +90,9 @@ impl Connection {
         self.read_response(&request.method)
     }
 
-    /// Sends a request given by its parts; `lines` are header lines separated by line ends. POST and PUT
-    /// always state the length of their body, other methods only for a body that is not empty.
+    /// Sends a request given by its parts; `lines` are header lines separated by line ends. POST
+    /// and PUT always state the length of their body, other methods only for a body that is not
+    /// empty.
     ///
     /// # Errors
     /// Returns an error if the connection breaks before the response is complete.
@@ -132,8 +134,8 @@ impl Connection {
         parse_head(&head[..end])
     }
 
-    /// Reads the response to a request with this method. An interim response is an error; read it with
-    /// [`Connection::read_head`] if it is expected.
+    /// Reads the response to a request with this method. An interim response is an error; read it
+    /// with [`Connection::read_head`] if it is expected.
     pub fn read_response(&mut self, method: &str) -> io::Result<Response> {
         let head = self.read_head()?;
         let body = self.read_body(&head, method)?;

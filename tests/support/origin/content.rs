@@ -10,8 +10,8 @@ use super::super::{hex, pattern};
 const PIECE_BYTES: u64 = 64 * 1024;
 const TABLE_BYTES: u64 = 1024 * 1024;
 
-/// The content of an origin. The same seed gives the same bytes, and pieces differ, so that a byte at a
-/// wrong offset is noticed.
+/// The content of an origin. The same seed gives the same bytes, and pieces differ, so that a byte
+/// at a wrong offset is noticed.
 #[derive(Debug)]
 pub struct Content {
     pub size_bytes: u64,
@@ -34,8 +34,8 @@ impl Content {
         self.seed
     }
 
-    /// Returns the bytes from `offset` to the end of its piece or `end`. They continue beyond the size of
-    /// the content.
+    /// Returns the bytes from `offset` to the end of its piece or `end`. They continue beyond the
+    /// size of the content.
     ///
     /// # Panics
     /// Panics if `offset` is not below `end`.

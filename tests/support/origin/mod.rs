@@ -1,5 +1,5 @@
-//! A scripted HTTP origin, for faults that a real server does not show on demand: a body that is cut at
-//! byte n, a false length, wrong bytes, a stall, an endless body.
+//! A scripted HTTP origin, for faults that a real server does not show on demand: a body that is
+//! cut at byte n, a false length, wrong bytes, a stall, an endless body.
 //!
 //! ```text
 //! let origin = Origin::start(Content::new(1, 5 << 30), |seen| match seen.turn {
@@ -10,8 +10,8 @@
 //! assert_eq!(origin.times_sent(), (1, 1));        // every byte exactly once
 //! ```
 //!
-//! It serves one content at every path and accepts requests without a body. Each connection has a thread,
-//! which ends with the origin.
+//! It serves one content at every path and accepts requests without a body. Each connection has a
+//! thread, which ends with the origin.
 
 pub mod answer;
 pub mod content;
