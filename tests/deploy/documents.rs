@@ -287,3 +287,27 @@ fn documents_name_existing_files() {
         }
     }
 }
+
+/// The tables of layers in docs/architecture.md equal the map in src/lib.rs.
+#[test]
+fn architecture_has_the_map_of_the_library() {
+    let library = read("src/lib.rs");
+    let doc: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .collect();
+    let map = doc.join(" ");
+    let entries = map.split("* [`").skip(1).map(|entry| {
+        let (name, text) = entry.split_once("`] - ").expect("a description");
+        let text = text.split(" Beside the server").next().unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        format!("| `{name}` | {} |", words.join(" "))
+    });
+    let architecture = read("docs/architecture.md");
+    let rows: Vec<&str> = architecture
+        .lines()
+        .take_while(|line| *line != "## Threads")
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    assert_eq!(entries.collect::<Vec<_>>(), rows);
+}
