@@ -62,6 +62,7 @@ pub(crate) fn warn_ignored(values: &Values<'_>) -> Vec<Warning> {
         let (line, message) = if has_no_effect(entry) {
             (entry.line, format!("{entry} has no effect in this release"))
         } else if starts_with_any(&entry.section, NO_EFFECT_SECTIONS) {
+            // One warning for each section: files for Glance contain whole sections of oslo.
             if !reported.insert(&entry.section) {
                 continue;
             }

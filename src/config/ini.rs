@@ -71,10 +71,12 @@ pub(crate) fn parse(text: &str) -> Result<Ini, BadLine> {
 /// an invalid section header belong to a section without a name.
 pub(crate) fn parse_all(text: &str) -> (Ini, Vec<BadLine>) {
     let mut reader = Reader::default();
+    // Some editors write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         if let Err(problem) = reader.line(number, line.trim_end()) {
+            // A continuation line below an invalid line must not extend the value before it.
             reader.open = false;
             reader.bad.push(BadLine {
                 line: number,
@@ -106,6 +108,7 @@ impl Reader {
         } else if line.starts_with('[') {
             self.open = false;
             let name = section_name(line);
+            // An invalid header still ends the section above, so its keys are not read into that one.
             let own = name.unwrap_or_default().to_owned();
             ini.sections.push((own, number));
             name?;

@@ -134,14 +134,17 @@ fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigR
             path: path.to_owned(),
         });
     }
+    // Reported even if the rest is invalid: these options affect security.
     unsupported::report_unsupported(&values);
     let config = Config::read(&values).map_err(|problem| values.report(problem));
     let config = config.ok().map(|mut config| {
         if role == Role::Registry {
             config.apply_registry_defaults(&values);
         }
+        // Before the checks, which would report the missing options of an unused store.
         checks::disable_unconfigured_stores(&mut config, &values);
         checks::check(&config, &values);
+        // Other programs may be built with other features than the server.
         if of != Consumer::Other {
             checks::check_build(&config, &values, cfg!(feature = "etcd"));
         }
@@ -153,6 +156,7 @@ fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigR
         .map(|config| all_warnings(config, &values, &groups));
     let mut warnings = config_warnings.unwrap_or_default();
     warnings.extend(noted);
+    // Warnings about other files follow those about this one.
     warnings.sort_by_key(|warning| (warning.position.file != name, warning.position.line));
     ConfigReport {
         config,

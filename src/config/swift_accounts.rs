@@ -178,6 +178,7 @@ fn read_file(
         };
         match section.account(swift.swift_store_auth_version) {
             Ok(account) => accounts.push(account),
+            // Without the account for new images no upload could work, so this prevents a start.
             Err(problem) if takes_images && *reference == swift.default_swift_reference => {
                 values.report_account(problem);
             }

@@ -28,6 +28,7 @@ fn read_text(path: &Path) -> io::Result<(String, bool)> {
     let mut text = String::new();
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
+    // Bounded, because the path may lead to a device or a huge file by mistake.
     file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_BYTES {
         let problem = format!(

@@ -83,6 +83,7 @@ impl<'a> Values<'a> {
 
     /// Returns the recorded problems in the order of their lines, and the warnings.
     pub fn findings(&self) -> (Vec<ConfigError>, Vec<Warning>) {
+        // Problems of defaults follow from other problems and would only distract from them.
         let mut problems = self.problems.take();
         if problems.is_empty() {
             problems = self.derived.take();
@@ -142,6 +143,7 @@ impl<'a> Values<'a> {
             Ok(value) => return Ok(value),
             Err(problem) => problem,
         };
+        // An invalid default is only reported if nothing else is: its cause is another option.
         let of_default = self.find(key).is_none();
         let noted = if of_default {
             &self.derived
@@ -150,6 +152,8 @@ impl<'a> Values<'a> {
         };
         noted.borrow_mut().push(problem);
         self.invalid.borrow_mut().insert(key.name);
+        // Read the default as if the file were empty, so that a component has a usable value and
+        // the remaining options can be checked.
         let no_entries = Ini::default();
         Values::new(self.file, &no_entries, self.groups).try_read(key, kind)
     }
@@ -187,6 +191,7 @@ impl<'a> Values<'a> {
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             let (before, after) = (&rest[..at], &rest[at + 1..]);
+            // oslo accepts `\$` as well as `$$`.
             if let Some(before) = before.strip_suffix('\\') {
                 out.push_str(before);
                 out.push('$');
@@ -206,6 +211,7 @@ impl<'a> Values<'a> {
                     "the name of an option after $ ({name:?} is none; a plain dollar sign is $$)"
                 )
             })?;
+            // References in the found value are resolved in the section where it stands.
             out.push_str(&self.substitute(value, &own_section, depth + 1)?);
             rest = after;
         }

@@ -16,13 +16,10 @@ impl Write for EscapingWriter<'_> {
             return Ok(());
         }
         let mut rest = text;
-        while let Some((at, sign)) = rest
-            .char_indices()
-            .find(|(_, sign)| is_unsafe_to_display(*sign))
-        {
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe_to_display(*c)) {
             self.0.push_str(&rest[..at]);
-            escape(self.0, sign)?;
-            rest = &rest[at + sign.len_utf8()..];
+            escape(self.0, c)?;
+            rest = &rest[at + c.len_utf8()..];
         }
         self.0.push_str(rest);
         Ok(())
@@ -31,7 +28,7 @@ impl Write for EscapingWriter<'_> {
 
 /// Appends the value of a `key=`, in quotes if it could be read as several values.
 pub(super) fn push_value(out: &mut String, value: &str) {
-    let splits = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\');
+    let splits = |c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\');
     // Writing to a String cannot fail.
     if !value.is_empty() && !value.contains(splits) {
         let _ = EscapingWriter(out).write_str(value);
@@ -49,12 +46,12 @@ pub(super) fn push_value(out: &mut String, value: &str) {
     out.push('"');
 }
 
-fn escape(out: &mut String, sign: char) -> fmt::Result {
-    match sign {
+fn escape(out: &mut String, c: char) -> fmt::Result {
+    match c {
         '\n' => write!(out, "\\n"),
         '\r' => write!(out, "\\r"),
         '\t' => write!(out, "\\t"),
-        _ => match u32::from(sign) {
+        _ => match u32::from(c) {
             code @ ..0x100 => write!(out, "\\x{code:02x}"),
             code @ ..0x1_0000 => write!(out, "\\u{code:04x}"),
             code => write!(out, "\\U{code:08x}"),

@@ -64,6 +64,7 @@ where
         event.record(&mut fields);
         let mut of_spans = String::new();
         let mut function = "-";
+        // From the innermost span outwards; the first one stands for the function.
         for span in context.event_scope(event).into_iter().flatten() {
             if function == "-" {
                 function = span.name();
@@ -73,6 +74,7 @@ where
             }
         }
         let metadata = event.metadata();
+        // Rendered once for all handlers, so that they show the same time and text.
         let (time, line) = (self.clock.now(), fields.into_line(&of_spans));
         if *metadata.level() == Level::ERROR {
             recent::record(time.strftime("%Y-%m-%d %H:%M:%S").to_string(), &line);

@@ -77,6 +77,7 @@ pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
     let mut destinations = plan.handlers.iter().map(|handler| &handler.destination);
     WRITES_TO_STDERR.store(destinations.any(leads_to_stderr), Ordering::Relaxed);
     let subscriber = Registry::default().with(layer);
+    // Fails if logging was started before; tracing allows one subscriber for each process.
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyStarted)?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");

@@ -76,6 +76,7 @@ impl Output {
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
+                // Rust buffers standard output up to a line feed; a reader expects lines at once.
                 let mut out = io::stdout().lock();
                 out.write_all(lines)?;
                 out.flush()
@@ -127,6 +128,7 @@ impl WatchedFile {
         if self.checked.elapsed() < self.check_every {
             return;
         }
+        // Updated before the check, so that a missing file is looked up once per interval only.
         self.checked = Instant::now();
         if self.is_still_there() {
             return;

@@ -57,6 +57,7 @@ impl Queue {
         }
         waiting.lines.push_str(line);
         waiting.lines.push('\n');
+        // Notify only an idle writer, once, and without the lock, which the writer needs at once.
         let wake = std::mem::take(&mut waiting.asleep);
         drop(waiting);
         if wake {
@@ -74,6 +75,7 @@ impl Queue {
     /// lines that were dropped since the last call, or `None` if the queue is closed and empty.
     fn take(&self, lines: &mut String) -> Option<u64> {
         let mut waiting = self.lock();
+        // A loop, because a condition variable may wake without a notification.
         while waiting.lines.is_empty() && !waiting.closed {
             waiting.asleep = true;
             let woken = self.changed.wait(waiting);
@@ -82,6 +84,7 @@ impl Queue {
         if waiting.lines.is_empty() {
             return None;
         }
+        // Swapping keeps the lock short and reuses the memory of both buffers.
         std::mem::swap(&mut waiting.lines, lines);
         Some(std::mem::take(&mut waiting.dropped))
     }
@@ -181,10 +184,10 @@ mod tests {
         }
         drop(writer);
         queue.push("too late");
-        let wanted: String = (0..1_000)
+        let expected: String = (0..1_000)
             .map(|number| format!("line {number}\n"))
             .collect();
-        assert_eq!(std::fs::read_to_string(path).expect("read"), wanted);
+        assert_eq!(std::fs::read_to_string(path).expect("read"), expected);
     }
 
     #[test]

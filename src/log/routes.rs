@@ -131,6 +131,7 @@ impl Routes {
                     handler.queue.push(&handler.form.line(record));
                 }
             }
+            // As in Python, the level of a logger above does not filter a propagated event again.
             if !logger.propagate {
                 break;
             }

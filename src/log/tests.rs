@@ -318,7 +318,7 @@ format = %(message)s
 
 #[test]
 fn unsupported_features_of_python_logging_are_errors() {
-    for (from, to, wanted) in [
+    for (from, to, expected) in [
         (
             "handlers.RotatingFileHandler",
             "handlers.SysLogHandler",
@@ -384,7 +384,7 @@ fn unsupported_features_of_python_logging_are_errors() {
         let text = PYTHON_FILE.replacen(from, to, 1);
         assert_ne!(text, PYTHON_FILE, "{from} is not in the file");
         let error = python::file_config::from_text("l.conf", &text).expect_err(to);
-        assert!(error.to_string().starts_with(wanted), "{to}: {error}");
+        assert!(error.to_string().starts_with(expected), "{to}: {error}");
     }
 }
 
@@ -416,7 +416,7 @@ proptest::proptest! {
         use proptest::{prop_assert, prop_assert_eq};
         let line = with_settings(settings(false, false), || warn!(name = %text, "{text}"));
         prop_assert_eq!(line.matches('\n').count(), 1);
-        let hidden = |sign: char| sign.is_control() && sign != '\n';
+        let hidden = |c: char| c.is_control() && c != '\n';
         prop_assert!(!line.contains(hidden), "{:?}", line);
     }
 

@@ -84,7 +84,7 @@ impl Disk {
 
     /// Checks and repairs the unmounted file system, as a boot does.
     pub fn check(&self) -> Result<(), String> {
-        // 1 means repaired, which is what a check is for.
+        // Exit code 1 means that errors were repaired, which is expected after a power failure.
         let status = Command::new("e2fsck")
             .args(["-f", "-p"])
             .arg(self.image())

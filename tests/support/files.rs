@@ -11,7 +11,7 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<(PathBuf, u64)>) {
-    // A folder or file may go away while we look.
+    // A folder or file may be removed while the folder is read.
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };

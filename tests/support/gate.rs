@@ -171,7 +171,7 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.set(Mode::Closed);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread, so that it sees the flag.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -225,7 +225,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.is_over.load(Ordering::Relaxed) {
             return;
         }
-        // A server that is away ends the connection, as it would without a gate.
+        // If the server is unreachable, the connection is closed, as it would be without a gate.
         let (Ok(client), Ok(server)) = (client, TcpStream::connect(shared.server)) else {
             continue;
         };
@@ -256,7 +256,7 @@ fn connect(client: &TcpStream, server: &TcpStream, number: usize, shared: &Share
 /// Forwards bytes until one side or the test closes the connection.
 fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
-    // An error of either side is an end like another.
+    // An error of either side counts as its end.
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         while shared.mode() == Mode::Silent {
             thread::sleep(Duration::from_millis(2));
@@ -274,7 +274,7 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, way: Way, shared: &Shared) {
 
 fn end(sockets: &[TcpStream; 2]) {
     for socket in sockets {
-        // It may have ended by itself.
+        // The connection may already be closed.
         let _ = socket.shutdown(Shutdown::Both);
     }
 }

@@ -70,7 +70,7 @@ impl Guarded {
         self.guard_off();
         match &mut self.handle {
             Handle::Child(child) => {
-                // Fails only when it has ended by itself.
+                // Fails only if the process has already ended.
                 let _ = child.kill();
                 let _ = child.wait();
             }

@@ -61,7 +61,7 @@ impl LateWrites {
                     return;
                 }
                 let relay = Arc::clone(&relay);
-                // An error of either side ends the connection, as it does without a relay.
+                // An error of either side closes the connection, as it would without a proxy.
                 thread::spawn(move || stream.and_then(|stream| relay.serve(stream)));
             }
         });
@@ -121,7 +121,7 @@ impl LateWrites {
 impl Drop for LateWrites {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        // Wakes the listener.
+        // Wakes the accepting thread, so that it sees the flag.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -137,7 +137,7 @@ impl Shared {
         let first = text.lines().next().unwrap_or_default().to_owned();
         let is_write = first.starts_with("POST") || first.starts_with("PUT");
         if is_write && self.holds(&text) {
-            // Until the sender gives it up.
+            // Waits until the sender gives up.
             return stream.read_to_end(&mut Vec::new()).map(drop);
         }
         while self.is_stalled.load(Ordering::Relaxed) {

@@ -88,6 +88,7 @@ pub(crate) fn warn_duplicates(values: &Values<'_>, groups: &[OptionGroup]) -> Ve
         let mut set = key
             .spellings()
             .filter_map(|(section, name)| values.entry(section, name));
+        // The first name that is set is the one in effect, see `OptionKey::spellings`.
         let Some(used) = set.next() else { continue };
         for unused in set {
             let message = format!(

@@ -36,8 +36,8 @@ fn argument(text: &str) -> Option<(Arg, &str)> {
             return plain.then(|| (Arg::Text(inside.to_owned()), after));
         }
     }
-    let is_word = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '.' | '_');
-    let end = text.find(|sign| !is_word(sign)).unwrap_or(text.len());
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let (word, after) = text.split_at(end);
     (!word.is_empty()).then(|| (Arg::Word(word.to_owned()), after))
 }

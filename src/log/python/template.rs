@@ -191,18 +191,18 @@ impl FieldSpec {
             .map(|(_, field)| *field)
             .ok_or_else(|| unknown_field(name))?;
 
-        let is_flag = |sign: char| matches!(sign, '-' | '0' | '+' | ' ' | '#');
+        let is_flag = |c: char| matches!(c, '-' | '0' | '+' | ' ' | '#');
         let (flags, after) = split_while(after, is_flag);
-        let (width, after) = split_while(after, |sign| sign.is_ascii_digit());
+        let (width, after) = split_while(after, |c| c.is_ascii_digit());
         let (precision, after) = match after.strip_prefix('.') {
             Some(after) => {
-                let (digits, after) = split_while(after, |sign| sign.is_ascii_digit());
+                let (digits, after) = split_while(after, |c| c.is_ascii_digit());
                 (Some(digits), after)
             }
             None => (None, after),
         };
-        let mut signs = after.chars();
-        let conversion = conversion(name, field, signs.next())?;
+        let mut letters = after.chars();
+        let conversion = conversion(name, field, letters.next())?;
         let spec = Self {
             field,
             left: flags.contains('-'),
@@ -216,7 +216,7 @@ impl FieldSpec {
             precision: precision.map(|digits| number(name, digits)).transpose()?,
             conversion,
         };
-        Ok((spec, signs.as_str()))
+        Ok((spec, letters.as_str()))
     }
 
     fn is_bare(&self, field: Field) -> bool {
@@ -268,16 +268,16 @@ impl FieldSpec {
     }
 }
 
-fn conversion(name: &str, field: Field, sign: Option<char>) -> Result<Conversion, String> {
-    match sign {
+fn conversion(name: &str, field: Field, letter: Option<char>) -> Result<Conversion, String> {
+    match letter {
         Some('s') => Ok(Conversion::Text),
         Some('d' | 'i' | 'u') if field.is_number() => Ok(Conversion::Int),
         Some('f' | 'F') if field.is_number() => Ok(Conversion::Float),
-        Some(sign @ ('d' | 'i' | 'u' | 'f' | 'F')) => {
-            Err(format!("%({name}){sign}: {name} is text, write %({name})s"))
-        }
-        Some(sign) => Err(format!(
-            "%({name}) ends in {sign:?}; the conversions are s, d and f"
+        Some(letter @ ('d' | 'i' | 'u' | 'f' | 'F')) => Err(format!(
+            "%({name}){letter}: {name} is text, write %({name})s"
+        )),
+        Some(letter) => Err(format!(
+            "%({name}) ends in {letter:?}; the conversions are s, d and f"
         )),
         None => Err(format!("%({name}) has no conversion; write %({name})s")),
     }
@@ -300,7 +300,7 @@ fn number(name: &str, digits: &str) -> Result<usize, String> {
 }
 
 fn split_while(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|sign| !keep(sign)).unwrap_or(text.len()))
+    text.split_at(text.find(|c| !keep(c)).unwrap_or(text.len()))
 }
 
 #[cfg(test)]
@@ -336,7 +336,7 @@ mod tests {
     /// Each line as Python writes it: `format % {"name": value}`.
     #[test]
     fn flags_widths_and_letters_as_in_python() {
-        for (format, wanted) in [
+        for (format, expected) in [
             ("%(levelname)-10s|", "WARNING   |"),
             ("%(levelname).4s|%(levelname)6.1s", "WARN|     W"),
             ("%(msecs)03d", "006"),
@@ -363,7 +363,7 @@ mod tests {
             ("%(levelname)020s", "             WARNING"),
             ("", ""),
         ] {
-            assert_eq!(render(format), wanted, "{format}");
+            assert_eq!(render(format), expected, "{format}");
         }
     }
 

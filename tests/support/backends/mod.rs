@@ -32,7 +32,7 @@ use super::setup::test_folder;
 /// A Keystone, and a Swift that accepts its tokens.
 #[derive(Debug)]
 pub struct Cloud {
-    // In the order in which they end.
+    // Dropped in this order: Swift uses Keystone.
     pub swift: Swift,
     pub keystone: Keystone,
 }
@@ -110,7 +110,7 @@ pub fn tool(name: &str) -> Command {
 fn python(script: &str) -> Command {
     let mut command = tool("python");
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/backends");
-    // Else it leaves its bytecode beside our sources.
+    // Otherwise Python writes bytecode into the source folder.
     command
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(scripts.join(script));

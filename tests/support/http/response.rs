@@ -102,5 +102,5 @@ pub(super) fn parse_head(head: &[u8]) -> io::Result<ResponseHead> {
 }
 
 pub(super) fn invalid(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("not wanted here: {what}"))
+    io::Error::new(ErrorKind::InvalidData, format!("unexpected: {what}"))
 }

@@ -34,7 +34,8 @@ enum Then {
 
 /// Answers the requests of a connection until it ends.
 pub(super) fn serve(stream: TcpStream, connection: usize, state: &State) {
-    // Else a body that follows its head is still here when the connection is reset.
+    // Otherwise a body that follows its head would be unread when the connection is closed, which
+    // resets it.
     stream.set_nodelay(true).expect("an option of a socket");
     let mut stream = match &state.tls {
         None => Stream::Plain(stream),
@@ -43,7 +44,7 @@ pub(super) fn serve(stream: TcpStream, connection: usize, state: &State) {
             Stream::Tls(Box::new(StreamOwned::new(tls, stream)))
         }
     };
-    // A client that is gone is the test's business.
+    // A disconnected client is not an error here; the test checks what it expects.
     let then = converse(&mut stream, connection, state).unwrap_or(Then::Cut);
     // The other handle keeps the connection open.
     state.connections.lock().unwrap().remove(&connection);
@@ -209,7 +210,7 @@ impl Sender<'_> {
             let piece = state
                 .content
                 .piece(self.at, limit.min(self.at.saturating_add(step)));
-            // Before it goes out, so that whoever has it finds it in the log.
+            // Recorded before it is sent, so that a test which received it finds it in the log.
             let end = self.at + piece.len() as u64;
             state.log.lock().unwrap()[self.position].sent.end = end;
             self.send_piece(piece)?;

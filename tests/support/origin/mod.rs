@@ -43,8 +43,8 @@ pub struct Seen {
     pub connection: usize,
     /// Number of earlier requests with this method.
     pub turn: usize,
-    /// What part of the content has gone out. Up to 64 KiB at its end are just going out, or
-    /// could not when the client went away; of the rest too such a client may lack some.
+    /// The range of the content that was sent. Up to 64 KiB at its end may still be in transit, or were
+    /// lost when the client disconnected.
     pub sent: Range<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Seen {
     }
 }
 
-/// The running origin.
+/// A running origin.
 pub struct Origin {
     pub content: Arc<Content>,
     address: SocketAddr,
@@ -63,19 +63,19 @@ pub struct Origin {
     state: Arc<State>,
 }
 
-/// What the threads share.
+/// State that the threads share.
 struct State {
     content: Arc<Content>,
     script: Box<dyn Fn(&Seen) -> Answer + Send + Sync>,
     tls: Option<Arc<ServerConfig>>,
     log: Mutex<Vec<Seen>>,
-    /// The sockets of all connections, to end them with the origin.
+    /// The sockets of all connections, to close them with the origin.
     connections: Mutex<HashMap<usize, TcpStream>>,
     is_over: AtomicBool,
 }
 
 impl Origin {
-    /// Starts one that answers as the script says.
+    /// Starts an origin that answers according to the script.
     pub fn start(
         content: Content,
         script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
@@ -83,7 +83,7 @@ impl Origin {
         Self::listen(content, Box::new(script), None)
     }
 
-    /// As [`Origin::start`], over TLS with a certificate of an authority of its own.
+    /// Does the same as [`Origin::start`] over TLS, with a certificate of its own authority.
     pub fn start_tls(
         content: Content,
         script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
@@ -91,7 +91,7 @@ impl Origin {
         Self::listen(content, Box::new(script), Some(Tls::new()))
     }
 
-    /// One that does nothing wrong.
+    /// Starts an origin without faults.
     pub fn honest(content: Content) -> Self {
         Self::start(content, |_| Answer::whole())
     }
@@ -126,29 +126,29 @@ impl Origin {
         self.address
     }
 
-    /// The URL of the content; any path will do.
+    /// Returns the URL of the content at any path.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.address)
     }
 
-    /// A PEM file with the authority of an origin with TLS.
+    /// Returns a PEM file with the authority of an origin with TLS.
     pub fn ca_file(&self) -> PathBuf {
         self.tls.as_ref().expect("an origin with TLS").ca_file()
     }
 
-    /// The requests so far, in the order in which they came.
+    /// Returns the requests so far, in the order of their arrival.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.log.lock().unwrap().clone()
     }
 
-    /// How many requests with this method came so far.
+    /// Returns the number of requests with this method so far.
     pub fn count(&self, method: &str) -> usize {
         let seen = self.seen();
         seen.iter().filter(|seen| seen.method == method).count()
     }
 
-    /// Bytes of the content that went out so far, each as often as it did.
+    /// Returns the number of content bytes that were sent, counting repetitions.
     pub fn sent_bytes(&self) -> u64 {
         let seen = self.seen();
         seen.iter()
@@ -156,14 +156,13 @@ impl Origin {
             .sum()
     }
 
-    /// How often the byte of the content went out that went out least, and the one that went
-    /// out most.
+    /// Returns how often the least sent and the most sent byte of the content were sent.
     pub fn times_sent(&self) -> (usize, usize) {
         let ranges: Vec<_> = self.seen().into_iter().map(|seen| seen.sent).collect();
         fewest_and_most(&ranges, self.content.size_bytes)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         self.state.connections.lock().unwrap().len()
     }
@@ -172,7 +171,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.state.is_over.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread, so that it sees the flag.
         let _ = TcpStream::connect(self.address);
         for connection in self.state.connections.lock().unwrap().values() {
             let _ = connection.shutdown(Shutdown::Both);

@@ -1,4 +1,4 @@
-//! What a request asks for, and what it gets.
+//! Requests to a scripted origin: their parsing, and the part of the content that they select.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -6,15 +6,15 @@ use std::ops::Range;
 use super::Seen;
 use super::answer::{Answer, Ranges};
 
-/// What is to be sent of the content.
+/// The part of the content to send.
 pub(super) enum Part {
     Whole,
     Range(Range<u64>),
-    /// Nothing: a status alone.
+    /// Nothing; the response has a status only.
     Status(u16),
 }
 
-/// What a request gets (RFC 9110, sections 13.1 and 14.2).
+/// Returns the part of the content for a request (RFC 9110, sections 13.1 and 14.2).
 pub(super) fn part(answer: &Answer, seen: &Seen, size_bytes: u64) -> Part {
     if let Some(status) = answer.status {
         return Part::Status(status);
@@ -39,7 +39,7 @@ pub(super) fn part(answer: &Answer, seen: &Seen, size_bytes: u64) -> Part {
     }
 }
 
-/// The one range of a header such as `bytes=5-`; `None` when there are no such bytes.
+/// Returns the range of a header such as `bytes=5-`; `None` if the content has no such bytes.
 fn parse_range(header: &str, size_bytes: u64) -> Option<Range<u64>> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
     let range = if first.is_empty() {
@@ -52,7 +52,7 @@ fn parse_range(header: &str, size_bytes: u64) -> Option<Range<u64>> {
     (range.start < range.end).then_some(range)
 }
 
-/// The head of a request as it was sent.
+/// The head of a request as it was received.
 pub(super) fn parse_head(head: &[u8]) -> io::Result<Seen> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);

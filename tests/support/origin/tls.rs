@@ -1,4 +1,4 @@
-//! A certificate for loopback, from an authority of the test's own.
+//! A TLS server certificate for loopback, with its own authority.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::super::authority::{Authority, Identity};
 
-/// The authority and the settings of a server with a certificate of it.
+/// An authority, and the settings of a server with its certificate.
 #[derive(Debug)]
 pub struct Tls {
     pub config: Arc<ServerConfig>,
@@ -18,14 +18,14 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// For 127.0.0.1 and `localhost`.
+    /// Settings of a server for 127.0.0.1 and `localhost`.
     pub fn new() -> Self {
         let authority = Authority::new();
         let config = server_config(&authority.issue("origin"));
         Self { config, authority }
     }
 
-    /// The authority's certificate, for a client that is to trust it.
+    /// The authority's certificate, for clients that trust it.
     pub fn ca_file(&self) -> PathBuf {
         self.authority.ca_file()
     }
