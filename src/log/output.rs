@@ -76,7 +76,7 @@ impl Output {
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
-                // Rust buffers standard output up to a line feed; a reader expects lines at once.
+                // Flushed explicitly, so that an error is reported for these lines and not later.
                 let mut out = io::stdout().lock();
                 out.write_all(lines)?;
                 out.flush()
