@@ -1,5 +1,5 @@
-//! Memory is bounded by connections, not by the size of images; and little is kept for those
-//! that rest.
+//! Bounds of the server's memory: it depends on the number of connections, not on the size of
+//! images, and idle connections use little.
 //!
 //! A debug build hashes uploads so slowly that the large image is smaller there; the figures
 //! of the README come from a release build. `GLANCE_LIMITS_IMAGE_MIB` sets the size.
@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, skip, within};
 const PUBLIC: (&str, &str) = ("x-image-meta-is_public", "True");
 const READERS: usize = 500;
 const MIB: u64 = 1 << 20;
-/// The most that a server with so many readers may have in RAM.
+/// Largest resident memory of a server with this many readers.
 const MOST_RSS: u64 = 96 * MIB;
 const SMALL_IMAGE: u64 = 64 * MIB;
 
@@ -27,7 +27,7 @@ fn large_image() -> u64 {
     mib * MIB
 }
 
-/// Uploads zeros, which a client need not keep.
+/// Uploads zeros, so that the test needs no memory for the data.
 fn upload_zeros(node: &Server, size: u64) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
@@ -45,7 +45,7 @@ fn upload_zeros(node: &Server, size: u64) -> String {
     id
 }
 
-/// Begins a download and reads a little of it.
+/// Starts a download and reads a little of it.
 fn slow_reader(node: &Server, id: &str) -> Connection {
     let mut wire = node.connect();
     wire.send(&Request::get(&image_path(id))).expect("sent");
@@ -54,7 +54,7 @@ fn slow_reader(node: &Server, id: &str) -> Connection {
     wire
 }
 
-/// The most the server has in RAM while all of them read a little, stall, and read again.
+/// Returns the peak resident memory while all readers read a little, stall, and read again.
 fn peak_rss(node: &Server, id: &str) -> u64 {
     let mut readers: Vec<Connection> = (0..READERS).map(|_| slow_reader(node, id)).collect();
     let mut peak = 0;
@@ -95,9 +95,9 @@ fn measure(size: u64) -> u64 {
 }
 
 #[test]
-fn memory_does_not_grow_with_images() {
-    // What of the program itself has been read in differs from start to start. Images that
-    // took memory would take it each time.
+fn memory_does_not_grow_with_image_size() {
+    // The resident part of the program itself differs between starts. Memory for images would be
+    // used in every run.
     let differences = (0..3).map(|_| {
         let (small, large) = (measure(SMALL_IMAGE), measure(large_image()));
         assert!(large < MOST_RSS, "{large} bytes");
@@ -109,14 +109,14 @@ fn memory_does_not_grow_with_images() {
 
 const UPLOADS: usize = 120;
 const UPLOAD_BYTES: u64 = 3 * MIB;
-/// Memory of all uploads together (`upload_memory`), and of each beside that.
+/// Memory of all uploads together (`upload_memory`), and additional memory of each.
 const UPLOAD_MEMORY: u64 = 48 * MIB;
 const MEMORY_OF_AN_UPLOAD: u64 = 320 * 1024;
 /// Memory that connections, their tasks and the allocator add.
 const SLACK: u64 = 64 * MIB;
 
 #[test]
-fn uploads_fill_no_more_than_upload_memory_and_give_it_back() {
+fn uploads_stay_within_upload_memory_and_release_it() {
     let node = Setup::new()
         .option("upload_memory", UPLOAD_MEMORY)
         .option("client_socket_timeout", 600)
@@ -144,17 +144,17 @@ const LISTED: usize = 200;
 const LIST_READERS: usize = 40;
 /// A property of a listed image, which has three.
 const PROPERTY_BYTES: usize = 14_000;
-/// Memory that a list may take for a reader that reads nothing.
+/// Largest memory of a list for a client that reads nothing.
 const MEMORY_OF_A_READER: u64 = MIB;
-/// Longest answer to a small request beside them, of a debug build on a busy machine. A worker
-/// that writes all of these lists whole takes far longer.
+/// Longest response time of a small request meanwhile, for a debug build on a busy machine. A
+/// worker that renders all of these lists at once takes much longer.
 const SOON: Duration = Duration::from_secs(15);
 
 /// 8 MiB of JSON.
 const LONG_LIST: &str = "/v1/images/detail?limit=1000&sort_key=id&sort_dir=asc";
 
 #[test]
-fn long_lists_are_written_as_they_are_read() {
+fn long_lists_are_rendered_as_the_client_reads() {
     let node = Setup::new()
         .option("workers", 1)
         .option("client_socket_timeout", 600)
@@ -188,7 +188,7 @@ fn long_lists_are_written_as_they_are_read() {
         grown / MIB
     );
 
-    // Byte by byte the entries of short pages.
+    // The long list has the same bytes as the entries of short pages.
     let mut sorted = ids.clone();
     sorted.sort();
     let entry = |id: &String| {
@@ -208,7 +208,7 @@ fn long_lists_are_written_as_they_are_read() {
         assert_eq!(list.status, 200);
         assert!(list.text() == wanted);
     }
-    // A client of HTTP/1.0 knows no chunks.
+    // HTTP/1.0 has no chunked encoding.
     let mut old = node.connect();
     let request = format!("GET {LONG_LIST} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     old.send_bytes(request.as_bytes()).expect("sent");
@@ -222,13 +222,13 @@ fn long_lists_are_written_as_they_are_read() {
     assert!(body == wanted);
 }
 
-/// More than what the node takes for a crowd.
+/// More connections than the server treats as a small number.
 const CROWD: usize = 2_500;
-/// The most that may be kept for a connection that rests; one that is served has more.
+/// Largest memory of an idle connection. An active one has more.
 const MOST_RESTING_BYTES: u64 = 8 * 1024;
 
 #[test]
-fn a_crowd_that_rests_keeps_little() {
+fn idle_connections_keep_little_memory() {
     if let Err(error) = allow_fds(CROWD as u64 + 500) {
         return skip("a crowd of connections", &error.to_string());
     }
@@ -237,7 +237,7 @@ fn a_crowd_that_rests_keeps_little() {
     let before = rss();
     let mut crowd: Vec<Connection> = (0..CROWD).map(|_| node.connect()).collect();
     let each = || rss().saturating_sub(before) / CROWD as u64;
-    // All of them at the same time: none is answered before the last has begun to ask.
+    // All at the same time: no request is answered before the last one has begun.
     for connection in &mut crowd {
         let begun = connection.send_bytes(b"GET /v1/images HTTP/1.1\r\n");
         begun.expect("sent");

@@ -1,4 +1,4 @@
-//! Permissions of the registry's files: locations in them can contain passwords.
+//! Permissions of the registry's files. The locations in them may contain passwords.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("there").permissions().mode() & 0o777
 }
 
-/// A folder and everything in it.
+/// Returns a folder and all entries below it.
 fn all_in(folder: &Path) -> Vec<PathBuf> {
     let mut all = vec![folder.to_owned()];
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -23,7 +23,7 @@ fn all_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn only_the_owner_can_read_the_registrys_files() {
+fn registry_files_are_readable_by_owner_only() {
     let mut node = Setup::new().start();
     node.upload(&[], b"data");
     let folder = node.data_dir().join("registry");
@@ -38,7 +38,7 @@ fn only_the_owner_can_read_the_registrys_files() {
     };
     check();
     node.stop();
-    // As former releases left them.
+    // Permissions that earlier releases used.
     fs::create_dir(folder.join("damaged-1")).expect("a folder");
     fs::write(folder.join("damaged-1/db"), b"").expect("written");
     for path in all_in(&folder) {

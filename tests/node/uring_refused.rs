@@ -1,5 +1,5 @@
-//! Systems that refuse io_uring: container engines do, by seccomp, and some distributions by
-//! a sysctl. `auto` must serve all the same and say what it runs; `uring` must say no.
+//! Systems that refuse io_uring: container engines by seccomp, and some distributions by a sysctl.
+//! `io_backend = auto` must fall back to threads and log it; `uring` must fail the start.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{UPLOAD, id_of};
 
-/// Whether the metrics say that this engine runs.
+/// Returns true if the metrics name this engine.
 fn runs(node: &Server, kind: &str) -> bool {
     let line = format!("glance_io_backend{{kind=\"{kind}\"}} 1");
     node.metrics().lines().any(|known| known == line)
 }
 
-/// Uploads and downloads of sizes around blocks, by length and late.
+/// Uploads and downloads images with sizes around block borders, in both upload forms.
 fn assert_serves(node: &Server) {
     let mut chance = Chance::new(20);
     for size in [0, 1, 4095, 262_144, 262_145, 5_000_000] {
@@ -40,7 +40,7 @@ fn assert_serves(node: &Server) {
 }
 
 #[test]
-fn auto_falls_back_to_threads_and_says_so() {
+fn auto_falls_back_to_threads_and_logs_it() {
     for io in ["direct", "buffered"] {
         let setup = Setup::new().refuse_uring();
         let node = setup.store_option("filesystem_store_io", io).start();
@@ -53,7 +53,7 @@ fn auto_falls_back_to_threads_and_says_so() {
 }
 
 #[test]
-fn uring_that_is_insisted_on_and_refused_ends_the_start() {
+fn required_uring_fails_start_when_refused() {
     let mut node = Setup::new()
         .refuse_uring()
         .option("io_backend", "uring")
@@ -70,9 +70,10 @@ fn uring_that_is_insisted_on_and_refused_ends_the_start() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
-/// Where the kernel allows io_uring, `auto` takes it; the tests would else not see it at all.
+/// If the kernel allows io_uring, `auto` uses it. Without this check, the other tests could all
+/// run on threads unnoticed.
 #[test]
-fn auto_takes_uring_where_it_is_allowed() {
+fn auto_uses_uring_when_allowed() {
     let node = Setup::new().start();
     assert_serves(&node);
     let allowed = !node.log().contains("refuses io_uring");

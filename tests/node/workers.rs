@@ -1,4 +1,4 @@
-//! Connections and the threads that serve them.
+//! Distribution of connections over the worker threads.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::support::{PATIENCE, pattern, skip, within};
 
 const WORKERS: usize = 4;
 const DOWNLOADS: usize = 64;
-/// Larger than what sockets hold, so that a download lasts as long as its client likes.
+/// Larger than the socket buffers, so that a download lasts until its client reads it.
 const IMAGE_BYTES: usize = 16 << 20;
 
-/// How many connections each worker has, as the metrics say.
+/// Returns the number of connections of each worker, from the metrics.
 fn connections(node: &Server) -> Vec<usize> {
     let metrics = node.metrics();
     let of = |worker| {
@@ -31,7 +31,7 @@ fn begin_download(node: &Server, id: &str) -> Connection {
     connection
 }
 
-/// Every worker has its share of the downloads, within a quarter of even.
+/// Asserts that every worker has its share of the downloads, within a quarter.
 fn assert_even(node: &Server, downloads: usize) {
     let counts = connections(node);
     assert_eq!(counts.iter().sum::<usize>(), downloads, "{counts:?}");
@@ -41,7 +41,7 @@ fn assert_even(node: &Server, downloads: usize) {
 }
 
 #[test]
-fn downloads_are_spread_over_the_workers() {
+fn downloads_are_balanced_across_workers() {
     let node = Setup::new().option("workers", WORKERS).start();
     let id = node.upload(&[], &pattern(IMAGE_BYTES, 50));
     within(PATIENCE, "the upload's connection is gone", || {
@@ -50,7 +50,7 @@ fn downloads_are_spread_over_the_workers() {
     let mut downloads: Vec<Connection> =
         (0..DOWNLOADS).map(|_| begin_download(&node, &id)).collect();
     assert_even(&node, DOWNLOADS);
-    // Also after some have ended, whoever served them.
+    // Also after some connections have ended, on any worker.
     downloads.drain(..DOWNLOADS / 4);
     within(PATIENCE, "they have ended", || {
         connections(&node).iter().sum::<usize>() == downloads.len()
@@ -59,9 +59,9 @@ fn downloads_are_spread_over_the_workers() {
     assert_even(&node, DOWNLOADS);
 }
 
-/// The hardest case of a busy worker: one that does not come back at all.
+/// The hardest case of a busy worker: one that is blocked.
 #[test]
-fn a_busy_worker_leaves_no_new_connection_waiting() {
+fn new_connections_avoid_blocked_worker() {
     let mut node = Setup::new().option("workers", WORKERS).start();
     let mut before: Vec<Connection> = (0..WORKERS * 2).map(|_| node.connect()).collect();
     let list = Request::get("/v1/images");
@@ -79,7 +79,7 @@ fn a_busy_worker_leaves_no_new_connection_waiting() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "40 requests took {took:?}");
     drop(busy);
-    // It goes on with what it had, and gets its share again.
+    // The worker continues its connections and gets new ones again.
     for connection in &mut before {
         connection.request(&list).expect(200);
     }

@@ -1,4 +1,4 @@
-//! `glance --os-image-api-version 1`, every command of it.
+//! All commands of `glance --os-image-api-version 1`.
 
 use std::fs;
 use std::io::Write;
@@ -10,12 +10,12 @@ use crate::support::server::{Server, Setup};
 const NAME: &str = "Größe 9 ü & Söhne";
 
 #[test]
-fn newest_command_line() {
+fn newest_command_line_works() {
     every_command(&newest());
 }
 
 #[test]
-fn old_command_line() {
+fn old_command_line_works() {
     every_command(&old());
 }
 
@@ -107,8 +107,8 @@ fn listed_and_shown(tool: &Tool, node: &Server, id: &str, body: &[u8]) {
     }
 }
 
-/// The text of a header as the client shows it: Python reads the UTF-8 of headers as Latin-1,
-/// and python-glanceclient leaves it at that. What it reads from JSON it shows as it is.
+/// Decodes the text of a header as python-glanceclient shows it: Python decodes headers as Latin-1
+/// although they are UTF-8. Text from JSON is shown correctly.
 fn as_utf8(shown: &str) -> String {
     let bytes = shown
         .chars()
@@ -116,7 +116,7 @@ fn as_utf8(shown: &str) -> String {
     String::from_utf8(bytes.collect()).expect("UTF-8")
 }
 
-/// On a terminal: of an active image the client takes a closed input for data, too.
+/// Runs on a terminal: with an active image, the client would take a closed input for data.
 fn update(tool: &Tool, node: &Server, id: &str) {
     let renamed = "Zweitname mit Maß";
     let update = [
@@ -140,7 +140,7 @@ fn update(tool: &Tool, node: &Server, id: &str) {
         "{shown}"
     );
     assert!(shown.contains("Debian Süd"), "properties stay: {shown}");
-    // The client says that it failed and exits with 0 all the same.
+    // The client reports the failure and exits with 0 nevertheless.
     let refused = tool.glance(node).args(["image-delete", id]).output();
     refused.expect("started");
     assert_eq!(
@@ -205,7 +205,8 @@ fn members(tool: &Tool, node: &Server, id: &str) {
     );
 }
 
-/// The bar is only drawn on a terminal, and only to the end if the server's lengths are right.
+/// The client draws the progress bar only on a terminal, and to its end only if the lengths in the
+/// server's responses are right.
 fn progress_on_a_terminal(tool: &Tool, node: &Server, id: &str) {
     let again = node.folder().join("again");
     let upload = format!("--file={}", node.folder().join("image file").display());
@@ -239,7 +240,7 @@ fn progress_on_a_terminal(tool: &Tool, node: &Server, id: &str) {
     stdout_of(tool.glance(node).args(["image-delete", made]));
 }
 
-/// Of unknown length, so in chunks and without a size.
+/// Uploads data of unknown length: in chunks and without a size.
 fn from_a_pipe(tool: &Tool, node: &Server, body: &[u8]) -> String {
     let mut command = tool.glance_on_pipe(node);
     command

@@ -1,4 +1,4 @@
-//! `glanceclient.v1.Client`, as Python programs use it. The program is `library.py`.
+//! `glanceclient.v1.Client`, as Python programs use it (`library.py`).
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use super::{Tool, newest, old, stdout_of};
 use crate::support::server::Setup;
 
 #[test]
-fn newest_library() {
+fn newest_library_works() {
     run(&newest());
 }
 
 #[test]
-fn old_library() {
+fn old_library_works() {
     run(&old());
 }
 

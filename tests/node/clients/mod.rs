@@ -1,9 +1,9 @@
-//! The programs that people have: python-glanceclient from PyPI, its command line and its
-//! library, disk images made by qemu-img, and programs that read an image by its address.
+//! Existing clients: python-glanceclient from PyPI (command line and library), qemu-img, and
+//! HTTP clients that read an image by its URL.
 //!
 //! `tests/run` installs the clients below `target/`. `GLANCE_TEST_VENV` names a virtual
-//! environment with the newest one, `GLANCE_TEST_VENV_OLD` one with 2.17.1. Without them the
-//! tests fail: a client that is not there was not tested.
+//! environment with the newest python-glanceclient, `GLANCE_TEST_VENV_OLD` one with 2.17.1.
+//! Without them the tests fail, so that a missing client is not taken for a tested one.
 
 mod command_line;
 mod library;
@@ -16,7 +16,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::server::Server;
 
-/// A version of the client.
+/// A version of python-glanceclient.
 struct Tool {
     bin: PathBuf,
 }
@@ -44,8 +44,8 @@ impl Tool {
         Self { bin }
     }
 
-    /// `glance` with the v1 API of this server and nothing on its standard input, not even
-    /// an empty file: that would be taken for an image.
+    /// Returns `glance` for the v1 API of this server, with a closed standard input. The client
+    /// would upload an empty file as an image.
     fn glance(&self, node: &Server) -> Command {
         let mut command = Command::new("sh");
         command
@@ -54,14 +54,14 @@ impl Tool {
         self.with_options(command, node)
     }
 
-    /// `glance` that reads an image from a pipe.
+    /// Returns `glance` that reads an image from a pipe.
     fn glance_on_pipe(&self, node: &Server) -> Command {
         let mut command = self.with_options(Command::new(self.bin.join("glance")), node);
         command.stdin(Stdio::piped());
         command
     }
 
-    /// `glance` with a terminal of its own.
+    /// Returns `glance` with a terminal of its own.
     fn glance_on_terminal(&self, node: &Server) -> Command {
         const ON_TERMINAL: &str = "import os, pty, sys; \
              sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
@@ -90,7 +90,7 @@ impl Tool {
     }
 }
 
-/// What a command that must succeed printed.
+/// Returns the output of a command, which must succeed.
 fn stdout_of(command: &mut Command) -> String {
     stdout(command.output().expect("started"), command)
 }
@@ -102,7 +102,7 @@ fn stdout(output: Output, command: &Command) -> String {
     stdout
 }
 
-/// The value of a row in the tables that the client prints.
+/// Returns the value of a row in a table that the client printed.
 fn row(table: &str, name: &str) -> Option<String> {
     let rows = table.lines().filter_map(|line| {
         let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.splitn(2, '|');

@@ -1,5 +1,5 @@
-//! A client whose requests pass nginx with its defaults, which drops request headers that have
-//! underscores in their names.
+//! Clients behind nginx with its defaults, which drops request headers with underscores in their
+//! names.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::support::ports::free_port;
 use crate::support::server::{Server, Setup};
 use crate::support::{eventually, skip};
 
-/// nginx before a server; ended when dropped.
+/// nginx in front of a server. Stopped when dropped.
 struct Nginx {
     child: Child,
     address: SocketAddr,
@@ -54,22 +54,19 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // It has no state to save.
+        // nginx has no state to save.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// `glance` of this project behind nginx, with data on its standard input.
+/// Runs the project's own `glance` behind nginx, with data on its standard input.
 #[test]
-fn our_client_loses_nothing_behind_nginx() {
+fn own_client_works_behind_nginx() {
     let programs = ["nginx", "/usr/sbin/nginx"];
     let is_there = |program: &&str| Command::new(program).arg("-v").output().is_ok();
     let Some(program) = programs.into_iter().find(is_there) else {
-        return skip(
-            "our_client_loses_nothing_behind_nginx",
-            "nginx is not installed",
-        );
+        return skip("own-client-behind-nginx", "nginx is not installed");
     };
     let server = Setup::new().start();
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,5 @@
-//! A real disk image: made by qemu-img, uploaded by the client, downloaded, and found sound
-//! by qemu-img.
+//! A real disk image: created by qemu-img, uploaded and downloaded by the client, and checked by
+//! qemu-img.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use crate::support::skip;
 const VIRTUAL: u64 = 64 << 20;
 
 #[test]
-fn a_qcow2_comes_back_as_qemu_made_it() {
+fn qcow2_image_survives_upload_and_download() {
     if Command::new("qemu-img").arg("--version").output().is_err() {
         return skip("a qcow2 image", "qemu-img is not installed");
     }

@@ -1,7 +1,7 @@
-//! Programs that know nothing of Glance and read an image by its address: wget, qemu-img,
-//! nbdkit, rclone; and fog-openstack, which reads headers by their spelling.
+//! HTTP clients that do not know Glance and read an image by its URL: wget, qemu-img, nbdkit,
+//! rclone; and fog-openstack, which depends on the spelling of headers.
 //!
-//! All of them ask by HEAD first and believe its response.
+//! All of them send HEAD first and rely on its response.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn has(program: &str, arguments: &[&str]) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// A program whose home and working folder are the server's.
+/// Returns a command with the server's folder as home and working directory.
 fn command(node: &Server, program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -49,7 +49,7 @@ fn both(output: &Output) -> String {
 }
 
 #[test]
-fn wget_finds_an_image_and_fetches_it_once() {
+fn wget_downloads_an_image_once() {
     if !has("wget", &["--version"]) {
         return skip("wget", "wget is not installed");
     }
@@ -82,7 +82,7 @@ fn wget_finds_an_image_and_fetches_it_once() {
     }
 }
 
-/// How often the image was sent, by the access log.
+/// Returns the number of complete downloads of an image, from the access log.
 fn whole_downloads(node: &Server, id: &str) -> usize {
     let log = node.log();
     let lines = log.lines().filter(|line| line.contains(id));
@@ -92,7 +92,7 @@ fn whole_downloads(node: &Server, id: &str) -> usize {
 }
 
 #[test]
-fn qemu_reads_an_image_in_place() {
+fn qemu_reads_an_image_over_http() {
     if !has("qemu-img", &["--version"]) {
         return skip("qemu-img over HTTP", "qemu-img is not installed");
     }
@@ -143,7 +143,7 @@ fn nbdkit_serves_an_image_as_a_disk() {
             .arg("qemu-img convert -f raw -O raw \"$uri\" copy"),
     );
     let copied = fs::read(copy).expect("a copy");
-    // A disk has whole sectors.
+    // A disk consists of whole sectors.
     assert!(copied.starts_with(&data) && copied.len() < data.len() + 512);
 }
 

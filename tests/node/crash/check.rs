@@ -1,4 +1,4 @@
-//! After a restart: is everything as clients were told?
+//! Checks after a restart that the server's state agrees with the ledger.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use crate::support::bytes::md5_hex;
 use crate::support::http::{Connection, Response};
 use crate::support::server::Server;
 
-/// How long the cleaner may take to remove what the process before left.
+/// Longest time in which the cleaner must remove the leftovers of the previous process.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
-/// What was found.
+/// Counts of the check.
 #[derive(Debug, Default)]
 pub struct Checked {
     pub active: u64,
@@ -21,7 +21,7 @@ pub struct Checked {
     pub downloads: u64,
 }
 
-/// Looks at every image and every file. What was open is known afterwards.
+/// Checks every image and every file. Afterwards the ledger has one state for each image.
 pub fn check(node: &Server, ledger: &mut Ledger) -> Checked {
     let mut checked = Checked::default();
     let mut wire = node.connect();
@@ -49,7 +49,7 @@ pub fn check(node: &Server, ledger: &mut Ledger) -> Checked {
     checked
 }
 
-/// What the server says an image is.
+/// Returns the state of an image, from the server's responses.
 fn look(wire: &mut Connection, id: &str, entry: &Entry) -> State {
     let answer = wire.ask("HEAD", &format!("/v1/images/{id}"), "", b"");
     let answer = answer.unwrap_or_else(|error| panic!("HEAD {id}: {error}"));
@@ -92,7 +92,7 @@ fn check_data(wire: &mut Connection, id: &str, data: &Data) {
     assert_eq!(md5_hex(&answer.body), data.md5, "{id}");
 }
 
-/// Every byte in the store belongs to an active image, soon.
+/// Waits until every byte in the store belongs to an active image.
 fn check_files(node: &Server, ledger: &Ledger) {
     let active = ledger.entries.iter().filter_map(|(id, entry)| {
         let data = entry.known.data()?;

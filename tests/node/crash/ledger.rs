@@ -1,8 +1,9 @@
-//! What clients were told, and what they asked for without being told.
+//! The states of all images as far as clients know: acknowledged changes, and changes without a
+//! response.
 
 use std::collections::BTreeMap;
 
-/// What an image is, as far as a client can tell.
+/// The state of an image, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Never registered.
@@ -14,12 +15,12 @@ pub enum State {
         name: String,
         data: Data,
     },
-    /// Registered, and its data refused or cut off.
+    /// Registered; its data were rejected or aborted.
     Killed,
     Deleted,
 }
 
-/// The bytes of an image.
+/// The data of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
     pub size_bytes: u64,
@@ -29,13 +30,13 @@ pub struct Data {
 /// One image.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What the last answer said.
+    /// The state after the last response.
     pub known: State,
-    /// What else it may be by now: the outcomes of a request without an answer.
+    /// Other possible states: the results of a request without a response.
     pub possible: Vec<State>,
 }
 
-/// Every image that was ever named.
+/// All images that were ever named.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub entries: BTreeMap<String, Entry>,
@@ -43,18 +44,18 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over what a worker knows at its end.
+    /// Adds the entries of a worker at its end.
     pub fn merge(&mut self, entries: BTreeMap<String, Entry>, acknowledged: u64) {
         self.entries.extend(entries);
         self.acknowledged += acknowledged;
     }
 
-    /// Changes acknowledged since this was last asked.
+    /// Returns the number of changes acknowledged since the last call.
     pub fn take_acknowledged(&mut self) -> u64 {
         std::mem::take(&mut self.acknowledged)
     }
 
-    /// Requests that got no answer.
+    /// Returns the number of requests without a response.
     pub fn under_way(&self) -> u64 {
         let open = self
             .entries
@@ -72,7 +73,7 @@ impl Entry {
         }
     }
 
-    /// Whether the image may be this now.
+    /// Returns true if this is a possible state of the image.
     pub fn allows(&self, state: &State) -> bool {
         self.known == *state || self.possible.contains(state)
     }

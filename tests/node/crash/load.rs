@@ -1,4 +1,4 @@
-//! Clients that do everything there is to do, until the server is gone.
+//! Clients that run all operations until the server is killed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,26 +11,26 @@ use crate::support::http::{Connection, Request, Response};
 use crate::support::v1::UPLOAD;
 
 const WORKERS: usize = 6;
-/// Active images of one worker before it rather deletes than creates.
+/// Number of active images of one worker from which it deletes rather than creates.
 const MOST_ACTIVE: usize = 12;
 const LARGEST: u64 = 2_500_000;
-/// The server's `image_size_cap` in these tests: small, so that some uploads pass it.
+/// The server's `image_size_cap` in these tests: small, so that some uploads exceed it.
 pub const CAP_BYTES: u64 = 3_000_000;
 
-/// The workers. Each has images of its own, so that it knows what they are.
+/// The workers. Each has its own images, so that it knows their states.
 pub struct Load(Vec<JoinHandle<Worker>>);
 
-/// How a server's end shows.
+/// How the end of the server appears to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Connections break.
     Killed,
-    /// Its disk fails first: requests may be answered with 5xx, which acknowledges nothing.
+    /// Its disk fails first: requests may get a 5xx response, which acknowledges nothing.
     DiskFails,
 }
 
 impl Load {
-    /// Starts the workers on the images that are known already, dealt out evenly.
+    /// Starts the workers and distributes the known images evenly.
     pub fn start(address: SocketAddr, end: End, ledger: &Ledger, chance: &mut Chance) -> Self {
         let start = |number: usize| {
             let own = ledger.entries.iter().skip(number).step_by(WORKERS);
@@ -46,7 +46,7 @@ impl Load {
         Self((0..WORKERS).map(start).collect())
     }
 
-    /// Waits for the workers, whose server is gone, and enters what they know.
+    /// Waits for the workers after the end of the server, and records their entries.
     pub fn end(self, ledger: &mut Ledger) {
         for worker in self.0 {
             let worker = worker.join().expect("a worker that saw nothing wrong");
@@ -64,7 +64,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Works until the connection breaks, which only the end of the server does.
+    /// Runs operations until the connection fails, which only the end of the server causes.
     fn work(mut self) -> Self {
         if let Ok(mut wire) = Connection::open(self.address) {
             while self.step(&mut wire).is_ok() {}
@@ -86,8 +86,8 @@ impl Worker {
         }
     }
 
-    /// Sends a request that may end in one of these states. Without an answer each of them
-    /// is possible from then on.
+    /// Sends a request that may result in one of these states. Without a response, each of them
+    /// is possible afterwards.
     fn attempt(
         &mut self,
         id: &str,
@@ -100,7 +100,7 @@ impl Worker {
         self.seen(answer)
     }
 
-    /// An answer that says something, or the end of a server whose disk failed.
+    /// Returns a conclusive response, or an error for the end of a server whose disk failed.
     fn seen(&self, answer: Response) -> io::Result<Response> {
         if self.end == End::DiskFails && answer.status >= 500 {
             return Err(io::Error::other(format!("{}", answer.status)));
@@ -198,7 +198,7 @@ impl Worker {
         Ok(())
     }
 
-    /// An upload that is refused after most of it was written.
+    /// An upload that is rejected after most of it was written.
     fn pass_the_cap(&mut self, wire: &mut Connection) -> io::Result<()> {
         let id = self.chance.uuid();
         let body = self.chance.bytes(CAP_BYTES as usize + 1);
@@ -211,7 +211,7 @@ impl Worker {
         })?;
         assert_eq!(answer.status, 413, "{}", answer.text());
         self.acknowledge(&id, State::Killed);
-        // The server may have closed after that; a new connection goes on.
+        // The server may have closed the connection; a new one continues.
         *wire = Connection::open(self.address)?;
         Ok(())
     }
@@ -260,7 +260,7 @@ impl Worker {
         format!("image {:x}", self.chance.next())
     }
 
-    /// Mostly small, now and then many blocks, of no special length.
+    /// Returns data of a random length: mostly small, sometimes many blocks.
     fn body(&mut self) -> Vec<u8> {
         let most = [5_000, 300_000, LARGEST][self.chance.below(3) as usize];
         let size = 1 + self.chance.below(most);
@@ -278,7 +278,7 @@ fn active(name: &str, body: &[u8]) -> State {
     }
 }
 
-/// Data with a Content-Length, or in chunks of any size.
+/// Sends data with a Content-Length, or in chunks of random sizes.
 fn send_data(
     wire: &mut Connection,
     chance: &mut Chance,

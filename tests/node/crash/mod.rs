@@ -1,19 +1,19 @@
-//! kill -9 and power cuts under load: nothing acknowledged is lost, nothing else stays.
+//! kill -9 and power cuts under load: no acknowledged change is lost, and no garbage remains.
 //!
-//! Each round starts the server on the data of the rounds before, loads it with everything
-//! clients do (create, reserve, upload late, rename, delete, list, download), kills it at a
-//! random moment and starts it again. Then every image that was ever named is looked at:
-//! what was acknowledged is so, what was under way is either done or not, and the store
-//! holds the files of active images and no other byte.
+//! Each round starts the server on the data of the previous rounds, runs all client operations
+//! (create, reserve, upload later, rename, delete, list, download), kills the server at a random
+//! time and restarts it. Then every image that was ever named is checked: acknowledged changes
+//! are present, a change in flight is either done or not, and the store contains the files of
+//! active images and no other byte.
 //!
-//! The one command for a hundred rounds, with the totals printed at its end:
+//! The command for a hundred rounds, with totals at the end:
 //!
 //! ```text
 //! GLANCE_CRASH_ROUNDS=100 cargo test --release --test node crash -- --nocapture
 //! ```
 //!
-//! `GLANCE_CRASH_SEED` repeats the choices of a run; the seed of each run is printed. The
-//! moments of a kill are chosen by it too, but what the disk had done by then is not.
+//! `GLANCE_CRASH_SEED` repeats the choices of a run; the seed of each run is printed. It also
+//! determines the times of the kills, but not the state of the disk at those times.
 
 mod check;
 mod ledger;
@@ -28,10 +28,10 @@ use self::load::{CAP_BYTES, End, Load};
 use crate::support::bytes::Chance;
 use crate::support::server::{Server, Setup};
 
-/// Rounds where `GLANCE_CRASH_ROUNDS` does not say.
+/// Default of `GLANCE_CRASH_ROUNDS`.
 const ROUNDS: u64 = 8;
 
-/// What a run adds up to.
+/// Totals of a run.
 #[derive(Debug, Default)]
 struct Totals {
     rounds: u64,
@@ -62,7 +62,7 @@ fn seed() -> u64 {
     seed
 }
 
-/// Every engine with every way to the disk, in turn.
+/// Returns the I/O engine and disk mode of a round: all combinations in turn.
 fn variant(round: u64) -> (&'static str, &'static str) {
     let uring = if round.is_multiple_of(2) {
         "auto"
@@ -88,7 +88,7 @@ fn configure(node: &mut Server, round: u64) {
 }
 
 #[test]
-fn kill_9_loses_nothing_and_leaves_nothing() {
+fn kill_9_loses_no_acknowledged_change_and_leaves_no_garbage() {
     let mut chance = Chance::new(seed());
     let mut node = Setup::new().prepare();
     let mut ledger = Ledger::default();
@@ -112,7 +112,7 @@ fn kill_9_loses_nothing_and_leaves_nothing() {
     report("kill -9", &totals);
 }
 
-/// Now and then the process that recovers is killed too, up to twice.
+/// Sometimes kills the recovering process as well, up to twice.
 fn kill_while_it_recovers(node: &mut Server, chance: &mut Chance) -> u64 {
     let times = chance.below(8).saturating_sub(5);
     for _ in 0..times {

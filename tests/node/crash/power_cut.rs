@@ -1,4 +1,4 @@
-//! A power cut: the file system forgets at once whatever it has not put on the disk.
+//! Power cuts: the file system loses everything that was not written to the disk.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::skip;
 const ROUNDS: u64 = 4;
 const DISK: u64 = 1 << 30;
 
-/// Rounds where `GLANCE_POWER_CUTS` does not say.
+/// Returns the number of rounds: `GLANCE_POWER_CUTS`, or the default.
 fn rounds() -> u64 {
     let rounds = std::env::var("GLANCE_POWER_CUTS").ok();
     rounds.map_or(ROUNDS, |rounds| {
@@ -23,7 +23,7 @@ fn rounds() -> u64 {
 }
 
 #[test]
-fn a_power_cut_loses_nothing_and_leaves_nothing() {
+fn power_cut_loses_no_acknowledged_change_and_leaves_no_garbage() {
     let mut disk = match Disk::new(DISK) {
         Ok(disk) => disk,
         Err(error) => return skip("power cuts", &error),

@@ -1,5 +1,5 @@
-//! Files of a slow file system that cannot say what it has in memory: FUSE, like overlayfs and
-//! network file systems, refuses reads that do not wait.
+//! Files on a slow file system that does not report what is in memory. FUSE, like overlayfs and
+//! network file systems, refuses reads that do not wait (RWF_NOWAIT).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,23 @@ use crate::support::setup::temp_folder;
 use crate::support::skip;
 use crate::support::v1::image_path;
 
-/// Bytes that the slow file system reads in a second.
+/// Bytes per second that the slow file system reads.
 const RATE_BYTES: u64 = 1 << 20;
 const SMALL_BYTES: usize = 100_000;
 const LARGE_BYTES: usize = 8 << 20;
 
-/// A worker that reads a window of the large file itself stands still for 4 s.
+/// A worker that reads a window of the large file itself is blocked for 4 s.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// A folder whose files come through bindfs, which passes every call on to where they are now.
+/// A folder mounted with bindfs, which passes every call on to the real files.
 struct PassThrough {
     folder: PathBuf,
     daemon: Guarded,
 }
 
 impl PassThrough {
-    /// Or why this machine cannot have one. The files of the folder are moved aside.
+    /// Mounts bindfs over a folder, whose files are moved aside. Returns the reason if this
+    /// machine does not support it.
     fn over(folder: &Path) -> Result<Self, String> {
         let aside = folder.with_extension("aside");
         fs::rename(folder, &aside).expect("the folder is moved aside");
@@ -60,14 +61,14 @@ impl PassThrough {
 impl Drop for PassThrough {
     fn drop(&mut self) {
         let mut unmount = Command::new("fusermount3");
-        // Fails when it is not mounted any more.
+        // Fails if it is no longer mounted.
         let _ = unmount.arg("-u").arg("-z").arg(&self.folder).status();
         self.daemon.kill();
     }
 }
 
 #[test]
-fn a_cold_file_of_fuse_holds_up_nobody_else() {
+fn cold_file_on_fuse_delays_no_other_request() {
     let folder = temp_folder();
     let images = folder.path().join("images");
     let setup = Setup::new().store_dir(&images).option("workers", 1);
@@ -89,7 +90,7 @@ fn a_cold_file_of_fuse_holds_up_nobody_else() {
     let request = Request::get(&image_path(&cold_id));
     reader.send(&request).expect("sent");
     assert_eq!(reader.read_head().expect("a head").status, 200);
-    // Time for the server to begin with the file.
+    // Gives the server time to begin with the file.
     std::thread::sleep(Duration::from_millis(200));
     for _ in 0..3 {
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A process that may open few files, and clients that use them up.
+//! A process with few file descriptors, and clients that use them up.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::support::{PATIENCE, md5_hex, within};
 const MOST_FDS: u64 = 96;
 const CONNECTIONS: usize = 250;
 
-/// Descriptors are left for what those who are in ask for, however many wait outside.
+/// However many connections wait, descriptors remain for the requests of accepted ones.
 #[test]
-fn a_crowd_leaves_descriptors_for_those_who_are_served() {
+fn many_connections_leave_descriptors_for_active_requests() {
     let mut node = Setup::new().most_fds(MOST_FDS).start();
     let body = Chance::new(13).bytes(1 << 20);
     let id = node.upload(&[], &body);
@@ -39,7 +39,7 @@ fn a_crowd_leaves_descriptors_for_those_who_are_served() {
         assert!(image.body == body);
     }
     assert!((open_fds(node.pid()) as u64) < MOST_FDS);
-    // The operator's listener has its own.
+    // The admin listener has its own share.
     assert!(node.metrics().contains("process_open_fds"));
     drop(crowd);
 
@@ -54,9 +54,9 @@ fn a_crowd_leaves_descriptors_for_those_who_are_served() {
     assert_only(&node, &[&id]);
 }
 
-/// Readers of files and of other servers' images, more than there are descriptors for.
+/// More readers of files and of remote images than there are descriptors.
 #[test]
-fn a_download_is_whole_or_refused_before_its_head() {
+fn download_without_descriptors_is_rejected_before_its_head() {
     let origin = Origin::honest(Content::new(4, 1 << 20));
     let node = Setup::new()
         .most_fds(MOST_FDS)
@@ -92,9 +92,9 @@ fn a_download_is_whole_or_refused_before_its_head() {
     });
 }
 
-/// The operator's listener has nobody in front of it that counts connections.
+/// No acceptor limits the connections of the admin listener.
 #[test]
-fn the_operators_listener_outlives_a_crowd() {
+fn admin_listener_survives_many_connections() {
     let node = Setup::new().most_fds(MOST_FDS).start();
     let crowd: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect_admin()).collect();
     std::thread::sleep(Duration::from_millis(300));
@@ -109,7 +109,7 @@ fn the_operators_listener_outlives_a_crowd() {
 }
 
 #[test]
-fn past_max_connections_clients_wait_for_their_turn() {
+fn connections_above_max_connections_wait() {
     let node = Setup::new().option("max_connections", 20).start();
     let crowd: Vec<Connection> = (0..60).map(|_| node.connect()).collect();
     std::thread::sleep(Duration::from_millis(300));

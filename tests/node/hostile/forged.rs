@@ -1,4 +1,4 @@
-//! Metadata that say what is not for the client to say.
+//! Metadata that clients may not set.
 
 use super::{assert_alive, assert_only, outside_registry};
 use crate::support::bytes::md5_hex;
@@ -8,7 +8,7 @@ use crate::support::setup::temp_folder;
 use crate::support::v1::{UPLOAD, id_of};
 
 #[test]
-fn status_is_not_for_clients_to_set() {
+fn clients_cannot_set_status() {
     let node = Setup::new().start();
     let answer = node.ask("POST", "/v1/images", "x-image-meta-status: active", b"");
     assert_eq!(answer.status, 201);
@@ -23,7 +23,7 @@ fn status_is_not_for_clients_to_set() {
 }
 
 #[test]
-fn times_and_deletion_are_not_for_clients_to_set() {
+fn clients_cannot_set_times_or_deletion() {
     let node = Setup::new().start();
     let id = node.upload(&[], b"abc");
     let before = node.head(&id);
@@ -50,9 +50,9 @@ fn times_and_deletion_are_not_for_clients_to_set() {
     assert_eq!(node.download(&id).body, b"abc");
 }
 
-/// Administrators may rewrite them, which must not change what is served.
+/// Administrators may change size and checksum, which must not change the served data.
 #[test]
-fn stated_sizes_and_checksums_do_not_change_the_data() {
+fn stated_size_and_checksum_do_not_change_served_data() {
     let node = Setup::new().start();
     let id = node.upload(&[], b"abcdef");
     let headers = "x-image-meta-size: 3\r\nx-image-meta-checksum: 00000000000000000000000000000000";
@@ -65,7 +65,7 @@ fn stated_sizes_and_checksums_do_not_change_the_data() {
 }
 
 #[test]
-fn locations_read_nothing() {
+fn locations_cannot_read_local_files() {
     let folder = temp_folder();
     let victim = folder.path().join("victim");
     std::fs::write(&victim, "a secret of the machine").expect("a victim");
@@ -106,7 +106,7 @@ fn locations_read_nothing() {
 }
 
 #[test]
-fn identifiers_name_nothing_but_images() {
+fn identifiers_cannot_name_other_files() {
     let mut node = Setup::new().start();
     let before = outside_registry(&node);
     let long = "a".repeat(10 * 1024);
@@ -136,7 +136,7 @@ fn identifiers_name_nothing_but_images() {
 }
 
 #[test]
-fn identifiers_are_taken_for_ever() {
+fn identifier_of_deleted_image_stays_taken() {
     let node = Setup::new().start();
     let id = node.upload(&[], b"abc");
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}\r\nx-image-meta-name: mine");
@@ -150,9 +150,9 @@ fn identifiers_are_taken_for_ever() {
     assert_only(&node, &[]);
 }
 
-/// What comes back in headers can end none of them.
+/// Values that are returned in headers cannot end a header.
 #[test]
-fn values_cannot_split_an_answer() {
+fn values_cannot_split_a_response() {
     let node = Setup::new().start();
     for agent in ["curl/8", "python-glanceclient"] {
         let name = "x%0d%0aSet-Cookie: a=b%0d%0a%0d%0abody";
@@ -178,7 +178,7 @@ fn values_cannot_split_an_answer() {
 }
 
 #[test]
-fn values_are_text() {
+fn values_must_be_text() {
     let node = Setup::new().start();
     let values: [(&str, &[u8]); 7] = [
         ("a NUL", b"a\0b"),
@@ -198,7 +198,7 @@ fn values_are_text() {
 }
 
 #[test]
-fn members_that_are_no_json_are_refused() {
+fn invalid_json_of_members_is_rejected() {
     let mut node = Setup::new().start();
     let id = node.upload(&[], b"abc");
     let path = format!("/v1/images/{id}/members");
@@ -222,7 +222,7 @@ fn members_that_are_no_json_are_refused() {
     assert_eq!(wire.read_response("PUT").expect("an answer").status, 413);
     let mut wire = node.connect();
     wire.send_head(&json().announce_chunks()).expect("sent");
-    // The server may close before it has everything; its answer counts.
+    // The server may close before it has received everything; its response counts.
     let _ = wire.send_chunks(&vec![b' '; 8 << 20], || 64 * 1024);
     assert_eq!(wire.read_response("PUT").expect("an answer").status, 413);
     let members = node.ask("GET", &path, "", b"").json();

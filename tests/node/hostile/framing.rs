@@ -1,17 +1,17 @@
-//! Requests whose end two servers in a row could see in different places (request
-//! smuggling, RFC 9112 section 11.2), and requests with no sound end at all.
+//! Requests whose end two servers in a row could determine differently (request smuggling, RFC
+//! 9112 section 11.2), and requests without a valid end.
 
 use super::{assert_alive, assert_only};
 use crate::support::PATIENCE;
 use crate::support::server::{Server, Setup};
 
-/// What must not be served: it hides in the body of the request before.
+/// A hidden request in the body of another one. It must not be served.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Closed without an answer.
+/// Closed without a response.
 const CLOSED: u16 = 0;
 
-/// A request, and what may be answered.
+/// A request and its allowed responses.
 struct Case {
     name: &'static str,
     request: String,
@@ -26,7 +26,7 @@ fn case(name: &'static str, request: impl Into<String>, allowed: &'static [u16])
     }
 }
 
-/// An upload with these header lines about its length.
+/// Returns an upload with these header lines for its length.
 fn post(lines: &str, body: &str) -> String {
     format!(
         "POST /v1/images HTTP/1.1\r\nHost: localhost\r\n\
@@ -39,11 +39,12 @@ fn get(head_lines: &str) -> String {
     format!("GET /v1/images HTTP/1.1\r\n{head_lines}\r\n{SMUGGLED}")
 }
 
-/// Sends the case, and reads to the end: one answer at most, and that allowed.
+/// Sends the request and reads to the end of the stream. Asserts that there is at most one
+/// response, and that it is allowed.
 fn check(node: &Server, case: &Case) {
     let name = case.name;
     let mut wire = node.connect();
-    // A server that has closed already has answered what it will.
+    // Writing fails if the server has closed the connection already.
     let _ = wire.send_bytes(case.request.as_bytes());
     let sent = wire.until_closed(PATIENCE);
     let sent = sent.unwrap_or_else(|error| panic!("{name}: not closed: {error}"));
@@ -59,7 +60,7 @@ fn check(node: &Server, case: &Case) {
     assert!(case.allowed.contains(&status), "{name}: {text:?}");
 }
 
-/// How many answers there are in what a connection sent.
+/// Returns the number of responses in the bytes of a connection.
 fn count_answers(sent: &[u8]) -> usize {
     let is_start = |window: &&[u8]| window.starts_with(b"HTTP/1.1 ") && window[9].is_ascii_digit();
     sent.windows(10).filter(is_start).count()
@@ -76,7 +77,7 @@ fn check_all(cases: &[Case]) {
 }
 
 #[test]
-fn lengths_that_two_servers_could_read_differently_are_refused() {
+fn ambiguous_lengths_are_rejected() {
     let chunked = format!("0\r\n\r\n{SMUGGLED}");
     let sized = format!("abcd{SMUGGLED}");
     check_all(&[
@@ -165,7 +166,7 @@ fn lengths_that_two_servers_could_read_differently_are_refused() {
 }
 
 #[test]
-fn transfer_encodings_other_than_chunked_are_refused() {
+fn transfer_encodings_other_than_chunked_are_rejected() {
     let chunked = format!("0\r\n\r\n{SMUGGLED}");
     let long_blank = " ".repeat(120);
     check_all(&[
@@ -222,7 +223,7 @@ fn transfer_encodings_other_than_chunked_are_refused() {
 }
 
 #[test]
-fn malformed_heads_are_refused() {
+fn malformed_heads_are_rejected() {
     let host = "Host: localhost\r\n";
     check_all(&[
         case("no Host", get(""), &[400]),
@@ -316,7 +317,7 @@ fn malformed_heads_are_refused() {
 }
 
 #[test]
-fn chunks_that_do_not_add_up_leave_nothing() {
+fn malformed_chunks_leave_no_data() {
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
     let long = "x".repeat(200 * 1024);
     let zeros = "0".repeat(95);
@@ -365,17 +366,17 @@ fn chunks_that_do_not_add_up_leave_nothing() {
     ]);
 }
 
-/// A blank line in bare line feeds ends the trailers for one reader and not for another. The
-/// head that follows must not stand in for the one that is judged next.
+/// Parsers disagree about whether a blank line in bare line feeds ends the trailers. The head that
+/// follows must not replace the one that is validated next.
 #[test]
-fn trailers_cannot_hide_a_head_from_the_guard() {
+fn trailers_cannot_hide_a_head_from_validation() {
     let node = Setup::new().start();
     let mut wire = node.connect();
     let hidden = post(
         "Transfer-Encoding: chunked\r\n",
         &format!("3\r\nabc\r\n0\r\nX: y\n\n{SMUGGLED}"),
     );
-    // Without Host: must be refused, whatever came before on the connection.
+    // A request without Host must be rejected, whatever preceded it on the connection.
     let judged = "GET /v1/images/judged HTTP/1.1\r\n\r\n";
     wire.send_bytes(hidden.as_bytes()).expect("sent");
     let _ = wire.send_bytes(judged.as_bytes());
@@ -387,7 +388,7 @@ fn trailers_cannot_hide_a_head_from_the_guard() {
     }
 }
 
-/// What is sound goes on being served, many requests to a connection.
+/// Valid requests are served, many per connection.
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let node = Setup::new().start();
@@ -407,9 +408,9 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(node.stored_files().len(), 3);
 }
 
-/// A client that says no more after its request is served, and then not kept.
+/// A client that closes its sending side after the request is served, and then disconnected.
 #[test]
-fn half_closed_connections_end() {
+fn half_closed_connections_are_answered_and_closed() {
     let node = Setup::new().start();
     let mut wire = node.connect();
     wire.send_bytes(b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n")

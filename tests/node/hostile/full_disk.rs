@@ -1,4 +1,4 @@
-//! A disk that is full: a small file system of our own. Needs root for the loop device.
+//! A full disk: a small file system on a loop device, which needs root.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn upload_chunked(node: &Server, id: &str, body: &[u8]) -> Response {
     let mut wire = node.connect();
     wire.send_head(&Request::post("/v1/images").lines(&headers))
         .expect("sent");
-    // The server may close before it has everything; its answer counts.
+    // The server may close before it has received everything; its response counts.
     let _ = wire.send_chunks(body, || 1 << 18);
     wire.read_response("POST").expect("an answer")
 }
@@ -57,7 +57,7 @@ fn a_full_store(io_backend: &str, io: &str) {
         assert!(node.download(&kept_id).body == kept, "reads go on");
     }
     assert_only(&node, &[&kept_id]);
-    // The room that the failures took is there again.
+    // The space of the failed uploads is free again.
     let later = chance.bytes(12 << 20);
     let later_id = node.upload(&[], &later);
     assert!(node.download(&later_id).body == later);
@@ -68,16 +68,16 @@ fn a_full_store(io_backend: &str, io: &str) {
 }
 
 #[test]
-fn a_full_store_refuses_past_the_page_cache() {
+fn full_store_rejects_uploads_with_direct_io() {
     a_full_store("auto", "direct");
 }
 
 #[test]
-fn a_full_store_refuses_through_the_page_cache() {
+fn full_store_rejects_uploads_through_page_cache() {
     a_full_store("threads", "buffered");
 }
 
-/// Asks for changes until one is refused because of the disk: how many were accepted.
+/// Registers images until one is rejected because the disk is full. Returns the accepted ones.
 fn register_until_refused(node: &Server) -> Vec<String> {
     let property = format!("x-image-meta-property-p: {}", "x".repeat(12_000));
     let mut wire = node.connect();
@@ -94,9 +94,9 @@ fn register_until_refused(node: &Server) -> Vec<String> {
     }
 }
 
-/// A registry that cannot write must not say that it did, and writes again when there is room.
+/// A registry that cannot write must not acknowledge a change, and recovers when there is space.
 #[test]
-fn a_full_registry_refuses_what_does_not_fit_and_nothing_else() {
+fn full_registry_rejects_writes_and_recovers() {
     let disk = match Disk::new(DISK) {
         Ok(disk) => disk,
         Err(error) => return skip("a full registry", &error),
@@ -106,17 +106,17 @@ fn a_full_registry_refuses_what_does_not_fit_and_nothing_else() {
     let registry = disk.path().join("registry");
     let mut node = Setup::new()
         .option("registry_dir", registry.display())
-        // A slow disk is not the question.
+        // Slowness of the disk is not tested here.
         .option("registry_flush_timeout", 300)
         .start();
     let id = node.upload(&[], b"abc");
     let acknowledged = register_until_refused(&node);
     assert_eq!(node.download(&id).body, b"abc", "reads go on");
-    // Deletions go on without an operator.
+    // Deletions work without an operator.
     for id in &acknowledged[..10] {
         assert_eq!(node.remove(id).status, 200, "{id}");
     }
-    // With room there is no need for a restart.
+    // With free space, no restart is needed.
     std::fs::remove_file(&ballast).expect("removed");
     assert!(!register_until_refused(&node).is_empty());
     assert!(node.is_running());
@@ -134,7 +134,7 @@ fn a_full_registry_refuses_what_does_not_fit_and_nothing_else() {
     drop(disk);
 }
 
-/// Takes what is left of a disk, to the last block.
+/// Fills a disk to the last block.
 fn fill(disk: &Disk) {
     for (name, piece) in [("ballast-1", 1 << 16), ("ballast-2", 1 << 10)] {
         let file = std::fs::File::create(disk.path().join(name));
@@ -143,9 +143,9 @@ fn fill(disk: &Disk) {
     }
 }
 
-/// Records, images and the log on one disk, which uploads fill.
+/// Records, images and log are on one disk, which uploads fill.
 #[test]
-fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
+fn deletions_free_a_disk_filled_by_uploads() {
     let disk = match Disk::new(64 << 20) {
         Ok(disk) => disk,
         Err(error) => return skip("a disk full of uploads", &error),
@@ -174,7 +174,7 @@ fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
     };
     check_all(&node, &images);
 
-    // It starts on the full disk, where nothing of its log can be written.
+    // The server starts on the full disk, where it cannot write its log.
     node.kill();
     fill(&disk);
     node.set_up(|setup| setup.output_to(&data.join("output")));
@@ -193,7 +193,7 @@ fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
         node.await_nothing_stored(id);
     }
     check_all(&node, left);
-    // The deletions have made room.
+    // The deletions have freed space.
     let later = chance.bytes(4 << 20);
     let later_id = node.upload(&[], &later);
     assert!(node.download(&later_id).body == later);
@@ -206,9 +206,9 @@ fn a_disk_that_uploads_have_filled_is_emptied_by_deletions() {
     drop(disk);
 }
 
-/// An error that cannot be printed is told by the exit code.
+/// The exit code reports an error that cannot be printed.
 #[test]
-fn a_wrong_configuration_ends_with_its_code_when_nothing_can_be_printed() {
+fn invalid_configuration_sets_exit_code_without_output() {
     let full = std::path::Path::new("/dev/full");
     let mut node = Setup::new()
         .option("image_size_cap", "nonsense")

@@ -1,4 +1,4 @@
-//! Heads that are well formed and ask for what there is not: methods, paths, lengths.
+//! Well-formed heads with invalid content: methods, paths, lengths.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::support::server::{STAGING, Setup};
 use crate::support::v1::UPLOAD;
 
 #[test]
-fn unknown_methods_are_refused() {
+fn unknown_methods_are_rejected() {
     let node = Setup::new().start();
     for (method, path, allowed) in [
         ("TRACE", "/v1/images", 405),
@@ -17,13 +17,13 @@ fn unknown_methods_are_refused() {
     ] {
         let answer = node.ask(method, path, "", b"");
         assert_eq!(answer.status, allowed, "{method} {path}");
-        // TRACE must not send a client's headers back to it.
+        // TRACE must not return the client's headers.
         assert!(!answer.text().contains("localhost"), "{method} {path}");
     }
 }
 
 #[test]
-fn paths_lead_nowhere_but_to_images() {
+fn paths_reach_only_images() {
     let mut node = Setup::new().start();
     let before = outside_registry(&node);
     for path in [
@@ -58,7 +58,7 @@ fn paths_lead_nowhere_but_to_images() {
 }
 
 #[test]
-fn more_than_the_limits_is_refused() {
+fn requests_above_limits_are_rejected() {
     let mut node = Setup::new().start();
     let lines = |count: usize, name: &str| {
         let lines: Vec<String> = (0..count).map(|n| format!("{name}{n}: v")).collect();
@@ -70,7 +70,7 @@ fn more_than_the_limits_is_refused() {
     assert_eq!(created(&many_properties(129)), 413);
     assert_eq!(created(&lines(300, "x-other-")), 431);
     assert_eq!(created(&format!("x-other: {}", "x".repeat(15 * 1024))), 201);
-    // The server layer of Glance refused a longer line as malformed.
+    // Glance's HTTP server rejected a longer line as malformed.
     assert_eq!(created(&format!("x-other: {}", "x".repeat(20 * 1024))), 400);
     assert_eq!(
         created(&format!("x-other: {}", "x".repeat(300 * 1024))),
@@ -83,7 +83,7 @@ fn more_than_the_limits_is_refused() {
 }
 
 #[test]
-fn numbers_that_are_none_are_refused() {
+fn invalid_numbers_are_rejected() {
     let node = Setup::new().start();
     for field in ["size", "min_disk", "min_ram"] {
         for value in [
@@ -109,7 +109,7 @@ fn numbers_that_are_none_are_refused() {
 }
 
 #[test]
-fn unknown_fields_and_formats_are_refused() {
+fn unknown_fields_and_formats_are_rejected() {
     let node = Setup::new().start();
     for header in [
         "x-image-meta-foo: 1",
@@ -130,7 +130,7 @@ fn unknown_fields_and_formats_are_refused() {
 }
 
 #[test]
-fn filters_that_make_no_sense_are_refused() {
+fn invalid_filters_are_rejected() {
     let node = Setup::new().start();
     for query in [
         "limit=-1",
@@ -161,10 +161,9 @@ fn filters_that_make_no_sense_are_refused() {
     assert_eq!(answer.status, 400, "more filters than anybody needs");
 }
 
-/// The operator's pages are not on the tenants' port, and no path a tenant makes up becomes
-/// a label.
+/// The admin pages are not on the API port, and no path that a client sends becomes a label.
 #[test]
-fn metrics_are_out_of_reach_and_do_not_grow() {
+fn metrics_are_on_the_admin_port_and_bounded() {
     let node = Setup::new().start();
     for path in ["/metrics", "/v1/metrics", "/admin", "/debug/pprof"] {
         let answer = node.ask("GET", path, "", b"");
@@ -192,17 +191,16 @@ fn metrics_are_out_of_reach_and_do_not_grow() {
             .count()
     };
     visit(0..10);
-    // The first reading makes the operator's own route appear.
+    // The first scrape adds the route of the metrics themselves.
     series();
     let before = series();
     visit(10..1500);
     assert_eq!(series(), before);
 }
 
-/// Refused uploads do not leave their connection in a state where the body is taken for
-/// requests.
+/// After a rejected upload, its body must not be parsed as requests.
 #[test]
-fn a_refused_upload_is_not_parsed_as_requests() {
+fn body_of_rejected_upload_is_not_parsed_as_requests() {
     let node = Setup::new().start();
     let body = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
     for headers in ["x-image-meta-foo: 1", "x-image-meta-disk_format: nope"] {

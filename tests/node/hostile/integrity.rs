@@ -1,4 +1,4 @@
-//! Files that are not what the registry says: whoever reads them must notice.
+//! Files that differ from the registry's records. A download must not serve them as correct.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
 use crate::support::v1::image_path;
 
-/// Above what is read whole into memory, and what sockets hold.
+/// Larger than what is read into memory at once, and than the socket buffers.
 const LARGE: usize = 24 << 20;
 
 fn file_of(node: &Server, id: &str) -> PathBuf {
@@ -24,7 +24,7 @@ fn contains(whole: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
-fn files_of_another_size_are_not_served() {
+fn files_of_wrong_size_are_not_served() {
     let mut node = Setup::new().start();
     let mut chance = Chance::new(7);
     for size in [100_usize, 1 << 20] {
@@ -52,15 +52,15 @@ fn files_of_another_size_are_not_served() {
     let id = node.upload(&[], &chance.bytes(1000));
     fs::remove_file(file_of(&node, &id)).expect("removed");
     assert_eq!(node.download(&id).status, 404);
-    // A folder of that name holds nothing to send.
+    // A directory of that name has nothing to send.
     fs::create_dir(file_of(&node, &id)).expect("a folder");
     assert!(matches!(node.download(&id).status, 404 | 500));
     assert_alive(&mut node);
 }
 
-/// A file cut while it is sent: the client sees fewer bytes than it was promised.
+/// If a file is truncated during a download, the client receives fewer bytes than announced.
 #[test]
-fn a_file_that_shrinks_while_it_is_sent_breaks_the_answer_off() {
+fn file_truncated_during_download_aborts_the_response() {
     let mut node = Setup::new().start();
     let body = Chance::new(8).bytes(LARGE);
     let id = node.upload(&[], &body);
@@ -91,7 +91,7 @@ fn symbolic_links_are_not_followed() {
     for size in [100, 1 << 20] {
         let body = chance.bytes(size);
         let id = node.upload(&[], &body);
-        // Of the same size, so that only the link gives it away.
+        // Of the same size, so that only the link itself can be detected.
         let secret = chance.bytes(size);
         fs::write(&victim, &secret).expect("a victim");
         fs::remove_file(file_of(&node, &id)).expect("removed");
@@ -99,7 +99,7 @@ fn symbolic_links_are_not_followed() {
         let answer = node.download(&id);
         assert!(matches!(answer.status, 404 | 500), "{}", answer.status);
         assert!(answer.body != secret);
-        // A deletion removes the link, not what it leads to.
+        // A deletion removes the link, not its target.
         assert_eq!(
             node.ask("DELETE", &format!("/v1/images/{id}"), "", b"")
                 .status,
@@ -110,9 +110,9 @@ fn symbolic_links_are_not_followed() {
     }
 }
 
-/// A name that leads to a FIFO blocks whoever opens it carelessly.
+/// Opening a FIFO without O_NONBLOCK would block.
 #[test]
-fn a_fifo_in_the_store_blocks_nobody() {
+fn fifo_in_the_store_does_not_block() {
     let mut node = Setup::new().start();
     let id = node.upload(&[], b"abc");
     let path = file_of(&node, &id);

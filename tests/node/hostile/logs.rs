@@ -1,11 +1,11 @@
-//! What clients send must not become lines of the log.
+//! Client input must not forge log lines.
 
 use std::io::Write;
 
 use crate::support::server::Setup;
 
 #[test]
-fn a_request_is_one_line_whatever_it_holds() {
+fn request_is_one_log_line_whatever_it_contains() {
     let mut node = Setup::new().option("debug", true).start();
     let forged = "2001-01-01 00:00:00     INFO [glance] forged";
     let paths: Vec<Vec<u8>> = vec![
@@ -34,7 +34,7 @@ fn a_request_is_one_line_whatever_it_holds() {
             answered += 1;
         }
     }
-    // Metadata reach the log by way of errors.
+    // Errors bring metadata into the log.
     let name = format!(
         "x-image-meta-name: a\u{2028}{forged}\u{202e}\r\nx-image-meta-disk_format: \u{202e}x"
     );
@@ -57,9 +57,9 @@ fn a_request_is_one_line_whatever_it_holds() {
     assert!(access >= answered / 2, "{log}");
 }
 
-/// No failure that a client can cause is worth a stack trace or a panic in the log.
+/// Failures that a client can cause log no stack trace and no panic.
 #[test]
-fn what_clients_do_is_no_fault_of_the_server() {
+fn client_errors_log_no_stack_trace_or_panic() {
     let mut node = Setup::new().start();
     for (method, path) in [
         ("GET", "/v1/images/x"),

@@ -1,5 +1,5 @@
-//! Requests that no honest client sends. Each test says what must be answered, and that
-//! nothing is left behind: no process that ended, no byte in the store without an image.
+//! Malicious requests. Each test checks the response, that the server survives, and that no data
+//! without an image remain in the store.
 
 mod cold_files;
 mod descriptors;
@@ -20,7 +20,7 @@ use crate::support::server::Server;
 use crate::support::v1::UPLOAD;
 use crate::support::{PATIENCE, within};
 
-/// Nothing is in the store but these images, soon.
+/// Waits until the store contains these images and nothing else.
 pub fn assert_only(node: &Server, images: &[&str]) {
     let mut wanted: Vec<&str> = images.to_vec();
     wanted.sort_unstable();
@@ -33,21 +33,20 @@ pub fn assert_only(node: &Server, images: &[&str]) {
     });
 }
 
-/// The server still serves, and has not been started anew.
+/// Asserts that the server still serves and was not restarted.
 fn assert_alive(node: &mut Server) {
     assert!(node.is_running());
     assert_eq!(node.ask("GET", "/v1/images", "", b"").status, 200);
 }
 
-/// The image is killed, soon: its client is told before, or not at all.
+/// Waits until the image is killed. The client's response may come before that, or not at all.
 fn assert_killed(node: &Server, id: &str) {
     within(PATIENCE, "the image is killed", || {
         node.head(id).image_status() == Some("killed")
     });
 }
 
-/// Every file below the server's folder, for finding ones that do not belong there. The
-/// registry makes files of its own when it likes.
+/// Returns all files below the server's folder except the registry's, which change at any time.
 fn outside_registry(node: &Server) -> Vec<String> {
     let found = files_below(node.folder());
     let names = found.iter().map(|(path, _)| path.display().to_string());
@@ -56,7 +55,7 @@ fn outside_registry(node: &Server) -> Vec<String> {
     names
 }
 
-/// The headers of an upload with one more.
+/// Returns the headers of an upload and an additional one.
 fn upload_with(header: &str) -> String {
     format!("{UPLOAD}\r\n{header}")
 }

@@ -1,4 +1,4 @@
-//! Requests that meet on one image.
+//! Concurrent requests for one image.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::support::server::Setup;
 use crate::support::v1::{UPLOAD, id_of};
 
 const DELETIONS: usize = 200;
-/// Far below the time that a sender may be silent (60 s), with room for a busy machine.
+/// Far below the longest silence of a sender (60 s), but long enough for a busy machine.
 const PROMPT: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_deletion_stops_the_upload_and_leaves_nothing() {
+fn deletion_stops_the_upload_and_leaves_no_data() {
     let mut node = Setup::new().start();
     let mut chance = Chance::new(5);
     let body = chance.bytes(900_000);
@@ -26,14 +26,14 @@ fn a_deletion_stops_the_upload_and_leaves_nothing() {
         wire.send_head(&request.announce(1_000_000)).expect("sent");
         let part = chance.below(body.len() as u64) as usize;
         wire.send_bytes(&body[..part]).expect("sent");
-        // The record is there before the first byte is taken; the head may still be on its way.
+        // The record exists before the first byte is received; the head may still be in transit.
         let path = format!("/v1/images/{id}");
         let deleted = Instant::now();
         while node.ask("DELETE", &path, "", b"").status != 200 {
             assert!(deleted.elapsed() < PATIENCE, "never there to delete");
         }
         let told = Instant::now();
-        // Half of the clients go on sending, half wait.
+        // Half of the clients keep sending, half wait.
         if round % 2 == 0 {
             let _ = wire.send_bytes(&body[part..]);
         }
@@ -47,7 +47,7 @@ fn a_deletion_stops_the_upload_and_leaves_nothing() {
 }
 
 #[test]
-fn of_many_uploads_to_one_image_one_wins() {
+fn one_of_many_uploads_to_an_image_wins() {
     const ROUNDS: usize = 3;
     const RACERS: usize = 100;
     let node = Setup::new().start();

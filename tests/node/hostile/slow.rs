@@ -1,4 +1,4 @@
-//! Clients that take their time, to take everybody's.
+//! Slow clients, which try to exhaust connections, threads or memory (slowloris).
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use crate::support::{PATIENCE, within};
 
 /// `client_socket_timeout` of these tests.
 const STALL: Duration = Duration::from_secs(2);
-/// How long an attacker's connection may live on a busy machine.
+/// Longest life of an attacker's connection, on a busy machine.
 const CUT_OFF: Duration = Duration::from_secs(20);
-/// What a well-behaved client must get meanwhile.
+/// Longest response time of a well-behaved client meanwhile.
 const PROMPT: Duration = Duration::from_secs(1);
 const ATTACKERS: usize = 150;
 
@@ -35,8 +35,8 @@ fn attackers(node: &Server, mut first: impl FnMut(&mut Connection)) -> Vec<Conne
     wires
 }
 
-/// A well-behaved client while the attack is on. The best of some tries tells what the node
-/// does; one may be what else the machine does.
+/// Asserts that a well-behaved client is served promptly during the attack. The best of several
+/// attempts counts, because a single one may be delayed by other load on the machine.
 fn assert_prompt(node: &Server, id: &str) {
     let times = (0..5).map(|_| {
         let began = Instant::now();
@@ -48,12 +48,13 @@ fn assert_prompt(node: &Server, id: &str) {
     assert!(best < PROMPT, "took {best:?} at best");
 }
 
-/// Every connection ends, though its client goes on dripping; returns what each was sent.
+/// Asserts that every connection is closed although its client keeps sending. Returns the bytes
+/// that each received.
 fn assert_cut_off(wires: Vec<Connection>, drip: &[u8]) -> Vec<Vec<u8>> {
     let began = Instant::now();
     let ends = |mut wire: Connection| {
         loop {
-            // A refusal to take the drip is seen by the next look.
+            // A failed write shows in the next read.
             let _ = wire.send_bytes(drip);
             match wire.until_closed(Duration::from_millis(300)) {
                 Ok(sent) => return sent,
@@ -74,7 +75,7 @@ fn assert_cut_off(wires: Vec<Connection>, drip: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn heads_that_never_end_are_cut_off() {
+fn endless_heads_are_cut_off() {
     let mut node = slow_node();
     let id = node.upload(&[], b"abc");
     let silent = attackers(&node, |_| {});
@@ -96,7 +97,7 @@ fn idle_connections_are_closed() {
 }
 
 #[test]
-fn bodies_that_never_end_are_cut_off() {
+fn stalled_bodies_are_cut_off() {
     let mut node = slow_node();
     let id = node.upload(&[], b"abc");
     let mut chance = Chance::new(10);
@@ -121,9 +122,9 @@ fn bodies_that_never_end_are_cut_off() {
     assert_alive(&mut node);
 }
 
-/// A byte now and then is progress, but not enough of it.
+/// Single bytes with pauses are progress, but below the minimum rate.
 #[test]
-fn bodies_that_drip_are_cut_off() {
+fn slow_bodies_are_cut_off() {
     let node = slow_node();
     let id = Chance::new(11).uuid();
     let headers = format!("{UPLOAD}\r\nx-image-meta-id: {id}");
@@ -148,7 +149,7 @@ fn bodies_that_drip_are_cut_off() {
 }
 
 #[test]
-fn readers_that_do_not_read_are_cut_off() {
+fn stalled_readers_are_cut_off() {
     let mut node = slow_node();
     let id = node.upload(&[], &Chance::new(12).bytes(24 << 20));
     let small = node.upload(&[], b"abc");
@@ -171,9 +172,9 @@ fn readers_that_do_not_read_are_cut_off() {
     assert_alive(&mut node);
 }
 
-/// Who waits for room in a socket stands in nobody's way and costs nothing.
+/// A connection that waits for a writable socket delays no other and uses no processor time.
 #[test]
-fn readers_that_do_not_read_cost_nothing() {
+fn stalled_readers_use_no_processor_time() {
     let node = Setup::new().start();
     let id = node.upload(&[], &Chance::new(16).bytes(24 << 20));
     let get = Request::get(&image_path(&id));
@@ -182,12 +183,12 @@ fn readers_that_do_not_read_cost_nothing() {
     within(PATIENCE, "the downloads have begun", || {
         node.metrics().contains(&under_way)
     });
-    // What their sockets take goes out first.
+    // The server first fills their socket buffers.
     std::thread::sleep(Duration::from_secs(1));
     assert_idle(node.pid());
 }
 
-/// Takes so many bytes a second, until there are no more or the server is gone.
+/// Reads at `rate` bytes per second until the end of the stream.
 fn take(connection: &Connection, rate: u64) {
     let mut piece = vec![0; rate as usize / 10];
     let mut stream = connection.stream();
@@ -196,9 +197,10 @@ fn take(connection: &Connection, rate: u64) {
     }
 }
 
-/// Some bytes now and then are progress, but not enough of it. Who takes enough is left alone.
+/// Reading some bytes with pauses is progress, but below the minimum rate. A client above the
+/// minimum is not cut off.
 #[test]
-fn readers_that_drip_are_cut_off() {
+fn slow_readers_are_cut_off() {
     const LEAST: u64 = 100_000;
     let node = Setup::new()
         .option("verbose", true)

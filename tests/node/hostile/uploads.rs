@@ -1,4 +1,4 @@
-//! Uploads that are not what they said they would be.
+//! Uploads whose data contradict their headers.
 
 use super::{assert_alive, assert_killed, assert_only, upload_with};
 use crate::support::bytes::{Chance, md5_hex};
@@ -9,12 +9,12 @@ use crate::support::{PATIENCE, within};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-/// Headers of an upload whose identifier is known beforehand.
+/// Returns the headers of an upload with a given identifier.
 fn upload_as(id: &str, more: &str) -> String {
     upload_with(&format!("x-image-meta-id: {id}\r\n{more}"))
 }
 
-/// Uploads in chunks; the server may close before it has everything.
+/// Uploads in chunks. The server may close before it has received everything.
 fn upload_chunked(node: &Server, headers: &str, body: &[u8]) -> Response {
     let mut wire = node.connect();
     wire.send_head(&Request::post("/v1/images").lines(headers))
@@ -24,7 +24,7 @@ fn upload_chunked(node: &Server, headers: &str, body: &[u8]) -> Response {
 }
 
 #[test]
-fn sizes_and_checksums_must_be_as_stated() {
+fn uploads_with_wrong_size_or_checksum_are_rejected() {
     let mut node = Setup::new().start();
     let mut chance = Chance::new(1);
     let body = chance.bytes(300_000);
@@ -58,7 +58,7 @@ fn sizes_and_checksums_must_be_as_stated() {
 }
 
 #[test]
-fn bodies_that_break_off_leave_nothing() {
+fn aborted_bodies_leave_no_data() {
     let node = Setup::new().start();
     let mut chance = Chance::new(2);
     let body = chance.bytes(700_000);
@@ -75,7 +75,7 @@ fn bodies_that_break_off_leave_nothing() {
         wire.finish_sending().expect("half closed");
         wire.until_closed(PATIENCE).expect("closed");
         assert_killed(&node, &id);
-        // And by a client that is simply gone.
+        // And by a client that disconnects.
         let id = chance.uuid();
         let mut wire = node.connect();
         let headers = upload_as(&id, framing);
@@ -91,9 +91,9 @@ fn bodies_that_break_off_leave_nothing() {
     assert_only(&node, &[]);
 }
 
-/// The end of a connection, at whatever moment, is not the end of a body.
+/// The end of a connection is never taken for the end of a body.
 #[test]
-fn connections_that_are_reset_make_nothing_active() {
+fn reset_connections_activate_no_image() {
     let node = Setup::new().start();
     let mut chance = Chance::new(3);
     let mut ids = Vec::new();
@@ -131,7 +131,7 @@ fn connections_that_are_reset_make_nothing_active() {
 }
 
 #[test]
-fn the_cap_holds_for_every_framing() {
+fn size_cap_applies_to_every_framing() {
     let cap = 200_000;
     let mut node = Setup::new().option("image_size_cap", cap).start();
     let mut chance = Chance::new(3);
@@ -142,7 +142,7 @@ fn the_cap_holds_for_every_framing() {
     let answer = upload_chunked(&node, &upload_as(&id, CHUNKED), &over);
     assert_eq!(answer.status, 413);
     assert_killed(&node, &id);
-    // Stated small, sent large: the bytes count, not what was said about them.
+    // A small stated size with a large body: the received bytes count.
     let id = chance.uuid();
     let headers = upload_as(&id, &format!("x-image-meta-size: 5\r\n{CHUNKED}"));
     let answer = upload_chunked(&node, &headers, &chance.bytes(cap * 4));
@@ -154,9 +154,9 @@ fn the_cap_holds_for_every_framing() {
     assert_alive(&mut node);
 }
 
-/// Who only asks whether it may send is told no before it sends.
+/// A client that waits for `100 Continue` is rejected before it sends the body.
 #[test]
-fn a_body_that_is_too_large_is_not_asked_for() {
+fn too_large_body_gets_no_100_continue() {
     let node = Setup::new().option("image_size_cap", 1000).start();
     let mut wire = node.connect();
     let headers = upload_with("Expect: 100-continue");
@@ -166,9 +166,9 @@ fn a_body_that_is_too_large_is_not_asked_for() {
     assert_eq!(answer.status, 413);
 }
 
-/// Whatever a file says about itself, it is bytes here: nothing opens it.
+/// The content of an image is never parsed.
 #[test]
-fn image_formats_are_not_looked_into() {
+fn image_formats_are_not_parsed() {
     let node = Setup::new().start();
     let mut backing = b"QFI\xfb\0\0\0\x03\0\0\0\0\0\0\x01\0\0\0\0\x0b".to_vec();
     backing.extend_from_slice(&[0, 0, 0, 16]);
@@ -190,9 +190,9 @@ fn image_formats_are_not_looked_into() {
     }
 }
 
-/// A Range asks for one part at most, whatever it lists.
+/// A Range with many parts returns one part at most.
 #[test]
-fn ranges_do_not_multiply() {
+fn range_with_many_parts_returns_one_part() {
     let node = Setup::new().start();
     let body = Chance::new(4).bytes(100_000);
     let id = node.upload(&[], &body);

@@ -1,4 +1,4 @@
-//! The real `glance-control`.
+//! Tests of the real `glance-control`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn control(server: &Server, words: &[&str]) -> Run {
     Run::of(beside(server, env!("CARGO_BIN_EXE_glance-control")).args(words))
 }
 
-/// With the server's own files.
+/// Runs a command with the server's own files.
 fn with_files(server: &Server, words: &[&str]) -> Run {
     let (config, pid_file) = (server.config_file(), server.pid_file());
     let files = [
@@ -30,7 +30,7 @@ fn prepared() -> Server {
 }
 
 #[test]
-fn a_server_from_start_to_stop() {
+fn control_starts_reloads_and_stops_a_server() {
     assert!(
         Path::new(GLANCE_API).is_file(),
         "it is beside glance-control"
@@ -83,7 +83,7 @@ fn a_server_from_start_to_stop() {
 }
 
 #[test]
-fn a_stale_pid_file_is_in_nobodys_way() {
+fn stale_pid_file_is_ignored() {
     let mut server = prepared();
     let stale = std::process::id();
     std::fs::write(server.pid_file(), stale.to_string()).unwrap();
@@ -101,7 +101,7 @@ fn a_stale_pid_file_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_server_that_does_not_start_says_why() {
+fn failed_start_reports_the_reason() {
     let server = prepared();
     std::fs::write(server.config_file(), "[DEFAULT]\nbind_port = x\n").unwrap();
     with_files(&server, &["api", "start"])
@@ -113,9 +113,10 @@ fn a_server_that_does_not_start_says_why() {
     control(&server, &["teapot", "start"]).expect(64);
 }
 
-/// The server goes on, and the operator is told at once, not after the wait for a successor.
+/// The server continues, and the operator gets the error at once, not after the timeout of the
+/// successor.
 #[test]
-fn a_reload_that_cannot_succeed_says_why() {
+fn failed_reload_reports_the_reason() {
     let mut server = prepared();
     with_files(&server, &["api", "start"]).expect(0);
     server.follow();
@@ -130,7 +131,7 @@ fn a_reload_that_cannot_succeed_says_why() {
         .says("workers = \"many\"")
         .says("metadata_encryption_key: this release does not encrypt")
         .keeps("CANARY");
-    // Sound, and yet no successor comes up.
+    // A valid configuration, but the successor cannot start.
     let folder = server.folder().join("a file");
     std::fs::write(&folder, "").unwrap();
     let wrong = format!(
@@ -153,7 +154,7 @@ fn a_reload_that_cannot_succeed_says_why() {
 }
 
 #[test]
-fn the_scrubbers_daemon_is_looked_after_too() {
+fn control_manages_the_scrubber_daemon() {
     let server = Setup::new().start();
     let pid_file = server.folder().join("scrubber.pid");
     let config = server.config_file().display().to_string();

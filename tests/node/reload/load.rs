@@ -1,9 +1,8 @@
-//! Reload under load: 2,000 requests a second, 50 downloads and some uploads in flight, and
-//! not one that fails.
+//! Reloads under load: 2,000 requests per second, 50 downloads and some uploads in flight, none of
+//! which may fail.
 //!
-//! `GLANCE_RELOAD_ROUNDS=20 cargo test --release --test node reload::load -- --nocapture` for
-//! more than the few rounds of every day, and for the full pace, which a server that is not
-//! optimised does not keep.
+//! `GLANCE_RELOAD_ROUNDS=20 cargo test --release --test node reload::load -- --nocapture` runs
+//! more rounds than the default, at the full rate, which a debug build does not reach.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use crate::support::server::Setup;
 use crate::support::traffic::{Load, Traffic};
 
 const ROUNDS: u32 = 3;
-/// Between two reloads.
+/// Pause between two reloads.
 const PAUSE: Duration = Duration::from_millis(700);
 
 const LOAD: Load = Load {
@@ -24,7 +23,7 @@ const LOAD: Load = Load {
 };
 
 #[test]
-fn nothing_fails() {
+fn reload_under_load_fails_no_request() {
     let wanted = std::env::var("GLANCE_RELOAD_ROUNDS").ok();
     let rounds = wanted.as_ref().map_or(ROUNDS, |rounds| {
         rounds.parse().expect("GLANCE_RELOAD_ROUNDS is a number")
@@ -49,7 +48,7 @@ fn nothing_fails() {
     eprintln!("{rounds} reloads at {per_s:.0} requests/s");
     traffic.expect_no_failure();
     if wanted.is_some() {
-        // They are made at this pace, or late and then faster.
+        // Requests are sent at this rate; after a delay, faster.
         let pace = f64::from(LOAD.requests_per_s) * 0.99;
         assert!(per_s >= pace, "{per_s:.0} requests/s: the load was less");
     }

@@ -1,4 +1,4 @@
-//! Servers that are replaced while they serve: SIGUSR2, and glance-control.
+//! Reloads: servers that are replaced while they serve, by SIGUSR2 and by glance-control.
 
 mod control;
 mod load;
@@ -7,5 +7,5 @@ mod systemd;
 
 use std::time::Duration;
 
-/// For what is in flight to come to its end.
+/// Longest time for requests in flight to end.
 const LIMIT: Duration = Duration::from_secs(60);

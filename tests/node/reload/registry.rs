@@ -1,4 +1,4 @@
-//! What the old process still does when the new one has the registry.
+//! Work of the old process after the new one has taken over the registry.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn start() -> Server {
     Setup::new().with_pid_file().start()
 }
 
-/// An upload that has begun.
+/// Starts an upload.
 fn begin_upload(server: &Server) -> (String, Connection) {
     let id = uuid::Uuid::new_v4().to_string();
     let mut connection = server.connect();
@@ -27,7 +27,7 @@ fn begin_upload(server: &Server) -> (String, Connection) {
 }
 
 #[test]
-fn uploads_go_on_over_two_reloads() {
+fn uploads_continue_over_two_reloads() {
     let mut server = start();
     let (first, mut first_connection) = begin_upload(&server);
     server.reload();
@@ -52,7 +52,7 @@ fn uploads_go_on_over_two_reloads() {
 }
 
 #[test]
-fn a_connection_gets_one_last_answer_and_it_is_the_truth() {
+fn connection_gets_one_last_correct_response() {
     let mut server = start();
     let id = server.create(&[]);
     let mut quiet = server.connect();
@@ -73,7 +73,7 @@ fn a_connection_gets_one_last_answer_and_it_is_the_truth() {
 }
 
 #[test]
-fn what_a_killed_predecessor_left_is_cleaned_up() {
+fn leftovers_of_a_killed_predecessor_are_cleaned_up() {
     let mut server = start();
     let (id, _connection) = begin_upload(&server);
     server.reload();
@@ -88,7 +88,7 @@ fn what_a_killed_predecessor_left_is_cleaned_up() {
 }
 
 #[test]
-fn a_new_configuration_is_in_force_and_a_wrong_one_changes_nothing() {
+fn valid_configuration_is_applied_and_invalid_one_rejected() {
     let mut server = start();
     let data = pattern(2000, 1);
     let too_large = |server: &Server| {
@@ -116,10 +116,10 @@ fn a_new_configuration_is_in_force_and_a_wrong_one_changes_nothing() {
 }
 
 #[test]
-fn a_successor_that_cannot_open_the_registry_gives_it_back() {
+fn successor_that_cannot_open_the_registry_returns_it() {
     let mut server = start();
     let id = server.create(&[("x-image-meta-name", "kept")]);
-    // Everything is right about it, but that its folder of the registry is a file.
+    // The configuration is valid except that the registry's folder is a file.
     let file = server.folder().join("a-file");
     std::fs::write(&file, "").unwrap();
     server.set_up(|setup| setup.option("registry_dir", file.display()));

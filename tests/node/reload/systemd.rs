@@ -1,4 +1,4 @@
-//! What a unit of `Type=notify` hears.
+//! Notifications to systemd for a unit of `Type=notify`.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -6,7 +6,7 @@ use crate::support::PATIENCE;
 use crate::support::server::Setup;
 
 #[test]
-fn systemd_knows_the_main_process_over_a_reload() {
+fn systemd_is_notified_of_the_main_process_after_reload() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
