@@ -1,4 +1,4 @@
-//! Metrics of comparing stored data with their MD5.
+//! Metrics of the verification of stored and cached data against their MD5.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,29 +16,29 @@ pub(super) const TABLE: &[Metric] = &[
         name: BYTES,
         shape: Shape::Counter,
         unit: Unit::Bytes,
-        help: "Bytes of stored and cached images that were read to compare them with their checksums.",
+        help: "Bytes of stored and cached images that were read for verification.",
     },
     Metric {
         name: COMPARED,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Comparisons of stored and cached images with their checksums, by place and result: right, wrong, failed (could not be read).",
+        help: "Verifications of stored and cached images, by place and result: right, wrong, failed (could not be read).",
     },
     Metric {
         name: DAMAGED,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Stored images whose data are known not to match their checksums; they are not served.",
+        help: "Stored images whose data do not match their checksums; they are not served.",
     },
     Metric {
         name: LAST_ROUND,
         shape: Shape::Gauge,
         unit: Unit::Seconds,
-        help: "When all stored and cached images were last compared, since the epoch.",
+        help: "Time since the epoch at which the last verification of all images ended.",
     },
 ];
 
-/// Where compared data are kept.
+/// The kind of the verified data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifiedCopy {
     /// In a store.
@@ -47,7 +47,7 @@ pub enum VerifiedCopy {
     Cached,
 }
 
-/// Data were compared.
+/// Counts a verification.
 pub fn count_verification(place: VerifiedCopy, result: &'static str) {
     let place = match place {
         VerifiedCopy::Image => "store",
@@ -56,17 +56,17 @@ pub fn count_verification(place: VerifiedCopy, result: &'static str) {
     counter!(COMPARED, "place" => place, "result" => result).increment(1);
 }
 
-/// Bytes were read for a comparison.
+/// Counts bytes that were read for verification.
 pub fn count_verified_bytes(bytes: usize) {
     counter!(BYTES).increment(bytes as u64);
 }
 
-/// How many stored images are damaged.
+/// Sets the number of damaged images.
 pub fn set_damaged_images(images: usize) {
     gauge!(DAMAGED).set(images as f64);
 }
 
-/// All images were compared.
+/// Records the end of a verification of all images.
 pub fn verification_finished() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     gauge!(LAST_ROUND).set(now.unwrap_or_default().as_secs_f64());

@@ -22,49 +22,49 @@ pub(super) const TABLE: &[Metric] = &[
         name: ANSWERS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Downloads that the cache was asked for: hit (kept), miss (began a fill), coalesced (joined one), bypass (found no room and went to the origin).",
+        help: "Cache lookups of downloads, by result: hit (cached), miss (started a fill), coalesced (joined a fill), bypass (no space in the cache; read from the store).",
     },
     Metric {
         name: EVICTIONS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Images that left the cache, by reason: room, deleted, damaged.",
+        help: "Images removed from the cache, by reason: room (space needed), deleted, damaged.",
     },
     Metric {
         name: FILLS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Fills of the cache that ended: kept, no_room, dropped (complete, but deleted meanwhile), failed; and attempts that were wrong.",
+        help: "Cache fills that ended, by result: kept, no_room, dropped (complete, but the image was deleted meanwhile), failed, wrong (an attempt with a wrong checksum).",
     },
     Metric {
         name: FILL_DURATION,
         shape: Shape::Histogram(REQUEST_SECONDS),
         unit: Unit::Seconds,
-        help: "Time of fills whose image is kept.",
+        help: "Duration of fills whose image was kept.",
     },
     Metric {
         name: FILLED_BYTES,
         shape: Shape::Counter,
         unit: Unit::Bytes,
-        help: "Bytes that fills have had from origins; its rate is the fill rate.",
+        help: "Bytes that fills received from stores; its rate is the fill rate.",
     },
     Metric {
         name: FILLS_IN_FLIGHT,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Fills under way.",
+        help: "Fills in progress.",
     },
     Metric {
         name: BYTES,
         shape: Shape::Gauge,
         unit: Unit::Bytes,
-        help: "Bytes that the cache takes up: kept, filling, and leaving (removed but still read).",
+        help: "Bytes of the cache, by state: kept, filling, leaving (removed but still being read).",
     },
     Metric {
         name: LIMIT_BYTES,
         shape: Shape::Gauge,
         unit: Unit::Bytes,
-        help: "The most bytes that the cache takes up.",
+        help: "Most bytes that the cache may use.",
     },
     Metric {
         name: IMAGES,
@@ -80,49 +80,49 @@ pub(super) const TABLE: &[Metric] = &[
     },
 ];
 
-/// What the cache says to a download.
+/// Result of a cache lookup for a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheLookup {
-    /// It keeps the image.
+    /// The image is cached.
     Hit,
-    /// It begins to fetch it.
+    /// The download starts a fill.
     Miss,
-    /// It is fetching it.
+    /// The download joins a fill in progress.
     Coalesced,
-    /// It has no room for it.
+    /// The cache has no space for the image.
     Bypass,
 }
 
-/// Why an image leaves the cache.
+/// Reason for which an image is removed from the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
-    /// Others need the room.
+    /// Other images need the space.
     Room,
-    /// It was deleted, or an operator said so.
+    /// The image was deleted, or an operator removed it.
     Deleted,
-    /// Its file is not what it was.
+    /// The cached file is damaged.
     Damaged,
 }
 
-/// What a fill came to.
+/// Result of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FillResult {
-    /// Its image is kept.
+    /// The image is cached.
     Kept,
-    /// There was no room.
+    /// The cache had no space.
     NoRoom,
-    /// It was complete, but deleted meanwhile or left to a successor.
+    /// The fill completed, but the image was deleted meanwhile or the process handed over.
     Dropped,
-    /// The origin or the disk failed.
+    /// The store or the disk failed.
     Failed,
-    /// An attempt had the wrong bytes.
+    /// An attempt had a wrong checksum.
     Wrong,
 }
 
-/// A fill under way; dropped when it ends.
+/// A fill in progress. Dropping it counts its end.
 pub struct FillInFlight(());
 
-/// The cache has answered a download.
+/// Counts a cache lookup.
 pub fn cache_lookup(answer: CacheLookup) {
     let result = match answer {
         CacheLookup::Hit => "hit",
@@ -133,7 +133,7 @@ pub fn cache_lookup(answer: CacheLookup) {
     counter!(ANSWERS, "result" => result).increment(1);
 }
 
-/// An image has left the cache.
+/// Counts an image that was removed from the cache.
 pub fn cache_evicted(reason: Eviction) {
     let reason = match reason {
         Eviction::Room => "room",
@@ -143,7 +143,7 @@ pub fn cache_evicted(reason: Eviction) {
     counter!(EVICTIONS, "reason" => reason).increment(1);
 }
 
-/// A fill begins.
+/// Counts a fill that begins.
 pub fn fill_begins() -> FillInFlight {
     gauge!(FILLS_IN_FLIGHT).increment(1.0);
     FillInFlight(())
@@ -155,7 +155,7 @@ impl Drop for FillInFlight {
     }
 }
 
-/// A fill, or an attempt at one, has ended.
+/// Counts the end of a fill, or of an attempt.
 pub fn fill_ended(result: FillResult, took: Duration) {
     let result = match result {
         FillResult::Kept => {
@@ -170,12 +170,12 @@ pub fn fill_ended(result: FillResult, took: Duration) {
     counter!(FILLS, "result" => result).increment(1);
 }
 
-/// Bytes have come from an origin.
+/// Counts bytes that a fill received.
 pub fn cache_filled(bytes: u64) {
     counter!(FILLED_BYTES).increment(bytes);
 }
 
-/// What the cache holds.
+/// Sets the bytes of the cache by state, and its limit.
 pub fn cache_holds(kept: u64, filling: u64, leaving: u64, limit: u64) {
     for (state, bytes) in [("kept", kept), ("filling", filling), ("leaving", leaving)] {
         gauge!(BYTES, "state" => state).set(bytes as f64);
@@ -183,7 +183,7 @@ pub fn cache_holds(kept: u64, filling: u64, leaving: u64, limit: u64) {
     gauge!(LIMIT_BYTES).set(limit as f64);
 }
 
-/// How many images the cache has, and how many are queued for it.
+/// Sets the number of cached and of queued images.
 pub fn cache_images(kept: usize, queued: usize) {
     gauge!(IMAGES).set(kept as f64);
     gauge!(QUEUED).set(queued as f64);

@@ -1,4 +1,5 @@
-//! Handles of the metrics that every request touches, looked up once a thread.
+//! Cached handles of the metrics that every request updates. Each thread looks a handle up once,
+//! because a lookup by labels takes locks and hashes strings.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ struct Route {
     duration: Histogram,
 }
 
-/// Which way image data go, to or from which store, and out of what.
+/// The labels of transferred bytes: direction, store, and source (store or cache).
 type TransferLabels = (Direction, &'static str, &'static str);
 
 thread_local! {
@@ -32,7 +33,7 @@ thread_local! {
     static TOKENS: RefCell<HashMap<&'static str, Counter>> = RefCell::default();
 }
 
-/// Counts a request that was answered.
+/// Counts a response.
 pub(super) fn request(route: &'static str, method: &'static str, status: u16, took: Duration) {
     let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
     ROUTES.with_borrow_mut(|routes| {
@@ -48,7 +49,7 @@ pub(super) fn request(route: &'static str, method: &'static str, status: u16, to
     });
 }
 
-/// Counts a token that came with a request.
+/// Counts a request with a token.
 pub(super) fn token_check(result: &'static str) {
     TOKENS.with_borrow_mut(|tokens| {
         let counter = tokens
@@ -58,12 +59,12 @@ pub(super) fn token_check(result: &'static str) {
     });
 }
 
-/// Changes the number of requests being answered.
+/// Changes the number of requests in flight.
 pub(super) fn requests_in_flight(change: impl FnOnce(&Gauge)) {
     IN_FLIGHT.with(change);
 }
 
-/// The counter of bytes that transfers move.
+/// Returns the counter of transferred bytes with these labels.
 pub(super) fn transfer_bytes(
     direction: Direction,
     store: &'static str,
@@ -80,7 +81,7 @@ pub(super) fn transfer_bytes(
     })
 }
 
-/// Changes the number of transfers under way.
+/// Changes the number of transfers in progress.
 pub(super) fn transfers_in_flight(direction: Direction, change: impl FnOnce(&Gauge)) {
     TRANSFERS.with_borrow_mut(|gauges| {
         let gauge = gauges
@@ -90,7 +91,7 @@ pub(super) fn transfers_in_flight(direction: Direction, change: impl FnOnce(&Gau
     });
 }
 
-/// Notes how long a download's data took to be at hand.
+/// Records the time until the first byte of a download.
 pub(super) fn first_byte(took: Duration) {
     FIRST_BYTES.with(|histogram| histogram.record(took));
 }

@@ -1,7 +1,7 @@
-//! Every metric of the node, in one table.
+//! The Prometheus metrics of the server: their table, and one function per event that counts.
 //!
-//! Labels come from closed sets only: routes, methods, status classes, stores, workers. An image, a
-//! tenant or a path as a label would let clients fill the memory (one series each).
+//! Labels come from closed sets only: routes, methods, status classes, stores, workers. An image,
+//! a tenant or a path as a label would let clients exhaust the memory with one series each.
 
 mod audit;
 mod cache;
@@ -48,7 +48,7 @@ pub use self::transfers::{
     Direction, Throughput, TransferProgress, TransferView, throughput, transfers,
 };
 
-/// All of them.
+/// Returns all metrics.
 fn table() -> impl Iterator<Item = &'static Metric> {
     let tables = [
         TABLE,
@@ -62,11 +62,10 @@ fn table() -> impl Iterator<Item = &'static Metric> {
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Sets the recorder up, once a process. Without it metrics cost next to nothing and go
-/// nowhere.
+/// Installs the recorder of the process. Without it, metrics are discarded at almost no cost.
 ///
 /// # Errors
-/// When a recorder is there already.
+/// If a recorder is already installed.
 pub fn install() -> Result<(), BuildError> {
     let mut builder = PrometheusBuilder::new();
     for metric in table() {
@@ -90,13 +89,12 @@ pub fn install() -> Result<(), BuildError> {
         }
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    // A second process-wide recorder was refused above.
+    // Cannot fail: installing a second recorder fails above.
     let _ = HANDLE.set(handle);
     Ok(())
 }
 
-/// The metrics as Prometheus reads them, with those of the process (`process_*`), which are
-/// measured now.
+/// Returns the metrics in the Prometheus text format, with the current `process_*` metrics.
 pub fn render() -> String {
     let handle = HANDLE.get();
     let mut text = handle.map(PrometheusHandle::render).unwrap_or_default();
@@ -106,7 +104,8 @@ pub fn render() -> String {
     text
 }
 
-/// What has to be done every few seconds, or histograms grow while nobody scrapes.
+/// Takes samples of the throughput and compacts the histograms. Must be called every few seconds:
+/// without it, histograms grow as long as Prometheus does not scrape.
 pub fn upkeep() {
     transfers::sample();
     if let Some(handle) = HANDLE.get() {
@@ -114,17 +113,17 @@ pub fn upkeep() {
     }
 }
 
-/// One request being answered, from its head to the last byte of its answer.
+/// A request in flight, from its head to the last byte of its response.
 pub struct RequestInFlight(());
 
-/// A request has come in.
+/// Counts a request that has begun.
 pub fn request_begins() -> RequestInFlight {
     handles::requests_in_flight(|gauge| gauge.increment(1.0));
     RequestInFlight(())
 }
 
 impl RequestInFlight {
-    /// The answer is sent, or given up.
+    /// Counts the response, sent completely or not.
     pub fn ends(self, route: &'static str, method: &'static str, status: u16, took: Duration) {
         handles::request(route, method, status, took);
     }
@@ -136,7 +135,7 @@ impl Drop for RequestInFlight {
     }
 }
 
-/// A request was answered at once.
+/// Counts a request that the fast path answered.
 pub fn fast_request(route: &'static str, method: &'static str, status: u16, took: Duration) {
     handles::request(route, method, status, took);
 }
@@ -145,19 +144,19 @@ pub fn fast_request(route: &'static str, method: &'static str, status: u16, took
 pub struct WorkerConnections(Gauge);
 
 impl WorkerConnections {
-    /// Those of the worker with this number, from 0.
+    /// Returns the gauge of the worker with this number, from 0.
     pub fn of(worker: usize) -> Self {
         Self(gauge!(CONNECTIONS, "worker" => worker.to_string()))
     }
 
-    /// It has one more.
+    /// Counts a new connection.
     pub fn opens(&self) -> OpenConnection {
         self.0.increment(1.0);
         OpenConnection(self.0.clone())
     }
 }
 
-/// One client connection; dropped when it ends.
+/// One client connection. Dropping it counts its end.
 pub struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
@@ -166,7 +165,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A transfer of image data under way; dropped when it ends.
+/// A transfer of image data in progress. Dropping it counts its end.
 pub struct Transfer {
     direction: Direction,
     store: &'static str,
@@ -174,7 +173,7 @@ pub struct Transfer {
     listed: ActiveTransfer,
 }
 
-/// A transfer begins, of so many bytes where that is known.
+/// Counts a transfer that begins; `total_bytes` is its length if that is known.
 pub fn transfer_begins(
     direction: Direction,
     store: &'static str,
@@ -197,25 +196,26 @@ pub fn transfer_begins(
 }
 
 impl Transfer {
-    /// The same, out of the cache.
+    /// Counts the bytes as served from the cache.
     pub fn from_cache(mut self) -> Self {
         self.bytes = handles::transfer_bytes(self.direction, self.store, "cache");
         self
     }
 
-    /// Where its bytes are counted as they move.
+    /// Returns the counter for bytes that are moved.
     pub fn progress(&self) -> Arc<TransferProgress> {
         Arc::clone(self.listed.progress())
     }
 
-    /// All bytes have moved that will. Those that were not counted as they did are now.
+    /// Counts the total at the end of the transfer, including bytes that the progress counter has
+    /// not counted.
     pub fn moved_in_all(&self, bytes: u64) {
         let progress = self.listed.progress();
         progress.add(bytes.saturating_sub(progress.moved_bytes()));
         self.bytes.increment(bytes);
     }
 
-    /// Bytes that have moved.
+    /// Counts bytes that were moved.
     pub fn moved(&self, bytes: u64) {
         self.listed.progress().add(bytes);
         self.bytes.increment(bytes);
@@ -228,19 +228,19 @@ impl Drop for Transfer {
     }
 }
 
-/// A download's data are at hand.
+/// Records the time until the first byte of a download was available.
 pub fn first_byte(took: Duration) {
     handles::first_byte(took);
 }
 
-/// A store's operation is done.
+/// Records an operation of a store.
 pub fn store_operation(store: &'static str, operation: &'static str, ok: bool, took: Duration) {
     let result = if ok { "ok" } else { "error" };
     histogram!(STORE_DURATION, "store" => store, "op" => operation, "result" => result)
         .record(took);
 }
 
-/// An upload did not make its image active.
+/// Counts an upload that failed.
 pub fn upload_failed(kind: Kind) {
     let reason = match kind {
         Kind::Invalid => "mismatch",
@@ -254,29 +254,29 @@ pub fn upload_failed(kind: Kind) {
     counter!(UPLOAD_FAILURES, "reason" => reason).increment(1);
 }
 
-/// Data did not have the MD5 they should have.
+/// Counts data whose MD5 was not the expected one.
 pub fn checksum_mismatch() {
     counter!(CHECKSUM_MISMATCH).increment(1);
 }
 
-/// A download was broken off because the data were not those of the record.
+/// Counts a download that was aborted because its data did not match the image's record.
 pub fn integrity_failure() {
     counter!(INTEGRITY_FAILURES).increment(1);
 }
 
-/// A request passed a size or a quota.
+/// Counts a request that exceeded a size limit or a quota.
 pub fn quota_rejection() {
     counter!(QUOTA_REJECTIONS).increment(1);
 }
 
-/// What became of a token.
+/// Result of checking a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenCheck {
-    /// It says who is asking.
+    /// The token is valid.
     Valid,
-    /// It says nothing.
+    /// The token is invalid or expired.
     Refused,
-    /// Nobody could tell.
+    /// The identity service did not answer.
     Unavailable,
 }
 
@@ -290,22 +290,22 @@ impl TokenCheck {
     }
 }
 
-/// A token came with a request.
+/// Counts a request with a token.
 pub fn token_checked(result: TokenCheck) {
     handles::token_check(result.as_str());
 }
 
-/// The identity service was asked about a token.
+/// Records a validation of a token by the identity service.
 pub fn token_validated(result: TokenCheck, took: Duration) {
     histogram!(TOKEN_VALIDATION, "result" => result.as_str()).record(took);
 }
 
-/// How many images have a status.
+/// Sets the number of images with a status.
 pub fn images(status: &'static str, count: usize) {
     gauge!(IMAGES, "status" => status).set(count as f64);
 }
 
-/// A round of the scrubber has ended.
+/// Records a pass of the scrubber.
 pub fn scrubbed(removed: usize, failed: usize) {
     counter!(SCRUBBED, "result" => "removed").increment(removed as u64);
     counter!(SCRUBBED, "result" => "failed").increment(failed as u64);
@@ -313,13 +313,13 @@ pub fn scrubbed(removed: usize, failed: usize) {
     gauge!(LAST_SCRUB).set(since_epoch.unwrap_or_default().as_secs_f64());
 }
 
-/// How many bytes images have, and how many are being removed.
+/// Sets the bytes of images, and the bytes that are being removed.
 pub fn image_bytes(kept: u64, leaving: u64) {
     gauge!(IMAGE_BYTES, "state" => "kept").set(kept as f64);
     gauge!(IMAGE_BYTES, "state" => "leaving").set(leaving as f64);
 }
 
-/// Which I/O engine runs.
+/// Sets the I/O engine in use.
 pub fn io_backend(kind: &'static str) {
     gauge!(IO_BACKEND, "kind" => kind).set(1.0);
 }

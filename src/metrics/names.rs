@@ -1,4 +1,4 @@
-//! The names of the metrics, each written once.
+//! The names of the metrics that several files use.
 
 pub(super) const REQUESTS: &str = "glance_http_requests_total";
 pub(super) const REQUEST_DURATION: &str = "glance_http_request_duration_seconds";

@@ -1,4 +1,4 @@
-//! Metrics of the pipes through which the kernel moves bytes from socket to socket.
+//! Metrics of the pipes through which the kernel moves data between sockets.
 
 use metrics::{Unit, gauge};
 
@@ -16,16 +16,16 @@ pub(super) const TABLE: &[Metric] = &[
         name: PIPE_PAGES_LIMIT,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Most pages that the pipes of this process may have. Past it bytes are copied.",
+        help: "Most pages that the pipes of this process may have. Above the limit, data are copied.",
     },
 ];
 
-/// Pages of all pipes now.
+/// Sets the number of pages of all pipes.
 pub fn pipe_pages(pages: usize) {
     gauge!(PIPE_PAGES).set(pages as f64);
 }
 
-/// The bound of the pages of all pipes.
+/// Sets the limit of the pages of all pipes.
 pub fn pipe_pages_limit(pages: usize) {
     gauge!(PIPE_PAGES_LIMIT).set(pages as f64);
 }

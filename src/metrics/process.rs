@@ -1,8 +1,8 @@
-//! What the kernel counts for this process.
+//! The `process_*` metrics, read from /proc.
 
 use std::fs;
 
-/// Usage of this process.
+/// Resource usage of this process.
 pub(super) struct Usage {
     pub(super) resident_bytes: u64,
     pub(super) cpu_seconds: f64,
@@ -12,9 +12,9 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Writes the metrics with the names, types and help of Prometheus' own clients. They are
-    /// written here and not recorded, because counters of the recorder are whole numbers and CPU
-    /// seconds are not.
+    /// Appends the metrics with the names, types and help texts of Prometheus' client libraries.
+    ///
+    /// They bypass the recorder, whose counters are integers, while CPU seconds are not.
     pub(super) fn render(&self, text: &mut String) {
         let metrics = [
             (
@@ -56,10 +56,10 @@ impl Usage {
     }
 }
 
-/// Reads /proc; `None` where there is none.
+/// Reads the usage of this process, or `None` if /proc is not available.
 pub(super) fn read() -> Option<Usage> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The program's name, in parentheses, may hold blanks: count from behind it.
+    // The program's name, in parentheses, may contain blanks, so fields are counted after it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
     let ticks_per_second = sysconf(libc::_SC_CLK_TCK)?;
@@ -98,7 +98,7 @@ fn boot_time_seconds() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn this_process_uses_something() {
+    fn usage_of_this_process_is_rendered() {
         let usage = super::read().unwrap();
         assert!(usage.resident_bytes > 1 << 20);
         assert!(usage.open_fds > 2);

@@ -1,4 +1,4 @@
-//! Metrics of the registry.
+//! Metrics of the registry drivers.
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ pub(super) const TABLE: &[Metric] = &[
         name: REGISTRY_DURATION,
         shape: Shape::Histogram(REQUEST_SECONDS),
         unit: Unit::Seconds,
-        help: "Time of a registry elsewhere to answer, by backend, operation and result.",
+        help: "Time of requests to a remote registry, by backend, operation and result.",
     },
     Metric {
         name: REGISTRY_AGE,
         shape: Shape::Gauge,
         unit: Unit::Seconds,
-        help: "Time since etcd was last heard of by what keeps the list of images up to date.",
+        help: "Age of the local index: time since the last event or progress notification of the etcd watch.",
     },
     Metric {
         name: REGISTRY_BEHIND,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Images whose records are in the journal of the embedded registry and not in sled yet. A number that only grows means that sled cannot be written.",
+        help: "Images whose records are in the journal of the embedded registry and not yet in sled. A number that only grows means that sled cannot be written.",
     },
     Metric {
         name: RESTORED,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Times that etcd had another history than the known records, because it was restored or replaced, and all records were read again.",
+        help: "Times that etcd had another history than the local index, because it was restored or replaced, and all records were read again.",
     },
     Metric {
         name: UNREADABLE,
@@ -50,7 +50,7 @@ pub(super) const TABLE: &[Metric] = &[
     },
 ];
 
-/// A registry elsewhere was asked.
+/// Records a request to a remote registry.
 pub fn registry_request(
     backend: &'static str,
     operation: &'static str,
@@ -62,27 +62,27 @@ pub fn registry_request(
         .record(took);
 }
 
-/// How many records sled does not have yet.
+/// Sets the number of records that are not in sled yet.
 pub fn registry_behind(images: usize) {
     gauge!(REGISTRY_BEHIND).set(images as f64);
 }
 
-/// How old the list of images is.
+/// Sets the age of the local index.
 pub fn registry_age(age: Duration) {
     gauge!(REGISTRY_AGE).set(age.as_secs_f64());
 }
 
-/// etcd was restored from a backup or replaced, and all records are read again.
+/// Counts a restored or replaced etcd, after which all records are read again.
 pub fn registry_restored() {
     counter!(RESTORED).increment(1);
 }
 
-/// How many records in etcd this release cannot read.
+/// Sets the number of records in etcd that this release cannot read.
 pub fn registry_unreadable(records: usize) {
     gauge!(UNREADABLE).set(records as f64);
 }
 
-/// Whether etcd refuses every write.
+/// Sets whether etcd refuses every write.
 pub fn registry_refuses(is_refused: bool) {
     gauge!(REFUSES_WRITES).set(f64::from(u8::from(is_refused)));
 }

@@ -1,4 +1,5 @@
-//! The table of the metrics.
+//! The table of the metrics of requests, transfers, stores and images. The other files of this
+//! folder have tables of their own.
 
 use metrics::Unit;
 
@@ -9,11 +10,11 @@ use super::names::{
     TRANSFERS_IN_FLIGHT, UPLOAD_FAILURES,
 };
 
-/// What a metric is.
+/// The type of a metric.
 pub(super) enum Shape {
     Counter,
     Gauge,
-    /// With upper bounds of buckets.
+    /// With the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
 
@@ -24,7 +25,7 @@ pub(super) struct Metric {
     pub(super) help: &'static str,
 }
 
-/// From a list answered out of memory to a download that takes minutes.
+/// Upper bounds of buckets in seconds: from a list in memory to a download of minutes.
 pub(super) const REQUEST_SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0, 300.0,
@@ -41,13 +42,13 @@ pub(super) const TABLE: &[Metric] = &[
         name: REQUEST_DURATION,
         shape: Shape::Histogram(REQUEST_SECONDS),
         unit: Unit::Seconds,
-        help: "Time from a request's head to the last byte of its answer.",
+        help: "Time from a request's head to the last byte of its response.",
     },
     Metric {
         name: REQUESTS_IN_FLIGHT,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Requests being answered.",
+        help: "Requests in flight.",
     },
     Metric {
         name: CONNECTIONS,
@@ -65,13 +66,13 @@ pub(super) const TABLE: &[Metric] = &[
         name: TRANSFERS_IN_FLIGHT,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "Image data transfers under way, by direction.",
+        help: "Image data transfers in progress, by direction.",
     },
     Metric {
         name: FIRST_BYTE,
         shape: Shape::Histogram(REQUEST_SECONDS),
         unit: Unit::Seconds,
-        help: "Time until a download's data are at hand.",
+        help: "Time until the first byte of a download is available.",
     },
     Metric {
         name: STORE_DURATION,
@@ -89,31 +90,31 @@ pub(super) const TABLE: &[Metric] = &[
         name: CHECKSUM_MISMATCH,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Data whose MD5 was not the stated one.",
+        help: "Uploads whose data did not have the expected MD5.",
     },
     Metric {
         name: INTEGRITY_FAILURES,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Downloads that were broken off because the store's data had another MD5 than the record.",
+        help: "Downloads that were aborted because the store's data did not have the MD5 of the record.",
     },
     Metric {
         name: QUOTA_REJECTIONS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Requests refused for a size or a quota.",
+        help: "Requests that exceeded a size limit or a quota.",
     },
     Metric {
         name: TOKEN_CHECKS,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Tokens that came with requests, by what became of them.",
+        help: "Requests with a token, by result: valid, refused, unavailable.",
     },
     Metric {
         name: TOKEN_VALIDATION,
         shape: Shape::Histogram(REQUEST_SECONDS),
         unit: Unit::Seconds,
-        help: "Time of the identity service to say what a token is, by result.",
+        help: "Time of token validations by the identity service, by result.",
     },
     Metric {
         name: IMAGES,
@@ -125,25 +126,25 @@ pub(super) const TABLE: &[Metric] = &[
         name: IMAGE_BYTES,
         shape: Shape::Gauge,
         unit: Unit::Bytes,
-        help: "Bytes that count against the quotas of owners: kept, uploads under way included, and leaving.",
+        help: "Bytes that count against quotas, by state: kept (uploads in progress included), leaving (being removed).",
     },
     Metric {
         name: SCRUBBED,
         shape: Shape::Counter,
         unit: Unit::Count,
-        help: "Images that waited for the scrubber, by whether their data were removed or have to be tried again.",
+        help: "Images that the scrubber processed, by result: removed, failed (will be retried).",
     },
     Metric {
         name: LAST_SCRUB,
         shape: Shape::Gauge,
         unit: Unit::Seconds,
-        help: "When the scrubber's last round ended, since the epoch.",
+        help: "Time since the epoch at which the scrubber's last pass ended.",
     },
     Metric {
         name: IO_BACKEND,
         shape: Shape::Gauge,
         unit: Unit::Count,
-        help: "1 for the I/O engine that runs.",
+        help: "1 for the I/O engine in use.",
     },
     Metric {
         name: BUILD_INFO,

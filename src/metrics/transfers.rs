@@ -1,9 +1,8 @@
-//! Transfers of image data as they go: what the status page shows of each, and what each
-//! store moves.
+//! The transfers in progress and the throughput of each store, for the status page.
 //!
-//! Images and numbers of bytes are no labels here: this is a list of what is under way, not a
-//! set of series. Each thread has a list of its own, so that workers never wait for one
-//! another, and what has ended leaves its place to the next: a download costs no allocation.
+//! This is a list of transfers and not a set of series, so it may contain image ids. Each thread
+//! has its own list, so that workers do not wait for each other. The slot of a finished transfer
+//! is reused, so a download allocates nothing here.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::image::ImageId;
 
-/// Which way image data move.
+/// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
     /// From a client.
@@ -30,43 +29,43 @@ impl Direction {
     }
 }
 
-/// One transfer's counter. Whoever moves its bytes adds them.
+/// Counts the bytes of one transfer as they are moved.
 #[derive(Debug, Default)]
 pub struct TransferProgress {
     moved_bytes: AtomicU64,
 }
 
-/// A transfer as it is now.
+/// A snapshot of a transfer.
 #[derive(Debug, Clone)]
 pub struct TransferView {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// The store.
     pub store: &'static str,
     /// The image.
     pub image: ImageId,
-    /// How many bytes it will have, where that is known.
+    /// The total number of bytes, if it is known.
     pub total_bytes: Option<u64>,
-    /// How many have moved.
+    /// The number of bytes moved.
     pub moved_bytes: u64,
-    /// How long it has been under way.
+    /// Time since the transfer began.
     pub took: Duration,
 }
 
-/// What a store moves.
+/// The throughput of a store in one direction.
 #[derive(Debug, Clone)]
 pub struct Throughput {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// The store.
     pub store: &'static str,
-    /// All bytes so far.
+    /// Bytes moved since the process started.
     pub total_bytes: u64,
-    /// Bytes a second, of late.
+    /// Bytes per second between the last two samples.
     pub rate_bytes: f64,
 }
 
-/// What is known of a transfer when it begins.
+/// The properties of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TransferInfo {
     pub(super) direction: Direction,
@@ -75,33 +74,33 @@ pub(super) struct TransferInfo {
     pub(super) total_bytes: Option<u64>,
 }
 
-/// A transfer on its thread's list; dropped, it is off.
+/// A transfer in its thread's list. Dropping it removes the entry.
 pub(super) struct ActiveTransfer {
     list: &'static Mutex<List>,
-    place: usize,
+    slot: usize,
     progress: Arc<TransferProgress>,
 }
 
-/// What moves, and which way.
+/// A store and a direction.
 type StoreDirection = (&'static str, Direction);
 
-/// The transfers that one thread has begun.
+/// The transfers that one thread has started.
 #[derive(Debug, Default)]
 struct List {
-    places: Vec<TransferSlot>,
+    slots: Vec<TransferSlot>,
     free: Vec<usize>,
-    /// What transfers have moved that are off the list.
+    /// Bytes of finished transfers.
     ended_bytes: BTreeMap<StoreDirection, u64>,
 }
 
 #[derive(Debug, Default)]
 struct TransferSlot {
     progress: Arc<TransferProgress>,
-    taken: Option<(TransferInfo, Instant)>,
+    transfer: Option<(TransferInfo, Instant)>,
 }
 
-/// The lists of all threads. They stay when their threads end: what those have moved still
-/// counts, and who moves image data are the workers, which are few.
+/// The lists of all threads. A list remains after its thread ends, because its bytes still count.
+/// Only the workers have lists, so their number is small.
 static LISTS: Mutex<Vec<&'static Mutex<List>>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -112,11 +111,11 @@ thread_local! {
     };
 }
 
-/// What roads had moved when they were looked at last.
+/// The last samples of the moved bytes.
 #[derive(Debug)]
 struct Samples {
     taken: Option<Instant>,
-    roads: BTreeMap<StoreDirection, Sample>,
+    keys: BTreeMap<StoreDirection, Sample>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,21 +126,21 @@ struct Sample {
 
 static SAMPLES: Mutex<Samples> = Mutex::new(Samples {
     taken: None,
-    roads: BTreeMap::new(),
+    keys: BTreeMap::new(),
 });
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing between lock and unlock leaves the parts at odds.
+    // A poisoned lock is used: no critical section can panic with the fields inconsistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl TransferProgress {
-    /// Bytes have moved.
+    /// Counts bytes that were moved.
     pub fn add(&self, bytes: u64) {
         self.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that have moved.
+    /// Returns the number of bytes moved.
     pub(super) fn moved_bytes(&self) -> u64 {
         self.moved_bytes.load(Ordering::Relaxed)
     }
@@ -150,10 +149,10 @@ impl TransferProgress {
 impl ActiveTransfer {
     pub(super) fn begin(about: TransferInfo) -> Self {
         let list = LIST.with(|list| *list);
-        let (place, progress) = lock(list).begin(about);
+        let (slot, progress) = lock(list).begin(about);
         Self {
             list,
-            place,
+            slot,
             progress,
         }
     }
@@ -165,63 +164,63 @@ impl ActiveTransfer {
 
 impl Drop for ActiveTransfer {
     fn drop(&mut self) {
-        lock(self.list).end(self.place);
+        lock(self.list).end(self.slot);
     }
 }
 
 impl List {
     fn begin(&mut self, about: TransferInfo) -> (usize, Arc<TransferProgress>) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(TransferSlot::default());
-            self.places.len() - 1
+            self.slots.push(TransferSlot::default());
+            self.slots.len() - 1
         });
-        let place = &mut self.places[index];
-        match Arc::get_mut(&mut place.progress) {
+        let slot = &mut self.slots[index];
+        match Arc::get_mut(&mut slot.progress) {
             Some(progress) => *progress.moved_bytes.get_mut() = 0,
-            // Somebody still holds the counter of the transfer before.
-            None => place.progress = Arc::default(),
+            // The counter of the previous transfer is still in use.
+            None => slot.progress = Arc::default(),
         }
-        place.taken = Some((about, Instant::now()));
-        (index, Arc::clone(&place.progress))
+        slot.transfer = Some((about, Instant::now()));
+        (index, Arc::clone(&slot.progress))
     }
 
     fn end(&mut self, index: usize) {
-        let place = &mut self.places[index];
-        if let Some((about, _)) = place.taken.take() {
-            let ended = self.ended_bytes.entry(about.road()).or_default();
-            *ended += place.progress.moved_bytes();
+        let slot = &mut self.slots[index];
+        if let Some((about, _)) = slot.transfer.take() {
+            let ended = self.ended_bytes.entry(about.key()).or_default();
+            *ended += slot.progress.moved_bytes();
             self.free.push(index);
         }
     }
 
-    fn under_way(&self) -> impl Iterator<Item = (&TransferInfo, Instant, u64)> {
-        self.places.iter().filter_map(|place| {
-            let (about, began) = place.taken.as_ref()?;
-            Some((about, *began, place.progress.moved_bytes()))
+    fn in_progress(&self) -> impl Iterator<Item = (&TransferInfo, Instant, u64)> {
+        self.slots.iter().filter_map(|slot| {
+            let (about, began) = slot.transfer.as_ref()?;
+            Some((about, *began, slot.progress.moved_bytes()))
         })
     }
 }
 
 impl TransferInfo {
-    fn road(&self) -> StoreDirection {
+    fn key(&self) -> StoreDirection {
         (self.store, self.direction)
     }
 }
 
-/// Looks at the lists one after the other; a thread waits for as long as its own takes.
-fn look(mut at: impl FnMut(&List)) {
+/// Visits the lists one after the other. A worker waits only while its own list is visited.
+fn for_each_list(mut visit: impl FnMut(&List)) {
     let lists = lock(&LISTS).clone();
     for list in lists {
-        at(&lock(list));
+        visit(&lock(list));
     }
 }
 
-/// The transfers under way, the oldest first.
+/// Returns the transfers in progress, the oldest first.
 pub fn transfers() -> Vec<TransferView> {
     let now = Instant::now();
     let mut transfers = Vec::new();
-    look(|list| {
-        let views = list.under_way().map(|(about, began, moved_bytes)| {
+    for_each_list(|list| {
+        let views = list.in_progress().map(|(about, began, moved_bytes)| {
             let TransferInfo {
                 direction,
                 store,
@@ -243,20 +242,20 @@ pub fn transfers() -> Vec<TransferView> {
     transfers
 }
 
-/// What each store has moved so far.
+/// Returns the bytes moved by store and direction.
 fn moved_bytes() -> BTreeMap<StoreDirection, u64> {
     let mut moved = BTreeMap::new();
-    look(|list| {
-        let ended = list.ended_bytes.iter().map(|(road, bytes)| (*road, *bytes));
-        let going = list.under_way();
-        for (road, bytes) in ended.chain(going.map(|(about, _, bytes)| (about.road(), bytes))) {
-            *moved.entry(road).or_default() += bytes;
+    for_each_list(|list| {
+        let ended = list.ended_bytes.iter().map(|(key, bytes)| (*key, *bytes));
+        let going = list.in_progress();
+        for (key, bytes) in ended.chain(going.map(|(about, _, bytes)| (about.key(), bytes))) {
+            *moved.entry(key).or_default() += bytes;
         }
     });
     moved
 }
 
-/// What each store moves, by name.
+/// Returns the throughput by store and direction, sorted by store.
 pub fn throughput() -> Vec<Throughput> {
     let moved = moved_bytes();
     let samples = lock(&SAMPLES);
@@ -264,20 +263,20 @@ pub fn throughput() -> Vec<Throughput> {
         direction,
         store,
         total_bytes,
-        rate_bytes: (samples.roads.get(&(store, direction))).map_or(0.0, |s| s.rate_bytes),
+        rate_bytes: (samples.keys.get(&(store, direction))).map_or(0.0, |s| s.rate_bytes),
     };
     moved.into_iter().map(of).collect()
 }
 
-/// Takes the rates anew. To be called every few seconds.
+/// Takes samples for the rates. Called every few seconds.
 pub(super) fn sample() {
     let moved = moved_bytes();
     let mut samples = lock(&SAMPLES);
     let now = Instant::now();
     let since = samples.taken.replace(now).map(|before| now - before);
     let since = since.filter(|since| !since.is_zero());
-    for (road, moved_bytes) in moved {
-        let sample = samples.roads.entry(road).or_default();
+    for (key, moved_bytes) in moved {
+        let sample = samples.keys.entry(key).or_default();
         if let Some(since) = since {
             let fresh = moved_bytes.saturating_sub(sample.moved_bytes);
             sample.rate_bytes = fresh as f64 / since.as_secs_f64();
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_is_seen_while_it_goes_and_its_bytes_for_ever() {
+    fn transfer_is_listed_while_in_progress_and_its_bytes_remain() {
         let image = ImageId::random();
         let listed = ActiveTransfer::begin(about("seen", image));
         assert_eq!((seen(image), total_bytes("seen")), (Some(0), Some(0)));
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_lose_nothing_and_may_hand_transfers_on() {
+    fn transfers_may_move_between_threads() {
         let begun: Vec<_> = (0..4)
             .map(|_| {
                 std::thread::spawn(|| {
@@ -344,25 +343,25 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_used_again_but_no_counter_that_is_still_held() {
+    fn slot_is_reused_but_not_a_counter_in_use() {
         let mut list = List::default();
-        let (first, held) = list.begin(about("places", ImageId::random()));
+        let (first, held) = list.begin(about("slots", ImageId::random()));
         held.add(5);
         list.end(first);
-        let (second, progress) = list.begin(about("places", ImageId::random()));
+        let (second, progress) = list.begin(about("slots", ImageId::random()));
         assert_eq!(first, second);
         held.add(100);
         assert_eq!(progress.moved_bytes(), 0);
         drop((held, progress));
         list.end(second);
-        let (third, progress) = list.begin(about("places", ImageId::random()));
+        let (third, progress) = list.begin(about("slots", ImageId::random()));
         assert_eq!((third, progress.moved_bytes()), (first, 0));
-        assert_eq!(list.places.len(), 1);
-        assert_eq!(list.ended_bytes[&("places", Direction::Download)], 5);
+        assert_eq!(list.slots.len(), 1);
+        assert_eq!(list.ended_bytes[&("slots", Direction::Download)], 5);
     }
 
     #[test]
-    fn a_rate_is_what_came_since_the_last_look() {
+    fn rate_is_measured_between_samples() {
         let listed = ActiveTransfer::begin(about("rates", ImageId::random()));
         sample();
         listed.progress().add(1 << 20);
