@@ -1,4 +1,5 @@
-//! Which kernels this CPU gets, decided once.
+//! Selects the compression functions (kernels) for this CPU, once per process: the widest lanes
+//! that it supports, and the fastest single-stream function by measurement.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -7,13 +8,13 @@ use super::lanes::LaneKernel;
 use super::rounds::{BLOCK_BYTES, INITIAL};
 use super::single::Single;
 
-/// The compressors in use.
+/// A set of kernels.
 #[derive(Debug)]
 pub(super) struct Kernels {
     pub(super) single: Single,
-    /// Narrowest first; empty where the CPU has no vectors we know.
+    /// Narrowest first; empty if the CPU has no supported vector instructions.
     lanes: Vec<LaneKernel>,
-    /// For a log line: the widest lanes and the single compressor.
+    /// Name for the log: the widest lanes and the single-stream function.
     pub(super) name: String,
 }
 
@@ -30,31 +31,31 @@ impl Kernels {
         }
     }
 
-    /// The best this CPU has.
+    /// Returns the best kernels for this CPU.
     pub(super) fn chosen() -> &'static Self {
         static CHOSEN: OnceLock<Kernels> = OnceLock::new();
         CHOSEN.get_or_init(|| Self::new(fastest(&singles()), lanes()))
     }
 
-    /// Streams that one thread takes together; 1 means that there are no lanes.
+    /// Returns the number of streams that one thread hashes together; 1 without lanes.
     pub(super) fn width(&self) -> usize {
         self.lanes.last().map_or(1, |widest| widest.width)
     }
 
-    /// The narrowest kernel for so many streams. None for a single stream, and
-    /// where there is no kernel so wide.
+    /// Returns the narrowest kernel for a number of streams, or `None` for a single stream and if
+    /// no kernel is wide enough.
     pub(super) fn for_streams(&self, streams: usize) -> Option<&LaneKernel> {
-        // Two lanes already beat two turns of the best single compressor:
-        // 1.46 against .81 GB/s with AVX-512, 1.25 with AVX2 (Zen 4).
+        // Two lanes are already faster than two runs of the best single-stream function: 1.46
+        // against .81 GB/s with AVX-512, 1.25 with AVX2 (Zen 4).
         (streams >= 2)
             .then(|| self.lanes.iter().find(|kernel| kernel.width >= streams))
             .flatten()
     }
 }
 
-/// All compressors for one stream that run on this CPU.
+/// Returns all single-stream functions that run on this CPU.
 pub(super) fn singles() -> Vec<Single> {
-    let portable = [Single::portable()].into_iter();
+    let portable = [Single::portable(), Single::md_5()].into_iter();
     #[cfg(target_arch = "x86_64")]
     let singles = portable.chain(Single::avx512vl());
     #[cfg(not(target_arch = "x86_64"))]
@@ -62,14 +63,15 @@ pub(super) fn singles() -> Vec<Single> {
     singles.collect()
 }
 
-/// The best family of lane kernels that runs on this CPU.
+/// Returns the best family of lane kernels that runs on this CPU.
 fn lanes() -> Vec<LaneKernel> {
     let mut families = lane_families();
     families.retain(|family| !family.is_empty());
     families.into_iter().next().unwrap_or_default()
 }
 
-/// All families of lane kernels, best first; one that the CPU cannot run is empty.
+/// Returns all families of lane kernels, best first. A family that the CPU does not support is
+/// empty.
 pub(super) fn lane_families() -> Vec<Vec<LaneKernel>> {
     #[cfg(target_arch = "x86_64")]
     return vec![LaneKernel::avx512(), LaneKernel::avx2()];
@@ -77,9 +79,10 @@ pub(super) fn lane_families() -> Vec<Vec<LaneKernel>> {
     return Vec::new();
 }
 
-/// The winner of a race of some 100 us. The features do not tell: the vector
-/// compressor wins by an eighth where a vector rotation takes one cycle, and
-/// loses by a tenth where it takes two.
+/// Returns the fastest function, by a measurement of some 100 us.
+///
+/// The CPU's feature flags do not tell which is faster: the vector function is an eighth faster
+/// where a vector rotation takes one cycle, and a tenth slower where it takes two.
 fn fastest(singles: &[Single]) -> Single {
     const HEATS: usize = 8;
     let blocks = [[0; BLOCK_BYTES]; 64];

@@ -1,4 +1,4 @@
-//! The hash engine: threads that hash what all uploads, fills and checks bring.
+//! The public interface: [`HashEngine`] owns the hash threads, [`Md5Stream`] hashes one message.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,22 +13,22 @@ use super::queue::{FinishOutcome, PushOutcome, StreamQueue};
 use super::scheduler::Scheduler;
 use super::state::DIGEST_BYTES;
 
-/// How much a stream may queue before a push waits, unless said otherwise.
+/// Default of the bytes that a stream may queue before a push waits.
 pub const DEFAULT_WINDOW_BYTES: usize = 2 * 1024 * 1024;
 
-/// What all streams together may queue: where many are open, each has less than its own
-/// window. Streams that share the lanes are served in turns, so that the sum is what counts.
+/// Most bytes that all streams together may queue. With many open streams, each one's window is
+/// smaller. The sum is what matters for throughput, because streams share the lanes in turns.
 const ALL_WINDOWS_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a stream may queue however many are open: a piece while another is hashed.
+/// Least window of a stream in bytes, however many are open: one piece while another is hashed.
 const LEAST_WINDOW_BYTES: usize = 256 * 1024;
 
-/// The digest is lost: a hash thread panicked while it had the stream.
+/// The digest was lost because a hash thread panicked while it processed the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the MD5 of this stream is lost: a hash thread failed; send the data again")]
+#[error("MD5 lost: a hash thread failed; send the data again")]
 pub struct DigestLost;
 
-/// A handle to the hash threads. Clones share them.
+/// Handle to the hash threads. Clones share them.
 ///
 /// The threads end when the last handle and the last stream are dropped.
 #[derive(Clone, Debug)]
@@ -49,13 +49,13 @@ impl Drop for Threads {
 }
 
 impl HashEngine {
-    /// Starts as many threads (at least one), named `md5-0` and so on.
+    /// Starts `threads` threads (at least one), named `md5-0` and so on.
     ///
-    /// One thread hashes sixteen streams at once where there is AVX-512, eight
-    /// with AVX2, and one otherwise. More threads than cores are of no use.
+    /// One thread hashes sixteen streams at once with AVX-512, eight with AVX2, and one
+    /// otherwise. More threads than cores are useless.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// Those of starting a thread.
     pub fn start(threads: usize) -> io::Result<Self> {
         Self::start_with(threads, Kernels::chosen())
     }
@@ -63,7 +63,7 @@ impl HashEngine {
     /// As [`start`](Self::start), with kernels chosen by the caller.
     pub(super) fn start_with(threads: usize, kernels: &'static Kernels) -> io::Result<Self> {
         let scheduler = Arc::new(Scheduler::new(kernels));
-        // Stops those that have started, should one not start.
+        // Created first: if a thread cannot be started, dropping it stops the others.
         let engine = Self {
             threads: Arc::new(Threads {
                 scheduler: Arc::clone(&scheduler),
@@ -78,92 +78,95 @@ impl HashEngine {
         Ok(engine)
     }
 
-    /// Lives as long as the threads do.
+    /// Returns a reference that is valid as long as the threads run.
     #[cfg(test)]
     pub(super) fn watch(&self) -> std::sync::Weak<Scheduler> {
         Arc::downgrade(&self.threads.scheduler)
     }
 
-    /// The kernels in use, for a line in the log: `avx512x16+portable` has
-    /// sixteen lanes for many streams, and the portable compressor for one.
+    /// Returns the names of the kernels in use, for the log: `avx512x16+portable` means sixteen
+    /// lanes, and the portable function for a single stream.
     pub fn kernels(&self) -> &'static str {
         &self.threads.scheduler.kernels.name
     }
 
-    /// Begins a message with the default window.
+    /// Opens a stream with the default window.
     pub fn stream(&self) -> Md5Stream {
         self.stream_with_window(DEFAULT_WINDOW_BYTES)
     }
 
-    /// Begins a message of which about `window_bytes` are queued at most.
+    /// Opens a stream that queues about `window_bytes` at most.
     pub fn stream_with_window(&self, window_bytes: usize) -> Md5Stream {
         self.threads.scheduler.opened();
         Md5Stream {
-            feed: Arc::new(StreamQueue::new()),
+            queue: Arc::new(StreamQueue::new()),
             window_bytes,
             threads: Arc::clone(&self.threads),
         }
     }
 }
 
-/// A hash thread. A panic loses the streams the thread had, and nothing else.
+/// Runs a hash thread. A panic loses the streams that the thread was hashing, and no others.
 fn run(scheduler: &Scheduler) {
     while catch_unwind(AssertUnwindSafe(|| scheduler.serve())).is_err() {
-        tracing::error!("a hash thread panicked; the uploads it had fail, it goes on");
+        tracing::error!("hash thread panicked; its current uploads fail, the thread continues");
     }
 }
 
-/// One message on its way through the [`HashEngine`].
+/// One message that the [`HashEngine`] hashes.
 ///
-/// Dropped unfinished, it lets go of all queued pieces.
+/// Dropping it discards all queued pieces.
 #[derive(Debug)]
 pub struct Md5Stream {
-    feed: Arc<StreamQueue>,
+    queue: Arc<StreamQueue>,
     window_bytes: usize,
     threads: Arc<Threads>,
 }
 
 impl Md5Stream {
-    /// Hands over the next piece of the message; the pieces are hashed in order.
-    /// Pieces of 64 KiB to 1 MiB cost least; they should be well below half the
-    /// window. A piece of 4 KiB or less may be hashed on the spot.
+    /// Queues the next piece of the message. The pieces are hashed in order.
     ///
-    /// Waits only while a whole window of bytes is queued, and until half of it
-    /// is done. The window is smaller where many streams share the memory there is. Not cancel safe: if the wait is given up, the piece is lost, and
-    /// the stream must be dropped.
+    /// Pieces of 64 KiB to 1 MiB cost least; they should be well below half the window. A piece
+    /// of 4 KiB or less may be hashed on the caller's thread.
+    ///
+    /// Waits only while a whole window is queued, until half of it is hashed. With many open
+    /// streams, the window is smaller.
+    ///
+    /// Not cancel safe: if the future is dropped while it waits, the piece is lost, and the stream
+    /// must be dropped as well.
     pub async fn push(&mut self, piece: Bytes) {
         let mut next = piece;
         loop {
-            match self.feed.offer(next, self.window_bytes()) {
+            match self.queue.offer(next, self.window_bytes()) {
                 PushOutcome::Taken => return,
                 PushOutcome::Urgent => return self.threads.scheduler.mark_urgent(),
                 PushOutcome::Started(md5, piece) => {
-                    let lane = Lane::new(Arc::clone(&self.feed), md5, piece);
+                    let lane = Lane::new(Arc::clone(&self.queue), md5, piece);
                     return self.threads.scheduler.schedule(lane);
                 }
                 PushOutcome::Full(piece) => next = piece,
             }
-            self.feed.room().await;
+            self.queue.wait_for_space().await;
         }
     }
 
-    /// What may be queued now.
+    /// Returns the current size of the window.
     fn window_bytes(&self) -> usize {
         let share = ALL_WINDOWS_BYTES / self.threads.scheduler.open_streams().max(1);
         self.window_bytes.min(share.max(LEAST_WINDOW_BYTES))
     }
 
-    /// Bytes handed over and not hashed yet. A piece counts until its end.
+    /// Returns the number of bytes that are queued and not hashed. A piece counts until its end.
     pub fn queued_bytes(&self) -> usize {
-        self.feed.queued_bytes()
+        self.queue.queued_bytes()
     }
 
-    /// Waits for the rest of the queue and gives the digest of the message.
+    /// Waits until the queue is hashed, and returns the digest of the message.
     ///
     /// # Errors
-    /// [`DigestLost`] when a hash thread panicked over this stream.
+    /// [`DigestLost`] if a hash thread panicked while it processed this stream.
     pub async fn finish(self) -> Result<[u8; DIGEST_BYTES], DigestLost> {
-        match self.feed.finish() {
+        match self.queue.finish() {
             FinishOutcome::Digest(digest) => Ok(digest),
             FinishOutcome::Lost => Err(DigestLost),
             FinishOutcome::Later(digest) => {
@@ -176,7 +179,7 @@ impl Md5Stream {
 
 impl Drop for Md5Stream {
     fn drop(&mut self) {
-        self.feed.abandon();
+        self.queue.abandon();
         self.threads.scheduler.closed();
     }
 }

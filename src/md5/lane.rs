@@ -1,4 +1,4 @@
-//! One stream under way on a hash thread.
+//! A lane: one stream on a hash thread, and the step that advances all lanes of a thread.
 
 use std::sync::Arc;
 
@@ -9,30 +9,30 @@ use super::queue::StreamQueue;
 use super::rounds::{BLOCK_BYTES, Chain};
 use super::state::Md5;
 
-/// Bytes of each lane in one step. A stream that becomes ready waits for a
-/// step at most: 20 us for one lane, 32 us for sixteen.
+/// Most bytes of each lane in one step. A stream that becomes ready waits for one step at most:
+/// 20 us with one lane, 32 us with sixteen.
 const STEP_BYTES: usize = 16 * 1024;
 
-/// A stream's MD5 state with the piece it is at.
+/// A stream's MD5 state and its current piece.
 ///
-/// At rest between steps no block is begun and at least one whole block is
-/// left, or the lane is over.
+/// Invariant between steps, after [`Lane::settle`]: no block is partially filled and at least one
+/// whole block is left in the piece, or the lane has ended.
 #[derive(Debug)]
 pub(super) struct Lane {
-    feed: Arc<StreamQueue>,
+    queue: Arc<StreamQueue>,
     md5: Md5,
     piece: Bytes,
     done_bytes: usize,
-    /// The state is back with the feed.
+    /// True if the state was returned to the queue.
     over: bool,
-    /// This piece has waited for company once.
+    /// True if the current piece has waited for a batch. Each piece waits once at most.
     pub(super) has_waited: bool,
 }
 
 impl Lane {
-    pub(super) fn new(feed: Arc<StreamQueue>, md5: Md5, piece: Bytes) -> Self {
+    pub(super) fn new(queue: Arc<StreamQueue>, md5: Md5, piece: Bytes) -> Self {
         Self {
-            feed,
+            queue,
             md5,
             piece,
             done_bytes: 0,
@@ -42,23 +42,23 @@ impl Lane {
     }
 
     pub(super) fn is_urgent(&self) -> bool {
-        self.feed.is_urgent()
+        self.queue.is_urgent()
     }
 
-    /// Whether it stands at the beginning of a piece, where another stream may
-    /// have its turn.
+    /// Returns true if the lane is at the beginning of a piece, where it may be exchanged for
+    /// another stream's.
     pub(super) fn is_at_border(&self) -> bool {
         self.done_bytes < BLOCK_BYTES
     }
 
-    /// Goes over borders of pieces until there is a whole block for the lanes.
-    /// False when there is none: the lane is over.
+    /// Advances over piece borders until the current piece has a whole block. Returns false if the
+    /// queue is empty; the lane has then ended.
     ///
-    /// A block that lies across a border is put together here, so that what
-    /// follows it stays in the lanes whatever the pieces' lengths are.
+    /// A block that spans two pieces is assembled and hashed here. The blocks after it can be
+    /// hashed in the lanes, whatever the lengths of the pieces are.
     fn settle(&mut self) -> bool {
         loop {
-            if self.feed.is_abandoned() {
+            if self.queue.is_abandoned() {
                 self.over = true;
                 return false;
             }
@@ -71,11 +71,11 @@ impl Lane {
             if self.done_bytes < self.piece.len() {
                 continue;
             }
-            // The piece may run its owner's code when dropped: not under a lock.
+            // Dropping a piece may run its owner's code, so it happens outside of the lock.
             let hashed = std::mem::take(&mut self.piece).len();
             self.done_bytes = 0;
             self.has_waited = false;
-            match self.feed.next_piece(hashed, &self.md5) {
+            match self.queue.next_piece(hashed, &self.md5) {
                 Some(piece) => self.piece = piece,
                 None => {
                     self.over = true;
@@ -85,7 +85,7 @@ impl Lane {
         }
     }
 
-    /// Whole blocks of the piece that are left.
+    /// Returns the number of whole blocks that are left in the piece.
     fn blocks(&self) -> usize {
         (self.piece.len() - self.done_bytes) / BLOCK_BYTES
     }
@@ -103,13 +103,13 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         if !self.over {
-            self.feed.lose();
+            self.queue.lose();
         }
     }
 }
 
-/// Takes all lanes one step further: as many blocks as all of them have, and no
-/// more than a step. Lanes that come to the end of their queue are removed.
+/// Advances all lanes by one step: by the number of blocks that all of them have, up to
+/// [`STEP_BYTES`]. Lanes whose queue is empty are removed.
 pub(super) fn step(kernels: &Kernels, lanes: &mut Vec<Lane>) {
     lanes.retain_mut(Lane::settle);
     let common = lanes.iter().map(Lane::blocks).min().unwrap_or(0);

@@ -1,8 +1,7 @@
-//! Many streams at once: each lane of a vector register carries one of them.
+//! Compression functions for several streams at once: each lane of a vector register holds one.
 //!
-//! The rounds cost the same for all lanes together as for one, so company is
-//! nearly free. Every kernel takes the same number of blocks of each lane; who
-//! has streams of different lengths calls it for what they have in common.
+//! The rounds cost the same for all lanes as for one. Every kernel processes the same number of
+//! blocks of each lane, so the caller passes the number that all its streams have.
 
 #[cfg(target_arch = "x86_64")]
 use super::registers::{Lanes, words};
@@ -12,31 +11,30 @@ use super::rounds::{block, sines};
 #[cfg(target_arch = "x86_64")]
 use super::vectors::{Avx8, Vl4, Vl8, Zmm16};
 
-/// Lanes of the widest kernel.
+/// Number of lanes of the widest kernel.
 pub(super) const MOST_LANES: usize = 16;
 
-/// The chaining values of all lanes, word by word: first every lane's A.
+/// The chaining values of all lanes, word by word: first word A of every lane.
 type ChainsByWord = [[u32; MOST_LANES]; 4];
 
 type Kernel = unsafe fn(&mut ChainsByWord, &[*const u8; MOST_LANES], usize);
 
-/// A compressor for several streams.
+/// A compression function for several streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LaneKernel {
     pub(super) name: &'static str,
-    /// The most streams it takes.
+    /// Most streams that it processes at once.
     pub(super) width: usize,
-    /// Sound to call on this CPU, for rows of as many bytes as it is told: a
-    /// value is only made where the CPU's features were checked.
+    /// Safe to call on this CPU for rows of at least the given number of blocks: a value is
+    /// created only after the CPU's features were checked.
     run: Kernel,
 }
 
 impl LaneKernel {
-    /// Takes the chaining value of every lane over the first `blocks` blocks of
-    /// its data.
+    /// Updates the chaining value of every lane with the first `blocks` blocks of its data.
     ///
     /// # Panics
-    /// Where the lanes are more than `width`, or one has less data.
+    /// If there are more lanes than `width`, or a lane has less data.
     pub(super) fn run<'lane>(
         &self,
         lanes: impl Iterator<Item = (&'lane mut Chain, &'lane [u8])>,
@@ -62,7 +60,7 @@ impl LaneKernel {
         if count == 0 {
             return;
         }
-        // Idle lanes follow the first one's bytes, which are in the cache anyway.
+        // Unused lanes read the first lane's bytes, which are in the CPU cache.
         let first = rows[0];
         rows[count..].fill(first);
         // SAFETY: the CPU has what the kernel needs, see the field; every row
@@ -73,8 +71,8 @@ impl LaneKernel {
         }
     }
 
-    /// The kernels this CPU can run, of one instruction set, narrowest first.
-    /// A narrower one is there where it is faster for as many streams as it takes.
+    /// Returns the AVX-512 kernels that this CPU supports, narrowest first. A narrower one is
+    /// included if it is faster for the number of streams that it processes.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn avx512() -> Vec<Self> {
         if !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512vl") {
@@ -99,7 +97,7 @@ impl LaneKernel {
         ]
     }
 
-    /// As [`avx512`](Self::avx512).
+    /// Returns the AVX2 kernels that this CPU supports, as [`avx512`](Self::avx512).
     #[cfg(target_arch = "x86_64")]
     pub(super) fn avx2() -> Vec<Self> {
         if !is_x86_feature_detected!("avx2") {
@@ -133,7 +131,7 @@ unsafe fn run<L: Lanes>(chains: &mut ChainsByWord, rows: &[*const u8; MOST_LANES
     }
 }
 
-/// A kernel compiled for the features its register type needs.
+/// Declares a kernel that is compiled for the CPU features of its register type.
 #[cfg(target_arch = "x86_64")]
 macro_rules! kernel {
     ($name:ident, $register:ty, $features:literal) => {

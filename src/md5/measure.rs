@@ -1,4 +1,4 @@
-//! The kernels one by one, for the benches; nothing else needs to choose.
+//! Access to each kernel, for the benchmarks.
 
 use super::cpu::{lane_families, singles};
 use super::rounds::{BLOCK_BYTES, Chain, INITIAL};
@@ -7,15 +7,15 @@ type Run = dyn Fn(&mut [Chain], &[&[u8]]);
 
 /// A kernel that this CPU can run.
 pub struct Measurable {
-    /// Instruction set and lanes.
+    /// Instruction set and number of lanes.
     pub name: &'static str,
-    /// The most streams it takes.
+    /// Most streams that it processes at once.
     pub width: usize,
     run: Box<Run>,
 }
 
 impl Measurable {
-    /// All kernels that this CPU can run, those for one stream first.
+    /// Returns all kernels that this CPU supports, those for one stream first.
     pub fn all() -> Vec<Self> {
         let singles = singles().into_iter().map(|single| Self {
             name: single.name,
@@ -35,8 +35,8 @@ impl Measurable {
         singles.chain(lanes).collect()
     }
 
-    /// Takes the whole blocks of `streams`, at most `width` and equally long,
-    /// and gives something that depends on all of them.
+    /// Hashes the whole blocks of `streams`: at most `width` streams of equal length. Returns the
+    /// chaining values, so that the optimiser cannot remove the computation.
     pub fn run(&self, streams: &[&[u8]]) -> Vec<[u32; 4]> {
         let mut chains = vec![INITIAL; streams.len()];
         (self.run)(&mut chains, streams);

@@ -1,14 +1,14 @@
 //! MD5 (RFC 1321), the checksum of every image.
 //!
-//! MD5 is a chain: one stream cannot be hashed faster than its dependent
-//! instructions follow each other. Many streams can, side by side in the lanes
-//! of a vector register. [`HashEngine`] does that with all uploads, cache fills
-//! and checks under way; [`Md5`] is for a single small thing on the spot.
+//! MD5 is a chain of dependent instructions, which limits the speed of one stream. Several
+//! streams can be hashed side by side in the lanes of a vector register at nearly the same cost.
+//! [`HashEngine`] does this with the streams of all uploads, cache fills and checks; [`Md5`]
+//! hashes one message on the caller's thread.
 //!
-//! From the ground up: `rounds` (the 64 rounds for any register), `vectors` and
-//! `registers` (x86 registers), `single` and `lanes` (compressors), `cpu` (which
-//! of them this machine gets), `state` (padding and length), `lane` and `feed`
-//! (one stream under way), `board` (who hashes what, and when), `engine`.
+//! Files, lowest layer first: `rounds` (the 64 rounds for any register type), `vectors` and
+//! `registers` (x86 registers), `single` and `lanes` (compression functions), `cpu` (their choice
+//! at run time), `state` (padding and length), `lane` and `queue` (one stream), `scheduler`
+//! (assigns streams to threads), `engine` (the public interface).
 
 mod cpu;
 mod engine;

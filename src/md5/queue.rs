@@ -1,4 +1,4 @@
-//! What one stream and the hash thread that serves it share.
+//! The queue between one stream and the hash thread that processes it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,22 +9,22 @@ use tokio::sync::{Notify, oneshot};
 
 use super::state::{DIGEST_BYTES, Md5};
 
-/// A piece up to this size is hashed by who brings it, if the stream is at
-/// rest: 5 us of work, where a turn through another thread costs more.
+/// A piece up to this size is hashed on the caller's thread if the stream is idle: it takes 5 us,
+/// less than passing it to another thread.
 const INLINE_BYTES: usize = 4 * 1024;
 
-/// One stream's queue and, while nothing is queued, its MD5 state.
+/// A stream's queue of pieces and, while the queue is empty, its MD5 state.
 ///
-/// Either the state is at rest here and the queue is empty, or a lane has the
-/// state; a stream has one lane at most.
+/// Invariant: either the MD5 state is here and the queue is empty, or exactly one lane has the
+/// state.
 #[derive(Debug)]
 pub(super) struct StreamQueue {
     inner: Mutex<Inner>,
-    /// Told when a waiting push may go on.
-    room: Notify,
-    /// The stream was dropped: its lane may stop at once.
+    /// Notifies a waiting push of free space.
+    space: Notify,
+    /// True if the stream was dropped, so that its lane may stop at once.
     abandoned: AtomicBool,
-    /// Somebody waits for this stream, or soon will.
+    /// True if a client waits for this stream, or soon will.
     urgent: AtomicBool,
 }
 
@@ -34,38 +34,38 @@ struct Inner {
     /// Bytes of `pieces` and of the piece in the lane.
     queued_bytes: usize,
     push_waits: bool,
-    /// What may be queued, as of the last offer.
+    /// Size of the window at the last push.
     window_bytes: usize,
     state: State,
 }
 
 #[derive(Debug, Default)]
 enum State {
-    AtRest(Md5),
+    Idle(Md5),
     InLane,
-    /// In a lane; the digest is wanted when the queue is done.
+    /// In a lane; the digest is sent when the queue is empty.
     Closing(oneshot::Sender<[u8; DIGEST_BYTES]>),
-    /// Finished, abandoned, or lost in a panic.
+    /// Finished, dropped, or lost by a panic.
     #[default]
-    Gone,
+    Ended,
 }
 
-/// What became of a piece.
+/// Result of offering a piece.
 pub(super) enum PushOutcome {
-    /// The stream's lane has it, or it is hashed already.
+    /// The piece is queued, or hashed already.
     Taken,
-    /// As taken, and the stream has just become urgent.
+    /// The piece is queued, and the stream has just become urgent.
     Urgent,
-    /// The stream was at rest: the state and the piece must go into a lane.
+    /// The stream was idle: the caller must schedule a lane with the state and the piece.
     Started(Md5, Bytes),
-    /// The window is full: wait for [`StreamQueue::room`], then offer it again.
+    /// The window is full: the caller waits for [`StreamQueue::wait_for_space`] and tries again.
     Full(Bytes),
 }
 
-/// What comes after the last piece.
+/// Result of finishing a stream.
 pub(super) enum FinishOutcome {
     Digest([u8; DIGEST_BYTES]),
-    /// It will come from the lane. An error means that the lane is lost.
+    /// The lane will send the digest. An error means that the lane was lost.
     Later(oneshot::Receiver<[u8; DIGEST_BYTES]>),
     Lost,
 }
@@ -73,29 +73,29 @@ pub(super) enum FinishOutcome {
 impl StreamQueue {
     pub(super) fn new() -> Self {
         let inner = Inner {
-            state: State::AtRest(Md5::new()),
+            state: State::Idle(Md5::new()),
             ..Inner::default()
         };
         Self {
             inner: Mutex::new(inner),
-            room: Notify::new(),
+            space: Notify::new(),
             abandoned: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
         }
     }
 
-    /// Queues a piece, unless the window is full already.
+    /// Queues a piece unless the window is full.
     pub(super) fn offer(&self, piece: Bytes, window_bytes: usize) -> PushOutcome {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.window_bytes = window_bytes;
         match &mut inner.state {
-            State::AtRest(md5) if piece.len() <= INLINE_BYTES => {
+            State::Idle(md5) if piece.len() <= INLINE_BYTES => {
                 md5.update(&piece);
                 drop(guard);
                 PushOutcome::Taken
             }
-            State::AtRest(md5) => {
+            State::Idle(md5) => {
                 let md5 = md5.clone();
                 inner.state = State::InLane;
                 inner.queued_bytes = piece.len();
@@ -108,80 +108,81 @@ impl StreamQueue {
             State::InLane => {
                 inner.queued_bytes += piece.len();
                 inner.pieces.push_back(piece);
-                let pressing = inner.queued_bytes > window_bytes / 2;
-                if pressing && !self.urgent.swap(true, Ordering::Relaxed) {
+                let is_urgent = inner.queued_bytes > window_bytes / 2;
+                if is_urgent && !self.urgent.swap(true, Ordering::Relaxed) {
                     return PushOutcome::Urgent;
                 }
                 PushOutcome::Taken
             }
-            // Finishing tells of it.
-            State::Closing(_) | State::Gone => {
+            // The stream is lost; `finish` reports it.
+            State::Closing(_) | State::Ended => {
                 drop(guard);
                 PushOutcome::Taken
             }
         }
     }
 
-    /// Waits until the window has room, after an offer found it full.
-    pub(super) async fn room(&self) {
-        self.room.notified().await;
+    /// Waits until the window has space, after an offer found it full.
+    pub(super) async fn wait_for_space(&self) {
+        self.space.notified().await;
     }
 
-    /// No more pieces will come.
+    /// Ends the message.
     pub(super) fn finish(&self) -> FinishOutcome {
         let mut inner = self.lock();
         match std::mem::take(&mut inner.state) {
-            State::AtRest(md5) => FinishOutcome::Digest(md5.finalize()),
+            State::Idle(md5) => FinishOutcome::Digest(md5.finalize()),
             State::InLane => {
                 let (sender, receiver) = oneshot::channel();
                 inner.state = State::Closing(sender);
                 self.urgent.store(true, Ordering::Relaxed);
                 FinishOutcome::Later(receiver)
             }
-            State::Closing(_) | State::Gone => FinishOutcome::Lost,
+            State::Closing(_) | State::Ended => FinishOutcome::Lost,
         }
     }
 
-    /// Lets go of all that is queued; the lane ends when its thread sees it.
+    /// Discards the queue. The lane ends when its thread notices.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
         let mut inner = self.lock();
         let ended = std::mem::take(&mut *inner);
         drop(inner);
-        // A waiting push would wait for ever; pieces may run their owner's code.
-        self.room.notify_one();
+        // A waiting push would otherwise wait for ever. The pieces are dropped after the lock is
+        // released, because dropping one may run its owner's code.
+        self.space.notify_one();
         drop(ended);
     }
 
-    /// For the lane: `hashed_bytes` of the queue are done, and `md5` is the
-    /// state after them. Gives the next piece, or takes the state back.
+    /// Called by the lane after it has hashed `hashed_bytes`; `md5` is the state after them.
+    /// Returns the next piece. If there is none, takes the state back and returns `None`.
     pub(super) fn next_piece(&self, hashed_bytes: usize, md5: &Md5) -> Option<Bytes> {
         let mut inner = self.lock();
         inner.queued_bytes = inner.queued_bytes.saturating_sub(hashed_bytes);
         if inner.queued_bytes <= inner.window_bytes / 2 {
             let closing = matches!(inner.state, State::Closing(_));
             self.urgent.store(closing, Ordering::Relaxed);
-            // Woken at half, a push costs one turn of its task for half a window.
+            // Waking the push only at half the window limits the wake-ups to one per half window.
             if std::mem::take(&mut inner.push_waits) {
-                self.room.notify_one();
+                self.space.notify_one();
             }
         }
         if let Some(piece) = inner.pieces.pop_front() {
             return Some(piece);
         }
         match std::mem::take(&mut inner.state) {
-            State::InLane => inner.state = State::AtRest(md5.clone()),
+            State::InLane => inner.state = State::Idle(md5.clone()),
             State::Closing(sender) => {
                 drop(inner);
-                // Who no longer wants the digest has dropped the receiver.
+                // Fails if the receiver was dropped, because the digest is no longer wanted.
                 let _ = sender.send(md5.clone().finalize());
             }
-            State::AtRest(_) | State::Gone => {}
+            State::Idle(_) | State::Ended => {}
         }
         None
     }
 
-    /// For the lane: it ends before the queue does, by a panic.
+    /// Called when the lane is dropped by a panic.
     pub(super) fn lose(&self) {
         self.abandon();
     }
@@ -190,19 +191,19 @@ impl StreamQueue {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody waits for this stream, or soon will: it is to be
-    /// finished, or more than half its window is full.
+    /// Returns true if a client waits for this stream, or soon will: it is being finished, or more
+    /// than half of its window is queued.
     pub(super) fn is_urgent(&self) -> bool {
         self.urgent.load(Ordering::Relaxed)
     }
 
-    /// Bytes handed over and not hashed yet.
+    /// Returns the number of bytes that are queued and not hashed.
     pub(super) fn queued_bytes(&self) -> usize {
         self.lock().queued_bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing between lock and unlock leaves the parts at odds.
+        // A poisoned lock is used: no critical section can panic with the fields inconsistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! How bytes of several streams get into the lanes of an x86 register.
+//! Loads bytes of several streams into the lanes of x86 registers (a transposition).
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm_unpackhi_epi32,
@@ -12,25 +12,24 @@ use std::arch::x86_64::{
 use super::rounds::Word;
 use super::vectors::{Avx8, Vl4, Vl8, Zmm16};
 
-/// What turns bytes of several streams into [`Word`]s and back.
+/// Converts bytes of several streams into [`Word`]s and back.
 ///
 /// # Safety
-/// As for [`Word`]. Besides, a pointer must point to as much as is said.
+/// As for [`Word`]. In addition, every pointer must be valid for the stated length.
 pub(super) trait Lanes: Word {
-    /// Streams in one register.
+    /// Number of streams in one register.
     const WIDTH: usize;
     /// Reads `WIDTH` words.
     unsafe fn load(words: *const u32) -> Self;
     /// Writes `WIDTH` words.
     unsafe fn store(self, words: *mut u32);
-    /// Sixteen bytes at `offset` of row 0 and of every fourth row after it,
-    /// below `WIDTH`.
+    /// Loads sixteen bytes at `offset` of row 0 and of every fourth row below `WIDTH`.
     unsafe fn every_fourth(rows: *const *const u8, offset: usize) -> Self;
-    /// Transposes the 4 by 4 words that `quad` has in each of its 128-bit parts.
+    /// Transposes the 4 by 4 words in each 128-bit part of `quad`.
     unsafe fn transpose(quad: [Self; 4]) -> [Self; 4];
 }
 
-/// The sixteen words of the block at `offset` of `WIDTH` rows.
+/// Loads the sixteen words of the block at `offset` of `WIDTH` rows.
 ///
 /// # Safety
 /// As for [`Lanes`]: `WIDTH` rows, each with a whole block at `offset`.
@@ -52,17 +51,17 @@ pub(super) unsafe fn words<L: Lanes>(rows: *const *const u8, offset: usize) -> [
     }
 }
 
-/// Sixteen bytes at `offset` of row number `row`.
+/// Loads sixteen bytes at `offset` of row `row`.
 ///
 /// # Safety
-/// There are so many rows, and so many bytes in that row.
+/// The row exists and has at least `offset + 16` bytes.
 #[inline(always)]
 unsafe fn one(rows: *const *const u8, row: usize, offset: usize) -> __m128i {
     // SAFETY: the caller's promise; the load asks for no alignment.
     unsafe { _mm_loadu_si128((*rows.add(row)).add(offset).cast()) }
 }
 
-/// Rows 0 and 4, as [`one`]. Needs AVX2.
+/// Loads rows 0 and 4, as [`one`]. Requires AVX2.
 ///
 /// # Safety
 /// As for [`Lanes`].
@@ -75,9 +74,8 @@ unsafe fn two(rows: *const *const u8, offset: usize) -> __m256i {
     }
 }
 
-/// Rows 0, 4, 8 and 12, as [`one`]. Needs AVX-512F. Inserting from memory
-/// spares the shuffle units: 8.3 GB/s on Zen 4, against 7.3 with loads of whole
-/// rows and twice the shuffles.
+/// Loads rows 0, 4, 8 and 12, as [`one`]. Requires AVX-512F. Inserting from memory relieves the
+/// shuffle units: 8.3 GB/s on Zen 4, against 7.3 with loads of whole rows and twice the shuffles.
 ///
 /// # Safety
 /// As for [`Lanes`].

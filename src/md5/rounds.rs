@@ -1,15 +1,15 @@
 //! The 64 rounds of MD5 (RFC 1321, 3.4), written once for every register width.
 //!
-//! A [`Word`] is one 32-bit word of one stream, or the same word of several
-//! streams side by side. Each kernel picks a type; the rounds are the same.
+//! A [`Word`] is one 32-bit word of one stream, or the same word of several streams side by side.
+//! Each kernel uses one such type with the same rounds.
 
 /// The chaining value A, B, C, D of one stream.
 pub(super) type Chain = [u32; 4];
 
-/// The chaining value every message starts from (RFC 1321, 3.3).
+/// The initial chaining value (RFC 1321, 3.3).
 pub(super) const INITIAL: Chain = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// Bytes of one MD5 block.
+/// Size of an MD5 block in bytes.
 pub(super) const BLOCK_BYTES: usize = 64;
 
 /// The additive constants: the integer part of `abs(sin(i + 1)) * 2^32`.
@@ -25,35 +25,34 @@ static SINES: [u32; 64] = [
     0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
-/// The sixty-four additive constants, as the optimiser may not know them.
+/// The additive constants as a value that the optimiser does not know.
 pub(super) type Sines = [u32; 64];
 
 /// The additive constants, hidden from the optimiser.
 ///
-/// A constant it knows it adds last, after the mixing function, which makes the
-/// chain of dependent instructions one longer in every round: .65 instead of
-/// .81 GB/s. A value it has to load it adds early. Only speed depends on this.
+/// The optimiser adds a known constant last, after the mixing function. This lengthens the chain
+/// of dependent instructions by one in every round: .65 instead of .81 GB/s. A value that must be
+/// loaded is added early. Only the speed depends on this.
 #[inline(always)]
 pub(super) fn sines() -> &'static Sines {
     std::hint::black_box(&SINES)
 }
 
-/// One 32-bit word of as many streams as the type is wide.
+/// One 32-bit word of each of the type's streams.
 ///
-/// The four mixing functions come with the addition that follows them, so that
-/// an implementation can add first what does not depend on `x`: `x` is the word
-/// the round before has only just made, and the chain through it is what an
-/// MD5 round costs.
+/// The four mixing functions include the addition that follows them, so that an implementation
+/// can first add the terms that do not depend on `x`. `x` is the result of the previous round; the
+/// chain of instructions through it determines the time of a round.
 ///
 /// # Safety
-/// The methods of a type may be called only on a CPU that has the features its
-/// module names. They are inlined into functions compiled for those features.
+/// The methods of a type may be called only on a CPU with the features that the type's
+/// documentation names. They are inlined into functions that are compiled for those features.
 pub(super) trait Word: Copy {
-    /// The same value in every lane.
+    /// Returns the same value in every lane.
     unsafe fn splat(value: u32) -> Self;
-    /// Wrapping sum.
+    /// Adds with wrapping.
     unsafe fn plus(self, other: Self) -> Self;
-    /// Rotation left by `LEFT` bits; `RIGHT` is `32 - LEFT`.
+    /// Rotates left by `LEFT` bits; `RIGHT` is `32 - LEFT`.
     unsafe fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self;
     /// `self + ((x & y) | (!x & z))`
     unsafe fn plus_f(self, x: Self, y: Self, z: Self) -> Self;
@@ -65,7 +64,7 @@ pub(super) trait Word: Copy {
     unsafe fn plus_i(self, x: Self, y: Self, z: Self) -> Self;
 }
 
-/// Four rounds: after them A, B, C, D are in their places again.
+/// Runs four rounds. After them A, B, C and D have their original order.
 macro_rules! four {
     ($mix:ident, $chain:ident, $words:ident, $sines:ident, $round:literal, [$($index:literal),*], [$($left:literal),*]) => {{
         let [mut a, mut b, mut c, mut d] = $chain;
@@ -81,7 +80,7 @@ macro_rules! four {
     }};
 }
 
-/// Takes the chaining values `start` over one block whose sixteen words are `words`.
+/// Updates the chaining values `start` with one block of sixteen words.
 ///
 /// # Safety
 /// As for the methods of `W`, see [`Word`].

@@ -1,20 +1,17 @@
-//! Which hash thread takes which streams, and when.
+//! Assigns streams to hash threads.
 //!
-//! Lanes are nearly free: with AVX-512 one thread takes eight streams as fast as
-//! two would, and sixteen at .5 GB/s each (Zen 4). So streams are kept together
-//! on one thread, and another is called up only when more of them are ready than
-//! there are free lanes. That costs the least CPU, and no client speed below
-//! 4 Gbit/s each. Without vectors a thread has one lane, and by the same rule
-//! each stream gets a thread of its own.
+//! Additional lanes are nearly free: with AVX-512 one thread hashes eight streams as fast as two,
+//! and sixteen at .5 GB/s each (Zen 4). Streams are therefore kept together on one thread, and
+//! another thread is woken only when more streams are ready than there are free lanes. This costs
+//! the least CPU time, and slows no client below 4 Gbit/s. Without vector instructions a thread
+//! has one lane, and the same rule gives each stream its own thread.
 //!
-//! A thread at work takes up new streams after every step. As hashing is faster
-//! than receiving, it would go on for ever with a few lanes and never be idle.
-//! So, where several streams are open and nobody is held up by it, it waits for
-//! the others before going on without them. Nobody is held up while no stream is
-//! to be finished and none has half its window queued: then time only passes on
-//! the hash thread. Sixteen streams that bring 3 GB/s together cost .36 CPU-seconds
-//! per GiB without this wait and .16 with it; eight uploads through the whole
-//! server, .35 when it waited for half of them for 1 ms at most, and .25 now.
+//! A busy thread takes new streams after every step. Hashing is faster than receiving, so it would
+//! run with few lanes all the time. If several streams are open, the thread therefore waits
+//! for more of them (batching), unless that delays a client: no stream may be finishing, and none
+//! may have half its window queued. Sixteen streams with 3 GB/s together cost .36 CPU-seconds per
+//! GiB without batching and .16 with it; eight uploads through the whole server cost .35 with a
+//! wait of at most 1 ms for half of them, and .25 now.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,23 +22,23 @@ use super::cpu::Kernels;
 use super::lane::{Lane, step};
 use super::lanes::MOST_LANES;
 
-/// The longest that a piece waits for pieces of other streams, once. Eight uploads that bring
-/// .8 GB/s together bring a block each in 2.6 ms.
-const GATHER: Duration = Duration::from_millis(8);
+/// Longest time that a piece waits for pieces of other streams. Eight uploads with .8 GB/s
+/// together deliver a block each in 2.6 ms.
+const BATCH_WAIT: Duration = Duration::from_millis(8);
 
-/// With fewer open streams than this no piece waits for company.
-const GATHER_STREAMS: usize = 3;
+/// Fewest open streams for which pieces wait for each other.
+const BATCH_STREAMS: usize = 3;
 
-/// The streams that are ready, and the threads that may take them.
+/// The ready streams, and the hash threads.
 #[derive(Debug)]
 pub(super) struct Scheduler {
     pub(super) kernels: &'static Kernels,
     state: Mutex<SchedulerState>,
     /// Wakes a parked thread.
-    call: Condvar,
-    /// Ends the wait for company.
-    company: Condvar,
-    /// Streams begun and not ended.
+    work_ready: Condvar,
+    /// Ends the wait of a batching thread.
+    batch_ready: Condvar,
+    /// Number of streams that were opened and not closed.
     open_streams: AtomicUsize,
 }
 
@@ -49,13 +46,13 @@ pub(super) struct Scheduler {
 struct SchedulerState {
     ready: VecDeque<Lane>,
     parked: usize,
-    /// Threads called up that have not woken yet. They count as busy.
-    called: usize,
+    /// Threads that were notified and have not woken yet. They count as busy.
+    notified: usize,
     busy: usize,
-    /// Lanes on busy threads.
+    /// Occupied lanes of busy threads.
     held: usize,
-    /// A thread waits until so many streams are ready.
-    gathering: Option<usize>,
+    /// Number of ready streams that the batching thread waits for.
+    batching: Option<usize>,
     stopping: bool,
 }
 
@@ -64,97 +61,97 @@ impl Scheduler {
         Self {
             kernels,
             state: Mutex::default(),
-            call: Condvar::new(),
-            company: Condvar::new(),
+            work_ready: Condvar::new(),
+            batch_ready: Condvar::new(),
             open_streams: AtomicUsize::new(0),
         }
     }
 
-    /// A stream has begun.
+    /// Counts a stream that was opened.
     pub(super) fn opened(&self) {
         self.open_streams.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A stream that had begun has ended.
+    /// Counts a stream that was closed.
     pub(super) fn closed(&self) {
         self.open_streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Streams begun and not ended.
+    /// Returns the number of open streams.
     pub(super) fn open_streams(&self) -> usize {
         self.open_streams.load(Ordering::Relaxed)
     }
 
-    /// Hands a stream to whichever thread takes it.
+    /// Queues a stream for a hash thread.
     pub(super) fn schedule(&self, lane: Lane) {
         let urgent = lane.is_urgent();
         let mut state = self.lock();
         state.ready.push_back(lane);
         if state
-            .gathering
+            .batching
             .is_some_and(|wanted| urgent || state.ready.len() >= wanted)
         {
-            state.gathering = None;
-            self.company.notify_all();
+            state.batching = None;
+            self.batch_ready.notify_all();
         }
         self.wake_worker(&mut state);
     }
 
-    /// A stream that is ready or under way has become urgent.
+    /// Ends the current batching wait, because a stream has become urgent.
     pub(super) fn mark_urgent(&self) {
-        if self.lock().gathering.take().is_some() {
-            self.company.notify_all();
+        if self.lock().batching.take().is_some() {
+            self.batch_ready.notify_all();
         }
     }
 
-    /// Ends all threads, once nothing is ready.
+    /// Ends all threads as soon as no stream is ready.
     pub(super) fn stop(&self) {
         self.lock().stopping = true;
-        self.call.notify_all();
+        self.work_ready.notify_all();
     }
 
-    /// Serves streams on this thread until the scheduler stops.
+    /// Hashes streams on this thread until the scheduler stops.
     pub(super) fn serve(&self) {
-        let mut hand = HashWorker {
+        let mut worker = HashWorker {
             scheduler: self,
             lanes: Vec::new(),
             reported: 0,
             busy: false,
         };
-        while hand.fill() {
-            step(self.kernels, &mut hand.lanes);
+        while worker.fill() {
+            step(self.kernels, &mut worker.lanes);
         }
     }
 
-    /// Calls up a thread if those at work cannot take all that is ready.
+    /// Wakes a thread if the busy ones have too few free lanes for the ready streams.
     fn wake_worker(&self, state: &mut SchedulerState) {
         let free = (state.busy * self.kernels.width()).saturating_sub(state.held);
         if state.ready.len() > free && state.parked > 0 {
             state.parked -= 1;
-            state.called += 1;
+            state.notified += 1;
             state.busy += 1;
-            self.call.notify_one();
+            self.work_ready.notify_one();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, SchedulerState> {
-        // Nothing between lock and unlock leaves the parts at odds.
+        // A poisoned lock is used: no critical section can panic with the fields inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The lanes of one thread.
+/// One hash thread and its lanes.
 struct HashWorker<'scheduler> {
     scheduler: &'scheduler Scheduler,
     lanes: Vec<Lane>,
-    /// How many of `SchedulerState::held` are this thread's.
+    /// This thread's share of `SchedulerState::held`.
     reported: usize,
     busy: bool,
 }
 
 impl HashWorker<'_> {
-    /// Takes up what is ready, waiting for it if there is nothing to go on
-    /// with. False when the scheduler stops.
+    /// Fills the lanes with ready streams. Waits if there are none. Returns false when the
+    /// scheduler stops.
     fn fill(&mut self) -> bool {
         let mut state = self.scheduler.lock();
         self.report(&mut state);
@@ -173,12 +170,12 @@ impl HashWorker<'_> {
         state = self.batch(state);
         self.take(&mut state);
         self.report(&mut state);
-        // More may be ready than this thread can take.
+        // More streams may be ready than this thread has lanes.
         self.scheduler.wake_worker(&mut state);
         true
     }
 
-    /// Sleeps until called. Not busy afterwards means that the scheduler stops.
+    /// Waits until the thread is notified. Afterwards `busy` is false if the scheduler stops.
     fn park<'state>(
         &mut self,
         mut state: MutexGuard<'state, SchedulerState>,
@@ -188,12 +185,13 @@ impl HashWorker<'_> {
         }
         state.parked += 1;
         loop {
-            if state.called > 0 {
-                state.called -= 1;
+            if state.notified > 0 {
+                state.notified -= 1;
                 self.busy = true;
                 return state;
             }
-            // Left behind by a thread that panicked, or before any was parked.
+            // Ready streams without a busy thread: queued before any thread was parked, or left
+            // by a thread that panicked. Nobody was notified for them.
             let stranded = state.busy == 0 && !state.ready.is_empty();
             if stranded || state.stopping {
                 state.parked -= 1;
@@ -203,14 +201,14 @@ impl HashWorker<'_> {
             }
             state = self
                 .scheduler
-                .call
+                .work_ready
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Whether other threads at work have lanes to spare for all of this one's,
-    /// with some left over so that it is not called up again at once.
+    /// Returns true if the other busy threads have free lanes for all streams of this one. Some
+    /// lanes must remain free, so that this thread is not woken again at once.
     fn fits_elsewhere(&self, state: &SchedulerState) -> bool {
         let width = self.scheduler.kernels.width();
         let others_lanes = state.busy.saturating_sub(1) * width;
@@ -218,7 +216,7 @@ impl HashWorker<'_> {
         few && state.held + state.ready.len() <= others_lanes * 3 / 4
     }
 
-    /// Waits for company if that pays and harms nobody.
+    /// Waits for streams of other clients, if that saves CPU time and delays no client.
     fn batch<'state>(
         &mut self,
         mut state: MutexGuard<'state, SchedulerState>,
@@ -226,20 +224,20 @@ impl HashWorker<'_> {
         let open_streams = self.scheduler.open_streams();
         let wanted = open_streams.min(self.scheduler.kernels.width());
         let present = self.lanes.len() + state.ready.len();
-        let pays = wanted >= GATHER_STREAMS && present < wanted && state.gathering.is_none();
+        let pays = wanted >= BATCH_STREAMS && present < wanted && state.batching.is_none();
         let may_wait = |lane: &Lane| !lane.has_waited && !lane.is_urgent();
         if !pays || !self.lanes.iter().chain(&state.ready).all(may_wait) {
             return state;
         }
-        state.gathering = Some(wanted - self.lanes.len());
-        let waiting = |state: &mut SchedulerState| state.gathering.is_some();
+        state.batching = Some(wanted - self.lanes.len());
+        let waiting = |state: &mut SchedulerState| state.batching.is_some();
         let waited = self
             .scheduler
-            .company
-            .wait_timeout_while(state, GATHER, waiting);
+            .batch_ready
+            .wait_timeout_while(state, BATCH_WAIT, waiting);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
-            state.gathering = None;
+            state.batching = None;
         }
         for lane in self.lanes.iter_mut().chain(&mut state.ready) {
             lane.has_waited = true;
@@ -247,19 +245,19 @@ impl HashWorker<'_> {
         state
     }
 
-    /// Fills the free lanes. Where there are too few, streams take turns piece
-    /// by piece.
+    /// Fills the free lanes. If there are too few, streams at the border of a piece give their
+    /// lane to the next ready stream (round robin per piece).
     fn take(&mut self, state: &mut SchedulerState) {
         let width = self.scheduler.kernels.width();
         let free = width.saturating_sub(self.lanes.len());
-        let mut turns = state.ready.len().saturating_sub(free);
+        let mut excess = state.ready.len().saturating_sub(free);
         for lane in &mut self.lanes {
-            if turns == 0 || !lane.is_at_border() {
+            if excess == 0 || !lane.is_at_border() {
                 continue;
             }
             if let Some(next) = state.ready.pop_front() {
                 state.ready.push_back(std::mem::replace(lane, next));
-                turns -= 1;
+                excess -= 1;
             }
         }
         let count = state.ready.len().min(free);
@@ -267,7 +265,7 @@ impl HashWorker<'_> {
         debug_assert!(self.lanes.len() <= MOST_LANES);
     }
 
-    /// Puts right what the state knows of this thread's lanes.
+    /// Updates the shared count of occupied lanes.
     fn report(&mut self, state: &mut SchedulerState) {
         state.held = state.held - self.reported + self.lanes.len();
         self.reported = self.lanes.len();
@@ -275,8 +273,8 @@ impl HashWorker<'_> {
 }
 
 impl Drop for HashWorker<'_> {
-    /// Only after a panic is there anything left to put right. The lanes are
-    /// lost: who waits for their digests gets an error.
+    /// Corrects the shared counters after a panic. The lanes are lost; their streams report
+    /// [`DigestLost`](super::DigestLost).
     fn drop(&mut self) {
         let mut state = self.scheduler.lock();
         state.held -= self.reported;

@@ -1,16 +1,16 @@
-//! MD5 of one message: the chaining value, the length, and a block begun.
+//! State of one message: the chaining value, the length, and a partially filled block.
 
 use super::cpu::Kernels;
 use super::rounds::{BLOCK_BYTES, Chain, INITIAL};
 
-/// Bytes of an MD5 digest.
+/// Size of an MD5 digest in bytes.
 pub const DIGEST_BYTES: usize = 16;
 
-/// Where the length in bits stands in the last block (RFC 1321, 3.2).
+/// Offset of the message's length in bits in the last block (RFC 1321, 3.2).
 const LENGTH_AT: usize = BLOCK_BYTES - 8;
 
-/// An MD5 computation on the caller's own thread, for what is small or where
-/// nothing else is to do meanwhile.
+/// Computes an MD5 on the caller's thread, for small messages and for threads that have nothing
+/// else to do.
 ///
 /// ```
 /// use glance::md5::Md5;
@@ -23,7 +23,7 @@ const LENGTH_AT: usize = BLOCK_BYTES - 8;
 #[derive(Clone, Debug)]
 pub struct Md5 {
     chain: Chain,
-    /// Bytes taken so far. Those beyond the last whole block are in `begun`.
+    /// Number of bytes so far. Those after the last whole block are in `begun`.
     length: u64,
     begun: [u8; BLOCK_BYTES],
 }
@@ -35,7 +35,7 @@ impl Default for Md5 {
 }
 
 impl Md5 {
-    /// The state of an empty message.
+    /// Creates the state of an empty message.
     pub fn new() -> Self {
         Self {
             chain: INITIAL,
@@ -44,18 +44,18 @@ impl Md5 {
         }
     }
 
-    /// Takes the next bytes of the message.
+    /// Appends bytes to the message.
     pub fn update(&mut self, data: &[u8]) {
         let (_, data) = data.split_at(self.complete_block(data));
         let (blocks, rest) = data.as_chunks::<BLOCK_BYTES>();
         self.take_blocks(blocks);
         if !rest.is_empty() {
-            // The block begun is complete, so this begins one.
+            // The partial block is complete; the remainder begins the next one.
             self.complete_block(rest);
         }
     }
 
-    /// The digest of all bytes taken.
+    /// Returns the digest of the message.
     pub fn finalize(mut self) -> [u8; DIGEST_BYTES] {
         let bits = self.length.wrapping_mul(8);
         let begun = self.begun_bytes();
@@ -74,21 +74,21 @@ impl Md5 {
         digest
     }
 
-    /// The digest of `data`.
+    /// Returns the digest of `data`.
     pub fn digest(data: &[u8]) -> [u8; DIGEST_BYTES] {
         let mut md5 = Self::new();
         md5.update(data);
         md5.finalize()
     }
 
-    /// Bytes of the block begun, 0 to 63.
+    /// Returns the number of bytes in the partial block, 0 to 63.
     pub(super) fn begun_bytes(&self) -> usize {
-        // The remainder is below 64, so nothing is cut off.
+        // The remainder is below 64, so the cast loses nothing.
         (self.length % BLOCK_BYTES as u64) as usize
     }
 
-    /// Takes from `data` what the block begun still lacks, and says how much
-    /// that was. Takes nothing if no block is begun and `data` has a whole one.
+    /// Completes the partial block with bytes of `data`, and returns their number. Uses no bytes
+    /// if there is no partial block and `data` has a whole one.
     pub(super) fn complete_block(&mut self, data: &[u8]) -> usize {
         let begun = self.begun_bytes();
         if begun == 0 && data.len() >= BLOCK_BYTES {
@@ -103,19 +103,19 @@ impl Md5 {
         taken
     }
 
-    /// Takes whole blocks with the single compressor. No block may be begun.
+    /// Hashes whole blocks with the single-stream function. There must be no partial block.
     pub(super) fn take_blocks(&mut self, blocks: &[[u8; BLOCK_BYTES]]) {
         Kernels::chosen().single.run(&mut self.chain, blocks);
         self.count_blocks(blocks.len());
     }
 
-    /// The chaining value, for a lane kernel. Who takes blocks with it says so
-    /// by [`count_blocks`](Self::count_blocks). No block may be begun.
+    /// Returns the chaining value for a lane kernel. The caller counts the blocks that it hashes by
+    /// [`count_blocks`](Self::count_blocks). There must be no partial block.
     pub(super) fn chain_mut(&mut self) -> &mut Chain {
         &mut self.chain
     }
 
-    /// Adds blocks that a kernel took to the length.
+    /// Counts blocks that a lane kernel hashed.
     pub(super) fn count_blocks(&mut self, blocks: usize) {
         debug_assert!(blocks == 0 || self.begun_bytes() == 0);
         self.length = self.length.wrapping_add((blocks * BLOCK_BYTES) as u64);

@@ -26,7 +26,7 @@ fn oracle_chain(start: Chain, data: &[u8]) -> Chain {
     chain
 }
 
-/// Bytes without a pattern that a mixed-up lane or block could hide behind.
+/// Returns pseudo-random bytes, so that exchanged lanes or blocks change the digest.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -42,7 +42,7 @@ fn lane_kernels() -> Vec<LaneKernel> {
     lane_families().concat()
 }
 
-/// Every set of kernels this CPU can run, the one without lanes among them.
+/// Returns every set of kernels that this CPU supports, including the one without lanes.
 fn kernel_sets() -> &'static [Kernels] {
     static SETS: OnceLock<Vec<Kernels>> = OnceLock::new();
     SETS.get_or_init(|| {
@@ -54,7 +54,7 @@ fn kernel_sets() -> &'static [Kernels] {
 }
 
 #[test]
-fn the_examples_of_the_rfc() {
+fn examples_of_the_rfc() {
     let examples = [
         ("", "d41d8cd98f00b204e9800998ecf8427e"),
         ("a", "0cc175b9c0f1b6a831c399e269772661"),
@@ -74,7 +74,7 @@ fn the_examples_of_the_rfc() {
 }
 
 #[test]
-fn every_length_up_to_300_bytes() {
+fn digest_of_every_length_up_to_300_bytes() {
     let data = noise(1, 300);
     for length in 0..=data.len() {
         assert_eq!(
@@ -86,11 +86,11 @@ fn every_length_up_to_300_bytes() {
 }
 
 #[test]
-fn every_single_compressor() {
+fn single_stream_functions_agree_with_the_oracle() {
     let data = noise(2, 40 * BLOCK_BYTES + 1);
     for single in singles() {
         for blocks in [0, 1, 2, 3, 39, 40] {
-            // One byte on, so that no block is aligned.
+            // Offset by one byte, so that no block is aligned.
             let data = &data[1..=blocks * BLOCK_BYTES];
             let mut chain = INITIAL;
             single.run(&mut chain, data.as_chunks().0);
@@ -103,8 +103,8 @@ fn every_single_compressor() {
     }
 }
 
-/// Runs `kernel` over `blocks` blocks of as many lanes, each at another offset,
-/// and compares every lane with the oracle.
+/// Runs a kernel over `blocks` blocks of each lane, each lane at another offset, and compares
+/// every lane with the oracle.
 fn check_lanes(kernel: &LaneKernel, lanes: usize, blocks: usize, seed: u64) {
     let data: Vec<Vec<u8>> = (0..lanes)
         .map(|lane| noise(seed + lane as u64, blocks * BLOCK_BYTES + 2 * lane))
@@ -126,7 +126,7 @@ fn check_lanes(kernel: &LaneKernel, lanes: usize, blocks: usize, seed: u64) {
 }
 
 #[test]
-fn every_lane_kernel_with_every_number_of_lanes() {
+fn lane_kernels_agree_with_the_oracle_for_any_number_of_lanes() {
     for kernel in lane_kernels() {
         for lanes in 0..=kernel.width {
             for blocks in [0, 1, 2, 5] {
@@ -137,7 +137,7 @@ fn every_lane_kernel_with_every_number_of_lanes() {
 }
 
 #[test]
-fn a_lane_kernel_never_reads_past_a_lane() {
+fn lane_kernel_never_reads_past_a_lane() {
     for kernel in lane_kernels() {
         let (short, long) = (noise(1, 2 * BLOCK_BYTES - 1), noise(2, 2 * BLOCK_BYTES));
         let mut chains = [INITIAL; 2];
@@ -148,7 +148,7 @@ fn a_lane_kernel_never_reads_past_a_lane() {
 }
 
 #[test]
-fn a_lane_kernel_takes_no_more_lanes_than_it_has() {
+fn lane_kernel_panics_with_too_many_lanes() {
     for kernel in lane_kernels() {
         let data = noise(1, BLOCK_BYTES);
         let mut chains = vec![INITIAL; kernel.width + 1];
@@ -157,8 +157,8 @@ fn a_lane_kernel_takes_no_more_lanes_than_it_has() {
     }
 }
 
-/// Lengths of pieces: the small ones, where borders fall within blocks and
-/// where pieces are hashed inline, and some that reach the lanes.
+/// Lengths of pieces: small ones, with borders inside blocks and hashed inline, and some that are
+/// hashed in lanes.
 fn piece_length() -> impl Strategy<Value = usize> {
     prop_oneof![3 => 0..200usize, 1 => 4000..4200usize, 2 => 4097..40_000usize]
 }
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn any_lanes_and_blocks(lanes in 1..=16usize, blocks in 0..20usize, seed in any::<u32>()) {
+    fn lane_kernels_agree_with_the_oracle(lanes in 1..=16usize, blocks in 0..20usize, seed in any::<u32>()) {
         for kernel in lane_kernels() {
             check_lanes(&kernel, lanes.min(kernel.width), blocks, seed.into());
         }
@@ -194,7 +194,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn the_engine_gives_every_stream_its_digest(
+    fn engine_returns_the_digest_of_every_stream(
         streams in vec(vec(piece_length(), 0..8), 1..24),
         threads in 1..=3usize,
     ) {
@@ -213,8 +213,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
     runtime.block_on(tokio::task::LocalSet::new().run_until(future))
 }
 
-/// Hashes streams of pieces of these lengths at the same time, and gives the
-/// numbers of those with a wrong digest.
+/// Hashes streams of pieces of these lengths at the same time. Returns the numbers of those with
+/// a wrong digest.
 async fn hash_all(engine: &HashEngine, streams: &[Vec<usize>]) -> Vec<usize> {
     let tasks: Vec<_> = (streams.iter().enumerate())
         .map(|(number, pieces)| {
@@ -244,21 +244,21 @@ async fn hash_one(engine: &HashEngine, number: usize, pieces: &[usize]) -> bool 
 }
 
 #[test]
-fn more_streams_than_lanes_take_turns() {
+fn more_streams_than_lanes_are_all_hashed() {
     let streams: Vec<Vec<usize>> = (0..40).map(|n| vec![20_000 + 1_001 * n; 3]).collect();
     let engine = HashEngine::start(1).unwrap();
     assert_eq!(block_on(hash_all(&engine, &streams)), Vec::<usize>::new());
 }
 
 #[test]
-fn a_thread_is_called_up_when_lanes_run_out() {
+fn second_thread_is_woken_when_lanes_run_out() {
     for kernels in kernel_sets() {
         let engine = HashEngine::start_with(2, kernels).unwrap();
         let mut stuck = engine.stream();
         let (first, is_reached, _go_on) = stopper();
         block_on(stuck.push(first));
         is_reached.recv().unwrap();
-        // One thread stands still with one lane; here is one stream too many for it.
+        // One thread is blocked with one lane, and there is one stream more than it has lanes.
         let streams = vec![vec![20_000]; kernels.width()];
         assert_eq!(block_on(hash_all(&engine, &streams)), Vec::<usize>::new());
     }
@@ -275,7 +275,7 @@ fn streams_outlive_the_engine_handle() {
     assert_eq!(digest, Ok(oracle(&data)));
 }
 
-/// A piece that does something on the thread that lets go of it.
+/// A piece that runs a function when it is dropped.
 struct Piece<F: FnMut() + Send + 'static> {
     data: Vec<u8>,
     on_drop: F,
@@ -300,8 +300,8 @@ fn piece(length: usize, on_drop: impl FnMut() + Send + 'static) -> Bytes {
     })
 }
 
-/// A piece that tells when it is let go of, and then holds up the hash thread
-/// until the sender is used or dropped.
+/// A piece that signals when it is dropped, and then blocks the hash thread until the sender is
+/// used or dropped.
 fn stopper() -> (Bytes, Receiver<()>, Sender<()>) {
     let (reached, is_reached) = channel();
     let (go_on, may_go_on) = channel();
@@ -317,13 +317,13 @@ fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[test]
-fn a_push_waits_only_while_a_window_is_queued() {
+fn push_waits_only_while_a_window_is_queued() {
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream_with_window(20_000);
     let (first, is_reached, go_on) = stopper();
     block_on(stream.push(first));
     is_reached.recv().unwrap();
-    // 8192 are in the thread's hand.
+    // The thread has 8192 bytes.
     assert_eq!(stream.queued_bytes(), 8192);
     for _ in 0..2 {
         assert!(poll_once(pin!(stream.push(piece(6_000, || ())))).is_ready());
@@ -346,7 +346,7 @@ fn a_push_waits_only_while_a_window_is_queued() {
 }
 
 #[test]
-fn many_streams_share_what_may_be_queued() {
+fn window_shrinks_with_many_streams() {
     const MIB: usize = 1 << 20;
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream();
@@ -369,7 +369,7 @@ fn many_streams_share_what_may_be_queued() {
 }
 
 #[test]
-fn a_dropped_stream_lets_go_of_its_queue() {
+fn dropped_stream_discards_its_queue() {
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream();
     let (first, is_reached, _go_on) = stopper();
@@ -380,12 +380,12 @@ fn a_dropped_stream_lets_go_of_its_queue() {
     block_on(stream.push(piece(10_000, on_drop)));
     assert!(is_dropped.try_recv().is_err());
     drop(stream);
-    // The hash thread still stands still.
+    // The hash thread is still blocked.
     is_dropped.try_recv().unwrap();
 }
 
 #[test]
-fn a_panic_on_a_hash_thread_fails_its_streams_and_no_others() {
+fn panic_on_a_hash_thread_fails_only_its_streams() {
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream();
     let (first, is_reached, go_on) = stopper();
@@ -408,7 +408,7 @@ fn a_panic_on_a_hash_thread_fails_its_streams_and_no_others() {
 }
 
 #[test]
-fn a_push_to_a_lost_stream_does_not_wait() {
+fn push_to_a_lost_stream_does_not_wait() {
     let engine = HashEngine::start(1).unwrap();
     let mut stream = engine.stream_with_window(1);
     let (started, has_started) = channel();
@@ -428,7 +428,7 @@ fn a_push_to_a_lost_stream_does_not_wait() {
 }
 
 #[test]
-fn the_threads_end_with_the_last_handle() {
+fn threads_end_with_the_last_handle() {
     let (ended, has_ended) = channel();
     let engine = HashEngine::start(3).unwrap();
     let stream = engine.stream();
@@ -449,7 +449,7 @@ fn the_threads_end_with_the_last_handle() {
 }
 
 #[test]
-fn handles_may_cross_threads() {
+fn handles_are_send_and_sync() {
     fn is_send<T: Send>() {}
     fn is_sync<T: Sync>() {}
     is_send::<HashEngine>();

@@ -1,8 +1,8 @@
-//! The words of several streams side by side in one x86 register.
+//! x86 vector registers as [`Word`]s: the same word of several streams side by side.
 //!
-//! Every method only wraps `std::arch` intrinsics. They are `inline(always)`,
-//! so that they end up inside a kernel compiled for the features it needs;
-//! nothing else may call them.
+//! Every method only wraps `std::arch` intrinsics. The methods are `inline(always)`, so that they
+//! become part of a kernel that is compiled for the CPU features it needs; only kernels may call
+//! them.
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _mm_add_epi32, _mm_rol_epi32, _mm_set1_epi32,
@@ -129,7 +129,7 @@ impl Word for Avx8 {
     }
     #[inline(always)]
     unsafe fn plus_g(self, x: Self, y: Self, z: Self) -> Self {
-        // SAFETY: as above. The halves share no bit, so they may be added apart.
+        // SAFETY: as above. The two terms share no bit, so they can be added separately.
         unsafe {
             let early = self.plus(Self(_mm256_andnot_si256(z.0, y.0)));
             early.plus(Self(_mm256_and_si256(x.0, z.0)))
