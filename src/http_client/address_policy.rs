@@ -1,29 +1,30 @@
-//! Which addresses may be dialled.
+//! Address policy: the IP addresses that a client may connect to. It protects against
+//! server-side request forgery (SSRF) through URIs that API users supply.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Which addresses a client may dial.
+/// The addresses that a client may connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressPolicy {
-    /// Those that the operator wrote down: any.
+    /// All addresses, for servers that the operator configured.
     Any,
-    /// Those that a user named.
+    /// Filtered addresses, for URIs that a user supplied.
     Filtered(AddressFilter),
 }
 
-/// What may be dialled of what a user named: none of this machine, of a private network,
-/// or of the link, where services trust whoever reaches them.
+/// Filter for addresses from users: excludes this machine, private networks and the local link,
+/// where services often trust all peers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressFilter {
-    /// Whether this machine and private networks may be reached all the same. The link,
-    /// where clouds have their metadata service, stays out of reach.
+    /// Allows this machine and private networks. Link-local addresses, where clouds provide
+    /// their metadata service, stay excluded.
     pub private: bool,
-    /// Where this process listens itself, which is never dialled.
+    /// The addresses that this process listens on. They are always excluded.
     pub own: Vec<SocketAddr>,
 }
 
 impl AddressPolicy {
-    /// Whether an address may be dialled.
+    /// Returns true if the client may connect to the address.
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
         match self {
             Self::Any => true,
@@ -33,18 +34,18 @@ impl AddressPolicy {
 }
 
 impl AddressFilter {
-    /// Whether a host may be dialled, apart from where this process listens.
+    /// Returns true if the filter allows the host, listening addresses aside.
     pub fn allows_host(&self, address: IpAddr) -> bool {
-        let ip = carried(address);
+        let ip = embedded(address);
         if self.private {
-            !is_never_named(ip)
+            !is_always_excluded(ip)
         } else {
             is_public(ip)
         }
     }
 
     fn allows(&self, address: SocketAddr) -> bool {
-        let ip = carried(address.ip());
+        let ip = embedded(address.ip());
         self.allows_host(ip) && !self.is_own(SocketAddr::new(ip, address.port()))
     }
 
@@ -57,8 +58,8 @@ impl AddressFilter {
     }
 }
 
-/// Whether this machine has the address: what it sends there comes from that very address.
-/// Nothing is sent to find out.
+/// Returns true if the address belongs to this machine: the kernel then chooses the same address
+/// as the source of a connection to it. Connecting a UDP socket sends no packet.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     let any: IpAddr = match ip {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -68,15 +69,15 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
         socket.connect((ip, 9))?;
         socket.local_addr()
     });
-    // An address without a road to it is not ours, and cannot be dialled either.
+    // An address without a route is not one of this machine's.
     ip.is_loopback() || source.is_ok_and(|source| source.ip() == ip)
 }
 
-/// An address of IPv6 that stands for one of IPv4 is judged as that one.
-fn carried(ip: IpAddr) -> IpAddr {
+/// Returns the IPv4 address that an IPv6 address embeds, or the address itself.
+fn embedded(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let s = v6.segments();
-    let carried = match s {
+    let embedded = match s {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return ip,
         // Mapped, compatible, and NAT64 (RFC 6052).
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -86,19 +87,20 @@ fn carried(ip: IpAddr) -> IpAddr {
         [0x2002, high, low, ..] => (high, low),
         _ => return ip,
     };
-    let bits = u32::from(carried.0) << 16 | u32::from(carried.1);
+    let bits = u32::from(embedded.0) << 16 | u32::from(embedded.1);
     Ipv4Addr::from_bits(bits).into()
 }
 
-/// Addresses that no image is ever behind.
-fn is_never_named(ip: IpAddr) -> bool {
+/// Returns true for addresses that are always excluded: unspecified, multicast, reserved and
+/// link-local.
+fn is_always_excluded(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224 || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local(),
     }
 }
 
-/// Whether an address is of the public Internet (IANA's special-purpose registries).
+/// Returns true for addresses of the public Internet (IANA's special-purpose registries).
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -112,7 +114,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_protocol = a == 192 && b == 0 && c == 0;
     let is_relay = a == 192 && b == 88 && c == 99;
     let is_benchmark = a == 198 && (18..20).contains(&b);
-    !(is_never_named(address.into())
+    !(is_always_excluded(address.into())
         || is_shared
         || is_protocol
         || is_relay
@@ -124,7 +126,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
-    // Global unicast is 2000::/3; in it Teredo and the like (2001::/23), documentation.
+    // Global unicast is 2000::/3, without protocol assignments such as Teredo (2001::/23) and
+    // documentation (2001:db8::/32, 3fff::/20).
     let is_global = s[0] & 0xe000 == 0x2000;
     let is_protocol = s[0] == 0x2001 && s[1] < 0x200;
     let is_documentation = (s[0] == 0x2001 && s[1] == 0xdb8) || (s[0] == 0x3fff && s[1] < 0x1000);
@@ -187,35 +190,35 @@ mod tests {
         AddressPolicy::Filtered(AddressFilter { private, own })
     }
 
-    fn allows(reach: &AddressPolicy, ip: &str, port: u16) -> bool {
-        reach.allows(SocketAddr::new(ip.parse().unwrap(), port))
+    fn allows(policy: &AddressPolicy, ip: &str, port: u16) -> bool {
+        policy.allows(SocketAddr::new(ip.parse().unwrap(), port))
     }
 
     #[test]
-    fn what_is_ours_is_not_public() {
-        let reach = named(false, &[]);
+    fn private_addresses_are_excluded() {
+        let policy = named(false, &[]);
         for ip in PRIVATE.iter().chain(NEVER) {
-            assert!(!allows(&reach, ip, 80), "{ip}");
+            assert!(!allows(&policy, ip, 80), "{ip}");
         }
         for ip in PUBLIC {
-            assert!(allows(&reach, ip, 80), "{ip}");
+            assert!(allows(&policy, ip, 80), "{ip}");
         }
     }
 
     #[test]
-    fn private_networks_can_be_opened_but_not_the_link() {
-        let reach = named(true, &[]);
+    fn option_private_allows_private_networks_but_not_link_local() {
+        let policy = named(true, &[]);
         for ip in PRIVATE.iter().chain(PUBLIC) {
-            assert!(allows(&reach, ip, 80), "{ip}");
+            assert!(allows(&policy, ip, 80), "{ip}");
         }
         for ip in NEVER {
-            assert!(!allows(&reach, ip, 80), "{ip}");
+            assert!(!allows(&policy, ip, 80), "{ip}");
         }
         assert!(allows(&AddressPolicy::Any, "169.254.169.254", 80));
     }
 
     #[test]
-    fn where_we_listen_is_never_dialled() {
+    fn own_listening_addresses_are_excluded() {
         let own = named(true, &["127.0.0.1:9292"]);
         assert!(!allows(&own, "127.0.0.1", 9292));
         assert!(!allows(&own, "::ffff:127.0.0.1", 9292));
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_addresses_are_known() {
+    fn addresses_of_this_machine_are_recognised() {
         for ip in ["127.0.0.1", "127.9.9.9", "::1"] {
             assert!(is_of_this_machine(ip.parse().unwrap()), "{ip}");
         }

@@ -1,4 +1,5 @@
-//! The client.
+//! [`HttpClient`]: sends requests over pooled connections, and opens objects on connections of
+//! their own.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -28,25 +29,25 @@ use super::proxy::Proxies;
 use super::target::{Target, prepare};
 use crate::transfer::{HttpBody, RangeBody, SocketBody};
 
-/// Largest buffer for what comes in through memory; large enough that hyper costs no more
-/// than a plain loop of reads.
+/// Largest read buffer of a connection that downloads an object, in bytes. With this size, hyper
+/// costs no more than a plain loop of reads.
 const READ_BUFFER_BYTES: usize = 400 * 1024;
 
-/// Largest buffer where answers are short and bodies go the other way. hyper takes more of a
-/// body only while less than this waits for the socket, so it bounds what an upload holds.
+/// Largest buffer of a pooled connection, in bytes. hyper polls a request body only while fewer
+/// bytes wait for the socket, so this bounds the memory of an upload.
 const SMALL_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Maximum number of headers of a response: 128 properties of an image, its fields in two
-/// spellings, and those of HTTP itself.
+/// Most headers of a response: 128 properties of an image, its fields in two spellings, and those
+/// of HTTP itself.
 const MAX_HEADERS: usize = 512;
 
-/// Default of [`HttpClient::with_continue_timeout`]. It is long because a request whose body has
-/// begun cannot be repeated after a late refusal of a busy server, and because servers that never
-/// send `100 Continue` are rare.
+/// Default of [`HttpClient::with_continue_timeout`].
+///
+/// It is long, because a final response that a busy server sends later can no longer be handled
+/// by another request, and because servers that never send `100 Continue` are rare.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client for other servers. Cheap to clone; clones share their connections, on each
-/// thread by itself.
+/// A client for other servers. Cheap to clone. The clones on one thread share their connections.
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Arc<Inner>,
@@ -54,7 +55,7 @@ pub struct HttpClient {
 
 #[derive(Clone)]
 struct Inner {
-    /// Tells this client's connections from those of others on the thread.
+    /// Identifies this client's connections in the thread's pool.
     number: u64,
     connector: Connector,
     continue_timeout: Duration,
@@ -64,7 +65,7 @@ struct Inner {
 type Connection<S> = http1::Connection<TokioIo<S>, HttpBody>;
 
 impl HttpClient {
-    /// A client; nothing is dialled yet.
+    /// Creates a client. It opens no connection yet.
     pub fn new(options: HttpClientOptions) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -79,7 +80,7 @@ impl HttpClient {
     /// Connects through these proxies. The result shares no connections with `self`.
     pub fn with_proxies(self, proxies: Proxies) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.inner);
-        // Kept connections of the old number may take another way to the server.
+        // Pooled connections of the old number may lead to the server by another way.
         inner.number = next_number();
         inner.connector.proxies = proxies;
         Self {
@@ -87,8 +88,8 @@ impl HttpClient {
         }
     }
 
-    /// Sets how long [`HttpClient::put`] waits for `100 Continue` before it sends the body without
-    /// it (RFC 9110, section 10.1.1).
+    /// Sets how long [`HttpClient::start_streaming`] waits for `100 Continue` before it sends the
+    /// body without it (RFC 9110, section 10.1.1).
     pub fn with_continue_timeout(self, timeout: Duration) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.inner);
         inner.continue_timeout = timeout;
@@ -97,14 +98,14 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request with an absolute URI, on a kept connection if there is one. The
-    /// connection is kept for another when the answer's body was read to its end.
+    /// Sends a request with an absolute URI, over a pooled connection if there is one. The
+    /// connection returns to the pool when the response body was read to its end.
     ///
-    /// A request is sent once; only one that a kept connection did not take is sent again.
-    /// Redirects are not followed.
+    /// A request is sent at most once. It is repeated on another connection only if a pooled
+    /// connection was closed before hyper wrote any of it. Redirects are not followed.
     ///
     /// # Errors
-    /// [`HttpClientError`], which names no secret.
+    /// [`HttpClientError`], whose text contains no URI and no secret.
     pub async fn send(
         &self,
         request: Request<HttpBody>,
@@ -113,6 +114,8 @@ impl HttpClient {
         let (mut request, progress) = watch(request);
         loop {
             let (mut sender, is_kept) = self.connection(&target).await?;
+            // `try_send_request` returns the request if hyper has not written any of it. Only then
+            // is it safe to send it again.
             let sent = sender.try_send_request(request);
             match self.watched_answer(&progress, sent).await? {
                 Ok(response) => return Ok(self.pooled(response, target, sender)),
@@ -124,11 +127,11 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request, as [`HttpClient::send`] does, and reads the whole answer, at most
-    /// `most_bytes` of it.
+    /// Sends a request as [`HttpClient::send`] does, and reads the whole response body of at
+    /// most `most_bytes`.
     ///
     /// # Errors
-    /// [`HttpClientError`], which names no secret.
+    /// [`HttpClientError`], whose text contains no URI and no secret.
     pub async fn fetch(
         &self,
         request: Request<HttpBody>,
@@ -152,7 +155,7 @@ impl HttpClient {
         Ok((target, request))
     }
 
-    /// A connection that was kept, or a new one; and whether it was kept.
+    /// Returns a connection, and true if it comes from the pool.
     pub(super) async fn connection(
         &self,
         target: &Target,
@@ -164,17 +167,19 @@ impl HttpClient {
         let socket = ReadAfterRefusedWrite::new(socket);
         let (sender, connection) = handshake(socket, SMALL_BUFFER_BYTES).await?;
         tokio::spawn(async move {
-            // Its error reaches whoever waits for the answer.
+            // The request that uses the connection reports its error.
             let _ = connection.await;
         });
         Ok((sender, false))
     }
 
-    /// Sends a request without a body for an object, on a connection of its own; the body of
-    /// the answer is handed on as it comes, as a socket where it can be one.
+    /// Sends a request without a body for an object, over a connection of its own.
+    ///
+    /// Returns the head of the response, and the body as a socket if possible: over plain HTTP,
+    /// with a known length and without chunks.
     ///
     /// # Errors
-    /// [`HttpClientError`], which names no secret.
+    /// [`HttpClientError`], whose text contains no URI and no secret.
     pub async fn open(
         &self,
         request: Request<()>,
@@ -193,7 +198,7 @@ impl HttpClient {
             }
             _ => {
                 tokio::spawn(async move {
-                    // Its error reaches whoever reads the body.
+                    // The body reports the connection's error.
                     let _ = connection.await;
                 });
                 RangeBody::Stream(body.map_err(Into::into).boxed_unsync())
@@ -202,7 +207,7 @@ impl HttpClient {
         Ok((head, part))
     }
 
-    /// Waits for an answer as long as the server gets on with the request.
+    /// Waits for a response as long as the server makes progress with the request.
     async fn watched_answer<T>(
         &self,
         progress: &RequestProgress,
@@ -213,7 +218,7 @@ impl HttpClient {
         answer.map_err(|Stalled| HttpClientError::Silent(limit))
     }
 
-    /// Waits for an answer, but not for ever.
+    /// Waits for a response until the timeout.
     pub(super) async fn answer<T>(
         &self,
         answer: impl Future<Output = T>,
@@ -223,17 +228,18 @@ impl HttpClient {
         answer.map_err(|_| HttpClientError::Silent(limit))
     }
 
-    /// Longest silence of a server that is to answer, or to take a body.
+    /// Returns the longest time without progress of a server that has to respond or to receive a
+    /// body.
     pub(super) fn answer_timeout(&self) -> Duration {
         self.inner.options.answer_timeout
     }
 
-    /// Longest wait for `100 Continue`.
+    /// Returns the longest wait for `100 Continue`.
     pub(super) fn continue_timeout(&self) -> Duration {
         self.inner.continue_timeout.min(self.answer_timeout())
     }
 
-    /// The answer; its connection is kept when it was read to its end.
+    /// Wraps a response so that its connection returns to the pool at the end of the body.
     pub(super) fn pooled(
         &self,
         response: Response<Incoming>,
@@ -250,7 +256,7 @@ impl HttpClient {
     }
 }
 
-/// The request with its progress shown.
+/// Wraps a request's body so that its progress can be watched.
 fn watch(request: Request<HttpBody>) -> (Request<HttpBody>, RequestProgress) {
     let (head, body) = request.into_parts();
     let (body, progress) = RequestProgress::of(body);
@@ -272,7 +278,8 @@ async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     Ok(builder.handshake(TokioIo::new(socket)).await?)
 }
 
-/// Drives a connection until the head of an answer is there, and no further.
+/// Drives a connection until the head of a response is received, and no further: hyper must not
+/// read the body, which the kernel will splice.
 async fn head_of(
     connection: &mut Pin<Box<Connection<Socket>>>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
@@ -294,8 +301,8 @@ fn is_chunked(head: &response::Parts) -> bool {
     head.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Takes a connection apart behind the head of its answer: what hyper has read of the body,
-/// and the socket with the rest.
+/// Dismantles a connection after the head of its response. Returns the bytes of the body that
+/// hyper has read, and the socket with the rest.
 fn into_socket(
     connection: Connection<Socket>,
     mut body: Incoming,
@@ -303,7 +310,8 @@ fn into_socket(
 ) -> Result<RangeBody, HttpClientError> {
     let parts = connection.into_parts();
     let mut first = VecDeque::new();
-    // Without its connection the body ends behind what it was given.
+    // hyper has passed some bytes to the body already. Without its connection the body ends after
+    // them, so polling it never waits.
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) {
         first.extend(frame.into_data());

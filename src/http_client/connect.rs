@@ -1,4 +1,5 @@
-//! Making a connection: one resolution, every address judged, and only those dialled.
+//! Opens connections: resolves the host name once, checks every address against the policy, and
+//! connects only to addresses that were checked.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,10 +21,10 @@ use super::options::HttpClientOptions;
 use super::proxy::Proxies;
 use super::target::Target;
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
-    reach: AddressPolicy,
+    policy: AddressPolicy,
     pub(super) proxies: Proxies,
     connect_timeout: Duration,
     tls: TlsConnector,
@@ -38,17 +39,18 @@ pub(super) enum Socket {
 impl Connector {
     pub(super) fn new(options: &HttpClientOptions) -> Self {
         Self {
-            reach: options.reach.clone(),
+            policy: options.address_policy.clone(),
             proxies: Proxies::default(),
             connect_timeout: options.connect_timeout,
             tls: TlsConnector::from(Arc::clone(&options.tls)),
         }
     }
 
-    /// Connects to the first address that takes it, within the limit for all of them.
+    /// Connects to the first address that accepts, TLS included, within the timeout for all
+    /// addresses together.
     pub(super) async fn connect(&self, target: &Target) -> Result<Socket, HttpClientError> {
         let until = Instant::now() + self.connect_timeout;
-        let dialling = async {
+        let connecting = async {
             let proxy = self.proxies.for_target(target);
             // The proxy resolves the server's name; it may be unknown here.
             let (host, port) = match proxy {
@@ -66,15 +68,16 @@ impl Connector {
                 Ok(Socket::Plain(stream))
             }
         };
-        let dialled = tokio::time::timeout_at(until, dialling).await;
+        let dialled = tokio::time::timeout_at(until, connecting).await;
         dialled.unwrap_or_else(|_| Err(HttpClientError::Connect(io::ErrorKind::TimedOut.into())))
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpClientError> {
         let found = lookup_host((host, port)).await;
         let addresses: Vec<_> = found.map_err(HttpClientError::Resolve)?.collect();
-        // One bad address among good ones is how a name is made to lead inside.
-        if addresses.iter().all(|address| self.reach.allows(*address)) {
+        // All addresses must be allowed, not only the one that is used: an attacker's name can
+        // resolve to a public and a private address, and the resolver decides the order.
+        if addresses.iter().all(|address| self.policy.allows(*address)) {
             Ok(addresses)
         } else {
             Err(HttpClientError::Forbidden)
@@ -88,7 +91,8 @@ impl Connector {
     ) -> Result<TcpStream, HttpClientError> {
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for (tried, address) in addresses.iter().enumerate() {
-            // An address that swallows everything must leave time for the others.
+            // The remaining time is divided, so that an address that drops all packets leaves
+            // time for the others.
             let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
             let limit = until.saturating_duration_since(Instant::now()) / others;
             match timeout(limit, TcpStream::connect(address)).await {
@@ -114,9 +118,9 @@ impl Connector {
 
 fn set_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // A request that is given up must not reach the server later, when somebody has already
-    // removed what it would make: without this the kernel goes on sending what it has been
-    // given. Who closes a connection in order has its answer, and nothing left to send.
+    // Closing the socket discards unsent bytes and resets the connection. Otherwise the kernel
+    // would still deliver the rest of a cancelled request, and the server could create an object
+    // after the cleanup has removed it. After a complete response nothing is left to send.
     stream.set_zero_linger()
 }
 

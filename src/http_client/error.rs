@@ -1,54 +1,56 @@
-//! Why another server could not be asked.
+//! Errors of requests to other servers.
 
 use std::io;
 use std::time::Duration;
 
 use super::tls::TlsError;
 
-/// Another server could not be asked, or did not answer. For the log and for deciding what
-/// to do: a client of ours is to be told less. Names no URI, which may hold a secret.
+/// A request to another server failed.
+///
+/// The text is for the log and for callers that decide about a retry; API clients receive less
+/// detail. It contains no URI, because a URI may contain a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
-    /// Not an http or https URI with a host.
-    #[error("the address is no http or https URI")]
+    /// The request's target is not an http or https URI with a host.
+    #[error("invalid address: not an http or https URI with a host")]
     Address,
-    /// The name has no address.
-    #[error("the host's name cannot be resolved")]
+    /// The host name has no address.
+    #[error("cannot resolve the host name")]
     Resolve(#[source] io::Error),
-    /// The name stands for an address that may not be dialled.
-    #[error("the host has an address that may not be reached")]
+    /// The host name resolves to an address that the policy forbids.
+    #[error("address not allowed: the host resolves to a private or local address")]
     Forbidden,
-    /// No address of the host took the connection.
-    #[error("no connection to the host")]
+    /// No address of the host accepted a connection.
+    #[error("cannot connect to the host")]
     Connect(#[source] io::Error),
     /// The proxy refused to connect to the server.
     #[error("the proxy refused the connection with status {0}")]
     Proxy(u16),
-    /// The server is not who it should be, or speaks no TLS.
-    #[error("no TLS with the host")]
+    /// The TLS handshake failed: the certificate is not trusted, or the server speaks no TLS.
+    #[error("TLS handshake failed")]
     Tls(#[source] io::Error),
-    /// TLS cannot be set up on our side.
+    /// TLS cannot be set up in this process.
     #[error(transparent)]
     TlsSetup(#[from] TlsError),
-    /// It took the request and said nothing.
-    #[error("no answer for {} s", .0.as_secs())]
+    /// The server received the request and made no progress for this time.
+    #[error("timeout: no response for {} s", .0.as_secs())]
     Silent(Duration),
-    /// It closed the connection before its answer.
-    #[error("the connection was closed before the answer")]
+    /// The server closed the connection before its response.
+    #[error("connection closed before the response")]
     Closed,
-    /// It sent more than it announced, or than anybody wants.
-    #[error("the answer is too long")]
+    /// The response is longer than announced, or than the caller accepts.
+    #[error("response too long")]
     TooMuch,
-    /// What came was no HTTP, or broke off.
-    #[error("the exchange failed")]
+    /// The response is not valid HTTP, or the connection failed.
+    #[error("HTTP exchange failed")]
     Http(#[from] hyper::Error),
-    /// What came after the head of the answer broke off.
-    #[error("the answer broke off")]
+    /// The connection failed in the response body.
+    #[error("response body incomplete")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl HttpClientError {
-    /// Whether the request certainly did not reach the server.
+    /// Returns true if the request certainly did not reach the server.
     pub fn is_unsent(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What another server issues for a time: a token.
+//! A cached value that expires, such as a token, with a refresh that only one caller performs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,39 +6,40 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
-/// How long a failure to renew something is believed while what is there is still valid.
-const FAILURE_BELIEVED: Duration = Duration::from_secs(5);
+/// Time after a failed refresh in which no other refresh is tried, as long as the value is valid.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Something that is valid for a time.
+/// A value that is valid for a limited time.
 pub trait Expiring {
-    /// When it is to be renewed; `None` when nobody knows.
+    /// Returns the time from which it should be refreshed, or `None` if that is unknown.
     fn renew_at(&self) -> Option<Instant>;
 
-    /// When it is worth nothing any more; `None` when nobody knows.
+    /// Returns the time from which it is invalid, or `None` if that is unknown.
     fn expires_at(&self) -> Option<Instant>;
 }
 
-/// Holds something that expires, for all threads, and has it fetched by one at a time.
+/// Holds an expiring value for all threads. One caller at a time fetches it; the others wait for
+/// the result.
 pub struct ExpiringCell<T, E> {
     current: ArcSwapOption<T>,
-    /// Whose turn it is to fetch, and when the last who did failed.
-    turn: Mutex<Option<(Instant, Arc<E>)>>,
+    /// Held by the caller that fetches. Contains the time and error of the last failed fetch.
+    last_failure: Mutex<Option<(Instant, Arc<E>)>>,
 }
 
 impl<T: Expiring, E> ExpiringCell<T, E> {
-    /// Nothing yet.
+    /// Creates an empty cell.
     pub fn new() -> Self {
         Self {
             current: ArcSwapOption::empty(),
-            turn: Mutex::new(None),
+            last_failure: Mutex::new(None),
         }
     }
 
-    /// What there is, fetched when there is none or it expires soon. While it is still valid
-    /// it is given even if no other can be fetched. `fetch` is polled only if need be.
+    /// Returns the value. Fetches it if there is none or if it should be refreshed; if the fetch
+    /// fails, returns the old value as long as it is valid. `fetch` is polled only if needed.
     ///
     /// # Errors
-    /// That of `fetch`, also when somebody else's failed while this one waited for it.
+    /// The error of `fetch`, or of another caller's fetch that this caller waited for.
     pub async fn get(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, Arc<E>> {
         if let Some(current) = self.current_if(|current| is_before(current.renew_at())) {
             return Ok(current);
@@ -53,10 +54,10 @@ impl<T: Expiring, E> ExpiringCell<T, E> {
         }
     }
 
-    /// Another than the one that was refused before its time.
+    /// Returns a value other than `refused`, which the server rejected before its expiry.
     ///
     /// # Errors
-    /// That of `fetch`, as for [`ExpiringCell::get`].
+    /// As for [`ExpiringCell::get`].
     pub async fn replace(
         &self,
         refused: &Arc<T>,
@@ -72,7 +73,8 @@ impl<T: Expiring, E> ExpiringCell<T, E> {
         fetch: impl Future<Output = Result<T, E>>,
     ) -> Result<Arc<T>, Arc<E>> {
         let asked_at = Instant::now();
-        let mut failure = self.turn.lock().await;
+        let mut failure = self.last_failure.lock().await;
+        // Another caller may have fetched while this one waited for the lock.
         if let Some(current) = self.current_if(is_good) {
             return Ok(current);
         }
@@ -81,7 +83,9 @@ impl<T: Expiring, E> ExpiringCell<T, E> {
                 self.current_if(|current| is_before(current.expires_at()))
                     .is_some()
             };
-            let is_recent = failed_at.elapsed() < FAILURE_BELIEVED;
+            let is_recent = failed_at.elapsed() < RETRY_AFTER;
+            // A failure after this caller asked is also its own result: the waiting callers must
+            // not repeat the failed fetch one after the other.
             if *failed_at >= asked_at || (is_recent && is_valid()) {
                 return Err(Arc::clone(error));
             }
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn many_ask_and_one_fetches() {
+    fn concurrent_callers_share_one_fetch() {
         run(async {
             let (fetches, held) = (Cell::new(0), ExpiringCell::<_, ()>::new());
             let ask = || {
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_for_a_failure_fails_with_it() {
+    fn callers_that_waited_for_a_failed_fetch_share_its_error() {
         run(async {
             let (fetches, held) = (Cell::new(0), ExpiringCell::<Ticket, u32>::new());
             let ask = || {
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expires_soon_is_renewed_and_good_until_then() {
+    fn value_that_expires_soon_is_refreshed_and_valid_until_then() {
         run(async {
             let held = ExpiringCell::<_, &str>::new();
             let first = held
@@ -211,7 +215,7 @@ mod tests {
             assert_eq!(first.unwrap().number, 1);
             let away = held.get(async { Err("away") }).await;
             assert_eq!(away.unwrap().number, 1);
-            // For a while nobody is asked again.
+            // No second refresh is tried within RETRY_AFTER.
             let unasked = held.get(async { unreachable!() }).await;
             assert_eq!(unasked.unwrap().number, 1);
             let expired = ExpiringCell::<_, &str>::new();

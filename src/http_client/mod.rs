@@ -1,12 +1,12 @@
-//! Requests to other servers: the origins of images, object stores, the identity service.
+//! HTTP/1.1 client for requests to other servers: object stores, web servers with images, the
+//! identity service, remote registries.
 //!
-//! [`HttpClient::send`] and [`HttpClient::fetch`] are for calls, and for what is in memory when it is
-//! sent: connections are kept and used again. [`HttpClient::put`] is for bodies that are pushed
-//! while they are sent.
-//! [`HttpClient::open`] is for objects: where the answer comes over a plain socket and has a
-//! length, the socket itself is handed on, so that the kernel can move what follows.
+//! [`HttpClient::send`] and [`HttpClient::fetch`] send a request whose body is in memory, over
+//! pooled connections. [`HttpClient::start_streaming`] sends a body that is pushed piece by
+//! piece. [`HttpClient::open`] downloads an object: if the response comes over a plain socket and
+//! has a length, it returns the socket itself, so that the kernel can splice the body to a client.
 //!
-//! Connections belong to the thread that made them, since its runtime drives them.
+//! A connection belongs to the thread that opened it, because that thread's runtime drives it.
 
 mod address_policy;
 mod bodies;

@@ -1,4 +1,5 @@
-//! Connections that wait for the next request, on each thread by itself.
+//! Pool of idle connections. Each thread has its own, because a connection is driven by the
+//! runtime of the thread that opened it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,10 +18,10 @@ use crate::transfer::HttpBody;
 /// Sends requests on one connection.
 pub(super) type Sender = SendRequest<HttpBody>;
 
-/// Unused connections that are kept for one target, on one thread.
+/// Most idle connections to one target on one thread.
 const MOST_IDLE: usize = 16;
 
-/// How long a connection may take to be ready after the answer before.
+/// Longest time that a pooled connection may take to become ready after its last response.
 const READY_LIMIT: Duration = Duration::from_millis(100);
 
 thread_local! {
@@ -32,13 +33,14 @@ struct Idle {
     until: Instant,
 }
 
-/// A connection that still works, as far as is known here.
+/// Takes a connection from the pool. It was open when it was last polled, but the server may
+/// have closed it since.
 pub(super) async fn take(client: u64, target: &Target) -> Option<Sender> {
     let key = (client, target.clone());
     loop {
         let idle = IDLE.with_borrow_mut(|idle| idle.get_mut(&key).and_then(Vec::pop))?;
         if idle.until < Instant::now() {
-            // Those below it are older.
+            // The stack holds older connections below, which have expired as well.
             IDLE.with_borrow_mut(|idle| idle.remove(&key));
             return None;
         }
@@ -50,7 +52,7 @@ pub(super) async fn take(client: u64, target: &Target) -> Option<Sender> {
     }
 }
 
-/// A connection in use, and where it goes after that.
+/// A connection in use, with its place in the pool.
 pub(super) struct Lease {
     key: (u64, Target),
     keep: Duration,
@@ -66,7 +68,7 @@ impl Lease {
         }
     }
 
-    fn give_back(self) {
+    fn return_to_pool(self) {
         if self.sender.is_closed() || self.keep.is_zero() {
             return;
         }
@@ -83,8 +85,8 @@ impl Lease {
     }
 }
 
-/// The body of an answer; read to its end, its connection may be used again. Dropped
-/// before, the connection is closed.
+/// A response body. Its connection returns to the pool at the end of the body. If the body is
+/// dropped earlier, the connection is closed.
 pub(super) struct Pooled {
     body: Incoming,
     lease: Option<Lease>,
@@ -96,15 +98,15 @@ impl Pooled {
             body,
             lease: Some(lease),
         };
-        pooled.give_back_at_end();
+        pooled.return_at_end();
         pooled
     }
 
-    fn give_back_at_end(&mut self) {
+    fn return_at_end(&mut self) {
         if self.body.is_end_stream()
             && let Some(lease) = self.lease.take()
         {
-            lease.give_back();
+            lease.return_to_pool();
         }
     }
 }
@@ -121,10 +123,10 @@ impl Body for Pooled {
         match &frame {
             Poll::Ready(None) => {
                 if let Some(lease) = self.lease.take() {
-                    lease.give_back();
+                    lease.return_to_pool();
                 }
             }
-            Poll::Ready(Some(Ok(_))) => self.give_back_at_end(),
+            Poll::Ready(Some(Ok(_))) => self.return_at_end(),
             Poll::Ready(Some(Err(_))) => self.lease = None,
             Poll::Pending => {}
         }

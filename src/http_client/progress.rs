@@ -1,4 +1,5 @@
-//! How a request gets on: the server's silence is measured from when it last took something.
+//! Timeout of a request with a body: measures the time since the server last received a part of
+//! the body. Time in which the local side has nothing to send does not count.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::transfer::HttpBody;
 
-/// What one request waits for.
+/// The progress of one request.
 #[derive(Clone)]
 pub(super) struct RequestProgress {
     waits: Arc<Mutex<Waits>>,
@@ -20,17 +21,17 @@ pub(super) struct RequestProgress {
 
 #[derive(Clone, Copy)]
 enum Waits {
-    /// For the server, which took something at this time.
+    /// For the server, which last received bytes at this time.
     ForServer(Instant),
-    /// For us: the rest of the body is not there yet.
-    ForUs,
+    /// For the local side: the next bytes of the body are not ready.
+    ForBody,
 }
 
-/// The server neither took anything nor answered.
+/// The server neither received bytes nor responded within the limit.
 pub(super) struct Stalled;
 
 impl RequestProgress {
-    /// A body that shows how far it has been taken.
+    /// Wraps a body. Returns the wrapper and its progress.
     pub(super) fn of(body: HttpBody) -> (HttpBody, Self) {
         let now = Waits::ForServer(Instant::now());
         let progress = Self {
@@ -43,7 +44,8 @@ impl RequestProgress {
         (watched.boxed_unsync(), progress)
     }
 
-    /// Waits for an answer as long as the server gets on with the request, or we do not.
+    /// Waits for a response. Fails when the request waited for the server for `limit` without
+    /// progress.
     pub(super) async fn answer<T>(
         &self,
         limit: Duration,
@@ -61,11 +63,11 @@ impl RequestProgress {
         }
     }
 
-    /// Since when the server has not done anything.
+    /// Returns the time since which the request has waited for the server.
     fn since(&self) -> Instant {
         match *self.waits.lock().unwrap_or_else(PoisonError::into_inner) {
             Waits::ForServer(since) => since,
-            Waits::ForUs => Instant::now(),
+            Waits::ForBody => Instant::now(),
         }
     }
 
@@ -74,7 +76,8 @@ impl RequestProgress {
     }
 }
 
-/// A body that notes when it is asked for more.
+/// A body that records when hyper polls it: hyper asks for more only after the socket accepted
+/// earlier bytes.
 struct Watched {
     body: HttpBody,
     progress: RequestProgress,
@@ -91,7 +94,7 @@ impl Body for Watched {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         self.progress.set(match frame {
             Poll::Ready(_) => Waits::ForServer(Instant::now()),
-            Poll::Pending => Waits::ForUs,
+            Poll::Pending => Waits::ForBody,
         });
         frame
     }
@@ -112,7 +115,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// A body whose frames come when they are sent.
+    /// A body with a channel of frames.
     fn channel() -> (tokio::sync::mpsc::UnboundedSender<Bytes>, HttpBody) {
         struct Channel(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
         impl Body for Channel {
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_is_an_error() {
+    async fn silent_server_times_out() {
         let (_, progress) = RequestProgress::of(empty());
         let began = Instant::now();
         let answer = progress.answer(LIMIT, std::future::pending::<()>()).await;
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_server_that_goes_on_is_waited_for() {
+    async fn slow_server_with_progress_does_not_time_out() {
         let (sender, body) = channel();
         let (mut body, progress) = RequestProgress::of(body);
         let takes = async {
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn our_own_slowness_is_not_the_servers() {
+    async fn slow_local_body_does_not_time_out() {
         let (sender, body) = channel();
         let (mut body, progress) = RequestProgress::of(body);
         let takes = async {

@@ -1,8 +1,8 @@
 //! The body of a request whose bytes are pushed while it is sent.
 //!
 //! Uploads to Swift and the parts of uploads to S3 are sent this way. If the sender is dropped before
-//! the body is complete, the body ends with an error: the connection is cut, and the server does not
-//! take the object for whole.
+//! the body is complete, the body ends with an error: hyper closes the connection, and the server
+//! does not take the object for complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// What is pushed into a body.
+/// A chunk that is pushed into a body.
 pub enum PushedChunk {
     /// The next bytes.
     Bytes(Bytes),
@@ -29,8 +29,8 @@ pub struct PushedBody {
 
 /// The sender was dropped before the end, or has sent another number of bytes than announced.
 #[derive(Debug, thiserror::Error)]
-#[error("the upload was given up")]
-struct GivenUp;
+#[error("request body aborted by the sender")]
+struct Aborted;
 
 /// Creates a body of `length_bytes`, or of unknown length, and its sender. Up to `capacity` chunks
 /// wait for the connection.
@@ -78,7 +78,7 @@ impl Body for PushedBody {
             }
             Some(PushedChunk::End) | None => {
                 self.has_ended = true;
-                Poll::Ready(Some(Err(GivenUp.into())))
+                Poll::Ready(Some(Err(Aborted.into())))
             }
         }
     }

@@ -1,4 +1,5 @@
-//! A request whose body is pushed while it is sent.
+//! Requests whose body is pushed piece by piece while it is sent, such as uploads to a store.
+//! The body is sent only after the server has answered `100 Continue`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,19 +19,21 @@ use super::pushed_body::{PushedChunk, pushed_body};
 use super::target::Target;
 use crate::transfer::HttpBody;
 
-/// What a server says to the head of a request.
+/// The server's reaction to the head of a request.
 pub enum StreamStart {
-    /// It wants the body.
+    /// The server accepts the body.
     Wanted(StreamingRequest),
-    /// It has answered without one.
+    /// The server has sent a final response without reading the body.
     Answered(Response<HttpBody>),
 }
 
 type Sent = Result<Response<Incoming>, TrySendError<Request<HttpBody>>>;
 type Answer = Pin<Box<dyn Future<Output = Sent> + Send>>;
 
-/// A request whose body is being sent. Dropped, it is cut, so that the server sees that the
-/// body has no end; unless it has a length, and all of it was pushed.
+/// A request whose body is being sent.
+///
+/// Dropping it aborts the request: the server sees an incomplete body, unless the body has a
+/// length and all of it was pushed.
 pub struct StreamingRequest {
     client: HttpClient,
     target: Target,
@@ -39,26 +42,27 @@ pub struct StreamingRequest {
     answer: Answer,
 }
 
-/// A request that was sent whole, and is not answered yet. Dropped, it may have been heard
-/// all the same.
+/// A request that was sent completely and has no response yet. The server may process it even if
+/// this value is dropped.
 pub struct SentRequest(StreamingRequest);
 
 impl HttpClient {
-    /// Sends a request whose body is pushed piece by piece, `length_bytes` in all if that is
-    /// known; up to `room` pieces wait for the socket. No byte of the body is taken before
-    /// the server has asked for it, so whatever it says to the head can be mended by another
-    /// request.
+    /// Sends the head of a request whose body is pushed piece by piece: `length_bytes` in all if
+    /// that is known. Up to `queue_len` pieces wait for the socket.
+    ///
+    /// The body is not touched before the server accepts it, so the caller can react to any
+    /// other response (such as 401 or 404) by another request.
     ///
     /// # Errors
-    /// [`HttpClientError`], which names no secret.
-    pub async fn put(
+    /// [`HttpClientError`], whose text contains no URI and no secret.
+    pub async fn start_streaming(
         &self,
         request: Request<()>,
         length_bytes: Option<u64>,
-        room: usize,
+        queue_len: usize,
     ) -> Result<StreamStart, HttpClientError> {
         loop {
-            let (pieces, body) = pushed_body(length_bytes, room);
+            let (pieces, body) = pushed_body(length_bytes, queue_len);
             let (target, mut request) =
                 self.prepare(request.clone().map(|()| body.boxed_unsync()))?;
             let expect = HeaderValue::from_static("100-continue");
@@ -70,7 +74,7 @@ impl HttpClient {
                 biased;
                 answer = &mut answer => match answer {
                     Ok(response) => return Ok(StreamStart::Answered(unpooled(response, pieces))),
-                    // A kept connection may have been closed just now.
+                    // The server may just have closed a pooled connection.
                     Err(_) if is_kept => continue,
                     Err(failure) => return Err(failure.into_error().into()),
                 },
@@ -99,29 +103,28 @@ impl StreamingRequest {
         early(answer, &self.pieces)
     }
 
-    /// Hands over the next piece, and returns when there was room for it. An answer that
-    /// comes before the end says that no more is wanted.
+    /// Queues the next piece, and waits for space in the queue. Returns a response if the server
+    /// sends one before the end of the body; it then reads no more of it.
     ///
     /// # Errors
-    /// [`HttpClientError::Silent`] when the server takes nothing any more; others when the
-    /// connection broke.
+    /// [`HttpClientError::Silent`] if the server stops receiving; others if the connection fails.
     pub async fn push(
         &mut self,
         piece: Bytes,
     ) -> Result<Option<Response<HttpBody>>, HttpClientError> {
         let limit = self.client.answer_timeout();
-        let room = tokio::select! {
+        let permit = tokio::select! {
             biased;
             answer = &mut self.answer => return early(answer, &self.pieces).map(Some),
-            room = tokio::time::timeout(limit, self.pieces.reserve()) => room,
+            permit = tokio::time::timeout(limit, self.pieces.reserve()) => permit,
         };
-        match room {
+        match permit {
             Err(_) => Err(HttpClientError::Silent(limit)),
-            Ok(Ok(room)) => {
-                room.send(PushedChunk::Bytes(piece));
+            Ok(Ok(permit)) => {
+                permit.send(PushedChunk::Bytes(piece));
                 Ok(None)
             }
-            // Nobody sends any more: the answer says why.
+            // hyper dropped the body; the response or the connection's error tells why.
             Ok(Err(_)) => {
                 let answer = self.client.answer(&mut self.answer).await?;
                 early(answer, &self.pieces).map(Some)
@@ -132,11 +135,11 @@ impl StreamingRequest {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`HttpClientError::Silent`] when the server takes nothing any more.
+    /// [`HttpClientError::Silent`] if the server stops receiving.
     pub async fn end(self) -> Result<SentRequest, HttpClientError> {
         let limit = self.client.answer_timeout();
         let end = self.pieces.send_timeout(PushedChunk::End, limit).await;
-        // A body with a length has ended already, and nobody is there to be told.
+        // hyper drops a body with a length after its last byte, so a closed channel is no error.
         if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = end {
             return Err(HttpClientError::Silent(limit));
         }
@@ -145,10 +148,10 @@ impl StreamingRequest {
 }
 
 impl SentRequest {
-    /// Waits for the answer.
+    /// Waits for the response.
     ///
     /// # Errors
-    /// [`HttpClientError`], which names no secret.
+    /// [`HttpClientError`], whose text contains no URI and no secret.
     pub async fn answer(self) -> Result<Response<HttpBody>, HttpClientError> {
         let mut request = self.0;
         let answer = request.client.answer(&mut request.answer).await?;
@@ -171,7 +174,7 @@ fn early(
     Ok(unpooled(response, pieces.clone()))
 }
 
-/// An answer on a connection that cannot be used again, since its request has no end.
+/// Wraps a response whose connection cannot be used again, because its request is incomplete.
 fn unpooled(response: Response<Incoming>, pieces: mpsc::Sender<PushedChunk>) -> Response<HttpBody> {
     response.map(|body| {
         // Without its sender the request's body would end with an error, and hyper would close
@@ -184,7 +187,7 @@ fn unpooled(response: Response<Incoming>, pieces: mpsc::Sender<PushedChunk>) -> 
     })
 }
 
-/// Learns when the server asks for the body.
+/// Returns a notification of the server's `100 Continue`.
 fn notice_continue(request: &mut Request<HttpBody>) -> Arc<Notify> {
     let asked = Arc::new(Notify::new());
     let notify = Arc::clone(&asked);

@@ -1,4 +1,4 @@
-//! Where a request goes.
+//! The target of a connection: splits a request's absolute URI into scheme, host, port and path.
 
 use http::header::HOST;
 use http::{HeaderValue, Request, Uri};
@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, Uri};
 use super::error::HttpClientError;
 use crate::transfer::HttpBody;
 
-/// Where a connection goes.
+/// The server that a connection leads to. Key of the connection pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) is_tls: bool,
@@ -25,7 +25,10 @@ impl Target {
     }
 }
 
-/// Takes the target out of a request's absolute URI and leaves what a server wants to see.
+/// Removes the target from a request's absolute URI. The request keeps the path and gets a Host.
+///
+/// # Errors
+/// `Address` if the URI is not an http or https URI with a host.
 pub(super) fn prepare(
     mut request: Request<HttpBody>,
 ) -> Result<(Target, Request<HttpBody>), HttpClientError> {

@@ -1,4 +1,4 @@
-//! Whom we trust.
+//! TLS configuration of the client: trusted certificate authorities.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// What an operator says about the certificates of other servers.
+/// Options for the certificates of other servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// A PEM file of authorities in place of the system's.
+    /// A PEM file of certificate authorities that replaces the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether any certificate will do.
+    /// Disables the verification of certificates.
     pub insecure: bool,
 }
 
@@ -28,33 +28,42 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
-/// TLS cannot be set up.
+/// TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("the file of authorities {} cannot be read: {cause}", file.display())]
+    /// The file of certificate authorities cannot be read.
+    #[error("cannot read CA file {}: {cause}", file.display())]
     CaFile {
+        /// The file.
         file: PathBuf,
+        /// The error of reading or parsing it.
         #[source]
         cause: pem::Error,
     },
-    #[error("the file of authorities {} has no certificate", .0.display())]
+    /// The file of certificate authorities contains no certificate.
+    #[error("CA file {} contains no certificate", .0.display())]
     NoAuthority(PathBuf),
+    /// The client's certificate or key cannot be read.
     #[error("cannot read the client certificate or key {}: {cause}", file.display())]
     ClientCertificate {
+        /// The file.
         file: PathBuf,
+        /// The error of reading or parsing it.
         #[source]
         cause: pem::Error,
     },
-    #[error("TLS cannot be set up: {0}")]
+    /// rustls rejects the configuration.
+    #[error("cannot set up TLS: {0}")]
     Setup(#[from] rustls::Error),
-    #[error("the system's authorities cannot be read: {0}")]
+    /// The system's certificate authorities cannot be read.
+    #[error("cannot read the system's CA certificates: {0}")]
     System(#[source] io::Error),
 }
 
-/// The settings of TLS for connections to other servers, HTTP/1.1 alone.
+/// Creates the TLS configuration for connections to other servers. ALPN offers HTTP/1.1 only.
 ///
 /// # Errors
-/// [`TlsError`], which says what is to be done.
+/// [`TlsError`] if the certificate authorities cannot be loaded.
 pub fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsError> {
     client_config_with_certificate(options, None)
 }
@@ -118,7 +127,7 @@ impl ClientCertificate {
 fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     let Some(file) = &options.ca_file else {
-        // A machine without authorities can still speak plain HTTP.
+        // Errors are ignored: a machine without certificate authorities can still use plain HTTP.
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(store);
     };
@@ -135,7 +144,7 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-/// Takes any certificate, because the operator said so; signatures are still checked.
+/// Accepts any certificate, for operators that disable verification. Signatures are still checked.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

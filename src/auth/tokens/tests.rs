@@ -133,7 +133,7 @@ fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
         connect_timeout: limit,
         answer_timeout: limit,
         idle_timeout: limit,
-        reach: AddressPolicy::Any,
+        address_policy: AddressPolicy::Any,
         tls: client_config(&TlsOptions::default()).unwrap(),
     });
     let address = with(peer, |peer| peer.address.unwrap());

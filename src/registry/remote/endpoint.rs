@@ -66,7 +66,7 @@ impl ServerEndpoint {
                 connect_timeout: options.timeout,
                 answer_timeout: options.timeout,
                 idle_timeout: IDLE_TIMEOUT,
-                reach: AddressPolicy::Any,
+                address_policy: AddressPolicy::Any,
                 tls: options.tls.clone(),
             }),
             address: options.address.trim_end_matches('/').to_owned(),

@@ -54,7 +54,7 @@ fn token_options(config: &KeystoneConfig, rules: CallerRules) -> Result<TokenOpt
         connect_timeout: config.http_connect_timeout,
         answer_timeout: config.http_connect_timeout,
         idle_timeout: IDLE,
-        reach: AddressPolicy::Any,
+        address_policy: AddressPolicy::Any,
         tls: Arc::clone(&tls),
     });
     let address = config.auth_url.as_deref().unwrap_or_default();

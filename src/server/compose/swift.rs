@@ -32,7 +32,7 @@ pub(in crate::server) fn open_swift(
             connect_timeout: swift.swift_store_connect_timeout,
             answer_timeout: swift.swift_store_timeout,
             idle_timeout: KEEP_IDLE,
-            reach,
+            address_policy: reach,
             tls: Arc::clone(&tls),
         })
     };

@@ -71,7 +71,7 @@ impl NodeClient {
                 connect_timeout: CONNECT_TIMEOUT,
                 answer_timeout: RESPONSE_TIMEOUT,
                 idle_timeout: CONNECT_TIMEOUT,
-                reach: AddressPolicy::Any,
+                address_policy: AddressPolicy::Any,
                 tls: client_config(&TlsOptions {
                     ca_file: None,
                     insecure: false,

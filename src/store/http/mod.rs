@@ -47,7 +47,7 @@ impl HttpStore {
             answer_timeout: options.answer_timeout,
             // Hosts are arbitrary and rarely reused, so idle connections are not kept.
             idle_timeout: Duration::ZERO,
-            reach: AddressPolicy::Filtered(options.reach),
+            address_policy: AddressPolicy::Filtered(options.reach),
             tls: client_config(&options.tls)?,
         });
         Ok(Self {

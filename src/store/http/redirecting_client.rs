@@ -148,7 +148,7 @@ mod tests {
             connect_timeout: Duration::ZERO,
             answer_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
-            reach: AddressPolicy::Any,
+            address_policy: AddressPolicy::Any,
             tls: client_config(&TlsOptions::default()).unwrap(),
         });
         let ports = AllowDenyList {

@@ -85,7 +85,7 @@ impl S3Store {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.response_timeout,
             idle_timeout: IDLE_LIMIT,
-            reach: AddressPolicy::Any,
+            address_policy: AddressPolicy::Any,
             tls: client_config(&options.tls)?,
         });
         let sdk_http = SharedHttpClient::new(SdkHttpClient::new(http.clone()));

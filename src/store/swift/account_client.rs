@@ -252,7 +252,7 @@ impl Session {
             let sent = self
                 .account
                 .client
-                .put(request, length_bytes, capacity)
+                .start_streaming(request, length_bytes, capacity)
                 .await;
             if let Some(begun) = attempts.check(sent).await? {
                 return Ok(begun);

@@ -43,7 +43,11 @@ fn assert_failures_counted(backend: &Backend, count: usize) {
     let line = format!("\nglance_integrity_failures_total {count}\n");
     eventually("they are counted and in the log", || {
         let is_counted = backend.node.metrics().contains(&line);
-        let told = backend.node.log().matches("its MD5 is another").count();
+        let told = backend
+            .node
+            .log()
+            .matches("the MD5 of the store's object differs")
+            .count();
         (is_counted && told == count).then_some(())
     });
 }

@@ -150,7 +150,7 @@ fn stalled_backend_kills_the_image_and_is_cleaned_later() {
     });
     assert_eq!(server.status_of(&id), "killed");
     eventually("the cause is in the log", || {
-        server.log().contains("no answer for 1 s").then_some(())
+        server.log().contains("no response for 1 s").then_some(())
     });
     gate.set(Mode::Open);
     assert_nothing_left(&bucket, &id);

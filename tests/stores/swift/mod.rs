@@ -94,7 +94,7 @@ fn store(options: &SwiftOptions) -> SwiftStore {
             connect_timeout: SILENCE,
             answer_timeout: SILENCE,
             idle_timeout: Duration::from_secs(30),
-            reach,
+            address_policy: reach,
             tls: Arc::clone(&tls),
         })
     };

@@ -338,5 +338,5 @@ fn downloads_are_complete_or_cut() {
             .metrics()
             .contains("\nglance_integrity_failures_total 1\n")
     );
-    server.expect_log("its MD5 is another");
+    server.expect_log("the MD5 of the store's object differs");
 }
