@@ -17,6 +17,7 @@
 //! * [`console`] - standard output and standard error of command-line programs
 //! * [`process`] - processes of this machine: liveness, pid files, descriptor limits
 //! * [`runtime`] - named threads and their runtimes
+//! * [`sys`] - system calls that need unsafe code: page cache, statistics of a socket
 //! * [`error`] - the error of the domain: a text for the client, a cause for the log
 //! * [`config`] - the configuration file as plain structs; each option is declared once
 //! * [`metrics`] - every metric, in one table
@@ -66,6 +67,7 @@ pub mod runtime;
 pub mod server;
 pub mod service;
 pub mod store;
+pub mod sys;
 #[cfg(test)]
 mod testing;
 

@@ -17,7 +17,7 @@ use sources::{Crate, Module};
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
     &[
-        "clock", "console", "display", "image", "md5", "process", "runtime", "testing",
+        "clock", "console", "display", "image", "md5", "process", "runtime", "sys", "testing",
     ],
     &["error"],
     &["config"],

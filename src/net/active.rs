@@ -1,17 +1,18 @@
-//! How many connections have buffers, and how many had at once.
+//! Counts the connections that hold buffers, and their peak. The server returns unused memory to
+//! the system when enough connections were parked since the peak.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The connections of this process.
+/// The connections of this process that hold buffers.
 static CONNECTIONS: PeakGauge = PeakGauge::new();
 
-/// Those that have buffers.
+/// A counter of current users, and its peak since the last reset.
 struct PeakGauge {
     now: AtomicUsize,
     peak: AtomicUsize,
 }
 
-/// A connection that has buffers, until it is parked or ends.
+/// Counts one connection that holds buffers, until it is parked or ends.
 pub(super) struct ActiveConnection(&'static PeakGauge);
 
 impl PeakGauge {
@@ -22,9 +23,10 @@ impl PeakGauge {
         }
     }
 
-    fn wake(&'static self) -> ActiveConnection {
+    fn enter(&'static self) -> ActiveConnection {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-        // Read first: the line stays shared among the cores as long as nothing changes.
+        // The read first avoids a write: while the peak does not change, its cache line stays
+        // shared among the cores.
         if now > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(now, Ordering::Relaxed);
         }
@@ -44,7 +46,7 @@ impl PeakGauge {
 
 impl ActiveConnection {
     pub(super) fn new() -> Self {
-        CONNECTIONS.wake()
+        CONNECTIONS.enter()
     }
 }
 
@@ -54,13 +56,13 @@ impl Drop for ActiveConnection {
     }
 }
 
-/// How many connections of this process have given their buffers back since most of them had
-/// some.
+/// Returns the number of connections of this process that have released their buffers since the
+/// peak.
 pub fn parked_since_peak() -> usize {
     CONNECTIONS.parked_since_peak()
 }
 
-/// Counts the peak anew.
+/// Restarts the measurement of the peak.
 pub fn reset_peak() {
     CONNECTIONS.reset_peak();
 }
@@ -70,15 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_stays_until_it_is_forgotten() {
-        static CROWD: PeakGauge = PeakGauge::new();
-        let awake: Vec<ActiveConnection> = (0..5).map(|_| CROWD.wake()).collect();
-        assert_eq!(CROWD.parked_since_peak(), 0);
-        drop(awake);
-        assert_eq!(CROWD.parked_since_peak(), 5);
-        let _one = CROWD.wake();
-        assert_eq!(CROWD.parked_since_peak(), 4);
-        CROWD.reset_peak();
-        assert_eq!(CROWD.parked_since_peak(), 0);
+    fn peak_is_kept_until_reset() {
+        static GAUGE: PeakGauge = PeakGauge::new();
+        let active: Vec<ActiveConnection> = (0..5).map(|_| GAUGE.enter()).collect();
+        assert_eq!(GAUGE.parked_since_peak(), 0);
+        drop(active);
+        assert_eq!(GAUGE.parked_since_peak(), 5);
+        let _one = GAUGE.enter();
+        assert_eq!(GAUGE.parked_since_peak(), 4);
+        GAUGE.reset_peak();
+        assert_eq!(GAUGE.parked_since_peak(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! The body of an answer.
+//! Response bodies: a [`Payload`] as the body that hyper polls. Data in memory are passed to
+//! hyper; data in files and on other servers become segments of the connection's send queue.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -15,64 +16,65 @@ use super::transport::SendSlot;
 use crate::metrics::TransferProgress;
 use crate::transfer::{Payload, SpliceRelay};
 
-/// The body of an answer, in the form the connection sends best.
+/// The body of a response on one connection.
 pub struct ResponseBody {
     payload: Payload,
-    outbox: Rc<SendQueue>,
+    queue: Rc<SendQueue>,
     completion: Option<Completion>,
     progress: Option<Arc<TransferProgress>>,
-    /// Bytes in memory that were handed over.
-    handed_bytes: u64,
-    /// `None` for a text that is rendered as it is sent.
+    /// Bytes in memory that were passed to hyper.
+    memory_bytes: u64,
+    /// `None` for a text that is rendered while it is sent.
     len: Option<u64>,
-    /// The place in the line of those that render; boxed, since few bodies need one.
-    turn: Option<Box<SendSlot>>,
+    /// Send slot of a text that is rendered while it is sent. Boxed because few bodies have one.
+    slot: Option<Box<SendSlot>>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(payload: Payload, outbox: Rc<SendQueue>) -> Self {
+    pub(super) fn new(payload: Payload, queue: Rc<SendQueue>) -> Self {
         let len = payload.known_len();
         Self {
             payload,
-            outbox,
+            queue,
             completion: None,
             progress: None,
-            handed_bytes: 0,
+            memory_bytes: 0,
             len,
-            turn: None,
+            slot: None,
         }
     }
 
-    /// Asks to be told when the body is done with, sent or not.
+    /// Sets a callback that runs when the body ends, sent completely or not.
     pub fn on_completion(mut self, completion: Completion) -> Self {
         self.completion = Some(completion);
         self
     }
 
-    /// Asks for bytes to be counted as they leave; those in memory are not.
+    /// Sets a counter of sent bytes. Bytes in memory are not counted.
     pub fn counted_by(mut self, progress: Option<Arc<TransferProgress>>) -> Self {
         self.progress = progress;
         self
     }
 
-    /// The next piece of a text that is rendered as it is sent. Like transfers of files, such
-    /// texts of a worker take turns, so that a small request never waits for more than one
-    /// piece.
+    /// Returns the next piece of a text that is rendered while it is sent.
+    ///
+    /// Rendering takes processor time like a file transfer, so it takes part in the worker's
+    /// fair queue: a small request waits for one piece at most.
     fn poll_rendered(&mut self, cx: &mut Context<'_>) -> Poll<Option<BodyChunk>> {
-        let turn = self.turn.get_or_insert_default();
-        ready!(turn.poll(cx, true));
-        turn.use_up();
+        let slot = self.slot.get_or_insert_default();
+        ready!(slot.poll(cx, true));
+        slot.use_up();
         let piece = match &mut self.payload {
             Payload::Text(rendered) => rendered.next_piece(),
             _ => None,
         };
         match piece {
             Some(bytes) => {
-                self.handed_bytes += bytes.len() as u64;
+                self.memory_bytes += bytes.len() as u64;
                 Poll::Ready(Some(BodyChunk::Memory(bytes)))
             }
             None => {
-                self.len = Some(self.handed_bytes);
+                self.len = Some(self.memory_bytes);
                 self.payload = Payload::Empty;
                 Poll::Ready(None)
             }
@@ -80,20 +82,20 @@ impl ResponseBody {
     }
 
     fn next_piece(&mut self) -> Option<BodyChunk> {
-        let road = match std::mem::replace(&mut self.payload, Payload::Empty) {
+        let source = match std::mem::replace(&mut self.payload, Payload::Empty) {
             Payload::Empty => return None,
             Payload::Bytes(bytes) => {
-                self.handed_bytes = bytes.len() as u64;
+                self.memory_bytes = bytes.len() as u64;
                 return Some(BodyChunk::Memory(bytes));
             }
             Payload::File(slice) => BodySource::File(slice),
             Payload::Partial(slice) => BodySource::PartialFile(RefCell::new(slice)),
             Payload::Remote(remote) => BodySource::Relay(RefCell::new(SpliceRelay::new(*remote))),
-            // Of these poll_rendered takes the pieces.
+            // `poll_frame` calls `poll_rendered` for texts.
             Payload::Text(_) => return None,
         };
         let (completion, progress) = (self.completion.take(), self.progress.take());
-        Some(self.outbox.push(road, completion, progress))
+        Some(self.queue.push(source, completion, progress))
     }
 }
 
@@ -134,9 +136,9 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.outbox.count_answer();
+        self.queue.count_finished_body();
         if let Some(done) = self.completion.take() {
-            done.run(self.handed_bytes, Some(self.handed_bytes) == self.len);
+            done.run(self.memory_bytes, Some(self.memory_bytes) == self.len);
         }
     }
 }

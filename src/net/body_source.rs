@@ -1,15 +1,15 @@
-//! Bytes of a file or of another server, as hyper sees them and as the socket moves them.
+//! Body data that the kernel sends, so that it never passes through hyper or user space.
 //!
-//! hyper knows bodies of memory only. A [`BodyChunk`] of a file therefore shows hyper a slice
-//! of one shared block of zeros, of the right length; the transport below hyper recognises
-//! that block by its address and moves as many bytes of the file with sendfile(2) instead,
-//! or of an origin's socket with splice(2). hyper keeps the framing, the order and the
-//! back-pressure.
+//! hyper accepts bodies in memory only. For a file, a [`BodyChunk`] therefore shows hyper a
+//! slice of one shared block of zeros (the placeholder) of the right length. The transport below
+//! hyper recognises the placeholder by its address and sends as many bytes of the file with
+//! sendfile(2), or of another server's socket with splice(2). hyper keeps the framing, the order
+//! and the back-pressure.
 //!
-//! Should hyper ever copy those zeros instead of passing them on, they would go out as
-//! image data. So both sides count: what hyper took off a piece and what the transport
-//! moved for it must be equal after every step, and a connection on which they are not
-//! is broken off before another byte leaves.
+//! If hyper ever copied the zeros instead of passing the slice on, they would be sent as image
+//! data. Both sides therefore count: the bytes that hyper consumed of a chunk and the bytes that
+//! the transport sent for it must be equal after every step. The transport closes a connection
+//! on which they differ before it sends another byte.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,168 +22,169 @@ use super::completion::Completion;
 use crate::metrics::TransferProgress;
 use crate::transfer::{FileSlice, PartialSlice, SpliceRelay};
 
-/// The most that one step moves: long enough to be worth its system call, short enough to
-/// be fair to other connections.
+/// Largest slice that hyper sees at once, in bytes. It bounds what one system call sends: large
+/// enough to be worth the call, small enough to be fair to other connections.
 const PLACEHOLDER_BYTES: usize = 1024 * 1024;
 
-/// What hyper sees in place of a file's bytes. Never read, so it costs address space only.
+/// Stands for file data in hyper's buffers. It is never read, so it costs address space only.
 static PLACEHOLDER: [u8; PLACEHOLDER_BYTES] = [0; PLACEHOLDER_BYTES];
 
-/// Whether a slice that hyper hands down stands for bytes of a file.
+/// Returns true if a slice that hyper passes to the transport is part of the placeholder.
 pub(super) fn is_placeholder(slice: &[u8]) -> bool {
     PLACEHOLDER.as_ptr_range().contains(&slice.as_ptr())
 }
 
-/// Where a segment's bytes are.
+/// The origin of a segment's bytes.
 pub(super) enum BodySource {
-    /// In a file.
+    /// A range of a file.
     File(FileSlice),
-    /// In a file that is being written.
+    /// A range of a file that another task is still writing.
     PartialFile(RefCell<PartialSlice>),
-    /// With another server.
+    /// A range of an object on another server.
     Relay(RefCell<SpliceRelay>),
 }
 
-/// Bytes on their way out through one connection that hyper never sees.
+/// A run of body bytes that the transport sends and hyper never sees.
 pub(super) struct Segment {
-    road: BodySource,
+    source: BodySource,
     len: u64,
-    /// Bytes the transport moved.
-    moved: Cell<u64>,
-    /// Bytes hyper took off the piece.
-    taken: Cell<u64>,
-    /// Told of bytes as they move.
+    /// Bytes that the transport sent.
+    sent_bytes: Cell<u64>,
+    /// Bytes of the placeholder that hyper consumed.
+    consumed_bytes: Cell<u64>,
+    /// Counts the bytes for the status page as they are sent.
     progress: Option<Arc<TransferProgress>>,
 }
 
 impl Segment {
-    fn new(road: BodySource, progress: Option<Arc<TransferProgress>>) -> Self {
-        let len = match &road {
+    fn new(source: BodySource, progress: Option<Arc<TransferProgress>>) -> Self {
+        let len = match &source {
             BodySource::File(slice) => slice.len,
             BodySource::PartialFile(slice) => slice.borrow().len(),
-            BodySource::Relay(relay) => relay.borrow().left(),
+            BodySource::Relay(relay) => relay.borrow().left_bytes(),
         };
         Self {
-            road,
+            source,
             len,
-            moved: Cell::new(0),
-            taken: Cell::new(0),
+            sent_bytes: Cell::new(0),
+            consumed_bytes: Cell::new(0),
             progress,
         }
     }
 
-    /// Where its bytes are.
-    pub(super) fn road(&self) -> &BodySource {
-        &self.road
+    pub(super) fn source(&self) -> &BodySource {
+        &self.source
     }
 
-    /// Bytes that were moved.
-    pub(super) fn moved_bytes(&self) -> u64 {
-        self.moved.get()
+    /// Returns the number of bytes that were sent.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.get()
     }
 
-    /// Bytes still to be moved.
-    pub(super) fn left(&self) -> u64 {
-        self.len - self.moved.get()
+    /// Returns the number of bytes that are left to send.
+    pub(super) fn left_bytes(&self) -> u64 {
+        self.len - self.sent_bytes.get()
     }
 
-    /// Counts bytes that the transport moved.
-    pub(super) fn moved(&self, bytes: u64) {
-        self.moved.set(self.moved.get() + bytes);
+    /// Counts bytes that the transport sent.
+    pub(super) fn count_sent(&self, bytes: u64) {
+        self.sent_bytes.set(self.sent_bytes.get() + bytes);
         if let Some(progress) = &self.progress {
             progress.add(bytes);
         }
     }
 }
 
-/// The segments of one connection, in the order in which hyper will ask for them.
+/// The segments of one connection, in the order in which hyper writes their placeholders.
 #[derive(Default)]
 pub(super) struct SendQueue {
     segments: RefCell<VecDeque<Rc<Segment>>>,
     miscounted: Cell<bool>,
-    /// Bodies that hyper is done with.
-    answered: Cell<u64>,
+    /// Response bodies that hyper has dropped, sent or not.
+    finished_bodies: Cell<u64>,
 }
 
 impl SendQueue {
-    /// Puts bytes at the end; the piece is for hyper.
+    /// Appends a segment. Returns the chunk that stands for it in the body that hyper polls.
     pub(super) fn push(
         self: &Rc<Self>,
-        road: BodySource,
+        source: BodySource,
         completion: Option<Completion>,
         progress: Option<Arc<TransferProgress>>,
     ) -> BodyChunk {
-        let segment = Rc::new(Segment::new(road, progress));
+        let segment = Rc::new(Segment::new(source, progress));
         self.segments.borrow_mut().push_back(Rc::clone(&segment));
         BodyChunk::Placeholder(Placeholder {
             segment,
-            outbox: Rc::clone(self),
+            queue: Rc::clone(self),
             completion,
         })
     }
 
-    /// The segment whose bytes are next, if a file's bytes are.
+    /// Returns the segment whose bytes are sent next.
     pub(super) fn front(&self) -> Option<Rc<Segment>> {
         self.segments.borrow().front().cloned()
     }
 
-    /// Lets go of a segment that hyper is done with, and with it of its file.
+    /// Removes a segment when hyper drops its chunk. This closes the segment's file.
     fn remove(&self, done: &Rc<Segment>) {
         let mut segments = self.segments.borrow_mut();
         segments.retain(|segment| !Rc::ptr_eq(segment, done));
     }
 
-    /// hyper is done with the body of an answer.
-    pub(super) fn count_answer(&self) {
-        self.answered.set(self.answered.get() + 1);
+    /// Counts a response body that hyper has dropped.
+    pub(super) fn count_finished_body(&self) {
+        self.finished_bodies.set(self.finished_bodies.get() + 1);
     }
 
-    /// How many bodies hyper is done with.
-    pub(super) fn answered(&self) -> u64 {
-        self.answered.get()
+    /// Returns the number of response bodies that hyper has dropped.
+    pub(super) fn finished_bodies(&self) -> u64 {
+        self.finished_bodies.get()
     }
 
-    /// Whether hyper took bytes of a file that were never moved.
+    /// Returns true if hyper consumed placeholder bytes for which nothing was sent.
     pub(super) fn is_miscounted(&self) -> bool {
         self.miscounted.get()
     }
 }
 
-/// A piece of an answer's body in hyper's hands.
+/// A part of a response body, as hyper holds it.
 pub enum BodyChunk {
     /// Bytes in memory.
     Memory(Bytes),
-    /// Bytes of a segment.
+    /// Zeros that stand for the bytes of a segment.
     Placeholder(Placeholder),
 }
 
-/// What stands for the bytes of a segment in hyper's hands.
+/// Stands for a segment in hyper's buffers. Dropping it removes the segment.
 pub struct Placeholder {
     segment: Rc<Segment>,
-    outbox: Rc<SendQueue>,
+    queue: Rc<SendQueue>,
     completion: Option<Completion>,
 }
 
 impl Placeholder {
     fn remaining(&self) -> usize {
-        let left = self.segment.len - self.segment.taken.get();
+        let left = self.segment.len - self.segment.consumed_bytes.get();
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     fn advance(&self, bytes: usize) {
-        let taken = self.segment.taken.get() + bytes as u64;
-        self.segment.taken.set(taken);
-        if taken != self.segment.moved.get() {
-            self.outbox.miscounted.set(true);
+        let consumed = self.segment.consumed_bytes.get() + bytes as u64;
+        self.segment.consumed_bytes.set(consumed);
+        // The transport sends first and hyper consumes what it reports. Any difference means
+        // that hyper copied zeros into a buffer of its own.
+        if consumed != self.segment.sent_bytes.get() {
+            self.queue.miscounted.set(true);
         }
     }
 }
 
 impl Drop for Placeholder {
     fn drop(&mut self) {
-        self.outbox.remove(&self.segment);
+        self.queue.remove(&self.segment);
         if let Some(done) = self.completion.take() {
-            done.run(self.segment.moved.get(), self.segment.left() == 0);
+            done.run(self.segment.sent_bytes(), self.segment.left_bytes() == 0);
         }
     }
 }
@@ -192,15 +193,15 @@ impl Buf for BodyChunk {
     fn remaining(&self) -> usize {
         match self {
             BodyChunk::Memory(bytes) => bytes.len(),
-            BodyChunk::Placeholder(piece) => piece.remaining(),
+            BodyChunk::Placeholder(chunk) => chunk.remaining(),
         }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
             BodyChunk::Memory(bytes) => bytes,
-            BodyChunk::Placeholder(piece) => {
-                &PLACEHOLDER[..piece.remaining().min(PLACEHOLDER_BYTES)]
+            BodyChunk::Placeholder(chunk) => {
+                &PLACEHOLDER[..chunk.remaining().min(PLACEHOLDER_BYTES)]
             }
         }
     }
@@ -208,7 +209,7 @@ impl Buf for BodyChunk {
     fn advance(&mut self, bytes: usize) {
         match self {
             BodyChunk::Memory(memory) => memory.advance(bytes),
-            BodyChunk::Placeholder(piece) => piece.advance(bytes),
+            BodyChunk::Placeholder(chunk) => chunk.advance(bytes),
         }
     }
 }
@@ -217,45 +218,45 @@ impl Buf for BodyChunk {
 mod tests {
     use super::*;
 
-    fn piece(len: u64) -> (Rc<SendQueue>, BodyChunk) {
-        let outbox = Rc::<SendQueue>::default();
+    fn chunk(len: u64) -> (Rc<SendQueue>, BodyChunk) {
+        let queue = Rc::<SendQueue>::default();
         let slice = FileSlice {
             file: Arc::new(tempfile::tempfile().unwrap()),
             offset: 10,
             len,
         };
-        let piece = outbox.push(BodySource::File(slice), None, None);
-        (outbox, piece)
+        let chunk = queue.push(BodySource::File(slice), None, None);
+        (queue, chunk)
     }
 
     #[test]
-    fn a_piece_shows_placeholders_of_its_length() {
-        let (outbox, mut piece) = piece(PLACEHOLDER_BYTES as u64 + 5);
-        assert_eq!(piece.chunk().len(), PLACEHOLDER_BYTES);
-        assert!(is_placeholder(piece.chunk()));
+    fn chunk_shows_placeholder_of_its_length() {
+        let (queue, mut chunk) = chunk(PLACEHOLDER_BYTES as u64 + 5);
+        assert_eq!(chunk.chunk().len(), PLACEHOLDER_BYTES);
+        assert!(is_placeholder(chunk.chunk()));
         assert!(!is_placeholder(b"plain"));
-        let segment = outbox.front().unwrap();
-        segment.moved(PLACEHOLDER_BYTES as u64);
-        piece.advance(PLACEHOLDER_BYTES);
-        assert_eq!(piece.chunk().len(), 5);
-        assert!(is_placeholder(piece.chunk()));
-        assert_eq!(segment.moved_bytes(), PLACEHOLDER_BYTES as u64);
-        assert!(!outbox.is_miscounted());
+        let segment = queue.front().unwrap();
+        segment.count_sent(PLACEHOLDER_BYTES as u64);
+        chunk.advance(PLACEHOLDER_BYTES);
+        assert_eq!(chunk.chunk().len(), 5);
+        assert!(is_placeholder(chunk.chunk()));
+        assert_eq!(segment.sent_bytes(), PLACEHOLDER_BYTES as u64);
+        assert!(!queue.is_miscounted());
     }
 
     #[test]
-    fn a_copied_placeholder_is_noticed() {
-        let (outbox, mut piece) = piece(100);
-        let copied = piece.copy_to_bytes(7);
+    fn copied_placeholder_is_detected() {
+        let (queue, mut chunk) = chunk(100);
+        let copied = chunk.copy_to_bytes(7);
         assert_eq!(copied.len(), 7);
-        assert!(outbox.is_miscounted());
+        assert!(queue.is_miscounted());
     }
 
     #[test]
-    fn a_segment_leaves_with_its_piece() {
-        let (outbox, piece) = piece(100);
-        assert!(outbox.front().is_some());
-        drop(piece);
-        assert!(outbox.front().is_none());
+    fn dropped_chunk_removes_its_segment() {
+        let (queue, chunk) = chunk(100);
+        assert!(queue.front().is_some());
+        drop(chunk);
+        assert!(queue.front().is_none());
     }
 }

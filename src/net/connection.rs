@@ -1,4 +1,5 @@
-//! One client's connection: HTTP/1 by hyper over our transport.
+//! One client connection, from acceptance to close: alternates between waiting on the fast path
+//! and serving requests by hyper over the `transport`.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -20,9 +21,7 @@ use super::active::ActiveConnection;
 use super::body::ResponseBody;
 use super::connection_state::ConnectionState;
 use super::fast_path::{FastHandler, FastPathInput, poll_next};
-use super::framing::FramingLimits;
-use super::framing_error::{FramingError, RejectedRequest};
-use super::head::MAX_HEADERS;
+use super::framing::{FramingError, FramingLimits, MAX_HEADERS, RejectedRequest};
 use super::idle::{IdleTimer, idle};
 use super::server_state::ServerState;
 use super::slow_client::SlowClientCheck;
@@ -30,60 +29,63 @@ use super::timer::TokioTimer;
 use super::transport::{ReadLimits, SocketTimeouts, Transport};
 use crate::transfer::{BlockingPool, Payload};
 
-/// hyper's read buffer may grow to this: with less, receiving an upload costs nearly twice
-/// the processor time. Heads are limited by an option of their own.
+/// Largest size of hyper's read buffer, in bytes. With a smaller one, receiving an upload costs
+/// up to twice the processor time. Heads are limited by an option of their own.
 const READ_BUFFER_BYTES: usize = 512 * 1024;
 
-/// Most bytes by which a head that stands for a refused one is longer than that.
+/// Most bytes by which the substitute for a rejected head is longer than the rejected one.
 const SUBSTITUTE_BYTES: usize = 1024;
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionSettings {
-    /// Longest time without progress: for a whole head to come in, for a reader that takes
-    /// nothing; `None` waits for ever.
+    /// Longest time without progress: for receiving a complete head, for a client that receives
+    /// nothing, and for an idle connection. `None` disables the limit.
     pub stall: Option<Duration>,
-    /// Least bytes a second that a reader takes while we wait for it; zero for any.
+    /// Least bytes per second that a client has to receive while data wait for it. Zero disables
+    /// the limit.
     pub min_rate_bytes: u64,
-    /// Longest time spent on reading away what a refused client still sends.
+    /// Longest time for discarding what a client still sends after the response (lingering
+    /// close).
     pub linger: Duration,
-    /// Whether a connection serves more than one request.
+    /// Allows more than one request per connection.
     pub keep_alive: bool,
     /// Largest head of a request, in bytes.
     pub max_head_bytes: usize,
-    /// Bytes of the large read buffers of all connections of the process.
+    /// Most bytes of the large read buffers of all connections of the process together.
     pub all_read_buffers_bytes: usize,
 }
 
-/// A connection as the handler of one request sees it. Cheap to clone.
+/// A connection, as the handler of one request sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection {
     peer: SocketAddr,
     stream: Rc<TcpStream>,
     shared: Rc<ConnectionState>,
-    /// Which request on the connection, from 1.
+    /// Number of the request on the connection, from 1.
     request: u64,
 }
 
 impl Connection {
-    /// Who is at the other end.
+    /// Returns the client's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// The address that the client has reached us by, unless the connection is gone.
+    /// Returns the local address that the client connected to, or `None` if the connection is
+    /// closed.
     pub fn local(&self) -> Option<SocketAddr> {
         self.stream.local_addr().ok()
     }
 
-    /// Bytes received since this was last asked, heads included.
+    /// Returns the number of bytes received since the last call, heads included.
     pub fn take_received_bytes(&self) -> u64 {
         self.shared.received_bytes.take()
     }
 
-    /// A body for an answer on this connection, and no other.
+    /// Creates a response body. It can be sent on this connection only.
     pub fn body(&self, payload: impl Into<Payload>) -> ResponseBody {
-        ResponseBody::new(payload.into(), Rc::clone(&self.shared.outbox))
+        ResponseBody::new(payload.into(), Rc::clone(&self.shared.send_queue))
     }
 
     fn next_request(
@@ -94,27 +96,31 @@ impl Connection {
         Self {
             peer,
             stream: Rc::clone(stream),
-            request: shared.begin_request(),
+            request: shared.start_request(),
             shared: Rc::clone(shared),
         }
     }
 
-    /// Whether the request has come in whole, by the guard's own count. hyper says so too,
-    /// by ending a body with an error when its connection ends first; but a short image
-    /// taken for a whole one is the worst that can happen here, so two have to agree.
+    /// Returns true if the request, body included, was received completely, as counted by the
+    /// framing validator.
+    ///
+    /// hyper also reports an incomplete body, by an error at its end. Storing a truncated image
+    /// as complete would be the worst failure of an upload, so both have to agree.
     pub fn is_fully_received(&self) -> bool {
         self.shared.received_requests() >= self.request
     }
 
-    /// Whether the connection can serve another request after this one. It cannot when its
-    /// handler leaves a body on the way.
+    /// Returns true if the connection can serve another request after this one. It cannot if the
+    /// handler left a part of the body unread that has not been received.
     fn can_be_reused(&self) -> bool {
         self.shared.is_buffered(self.request)
     }
 
-    /// The refusal of the request that hyper hands over, if it is refused.
-    fn refusal(&self) -> Option<RejectedRequest> {
-        self.shared.next_finding().unwrap_or_else(|| {
+    /// Returns the framing error of the request that hyper passes to the handler, if there is one.
+    fn rejected(&self) -> Option<RejectedRequest> {
+        // A head without a verdict means that hyper and the validator disagree about where a
+        // request begins. Such a request must not be served.
+        self.shared.next_verdict().unwrap_or_else(|| {
             Some(RejectedRequest {
                 error: FramingError::Unjudged,
                 request_line: String::new(),
@@ -123,108 +129,89 @@ impl Connection {
     }
 }
 
-/// What answers requests.
+/// Answers requests.
 pub trait Handler: FastHandler + 'static {
-    /// Answers one request. Where there is a `refusal`, `request` only stands for one that must
-    /// not be looked at, and the answer must close the connection.
+    /// Answers one request. If `rejected` is set, `request` is only a substitute for a request
+    /// with a framing error, and the response must report the error and close the connection.
     fn handle(
         self: Rc<Self>,
         connection: Connection,
         request: Request<Incoming>,
-        refusal: Option<RejectedRequest>,
+        rejected: Option<RejectedRequest>,
     ) -> impl Future<Output = Response<ResponseBody>>;
 }
 
-/// Serves a connection to its end, which comes sooner in some phases of the process.
+/// Serves a connection until it ends or the server state ends it.
 ///
-/// A connection on which nothing happens is parked: hyper and its buffers are dropped, and
-/// only the socket is kept, until the next request comes in.
+/// An idle connection is parked: hyper and its buffers are dropped, and only the socket is kept
+/// until the next request arrives.
 ///
 /// # Errors
-/// hyper's: the client went away, sent no HTTP, or stalled.
+/// Those of hyper: the client closed the connection, or stalled.
 pub async fn serve<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
     settings: &ConnectionSettings,
     handler: Rc<H>,
     blocking: BlockingPool,
-    mut phase: watch::Receiver<ServerState>,
+    mut state: watch::Receiver<ServerState>,
 ) -> hyper::Result<()> {
     let shared = Rc::<ConnectionState>::default();
     let stream = Rc::new(stream);
-    let limits = FramingLimits {
-        head_bytes: settings.max_head_bytes,
-        head_time: settings.stall,
+    let slow_client = SlowClientCheck::new(&stream, settings.min_rate_bytes);
+    let mut transport = transport(settings, &stream, &shared, blocking);
+    let mut idle_timer = IdleTimer::new(settings.stall);
+    // A fast-path response keeps its connection open. Where connections are not kept, a limit of
+    // zero bytes disables the fast path.
+    let most_fast_path_bytes = match settings.keep_alive {
+        true => settings.max_head_bytes,
+        false => 0,
     };
-    let patience = SocketTimeouts {
-        write_stall: settings.stall,
-        linger: settings.linger,
-    };
-    let pace = SlowClientCheck::new(&stream, settings.min_rate_bytes);
-    let reads = ReadLimits {
-        buffer_bytes: read_buffer_bytes(settings),
-        all_buffers_bytes: settings.all_read_buffers_bytes,
-    };
-    let mut transport = Transport::new(
-        Rc::clone(&stream),
-        Rc::clone(&shared),
-        limits,
-        patience,
-        reads,
-        blocking,
-    );
-    let mut quiet = IdleTimer::new(settings.stall);
-    // A plain request keeps its connection; where none is kept, none is plain.
-    let plain_head_bytes = if settings.keep_alive {
-        settings.max_head_bytes
-    } else {
-        0
-    };
-    let now = phase.clone();
-    let mut drained = pin!(phase.wait_for(|phase| *phase == ServerState::ShuttingDown));
+    let now = state.clone();
+    let mut shutting_down = pin!(state.wait_for(|state| *state == ServerState::ShuttingDown));
     loop {
         let mut answers = Vec::new();
         let next = poll_fn(|cx| {
-            // A plain answer does not say that it is the last one.
-            let is_last = now.borrow().is_last_answer();
-            let plain_head_bytes = if is_last { 0 } else { plain_head_bytes };
+            // A fast-path response has no `Connection: close`.
+            let is_last = now.borrow().closes_connections();
+            let max_head_bytes = if is_last { 0 } else { most_fast_path_bytes };
             poll_next(
                 &mut transport,
                 cx,
                 peer,
-                plain_head_bytes,
+                max_head_bytes,
                 &*handler,
                 &mut answers,
             )
         });
-        let came_in = tokio::select! {
+        let input = tokio::select! {
             biased;
-            came_in = next => came_in,
-            _ = drained.as_mut() => FastPathInput::Nothing,
-            () = quiet.too_long() => FastPathInput::Nothing,
+            input = next => input,
+            _ = shutting_down.as_mut() => FastPathInput::Closed,
+            () = idle_timer.expired() => FastPathInput::Closed,
         };
-        quiet.end();
+        idle_timer.restart();
         let sent = transport.send_all(&answers).await;
-        match came_in {
-            FastPathInput::Nothing => return Ok(()),
+        match input {
+            FastPathInput::Closed => return Ok(()),
             _ if sent.is_err() => return Ok(()),
-            FastPathInput::Plain => continue,
-            FastPathInput::Other => {}
+            FastPathInput::Answered => continue,
+            FastPathInput::ForHyper => {}
         }
-        // In a box, so that a parked connection has no room for hyper in it.
+        // Boxed, so that the future of a parked connection has no space for hyper in it.
         let by_hyper = by_hyper(
             transport,
-            Client {
+            ClientSocket {
                 peer,
                 stream: &stream,
                 shared: &shared,
             },
             settings,
             &handler,
-            pace,
-            Ending {
-                phase: &now,
-                begins: drained.as_mut(),
+            slow_client,
+            Shutdown {
+                state: &now,
+                begins: shutting_down.as_mut(),
             },
         );
         match Box::pin(by_hyper).await? {
@@ -234,45 +221,75 @@ pub async fn serve<H: Handler>(
     }
 }
 
-/// The end of a process, before and when it comes.
-struct Ending<'a, F> {
-    phase: &'a watch::Receiver<ServerState>,
+/// Creates the transport of a connection.
+fn transport(
+    settings: &ConnectionSettings,
+    stream: &Rc<TcpStream>,
+    shared: &Rc<ConnectionState>,
+    blocking: BlockingPool,
+) -> Transport {
+    let limits = FramingLimits {
+        head_bytes: settings.max_head_bytes,
+        head_time: settings.stall,
+    };
+    let timeouts = SocketTimeouts {
+        write_stall: settings.stall,
+        linger: settings.linger,
+    };
+    let reads = ReadLimits {
+        buffer_bytes: read_buffer_bytes(settings),
+        all_buffers_bytes: settings.all_read_buffers_bytes,
+    };
+    Transport::new(
+        Rc::clone(stream),
+        Rc::clone(shared),
+        limits,
+        timeouts,
+        reads,
+        blocking,
+    )
+}
+
+/// The server state, and the future that completes when the process shuts down.
+struct Shutdown<'a, F> {
+    state: &'a watch::Receiver<ServerState>,
     begins: Pin<&'a mut F>,
 }
 
-/// A client and its socket.
-struct Client<'a> {
+/// A client's socket and state.
+struct ClientSocket<'a> {
     peer: SocketAddr,
     stream: &'a Rc<TcpStream>,
     shared: &'a Rc<ConnectionState>,
 }
 
-/// Serves requests by hyper, until the connection ends or is quiet; then its transport is
-/// returned.
+/// Serves requests by hyper until the connection ends or is idle. Returns the transport of an
+/// idle connection.
 ///
-/// A client that ends its side is answered (RFC 9112, 9.6), so hyper does not watch for the end
-/// of the stream while a request is answered. A client that is gone for good shows in a reset.
+/// A client that has closed only its sending side still receives its response (RFC 9112, 9.6).
+/// hyper therefore does not treat the end of the stream as a disconnect. A client that is gone
+/// resets the connection, which is watched separately.
 async fn by_hyper<H: Handler>(
     transport: Transport,
-    client: Client<'_>,
+    client: ClientSocket<'_>,
     settings: &ConnectionSettings,
     handler: &Rc<H>,
-    pace: SlowClientCheck,
-    ending: Ending<'_, impl Future>,
+    slow_client: SlowClientCheck,
+    shutdown: Shutdown<'_, impl Future>,
 ) -> hyper::Result<Option<Transport>> {
-    let _awake = ActiveConnection::new();
-    let Client {
+    let _active = ActiveConnection::new();
+    let ClientSocket {
         peer,
         stream,
         shared,
     } = client;
     let service = service_fn(|request| {
         let connection = Connection::next_request(peer, stream, shared);
-        let refusal = connection.refusal();
-        let answer = Rc::clone(handler).handle(connection.clone(), request, refusal);
+        let rejected = connection.rejected();
+        let answer = Rc::clone(handler).handle(connection.clone(), request, rejected);
         async move {
             let mut answer = answer.await;
-            if ending.phase.borrow().is_last_answer() || !connection.can_be_reused() {
+            if shutdown.state.borrow().closes_connections() || !connection.can_be_reused() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
@@ -288,12 +305,12 @@ async fn by_hyper<H: Handler>(
             transport.park();
             return Ok(Some(transport));
         }
-        () = pace.too_slow() => {
-            tracing::info!(%peer, "the client takes data too slowly and is cut");
+        () = slow_client.too_slow() => {
+            tracing::info!(%peer, "connection closed: the client receives data too slowly");
             return Ok(None);
         }
         () = reset(stream) => return Ok(None),
-        _ = ending.begins => Pin::new(&mut http).graceful_shutdown(),
+        _ = shutdown.begins => Pin::new(&mut http).graceful_shutdown(),
     }
     tokio::select! {
         biased;
@@ -302,9 +319,9 @@ async fn by_hyper<H: Handler>(
     }
 }
 
-/// Returns when the client has reset the connection.
+/// Returns when the client resets the connection.
 async fn reset(stream: &TcpStream) {
-    // An error means that the worker ends.
+    // An error means that the worker's runtime shuts down.
     let _ = stream.ready(Interest::ERROR).await;
 }
 
@@ -317,7 +334,7 @@ fn builder(settings: &ConnectionSettings) -> http1::Builder {
     builder
         .timer(TokioTimer)
         .half_close(true)
-        // The transport limits the time and the size of a head, and says so in its response.
+        // The framing validator limits time and size of a head, and reports both to the client.
         .header_read_timeout(None)
         .keep_alive(settings.keep_alive)
         .max_headers(MAX_HEADERS)

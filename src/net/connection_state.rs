@@ -1,93 +1,103 @@
-//! The state that a connection's transport and its handlers share.
+//! The state of one connection that the transport, below hyper, and the request handlers, above
+//! hyper, share. All of them run in one task, so the fields are cells.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::body_source::SendQueue;
-use super::framing_error::RejectedRequest;
+use super::framing::RejectedRequest;
 
 /// The state of one connection.
 #[derive(Default)]
 pub(super) struct ConnectionState {
-    pub(super) outbox: Rc<SendQueue>,
-    /// The findings about the heads that are handed to hyper, in their order.
-    findings: RefCell<VecDeque<Option<RejectedRequest>>>,
-    /// Requests that have come in whole, bodies included.
+    pub(super) send_queue: Rc<SendQueue>,
+    /// The verdicts about the heads that hyper has been given, in order. `None` is an accepted
+    /// head.
+    verdicts: RefCell<VecDeque<Option<RejectedRequest>>>,
+    /// Requests that were received completely, bodies included.
     received_requests: Cell<u64>,
-    /// Requests that were handed to the handler.
-    begun_requests: Cell<u64>,
+    /// Requests that were passed to the handler.
+    started_requests: Cell<u64>,
+    /// Bytes received since [`Connection::take_received_bytes`] was last called.
+    ///
+    /// [`Connection::take_received_bytes`]: super::connection::Connection::take_received_bytes
     pub(super) received_bytes: Cell<u64>,
+    /// True if a request has been received in part.
     inside_request: Cell<bool>,
-    /// Whether the rest of the request that is coming in is received, but not handed on.
+    /// True if the rest of the current body is in the validator's buffer.
     has_rest: Cell<bool>,
+    /// True if hyper has written bytes and not flushed since.
     unflushed: Cell<bool>,
 }
 
 impl ConnectionState {
-    /// Records the finding about a head: `None` for one that is accepted.
-    pub(super) fn report(&self, refusal: Option<RejectedRequest>) {
-        self.findings.borrow_mut().push_back(refusal);
+    /// Records the verdict about a head: `None` if it is accepted.
+    pub(super) fn push_verdict(&self, rejected: Option<RejectedRequest>) {
+        self.verdicts.borrow_mut().push_back(rejected);
     }
 
-    /// The finding about the head of the next request; `None` when it was not judged.
-    pub(super) fn next_finding(&self) -> Option<Option<RejectedRequest>> {
-        self.findings.borrow_mut().pop_front()
+    /// Returns the verdict about the head of the next request, or `None` if no head was
+    /// validated.
+    pub(super) fn next_verdict(&self) -> Option<Option<RejectedRequest>> {
+        self.verdicts.borrow_mut().pop_front()
     }
 
-    /// Counts bytes of the request that is coming in.
+    /// Counts received bytes of the current request.
     pub(super) fn count_received(&self, bytes: usize) {
         let total = self.received_bytes.get() + bytes as u64;
         self.received_bytes.set(total);
     }
 
-    /// Records how many requests have come in whole, whether another one has begun, and whether
-    /// the rest of that one is received.
-    pub(super) fn received(&self, requests: u64, inside_request: bool, has_rest: bool) {
+    /// Records the number of completely received requests, whether another one has begun, and
+    /// whether the rest of that one is buffered.
+    pub(super) fn set_received(&self, requests: u64, inside_request: bool, has_rest: bool) {
         self.received_requests.set(requests);
         self.inside_request.set(inside_request);
         self.has_rest.set(has_rest);
     }
 
-    /// Whether a request has come in so far that the next one can be read after it.
+    /// Returns true if the rest of a request is received or buffered, so that the connection can
+    /// read the next request after it.
     pub(super) fn is_buffered(&self, request: u64) -> bool {
         self.received_requests.get() >= request || self.has_rest.get()
     }
 
-    /// How many requests have come in whole.
+    /// Returns the number of completely received requests.
     pub(super) fn received_requests(&self) -> u64 {
         self.received_requests.get()
     }
 
-    /// Counts a request that is handed to the handler: which it is, from 1.
-    pub(super) fn begin_request(&self) -> u64 {
-        let request = self.begun_requests.get() + 1;
-        self.begun_requests.set(request);
+    /// Counts a request that is passed to the handler. Returns its number on the connection,
+    /// from 1.
+    pub(super) fn start_request(&self) -> u64 {
+        let request = self.started_requests.get() + 1;
+        self.started_requests.set(request);
         request
     }
 
-    /// A request was answered without hyper.
+    /// Counts a request that the fast path answered.
     pub(super) fn count_fast_request(&self) {
-        self.begin_request();
-        self.outbox.count_answer();
+        self.start_request();
+        self.send_queue.count_finished_body();
     }
 
-    /// Bytes are being sent.
-    pub(super) fn writing(&self) {
+    /// Records that bytes are being sent.
+    pub(super) fn set_unflushed(&self) {
         self.unflushed.set(true);
     }
 
-    /// Everything that was to be sent is sent.
-    pub(super) fn flushed(&self) {
+    /// Records that all bytes are sent.
+    pub(super) fn set_flushed(&self) {
         self.unflushed.set(false);
     }
 
-    /// Whether every request is answered and every answer sent.
+    /// Returns true if every request is answered and every response sent.
     pub(super) fn is_idle(&self) -> bool {
-        let (begun, received) = (self.begun_requests.get(), self.received_requests.get());
+        let (started, received) = (self.started_requests.get(), self.received_requests.get());
         !self.inside_request.get()
-            && begun == received
-            && self.outbox.answered() == begun
+            && started == received
+            && self.send_queue.finished_bodies() == started
             && !self.unflushed.get()
     }
 }

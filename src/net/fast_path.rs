@@ -1,9 +1,9 @@
-//! The short road: requests without a body that are answered at once.
+//! Fast path: answers requests without a body directly from memory, without hyper.
 //!
-//! hyper costs a request two buffers and two header maps. A request that a handler can
-//! answer from memory, into one buffer, without waiting, needs neither. What is recognised
-//! here is deliberately narrow; everything else, and everything odd, goes to hyper with all
-//! its bytes.
+//! hyper allocates two buffers and two header maps per request. A response that the handler can
+//! write into one buffer without waiting needs none of them. The fast path accepts only plain
+//! requests (HTTP/1.1, one Host, no header that changes framing or the connection). It passes
+//! all other bytes to hyper unchanged.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -11,37 +11,37 @@ use std::task::{Context, Poll, ready};
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use tokio::io::ReadBuf;
 
-use super::authority::Authority;
+use super::framing::Authority;
 use super::transport::Transport;
 
-/// Bytes that are received at a time.
+/// Size of the receive buffer, in bytes. It is on the stack, so an idle connection needs none.
 const RECEIVED_BYTES: usize = 4096;
 
-/// Headers of a request that goes the short road; one with more goes the long one.
+/// Most headers of a request on the fast path. hyper serves requests with more.
 const MAX_HEADERS: usize = 32;
 
-/// A request without a body, as it came.
+/// A parsed request without a body.
 pub struct FastRequest<'a> {
-    /// Who asks.
+    /// The client's address.
     pub peer: SocketAddr,
     /// The method.
     pub method: &'a str,
-    /// The target, undecoded.
+    /// The request target, not decoded.
     pub target: &'a str,
-    /// Bytes of the head.
+    /// Length of the head in bytes.
     pub head_bytes: usize,
     headers: &'a [Header<'a>],
 }
 
 impl FastRequest<'_> {
-    /// Every header: its name as it came, and its value.
+    /// Iterates over the headers: the name as received, and the value.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers
             .iter()
             .map(|header| (header.name, header.value))
     }
 
-    /// The first header of this name, which is compared without case.
+    /// Returns the value of the first header with this name. Case is ignored.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let is_named = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);
         self.headers
@@ -51,26 +51,26 @@ impl FastRequest<'_> {
     }
 }
 
-/// What answers plain requests.
+/// Answers requests on the fast path.
 pub trait FastHandler {
-    /// Answers a plain request at once, by appending the whole answer to `out`; or appends
-    /// nothing and returns false, and the request goes the long way.
+    /// Answers a request without waiting, by appending the whole response to `out`. Returns
+    /// false and appends nothing if hyper has to serve the request.
     fn handle_fast(&self, request: &FastRequest<'_>, out: &mut Vec<u8>) -> bool;
 }
 
-/// What has come in on a connection that waited.
+/// Input that a waiting connection received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FastPathInput {
-    /// Plain requests, and nothing else; their answers wait to be sent.
-    Plain,
-    /// Something for hyper, after the answers are sent.
-    Other,
-    /// The end: the client has gone.
-    Nothing,
+    /// Only requests that were answered; their responses have to be sent.
+    Answered,
+    /// Bytes for hyper, after any responses are sent.
+    ForHyper,
+    /// End of the stream, or an error: the client has closed the connection.
+    Closed,
 }
 
-/// Waits for what comes in next and answers the plain requests at its front into `answers`.
-/// What follows them is put back for hyper.
+/// Receives bytes and appends the responses to the fast-path requests at their front to
+/// `answers`. The remaining bytes are buffered in the transport, for hyper.
 pub(super) fn poll_next(
     transport: &mut Transport,
     cx: &mut Context<'_>,
@@ -82,7 +82,7 @@ pub(super) fn poll_next(
     let mut received = [0; RECEIVED_BYTES];
     let mut buffer = ReadBuf::new(&mut received);
     if ready!(transport.poll_receive(cx, &mut buffer)).is_err() || buffer.filled().is_empty() {
-        return Poll::Ready(FastPathInput::Nothing);
+        return Poll::Ready(FastPathInput::Closed);
     }
     let mut rest = buffer.filled();
     while let Some(taken) = take_one(rest, peer, max_head_bytes, |request| {
@@ -92,14 +92,14 @@ pub(super) fn poll_next(
         rest = &rest[taken..];
     }
     if rest.is_empty() {
-        return Poll::Ready(FastPathInput::Plain);
+        return Poll::Ready(FastPathInput::Answered);
     }
     transport.put_back(rest);
-    Poll::Ready(FastPathInput::Other)
+    Poll::Ready(FastPathInput::ForHyper)
 }
 
-/// Hands the request at the front of `bytes` to `answer`, if it is whole and plain, and
-/// `answer` takes it. Returns how many bytes it had.
+/// Passes the request at the front of `bytes` to `answer` if it is complete and plain. Returns
+/// its length in bytes if `answer` accepted it.
 fn take_one(
     bytes: &[u8],
     peer: SocketAddr,
@@ -111,7 +111,7 @@ fn take_one(
     let Ok(Status::Complete(head_bytes)) = request.parse(bytes) else {
         return None;
     };
-    let is_modern = request.version == Some(1);
+    let is_http_11 = request.version == Some(1);
     let (method, target) = (request.method?, request.path?);
     let plain = FastRequest {
         peer,
@@ -120,26 +120,27 @@ fn take_one(
         head_bytes,
         headers: request.headers,
     };
-    let takes = is_modern
+    let is_answered = is_http_11
         && head_bytes <= max_head_bytes
         && has_plain_lines(&bytes[..head_bytes])
         && has_plain_headers(plain.headers)
         && answer(&plain);
-    takes.then_some(head_bytes)
+    is_answered.then_some(head_bytes)
 }
 
-/// Whether every line ends as it should, and none goes on from the one before.
+/// Returns true if every line ends in CRLF. (The parser itself rejects folded lines.)
 fn has_plain_lines(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).all(|end| end > 0 && head[end - 1] == b'\r')
 }
 
-/// Whether nothing but the target decides what is asked and how the connection goes on.
+/// Returns true if there is exactly one valid Host and no header that affects the body or the
+/// connection.
 fn has_plain_headers(headers: &[Header<'_>]) -> bool {
     let mut hosts = 0;
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("host") {
-            if !Authority::takes(header.value) {
+            if !Authority::is_valid(header.value) {
                 return false;
             }
             hosts += 1;
@@ -170,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_is_plain() {
+    fn plain_requests_are_answered() {
         let one = "HEAD /x HTTP/1.1\r\nHost: h\r\nx-a: b\r\n\r\n";
         assert_eq!(taken(one), Some(one.len()));
         assert_eq!(taken(&format!("{one}{one}")), Some(one.len()));
     }
 
     #[test]
-    fn leaves_the_rest_to_hyper() {
+    fn other_requests_are_left_to_hyper() {
         for head in [
             "HEAD /y HTTP/1.1\r\nHost: h\r\nx-a: b\r\n\r\n",
             "HEAD /x HTTP/1.1\r\nHost: h\r\nx-a: b\r\n",

@@ -1,4 +1,5 @@
-//! Connections on which nothing happens.
+//! Idle connections: when a connection parks (releases its buffers), and when a parked connection
+//! is closed.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -9,14 +10,16 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection_state::ConnectionState;
 
-/// IdleTimer time after which a connection's buffers are given back: longer than a client takes
-/// from one request of a series to the next, and so short that of many clients who ask one
-/// after the other only few have buffers at a time. What was in use at once stays in pieces
-/// between what is kept, and most allocators do not give it back.
+/// Idle time after which a connection releases its buffers. It is longer than the pause between
+/// two requests of a series. It is short enough that, of many clients that send one request
+/// each, only few hold buffers at a time: memory that was in use at the same time is fragmented
+/// afterwards, and most allocators do not return it to the system.
 const PARK_AFTER: Duration = Duration::from_millis(100);
 
-/// How long a parked connection has been quiet. One timer for the life of the connection,
-/// moved only when it runs out: most requests come long before.
+/// Measures how long a parked connection has been idle.
+///
+/// One timer serves the whole life of the connection. It is reset only when it expires, because
+/// most requests come long before that.
 pub(super) struct IdleTimer {
     limit: Option<Duration>,
     since: Instant,
@@ -32,11 +35,13 @@ impl IdleTimer {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    /// Restarts the measurement.
+    pub(super) fn restart(&mut self) {
         self.since = Instant::now();
     }
 
-    pub(super) async fn too_long(&mut self) {
+    /// Returns when the connection has been idle for the whole limit.
+    pub(super) async fn expired(&mut self) {
         let (Some(limit), Some(timer)) = (self.limit, self.timer.as_mut()) else {
             return std::future::pending().await;
         };
@@ -51,21 +56,24 @@ impl IdleTimer {
     }
 }
 
-/// Returns when a connection has had nothing to do for a while. To be polled in the task that
-/// serves it, after what serves it: only there does anything change, so nothing has to be told
-/// and no timer runs while there is work.
+/// Returns when a connection has been idle for [`PARK_AFTER`].
+///
+/// It must be polled in the task that serves the connection, after hyper. Only that task changes
+/// the state, so no wake-up is needed and no timer runs while there is work.
 pub(super) async fn idle(shared: &ConnectionState) {
     let mut timer = pin!(sleep(PARK_AFTER));
-    let mut quiet: Option<(Instant, u64)> = None;
+    // Since when the connection is idle, and the number of requests at that time.
+    let mut idle_since: Option<(Instant, u64)> = None;
     poll_fn(|cx| {
         if !shared.is_idle() {
-            quiet = None;
+            idle_since = None;
             return Poll::Pending;
         }
         let requests = shared.received_requests();
-        let since = match quiet {
+        let since = match idle_since {
             Some((since, before)) if before == requests => since,
-            _ => quiet.insert((Instant::now(), requests)).0,
+            // A request came and was answered between two polls: the time starts again.
+            _ => idle_since.insert((Instant::now(), requests)).0,
         };
         loop {
             ready!(timer.as_mut().poll(cx));

@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! Listening sockets: creates them, or adopts those that another process has opened.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,38 +6,39 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-/// A socket could not be made to listen.
+/// A socket that could not be set up to listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}")]
 pub struct ListenError {
-    /// Where it should have listened.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub cause: io::Error,
 }
 
-/// What a listening socket hands on to the connections it accepts.
+/// Options of a listening socket and of the connections it accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenOptions {
-    /// Connections the kernel holds until they are accepted.
+    /// Most connections that the kernel queues until they are accepted (listen(2)).
     pub backlog: i32,
-    /// Idle time after which the kernel asks whether the peer is still there.
+    /// Idle time before the kernel sends TCP keepalive probes (TCP_KEEPIDLE, tcp(7)).
     pub keepalive_idle: Duration,
 }
 
-/// A listening socket.
+/// Opens a socket that listens on `address`.
 ///
 /// # Errors
-/// [`ListenError`] with the address: in use, not ours, not allowed.
+/// [`ListenError`] if the address is in use, is not one of this machine, or is not permitted.
 pub fn bind(address: SocketAddr, options: ListenOptions) -> Result<Socket, ListenError> {
     listen(address, options).map_err(|cause| ListenError { address, cause })
 }
 
-/// Sets up a socket that listens already, in another process perhaps.
+/// Applies the options to a socket that was opened by another process (the predecessor of a
+/// reload, or systemd) and may already listen.
 ///
 /// # Errors
-/// [`ListenError`] with the address.
+/// [`ListenError`] if the system refuses an option.
 pub fn adopt(
     socket: Socket,
     address: SocketAddr,
@@ -48,7 +49,7 @@ pub fn adopt(
     Ok(socket)
 }
 
-/// What accepted sockets inherit, and what ours needs.
+/// Sets options. Accepted sockets inherit TCP_NODELAY and the keepalive time.
 fn set_up(socket: &Socket, options: ListenOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(options.keepalive_idle))?;
@@ -61,7 +62,7 @@ fn listen(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // For a restart while old connections linger in TIME_WAIT.
+    // Allows a restart while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

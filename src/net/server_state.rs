@@ -1,24 +1,26 @@
-//! Where a process is in its life, as its connections see it.
+//! The state of the server process, as listeners and connections see it. `server` changes it
+//! during a reload and at the end of the process.
 
-/// What becomes of connections, old and new.
+/// Determines how new and existing connections are treated. The variants are ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServerState {
-    /// All are served.
+    /// New and existing connections are served.
     #[default]
     Serving,
-    /// New ones wait in the kernel for this process or another; the others are served.
+    /// During a reload: new connections wait in the kernel's backlog for this process or its
+    /// successor; existing ones are served.
     Paused,
-    /// Another process takes the new ones. The others are served until they have been told
-    /// to close: each gets an answer that says so, since closing a quiet one could cross a
-    /// request that is on its way.
+    /// After a reload: the successor accepts new connections. Each existing connection is served
+    /// until it has received a response with `Connection: close`. An idle one is not closed
+    /// at once, because the client may be sending a request at that moment.
     Draining,
-    /// What is in flight is finished, everything else is closed.
+    /// Requests in flight are finished; all other connections are closed.
     ShuttingDown,
 }
 
 impl ServerState {
-    /// Whether an answer has to say that its connection is closed.
-    pub(super) fn is_last_answer(self) -> bool {
+    /// Returns true if every response has to close its connection.
+    pub(super) fn closes_connections(self) -> bool {
         self >= Self::Draining
     }
 }

@@ -1,4 +1,4 @@
-//! tokio's clock for hyper, which without one never times anything out.
+//! Adapts tokio's timers for hyper. Without a timer hyper ignores its timeouts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-/// Makes hyper's timers of tokio's.
+/// Provides tokio's timers to hyper.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TokioTimer;
 

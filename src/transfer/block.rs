@@ -1,11 +1,11 @@
-//! Reused buffers for data on their way to a store.
+//! Reusable buffers for upload data between the network, the hash and a store.
 //!
-//! A block is aligned so that the kernel can write it to a device without a copy
-//! (`O_DIRECT`), of one size so that hash lanes and disk requests are of one size, and goes
-//! back to its pool when the last holder (the hash, the disk) lets go of it.
+//! A block is aligned so that the kernel can write it to a device without a copy (O_DIRECT). All
+//! blocks have one size, so that hash steps and disk requests have one size. A block returns to
+//! its pool when the last user (the hash or the disk) drops it.
 //!
-//! A block's memory is a mapping of its own. Memory of an allocator would lie between what
-//! others keep, and could not be returned to the system when a crowd of uploads has ended.
+//! Each block is a memory mapping of its own. Memory from the allocator would be fragmented by
+//! other allocations, and could not be returned to the system after many uploads have ended.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr::NonNull;
@@ -15,14 +15,14 @@ use std::{fmt, io, mem, ptr};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes in a block: large enough for a disk request, small enough that the pieces an
-/// upload has in flight stay in the cache between network, hash and disk.
+/// Size of a block in bytes: large enough for a disk request, small enough that the blocks of an
+/// upload stay in the CPU cache between network, hash and disk.
 pub const BLOCK_BYTES: usize = 256 * 1024;
 
-/// What `O_DIRECT` asks of addresses, offsets and lengths on every file system in use.
+/// Alignment of addresses, offsets and lengths that satisfies O_DIRECT on all common file systems.
 pub const BLOCK_ALIGNMENT: usize = 4096;
 
-/// Memory of one block; nobody else refers to it.
+/// The memory of one block, exclusively owned.
 struct Memory(NonNull<u8>);
 
 // SAFETY: a `Memory` is the sole owner of its allocation, like a `Box<[u8]>`.
@@ -71,13 +71,13 @@ impl Drop for Memory {
 /// Every pool of the process, for [`release_idle_blocks`].
 static POOLS: Mutex<Vec<Weak<Idle>>> = Mutex::new(Vec::new());
 
-/// Blocks that wait to be used again, and room for those on their way. Cheap to clone; clones
-/// are the same pool.
+/// A pool of idle blocks, with a limit for the blocks in flight. Cheap to clone; clones share the
+/// pool.
 #[derive(Clone)]
 pub struct BlockPool {
     idle: Arc<Idle>,
-    /// One permit for each block that may be on its way to hash and disk.
-    room: Arc<Semaphore>,
+    /// One permit for each block that may be in flight to hash and disk.
+    permits: Arc<Semaphore>,
 }
 
 /// The unused blocks of a pool.
@@ -89,12 +89,12 @@ struct Idle {
 #[derive(Default)]
 struct Stack {
     blocks: Vec<Memory>,
-    /// The fewest that there were since [`release_idle_blocks`]: so many were not needed.
+    /// Least number of idle blocks since the last [`release_idle_blocks`]: these were not needed.
     fewest: usize,
 }
 
 impl BlockPool {
-    /// A pool that keeps at most `most_idle` unused blocks; more are given back to the
+    /// Creates a pool that keeps at most `most_idle` idle blocks. Further ones are returned to the
     /// system.
     pub fn new(most_idle: usize) -> Self {
         let idle = Arc::new(Idle {
@@ -106,18 +106,18 @@ impl BlockPool {
         pools.push(Arc::downgrade(&idle));
         Self {
             idle,
-            room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            permits: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
     }
 
-    /// With a bound for the blocks that [`BlockPool::admit`] lets through at a time: as many as
-    /// fit `bytes`, and at least one.
-    pub fn with_room(mut self, bytes: usize) -> Self {
-        self.room = Arc::new(Semaphore::new((bytes / BLOCK_BYTES).max(1)));
+    /// Limits the blocks that [`BlockPool::admit`] lets through at a time to `bytes`, and at least
+    /// one block.
+    pub fn with_limit(mut self, bytes: usize) -> Self {
+        self.permits = Arc::new(Semaphore::new((bytes / BLOCK_BYTES).max(1)));
         self
     }
 
-    /// An empty block, used before or new.
+    /// Returns an empty block, an idle one if there is one.
     pub fn take(&self) -> Block {
         let memory = {
             let mut stack = self.idle.lock();
@@ -133,11 +133,13 @@ impl BlockPool {
         }
     }
 
-    /// Freezes a block when there is room for one more on its way. Only for blocks that hash
-    /// and disk let go of by themselves: one that waits for its client would hold up others.
+    /// Freezes a block as soon as the limit of blocks in flight allows.
+    ///
+    /// Only for blocks that hash and disk release by themselves. A block that waits for its client
+    /// would delay the uploads of others.
     pub async fn admit(&self, mut block: Block) -> Bytes {
-        // Fails only when the semaphore is closed, which it never is.
-        block._permit = Arc::clone(&self.room).acquire_owned().await.ok();
+        // Fails only if the semaphore is closed, which never happens.
+        block._permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         block.freeze()
     }
 }
@@ -150,7 +152,7 @@ impl Idle {
         }
     }
 
-    /// Takes the blocks off that were not needed since the last time.
+    /// Removes the blocks that were not needed since the last call.
     fn take_unneeded(&self) -> Vec<Memory> {
         let mut stack = self.lock();
         let unneeded = mem::take(&mut stack.fewest).min(stack.blocks.len());
@@ -164,7 +166,7 @@ impl Idle {
     }
 }
 
-/// Gives blocks back to the system that no pool has needed since the last call.
+/// Returns the blocks to the system that the pools have not needed since the last call.
 pub fn release_idle_blocks() {
     let pools: Vec<_> = {
         let pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,28 +191,28 @@ pub struct Block {
     memory: Option<Memory>,
     filled: usize,
     pool: Arc<Idle>,
-    /// Of a block on its way to hash and disk; returned with its memory.
+    /// The permit of a block in flight; returned together with its memory.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Block {
-    /// Takes as much of `data` as there is room for; the rest is returned.
+    /// Appends as much of `data` as fits. Returns the rest.
     pub fn fill<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
         let Some(memory) = self.memory.as_mut() else {
             return data;
         };
-        let room = &mut memory.as_mut_slice()[self.filled..];
-        let taken = room.len().min(data.len());
-        room[..taken].copy_from_slice(&data[..taken]);
+        let free = &mut memory.as_mut_slice()[self.filled..];
+        let taken = free.len().min(data.len());
+        free[..taken].copy_from_slice(&data[..taken]);
         self.filled += taken;
         &data[taken..]
     }
 
-    /// Has the room that is left filled from its front on, by somebody who says how much it
-    /// was; zero when there is no room.
+    /// Lets a function fill the free space from its beginning and return the number of bytes.
+    /// Returns that number, or zero if the block is full.
     ///
     /// # Errors
-    /// What `fill` says.
+    /// Those of `fill`.
     pub fn fill_with(
         &mut self,
         fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
@@ -218,32 +220,32 @@ impl Block {
         let Some(memory) = self.memory.as_mut() else {
             return Ok(0);
         };
-        let room = &mut memory.as_mut_slice()[self.filled..];
-        if room.is_empty() {
+        let free = &mut memory.as_mut_slice()[self.filled..];
+        if free.is_empty() {
             return Ok(0);
         }
-        let filled = fill(room)?.min(room.len());
+        let filled = fill(free)?.min(free.len());
         self.filled += filled;
         Ok(filled)
     }
 
-    /// Bytes in the block.
+    /// Returns the number of bytes in the block.
     pub fn len(&self) -> usize {
         self.filled
     }
 
-    /// Whether there is nothing in it yet.
+    /// Returns true if the block is empty.
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// Whether there is no room left.
+    /// Returns true if the block is full.
     pub fn is_full(&self) -> bool {
         self.filled == BLOCK_BYTES
     }
 
-    /// The bytes, to be shared and only read from now on; aligned to [`BLOCK_ALIGNMENT`].
-    /// The memory returns to its pool with the last clone.
+    /// Converts the block into shared, read-only bytes, aligned to [`BLOCK_ALIGNMENT`]. The memory
+    /// returns to its pool when the last clone is dropped.
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -278,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_fits_and_returns_the_rest() {
+    fn fill_returns_the_bytes_that_do_not_fit() {
         let pool = BlockPool::new(1);
         let mut block = pool.take();
         let data = vec![7; BLOCK_BYTES + 3];
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_with_the_last_clone() {
+    fn memory_returns_to_the_pool_with_the_last_clone() {
         let pool = BlockPool::new(1);
         let mut block = pool.take();
         block.fill(b"abc");
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_no_more_than_it_may() {
+    fn pool_keeps_at_most_its_idle_limit() {
         let pool = BlockPool::new(1);
         drop((pool.take(), pool.take()));
         assert_eq!(pool.idle.lock().blocks.len(), 1);
@@ -325,8 +327,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blocks_on_their_way_have_room_for_so_many() {
-        let pool = BlockPool::new(8).with_room(2 * BLOCK_BYTES);
+    async fn admit_waits_at_the_limit_of_blocks_in_flight() {
+        let pool = BlockPool::new(8).with_limit(2 * BLOCK_BYTES);
         let (first, _second) = (pool.admit(pool.take()).await, pool.admit(pool.take()).await);
         let mut third = Box::pin(pool.admit(pool.take()));
         assert!(poll_once(&mut third).await.is_none());

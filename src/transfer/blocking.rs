@@ -1,27 +1,27 @@
-//! Work that may wait for a disk, off the workers.
+//! Threads for calls that may block on a disk, so that the workers' event loops do not wait.
 
 use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A bounded set of threads for calls that can block: opening a cold file, fsync, rename,
-/// reading pages ahead. Cheap to clone.
+/// Handle to a bounded set of threads for blocking calls: opening a file that is not cached,
+/// fsync, rename, reading ahead. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BlockingPool {
     handle: Handle,
 }
 
-/// Keeps the threads; dropping it lets running calls finish and ends them.
+/// Owns the threads. Dropping it waits for running calls and ends the threads.
 #[derive(Debug)]
 pub struct BlockingThreads(Runtime);
 
 impl BlockingThreads {
-    /// Makes up to `threads` threads, each when it is needed.
+    /// Creates a pool of up to `threads` threads. Each starts when it is needed.
     ///
     /// # Errors
-    /// Whatever the system says when it has no descriptors left.
+    /// Those of building a runtime, such as no free descriptors.
     pub fn start(threads: usize) -> io::Result<Self> {
-        // Never driven: only its blocking threads are used, which need no driver.
+        // The runtime is never driven: only its blocking threads are used.
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads.max(1))
             .thread_name("blocking")
@@ -29,7 +29,7 @@ impl BlockingThreads {
         Ok(Self(runtime))
     }
 
-    /// A handle for those who have work.
+    /// Returns a handle.
     pub fn handle(&self) -> BlockingPool {
         BlockingPool {
             handle: self.0.handle().clone(),
@@ -38,11 +38,11 @@ impl BlockingThreads {
 }
 
 impl BlockingPool {
-    /// Runs a call that may block, and waits for it without blocking. When the waiting is
-    /// given up, the call still runs to its end.
+    /// Runs a blocking call on a thread of the pool and returns its result. Cancelling the future
+    /// does not cancel the call.
     ///
     /// # Errors
-    /// Those of the call; and `Other` when the call panicked or the threads are gone.
+    /// Those of the call; `Other` if the call panicked or the pool was dropped.
     pub async fn run<T, F>(&self, call: F) -> io::Result<T>
     where
         T: Send + 'static,
@@ -54,14 +54,14 @@ impl BlockingPool {
         }
     }
 
-    /// Starts a call that nobody waits for; a failure is logged.
+    /// Starts a blocking call without waiting for it. An error is logged.
     pub fn start<F>(&self, call: F)
     where
         F: FnOnce() -> io::Result<()> + Send + 'static,
     {
         self.handle.spawn_blocking(move || {
             if let Err(error) = call() {
-                tracing::error!(%error, "work in the background failed");
+                tracing::error!(%error, "background disk operation failed");
             }
         });
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_an_error() {
+    fn panic_becomes_an_error() {
         let threads = BlockingThreads::start(1).unwrap();
         let blocking = threads.handle();
         let caller = Builder::new_current_thread().build().unwrap();

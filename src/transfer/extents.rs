@@ -1,12 +1,13 @@
-//! Which bytes of a file are there.
+//! The set of written byte ranges of a partial file.
 
-/// Ranges of bytes, in order, none touching the next.
+/// A set of byte ranges `(begin, end)`, sorted, disjoint and not adjacent.
 #[derive(Debug, Default)]
 pub(super) struct Extents(Vec<(u64, u64)>);
 
 impl Extents {
     /// Adds the bytes from `begin` up to `end`.
     pub(super) fn add(&mut self, begin: u64, end: u64) {
+        // `first..last` are the ranges that overlap or touch the new one. They are merged with it.
         let first = self.0.partition_point(|(_, old_end)| *old_end < begin);
         let last = self.0.partition_point(|(old_begin, _)| *old_begin <= end);
         let touched = &self.0[first..last];
@@ -15,14 +16,14 @@ impl Extents {
         self.0.splice(first..last, [(begin, end)]);
     }
 
-    /// Where the bytes end that are there from `position` on; `position` when that one is not.
+    /// Returns the end of the range that contains `position`, or `position` if none does.
     pub(super) fn end_of(&self, position: u64) -> u64 {
         let after = self.0.partition_point(|(begin, _)| *begin <= position);
         let before = after.checked_sub(1).map(|index| self.0[index].1);
         before.map_or(position, |end| end.max(position))
     }
 
-    /// How many bytes are there.
+    /// Returns the number of bytes in all ranges.
     pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|(begin, end)| end - begin).sum()
     }
@@ -37,7 +38,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn knows_what_a_list_of_bytes_knows(ranges in vec((0_u64..60, 1_u64..20), 0..20)) {
+        fn extents_agree_with_a_list_of_bytes(ranges in vec((0_u64..60, 1_u64..20), 0..20)) {
             let mut extents = Extents::default();
             let mut there = [false; 100];
             for (begin, len) in ranges {

@@ -1,8 +1,8 @@
-//! Reading a whole file beside transfers, to compute its MD5.
+//! Computes the MD5 of a whole file, for the verification of stored data.
 //!
-//! Reads go past the page cache where the file system can: they find what the device has, and
-//! take no memory from images that are being served. Elsewhere the pages that a read has brought
-//! in are given back.
+//! Reads bypass the page cache where the file system supports it (O_DIRECT): they check what is
+//! on the device, and evict no pages of images that are being served. On other file systems,
+//! pages that a read has brought into the cache are released afterwards.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,14 +15,16 @@ use crate::md5::{DIGEST_BYTES, Md5};
 /// Bytes of one read.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Alignment of offsets, lengths and memory of direct reads: a multiple of every block size.
+/// Alignment of offsets, lengths and memory of direct reads: a multiple of common block sizes.
 const ALIGNMENT_BYTES: usize = 4096;
 
-/// The MD5 of a file's bytes, from the first to the last. `after_piece` is told how many bytes
-/// each read has brought, and may wait; its error ends the reading. Blocks.
+/// Returns the MD5 of a file. Blocks.
+///
+/// `after_piece` is called with the length of each read. It may sleep to limit the rate, and may
+/// return an error to cancel.
 ///
 /// # Errors
-/// Those of reading, and of `after_piece`.
+/// Those of pread(2), and those of `after_piece`.
 pub fn digest_of_file(
     file: &File,
     mut after_piece: impl FnMut(usize) -> io::Result<()>,
@@ -39,8 +41,8 @@ pub fn digest_of_file(
             None => read_through_cache(file, piece, offset),
         };
         let read = match read {
-            // The file system opens such files and does not read them, or wants another
-            // alignment, which the unaligned end of a file can show.
+            // Some file systems accept O_DIRECT at open and refuse the read, or require a larger
+            // alignment. Falls back to reads through the cache.
             Err(error) if direct.is_some() && error.kind() == io::ErrorKind::InvalidInput => {
                 direct = None;
                 continue;
@@ -54,13 +56,13 @@ pub fn digest_of_file(
         offset += read as u64;
         after_piece(read)?;
         if !read.is_multiple_of(ALIGNMENT_BYTES) {
-            // Behind the end of the file; or a short read, after which no direct one is aligned.
+            // The end of the file, or a short read: the next offset is not aligned.
             direct = None;
         }
     }
 }
 
-/// The same file, opened for reads past the page cache.
+/// Opens the same file for direct reads.
 fn reopened_direct(file: &File) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let mut options = OpenOptions::new();
@@ -85,7 +87,7 @@ mod tests {
     use crate::testing::folder_on_disk;
 
     #[test]
-    fn a_file_of_any_length_has_its_md5() {
+    fn digest_is_right_for_any_length() {
         for folder in [folder_on_disk(), "/dev/shm".into()] {
             for len in [0, 1, 4096, 5000, PIECE_BYTES, 3 * PIECE_BYTES + 77] {
                 let bytes: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn it_can_be_ended() {
+    fn callback_error_cancels() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 100]).unwrap();
         let ended = digest_of_file(&file, |_| Err(io::ErrorKind::Interrupted.into()));

@@ -1,15 +1,15 @@
-//! Parts of files.
+//! A range of an open file, as stores and cache return it for a download.
 
 use std::fs::File;
 use std::sync::Arc;
 
-/// A part of an open file.
+/// A range of an open file.
 #[derive(Debug, Clone)]
 pub struct FileSlice {
     /// The file.
     pub file: Arc<File>,
-    /// Where the part begins, in bytes.
+    /// Offset of the range in bytes.
     pub offset: u64,
-    /// How long it is, in bytes.
+    /// Length of the range in bytes.
     pub len: u64,
 }

@@ -1,35 +1,36 @@
-//! Text that is rendered as its reader takes it.
+//! Long texts, such as lists of images, that are rendered piece by piece while they are sent, so
+//! that a list of any length needs little memory.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Bytes of a piece: worth a system call, and a fraction of a millisecond to render.
+/// Least size of a piece in bytes: large enough for a system call; it takes a fraction of a
+/// millisecond to render.
 const PIECE_BYTES: usize = 128 * 1024;
 
-/// Up to this length a text is rendered at once and sent with its length.
+/// Up to this length in bytes, a text is rendered at once and sent with a Content-Length.
 const WHOLE_BYTES: usize = 256 * 1024;
 
-/// Text that knows how to go on.
+/// Renders a text element by element.
 pub trait TextRenderer {
-    /// Appends the next part to `out`, at most one element of the text. Returns whether more
-    /// follows.
+    /// Appends the next element of the text to `out`. Returns true if more follow.
     fn render(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
-/// A text under way.
+/// A text that is partly rendered.
 pub struct LazyText {
-    /// LazyText and not taken yet.
+    /// Rendered and not yet returned.
     ready: Vec<u8>,
-    /// `None` when the rest is in `ready`.
+    /// Renders the rest; `None` if all of it is in `ready`.
     rest: Option<Box<dyn TextRenderer>>,
 }
 
 impl LazyText {
-    /// Begins a text: `Ok` with the whole of a short one.
+    /// Starts to render a text. Returns the whole text if it is short.
     ///
     /// # Errors
-    /// The text under way when it is a long one.
+    /// The partly rendered text, if it is long.
     pub fn begin(render: impl TextRenderer + 'static) -> Result<Bytes, Self> {
         let mut rendered = Self {
             ready: Vec::with_capacity(8 * 1024),
@@ -42,7 +43,7 @@ impl LazyText {
         }
     }
 
-    /// The next piece; `None` after the last.
+    /// Returns the next piece, or `None` after the last.
     pub fn next_piece(&mut self) -> Option<Bytes> {
         self.fill(PIECE_BYTES);
         let piece = std::mem::take(&mut self.ready);
@@ -72,7 +73,7 @@ impl fmt::Debug for LazyText {
 mod tests {
     use super::*;
 
-    /// Numbers, each in a part of its own.
+    /// Renders numbers, one per element.
     struct Numbers(usize);
 
     impl TextRenderer for Numbers {
@@ -84,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn a_short_text_is_whole() {
+    fn short_text_is_rendered_at_once() {
         let text = LazyText::begin(Numbers(200)).unwrap();
         assert_eq!(text.len(), 200_000);
     }
 
     #[test]
-    fn a_long_text_comes_in_pieces_of_bounded_size() {
+    fn long_text_comes_in_pieces_of_bounded_size() {
         let mut whole = Vec::new();
         let mut numbers = Numbers(2000);
         while numbers.render(&mut whole) {}

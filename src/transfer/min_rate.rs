@@ -1,22 +1,21 @@
-//! Whether a sender keeps up a least rate.
+//! Checks that a client or server sends at a minimum rate.
 
 use std::time::Duration;
 
-/// Time over which a client's rate is judged.
+/// Time over which a rate is measured.
 pub const RATE_WINDOW: Duration = Duration::from_secs(30);
 
-/// The rate of one sender, in the time spent waiting for it: time in which we are the slow
-/// ones does not count.
+/// Measures the rate of one sender. Only the time spent waiting for the sender counts.
 #[derive(Debug)]
 pub struct MinRate {
-    /// Zero for any.
+    /// Bytes per second. Zero disables the check.
     min_rate_bytes: u64,
     waited: Duration,
     received_bytes: u64,
 }
 
 impl MinRate {
-    /// A pace of at least so many bytes a second.
+    /// Creates a check for a minimum of `min_rate_bytes` per second.
     pub fn new(min_rate_bytes: u64) -> Self {
         Self {
             min_rate_bytes,
@@ -25,8 +24,8 @@ impl MinRate {
         }
     }
 
-    /// Bytes came after so long a wait. Judged each time a whole window has been waited
-    /// for; `false` when that was too slow.
+    /// Records bytes that arrived after a wait. Returns false if the rate over the last whole
+    /// window of waiting was below the minimum.
     pub fn keeps_up(&mut self, waited: Duration, bytes: usize) -> bool {
         self.waited += waited;
         self.received_bytes += bytes as u64;
@@ -45,21 +44,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_window_tells() {
+    fn slow_window_is_reported() {
         let second = Duration::from_secs(1);
-        let mut pace = MinRate::new(10);
-        assert!((0..90).all(|_| pace.keeps_up(second, 10)));
-        assert!((0..29).all(|_| pace.keeps_up(second, 9)));
-        assert!(!pace.keeps_up(second, 9));
-        // The next window begins anew.
-        assert!(pace.keeps_up(second, 0));
+        let mut rate = MinRate::new(10);
+        assert!((0..90).all(|_| rate.keeps_up(second, 10)));
+        assert!((0..29).all(|_| rate.keeps_up(second, 9)));
+        assert!(!rate.keeps_up(second, 9));
+        // The next window starts from zero.
+        assert!(rate.keeps_up(second, 0));
     }
 
     #[test]
-    fn a_fast_second_makes_up_for_slow_ones() {
-        let mut pace = MinRate::new(1024);
-        assert!(pace.keeps_up(Duration::from_secs(1), 1 << 20));
-        assert!(pace.keeps_up(Duration::from_secs(40), 1));
+    fn fast_second_compensates_slow_ones() {
+        let mut rate = MinRate::new(1024);
+        assert!(rate.keeps_up(Duration::from_secs(1), 1 << 20));
+        assert!(rate.keeps_up(Duration::from_secs(40), 1));
         assert!(MinRate::new(0).keeps_up(Duration::from_secs(1000), 0));
     }
 }

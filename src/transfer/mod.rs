@@ -1,4 +1,5 @@
-//! Bytes in motion: buffers, disks, hashes and bodies.
+//! Moves image data: buffers, files, pipes, and the payloads of responses. The stores, the cache
+//! and the HTTP code build on it; it knows neither images nor HTTP requests.
 
 mod block;
 mod blocking;

@@ -1,9 +1,9 @@
-//! A file that is read while it is written.
+//! A file that readers send while one writer still writes it: a cache fill.
 //!
-//! One writes, in any order; others send it from the same file, and wait only for bytes that
-//! are not there. The last bytes of the file are kept back until the writer says that all
-//! are right, so that nobody ever holds a complete wrong file. Should they be wrong, the
-//! writer may begin again: who has had none of them goes on with the new file.
+//! The writer writes ranges in any order; each reader waits only for the bytes it needs next.
+//! The last [`WITHHELD_BYTES`] are withheld until the writer has verified the checksum, so that
+//! no client receives a complete file with wrong data. If the checksum is wrong, the writer may
+//! restart with a new file: readers that have sent nothing continue with it, the others fail.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,19 +16,19 @@ use super::extents::Extents;
 use super::file_slice::FileSlice;
 use crate::error::{Error, Kind, Result};
 
-/// Bytes at the file's end that are kept back until all are known to be right.
-const KEPT_BACK_BYTES: u64 = 256 * 1024;
+/// Bytes at the end of the file that are withheld until the checksum is verified.
+const WITHHELD_BYTES: u64 = 256 * 1024;
 
-/// A reader that waits is woken for this many bytes, unless [`PartialFile::wake_readers`] comes first:
-/// pieces are what costs.
-const WORTH_WAKING_BYTES: u64 = 1024 * 1024;
+/// A waiting reader is woken when this many bytes are available, or by
+/// [`PartialFile::wake_readers`]: the cost is per wake-up and system call, not per byte.
+const WAKE_BYTES: u64 = 1024 * 1024;
 
-/// A file of known length on its way.
+/// A file of known length that is being written.
 #[derive(Debug)]
 pub struct PartialFile {
     len: u64,
     inner: Mutex<Inner>,
-    /// Told when bytes have come, for the one who checks them.
+    /// Notifies the task that hashes the file of new bytes.
     grown: Notify,
 }
 
@@ -36,7 +36,7 @@ pub struct PartialFile {
 struct Inner {
     /// `None` between two attempts.
     file: Option<Arc<File>>,
-    /// Counts the files that were begun.
+    /// Number of the attempt, from 0. It tells readers that the file was replaced.
     attempt: u32,
     extents: Extents,
     end: End,
@@ -44,25 +44,25 @@ struct Inner {
     next_reader: u64,
 }
 
-/// What became of it.
+/// The result of writing the file.
 #[derive(Debug)]
 enum End {
-    Open,
-    Right,
-    Broken(Kind, String),
+    Pending,
+    Verified,
+    Failed(Kind, String),
 }
 
-/// A reader for whom nothing is there.
+/// A reader that waits for bytes.
 #[derive(Debug)]
 struct Waiting {
     position: u64,
-    /// Wake it when all bytes up to here are there.
+    /// The reader is woken when all bytes up to here are available.
     until: u64,
     waker: Waker,
 }
 
 impl PartialFile {
-    /// A file of `len` bytes of which none is there.
+    /// Creates a file of `len` bytes, none of which is written.
     pub fn new(file: Arc<File>, len: u64) -> Arc<Self> {
         Arc::new(Self {
             len,
@@ -70,7 +70,7 @@ impl PartialFile {
                 file: Some(file),
                 attempt: 0,
                 extents: Extents::default(),
-                end: End::Open,
+                end: End::Pending,
                 waiting: HashMap::new(),
                 next_reader: 0,
             }),
@@ -78,7 +78,7 @@ impl PartialFile {
         })
     }
 
-    /// `len` bytes from `offset` on, for one reader.
+    /// Returns a range of the file for one reader.
     pub fn slice(self: &Arc<Self>, offset: u64, len: u64) -> PartialSlice {
         let reader = {
             let mut inner = self.lock();
@@ -86,16 +86,16 @@ impl PartialFile {
             inner.next_reader
         };
         PartialSlice {
-            growing: Arc::clone(self),
+            partial: Arc::clone(self),
             reader,
             offset,
             len,
             attempt: 0,
-            there: None,
+            available: None,
         }
     }
 
-    /// Bytes were written.
+    /// Records that a range was written, and wakes the readers that have enough bytes.
     pub fn mark_written(&self, offset: u64, len: u64) {
         let mut inner = self.lock();
         inner.extents.add(offset, offset + len);
@@ -108,8 +108,8 @@ impl PartialFile {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes everybody for whom anything is there. To be called now and then, for files that
-    /// grow slowly.
+    /// Wakes every reader for which at least one byte is available. The writer calls it
+    /// periodically, for files that grow slowly.
     pub fn wake_readers(&self) {
         let mut inner = self.lock();
         let wakers = inner.take_wakers(|inner, waiting| {
@@ -119,19 +119,19 @@ impl PartialFile {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// All bytes are there and right: the last may go out.
+    /// Releases the withheld bytes. All bytes must be written and verified.
     pub fn complete(&self) {
-        self.end_with(End::Right);
+        self.end_with(End::Verified);
     }
 
-    /// It will never be complete. Readers are told so, unless something was said before.
+    /// Fails the readers with an error, unless the file was completed or has failed before.
     pub fn fail(&self, error: &Error) {
-        self.end_with(End::Broken(error.kind(), error.message().to_owned()));
+        self.end_with(End::Failed(error.kind(), error.message().to_owned()));
     }
 
     fn end_with(&self, end: End) {
         let mut inner = self.lock();
-        if matches!(inner.end, End::Open) {
+        if matches!(inner.end, End::Pending) {
             inner.end = end;
         }
         let wakers = inner.take_wakers(|_, _| true);
@@ -139,8 +139,8 @@ impl PartialFile {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// The bytes so far are worth nothing. Readers who have had some are broken off; the
-    /// others let go of the file and wait for [`PartialFile::restart`].
+    /// Discards the file and its ranges. Readers that have sent bytes of it fail; the others wait
+    /// for [`PartialFile::restart`].
     pub fn reset(&self) {
         let mut inner = self.lock();
         inner.file = None;
@@ -151,27 +151,27 @@ impl PartialFile {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Another file takes the place of the one that was given up.
+    /// Sets the file of the next attempt.
     pub fn restart(&self, file: Arc<File>) {
         self.lock().file = Some(file);
     }
 
-    /// The whole length, in bytes.
+    /// Returns the length of the complete file in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether it has no bytes even when it is complete.
+    /// Returns true if the complete file is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many bytes are there.
+    /// Returns the number of bytes written so far.
     pub fn available_bytes(&self) -> u64 {
         self.lock().extents.bytes()
     }
 
-    /// Where the first bytes are that a reader waits for, in order.
+    /// Returns the positions that readers wait for, sorted. The writer fetches them first.
     pub fn waiting_positions(&self) -> Vec<u64> {
         let inner = self.lock();
         let mut positions: Vec<u64> = inner.waiting.values().map(|w| w.position).collect();
@@ -180,13 +180,13 @@ impl PartialFile {
         positions
     }
 
-    /// Whether the byte at `position` has come.
+    /// Returns true if the byte at `position` is written.
     pub fn has_byte(&self, position: u64) -> bool {
         self.lock().extents.end_of(position) > position
     }
 
-    /// Waits until there are bytes from `position` on, and says up to where. For the one who
-    /// checks them; nothing is kept back.
+    /// Waits until the byte at `position` is written. Returns the end of the contiguous bytes
+    /// from there. For the task that hashes the file, so no bytes are withheld.
     pub async fn available_from(&self, position: u64) -> u64 {
         loop {
             let end = self.lock().extents.end_of(position);
@@ -198,21 +198,23 @@ impl PartialFile {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing between lock and unlock leaves the parts at odds.
+        // A poisoned lock is used: no critical section can panic with the fields inconsistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Where the bytes end that a reader may have from `position` on.
+    /// Returns the end of the contiguous bytes from `position` that a reader may send.
     fn readable_end(&self, position: u64, len: u64) -> u64 {
         let end = self.extents.end_of(position);
         match self.end {
-            End::Right => end,
-            End::Open | End::Broken(..) => end.min(len.saturating_sub(KEPT_BACK_BYTES)),
+            End::Verified => end,
+            End::Pending | End::Failed(..) => end.min(len.saturating_sub(WITHHELD_BYTES)),
         }
     }
 
+    /// Removes the chosen readers from the waiting ones. The caller wakes them after it has
+    /// released the lock, because a woken task may poll at once and take the lock itself.
     fn take_wakers(&mut self, chosen: impl Fn(&Self, &Waiting) -> bool) -> Vec<Waker> {
         let mut waiting = std::mem::take(&mut self.waiting);
         let taken = waiting.extract_if(|_, waiting| chosen(self, waiting));
@@ -222,68 +224,69 @@ impl Inner {
     }
 }
 
-/// A part of a growing file, on its way to one reader.
+/// A range of a [`PartialFile`] for one reader.
 #[derive(Debug)]
 pub struct PartialSlice {
-    growing: Arc<PartialFile>,
-    /// Tells this reader from the others.
+    partial: Arc<PartialFile>,
+    /// Identifies this reader.
     reader: u64,
     offset: u64,
     len: u64,
-    /// The attempt whose bytes it sends.
+    /// The attempt whose bytes the reader sends.
     attempt: u32,
-    /// What it may send, from its offset on.
-    there: Option<FileSlice>,
+    /// The available part of the range, from its beginning.
+    available: Option<FileSlice>,
 }
 
 impl PartialSlice {
-    /// Its length in bytes.
+    /// Returns the length of the range in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether it has no bytes.
+    /// Returns true if the range is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What can be sent so far, the `moved` first bytes included; more than those. Waits for
-    /// bytes that are not there.
+    /// Returns the available part of the range from its beginning; it is longer than the
+    /// `sent` bytes that the caller has already sent. Waits until that is so.
     ///
     /// # Errors
-    /// `Unavailable` or `Internal`: the rest will never come, or what came was wrong.
-    pub fn poll_available(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<&FileSlice>> {
-        let known = self.there.as_ref().map_or(0, |slice| slice.len);
-        if known <= moved {
+    /// The error that the writer failed with; `Internal` if the bytes sent so far were wrong.
+    pub fn poll_available(&mut self, cx: &mut Context<'_>, sent: u64) -> Poll<Result<&FileSlice>> {
+        let known = self.available.as_ref().map_or(0, |slice| slice.len);
+        if known <= sent {
             let found = {
-                let growing = Arc::clone(&self.growing);
-                let mut inner = growing.lock();
-                self.find(&mut inner, cx, moved)
+                let partial = Arc::clone(&self.partial);
+                let mut inner = partial.lock();
+                self.find(&mut inner, cx, sent)
             };
             match found {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(slice) => self.there = Some(slice?),
+                Poll::Ready(slice) => self.available = Some(slice?),
             }
         }
-        // It is there: found above, or before.
-        match &self.there {
+        match &self.available {
             Some(slice) => Poll::Ready(Ok(slice)),
             None => Poll::Pending,
         }
     }
 
-    fn find(&mut self, inner: &mut Inner, cx: &Context<'_>, moved: u64) -> Poll<Result<FileSlice>> {
+    fn find(&mut self, inner: &mut Inner, cx: &Context<'_>, sent: u64) -> Poll<Result<FileSlice>> {
+        // The file was reset. Bytes that this reader has sent belong to the discarded file, and
+        // must not be mixed with the new one.
         if inner.attempt != self.attempt {
-            self.there = None;
+            self.available = None;
             self.attempt = inner.attempt;
-            if moved > 0 {
-                return Poll::Ready(Err(wrong()));
+            if sent > 0 {
+                return Poll::Ready(Err(wrong_data()));
             }
         }
-        let position = self.offset + moved;
-        let end = inner.readable_end(position, self.growing.len);
+        let position = self.offset + sent;
+        let end = inner.readable_end(position, self.partial.len);
         match (&inner.file, &inner.end) {
-            (Some(file), End::Open | End::Right) if end > position => {
+            (Some(file), End::Pending | End::Verified) if end > position => {
                 inner.waiting.remove(&self.reader);
                 Poll::Ready(Ok(FileSlice {
                     file: Arc::clone(file),
@@ -291,9 +294,11 @@ impl PartialSlice {
                     len: (end - self.offset).min(self.len),
                 }))
             }
-            (_, End::Broken(kind, message)) => Poll::Ready(Err(Error::new(*kind, message.clone()))),
+            (_, End::Failed(kind, message)) => Poll::Ready(Err(Error::new(*kind, message.clone()))),
             _ => {
-                let until = (self.offset + self.len).min(position + WORTH_WAKING_BYTES);
+                // Registered under the lock under which the writer looks for waiting readers, so
+                // that no wake-up is lost.
+                let until = (self.offset + self.len).min(position + WAKE_BYTES);
                 let waiting = Waiting {
                     position,
                     until,
@@ -308,12 +313,12 @@ impl PartialSlice {
 
 impl Drop for PartialSlice {
     fn drop(&mut self) {
-        self.growing.lock().waiting.remove(&self.reader);
+        self.partial.lock().waiting.remove(&self.reader);
     }
 }
 
-fn wrong() -> Error {
-    Error::internal("what was read so far is not the image: its MD5 is another")
+fn wrong_data() -> Error {
+    Error::internal("wrong data: the MD5 of the fetched image differs from its record")
 }
 
 #[cfg(test)]
@@ -324,78 +329,74 @@ mod tests {
 
     const LEN: u64 = 3 * 1024 * 1024;
 
-    fn growing() -> Arc<PartialFile> {
+    fn partial() -> Arc<PartialFile> {
         PartialFile::new(Arc::new(tempfile::tempfile().unwrap()), LEN)
     }
 
-    fn there(slice: &mut PartialSlice, moved: u64) -> Poll<Result<u64>> {
+    fn available(slice: &mut PartialSlice, sent: u64) -> Poll<Result<u64>> {
         let mut cx = Context::from_waker(Waker::noop());
-        let polled = slice.poll_available(&mut cx, moved);
-        polled.map(|there| there.map(|slice| slice.len))
+        let polled = slice.poll_available(&mut cx, sent);
+        polled.map(|slice| slice.map(|slice| slice.len))
     }
 
     #[test]
-    fn a_part_waits_for_its_own_bytes_only() {
-        let growing = growing();
-        let mut part = growing.slice(1000, 500);
-        assert!(there(&mut part, 0).is_pending());
-        assert_eq!(growing.waiting_positions(), [1000]);
-        growing.mark_written(0, 1000);
-        assert!(there(&mut part, 0).is_pending());
-        growing.mark_written(1000, 100);
-        assert!(matches!(there(&mut part, 0), Poll::Ready(Ok(100))));
-        assert!(there(&mut part, 100).is_pending());
-        growing.mark_written(1100, 5000);
-        assert!(matches!(there(&mut part, 100), Poll::Ready(Ok(500))));
+    fn reader_waits_for_its_own_bytes_only() {
+        let partial = partial();
+        let mut part = partial.slice(1000, 500);
+        assert!(available(&mut part, 0).is_pending());
+        assert_eq!(partial.waiting_positions(), [1000]);
+        partial.mark_written(0, 1000);
+        assert!(available(&mut part, 0).is_pending());
+        partial.mark_written(1000, 100);
+        assert!(matches!(available(&mut part, 0), Poll::Ready(Ok(100))));
+        assert!(available(&mut part, 100).is_pending());
+        partial.mark_written(1100, 5000);
+        assert!(matches!(available(&mut part, 100), Poll::Ready(Ok(500))));
         drop(part);
-        assert!(growing.waiting_positions().is_empty());
+        assert!(partial.waiting_positions().is_empty());
     }
 
     #[tokio::test]
-    async fn the_last_bytes_wait_for_the_verdict() {
-        let growing = growing();
-        let mut whole = growing.slice(0, LEN);
-        growing.mark_written(0, LEN);
-        let kept_back = LEN - KEPT_BACK_BYTES;
-        assert!(matches!(there(&mut whole, 0), Poll::Ready(Ok(len)) if len == kept_back));
-        assert!(there(&mut whole, kept_back).is_pending());
+    async fn last_bytes_are_withheld_until_complete() {
+        let partial = partial();
+        let mut whole = partial.slice(0, LEN);
+        partial.mark_written(0, LEN);
+        let withheld = LEN - WITHHELD_BYTES;
+        assert!(matches!(available(&mut whole, 0), Poll::Ready(Ok(len)) if len == withheld));
+        assert!(available(&mut whole, withheld).is_pending());
         let waits = tokio::spawn(async move {
-            let there = poll_fn(|cx| {
-                whole
-                    .poll_available(cx, kept_back)
-                    .map_ok(|slice| slice.len)
-            });
-            there.await.map_err(|error| error.kind())
+            let polled = poll_fn(|cx| whole.poll_available(cx, withheld).map_ok(|slice| slice.len));
+            polled.await.map_err(|error| error.kind())
         });
         tokio::task::yield_now().await;
-        growing.complete();
+        partial.complete();
         assert_eq!(waits.await.unwrap(), Ok(LEN));
     }
 
     #[test]
-    fn after_a_wrong_file_only_newcomers_go_on() {
-        let growing = growing();
-        let (mut begun, mut fresh) = (growing.slice(0, LEN), growing.slice(0, LEN));
-        growing.mark_written(0, 4096);
-        assert!(matches!(there(&mut begun, 0), Poll::Ready(Ok(4096))));
-        assert!(matches!(there(&mut fresh, 0), Poll::Ready(Ok(4096))));
-        growing.reset();
-        assert!(matches!(there(&mut begun, 4096), Poll::Ready(Err(_))));
-        let mut late = growing.slice(0, LEN);
-        assert!(there(&mut late, 0).is_pending());
-        growing.restart(Arc::new(tempfile::tempfile().unwrap()));
-        growing.mark_written(0, 100);
-        assert!(matches!(there(&mut late, 0), Poll::Ready(Ok(100))));
+    fn reset_fails_readers_that_have_sent_bytes() {
+        let partial = partial();
+        let (mut begun, mut fresh) = (partial.slice(0, LEN), partial.slice(0, LEN));
+        partial.mark_written(0, 4096);
+        assert!(matches!(available(&mut begun, 0), Poll::Ready(Ok(4096))));
+        assert!(matches!(available(&mut fresh, 0), Poll::Ready(Ok(4096))));
+        partial.reset();
+        assert!(matches!(available(&mut begun, 4096), Poll::Ready(Err(_))));
+        let mut late = partial.slice(0, LEN);
+        assert!(available(&mut late, 0).is_pending());
+        partial.restart(Arc::new(tempfile::tempfile().unwrap()));
+        partial.mark_written(0, 100);
+        assert!(matches!(available(&mut late, 0), Poll::Ready(Ok(100))));
     }
 
     #[test]
-    fn what_is_broken_off_is_told() {
-        let growing = growing();
-        let mut whole = growing.slice(0, LEN);
-        growing.mark_written(0, 10);
-        growing.fail(&Error::internal("the disk"));
-        assert!(matches!(there(&mut whole, 0), Poll::Ready(Err(_))));
-        growing.complete();
-        assert!(matches!(there(&mut whole, 0), Poll::Ready(Err(_))));
+    fn failure_is_reported_to_readers() {
+        let partial = partial();
+        let mut whole = partial.slice(0, LEN);
+        partial.mark_written(0, 10);
+        partial.fail(&Error::internal("the disk"));
+        assert!(matches!(available(&mut whole, 0), Poll::Ready(Err(_))));
+        partial.complete();
+        assert!(matches!(available(&mut whole, 0), Poll::Ready(Err(_))));
     }
 }

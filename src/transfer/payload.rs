@@ -1,4 +1,4 @@
-//! The one body type, in whatever form the bytes are at hand.
+//! The body of a response, before a connection sends it.
 
 use bytes::Bytes;
 
@@ -7,8 +7,10 @@ use super::lazy_text::LazyText;
 use super::partial_file::PartialSlice;
 use super::range_reader::RangeReader;
 
-/// Bytes that are to be sent: what they are, not only what they yield, so that the road
-/// below can be the shortest for each. A file stays a file until a socket asks.
+/// The data of a response, by their source.
+///
+/// The source is preserved down to the socket, so that each is sent in the cheapest way: a file
+/// with sendfile(2), a socket with splice(2).
 #[derive(Debug, Default)]
 pub enum Payload {
     /// Nothing.
@@ -16,18 +18,18 @@ pub enum Payload {
     Empty,
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A part of an open file.
+    /// A range of an open file.
     File(FileSlice),
-    /// A part of a file that is being written.
+    /// A range of a file that is still being written.
     Partial(PartialSlice),
-    /// Bytes that come from another server.
+    /// A range of an object on another server.
     Remote(Box<RangeReader>),
-    /// A long text, rendered as it is sent.
+    /// A long text that is rendered while it is sent.
     Text(Box<LazyText>),
 }
 
 impl Payload {
-    /// Bytes that will be sent; `None` when that is known only at the end.
+    /// Returns the length in bytes, or `None` if it is known only at the end.
     pub fn known_len(&self) -> Option<u64> {
         match self {
             Payload::Empty => Some(0),
@@ -39,7 +41,7 @@ impl Payload {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Returns true if there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.known_len() == Some(0)
     }

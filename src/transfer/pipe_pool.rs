@@ -1,18 +1,21 @@
-//! The pipes of the process: how many there are, and those that wait to be used again.
+//! Pool of the process's pipes. It reuses idle pipes and limits their number and pages.
 //!
 //! The kernel limits the pages of all pipes of an unprivileged user
-//! (`fs.pipe-user-pages-soft`, pipe(7)). Past the limit it still makes pipes, but of two pages,
-//! in which a transfer takes more system calls than copying its bytes would. The pool stays
-//! below the limit. When it has no pipe left, the caller moves its bytes through memory.
+//! (`fs.pipe-user-pages-soft`, pipe(7)). Above the limit it creates pipes of only two pages,
+//! through which a transfer needs more system calls than copying would. The pool stays below the
+//! limit; without a free pipe, the caller moves its bytes through memory.
 
 use std::fs;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::pipe::Pipe;
 use crate::metrics;
 
-/// Pages of a pipe, largest first. A pipe of a size is made while the pages of all pipes stay
-/// below that part of the bound, so that many transfers get smaller pipes instead of none.
+/// Sizes of pipes, largest first. A pipe of a size is created while the pages of all pipes stay
+/// below that size's share of the limit: with many transfers, pipes get smaller before there are
+/// none.
 const SIZES: [Size; 3] = [
     Size {
         pages: 256,
@@ -25,13 +28,13 @@ const SIZES: [Size; 3] = [
 /// Denominator of [`Size::part`].
 const PARTS: usize = 4;
 
-/// A pipe that was granted fewer pages than this is not worth its system calls.
+/// A pipe with fewer pages than this costs more system calls than it saves.
 const LEAST_PAGES: usize = 16;
 
-/// The bound where the kernel sets none for this process.
+/// Page limit of a process that the kernel does not limit.
 const MOST_PAGES: usize = 32 * 1024;
 
-/// One of so many descriptors may belong to a pipe. A pipe has two.
+/// One in this many of the process's descriptors may belong to a pipe. A pipe has two.
 const DESCRIPTORS_PER_PIPE_DESCRIPTOR: u64 = 8;
 
 /// Capabilities that lift the kernel's limit (linux/capability.h).
@@ -43,7 +46,7 @@ struct Size {
     part: usize,
 }
 
-/// All pipes of a process, or of a test.
+/// The pipes of the process, or of a test.
 #[derive(Debug)]
 pub(super) struct PipePool {
     most_pages: usize,
@@ -55,19 +58,19 @@ pub(super) struct PipePool {
 struct State {
     /// Empty pipes, by the index of their size in [`SIZES`].
     idle: [Vec<PooledPipe>; SIZES.len()],
-    /// Pages and number of all pipes, those in use included.
+    /// Number of pages of all pipes, and number of pipes, those in use included.
     pages: usize,
     pipes: usize,
 }
 
-/// A pipe of a pool. [`PipePool::put_back`] keeps it for others; dropping closes it.
+/// A pipe of a pool. [`PipePool::put_back`] returns it; dropping it closes the pipe.
 #[derive(Debug)]
 pub(super) struct PooledPipe {
     pub(super) pipe: Pipe,
     _quota: PipeQuota,
 }
 
-/// The share of its pool that a pipe takes up.
+/// A pipe's share of the pool's limits. Dropping it releases the share.
 struct PipeQuota {
     pool: &'static PipePool,
     pages: usize,
@@ -75,13 +78,13 @@ struct PipeQuota {
 
 /// The pipes of this process.
 pub(super) static PIPES: LazyLock<PipePool> = LazyLock::new(|| {
-    let pool = PipePool::new(page_bound(), pipe_bound());
+    let pool = PipePool::new(page_limit(), pipe_limit());
     metrics::pipe_pages_limit(pool.most_pages);
     pool
 });
 
 impl PipePool {
-    /// A pool of at most so many pages and pipes.
+    /// Creates a pool of at most `most_pages` and `most_pipes`.
     pub(super) fn new(most_pages: usize, most_pipes: usize) -> Self {
         Self {
             most_pages,
@@ -90,15 +93,16 @@ impl PipePool {
         }
     }
 
-    /// An empty pipe, the largest there is; `None` when the bound is reached or the kernel
-    /// grants none that is worth its use.
+    /// Takes an empty pipe, the largest available. Returns `None` if a limit is reached or the
+    /// kernel grants too few pages.
     pub(super) fn take(&'static self) -> Option<PooledPipe> {
         let mut state = self.lock();
         let idle = state.idle.iter_mut().find_map(Vec::pop);
         idle.or_else(|| self.make(&mut state))
     }
 
-    /// Keeps a pipe for the next taker if it is empty.
+    /// Returns a pipe to the pool. A pipe with bytes in it is closed instead: the next user would
+    /// send them to another client.
     pub(super) fn put_back(&self, pooled: PooledPipe) {
         if pooled.pipe.held_bytes() > 0 {
             return;
@@ -116,6 +120,8 @@ impl PipePool {
         }
         let fits = |size: &&Size| state.pages + size.pages <= self.most_pages / PARTS * size.part;
         let pipe = Pipe::new(SIZES.iter().find(fits)?.pages).ok()?;
+        // The kernel grants fewer pages above the user's limit, which other processes of the same
+        // user may have used up.
         let pages = pipe.pages();
         if pages < LEAST_PAGES {
             return None;
@@ -150,19 +156,20 @@ impl std::fmt::Debug for PipeQuota {
     }
 }
 
-/// Pages that the pipes of this process may have. Half of the user's limit, so that the
-/// process that replaces this one in a reload gets as many.
-fn page_bound() -> usize {
+/// Returns the most pages that the pipes of this process may have: half of the user's limit, so
+/// that the successor of a reload gets as many.
+fn page_limit() -> usize {
     let soft = fs::read_to_string("/proc/sys/fs/pipe-user-pages-soft");
     let soft: Option<usize> = soft.ok().and_then(|text| text.trim().parse().ok());
     match soft {
-        // Zero means no limit.
+        // Zero means no limit (pipe(7)).
         Some(pages) if pages > 0 && !is_above_limit() => (pages / 2).min(MOST_PAGES),
         _ => MOST_PAGES,
     }
 }
 
-/// Whether the kernel's limit does not hold for this process.
+/// Returns true if the kernel does not apply the limit to this process: it has CAP_SYS_RESOURCE
+/// or CAP_SYS_ADMIN.
 fn is_above_limit() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -170,15 +177,12 @@ fn is_above_limit() -> bool {
     bits.is_some_and(|bits| bits >> CAP_SYS_ADMIN & 1 == 1 || bits >> CAP_SYS_RESOURCE & 1 == 1)
 }
 
-/// Pipes that this process may have without taking the descriptors of connections.
-fn pipe_bound() -> usize {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a valid pointer to a struct that the kernel fills in.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    usize::try_from(limit.rlim_cur / DESCRIPTORS_PER_PIPE_DESCRIPTOR / 2).unwrap_or(usize::MAX)
+/// Returns the most pipes that this process may have, as a share of its descriptors: connections
+/// need the rest.
+fn pipe_limit() -> usize {
+    // `None` means no limit.
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(descriptors / DESCRIPTORS_PER_PIPE_DESCRIPTOR / 2).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_stay_below_the_bound_and_pipes_get_smaller() {
+    fn pipes_get_smaller_and_pages_stay_below_the_limit() {
         let pool = pool(1024, 1000);
         let pipes: Vec<PooledPipe> = std::iter::from_fn(|| pool.take()).collect();
         let pages: Vec<usize> = pipes.iter().map(|pooled| pooled.pipe.pages()).collect();
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_bound_the_pipes_too() {
+    fn descriptors_limit_the_number_of_pipes() {
         let pool = pool(MOST_PAGES, 2);
         let pipes = (pool.take(), pool.take());
         assert!(pipes.0.is_some() && pipes.1.is_some());
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pages_there_is_no_pipe() {
+    fn pool_without_pages_has_no_pipe() {
         assert!(pool(0, 1000).take().is_none());
     }
 }

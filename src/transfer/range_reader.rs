@@ -1,4 +1,7 @@
-//! Bytes that another server holds: how they arrive, and how they go on after a cut.
+//! Reads a range of an object on another server, and resumes after the connection is cut.
+//!
+//! The stores implement [`RangeSource`]; downloads, copies and cache fills use [`RangeReader`].
+//! With a known digest, the reader withholds the last bytes until the digest is verified.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,90 +17,89 @@ use crate::error::{Error, Kind, Result};
 use crate::md5::{DIGEST_BYTES, Md5Stream};
 use crate::metrics;
 
-/// What an HTTP library makes of a body that is not on a plain socket.
+/// The body of an HTTP message, of any kind.
 pub type HttpBody = UnsyncBoxBody<Bytes, BoxError>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Times an object may be asked for again, at the byte where it was cut, without progress
-/// worth the name between, unless said otherwise.
+/// Default number of consecutive resume attempts without progress (see [`PROGRESS_BYTES`]).
 const MOST_RESUMES: u32 = 3;
 
-/// Progress worth the name. An origin that hands out an object byte by byte, a connection
-/// each, is given up; one that is cut now and then is not.
+/// Bytes between two cuts that count as progress. A server that sends a few bytes per connection
+/// fails; one whose connections are cut now and then does not.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// The wait before a second request without progress; longer before each further one.
+/// Wait before the second resume attempt without progress. It grows with each further attempt.
 const RESUME_WAIT: Duration = Duration::from_millis(500);
 
-/// Bytes that are read from a socket at a time where the caller wants them in memory.
+/// Bytes that are read from a socket at a time, for callers that need them in memory.
 const READ_BYTES: usize = 256 * 1024;
 
-/// How long an origin may be silent in the middle of an object, unless said otherwise.
+/// Default of the longest time without bytes in the middle of an object.
 pub const DEFAULT_STALL: Duration = Duration::from_secs(60);
 
-/// One answer of an origin: bytes of an object, from the offset it was asked for on.
+/// The body of one response: bytes of an object, from the requested offset.
 pub enum RangeBody {
-    /// As they come out of TLS, of chunks, or of a library.
+    /// A body that passes through user space: over TLS, in chunks, or from an SDK.
     Stream(HttpBody),
-    /// As they stand in a socket, for the kernel to move.
+    /// A plain socket, which the kernel can splice.
     Socket(SocketBody),
 }
 
-/// A plain socket whose next bytes are an object's, and nothing else.
+/// A plain socket whose next bytes are the body's.
 pub struct SocketBody {
-    /// Bytes that were received already.
+    /// Bytes of the body that were already received.
     pub first: VecDeque<Bytes>,
-    /// The socket they came from.
+    /// The socket with the rest.
     pub stream: TcpStream,
-    /// Bytes still to be read from the socket, `first` not counted.
+    /// Bytes to read from the socket, without `first`.
     pub left: u64,
 }
 
-/// Somebody who can be asked for a range of one object, again if need be.
+/// An object on another server, of which ranges can be requested.
 #[async_trait(?Send)]
 pub trait RangeSource {
-    /// The `len` bytes from `offset` on, of the same object as the time before: an origin
-    /// that sees another entity tag or length refuses.
+    /// Requests `len` bytes from `offset`. Fails if the object is not the same as at the previous
+    /// request (another entity tag or length), because the parts would not fit together.
     ///
     /// # Errors
-    /// `NotFound` when the object is not there; `Internal` when it is not what it was;
-    /// `Unavailable` when trying again is right.
+    /// `NotFound` if the object does not exist; `Internal` if it has changed; `Unavailable` if a
+    /// retry may succeed.
     async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody>;
 }
 
-/// A range of an object at an origin, under way.
+/// Reads one range of an object.
 pub struct RangeReader {
     origin: Box<dyn RangeSource>,
-    /// `None` after a cut.
+    /// The current response body; `None` after a cut.
     part: Option<RangeBody>,
     offset: u64,
     left: u64,
     stall: Duration,
     most_resumes: u32,
     resumes: u32,
-    /// Bytes that have come since an origin last broke off.
+    /// Bytes received since the last cut.
     since_cut: u64,
-    check: Option<Check>,
+    check: Option<DigestCheck>,
 }
 
-/// What the object must be. The last bytes are kept back until it is.
-struct Check {
+/// The hash of the bytes so far, and the digest that it must have at the end.
+struct DigestCheck {
     hash: Md5Stream,
     wanted: [u8; DIGEST_BYTES],
 }
 
-/// What has arrived.
+/// Bytes that have arrived.
 pub enum RangeChunk<'part> {
     /// Bytes in memory.
     Memory(Bytes),
-    /// A socket that has something to read, or its end. [`RangeReader::consumed`] is to be told what
-    /// was taken off it.
+    /// A socket that has bytes to read, or is at its end. The caller reads from it and reports
+    /// the result to [`RangeReader::consumed`].
     Readable(&'part TcpStream),
 }
 
 impl RangeReader {
-    /// Asks the origin, and returns when it has said that it has the object.
+    /// Requests a range, and returns after the server has answered that it has the object.
     ///
     /// # Errors
     /// Those of [`RangeSource::open`].
@@ -116,31 +118,32 @@ impl RangeReader {
         })
     }
 
-    /// With the digest of all that will come: the last bytes are given out only when it is
-    /// this one, so that nobody ever holds a complete wrong object. To be said before the
-    /// first byte was taken.
+    /// Sets the digest of the whole range. The last bytes are returned only if it matches, so
+    /// that no client receives a complete object with wrong data. Must be called before the
+    /// first byte is read.
     pub fn with_digest(mut self, hash: Md5Stream, wanted: [u8; DIGEST_BYTES]) -> Self {
-        self.check = Some(Check { hash, wanted });
+        self.check = Some(DigestCheck { hash, wanted });
         self
     }
 
-    /// Whether [`RangeReader::hash`] and [`RangeReader::verify_end`] are to be called for what was taken off
-    /// the socket.
+    /// Returns true if a digest is set. The caller then calls [`RangeReader::hash`] and
+    /// [`RangeReader::verify_end`] for bytes that it reads from the socket.
     pub fn has_digest(&self) -> bool {
         self.check.is_some()
     }
 
-    /// The next bytes of those that were taken off the socket.
+    /// Hashes bytes that were read from the socket.
     pub async fn hash(&mut self, bytes: Bytes) {
         if let Some(check) = &mut self.check {
             check.hash.push(bytes).await;
         }
     }
 
-    /// To be called before what was taken last is passed on.
+    /// Verifies the digest at the end of the range. Must be called before the bytes that were
+    /// read last are passed on; does nothing before the end.
     ///
     /// # Errors
-    /// `Internal` when these were the last bytes and the object is not what it must be.
+    /// `Internal` if the digest differs.
     pub async fn verify_end(&mut self) -> Result<()> {
         if self.left > 0 {
             return Ok(());
@@ -154,32 +157,31 @@ impl RangeReader {
         }
         metrics::integrity_failure();
         Err(Error::internal(
-            "the store's object is not what the registry says: its MD5 is another",
+            "wrong data: the MD5 of the store's object differs from the image's record",
         ))
     }
 
-    /// With another limit to the origin's silence.
+    /// Sets the longest time without bytes.
     pub fn with_stall_limit(mut self, stall: Duration) -> Self {
         self.stall = stall;
         self
     }
 
-    /// With another number of times that a cut is mended without a byte of progress between.
+    /// Sets the number of consecutive resume attempts without progress.
     pub fn with_most_resumes(mut self, most: u32) -> Self {
         self.most_resumes = most;
         self
     }
 
-    /// Bytes that have not been taken yet.
+    /// Returns the number of bytes that are not read yet.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Waits until something has arrived; `None` after the last byte. A part that was cut
-    /// is asked for again from where it ended.
+    /// Waits for bytes. Returns `None` after the last byte. After a cut, requests the rest.
     ///
     /// # Errors
-    /// `Unavailable` when the origin does not go on.
+    /// `Unavailable` if the server is silent for too long or the resume attempts are exhausted.
     pub async fn next_chunk(&mut self) -> Result<Option<RangeChunk<'_>>> {
         while self.left > 0 {
             let Some(mut part) = self.part.take() else {
@@ -191,6 +193,8 @@ impl RangeReader {
                 Err(_) => return Err(silent(self.stall)),
                 Ok(Err(cause)) => self.resume(Some(cause)).await?,
                 Ok(Ok(BodyEvent::End)) => self.resume(None).await?,
+                // `part` was taken out of `self` above. It is put back only here, so that a
+                // cancelled or failed wait leaves a cut, after which the rest is requested again.
                 Ok(Ok(BodyEvent::Bytes(bytes))) => {
                     self.part = Some(part);
                     self.count_received(bytes.len() as u64)?;
@@ -205,15 +209,15 @@ impl RangeReader {
         Ok(None)
     }
 
-    /// The socket in which the next bytes stand, when they stand in one.
+    /// Returns the socket with the next bytes, if the current body is a socket.
     pub fn socket(&self) -> Option<&TcpStream> {
         self.part.as_ref().and_then(RangeBody::socket)
     }
 
-    /// So many bytes were taken off the socket; zero says that it has ended.
+    /// Reports the result of reading from the socket; zero bytes mean its end.
     ///
     /// # Errors
-    /// `Unavailable` when it ended too early too often.
+    /// `Unavailable` if the resume attempts are exhausted.
     pub async fn consumed(&mut self, taken: io::Result<usize>) -> Result<()> {
         match taken {
             Ok(0) => self.resume(None).await,
@@ -227,7 +231,7 @@ impl RangeReader {
         }
     }
 
-    /// The next bytes in memory, `None` after the last.
+    /// Reads the next bytes into memory. Returns `None` after the last.
     ///
     /// # Errors
     /// Those of [`RangeReader::next_chunk`].
@@ -235,7 +239,7 @@ impl RangeReader {
         self.next_at_most(READ_BYTES).await
     }
 
-    /// As [`RangeReader::next`]; at most `most_bytes` are read from a socket.
+    /// Reads the next bytes into memory, at most `most_bytes` from a socket.
     ///
     /// # Errors
     /// Those of [`RangeReader::next_chunk`].
@@ -251,9 +255,9 @@ impl RangeReader {
             match stream.try_read_buf(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
-                    let is_progress = matches!(result, Ok(read) if read > 0);
+                    let has_bytes = matches!(result, Ok(read) if read > 0);
                     self.consumed(result).await?;
-                    if is_progress {
+                    if has_bytes {
                         return self.given(buffer.into_inner().freeze()).await;
                     }
                 }
@@ -269,7 +273,9 @@ impl RangeReader {
 
     fn count_received(&mut self, bytes: u64) -> Result<()> {
         if bytes > self.left {
-            return Err(Error::internal("the origin sent more than was asked for"));
+            return Err(Error::internal(
+                "the store sent more bytes than were requested",
+            ));
         }
         self.offset += bytes;
         self.left -= bytes;
@@ -277,7 +283,8 @@ impl RangeReader {
         Ok(())
     }
 
-    /// Asks for what is left. An origin that restarts refuses connections for a moment.
+    /// Requests the rest. A refused connection counts as a cut, because a server that restarts
+    /// refuses connections for a moment.
     async fn reopen(&mut self) -> Result<()> {
         match self.origin.open(self.offset, self.left).await {
             Ok(part) => {
@@ -292,8 +299,10 @@ impl RangeReader {
         }
     }
 
-    /// Lets go of a part that was cut. What is left is asked for again, unless that did not
-    /// help before.
+    /// Drops a body that was cut. The next read requests the rest.
+    ///
+    /// # Errors
+    /// `Unavailable` after too many attempts without progress.
     async fn resume(&mut self, cause: Option<BoxError>) -> Result<()> {
         self.part = None;
         if self.since_cut >= PROGRESS_BYTES {
@@ -312,7 +321,7 @@ impl RangeReader {
             offset = self.offset,
             left = self.left,
             cause = cause.map(|cause| cause.to_string()),
-            "an origin broke off; it is asked for the rest"
+            "connection to the store cut; resuming the transfer"
         );
         tokio::time::sleep(RESUME_WAIT * (self.resumes - 1)).await;
         Ok(())
@@ -321,7 +330,7 @@ impl RangeReader {
 
 enum BodyEvent {
     Bytes(Bytes),
-    /// The socket is readable, or at its end.
+    /// The socket is readable or at its end.
     Socket,
     End,
 }
@@ -355,7 +364,7 @@ async fn next_frame(frames: &mut HttpBody) -> std::result::Result<BodyEvent, Box
     loop {
         match frames.frame().await.transpose()? {
             None => return Ok(BodyEvent::End),
-            // Trailers say nothing that anybody asked for.
+            // Trailers are ignored.
             Some(frame) => match frame.into_data() {
                 Ok(bytes) if !bytes.is_empty() => return Ok(BodyEvent::Bytes(bytes)),
                 _ => {}

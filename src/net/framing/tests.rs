@@ -1,5 +1,5 @@
-//! hyper behind [`FramingValidator`]: for every stream, in all pieces, the two see the same requests, and
-//! hyper refuses none by itself.
+//! hyper behind the [`FramingValidator`]: for every stream, delivered in any pieces, both see the same
+//! requests, and hyper rejects none by itself.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,21 +17,21 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::net::head::MAX_HEADERS;
+use crate::net::framing::head::MAX_HEADERS;
 
 const HEAD_BYTES: usize = 2000;
 
-/// A request as hyper saw it: its refusal, or its line and its body.
+/// A request as the handler sees it: rejected, or its request line and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    Refused(FramingError),
+    Rejected(FramingError),
     Whole(String, Vec<u8>),
     BodyBroken(String),
 }
 
-/// A connection on which these pieces come in, and then the end.
+/// A connection that delivers these pieces and then the end of the stream.
 struct Pieces {
-    inbound: FramingValidator,
+    framing: FramingValidator,
     shared: Rc<ConnectionState>,
     pieces: VecDeque<Vec<u8>>,
 }
@@ -43,7 +43,7 @@ impl hyper::rt::Read for Pieces {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let Self {
-            inbound,
+            framing,
             shared,
             pieces,
         } = self.get_mut();
@@ -60,8 +60,8 @@ impl hyper::rt::Read for Pieces {
             }
             Poll::Ready(Ok(()))
         };
-        let filled = inbound.poll_fill(cx, &mut buffer, &mut receive, shared);
-        inbound.tell(shared);
+        let filled = framing.poll_fill(cx, &mut buffer, &mut receive, shared);
+        framing.update(shared);
         ready!(filled)?;
         cursor.put_slice(buffer.filled());
         Poll::Ready(Ok(()))
@@ -86,11 +86,11 @@ impl hyper::rt::Write for Pieces {
     }
 }
 
-/// Serves a stream in such pieces with hyper. hyper and the framing must agree all the time.
+/// Serves a stream in these pieces with hyper. hyper and the validator must agree at every step.
 fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let shared = Rc::<ConnectionState>::default();
     let connection = Pieces {
-        inbound: FramingValidator::new(FramingLimits {
+        framing: FramingValidator::new(FramingLimits {
             head_bytes: HEAD_BYTES,
             head_time: None,
         }),
@@ -103,10 +103,12 @@ fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let all = RefCell::new(Vec::new());
     let service = service_fn(async |request: http::Request<Incoming>| {
         let number = all.borrow().len() as u64 + 1;
-        let finding = shared.next_finding().expect("hyper sees judged heads only");
+        let finding = shared
+            .next_verdict()
+            .expect("hyper reads validated heads only");
         let line = format!("{} {}", request.method(), request.uri());
         let seen = match (finding, request.into_body().collect().await) {
-            (Some(refusal), _) => Seen::Refused(refusal.error),
+            (Some(rejected), _) => Seen::Rejected(rejected.error),
             (None, Err(_)) => Seen::BodyBroken(line),
             (None, Ok(body)) => {
                 assert!(
@@ -130,7 +132,7 @@ fn seen(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let served = runtime.unwrap().block_on(served);
     if let Err(error) = served {
-        assert!(!error.is_parse(), "hyper refuses by itself: {error}");
+        assert!(!error.is_parse(), "hyper rejects by itself: {error}");
     }
     all.into_inner()
 }
@@ -166,7 +168,7 @@ fn pipelined_requests_keep_their_bodies() {
 }
 
 #[test]
-fn after_a_refusal_nothing_is_a_request() {
+fn nothing_is_served_after_a_rejected_request() {
     for head in [
         "GET / HTTP/1.1\r\n\r\n",
         "GET /?x=<y> HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -175,19 +177,19 @@ fn after_a_refusal_nothing_is_a_request() {
         let stream = format!("{GET}{head}{GET}");
         let all = whole(&stream);
         assert_eq!(all.len(), 2, "{all:?}");
-        assert!(matches!(all[1], Seen::Refused(_)), "{all:?}");
+        assert!(matches!(all[1], Seen::Rejected(_)), "{all:?}");
         assert_eq!(bytewise(&stream), all);
     }
 }
 
-/// The length that hyper reads and the one that a shorter look would read must not differ.
+/// hyper accepts leading zeros, which could hide a length from a parser with a digit limit.
 #[test]
-fn long_numbers_hide_nothing() {
+fn numbers_with_many_zeros_are_rejected() {
     let zeros = "0".repeat(96);
     let sized = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {zeros}5\r\n\r\n12345");
     let two_hosts = "GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
     let all = whole(&format!("{sized}{two_hosts}"));
-    assert_eq!(all, [Seen::Refused(FramingError::ContentLength)]);
+    assert_eq!(all, [Seen::Rejected(FramingError::ContentLength)]);
     let chunked = format!(
         "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
          {zeros}5\r\n12345\r\n0\r\n\r\n"
@@ -197,8 +199,8 @@ fn long_numbers_hide_nothing() {
 }
 
 #[test]
-fn what_ends_early_is_not_whole() {
-    let cut_short = [Seen::Refused(FramingError::HeadCutShort)];
+fn requests_that_end_early_are_not_complete() {
+    let cut_short = [Seen::Rejected(FramingError::HeadCutShort)];
     assert_eq!(whole("GET / HT"), cut_short);
     assert_eq!(bytewise("GET / HTTP/1.1\r\nHost: h\r\n"), cut_short);
     assert_eq!(whole("\r\n\r\n"), []);
@@ -209,19 +211,19 @@ fn what_ends_early_is_not_whole() {
 }
 
 #[test]
-fn a_head_that_grows_too_large_is_refused_at_once() {
+fn too_large_head_is_rejected_before_its_end() {
     let long = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(HEAD_BYTES));
-    let too_large = [Seen::Refused(FramingError::HeadTooLarge)];
+    let too_large = [Seen::Rejected(FramingError::HeadTooLarge)];
     assert_eq!(whole(&long), too_large);
     assert_eq!(bytewise(&long), too_large);
     let target = format!("GET /{}", "y".repeat(HEAD_BYTES));
     assert_eq!(
         bytewise(&target),
-        [Seen::Refused(FramingError::TargetTooLong)]
+        [Seen::Rejected(FramingError::TargetTooLong)]
     );
 }
 
-/// Parts of streams, sound and not.
+/// Returns parts of streams, valid and invalid.
 fn part() -> impl Strategy<Value = String> {
     let lines = vec(
         prop_oneof![
@@ -277,7 +279,7 @@ fn part() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Also where bytes were changed, lost or added.
+    /// The streams include some with changed, lost and inserted bytes.
     #[test]
     fn hyper_and_the_framing_agree_on_every_stream(
         parts in vec(part(), 1..4),

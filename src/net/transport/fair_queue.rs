@@ -1,11 +1,9 @@
-//! Whose turn it is to send: what keeps a worker's long transfers out of the way of
-//! everything else on it.
+//! Fair queue of one worker thread: limits how long bulk transfers delay other connections.
 //!
-//! A turn takes the worker about a tenth of a millisecond. Were all transfers that may send
-//! to do so in one go, a small request that comes in behind hundreds of them would wait for
-//! all. So between two looks of the worker at its sockets only one has a turn; the others
-//! stand in a line, in the order in which they came. What a look finds is served before the
-//! next one of the line.
+//! At most one bulk transfer sends per event-loop tick. The other transfers wait in a FIFO
+//! queue, and events of the tick (new connections, small requests) are handled before the next
+//! transfer is scheduled. One slot takes about .1 ms of the worker. Without the queue, a small
+//! request would wait for all writable transfers of the worker.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,196 +15,206 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use super::syscalls::PAGE_BYTES;
 
-/// Bytes sent in one turn: .1 ms on one core. They nearly fill packets of the size that the
-/// kernel makes; with 512 KiB a few hundred bytes would be left for one of their own.
-const TURN_BYTES: usize = 504 * 1024;
+/// Bytes that one slot may send: .1 ms on one core. The kernel builds packets of up to 64 KiB;
+/// 504 KiB nearly fill eight of them, while 512 KiB would leave a few hundred bytes for a ninth.
+const SLOT_BYTES: usize = 504 * 1024;
 
-/// The same for one that nobody waits behind: its client is kept busy for longer.
-const LONG_TURN_BYTES: usize = 2 * TURN_BYTES;
+/// Bytes that a slot may send while no other transfer waits. It keeps a fast client busy for
+/// longer.
+const LONG_SLOT_BYTES: usize = 2 * SLOT_BYTES;
 
 thread_local! {
-    static LINE: FairQueue = FairQueue::new();
+    static QUEUE: FairQueue = FairQueue::new();
 }
 
-/// Wakes the task when all others that are ready have had their turn, and the worker has
-/// looked for new connections and for sockets that have become ready. A task that wakes
-/// itself would be polled again before that, dozens of times.
+/// Wakes the task of `cx` after all other ready tasks have run and the worker has polled for
+/// new I/O events.
+///
+/// `wake_by_ref` alone does not do this: the scheduler would poll the task again, dozens of
+/// times, before it polls for I/O. `yield_now` defers the wake-up to after that poll.
 pub(super) fn next_tick(cx: &mut Context<'_>) {
     let yielded = pin!(tokio::task::yield_now()).poll(cx);
-    debug_assert!(yielded.is_pending(), "the first poll never is the last");
+    debug_assert!(yielded.is_pending(), "the first poll never completes");
 }
 
-/// One connection's turns.
+/// The send slots of one connection.
 pub(in crate::net) struct SendSlot {
     left_bytes: usize,
-    is_ours: bool,
-    /// Whether the last turn was used up, so that the next one has to be waited for.
+    /// True if the queue granted the current slot to this connection.
+    is_granted: bool,
+    /// True if the connection used up a slot, so that it has to queue for the next one.
     is_used_up: bool,
-    place: Option<Rc<Ticket>>,
+    ticket: Option<Rc<Ticket>>,
 }
 
 impl Default for SendSlot {
     fn default() -> Self {
         Self {
-            left_bytes: TURN_BYTES,
-            is_ours: false,
+            left_bytes: SLOT_BYTES,
+            is_granted: false,
             is_used_up: false,
-            place: None,
+            ticket: None,
         }
     }
 }
 
 impl SendSlot {
-    /// Waits for a turn of this connection, if it has none. Short answers need none, unless
-    /// they have become long ones.
+    /// Waits until this connection may send.
+    ///
+    /// A short response (`is_long` is false) does not queue unless the connection has already
+    /// sent a whole slot.
     pub(in crate::net) fn poll(&mut self, cx: &mut Context<'_>, is_long: bool) -> Poll<()> {
-        // Were a part of a page sent for its own sake, the next turn would begin within a page
-        // and be cut in two again, and so on for the whole file.
+        // A remainder of less than a page is not sent: the next slot would then begin within a
+        // page, be split in the same way, and so on for the rest of the file.
         if self.left_bytes < PAGE_BYTES as usize {
             self.end();
             self.is_used_up = true;
         }
-        if !self.is_ours && (is_long || self.is_used_up) {
-            self.left_bytes = ready!(LINE.with(|line| line.poll_turn(cx, &mut self.place)));
-            self.is_ours = true;
+        if !self.is_granted && (is_long || self.is_used_up) {
+            self.left_bytes = ready!(QUEUE.with(|queue| queue.poll_slot(cx, &mut self.ticket)));
+            self.is_granted = true;
             self.is_used_up = false;
         }
         Poll::Ready(())
     }
 
-    /// Bytes that may still be sent.
+    /// Returns the number of bytes that the slot still allows.
     pub(super) fn left_bytes(&self) -> usize {
         self.left_bytes
     }
 
-    /// Counts bytes that were sent.
+    /// Subtracts bytes that were sent.
     pub(super) fn spend(&mut self, bytes: usize) {
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
 
-    /// Leaves the rest of the turn to others.
+    /// Gives up the rest of the slot.
     pub(in crate::net) fn use_up(&mut self) {
         self.left_bytes = 0;
     }
 
-    /// Ends the turn, or gives back the one that this connection was called up for.
+    /// Ends the slot. A slot that was granted but not yet collected goes to the next in the
+    /// queue.
     pub(super) fn end(&mut self) {
-        self.left_bytes = TURN_BYTES;
-        self.is_ours = false;
-        self.give_back();
+        self.left_bytes = SLOT_BYTES;
+        self.is_granted = false;
+        self.return_grant();
     }
 
-    fn give_back(&self) {
-        if let Some(place) = &self.place
-            && place.stands.get() == TicketState::Called
+    fn return_grant(&self) {
+        if let Some(ticket) = &self.ticket
+            && ticket.state.get() == TicketState::Granted
         {
-            place.stands.set(TicketState::Outside);
-            // Nobody else would move the line. There is none when the worker ends.
-            let _ = LINE.try_with(FairQueue::advance_next_tick);
+            ticket.state.set(TicketState::Idle);
+            // The queue advances only when a grant is collected or returned. The thread-local is
+            // already destroyed when this runs at the end of the worker thread.
+            let _ = QUEUE.try_with(FairQueue::advance_next_tick);
         }
     }
 }
 
 impl Drop for SendSlot {
     fn drop(&mut self) {
-        self.give_back();
+        self.return_grant();
     }
 }
 
-/// Those of one worker that wait for their turn.
+/// The connections of one worker that wait for a slot.
 struct FairQueue {
     waiting: RefCell<VecDeque<Rc<Ticket>>>,
-    /// Whether a turn was given since the last look.
-    is_given: Cell<bool>,
-    /// Whether the line moves on after the next look.
-    is_moving: Cell<bool>,
-    mover: Waker,
+    /// True if a slot was granted in this tick.
+    is_granted: Cell<bool>,
+    /// True if the queue advances in the next tick.
+    is_advancing: Cell<bool>,
+    advancer: Waker,
 }
 
-/// A connection's place in the line.
+/// A connection's entry in the queue.
 #[derive(Default)]
 struct Ticket {
-    stands: Cell<TicketState>,
+    state: Cell<TicketState>,
     waker: RefCell<Option<Waker>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum TicketState {
-    /// Not in the line.
+    /// Not in the queue.
     #[default]
-    Outside,
-    /// Waiting.
-    InLine,
-    /// Called up: the turn is given.
-    Called,
+    Idle,
+    /// In the queue.
+    Queued,
+    /// A slot was granted and not yet collected.
+    Granted,
 }
 
 impl FairQueue {
     fn new() -> Self {
         Self {
             waiting: RefCell::default(),
-            is_given: Cell::new(false),
-            is_moving: Cell::new(false),
-            mover: Waker::from(Arc::new(QueueAdvancer)),
+            is_granted: Cell::new(false),
+            is_advancing: Cell::new(false),
+            advancer: Waker::from(Arc::new(QueueAdvancer)),
         }
     }
 
-    /// How many bytes the next turn may send, when it is there.
-    fn poll_turn(&self, cx: &Context<'_>, place: &mut Option<Rc<Ticket>>) -> Poll<usize> {
-        let stands = place
+    /// Returns the size of the granted slot in bytes, or queues the connection.
+    fn poll_slot(&self, cx: &Context<'_>, ticket: &mut Option<Rc<Ticket>>) -> Poll<usize> {
+        let state = ticket
             .as_ref()
-            .map_or(TicketState::Outside, |place| place.stands.get());
-        if stands == TicketState::Called
-            && let Some(place) = place
+            .map_or(TicketState::Idle, |ticket| ticket.state.get());
+        if state == TicketState::Granted
+            && let Some(ticket) = ticket
         {
-            place.stands.set(TicketState::Outside);
+            ticket.state.set(TicketState::Idle);
             self.advance_next_tick();
-            return Poll::Ready(self.turn_bytes());
+            return Poll::Ready(self.slot_bytes());
         }
-        if stands == TicketState::Outside
+        if state == TicketState::Idle
             && self.waiting.borrow().is_empty()
-            && !self.is_given.replace(true)
+            && !self.is_granted.replace(true)
         {
             self.advance_next_tick();
-            return Poll::Ready(self.turn_bytes());
+            return Poll::Ready(self.slot_bytes());
         }
-        let place = place.get_or_insert_default();
-        place.waker.replace(Some(cx.waker().clone()));
-        if place.stands.replace(TicketState::InLine) == TicketState::Outside {
-            self.waiting.borrow_mut().push_back(Rc::clone(place));
+        let ticket = ticket.get_or_insert_default();
+        ticket.waker.replace(Some(cx.waker().clone()));
+        if ticket.state.replace(TicketState::Queued) == TicketState::Idle {
+            self.waiting.borrow_mut().push_back(Rc::clone(ticket));
             self.advance_next_tick();
         }
         Poll::Pending
     }
 
-    /// How long the turn is that was just given.
-    fn turn_bytes(&self) -> usize {
+    /// Returns the size of the slot that was just granted.
+    fn slot_bytes(&self) -> usize {
         match self.waiting.borrow().is_empty() {
-            true => LONG_TURN_BYTES,
-            false => TURN_BYTES,
+            true => LONG_SLOT_BYTES,
+            false => SLOT_BYTES,
         }
     }
 
     fn advance_next_tick(&self) {
-        if !self.is_moving.replace(true) {
-            next_tick(&mut Context::from_waker(&self.mover));
+        if !self.is_advancing.replace(true) {
+            next_tick(&mut Context::from_waker(&self.advancer));
         }
     }
 
-    /// Calls up the one at the front. It moves the line again, when it comes: who is woken after
-    /// a look may not ask for another one.
+    /// Grants a slot to the front of the queue.
+    ///
+    /// This runs as a deferred wake-up, where a second deferral is not allowed. The queue
+    /// therefore advances again only when the connection collects or returns its grant.
     fn advance(&self) {
-        self.is_moving.set(false);
-        self.is_given.set(false);
+        self.is_advancing.set(false);
+        self.is_granted.set(false);
         loop {
-            let Some(place) = self.waiting.borrow_mut().pop_front() else {
+            let Some(ticket) = self.waiting.borrow_mut().pop_front() else {
                 return;
             };
-            // Who has gone meanwhile has left its place.
-            if Rc::strong_count(&place) > 1 {
-                self.is_given.set(true);
-                place.stands.set(TicketState::Called);
-                let waker = place.waker.take();
+            // A connection that was dropped while it waited leaves only the queue's reference.
+            if Rc::strong_count(&ticket) > 1 {
+                self.is_granted.set(true);
+                ticket.state.set(TicketState::Granted);
+                let waker = ticket.waker.take();
                 waker.inspect(Waker::wake_by_ref);
                 return;
             }
@@ -214,13 +222,13 @@ impl FairQueue {
     }
 }
 
-/// Moves the line of the worker on which it is woken.
+/// Waker that advances the queue of the worker thread on which it is woken.
 struct QueueAdvancer;
 
 impl Wake for QueueAdvancer {
     fn wake(self: Arc<Self>) {
-        // None when the worker ends, and the line with it.
-        let _ = LINE.try_with(FairQueue::advance);
+        // Fails only when the worker thread ends, and its queue with it.
+        let _ = QUEUE.try_with(FairQueue::advance);
     }
 }
 
@@ -232,23 +240,23 @@ mod tests {
     use crate::net::transport::syscalls::whole_pages;
 
     #[test]
-    fn a_head_before_a_file_cuts_no_later_turn_in_two() {
-        let (mut left, mut position) = (4 * TURN_BYTES as u64 + 100, 0);
-        let mut turn = SendSlot::default();
-        turn.spend(812);
+    fn slots_after_a_response_head_begin_at_page_borders() {
+        let (mut left, mut position) = (4 * SLOT_BYTES as u64 + 100, 0);
+        let mut slot = SendSlot::default();
+        slot.spend(812);
         while left > 0 {
-            if turn.left_bytes() < PAGE_BYTES as usize {
-                turn.end();
+            if slot.left_bytes() < PAGE_BYTES as usize {
+                slot.end();
             }
-            let most = turn.left_bytes().min(left as usize);
+            let most = slot.left_bytes().min(left as usize);
             let sent = whole_pages(position, most, left);
             assert_eq!(position % PAGE_BYTES, 0);
             (position, left) = (position + sent as u64, left - sent as u64);
-            turn.spend(sent);
+            slot.spend(sent);
         }
     }
 
-    /// Runs tasks as a worker does.
+    /// Runs tasks on a runtime like that of a worker.
     fn on_a_worker(tasks: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -256,18 +264,18 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, tasks);
     }
 
-    /// A connection that wants to send all the time, and how often it could.
-    async fn transfer(turns: Rc<Cell<usize>>) {
-        let mut turn = SendSlot::default();
+    /// A connection that always has bytes to send. Counts its slots.
+    async fn transfer(slots: Rc<Cell<usize>>) {
+        let mut slot = SendSlot::default();
         loop {
-            poll_fn(|cx| turn.poll(cx, true)).await;
-            turns.set(turns.get() + 1);
-            turn.use_up();
+            poll_fn(|cx| slot.poll(cx, true)).await;
+            slots.set(slots.get() + 1);
+            slot.use_up();
         }
     }
 
-    /// Runs connections for as many looks as given; how often each had its turn.
-    fn after(looks: usize, connections: usize) -> Vec<usize> {
+    /// Runs connections for a number of ticks. Returns the number of slots of each.
+    fn slots_after(ticks: usize, connections: usize) -> Vec<usize> {
         let counts: Vec<_> = (0..connections)
             .map(|_| Rc::<Cell<usize>>::default())
             .collect();
@@ -275,7 +283,7 @@ mod tests {
             for count in &counts {
                 tokio::task::spawn_local(transfer(Rc::clone(count)));
             }
-            for _ in 0..looks {
+            for _ in 0..ticks {
                 tokio::task::yield_now().await;
             }
         });
@@ -283,29 +291,29 @@ mod tests {
     }
 
     #[test]
-    fn between_two_looks_one_has_its_turn() {
-        let had = after(50, 100).iter().sum::<usize>();
-        assert!((40..=52).contains(&had), "{had}");
+    fn one_slot_is_granted_per_tick() {
+        let slots = slots_after(50, 100).iter().sum::<usize>();
+        assert!((40..=52).contains(&slots), "{slots}");
     }
 
     #[test]
-    fn turns_go_round() {
-        let had = after(500, 100);
-        let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
-        // The first in the line had all turns until the others came.
-        assert!(*least > 0 && most - least <= 2, "{had:?}");
+    fn slots_are_granted_in_fifo_order() {
+        let slots = slots_after(500, 100);
+        let (least, most) = (slots.iter().min().unwrap(), slots.iter().max().unwrap());
+        // The first connection has all slots until the others queue.
+        assert!(*least > 0 && most - least <= 2, "{slots:?}");
     }
 
     #[test]
-    fn who_cannot_come_gives_the_turn_back() {
+    fn uncollected_grant_goes_to_the_next_connection() {
         let count = Rc::<Cell<usize>>::default();
         on_a_worker(async {
             for _ in 0..10 {
-                let (mut turn, mut asks) = (SendSlot::default(), true);
-                // Called up, it finds that it has nothing to send any more.
+                let (mut slot, mut asks) = (SendSlot::default(), true);
+                // When its slot is granted, this connection has nothing to send any more.
                 tokio::task::spawn_local(poll_fn(move |cx| {
-                    if !std::mem::take(&mut asks) || turn.poll(cx, true).is_ready() {
-                        turn.end();
+                    if !std::mem::take(&mut asks) || slot.poll(cx, true).is_ready() {
+                        slot.end();
                     }
                     Poll::<()>::Pending
                 }));
@@ -319,15 +327,15 @@ mod tests {
     }
 
     #[test]
-    fn who_has_gone_takes_no_turn() {
+    fn dropped_connection_takes_no_slot() {
         let count = Rc::<Cell<usize>>::default();
         on_a_worker(async {
-            let gone: Vec<_> = (0..100)
+            let dropped: Vec<_> = (0..100)
                 .map(|_| tokio::task::spawn_local(transfer(Rc::default())))
                 .collect();
             tokio::task::spawn_local(transfer(Rc::clone(&count)));
             tokio::task::yield_now().await;
-            gone.iter().for_each(|task| task.abort());
+            dropped.iter().for_each(|task| task.abort());
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! The end of a connection whose client is still sending.
+//! Lingering close: closes a connection whose client may still be sending, without a reset.
 
 use std::future::Future;
 use std::io;
@@ -10,17 +10,19 @@ use tokio::io::ReadBuf;
 
 use super::Transport;
 
-/// Bytes that are read away at a time.
-const WASTE_BYTES: usize = 16 * 1024;
+/// Bytes that one read discards.
+const DISCARD_BYTES: usize = 16 * 1024;
 
-/// Reads before others get their turn.
-const READS: usize = 16;
+/// Reads per event-loop tick. Other connections are served in between.
+const READS_PER_TICK: usize = 16;
 
 impl Transport {
-    /// Ends our side. Where the client is still inside a body, what it sends is read away, so
-    /// that closing does not reset the connection before it has read the answer (RFC 9112,
-    /// 9.6).
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Shuts down the sending side. If the client is still sending a body, discards what it
+    /// sends until it closes or the linger time is over.
+    ///
+    /// Closing a socket with unread bytes resets the connection, and a reset may destroy the
+    /// response before the client has read it (RFC 9112, 9.6).
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
@@ -28,7 +30,7 @@ impl Transport {
                 }
                 result => result?,
             }
-            if !self.inbound.is_inside_body() {
+            if !self.framing.is_inside_body() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -36,16 +38,16 @@ impl Transport {
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let limit = self.patience.linger;
+        let limit = self.timeouts.linger;
         let timer = self
             .lingering
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         if timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        let mut waste = [0; WASTE_BYTES];
-        for _ in 0..READS {
-            let mut buffer = ReadBuf::new(&mut waste);
+        let mut discarded = [0; DISCARD_BYTES];
+        for _ in 0..READS_PER_TICK {
+            let mut buffer = ReadBuf::new(&mut discarded);
             match self.receiver.poll_receive(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {}

@@ -1,9 +1,14 @@
-//! The socket under hyper: plain bytes by sendmsg, bytes of files by sendfile, those of other
-//! servers by splice.
+//! The I/O object that hyper reads from and writes to: a client's socket.
+//!
+//! Reads pass through the framing validator. Writes send bytes in memory with sendmsg(2), file
+//! data with sendfile(2) and data of other servers with splice(2); a placeholder in hyper's
+//! buffer (see `body_source`) tells which.
 
 mod fair_queue;
 mod linger;
 mod read;
+mod read_buffer;
+mod readahead;
 mod syscalls;
 mod write;
 
@@ -21,48 +26,51 @@ use tokio::time::Sleep;
 
 pub(super) use self::fair_queue::SendSlot;
 use self::read::Receiver;
+use self::read_buffer::ReadBufferBudget;
+pub use self::read_buffer::released_since_peak;
+pub(super) use self::read_buffer::reset_peak;
+use self::readahead::Readahead;
 use super::connection_state::ConnectionState;
 use super::framing::{FramingLimits, FramingValidator};
-use super::read_buffer::ReadBufferBudget;
-use super::readahead::Readahead;
 use crate::transfer::BlockingPool;
 
 /// Time limits of a transport.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SocketTimeouts {
-    /// Longest time in which a reader takes nothing; `None` waits for ever.
+    /// Longest time in which the client receives nothing. `None` disables the limit.
     pub(super) write_stall: Option<Duration>,
-    /// Longest time spent on reading away what a refused client still sends.
+    /// Longest time of a lingering close.
     pub(super) linger: Duration,
 }
 
-/// Limits of what is received.
+/// Limits of the read buffers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadLimits {
     /// Largest read buffer of a connection, in bytes.
     pub(super) buffer_bytes: usize,
-    /// Bytes of the large read buffers of all connections.
+    /// Most bytes of the large read buffers of all connections together.
     pub(super) all_buffers_bytes: usize,
 }
 
-/// A client's socket, as hyper reads and writes it.
+/// A client's socket, with the state of receiving and sending.
 pub(super) struct Transport {
     stream: Rc<TcpStream>,
     receiver: Receiver,
-    inbound: FramingValidator,
+    framing: FramingValidator,
     pub(super) shared: Rc<ConnectionState>,
-    prefetch: Readahead,
-    patience: SocketTimeouts,
-    read_room: ReadBufferBudget,
-    /// Whether the socket was written to. Before that the worker has not asked whether it is
-    /// ready, and trying costs less than asking.
+    readahead: Readahead,
+    timeouts: SocketTimeouts,
+    read_budget: ReadBufferBudget,
+    /// True if the socket was written to. The first write is tried at once: the runtime does not
+    /// know the readiness of a new socket, and trying costs less than an event-loop tick.
     has_sent: bool,
-    /// Whether the kernel may hold bytes back because it was told that more follows.
+    /// True if the kernel may hold back a partial packet, because the last call announced more
+    /// data (MSG_MORE, SPLICE_F_MORE).
     is_corked: bool,
-    turn: SendSlot,
-    /// Runs while the socket takes nothing.
+    slot: SendSlot,
+    /// Write-stall timer; runs while the socket is not writable.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Runs from the end of our side until the client's side ends.
+    /// Linger timer; runs from the shutdown of the sending side.
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
@@ -71,27 +79,27 @@ impl Transport {
         stream: Rc<TcpStream>,
         shared: Rc<ConnectionState>,
         limits: FramingLimits,
-        patience: SocketTimeouts,
+        timeouts: SocketTimeouts,
         reads: ReadLimits,
         blocking: BlockingPool,
     ) -> Self {
         Self {
             receiver: Receiver::new(Rc::clone(&stream)),
             stream,
-            inbound: FramingValidator::new(limits),
+            framing: FramingValidator::new(limits),
             shared,
-            prefetch: Readahead::new(blocking),
-            patience,
-            read_room: ReadBufferBudget::new(reads.buffer_bytes, reads.all_buffers_bytes),
+            readahead: Readahead::new(blocking),
+            timeouts,
+            read_budget: ReadBufferBudget::new(reads.buffer_bytes, reads.all_buffers_bytes),
             has_sent: false,
             is_corked: false,
-            turn: SendSlot::default(),
+            slot: SendSlot::default(),
             stalled: None,
             lingering: None,
         }
     }
 
-    /// Reads into a buffer on the stack what has come in.
+    /// Receives into the fast path's buffer, past the validator.
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,32 +108,35 @@ impl Transport {
         self.receiver.poll_receive(cx, buffer)
     }
 
-    /// hyper is gone, and its read buffer with it.
+    /// Records that hyper and its read buffer were dropped.
     pub(super) fn park(&mut self) {
-        self.read_room.release();
+        self.read_budget.release();
     }
 
-    /// Keeps bytes that were received but not used, for hyper to read.
+    /// Buffers bytes that the fast path received and did not use. hyper reads them first.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        self.inbound.hold(bytes);
-        self.inbound.tell(&self.shared);
+        self.framing.hold(bytes);
+        self.framing.update(&self.shared);
     }
 
-    /// Counts a request that was answered without hyper.
+    /// Counts a request that the fast path answered.
     pub(super) fn count_fast_request(&mut self) {
-        self.inbound.count_plain();
-        self.inbound.tell(&self.shared);
+        self.framing.count_fast_request();
+        self.framing.update(&self.shared);
         self.shared.count_fast_request();
     }
 
     /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2); `TimedOut` if the client receives nothing.
     pub(super) async fn send_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let slices = [IoSlice::new(bytes)];
             let sent = poll_fn(|cx| self.send(cx, &slices)).await?;
             bytes = &bytes[sent..];
         }
-        self.shared.flushed();
+        self.shared.set_flushed();
         Ok(())
     }
 }
@@ -138,20 +149,20 @@ impl hyper::rt::Read for Transport {
     ) -> Poll<io::Result<()>> {
         let Self {
             receiver,
-            inbound,
+            framing,
             shared,
-            read_room,
+            read_budget,
             ..
         } = self.get_mut();
-        // SAFETY: tokio's buffer writes only initialised bytes into the slice and never
-        // makes initialised bytes uninitialised, which is what the cursor asks for.
+        // SAFETY: tokio's buffer writes only initialised bytes into the slice and never makes
+        // initialised bytes uninitialised, as the cursor requires.
         let buffer = unsafe { cursor.as_mut() };
-        let limit = read_room.limit(buffer.len());
+        let limit = read_budget.limit(buffer.len());
         let mut buffer = ReadBuf::uninit(&mut buffer[..limit]);
         let mut receive =
             |cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>| receiver.poll_receive(cx, buffer);
-        let filled = inbound.poll_fill(cx, &mut buffer, &mut receive, shared);
-        inbound.tell(shared);
+        let filled = framing.poll_fill(cx, &mut buffer, &mut receive, shared);
+        framing.update(shared);
         ready!(filled)?;
         let received = buffer.filled().len();
         // SAFETY: tokio filled this many bytes at the front of the slice.
@@ -182,11 +193,11 @@ impl hyper::rt::Write for Transport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.flushed();
+        self.shared.set_flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_end(cx)
+        self.get_mut().poll_close(cx)
     }
 }

@@ -1,4 +1,4 @@
-//! Reading from the socket.
+//! Receives from the client's socket with as few system calls as possible.
 
 use std::io;
 use std::rc::Rc;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 /// The receiving side of a client's socket.
 pub(super) struct Receiver {
     stream: Rc<TcpStream>,
-    /// Whether the socket was read. Before that the worker has not asked whether it is ready,
-    /// and trying costs less than asking.
+    /// True if the socket was read. The first read is tried at once: the runtime does not know
+    /// the readiness of a new socket, and trying costs less than an event-loop tick.
     has_read: bool,
 }
 
@@ -24,7 +24,10 @@ impl Receiver {
         }
     }
 
-    /// Reads what has come in; nothing at the end of the client's side.
+    /// Receives bytes, or none if the client has closed its sending side.
+    ///
+    /// # Errors
+    /// Those of recv(2).
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -37,13 +40,13 @@ impl Receiver {
             ready!(self.stream.poll_read_ready(cx))?;
             let mut received = None;
             let result = self.stream.try_io(Interest::READABLE, || {
-                let room = buffer.remaining();
+                let capacity = buffer.remaining();
                 let bytes = self.read(buffer)?;
                 received = Some(bytes);
-                // A part of what there is room for means that no more is there. Saying so
-                // clears the readiness, which spares a call that would fail. The end of the
-                // stream keeps it.
-                if 0 < bytes && bytes < room {
+                // A short read has emptied the socket. Reporting `WouldBlock` clears the
+                // runtime's readiness, which saves a call that would fail. The end of the
+                // stream (zero bytes) keeps the readiness, since no further event will come.
+                if 0 < bytes && bytes < capacity {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {
                     Ok(())

@@ -1,13 +1,17 @@
-//! The system calls that send, and how much they are asked for.
+//! The system calls that send, and the sizes that they are called with.
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
+use std::os::fd::AsFd;
 
-/// What the kernel keeps files in.
-pub(super) const PAGE_BYTES: u64 = 4096;
+use rustix::fs::sendfile;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
-/// Ends a step at the border of a page, unless it is the last: the kernel works on a page that
-/// is sent in two parts twice, and all steps behind would begin in the middle of one.
+pub(super) use crate::sys::PAGE_BYTES;
+
+/// Shortens a step of `wanted` bytes so that it ends at a page border, unless it is the last.
+///
+/// The kernel would process a page that two steps share twice, and all later steps would begin
+/// in the middle of a page.
 pub(super) fn whole_pages(position: u64, wanted: usize, left: u64) -> usize {
     let over = (position % PAGE_BYTES) as usize + wanted;
     let whole = over - over % PAGE_BYTES as usize;
@@ -19,41 +23,38 @@ pub(super) fn whole_pages(position: u64, wanted: usize, left: u64) -> usize {
     }
 }
 
-/// Sends slices; with `more_follows` the kernel waits for more before it sends a packet
-/// that is not full.
+/// Sends slices with sendmsg(2). With `more_follows` the kernel holds back a partial packet
+/// (MSG_MORE).
+///
+/// # Errors
+/// Those of sendmsg(2).
 pub(super) fn send_slices(
-    fd: RawFd,
+    socket: impl AsFd,
     slices: &[IoSlice<'_>],
     more_follows: bool,
 ) -> io::Result<usize> {
-    // SAFETY: all-zero bytes are a valid msghdr: no name, no control data.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    // IoSlice is guaranteed to have the layout of iovec; sendmsg does not write to it.
-    message.msg_iov = slices.as_ptr().cast_mut().cast();
-    message.msg_iovlen = slices.len();
-    let more = if more_follows { libc::MSG_MORE } else { 0 };
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more;
-    // SAFETY: the message points to slices that outlive the call.
-    let sent = unsafe { libc::sendmsg(fd, &raw const message, flags) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    let mut flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    flags.set(SendFlags::MORE, more_follows);
+    let mut no_control = SendAncillaryBuffer::default();
+    Ok(sendmsg(socket, slices, &mut no_control, flags)?)
 }
 
-/// Moves bytes of a file to the socket without their passing through user space.
+/// Sends bytes of a file with sendfile(2).
+///
+/// # Errors
+/// Those of sendfile(2); `UnexpectedEof` if the file was truncated.
 pub(super) fn send_file(
-    out: RawFd,
-    file: RawFd,
+    socket: impl AsFd,
+    file: impl AsFd,
     position: u64,
     wanted: usize,
 ) -> io::Result<usize> {
-    let mut offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
-    // SAFETY: two descriptors and a valid pointer to an offset.
-    let sent = unsafe { libc::sendfile(out, file, &raw mut offset, wanted) };
-    match usize::try_from(sent) {
-        Ok(0) if wanted > 0 => Err(io::Error::new(
+    let mut offset = position;
+    match sendfile(socket, file, Some(&mut offset), wanted)? {
+        0 if wanted > 0 => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "the file is shorter than it was when it was opened",
+            "file truncated while it was sent",
         )),
-        Ok(sent) => Ok(sent),
-        Err(_) => Err(io::Error::last_os_error()),
+        sent => Ok(sent),
     }
 }

@@ -157,7 +157,7 @@ pub(in crate::server) fn open_parts(
         Arc::clone(&registry) as Arc<dyn Registry>,
         stores,
         hashes,
-        BlockPool::new(MAX_IDLE_BLOCKS).with_room(config.data.blocks_memory_bytes()),
+        BlockPool::new(MAX_IDLE_BLOCKS).with_limit(config.data.blocks_memory_bytes()),
         settings::limits(config),
         cleaner,
     );

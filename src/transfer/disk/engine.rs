@@ -1,4 +1,4 @@
-//! The choice between the engines, and the surface they share.
+//! The common interface of the two disk engines.
 
 use std::fs::File;
 use std::io;
@@ -9,17 +9,17 @@ use bytes::Bytes;
 use super::{threads, uring};
 use crate::transfer::BlockingPool;
 
-/// Which engine moves file data.
+/// The kind of a disk engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoBackend {
-    /// The kernel's ring, through tokio-uring.
+    /// io_uring, through tokio-uring.
     Uring,
     /// Blocking calls on a bounded set of threads.
     Threads,
 }
 
 impl IoBackend {
-    /// The word of the option `io_backend` and of the metric.
+    /// Returns the value of the option `io_backend` and of the metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             IoBackend::Uring => "uring",
@@ -28,8 +28,7 @@ impl IoBackend {
     }
 }
 
-/// The engine as a worker uses it. With [`IoBackend::Uring`] its futures must be polled on
-/// a tokio-uring runtime.
+/// A disk engine. With [`IoBackend::Uring`], its futures must be polled on a tokio-uring runtime.
 #[derive(Debug, Clone)]
 pub struct Disk {
     backend: IoBackend,
@@ -37,22 +36,22 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An engine of this kind; `blocking` is for what a ring has no operation for.
+    /// Creates an engine. `blocking` runs the calls that have no io_uring operation.
     pub fn new(backend: IoBackend, blocking: BlockingPool) -> Self {
         Self { backend, blocking }
     }
 
-    /// Which engine it is.
+    /// Returns the kind of the engine.
     pub fn backend(&self) -> IoBackend {
         self.backend
     }
 
-    /// The threads for calls that may block.
+    /// Returns the threads for blocking calls.
     pub fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }
 
-    /// A file that was opened for writing, in the hands of this engine.
+    /// Wraps a file that was opened for writing.
     pub fn file(&self, file: File) -> DiskFile {
         match self.backend {
             IoBackend::Uring => DiskFile::Uring(uring::RingFile::new(file)),
@@ -64,14 +63,14 @@ impl Disk {
     }
 }
 
-/// An open file in the hands of an engine. Cheap to clone; clones are the same file.
+/// An open file of a disk engine. Cheap to clone; clones share the file.
 ///
-/// An operation that was begun always completes, also when nobody waits for it any more.
+/// An operation that was started always completes, even if its future is dropped.
 #[derive(Clone)]
 pub enum DiskFile {
-    /// In the ring's hands.
+    /// Written through io_uring.
     Uring(uring::RingFile),
-    /// In the threads' hands.
+    /// Written on threads.
     Threads(threads::ThreadsFile),
 }
 
@@ -87,8 +86,8 @@ impl DiskFile {
         }
     }
 
-    /// Waits until data and size are on the device. A failure is final: the kernel forgets
-    /// which pages it could not write, so a second attempt would succeed without them.
+    /// Waits until data and size are on the device. A failure is final: the kernel marks the pages
+    /// that it could not write as clean, so a second fsync would succeed without them.
     ///
     /// # Errors
     /// Those of fsync(2).

@@ -1,8 +1,8 @@
-//! Writing files without blocking a worker: one surface, two engines.
+//! Writes files without blocking a worker, by one of two engines with the same interface.
 //!
-//! `uring` hands writes and fsyncs to the kernel's ring and needs no thread; `threads` does
-//! the same with blocking calls on a few threads, for kernels and containers that refuse
-//! io_uring. Which one runs is decided once, at the start, by a probe.
+//! `uring` submits writes and fsyncs to io_uring and needs no thread. `threads` makes blocking
+//! calls on a few threads, for kernels and containers that refuse io_uring. A probe at start-up
+//! selects the engine.
 
 mod engine;
 mod threads;

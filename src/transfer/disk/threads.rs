@@ -1,4 +1,4 @@
-//! The engine of blocking calls.
+//! The disk engine that makes blocking calls on threads.
 
 use std::fs::File;
 use std::io;

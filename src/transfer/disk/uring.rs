@@ -1,8 +1,9 @@
-//! The engine of the kernel's ring.
+//! The disk engine that uses io_uring.
 //!
-//! Files only: a tokio-uring socket loses bytes when a read is given up. A file operation
-//! that is given up is completed by the kernel with its buffer kept alive, but its file
-//! descriptor may leak; so each runs in a task of its own that nobody aborts.
+//! It is used for files only: a tokio-uring socket loses bytes when a read is cancelled. When the
+//! future of a file operation is dropped, the kernel completes the operation and the buffer stays
+//! valid, but the file descriptor may leak. Each operation therefore runs in a task of its own,
+//! which is never aborted.
 
 use std::fs::File;
 use std::io;
@@ -16,13 +17,13 @@ use tokio::task::JoinHandle;
 #[error("this system refuses io_uring")]
 pub struct NoUring(#[from] pub io::Error);
 
-/// Whether this system lets us have a ring.
+/// Checks that this system permits io_uring.
 ///
 /// # Errors
-/// [`NoUring`] with what the system said: EPERM under a seccomp profile or
+/// [`NoUring`] with the system's error: EPERM under a seccomp profile or
 /// `kernel.io_uring_disabled`, ENOSYS on an old kernel.
 pub fn probe() -> Result<(), NoUring> {
-    // tokio_uring::start would panic; building the runtime returns what went wrong.
+    // `tokio_uring::start` would panic. Building the runtime returns the error.
     tokio_uring::Runtime::new(tokio_uring::builder().entries(8))?;
     Ok(())
 }
@@ -52,7 +53,7 @@ impl RingFile {
     }
 }
 
-/// Waits for an operation's own task; dropping the wait leaves the task running.
+/// Waits for the task of an operation. Dropping this future does not abort the task.
 async fn finish(task: JoinHandle<io::Result<()>>) -> io::Result<()> {
     match task.await {
         Ok(result) => result,

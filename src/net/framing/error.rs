@@ -1,8 +1,9 @@
-//! Requests that are refused because of their form, before their content is looked at.
+//! Errors of HTTP framing: requests that are rejected for their form (RFC 9112) before any
+//! handler sees them. The messages are sent to the client and logged.
 
 use http::StatusCode;
 
-/// A fault in the form of a request.
+/// An error in the form of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     #[error("A line of the request ends in a line feed without a carriage return.")]
@@ -35,16 +36,16 @@ pub enum FramingError {
     HeadTimeout,
     #[error("The connection was closed before the head of the request was complete.")]
     HeadCutShort,
-    /// hyper saw the end of a head that was not judged. No known input does this.
+    /// hyper found the end of a head that was not validated. No known input causes this.
     #[error("The end of the request is uncertain.")]
     Unjudged,
 }
 
-/// Most digits of a Content-Length: those of 2^64.
+/// Most digits of a Content-Length: 2^64 has 20.
 pub(super) const MAX_LENGTH_DIGITS: usize = 20;
 
 impl FramingError {
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(self) -> StatusCode {
         match self {
             FramingError::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -57,18 +58,18 @@ impl FramingError {
         }
     }
 
-    /// Whether the client may still be sending, so that closing at once could destroy the
-    /// response (RFC 9112, 9.6).
+    /// Returns true if the client may still be sending. Closing the connection at once could
+    /// then destroy the response (RFC 9112, 9.6).
     pub(super) fn leaves_more_to_come(self) -> bool {
         !matches!(self, FramingError::HeadTimeout | FramingError::HeadCutShort)
     }
 }
 
-/// A request that is refused. Its response closes the connection.
+/// A request that is rejected. Its response closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRequest {
-    /// The fault.
+    /// The error.
     pub error: FramingError,
-    /// The beginning of its first line as the client sent it, for the log.
+    /// The beginning of the request line as the client sent it, for the log.
     pub request_line: String,
 }

@@ -1,4 +1,5 @@
-//! Reading a file ahead of its reader, off the worker.
+//! Reads windows of a file into the page cache before the worker sends them, on another thread,
+//! so that sendfile(2) never blocks the worker (see [`page_cache`](crate::transfer::page_cache)).
 
 use std::fs::File;
 use std::future::Future;
@@ -10,15 +11,15 @@ use std::task::{Context, Poll};
 use crate::transfer::page_cache::{Residency, WINDOW_BYTES, read_in, read_in_unknown, residency};
 use crate::transfer::{BlockingPool, FileSlice};
 
-type ReadIn = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+type WindowRead = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
-/// Makes sure that what is to be sent next is in memory.
+/// Ensures that the next bytes to send are in memory. One per connection.
 pub(super) struct Readahead {
     blocking: BlockingPool,
-    /// Bytes up to here can be sent without waiting: known for one slice at a time.
+    /// File offset up to which the current slice can be sent without waiting.
     ready_until: u64,
-    /// A window being read in by another thread.
-    reading: Option<ReadIn>,
+    /// A window that another thread is reading.
+    reading: Option<WindowRead>,
 }
 
 impl Readahead {
@@ -30,21 +31,25 @@ impl Readahead {
         }
     }
 
-    /// Bytes that can be sent now without waiting for a disk, from behind the `moved` first
-    /// ones of the slice on; at least one when ready.
+    /// Returns the number of bytes after the first `sent` bytes of the slice that can be sent
+    /// without waiting for a disk; at least one.
+    ///
+    /// # Errors
+    /// Those of pread(2).
     pub(super) fn poll_ready(
         &mut self,
         cx: &mut Context<'_>,
         slice: &FileSlice,
-        moved: u64,
+        sent: u64,
     ) -> Poll<io::Result<u64>> {
-        if moved == 0 {
-            // A new slice may be of another file; what was known says nothing about it.
+        if sent == 0 {
+            // A new slice may belong to another file. While a window is being read, the slice is
+            // still the same one: it waits for its first bytes.
             if self.reading.is_none() {
                 self.ready_until = 0;
             }
         }
-        let (position, left) = (slice.offset + moved, slice.len - moved);
+        let (position, left) = (slice.offset + sent, slice.len - sent);
         if position < self.ready_until {
             return Poll::Ready(Ok(self.ready_until - position));
         }
@@ -77,14 +82,14 @@ impl Readahead {
         }
     }
 
-    /// Has another thread read a window in.
+    /// Starts to read a window on another thread.
     fn start(
         &self,
         slice: &FileSlice,
         position: u64,
         window: u64,
         read: fn(&File, u64, u64) -> io::Result<()>,
-    ) -> ReadIn {
+    ) -> WindowRead {
         let (file, blocking) = (Arc::clone(&slice.file), self.blocking.clone());
         Box::pin(async move { blocking.run(move || read(&file, position, window)).await })
     }

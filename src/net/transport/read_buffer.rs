@@ -1,30 +1,31 @@
-//! Memory for what connections receive, of all of them together.
+//! Limits the memory of the read buffers of all connections together.
 //!
-//! hyper doubles its read buffer whenever a read fills it. Large reads make an upload cheap, and
-//! a large buffer for each of a thousand uploads would fill the memory. hyper asks nobody, so the
-//! transport does: a read that is shorter than the buffer does not make it grow.
+//! hyper doubles a connection's read buffer whenever a read fills it, without a limit across
+//! connections. Large reads make an upload cheap, but a large buffer for each of a thousand
+//! uploads would exhaust the memory. The transport therefore asks a [`ReadBufferBudget`] before
+//! each read: a read that is shorter than the buffer does not make it grow.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A buffer of this size is free to every connection.
+/// Buffers up to this size do not count against the budget.
 const FREE_BYTES: usize = 32 * 1024;
 
-/// Bytes of all larger buffers now, and the most since [`reset_peak`].
+/// Bytes above [`FREE_BYTES`] of all buffers now, and the peak since [`reset_peak`].
 static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// The room that the read buffer of one connection has.
+/// The share of one connection's read buffer in the memory of all.
 #[derive(Debug)]
 pub(super) struct ReadBufferBudget {
-    /// hyper's buffer is not larger than this; a power of two.
+    /// Upper bound of the size of hyper's buffer. A power of two.
     buffer_bytes: usize,
     most_buffer_bytes: usize,
     most_granted_bytes: usize,
 }
 
 impl ReadBufferBudget {
-    /// The room of a new connection, whose buffer may grow to `most_buffer_bytes` as long as
-    /// the large buffers of all connections have no more than `most_granted_bytes`.
+    /// Creates the budget of a new connection. Its buffer may grow to `most_buffer_bytes` as long
+    /// as all connections together have at most `most_granted_bytes` above their free share.
     pub(super) fn new(most_buffer_bytes: usize, most_granted_bytes: usize) -> Self {
         Self {
             buffer_bytes: FREE_BYTES,
@@ -33,20 +34,23 @@ impl ReadBufferBudget {
         }
     }
 
-    /// How many bytes may be read into a buffer that has room for `room_bytes`. At least one
-    /// less than the buffer has, unless it may grow or is as large as it may be.
-    pub(super) fn limit(&mut self, room_bytes: usize) -> usize {
-        if room_bytes < self.buffer_bytes || self.buffer_bytes >= self.most_buffer_bytes {
-            return room_bytes;
+    /// Returns the number of bytes that the next read may fill of a buffer with `free_bytes` of
+    /// free space.
+    ///
+    /// The limit leaves one byte of the buffer free, so that hyper does not grow it, unless the
+    /// buffer may grow or has reached its largest size.
+    pub(super) fn limit(&mut self, free_bytes: usize) -> usize {
+        if free_bytes < self.buffer_bytes || self.buffer_bytes >= self.most_buffer_bytes {
+            return free_bytes;
         }
         if self.grow() {
-            room_bytes.min(self.buffer_bytes - 1)
+            free_bytes.min(self.buffer_bytes - 1)
         } else {
             self.buffer_bytes - 1
         }
     }
 
-    /// Gives everything back that was granted; the buffer is gone.
+    /// Returns all granted bytes. Called when the buffer is freed.
     pub(super) fn release(&mut self) {
         GRANTED_BYTES.fetch_sub(self.granted_bytes(), Ordering::Relaxed);
         self.buffer_bytes = FREE_BYTES;
@@ -56,9 +60,10 @@ impl ReadBufferBudget {
         self.buffer_bytes - FREE_BYTES
     }
 
-    /// Doubles the size that the buffer may have.
+    /// Doubles the allowed size of the buffer. Returns false if the memory of all is exhausted.
     fn grow(&mut self) -> bool {
         let more_bytes = self.buffer_bytes;
+        // Added first and taken back on failure: two threads can never both pass the limit.
         let granted = GRANTED_BYTES.fetch_add(more_bytes, Ordering::Relaxed) + more_bytes;
         if granted > self.most_granted_bytes {
             GRANTED_BYTES.fetch_sub(more_bytes, Ordering::Relaxed);
@@ -76,14 +81,14 @@ impl Drop for ReadBufferBudget {
     }
 }
 
-/// How many bytes of large buffers were given back since most of them were granted.
+/// Returns the number of bytes of large buffers that were released since the peak.
 pub fn released_since_peak() -> usize {
     let now = GRANTED_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.load(Ordering::Relaxed).saturating_sub(now)
 }
 
-/// Counts the peak anew.
-pub(super) fn reset_peak() {
+/// Restarts the measurement of the peak.
+pub(in crate::net) fn reset_peak() {
     let now = GRANTED_BYTES.load(Ordering::Relaxed);
     PEAK_BYTES.store(now, Ordering::Relaxed);
 }
@@ -92,24 +97,24 @@ pub(super) fn reset_peak() {
 mod tests {
     use super::*;
 
-    /// One test, because the counters are those of the process.
+    /// One test for all cases, because the counters are shared by the process.
     #[test]
-    fn buffers_grow_within_the_memory_of_all() {
+    fn buffers_grow_within_shared_limit() {
         const MOST: usize = 512 * 1024;
         let others = GRANTED_BYTES.load(Ordering::Relaxed);
         let all = others + MOST - FREE_BYTES;
         let mut first = ReadBufferBudget::new(MOST, all);
         assert_eq!(first.limit(8192), 8192);
-        let mut room_bytes = FREE_BYTES;
-        while room_bytes < MOST {
+        let mut free_bytes = FREE_BYTES;
+        while free_bytes < MOST {
             // The read fills the buffer, so that hyper doubles it.
-            assert_eq!(first.limit(room_bytes), room_bytes);
-            room_bytes *= 2;
+            assert_eq!(first.limit(free_bytes), free_bytes);
+            free_bytes *= 2;
         }
         assert_eq!(
             first.limit(MOST + 1000),
             MOST + 1000,
-            "as large as it may be"
+            "the buffer has its largest size"
         );
         let mut second = ReadBufferBudget::new(MOST, all);
         assert_eq!(second.limit(FREE_BYTES + 100), FREE_BYTES - 1);

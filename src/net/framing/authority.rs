@@ -1,5 +1,4 @@
-//! The authority that a request names: its Host, or the one of an absolute target (RFC 9112,
-//! 3.2).
+//! The authority of a request: its Host header, or that of an absolute target (RFC 9112, 3.2).
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,10 +6,11 @@ use std::net::Ipv6Addr;
 /// Longest name of a host, in bytes (RFC 1035, 2.3.4).
 const MAX_HOST_BYTES: usize = 255;
 
-/// A host and perhaps a port, parsed: no character in it can end a URL or a header.
+/// A validated host with an optional port. It contains no character that could end a URL or a
+/// header.
 ///
-/// Narrower than RFC 3986: a host has letters, digits, `-`, `.`, `_` and `~`, and neither
-/// percent escapes nor user information.
+/// Stricter than RFC 3986: a host consists of letters, digits, `-`, `.`, `_` and `~`. Percent
+/// escapes and user information are not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority(String);
 
@@ -18,12 +18,12 @@ impl Authority {
     /// Parses `host`, `host:port` or `[ipv6]:port`; `None` for anything else.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        is_valid(text).then(|| Self(text.to_owned()))
+        is_authority(text).then(|| Self(text.to_owned()))
     }
 
-    /// Whether [`Authority::parse`] takes these bytes.
-    pub(super) fn takes(bytes: &[u8]) -> bool {
-        std::str::from_utf8(bytes).is_ok_and(is_valid)
+    /// Returns true if [`Authority::parse`] accepts these bytes. Does not allocate.
+    pub(in crate::net) fn is_valid(bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes).is_ok_and(is_authority)
     }
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Authority {
     }
 }
 
-fn is_valid(text: &str) -> bool {
+fn is_authority(text: &str) -> bool {
     if let Some(rest) = text.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else {
             return false;
@@ -52,7 +52,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_HOST_BYTES && text.bytes().all(is_allowed)
 }
 
-/// Whether this is a port; an empty one means the default (RFC 3986, 3.2.3).
+/// Returns true for a port number. An empty port means the default (RFC 3986, 3.2.3).
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok())
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_texts_are_rejected() {
         let long = "a".repeat(256);
         for text in [
             "",
@@ -106,6 +106,6 @@ mod tests {
         ] {
             assert_eq!(Authority::parse(text.as_bytes()), None, "{text:?}");
         }
-        assert!(!Authority::takes(b"\xff"));
+        assert!(!Authority::is_valid(b"\xff"));
     }
 }

@@ -1,12 +1,12 @@
-//! The head of a request, judged before hyper sees it.
+//! Validation of request heads before hyper reads them.
 //!
-//! hyper is lenient or silent where two servers in a row must not differ: it drops one of
-//! Content-Length and Transfer-Encoding, joins repeated Content-Length lines, takes
-//! `gzip, chunked` for chunked, lines that end in a bare LF, and requests with no Host or two.
-//! Each of these can smuggle a second request past a proxy in front (RFC 9112, 3.2 and 6.3).
-//! Other heads it refuses by itself, with an empty response that no log mentions. So each head
-//! is parsed here with hyper's own parser and the same limits. A head that is sound is one that
-//! hyper takes and understands in the same way.
+//! hyper is lenient where two servers in a row must agree: it drops one of Content-Length and
+//! Transfer-Encoding, joins repeated Content-Length lines, and accepts `gzip, chunked`, lines
+//! that end in a bare LF, and requests with no Host or two. Each of these can smuggle a second
+//! request past a proxy in front (RFC 9112, 3.2 and 6.3). hyper rejects other heads by itself,
+//! with an empty response that no log mentions. Each head is therefore parsed here with hyper's
+//! parser (httparse) and the same limits: hyper accepts every head that is valid here, and
+//! understands it in the same way.
 
 use std::mem::MaybeUninit;
 
@@ -14,68 +14,69 @@ use http::Uri;
 use httparse::{Header, Request, Status};
 
 use super::authority::Authority;
-use super::body_framing::BodyLength;
-use super::framing_error::{FramingError, MAX_LENGTH_DIGITS};
+use super::body::BodyLength;
+use super::error::{FramingError, MAX_LENGTH_DIGITS};
 
-/// Most headers of a request: Glance's own quota of 128 properties has to fit in beside the
-/// rest.
-pub(super) const MAX_HEADERS: usize = 256;
+/// Most headers of a request. Glance's quota of 128 properties has to fit in beside the others.
+pub(in crate::net) const MAX_HEADERS: usize = 256;
 
-/// Longest target that hyper takes, in bytes.
+/// Longest target that hyper accepts, in bytes.
 const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
 
-/// Longest body that hyper takes, in bytes.
+/// Longest body that hyper accepts, in bytes.
 const MAX_BODY_BYTES: u64 = u64::MAX - 2;
 
-/// Headers that a refused request keeps: the form of its error, and its name.
+/// Headers that the substitute for a rejected head keeps: they determine the format of the error
+/// response and the request id.
 const KEPT_HEADERS: [&str; 2] = ["accept", "x-openstack-request-id"];
 
-/// Longest value of a header that a refused request keeps, in bytes. A substitute must fit into
-/// any limit.
+/// Longest value of a kept header, in bytes. The substitute must fit into hyper's limit.
 const MAX_KEPT_BYTES: usize = 512;
 
-/// The judgement about the first bytes of a request.
+/// Result of validating the first bytes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Judged {
-    /// The beginning of a head.
+pub(super) enum Head {
+    /// The beginning of a head; more bytes are needed.
     Partial,
-    /// A head that hyper accepts, with its length and the length of its body.
-    Sound { bytes: usize, body: BodyLength },
-    /// A head that is refused, and a sound one that hyper is given in its place.
-    Refused {
-        violation: FramingError,
+    /// A valid head: its length in bytes, and the length of its body.
+    Valid { bytes: usize, body: BodyLength },
+    /// A head with an error, and a valid head that hyper receives in its place.
+    Rejected {
+        error: FramingError,
         substitute: Vec<u8>,
     },
 }
 
-/// Judges a head of at most `max_bytes`.
-pub(super) fn judge(bytes: &[u8], max_bytes: usize) -> Judged {
+/// Validates a head of at most `max_bytes`.
+pub(super) fn validate(bytes: &[u8], max_bytes: usize) -> Head {
     let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
-    let violation = match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(Status::Partial) if bytes.len() < max_bytes => return Judged::Partial,
+    let error = match request.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(Status::Partial) if bytes.len() < max_bytes => return Head::Partial,
         Ok(Status::Partial) => too_large(bytes),
         Err(error) => malformed(bytes, &request, error),
         Ok(Status::Complete(head_bytes)) if head_bytes > max_bytes => too_large(bytes),
         Ok(Status::Complete(head_bytes)) => match check(&bytes[..head_bytes], &request) {
             Ok(body) => {
-                return Judged::Sound {
+                return Head::Valid {
                     bytes: head_bytes,
                     body,
                 };
             }
-            Err(violation) => violation,
+            Err(error) => error,
         },
     };
-    // A head that is not parsed to its end has no headers here.
-    Judged::Refused {
-        violation,
+    // A head that was not parsed to its end has no headers here.
+    Head::Rejected {
+        error,
         substitute: substitute(request.method, request.version, request.headers),
     }
 }
 
-/// A request for nothing, which hyper takes for the one that is refused. It has the method only
-/// where that decides about the body of the response.
+/// Returns a valid head that hyper receives in place of a rejected one.
+///
+/// The method is HEAD if the rejected request used it, because that decides whether the response
+/// has a body.
 pub(super) fn substitute(
     method: Option<&str>,
     version: Option<u8>,
@@ -119,8 +120,8 @@ fn malformed(bytes: &[u8], request: &Request<'_, '_>, error: httparse::Error) ->
     }
 }
 
-/// Whether `HTTP/` stands where the version has to be. The parser stops at the first byte that
-/// is wrong, so what follows may not have come in.
+/// Returns true if the request line has `HTTP/` at the position of the version. The parser stops
+/// at the first invalid byte, so the rest of the line may not have been received.
 fn names_a_version(bytes: &[u8], request: &Request<'_, '_>) -> bool {
     let (Some(method), Some(target)) = (request.method, request.path) else {
         return false;
@@ -130,6 +131,9 @@ fn names_a_version(bytes: &[u8], request: &Request<'_, '_>) -> bool {
 }
 
 /// Checks a head that the parser accepted. Returns the length of its body.
+///
+/// # Errors
+/// The framing error that makes the head ambiguous.
 fn check(head: &[u8], request: &Request<'_, '_>) -> Result<BodyLength, FramingError> {
     let has_bare_line_feed =
         memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
@@ -173,7 +177,7 @@ fn check_target(method: &str, target: &str) -> Result<(), FramingError> {
     let is_sound = match uri.scheme_str() {
         // The authority-form is for CONNECT alone (RFC 9112, 3.2.3).
         None => method == "CONNECT",
-        Some("http" | "https") => Authority::takes(authority.as_str().as_bytes()),
+        Some("http" | "https") => Authority::is_valid(authority.as_str().as_bytes()),
         Some(_) => false,
     };
     if is_sound {
@@ -183,7 +187,7 @@ fn check_target(method: &str, target: &str) -> Result<(), FramingError> {
     }
 }
 
-/// The statements of the headers about framing.
+/// The headers that determine the framing.
 #[derive(Debug, Default)]
 struct Framing {
     hosts: usize,
@@ -198,8 +202,8 @@ impl Framing {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             if is("host") {
                 framing.hosts += 1;
-                // An empty one is for targets without an authority (RFC 9112, 3.2).
-                if !header.value.is_empty() && !Authority::takes(header.value) {
+                // An empty Host is valid for targets without an authority (RFC 9112, 3.2).
+                if !header.value.is_empty() && !Authority::is_valid(header.value) {
                     return Err(FramingError::Host);
                 }
             } else if is("content-length") {
@@ -237,24 +241,21 @@ mod tests {
 
     const MAX_BYTES: usize = 1000;
 
-    fn violation(head: &str) -> Option<FramingError> {
-        match judge(head.as_bytes(), MAX_BYTES) {
-            Judged::Refused {
-                violation,
-                substitute,
-            } => {
-                let sound = judge(&substitute, MAX_BYTES);
+    fn error_of(head: &str) -> Option<FramingError> {
+        match validate(head.as_bytes(), MAX_BYTES) {
+            Head::Rejected { error, substitute } => {
+                let result = validate(&substitute, MAX_BYTES);
                 // hyper does not look for Host.
-                let hosts = Judged::Refused {
-                    violation: FramingError::HostCount,
+                let hosts = Head::Rejected {
+                    error: FramingError::HostCount,
                     substitute: substitute.clone(),
                 };
-                let whole = Judged::Sound {
+                let whole = Head::Valid {
                     bytes: substitute.len(),
                     body: BodyLength::None,
                 };
-                assert!(sound == hosts || sound == whole, "{sound:?}");
-                Some(violation)
+                assert!(result == hosts || result == whole, "{result:?}");
+                Some(error)
             }
             _ => None,
         }
@@ -265,14 +266,14 @@ mod tests {
     }
 
     fn body(head: &str) -> BodyLength {
-        match judge(head.as_bytes(), MAX_BYTES) {
-            Judged::Sound { bytes, body } if bytes == head.len() => body,
+        match validate(head.as_bytes(), MAX_BYTES) {
+            Head::Valid { bytes, body } if bytes == head.len() => body,
             other => panic!("{head:?}: {other:?}"),
         }
     }
 
     #[test]
-    fn sound_heads_say_what_follows() {
+    fn valid_heads_determine_the_body_length() {
         assert_eq!(body(&put("")), BodyLength::None);
         assert_eq!(body(&put("Content-Length: 0\r\n")), BodyLength::None);
         assert_eq!(body(&put("content-length:007\r\n")), BodyLength::Sized(7));
@@ -301,7 +302,10 @@ mod tests {
         );
         let head = put("");
         for end in 1..head.len() {
-            assert_eq!(judge(&head.as_bytes()[..end], MAX_BYTES), Judged::Partial);
+            assert_eq!(
+                validate(&head.as_bytes()[..end], MAX_BYTES),
+                Judged::Partial
+            );
         }
     }
 
@@ -349,7 +353,7 @@ mod tests {
             ("X: y\rz\r\n", FramingError::Malformed),
             ("nothing\r\n", FramingError::Malformed),
         ] {
-            assert_eq!(violation(&put(lines)), Some(wanted), "{lines:?}");
+            assert_eq!(error_of(&put(lines)), Some(wanted), "{lines:?}");
         }
         for (head, wanted) in [
             ("GET / HTTP/1.1\r\n\r\n", FramingError::HostCount),
@@ -383,26 +387,26 @@ mod tests {
             ),
             ("\u{16}\u{3}\u{1}\r\n\r\n", FramingError::Malformed),
         ] {
-            assert_eq!(violation(head), Some(wanted), "{head:?}");
+            assert_eq!(error_of(head), Some(wanted), "{head:?}");
         }
     }
 
     #[test]
-    fn limits_have_their_own_violations() {
+    fn exceeded_limits_have_their_own_errors() {
         let long = "x".repeat(MAX_BYTES);
         assert_eq!(
-            violation(&format!("GET /{long}")),
+            error_of(&format!("GET /{long}")),
             Some(FramingError::TargetTooLong)
         );
         assert_eq!(
-            violation(&put(&format!("X: {long}\r\n"))),
+            error_of(&put(&format!("X: {long}\r\n"))),
             Some(FramingError::HeadTooLarge)
         );
         let lines: String = (0..MAX_HEADERS).map(|n| format!("X{n}: y\r\n")).collect();
-        let Judged::Refused { violation, .. } = judge(put(&lines).as_bytes(), 1 << 20) else {
+        let Head::Rejected { error, .. } = validate(put(&lines).as_bytes(), 1 << 20) else {
             panic!("taken");
         };
-        assert_eq!(violation, FramingError::TooManyHeaders);
+        assert_eq!(error, FramingError::TooManyHeaders);
     }
 
     #[test]
@@ -412,7 +416,7 @@ mod tests {
             "HEAD / HTTP/1.0\r\nAccept: a/b\r\nAccept: {long}\r\nX-Openstack-Request-Id: c\r\n\
              X: y\r\nHost: ?\r\n\r\n"
         );
-        let Judged::Refused { substitute, .. } = judge(head.as_bytes(), MAX_BYTES) else {
+        let Head::Rejected { substitute, .. } = validate(head.as_bytes(), MAX_BYTES) else {
             panic!("taken");
         };
         assert_eq!(

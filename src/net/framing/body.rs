@@ -1,45 +1,47 @@
-//! Where the body of a request ends (RFC 9112, 6 and 7.1).
+//! Finds the end of a request body (RFC 9112, 6 and 7.1), so that the validator knows where the
+//! next head begins.
 
-/// How the end of a body is found.
+/// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyLength {
     /// There is no body.
     None,
-    /// So many bytes, at least one.
+    /// A body of this many bytes, at least one (Content-Length).
     Sized(u64),
-    /// Chunks.
+    /// A body in chunks (Transfer-Encoding: chunked).
     Chunked,
 }
 
-/// Most digits of a chunk's size: those of 2^64 - 1. hyper takes any number of zeros in front.
+/// Most digits of a chunk size: 2^64 - 1 has 16. (hyper accepts any number of leading zeros.)
 const MAX_SIZE_DIGITS: u8 = 16;
 
-/// Follows a body to its end. It accepts no body that hyper takes for another one: where the
-/// two could differ, the body is malformed.
+/// Parser of a body's framing.
+///
+/// It is stricter than hyper: a body that hyper could read in another way is malformed.
 #[derive(Debug, Clone)]
 pub(super) struct BodyFraming(State);
 
-/// The result of following some bytes.
+/// Result of [`BodyFraming::follow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Followed {
-    /// All of them belong to the body, which goes on.
+    /// All bytes belong to the body, which is not complete.
     More,
-    /// So many of them end the body.
+    /// The body is complete after this many of the bytes.
     Whole(usize),
-    /// So many of them are sound; the next one must not be there.
+    /// This many of the bytes are valid; the next one is not.
     Malformed(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// So many bytes are to come.
+    /// This many bytes follow.
     Sized(u64),
-    /// In the digits of a chunk's size.
+    /// In the digits of a chunk size.
     Size {
         size: u64,
         digits: u8,
     },
-    /// In blanks after a chunk's size.
+    /// In blanks after a chunk size.
     SizeBlank {
         size: u64,
     },
@@ -47,11 +49,11 @@ enum State {
     Extension {
         size: u64,
     },
-    /// Before the line feed of a chunk's size.
+    /// Before the line feed after a chunk size.
     SizeLineFeed {
         size: u64,
     },
-    /// So many bytes of a chunk are to come.
+    /// This many bytes of a chunk follow.
     Data(u64),
     DataReturn,
     DataLineFeed,
@@ -64,7 +66,7 @@ enum State {
 }
 
 impl BodyFraming {
-    /// `None` where there is no body.
+    /// Creates a parser, or `None` if there is no body.
     pub(super) fn of(length: BodyLength) -> Option<Self> {
         match length {
             BodyLength::None => None,
@@ -73,7 +75,7 @@ impl BodyFraming {
         }
     }
 
-    /// Follows the next bytes.
+    /// Parses the next bytes.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> Followed {
         let mut position = 0;
         while self.0 != State::Whole {
@@ -111,7 +113,7 @@ impl BodyFraming {
     }
 }
 
-/// How many of these bytes belong to the `left` ones.
+/// Returns how many of the bytes belong to a run of `left` bytes.
 fn taken(bytes: &[u8], left: u64) -> usize {
     usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()))
 }
@@ -119,7 +121,7 @@ fn taken(bytes: &[u8], left: u64) -> usize {
 impl State {
     const FIRST_CHUNK: Self = State::Size { size: 0, digits: 0 };
 
-    /// The state after a byte of the framing; `None` where that byte must not be.
+    /// Returns the state after a byte of the framing, or `None` if the byte is invalid.
     fn after(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (State::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
@@ -149,7 +151,7 @@ impl State {
             (State::DataReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::FIRST_CHUNK,
             (State::Trailers, b'\r') => State::LastLineFeed,
-            // A bare line feed ends a trailer for one reader and not for another.
+            // Parsers disagree about whether a bare line feed ends a trailer.
             (State::Trailers | State::InTrailer, b'\n') => return None,
             (State::InTrailer, b'\r') => State::TrailerLineFeed,
             (State::Trailers | State::InTrailer, _) => State::InTrailer,
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_two_readers_could_read_differently() {
+    fn ambiguous_chunks_are_malformed() {
         let zeros = format!("{}1\r\na\r\n0\r\n\r\n", "0".repeat(16));
         for (body, sound_bytes) in [
             ("\r\n", 0),

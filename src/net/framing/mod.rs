@@ -1,9 +1,16 @@
-//! The bytes that a client sends, before hyper reads them.
+//! Validates the framing of requests before hyper reads them, against request smuggling.
 //!
-//! This module judges each head before it passes the head to hyper, and passes no byte of the
-//! next head with it. It replaces a head that is refused by a sound one. So the response to a
-//! refused request is made like every other: it has an id, a line in the log and a count.
-//! hyper's own refusals have none of them.
+//! The validator checks each head completely before it passes the head to hyper, and passes no
+//! byte of the next head with it. It replaces a head with an error by a valid substitute, so
+//! that a handler answers it: the response then has a request id, a line in the access log and a
+//! metric, which hyper's own error responses lack.
+
+mod authority;
+mod body;
+mod error;
+mod head;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io;
@@ -15,44 +22,43 @@ use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
-use super::body_framing::{BodyFraming, Followed};
+pub use self::authority::Authority;
+use self::body::{BodyFraming, Followed};
+pub use self::error::{FramingError, RejectedRequest};
+pub(super) use self::head::MAX_HEADERS;
+use self::head::{Head, substitute, validate};
 use super::connection_state::ConnectionState;
-use super::framing_error::{FramingError, RejectedRequest};
-use super::head::{Judged, judge, substitute};
 
-#[cfg(test)]
-mod tests;
-
-/// Bytes that are received at a time while a head is coming in.
+/// Bytes that are received at a time while a head is incomplete.
 const RECEIVED_BYTES: usize = 4096;
 
-/// Longest part of a refused request's first line that is kept for the log, in bytes.
+/// Longest part of a rejected request line that is kept for the log, in bytes.
 const MAX_LINE_BYTES: usize = 512;
 
-/// Limits of what comes in.
+/// Limits of a request head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FramingLimits {
     /// Largest head, in bytes.
     pub(super) head_bytes: usize,
-    /// Longest time from the first byte of a head to its last; `None` waits for ever.
+    /// Longest time from the first byte of a head to its last. `None` disables the limit.
     pub(super) head_time: Option<Duration>,
 }
 
-/// The bytes of one connection that are received and not handed on, and what is known of those
-/// to come.
+/// Buffers the received bytes of one connection until they are validated, and tracks which part
+/// of a request comes next.
 pub(super) struct FramingValidator {
     limits: FramingLimits,
     held: BytesMut,
-    /// Bytes at the front of `held` that may be handed on.
+    /// Bytes at the front of `held` that are validated, so that hyper may read them.
     cleared_bytes: usize,
-    /// Bytes of the head in `held` in which no end was found.
+    /// Bytes at the front of `held` that were searched and contain no end of a head.
     searched_bytes: usize,
     expects: Expects,
-    /// Whether a client whose request was refused may still be sending it.
+    /// True if the client may still be sending a rejected request.
     leaves_more_to_come: bool,
-    /// Runs while a head is coming in.
+    /// Limits the time of an incomplete head.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Requests that have come in whole, bodies included.
+    /// Number of completely received requests, bodies included.
     finished: u64,
 }
 
@@ -60,9 +66,9 @@ pub(super) struct FramingValidator {
 enum Expects {
     Head,
     Body(BodyFraming),
-    /// Nothing that is listened to: the request was refused.
+    /// Nothing: the request was rejected, and the connection closes after its response.
     Nothing,
-    /// Nothing that is understood: the body is malformed.
+    /// Unknown: the body is malformed, so the next request cannot be found.
     Unknown,
 }
 
@@ -80,13 +86,13 @@ impl FramingValidator {
         }
     }
 
-    /// Whether the client may have more to send of a request that has begun.
+    /// Returns true if a request has begun and is not yet received completely.
     pub(super) fn is_inside_request(&self) -> bool {
         !matches!(self.expects, Expects::Head) || !self.held.is_empty()
     }
 
-    /// Whether the client may still be sending a body, so that the end of our side has to wait
-    /// for it.
+    /// Returns true if the client may still be sending a body, so that the connection has to
+    /// linger before it is closed.
     pub(super) fn is_inside_body(&self) -> bool {
         match self.expects {
             Expects::Body(_) | Expects::Unknown => true,
@@ -95,23 +101,24 @@ impl FramingValidator {
         }
     }
 
-    /// Takes a request without a body that was answered without hyper.
-    pub(super) fn count_plain(&mut self) {
-        debug_assert!(!self.is_inside_request(), "plain requests come first");
+    /// Counts a request that the fast path answered.
+    pub(super) fn count_fast_request(&mut self) {
+        debug_assert!(!self.is_inside_request(), "bytes of a request are held");
         self.finished += 1;
     }
 
-    /// Keeps bytes that were received elsewhere.
+    /// Appends bytes that the fast path received and did not use.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Reports the progress of the request that is coming in.
-    pub(super) fn tell(&self, shared: &ConnectionState) {
-        shared.received(self.finished, self.is_inside_request(), self.has_rest());
+    /// Records the progress of the current request in the shared state.
+    pub(super) fn update(&self, shared: &ConnectionState) {
+        shared.set_received(self.finished, self.is_inside_request(), self.has_rest());
     }
 
-    /// Whether the rest of a body that has begun is here, for hyper to read away.
+    /// Returns true if the rest of the current body is held here, so that hyper can discard it
+    /// without waiting for the client.
     fn has_rest(&self) -> bool {
         let Expects::Body(framing) = &self.expects else {
             return false;
@@ -120,8 +127,11 @@ impl FramingValidator {
         !rest.is_empty() && matches!(framing.clone().follow(rest), Followed::Whole(_))
     }
 
-    /// Fills `out` with the bytes that hyper may read next; with none at the end of the stream.
+    /// Fills `out` with validated bytes for hyper, or with none at the end of the stream.
     /// `receive` reads from the socket.
+    ///
+    /// # Errors
+    /// Those of `receive`; `InvalidData` if the body of a request is malformed.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -131,12 +141,12 @@ impl FramingValidator {
     ) -> Poll<io::Result<()>> {
         loop {
             if self.cleared_bytes > 0 {
-                self.hand_on(out, shared);
+                self.pass_on(out, shared);
                 return Poll::Ready(Ok(()));
             }
             match &mut self.expects {
                 Expects::Head => {
-                    if !self.judge_held(shared) {
+                    if !self.validate_held(shared) {
                         ready!(self.poll_head(cx, receive, shared))?;
                         if self.held.is_empty() {
                             return Poll::Ready(Ok(()));
@@ -150,6 +160,8 @@ impl FramingValidator {
                 Expects::Body(framing) => {
                     ready!(receive(cx, out))?;
                     let received = out.filled().len();
+                    // hyper's buffer received directly, without a copy. Bytes after the end of the
+                    // body belong to the next head: they are moved to `held`, out of hyper's sight.
                     let followed = framing.follow(out.filled());
                     let taken = self.end_body(followed, received);
                     self.held.extend_from_slice(&out.filled()[taken..]);
@@ -161,20 +173,20 @@ impl FramingValidator {
                 }
                 Expects::Nothing => return Poll::Ready(Ok(())),
                 Expects::Unknown => {
-                    let message = "the body of a request is malformed";
+                    let message = "malformed request body: invalid chunked encoding";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
                 }
             }
         }
     }
 
-    fn hand_on(&mut self, out: &mut ReadBuf<'_>, shared: &ConnectionState) {
+    fn pass_on(&mut self, out: &mut ReadBuf<'_>, shared: &ConnectionState) {
         let bytes = self.cleared_bytes.min(out.remaining());
         out.put_slice(&self.held[..bytes]);
         self.held.advance(bytes);
         self.cleared_bytes -= bytes;
         if self.held.is_empty() {
-            // A connection that waits keeps no buffer.
+            // Frees the memory: an idle connection holds no buffer.
             self.held = BytesMut::new();
         }
         if !matches!(self.expects, Expects::Nothing) {
@@ -182,35 +194,34 @@ impl FramingValidator {
         }
     }
 
-    /// Looks for the end of a head in the held bytes. Returns whether some may be handed on.
-    fn judge_held(&mut self, shared: &ConnectionState) -> bool {
+    /// Validates the head at the front of the held bytes. Returns true if bytes are cleared for
+    /// hyper.
+    fn validate_held(&mut self, shared: &ConnectionState) -> bool {
         self.skip_empty_lines();
         if self.held.is_empty() || !self.may_be_whole() {
             return false;
         }
-        match judge(&self.held, self.limits.head_bytes) {
-            Judged::Partial => {
+        match validate(&self.held, self.limits.head_bytes) {
+            Head::Partial => {
                 self.searched_bytes = self.held.len();
                 return false;
             }
-            Judged::Sound { bytes, body } => {
+            Head::Valid { bytes, body } => {
                 self.end_head();
                 self.cleared_bytes = bytes;
-                shared.report(None);
+                shared.push_verdict(None);
                 match BodyFraming::of(body) {
                     Some(framing) => self.expects = Expects::Body(framing),
                     None => self.finished += 1,
                 }
             }
-            Judged::Refused {
-                violation,
-                substitute,
-            } => self.refuse(violation, &substitute, shared),
+            Head::Rejected { error, substitute } => self.reject(error, &substitute, shared),
         }
         true
     }
 
-    /// FairQueue ends before a request line, which some clients send after a body (RFC 9112, 2.2).
+    /// Skips empty lines before a request line. Some clients send one after a body (RFC 9112,
+    /// 2.2).
     fn skip_empty_lines(&mut self) {
         loop {
             let bytes = match &self.held[..] {
@@ -223,12 +234,13 @@ impl FramingValidator {
         }
     }
 
-    /// Whether parsing may find the end, or something wrong. A head that comes byte by byte
-    /// must not be parsed for each byte.
+    /// Returns true if the held head may be complete or too large, so that it is worth parsing.
+    /// Without this check, a head that arrives byte by byte would be parsed for every byte.
     fn may_be_whole(&self) -> bool {
         if self.searched_bytes == 0 || self.held.len() >= self.limits.head_bytes {
             return true;
         }
+        // The blank line may begin in the last two bytes that were searched.
         let from = self.searched_bytes.saturating_sub(2);
         let new = &self.held[from..];
         memchr::memchr_iter(b'\n', new)
@@ -240,21 +252,22 @@ impl FramingValidator {
         self.head_timer = None;
     }
 
-    fn refuse(&mut self, violation: FramingError, substitute: &[u8], shared: &ConnectionState) {
+    fn reject(&mut self, error: FramingError, substitute: &[u8], shared: &ConnectionState) {
         self.end_head();
         shared.count_received(self.held.len());
-        shared.report(Some(RejectedRequest {
-            error: violation,
+        shared.push_verdict(Some(RejectedRequest {
+            error,
             request_line: first_line(&self.held),
         }));
-        self.leaves_more_to_come = violation.leaves_more_to_come();
+        self.leaves_more_to_come = error.leaves_more_to_come();
         self.expects = Expects::Nothing;
         self.held = BytesMut::from(substitute);
         self.cleared_bytes = substitute.len();
         self.finished += 1;
     }
 
-    /// Receives more of a head. Nothing is held afterwards when the connection has ended.
+    /// Receives more of a head. No bytes are held afterwards if the connection has ended between
+    /// two requests.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -265,6 +278,8 @@ impl FramingValidator {
         let mut buffer = ReadBuf::new(&mut received);
         match receive(cx, &mut buffer) {
             Poll::Pending => {
+                // Polled only while the socket has no bytes, so that a received head never times
+                // out.
                 ready!(self.poll_head_time(cx));
                 self.give_up(FramingError::HeadTimeout, shared);
             }
@@ -289,22 +304,18 @@ impl FramingValidator {
         timer.as_mut().poll(cx)
     }
 
-    /// Refuses a head that does not come in whole. A fault in the received part of it takes
-    /// precedence over `violation`.
-    fn give_up(&mut self, violation: FramingError, shared: &ConnectionState) {
-        match judge(&self.held, self.limits.head_bytes) {
-            Judged::Refused {
-                violation,
-                substitute,
-            } => self.refuse(violation, &substitute, shared),
+    /// Rejects an incomplete head. An error in its received part takes precedence over `error`.
+    fn give_up(&mut self, error: FramingError, shared: &ConnectionState) {
+        match validate(&self.held, self.limits.head_bytes) {
+            Head::Rejected { error, substitute } => self.reject(error, &substitute, shared),
             _ => {
                 let method = self.held.starts_with(b"HEAD ").then_some("HEAD");
-                self.refuse(violation, &substitute(method, None, &[]), shared);
+                self.reject(error, &substitute(method, None, &[]), shared);
             }
         }
     }
 
-    /// How many of `all` bytes belong to the body.
+    /// Applies the result of following a body. Returns how many of `all` bytes belong to it.
     fn end_body(&mut self, followed: Followed, all: usize) -> usize {
         match followed {
             Followed::More => all,
