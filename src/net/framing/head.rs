@@ -304,7 +304,7 @@ mod tests {
         for end in 1..head.len() {
             assert_eq!(
                 validate(&head.as_bytes()[..end], MAX_BYTES),
-                Judged::Partial
+                Head::Partial
             );
         }
     }
