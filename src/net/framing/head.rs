@@ -302,10 +302,7 @@ mod tests {
         );
         let head = put("");
         for end in 1..head.len() {
-            assert_eq!(
-                validate(&head.as_bytes()[..end], MAX_BYTES),
-                Head::Partial
-            );
+            assert_eq!(validate(&head.as_bytes()[..end], MAX_BYTES), Head::Partial);
         }
     }
 
