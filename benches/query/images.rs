@@ -39,7 +39,7 @@ pub fn image(number: u64) -> Image {
     } else {
         of(&["bare"], 0)
     };
-    image.is_public = !number.is_multiple_of(10);
+    image.visibility = Visibility::default().with_is_public(!number.is_multiple_of(10));
     image.protected = number % 500 == 499;
     image.owner = Some(format!("tenant-{}", number % 50));
     image.min_ram_mb = if number < IMAGES / 2 { 512 } else { 0 };
@@ -58,10 +58,7 @@ pub fn image(number: u64) -> Image {
     );
     if number % 4 == 2 {
         let id = format!("partner-{}", number / 4 % 500);
-        image.members.push(Member {
-            id,
-            can_share: false,
-        });
+        image.members.push(Member::new(id, false, image.created_at));
     }
     image
 }

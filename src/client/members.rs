@@ -4,7 +4,7 @@ use http::Method;
 
 use super::api_client::{ApiRequest, Client};
 use super::error::Result;
-use crate::image::Member;
+use crate::wire::MemberEntry;
 use crate::wire::{
     MemberListing, SharedImage, SharedImageListing, check_member_id, write_member,
     write_memberships,
@@ -15,7 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// Any [`super::ClientError`].
-    pub async fn get_image_members(&self, image: &str) -> Result<Vec<Member>> {
+    pub async fn get_image_members(&self, image: &str) -> Result<Vec<MemberEntry>> {
         let id = self.endpoint().image_id(image)?;
         let path = self.endpoint().path(&["images", &id, "members"]);
         let listing: MemberListing = self
@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     /// Any [`super::ClientError`].
-    pub async fn replace_members(&self, image: &str, members: &[Member]) -> Result<()> {
+    pub async fn replace_members(&self, image: &str, members: &[MemberEntry]) -> Result<()> {
         let id = self.endpoint().image_id(image)?;
         for member in members {
             check_member_id(&member.id)?;

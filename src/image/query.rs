@@ -206,12 +206,11 @@ impl ListScope {
     pub fn admits(&self, image: &Image) -> bool {
         match self {
             ListScope::All => true,
-            ListScope::NotPublic => !image.is_public,
-            ListScope::Tenant(_) if image.is_public => true,
+            ListScope::NotPublic => !image.visibility.is_public(),
+            ListScope::Tenant(_) if image.visibility.is_public() => true,
             ListScope::Tenant(None) => false,
             ListScope::Tenant(Some(tenant)) => {
-                image.owner.as_ref() == Some(tenant)
-                    || image.members.iter().any(|member| member.id == *tenant)
+                image.owner.as_ref() == Some(tenant) || image.is_member(tenant)
             }
         }
     }
@@ -238,7 +237,7 @@ impl Filter {
                 .properties
                 .get(key)
                 .is_some_and(|held| held.as_ref() == Some(value)),
-            Filter::Member(tenant) => image.members.iter().any(|member| member.id == *tenant),
+            Filter::Member(tenant) => image.is_member(tenant),
         }
     }
 }
@@ -301,13 +300,13 @@ impl SortKey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Member, Status};
+    use super::super::{Member, Status, Visibility};
     use super::*;
 
     fn image(name: &str, created_micros: i64) -> Image {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(created_micros));
         image.name = Some(name.to_owned());
-        image.is_public = true;
+        image.visibility = Visibility::Public;
         image
     }
 
@@ -339,14 +338,12 @@ mod tests {
     #[test]
     fn visibility_follows_owner_members_and_publicity() {
         let mut image = image("a", 1);
-        image.is_public = false;
+        image.visibility = Visibility::Shared;
         let b = ListScope::Tenant(Some("b".to_owned()));
         assert!(!b.admits(&image) && !ListScope::Tenant(None).admits(&image));
         assert!(ListScope::NotPublic.admits(&image) && ListScope::All.admits(&image));
-        image.members.push(Member {
-            id: "b".to_owned(),
-            can_share: false,
-        });
+        let now = Timestamp::from_micros(2);
+        image.members.push(Member::new("b", false, now));
         assert!(b.admits(&image));
     }
 

@@ -1,17 +1,19 @@
 //! The image itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Checksum, ImageId, Location, Member, Status, Timestamp};
+use super::{Checksum, ImageData, ImageId, Member, Status, Timestamp, Visibility};
 
 /// Free-form properties; a property set to nothing is kept as `None`.
 pub type Properties = BTreeMap<String, Option<String>>;
 
 /// All that the registry knows of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Its JSON form, which records, dumps and messages between servers have, is in `stored`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The identifier, taken for ever.
     pub id: ImageId,
@@ -20,10 +22,8 @@ pub struct Image {
     /// Where the image is in its life.
     pub status: Status,
     /// The size in bytes that clients see: stated until the data are in, then measured.
-    #[serde(rename = "size")]
     pub size_bytes: u64,
     /// The size in bytes of the disk the image unpacks to.
-    #[serde(rename = "virtual_size")]
     pub virtual_size_bytes: Option<u64>,
     /// How the disk is encoded.
     pub disk_format: Option<String>,
@@ -33,15 +33,13 @@ pub struct Image {
     pub checksum: Option<Checksum>,
     /// The tenant that owns the image; nobody where there is no identity service.
     pub owner: Option<String>,
-    /// Whether every tenant may use it.
-    pub is_public: bool,
+    /// The callers beside the owner that may use it.
+    pub visibility: Visibility,
     /// Whether it is safe from deletion.
     pub protected: bool,
     /// Smallest disk to boot from, GB.
-    #[serde(rename = "min_disk")]
     pub min_disk_gb: u32,
     /// Smallest memory to boot with, MB.
-    #[serde(rename = "min_ram")]
     pub min_ram_mb: u32,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -52,26 +50,25 @@ pub struct Image {
     /// Free-form properties.
     pub properties: Properties,
     /// Tenants it is shared with.
-    #[serde(default)]
     pub members: Vec<Member>,
     /// The data, once they are complete; still there while a deletion is being carried out.
-    #[serde(default)]
     pub data: Option<ImageData>,
     /// The upload under way, a copy that waits for its turn, or an upload whose remains are
     /// still to be removed.
-    #[serde(default)]
     pub upload: Option<Upload>,
     /// What a delayed deletion took from clients and a restoration gives back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "set_aside")]
     pub trashed: Option<Box<Trashed>>,
     /// Since when the data in the store are known not to match their MD5: then they are not
     /// served. `None` once they match again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damaged_since: Option<Timestamp>,
+    /// Words that v2 clients attach to the image.
+    pub tags: BTreeSet<String>,
+    /// True if v2 lists leave the image out unless a client asks for hidden ones.
+    pub os_hidden: bool,
+    /// A digest of the data stronger than MD5, if one was computed.
+    pub secure_hash: Option<SecureHash>,
     /// Fields of a newer release, which this one keeps as they are: in a cluster whose servers
     /// are upgraded one after the other, a change made here must not drop them.
-    #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
@@ -84,18 +81,14 @@ pub struct Trashed {
     pub members: Vec<Member>,
 }
 
-/// Complete image data in a store.
-///
-/// Kept apart from what clients see: an administrator may restate the size of an active
-/// image, which does not change what is served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageData {
-    /// Where the bytes are.
-    pub location: Location,
-    /// How many bytes there are.
-    pub size_bytes: u64,
-    /// The MD5 of the bytes, where it was computed.
-    pub checksum: Option<Checksum>,
+/// A digest of the data by an algorithm that the operator chooses (v2's `os_hash_algo` and
+/// `os_hash_value`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecureHash {
+    /// The algorithm by its name in Python's `hashlib`, such as `sha512`.
+    pub algorithm: String,
+    /// The digest in lower-case hexadecimal.
+    pub value: String,
 }
 
 /// Where an upload puts its bytes. Recorded before the first byte is written, so that no
@@ -148,7 +141,7 @@ impl Image {
             container_format: None,
             checksum: None,
             owner: None,
-            is_public: false,
+            visibility: Visibility::default(),
             protected: false,
             min_disk_gb: 0,
             min_ram_mb: 0,
@@ -161,8 +154,27 @@ impl Image {
             upload: None,
             trashed: None,
             damaged_since: None,
+            tags: BTreeSet::new(),
+            os_hidden: false,
+            secure_hash: None,
             unknown: BTreeMap::new(),
         }
+    }
+
+    /// Returns the members for which the image is shared. Of a private or community image the
+    /// members are kept and have no effect, as in Glance, so that a change of visibility and
+    /// back loses none.
+    pub fn effective_members(&self) -> &[Member] {
+        match self.visibility {
+            Visibility::Public | Visibility::Shared => &self.members,
+            Visibility::Private | Visibility::Community => &[],
+        }
+    }
+
+    /// Returns true if the image is shared with this project.
+    pub fn is_member(&self, project: &str) -> bool {
+        let mut members = self.effective_members().iter();
+        members.any(|member| member.id == project)
     }
 
     /// Whether it is deleted and nothing of it is left but the record, which says so.

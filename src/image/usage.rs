@@ -123,10 +123,8 @@ mod tests {
     fn image(status: Status, data: Option<u64>, reserved: Option<u64>) -> Image {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
         image.status = status;
-        image.data = data.map(|size_bytes| ImageData {
-            location: Location::parse("file:///x").unwrap(),
-            size_bytes,
-            checksum: None,
+        image.data = data.map(|size_bytes| {
+            ImageData::new(Location::parse("file:///x").unwrap(), size_bytes, None)
         });
         image.upload = reserved.map(|reserved_bytes| Upload {
             id: uuid::Uuid::new_v4(),

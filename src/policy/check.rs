@@ -1,6 +1,6 @@
 //! Checks, as rules are made of them.
 
-use crate::image::{Caller, Image};
+use crate::image::{Caller, Image, Visibility};
 
 /// What a rule asks. Rules that name each other do so by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Right {
             Key::DiskFormat => Some(image.disk_format.as_deref()),
             Key::ContainerFormat => Some(image.container_format.as_deref()),
             Key::Checksum => Some(image.checksum.as_ref().map(|sum| sum.as_str())),
-            Key::IsPublic => Some(word(image.is_public)),
+            Key::IsPublic => Some(word(image.visibility.is_public())),
             Key::Protected => Some(word(image.protected)),
             Key::Size => Some(Some(digits.format(image.size_bytes))),
             Key::MinDisk => Some(Some(digits.format(image.min_disk_gb))),
@@ -203,10 +203,10 @@ impl Right {
 }
 
 fn visibility(image: &Image) -> &'static str {
-    match (image.is_public, image.members.is_empty()) {
-        (true, _) => "public",
-        (false, false) => "shared",
-        (false, true) => "private",
+    match image.visibility {
+        // Glance's own move from `is_public` to `visibility` called these private.
+        Visibility::Shared if image.members.is_empty() => Visibility::Private.as_str(),
+        visibility => visibility.as_str(),
     }
 }
 

@@ -90,15 +90,12 @@ mod tests {
         image.name = Some("ü \" \\".to_owned());
         image.status = Status::PendingDelete;
         image.properties.insert("a".into(), None);
-        image.members.push(Member {
-            id: "tenant".into(),
-            can_share: true,
-        });
-        image.data = Some(ImageData {
-            location: Location::parse("file:///x").unwrap(),
-            size_bytes: u64::MAX,
-            checksum: None,
-        });
+        image.members.push(Member::new("tenant", true, now));
+        image.data = Some(ImageData::new(
+            Location::parse("file:///x").unwrap(),
+            u64::MAX,
+            None,
+        ));
         image.upload = Some(Upload {
             id: uuid::Uuid::new_v4(),
             store: "file".into(),

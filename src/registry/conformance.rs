@@ -18,7 +18,7 @@ pub const OWNER_LIMITS: OwnerLimits = OwnerLimits {
 pub fn image(name: &str) -> Image {
     let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1_000_000));
     image.name = Some(name.to_owned());
-    image.is_public = true;
+    image.visibility = Visibility::Public;
     image
 }
 

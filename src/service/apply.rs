@@ -62,7 +62,9 @@ pub(super) fn apply(caller: &Caller, fields: Fields, purge: Purge, image: &mut I
         fields.owner.apply(&mut image.owner);
     }
     set(fields.size_bytes, &mut image.size_bytes);
-    set(fields.is_public, &mut image.is_public);
+    if let Some(is_public) = fields.is_public {
+        image.visibility = image.visibility.with_is_public(is_public);
+    }
     set(fields.protected, &mut image.protected);
     set(fields.min_disk_gb, &mut image.min_disk_gb);
     set(fields.min_ram_mb, &mut image.min_ram_mb);

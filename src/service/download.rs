@@ -55,7 +55,7 @@ impl Service {
             len,
             object_bytes: data.size_bytes,
         };
-        let store = self.stores.for_location(&data.location)?;
+        let store = self.stores.for_location(data.location())?;
         let transfer = || {
             metrics::transfer_begins(
                 Direction::Download,
@@ -73,7 +73,7 @@ impl Service {
                 transfer: Some(transfer().from_cache()),
             });
         }
-        let payload = match store.open(&data.location, wanted).await? {
+        let payload = match store.open(data.location(), wanted).await? {
             // A file is in this node's own hands; what crosses a network is checked on its
             // way, if all of it does.
             Payload::Remote(remote) if len == data.size_bytes => {
@@ -105,7 +105,7 @@ pub(super) fn cache_source(image: ImageId, data: &ImageData) -> FillSource {
     let digest = data.checksum.as_ref().and_then(Checksum::digest);
     FillSource {
         image,
-        location: data.location.clone(),
+        location: data.location().clone(),
         size_bytes: data.size_bytes,
         digest,
     }

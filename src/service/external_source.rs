@@ -148,12 +148,9 @@ impl Service {
             ));
         }
         image.status = Status::Active;
-        image.data = Some(ImageData {
-            location: source.location,
-            size_bytes: source.size_bytes,
-            // Stated, and held against the data by every download from now on.
-            checksum: image.checksum.clone().filter(|sum| sum.digest().is_some()),
-        });
+        // The stated checksum: every download compares the data with it from now on.
+        let checksum = image.checksum.clone().filter(|sum| sum.digest().is_some());
+        image.data = Some(ImageData::new(source.location, source.size_bytes, checksum));
         Ok(None)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::apply::check_metadata_bytes;
 use super::modify::modify;
-use super::{Service, authorize, authorize_any};
+use super::{Service, authorize, authorize_any, now};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
     Caller, Filter, Image, ImageId, ImageOperation, ListScope, Member, Query, SortDirection,
@@ -45,11 +45,8 @@ impl Service {
             // Glance counts one more also when it is there already.
             check_quota(members.len() + 1, quota)?;
             match members.iter_mut().find(|known| known.id == member) {
-                Some(known) => known.can_share = can_share.unwrap_or(known.can_share),
-                None => members.push(Member {
-                    id: member.to_owned(),
-                    can_share: can_share.unwrap_or(false),
-                }),
+                Some(known) => known.set_can_share(can_share.unwrap_or(known.can_share), now()),
+                None => members.push(Member::new(member, can_share.unwrap_or(false), now())),
             }
             Ok(())
         })
@@ -84,7 +81,7 @@ impl Service {
     ) -> Result<()> {
         let quota = self.limits.member_quota;
         self.change_members(Action::ModifyMember, caller, id, |members| {
-            *members = replaced(members, wanted);
+            *members = replaced(members, wanted, now());
             check_quota(members.len(), quota)
         })
         .await
@@ -136,15 +133,20 @@ impl Service {
 
 /// The members that were wanted; of one that is named twice the last counts. A request may
 /// name tens of thousands.
-fn replaced(before: &[Member], wanted: &[(String, Option<bool>)]) -> Vec<Member> {
-    let known = before.iter().map(|member| (&*member.id, member.can_share));
-    let known: HashMap<&str, bool> = known.collect();
+fn replaced(before: &[Member], wanted: &[(String, Option<bool>)], now: Timestamp) -> Vec<Member> {
+    let known = before.iter().map(|member| (&*member.id, member));
+    let known: HashMap<&str, &Member> = known.collect();
     let mut named = HashSet::new();
     let last = wanted.iter().rev().filter(|(id, _)| named.insert(&**id));
     let mut members: Vec<_> = last
-        .map(|(id, can_share)| Member {
-            id: id.clone(),
-            can_share: can_share.unwrap_or_else(|| known.get(&**id) == Some(&true)),
+        .map(|(id, can_share)| match known.get(&**id) {
+            // A member that stays keeps its answer and its times.
+            Some(known) => {
+                let mut member = (*known).clone();
+                member.set_can_share(can_share.unwrap_or(known.can_share), now);
+                member
+            }
+            None => Member::new(id.as_str(), can_share.unwrap_or(false), now),
         })
         .collect();
     members.reverse();
@@ -174,14 +176,14 @@ fn gains_members(before: &Image, after: &Image) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::MemberStatus;
 
     #[test]
     fn who_is_named_twice_is_there_once() {
-        let member = |id: &str, can_share| Member {
-            id: id.to_owned(),
-            can_share,
-        };
-        let before = [member("a", true), member("b", true)];
+        let (earlier, now) = (Timestamp::from_micros(1), Timestamp::from_micros(2));
+        let mut known = Member::new("a", true, earlier);
+        known.status = MemberStatus::Accepted;
+        let before = [known.clone(), Member::new("b", true, earlier)];
         let wanted = [
             ("a", None),
             ("c", Some(true)),
@@ -189,9 +191,12 @@ mod tests {
             ("c", None),
         ];
         let wanted = wanted.map(|(id, can_share)| (id.to_owned(), can_share));
+        let mut changed = before[1].clone();
+        changed.set_can_share(false, now);
+        assert_eq!(changed.updated_at, Some(now));
         assert_eq!(
-            replaced(&before, &wanted),
-            [member("a", true), member("b", false), member("c", false)]
+            replaced(&before, &wanted, now),
+            [known, changed, Member::new("c", false, now)]
         );
     }
 }

@@ -352,11 +352,11 @@ impl Service {
             image.checksum = Some(received.checksum.clone());
             image.updated_at = now_after(image.updated_at);
             image.upload = None;
-            image.data = Some(ImageData {
-                location: location.clone(),
-                size_bytes: received.size_bytes,
-                checksum: Some(received.checksum.clone()),
-            });
+            image.data = Some(ImageData::new(
+                location.clone(),
+                received.size_bytes,
+                Some(received.checksum.clone()),
+            ));
             self.registry.replace(image, record.version).await
         })
         .await

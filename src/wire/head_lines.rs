@@ -207,11 +207,11 @@ mod tests {
         image.status = Status::Active;
         image.size_bytes = 7;
         image.checksum = checksum.clone();
-        image.data = Some(ImageData {
-            location: Location::parse("file:///x").unwrap(),
-            size_bytes: 7,
+        image.data = Some(ImageData::new(
+            Location::parse("file:///x").unwrap(),
+            7,
             checksum,
-        });
+        ));
         image
     }
 

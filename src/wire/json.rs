@@ -129,7 +129,7 @@ pub fn write_detail(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
     text_field(out, "status", Some(image.status.as_str()));
     number_field(out, "virtual_size", image.virtual_size_bytes);
     text_field(out, "owner", image.owner.as_deref());
-    bool_field(out, "is_public", image.is_public);
+    bool_field(out, "is_public", image.visibility.is_public());
     bool_field(out, "protected", image.protected);
     number_field(out, "min_disk", Some(image.min_disk_gb.into()));
     number_field(out, "min_ram", Some(image.min_ram_mb.into()));

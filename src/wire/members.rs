@@ -118,7 +118,10 @@ pub fn write_shared_images<'a>(
     tenant: &'a str,
 ) -> Vec<u8> {
     let rows = images.flat_map(|image| {
-        let memberships = image.members.iter().filter(|member| member.id == tenant);
+        let memberships = image
+            .effective_members()
+            .iter()
+            .filter(|member| member.id == tenant);
         memberships.map(|member| (image.id.as_str(), member.can_share))
     });
     write_rows("shared_images", "image_id", rows)
@@ -130,7 +133,7 @@ pub fn write_member(can_share: bool) -> Vec<u8> {
 }
 
 /// Writes the body of `PUT …/members`: the client's side of [`parse_memberships`].
-pub fn write_memberships(members: &[Member]) -> Vec<u8> {
+pub fn write_memberships(members: &[MemberEntry]) -> Vec<u8> {
     let rows = members.iter();
     write_rows(
         "memberships",
@@ -142,8 +145,18 @@ pub fn write_memberships(members: &[Member]) -> Vec<u8> {
 /// The members of an image as a client reads them: what [`write_members`] writes.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct MemberListing {
-    /// The tenants the image is shared with.
-    pub members: Vec<Member>,
+    /// The projects the image is shared with.
+    pub members: Vec<MemberEntry>,
+}
+
+/// A member of an image as v1 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberEntry {
+    /// The project.
+    #[serde(rename = "member_id")]
+    pub id: String,
+    /// True if the project may share the image further.
+    pub can_share: bool,
 }
 
 /// The images of a tenant as a client reads them: what [`write_shared_images`] writes.
@@ -179,6 +192,7 @@ fn write_rows<'a>(list: &str, key: &str, rows: impl Iterator<Item = (&'a str, bo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Timestamp;
 
     #[test]
     fn a_member_body_may_say_little() {
@@ -230,10 +244,7 @@ mod tests {
 
     #[test]
     fn lists_are_json() {
-        let members = [Member {
-            id: "a\"b".to_owned(),
-            can_share: true,
-        }];
+        let members = [Member::new("a\"b", true, Timestamp::from_micros(1))];
         assert_eq!(
             String::from_utf8(write_members(members.iter())).unwrap(),
             r#"{"members":[{"member_id":"a\"b","can_share":true}]}"#
@@ -242,16 +253,17 @@ mod tests {
 
     #[test]
     fn both_sides_agree_on_lists() {
-        let members = vec![Member {
+        let member = Member::new("tenant", true, Timestamp::from_micros(1));
+        let entries = [MemberEntry {
             id: "tenant".to_owned(),
             can_share: true,
         }];
-        let written = write_memberships(&members);
+        let written = write_memberships(&entries);
         let read = parse_memberships(&written).unwrap();
         assert_eq!(read, [("tenant".to_owned(), Some(true))]);
         let listing: MemberListing =
-            serde_json::from_slice(&write_members(members.iter())).unwrap();
-        assert_eq!(listing.members, members);
+            serde_json::from_slice(&write_members([member].iter())).unwrap();
+        assert_eq!(listing.members, entries);
         let shared = write_rows("shared_images", "image_id", [("7", true)].into_iter());
         let listing: SharedImageListing = serde_json::from_slice(&shared).unwrap();
         assert_eq!(listing.shared_images[0].image_id, "7");

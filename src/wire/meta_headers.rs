@@ -135,7 +135,7 @@ pub(super) fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sin
     sink.put(&CONTAINER_FORMAT, image.container_format.as_deref());
     sink.put(&CHECKSUM, image.checksum.as_ref());
     sink.put(&OWNER, image.owner.as_deref());
-    sink.put(&IS_PUBLIC, Some(bool_word(image.is_public)));
+    sink.put(&IS_PUBLIC, Some(bool_word(image.visibility.is_public())));
     sink.put(&PROTECTED, Some(bool_word(image.protected)));
     sink.put(&MIN_DISK, Some(image.min_disk_gb));
     sink.put(&MIN_RAM, Some(image.min_ram_mb));
@@ -200,7 +200,7 @@ mod tests {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
         image.name = Some("München".to_owned());
         image.disk_format = Some("raw".to_owned());
-        image.is_public = true;
+        image.visibility = Visibility::Public;
         image.min_ram_mb = 512;
         image
             .properties

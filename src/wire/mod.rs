@@ -19,7 +19,7 @@ pub use escapes::decode_escapes;
 pub use head_lines::{DataHeaders, Representation, add_no_data, head_lines, representation};
 pub use json::{ImageMeta, Listing, listing, write_detail, write_image};
 pub use members::{
-    MemberListing, SharedImage, SharedImageListing, check_member_id, parse_member,
+    MemberEntry, MemberListing, SharedImage, SharedImageListing, check_member_id, parse_member,
     parse_memberships, write_member, write_members, write_memberships, write_shared_images,
 };
 pub use meta_fields::{MetaReader, is_true_word, write_fields};

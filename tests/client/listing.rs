@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use glance::client::{Client, ClientError, ListOptions};
-use glance::image::Member;
+use glance::wire::MemberEntry;
 
 use crate::peer::{Peer, Then, answer, json, step};
 use crate::{ID, block_on};
@@ -153,7 +153,7 @@ fn members_are_listed_added_replaced_and_removed() {
         answer("204 No Content", &[], ""),
     ]);
     let client = client(&peer);
-    let member = Member {
+    let member = MemberEntry {
         id: "t1".to_owned(),
         can_share: true,
     };

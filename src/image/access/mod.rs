@@ -4,7 +4,7 @@
 //! image ([`Relation`]), and how far the image is open to others ([`EffectiveVisibility`]). Lists and the
 //! rows of memberships follow the same three.
 
-use super::{Caller, Image, ListScope, Member};
+use super::{Caller, Image, ListScope, Member, Visibility};
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +48,10 @@ enum Relation {
 /// How far an image is open to callers that nothing ties to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EffectiveVisibility {
-    Public,
+    Open,
     /// Not public, and nobody's.
     Ownerless,
-    Private,
+    Closed,
 }
 
 /// The table. Images that are gone are for administrators only, and have no members.
@@ -68,15 +68,13 @@ fn rule(
         (_, Relation::Admin, _) => Ok(()),
         (_, _, _) if is_gone => Err(Refusal::Hidden),
 
-        (See | ListMembers, Relation::Nothing, EffectiveVisibility::Private) => {
-            Err(Refusal::Hidden)
-        }
+        (See | ListMembers, Relation::Nothing, EffectiveVisibility::Closed) => Err(Refusal::Hidden),
         (See | ListMembers, _, _) => Ok(()),
 
         (Change, Relation::Owner, _) => Ok(()),
         // A public image is openly refused. Who sees another because it is shared or
         // nobody's learns no more than that there is nothing for it to change.
-        (Change, _, EffectiveVisibility::Public) => Err(Refusal::Forbidden),
+        (Change, _, EffectiveVisibility::Open) => Err(Refusal::Forbidden),
         (Change, _, _) => Err(Refusal::Hidden),
 
         (Share, Relation::Owner | Relation::SharingMember, _) => Ok(()),
@@ -156,7 +154,7 @@ fn relation(caller: &Caller, image: &Image) -> Relation {
     if caller.owns(image.owner.as_deref()) {
         return Relation::Owner;
     }
-    let mut members = image.members.iter();
+    let mut members = image.effective_members().iter();
     let own = members.find(|member| caller.owner.as_ref() == Some(&member.id));
     match own {
         Some(member) if member.can_share => Relation::SharingMember,
@@ -166,10 +164,10 @@ fn relation(caller: &Caller, image: &Image) -> Relation {
 }
 
 fn effective_visibility(image: &Image) -> EffectiveVisibility {
-    match image {
-        _ if image.is_public => EffectiveVisibility::Public,
-        _ if image.owner.is_none() => EffectiveVisibility::Ownerless,
-        _ => EffectiveVisibility::Private,
+    match (image.visibility, &image.owner) {
+        (Visibility::Public | Visibility::Community, _) => EffectiveVisibility::Open,
+        (Visibility::Shared, None) => EffectiveVisibility::Ownerless,
+        (Visibility::Shared | Visibility::Private, _) => EffectiveVisibility::Closed,
     }
 }
 

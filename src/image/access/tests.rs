@@ -5,13 +5,10 @@ use super::*;
 fn image(owner: Option<&str>, is_public: bool, status: Status) -> Image {
     let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
     image.owner = owner.map(str::to_owned);
-    image.is_public = is_public;
+    image.visibility = Visibility::default().with_is_public(is_public);
     image.status = status;
     image.members = [("member", false), ("sharer", true)]
-        .map(|(id, can_share)| Member {
-            id: id.to_owned(),
-            can_share,
-        })
+        .map(|(id, can_share)| Member::new(id, can_share, image.created_at))
         .to_vec();
     image
 }

@@ -84,7 +84,7 @@ impl Looker {
 
     async fn look(&self, image: &Image) -> Option<Finding> {
         let data = data_of(image)?;
-        let store = match self.stores.for_location(&data.location) {
+        let store = match self.stores.for_location(data.location()) {
             Ok(store) => store,
             Err(error) => {
                 return Some(Finding {
@@ -112,7 +112,7 @@ impl Looker {
                 ..Finding::of_image(Flaw::Unasked, image)
             });
         }
-        let asked = store.size(&data.location).await;
+        let asked = store.size(data.location()).await;
         if !asked.as_ref().is_err_and(|error| is_silence(error.kind())) {
             tally(|tally| tally.silences = 0);
         }
@@ -176,7 +176,7 @@ async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
         object_bytes: data.size_bytes,
     };
     let mut md5 = Md5::new();
-    match store.open(&data.location, wanted).await? {
+    match store.open(data.location(), wanted).await? {
         Payload::Empty => {}
         Payload::Bytes(bytes) => md5.update(&bytes),
         Payload::File(slice) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::finding::{Finding, Flaw};
-use crate::image::{Image, ImageId, Location, Status, Timestamp};
+use crate::image::{Image, ImageData, ImageId, Location, Status, Timestamp};
 use crate::store::{StoredEntry, StoredKey, Stores};
 
 /// What images have in stores.
@@ -30,12 +30,12 @@ impl Owned {
 
     /// Takes in what an image has: data, or an upload that may have left some.
     fn take_in(&mut self, image: &Image, stores: &Stores) {
-        if let Some(data) = &image.data {
-            let store = stores.for_location(&data.location);
+        for copy in image.data.iter().flat_map(ImageData::locations) {
+            let store = stores.for_location(&copy.uri);
             let store = store.as_deref().ok().map(|store| store.name());
             self.add_image(store, image);
             // It may have the name of another image, given by an administrator.
-            if let Some(named) = named_in(&data.location) {
+            if let Some(named) = named_in(&copy.uri) {
                 self.add(store, StoredKey::Image(named));
             }
         }
@@ -160,11 +160,11 @@ mod tests {
         uploading.upload = Some(upload.clone());
         let mut elsewhere = queued();
         let other = ImageId::random();
-        elsewhere.data = Some(ImageData {
-            location: Location::parse(&format!("file:///x/{other}")).unwrap(),
-            size_bytes: 1,
-            checksum: None,
-        });
+        elsewhere.data = Some(ImageData::new(
+            Location::parse(&format!("file:///x/{other}")).unwrap(),
+            1,
+            None,
+        ));
         let damaged = ImageId::random();
         let images = [uploading.clone(), elsewhere.clone()].map(Arc::new);
         let owned = Owned::of(&images, &[damaged], &Stores::none());

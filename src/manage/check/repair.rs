@@ -91,10 +91,9 @@ async fn clear(
         if image.status == Status::Deleted
             && let Some(data) = image.data.take()
         {
-            stores
-                .for_location(&data.location)?
-                .delete(&data.location)
-                .await?;
+            for copy in data.locations() {
+                stores.for_location(&copy.uri)?.delete(&copy.uri).await?;
+            }
         }
         registry.replace(image, record.version).await?;
         Ok(Some("removed"))

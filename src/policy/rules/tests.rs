@@ -16,7 +16,7 @@ fn caller(user: &str, tenant: &str, roles: &[&str]) -> Caller {
 fn image(owner: Option<&str>) -> Image {
     let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
     image.owner = owner.map(str::to_owned);
-    image.is_public = true;
+    image.visibility = Visibility::Public;
     image.min_disk_gb = 7;
     let property = ("x_test_key".to_owned(), Some("test_1234".to_owned()));
     image
@@ -112,12 +112,10 @@ fn rules_about_visibility_and_members() {
         )
     };
     assert!(may(&image, "a") && may(&image, "b"));
-    image.is_public = false;
+    image.visibility = Visibility::Shared;
     assert!(may(&image, "a") && !may(&image, "b"));
-    image.members.push(crate::image::Member {
-        id: "b".to_owned(),
-        can_share: false,
-    });
+    let member = Member::new("b", false, image.created_at);
+    image.members.push(member);
     assert!(may(&image, "b") && !may(&image, "c") && !may(&image, ""));
     let shared = Policy::parse(r#"{"get_image": "'shared':%(visibility)s"}"#, "default").unwrap();
     let anybody = caller("u", "c", &[]);

@@ -152,7 +152,7 @@ impl Facets {
                 image.container_format.as_deref(),
             ),
             text(Attribute::Owner, image.owner.as_deref()),
-            flag(Attribute::IsPublic, image.is_public),
+            flag(Attribute::IsPublic, image.visibility.is_public()),
             flag(Attribute::Protected, image.protected),
             number(Attribute::MinDisk, image.min_disk_gb),
             number(Attribute::MinRam, image.min_ram_mb),
@@ -161,7 +161,7 @@ impl Facets {
             let pair = value.as_deref().map(|value| (key.as_str(), value));
             terms.extend(pair.map(|pair| self.term(Collection::Properties as u8, pair)));
         }
-        for member in &image.members {
+        for member in image.effective_members() {
             terms.push(self.term(Collection::Members as u8, member.id.as_str()));
         }
         terms.sort_unstable();

@@ -39,9 +39,11 @@ fn image() -> impl Strategy<Value = Image> {
             image.size_bytes = numbers.0;
             image.updated_at = Timestamp::from_micros(numbers.2);
             (image.min_disk_gb, image.min_ram_mb) = (numbers.3, numbers.4);
-            (image.is_public, image.protected) = flags;
+            image.visibility = Visibility::default().with_is_public(flags.0);
+            image.protected = flags.1;
             let can_share = flags.0;
-            let member = |id| Member { id, can_share };
+            let created_at = image.created_at;
+            let member = |id| Member::new(id, can_share, created_at);
             image.members = tenants.into_iter().map(member).collect();
             image.properties.extend(properties);
             image
@@ -208,7 +210,7 @@ fn numbered(number: u32) -> Image {
     image.size_bytes = u64::from(number) * 104_729 % 1_000_003;
     image.disk_format = Some(if is_late { "vhdx" } else { "raw" }.to_owned());
     image.container_format = Some(if is_late { "ova" } else { "bare" }.to_owned());
-    image.is_public = number.is_multiple_of(2);
+    image.visibility = Visibility::default().with_is_public(number.is_multiple_of(2));
     image.protected = number % 1000 == 999;
     image.owner = Some(format!("tenant-{}", number % 7));
     image.min_ram_mb = if number < MANY / 2 { 512 } else { 0 };
@@ -220,9 +222,10 @@ fn numbered(number: u32) -> Image {
     for key in 0..20 {
         property(format!("key-{key}"), (number % (key + 2)).to_string());
     }
-    image.members.extend((0..3).map(|offset| Member {
-        id: format!("partner-{}", (number + offset) % 997),
-        can_share: false,
+    let created_at = image.created_at;
+    image.members.extend((0..3).map(|offset| {
+        let partner = format!("partner-{}", (number + offset) % 997);
+        Member::new(partner, false, created_at)
     }));
     image
 }

@@ -140,10 +140,10 @@ impl LegacyProtocol {
                     continue;
                 };
                 let mut image = record.image.clone();
-                image.members.push(Member {
-                    id: tenant.to_owned(),
-                    can_share: shared.can_share,
-                });
+                let (can_share, created_at) = (shared.can_share, image.created_at);
+                image
+                    .members
+                    .push(Member::new(tenant, can_share, created_at));
                 let version = record.version;
                 snapshot.put(Arc::new(Record::new(image, version)));
             }

@@ -153,7 +153,7 @@ impl Service {
         let is_kept = matches!(image.status, Status::Active | Status::Deactivated);
         let data = image.data.as_ref().filter(|_| is_kept)?;
         let digest = data.checksum.as_ref().and_then(Checksum::digest)?;
-        let store = self.stores.for_location(&data.location).ok()?;
+        let store = self.stores.for_location(data.location()).ok()?;
         store.is_local().then_some((data, digest))
     }
 
@@ -185,8 +185,8 @@ impl Service {
             len: data.size_bytes,
             object_bytes: data.size_bytes,
         };
-        let store = self.stores.for_location(&data.location)?;
-        store.open(&data.location, wanted).await
+        let store = self.stores.for_location(data.location())?;
+        store.open(data.location(), wanted).await
     }
 
     /// The state of an image's file; `None` when it cannot be told.

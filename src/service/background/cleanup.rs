@@ -184,8 +184,12 @@ impl Service {
             store.discard(&image.id, upload).await?;
         }
         if let Some(data) = &data {
-            let store = self.stores.for_location(&data.location)?;
-            store.delete(&data.location).await?;
+            for copy in data.locations() {
+                self.stores
+                    .for_location(&copy.uri)?
+                    .delete(&copy.uri)
+                    .await?;
+            }
         }
         Ok(upload.is_some() || data.is_some())
     }

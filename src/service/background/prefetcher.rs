@@ -87,7 +87,7 @@ impl Service {
         let (Status::Active, Some(data)) = (image.status, data) else {
             return Ok(Prefetched::Never("it has no data to serve"));
         };
-        if self.stores.for_location(&data.location)?.is_local() {
+        if self.stores.for_location(data.location())?.is_local() {
             return Ok(Prefetched::Never("its data are at this node"));
         }
         Ok(match cache.fetch(&cache_source(*id, data)).await? {

@@ -243,10 +243,7 @@ mod tests {
     #[test]
     fn a_restoration_gives_everything_back() {
         let mut pending = image(Status::PendingDelete);
-        let member = Member {
-            id: "t".to_owned(),
-            can_share: true,
-        };
+        let member = Member::new("t", true, Timestamp::from_micros(1));
         pending.trashed = Some(Box::new(Trashed {
             properties: [("os".to_owned(), Some("linux".to_owned()))].into(),
             members: vec![member.clone()],

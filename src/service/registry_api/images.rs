@@ -160,7 +160,7 @@ fn check_user_fields(current: &Image, fields: &Fields) -> Result<()> {
     let other_status = status.is_some_and(|status| status != current.status.as_str());
     let other_publicity = fields
         .is_public
-        .is_some_and(|public| public != current.is_public);
+        .is_some_and(|public| public != current.visibility.is_public());
     let other_owner = match &fields.owner {
         Change::Keep => false,
         Change::Clear => current.owner.is_some(),
@@ -211,11 +211,11 @@ fn amend(caller: &Caller, mut fields: Fields, purge: Purge, image: &mut Image) -
     let location = fields.location.take();
     apply(caller, fields, purge, image);
     if let Some(location) = location.filter(|location| !location.is_empty()) {
-        image.data = Some(ImageData {
-            location: Location::parse(&location).map_err(|error| invalid(error.to_string()))?,
-            size_bytes: image.size_bytes,
-            checksum: image.checksum.clone(),
-        });
+        image.data = Some(ImageData::new(
+            Location::parse(&location).map_err(|error| invalid(error.to_string()))?,
+            image.size_bytes,
+            image.checksum.clone(),
+        ));
     }
     if image.status != Status::Saving {
         // An upload of one of our own servers is over, whoever says so.

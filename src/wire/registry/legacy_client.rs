@@ -151,11 +151,7 @@ impl LegacyImage {
         let location = location.map(|uri| Location::parse(&uri)).transpose();
         let data = location
             .map_err(Error::internal)?
-            .map(|location| ImageData {
-                location,
-                size_bytes,
-                checksum: checksum.clone(),
-            });
+            .map(|location| ImageData::new(location, size_bytes, checksum.clone()));
         Ok(Image {
             id: self.id,
             name: self.name,
@@ -166,7 +162,7 @@ impl LegacyImage {
             container_format: self.container_format,
             checksum,
             owner: self.owner,
-            is_public: self.is_public,
+            visibility: Visibility::default().with_is_public(self.is_public),
             protected: self.protected,
             min_disk_gb: self.min_disk.unwrap_or_default(),
             min_ram_mb: self.min_ram.unwrap_or_default(),
@@ -179,6 +175,9 @@ impl LegacyImage {
             upload: state.upload,
             trashed: state.trashed,
             damaged_since: None,
+            tags: std::collections::BTreeSet::new(),
+            os_hidden: false,
+            secure_hash: None,
             unknown: std::collections::BTreeMap::new(),
         })
     }
@@ -201,7 +200,7 @@ pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Ve
         properties.insert(STATE_PROPERTY.to_owned(), Some(text));
     }
     let location = image.data.as_ref().map(|data| {
-        let location = &data.location;
+        let location = data.location();
         format!("{}:{}", location.scheme(), location.expose_rest())
     });
     let mut fields = json!({
@@ -213,7 +212,7 @@ pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Ve
         "container_format": image.container_format,
         "checksum": image.checksum,
         "owner": image.owner,
-        "is_public": image.is_public,
+        "is_public": image.visibility.is_public(),
         "protected": image.protected,
         "min_disk": image.min_disk_gb,
         "min_ram": image.min_ram_mb,
@@ -261,11 +260,11 @@ mod tests {
     fn what_a_registry_sends_is_read() {
         let mut image = image();
         image.status = Status::Active;
-        image.data = Some(ImageData {
-            location: Location::parse("file:///x").unwrap(),
-            size_bytes: 7,
-            checksum: image.checksum.clone(),
-        });
+        image.data = Some(ImageData::new(
+            Location::parse("file:///x").unwrap(),
+            7,
+            image.checksum.clone(),
+        ));
         assert_eq!(
             read_legacy_image(&write_legacy_image(&image, LegacyReader::ApiServer).unwrap())
                 .unwrap(),

@@ -158,7 +158,7 @@ fn value(image: &Image, reader: LegacyReader) -> Result<Value> {
         .as_ref()
         .filter(|_| reader == LegacyReader::ApiServer);
     let location = data.map(|data| {
-        let location = &data.location;
+        let location = data.location();
         format!("{}:{}", location.scheme(), location.expose_rest())
     });
     if let Some(fields) = value.as_object_mut() {
@@ -184,11 +184,11 @@ mod tests {
                 .unwrap();
         assert_eq!(absent["image"]["location"], Value::Null);
         assert_eq!(absent["image"]["location_data"], json!([]));
-        image.data = Some(ImageData {
-            location: Location::parse("file:///x").unwrap(),
-            size_bytes: 1,
-            checksum: None,
-        });
+        image.data = Some(ImageData::new(
+            Location::parse("file:///x").unwrap(),
+            1,
+            None,
+        ));
         let stored = image;
         let image = write_legacy_image(&stored, LegacyReader::ApiServer).unwrap();
         let image: Value = serde_json::from_slice(&image).unwrap();

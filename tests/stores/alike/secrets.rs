@@ -189,11 +189,11 @@ fn give_locations(node: &mut Server, images: &[(String, String)], data: &[u8]) {
             let id = id.parse().expect("an id");
             let record = registry.get(&id).await.expect("read").expect("the image");
             let mut image = record.image.clone();
-            image.data = Some(ImageData {
-                location: Location::parse(uri).expect("a location"),
-                size_bytes: data.len() as u64,
-                checksum: image.checksum.clone(),
-            });
+            image.data = Some(ImageData::new(
+                Location::parse(uri).expect("a location"),
+                data.len() as u64,
+                image.checksum.clone(),
+            ));
             let replaced = registry.replace(image, record.version).await;
             replaced.expect("written");
         }

@@ -3,7 +3,7 @@
 use indicatif::BinaryBytes;
 
 use crate::client::cli::table::boxed;
-use crate::image::Member;
+use crate::wire::MemberEntry;
 use crate::wire::{ImageMeta, SharedImage};
 
 /// Formats the table of `image-list`.
@@ -68,7 +68,7 @@ fn fields(image: &ImageMeta) -> [(&'static str, String); 17] {
 }
 
 /// Formats the members of an image.
-pub(super) fn member_table(image: &str, members: &[Member]) -> String {
+pub(super) fn member_table(image: &str, members: &[MemberEntry]) -> String {
     let rows = members
         .iter()
         .map(|member| (image, member.id.as_str(), member.can_share));
@@ -89,7 +89,7 @@ fn share_table<'a>(rows: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Stri
             vec![image.to_owned(), member.to_owned(), word(can_share)]
         })
         .collect();
-    boxed(&["Image ID", "Member ID", "Can Share"], &rows)
+    boxed(&["Image ID", "MemberEntry ID", "Can Share"], &rows)
 }
 
 /// Returns the text, or `None`, as Python prints a missing value; scripts compare with it.

@@ -15,7 +15,6 @@ use crate::client::cli::progress_bar::TransferBar;
 use crate::client::cli::session::Session;
 use crate::client::cli::upload_input;
 use crate::client::{ListOptions, Pages};
-use crate::image::Member;
 use crate::wire::ImageMeta;
 use args::{AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs};
 use render::{block, index_heading, index_row, members, rule, shared_images};
@@ -277,7 +276,7 @@ pub(super) async fn members_replace(session: &Session, args: &MemberAddArgs) -> 
         );
         return print_dry_run(session, &what, &ImageArguments::default());
     }
-    let only = Member {
+    let only = MemberEntry {
         id: args.member.clone(),
         can_share: session.options.v2011.can_share,
     };

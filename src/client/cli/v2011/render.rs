@@ -5,7 +5,7 @@ use crate::client::GlanceEndpoint;
 use crate::client::cli::current::render::text;
 use crate::client::cli::printable::printable;
 use crate::client::cli::table::{Align, Column, plain_heading, plain_row};
-use crate::image::Member;
+use crate::wire::MemberEntry;
 use crate::wire::{ImageMeta, SharedImage};
 
 const INDEX: [Column; 5] = [
@@ -92,7 +92,7 @@ pub(super) fn block(image: &ImageMeta, endpoint: &GlanceEndpoint) -> String {
 }
 
 /// Formats the members of an image.
-pub(super) fn members(members: &[Member]) -> String {
+pub(super) fn members(members: &[MemberEntry]) -> String {
     shares(members.iter().map(|m| (m.id.as_str(), m.can_share)))
 }
 
@@ -171,7 +171,7 @@ Property 'distro': Ubuntu
 
     #[test]
     fn members_that_can_share_are_marked() {
-        let member = |id: &str, can_share| Member {
+        let member = |id: &str, can_share| MemberEntry {
             id: id.to_owned(),
             can_share,
         };

@@ -38,11 +38,11 @@ pub(super) fn add_data(
         }
         return Ok(());
     }
-    image.data = Some(ImageData {
-        location: choose(locations, lost)?,
-        size_bytes: image.size_bytes,
-        checksum: image.checksum.clone(),
-    });
+    image.data = Some(ImageData::new(
+        choose(locations, lost)?,
+        image.size_bytes,
+        image.checksum.clone(),
+    ));
     Ok(())
 }
 

@@ -9,7 +9,10 @@ pub(super) use self::data::Reach;
 use self::data::{Refused, add_data};
 use super::super::taken::Loss;
 use super::rows::{Deletion, Old, OldMember};
-use crate::image::{Checksum, Image, ImageId, Member, Properties, Status, Timestamp, Trashed};
+use crate::image::{
+    Checksum, Image, ImageId, Member, MemberStatus, Properties, Status, Timestamp, Trashed,
+    Visibility,
+};
 use crate::wire::has_property_header;
 
 /// The namespace (RFC 9562, 6.6) of images that had numbers.
@@ -59,7 +62,7 @@ fn image(old: &Old, reach: &Reach<'_>, lost: &mut Vec<String>) -> Refused<Image>
     image.min_ram_mb = number(old, "min_ram")?;
     image.checksum = optional(old, "checksum", Checksum::stated)?;
     image.protected = row.is("protected");
-    image.is_public = is_public(old, lost);
+    image.visibility = visibility(old, lost);
     if row.is("os_hidden") {
         lost.push("it was hidden (os_hidden), and lists will show it".to_owned());
     }
@@ -130,16 +133,17 @@ fn status(old: &Old, lost: &mut Vec<String>) -> Refused<Status> {
     Ok(status)
 }
 
-/// Since 2017 it is a word.
-fn is_public(old: &Old, lost: &mut Vec<String>) -> bool {
-    match old.row.text("visibility") {
+/// Reads the visibility: a word since 2017, a flag before.
+fn visibility(old: &Old, lost: &mut Vec<String>) -> Visibility {
+    let is_public = match old.row.text("visibility") {
         Some("community") => {
             lost.push("everybody could use it (visibility community): it is private".to_owned());
             false
         }
         Some(word) => word == "public",
         None => old.row.is("is_public"),
-    }
+    };
+    Visibility::default().with_is_public(is_public)
 }
 
 /// Properties and members. Those that were deleted with an image that waits for the scrubber
@@ -184,6 +188,9 @@ fn add_member(members: &mut Vec<Member>, old: &OldMember) {
     members.push(Member {
         id: old.id.clone(),
         can_share: old.can_share,
+        status: MemberStatus::Pending,
+        created_at: None,
+        updated_at: None,
     });
 }
 
