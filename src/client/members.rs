@@ -75,7 +75,11 @@ impl Client {
             check_member_id(&member.id)?;
         }
         let path = self.endpoint().path(&["images", &id, "members"]);
-        let call = ApiRequest::new(Method::PUT, path).json(write_memberships(members));
+        let call = ApiRequest::new(Method::PUT, path).json(write_memberships(
+            members
+                .iter()
+                .map(|member| (member.id.as_str(), member.can_share)),
+        ));
         self.call(call).await?.discard().await
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Kind;
 use crate::image::{
     Filter, Image, ImageId, ListScope, OwnerLimits, Query, SortDirection, SortKey, Status,
-    Timestamp, Upload,
+    Timestamp, Upload, Visibility,
 };
 
 use super::Registry;

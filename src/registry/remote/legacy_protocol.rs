@@ -209,11 +209,12 @@ impl LegacyProtocol {
     /// Changes the members if nothing else is to be changed: whether that was so.
     async fn change_members(&self, current: &Image, image: &Image) -> Result<bool> {
         let others_differ = version_of(current) != version_of(image);
-        if others_differ || self.members(&image.id).await? == image.members {
+        if others_differ || same_members(&self.members(&image.id).await?, &image.members) {
             return Ok(false);
         }
         let path = format!("{}/members", path_of(&image.id));
-        let body = write_memberships(&image.members);
+        let members = image.members.iter();
+        let body = write_memberships(members.map(|member| (&*member.id, member.can_share)));
         let sent = self
             .endpoint
             .request_legacy("replace", Method::PUT, &path, Some(body));
@@ -222,7 +223,7 @@ impl LegacyProtocol {
             Err(failure) if failure.is_unsent => return Err(failure.into()),
             // It may have been carried out.
             Err(failure) => match self.members(&image.id).await {
-                Ok(members) if members == image.members => return Ok(true),
+                Ok(members) if same_members(&members, &image.members) => return Ok(true),
                 _ => return Err(failure.into()),
             },
         };
@@ -235,6 +236,13 @@ impl LegacyProtocol {
 }
 
 /// The tenants with whom it matters what is shared.
+/// Returns true if both lists have the same members with the same rights, which is all that the
+/// legacy protocol carries.
+fn same_members(a: &[Member], b: &[Member]) -> bool {
+    let same = |(a, b): (&Member, &Member)| (&a.id, a.can_share) == (&b.id, b.can_share);
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
 fn tenants_of(query: &Query) -> Vec<&str> {
     let mut tenants: Vec<&str> = query
         .filters

@@ -12,6 +12,7 @@ use super::{STATE_PROPERTY, is_reserved_property};
 use crate::error::{Error, Result};
 use crate::image::{
     Checksum, Image, ImageData, ImageId, Location, Properties, Status, Timestamp, Trashed, Upload,
+    Visibility,
 };
 
 #[derive(Serialize, Deserialize, Default)]

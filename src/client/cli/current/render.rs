@@ -89,7 +89,7 @@ fn share_table<'a>(rows: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Stri
             vec![image.to_owned(), member.to_owned(), word(can_share)]
         })
         .collect();
-    boxed(&["Image ID", "MemberEntry ID", "Can Share"], &rows)
+    boxed(&["Image ID", "Member ID", "Can Share"], &rows)
 }
 
 /// Returns the text, or `None`, as Python prints a missing value; scripts compare with it.

@@ -15,7 +15,7 @@ use crate::client::cli::progress_bar::TransferBar;
 use crate::client::cli::session::Session;
 use crate::client::cli::upload_input;
 use crate::client::{ListOptions, Pages};
-use crate::wire::ImageMeta;
+use crate::wire::{ImageMeta, MemberEntry};
 use args::{AddArgs, DeleteArgs, FilterArgs, ImageId, MemberAddArgs, MemberId, UpdateArgs};
 use render::{block, index_heading, index_row, members, rule, shared_images};
 
