@@ -2,6 +2,7 @@
 
 use glance::image::{
     Filter, Image, ImageId, ListScope, Member, Query, SortDirection, SortKey, Status, Timestamp,
+    Visibility,
 };
 
 /// Images in the registry.

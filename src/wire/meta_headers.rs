@@ -194,7 +194,7 @@ fn read_field(meta: &mut ImageMeta, field: &str, value: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ImageId, Timestamp};
+    use crate::image::{ImageId, Timestamp, Visibility};
 
     fn image() -> Image {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));

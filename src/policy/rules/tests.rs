@@ -1,5 +1,5 @@
 use super::*;
-use crate::image::{ImageId, Timestamp};
+use crate::image::{ImageId, Member, Timestamp, Visibility};
 
 fn caller(user: &str, tenant: &str, roles: &[&str]) -> Caller {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());

@@ -9,6 +9,7 @@ use super::search::{self, Bounds};
 use super::{Index, Snapshot, UnknownMarker};
 use crate::image::{
     Filter, Image, ImageId, ListScope, Member, Query, SortDirection, SortKey, Status, Timestamp,
+    Visibility,
 };
 
 fn text(words: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -23,7 +24,10 @@ fn image() -> impl Strategy<Value = Image> {
         (word(), word(), word(), word()),
         prop::sample::select(Status::ALL.to_vec()),
         (0..4u64, 0..4i64, 0..4i64, 0..3u32, 0..3u32),
-        any::<(bool, bool)>(),
+        (
+            prop::sample::select(Visibility::ALL.to_vec()),
+            any::<bool>(),
+        ),
         (tenants, properties),
     )
         .prop_map(|(texts, status, numbers, flags, (tenants, properties))| {
@@ -39,10 +43,8 @@ fn image() -> impl Strategy<Value = Image> {
             image.size_bytes = numbers.0;
             image.updated_at = Timestamp::from_micros(numbers.2);
             (image.min_disk_gb, image.min_ram_mb) = (numbers.3, numbers.4);
-            image.visibility = Visibility::default().with_is_public(flags.0);
-            image.protected = flags.1;
-            let can_share = flags.0;
-            let created_at = image.created_at;
+            (image.visibility, image.protected) = flags;
+            let can_share = flags.1;
             let member = |id| Member::new(id, can_share, created_at);
             image.members = tenants.into_iter().map(member).collect();
             image.properties.extend(properties);
