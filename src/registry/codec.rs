@@ -1,33 +1,35 @@
-//! Records as bytes.
+//! Records as bytes, as the embedded registry, its journal and etcd hold them.
 //!
-//! `format (1) | CRC-32C of the payload (4, little endian) | payload length (4, little
-//! endian) | payload`. The payload of format 1 is JSON: fields that a later version adds
-//! have defaults, so records need no migration by hand.
+//! `format (1 byte) | CRC-32C of the payload (4, little endian) | payload length (4, little
+//! endian) | payload`. The payload is JSON. The format is 1 for images that the first release
+//! understands, and 2 for the others (see `image/stored.rs`); this release reads both, so
+//! records need no migration. A server of the first release refuses format 2 by its number.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Version};
 use crate::image::Image;
 
-/// Largest record. Beyond it sled would keep the value in a file of its own, which it never
+/// Largest record, in bytes. sled keeps larger values in files of their own, which it never
 /// syncs.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 
-const FORMAT: u8 = 1;
+/// Newest format that this release reads.
+const NEWEST_FORMAT: u8 = 2;
 const HEADER_BYTES: usize = 9;
 
-/// Why a record cannot be written or read.
+/// The reasons why a record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    #[error("the record has {0} bytes, more than {MAX_RECORD_BYTES}")]
+    #[error("the record has {0} bytes; at most {MAX_RECORD_BYTES} are allowed")]
     TooLarge(usize),
-    #[error("the record has format {0}, which this version does not know")]
+    #[error("the record has format {0}; this release reads formats 1 to {NEWEST_FORMAT}")]
     UnknownFormat(u8),
     #[error("the record is cut short")]
     Truncated,
     #[error("the record's checksum does not match its bytes")]
     ChecksumMismatch,
-    #[error("the record is not what it should be")]
+    #[error("the record's payload is malformed")]
     Malformed(#[from] serde_json::Error),
 }
 
@@ -55,7 +57,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>, CodecError> {
     }
     let crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
     let length = (bytes.len() - HEADER_BYTES) as u32;
-    bytes[0] = FORMAT;
+    bytes[0] = record.image.stored_format();
     bytes[1..5].copy_from_slice(&crc.to_le_bytes());
     bytes[5..9].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
@@ -66,7 +68,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
         .split_first_chunk::<HEADER_BYTES>()
         .ok_or(CodecError::Truncated)?;
     let [format, c0, c1, c2, c3, l0, l1, l2, l3] = *header;
-    if format != FORMAT {
+    if !(1..=NEWEST_FORMAT).contains(&format) {
         return Err(CodecError::UnknownFormat(format));
     }
     if payload.len() != u32::from_le_bytes([l0, l1, l2, l3]) as usize {
@@ -82,7 +84,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ImageData, ImageId, Location, Member, Status, Timestamp, Upload};
+    use crate::image::{
+        ImageData, ImageId, Location, Member, MemberStatus, Status, Timestamp, Upload, Visibility,
+    };
 
     fn record() -> Record {
         let now = Timestamp::from_micros(1_700_000_000_000_001);
@@ -108,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_record_is_decoded() {
         let record = record();
         assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn any_flipped_bit_is_detected() {
         let bytes = encode(&record()).unwrap();
         for position in 0..bytes.len() {
             let mut damaged = bytes.clone();
@@ -126,29 +130,59 @@ mod tests {
     }
 
     #[test]
+    fn format_number_follows_the_image() {
+        let mut record = record();
+        assert_eq!(encode(&record).unwrap()[0], 1);
+        record.image.tags.insert("tag".to_owned());
+        let bytes = encode(&record).unwrap();
+        assert_eq!(bytes[0], 2);
+        assert_eq!(decode(&bytes).unwrap(), record);
+        let mut later = bytes;
+        later[0] = 3;
+        let error = decode(&later).expect_err("a format of a later release");
+        assert_eq!(
+            error.to_string(),
+            "the record has format 3; this release reads formats 1 to 2"
+        );
+    }
+
+    #[test]
+    fn record_of_the_first_release_is_read() {
+        // Written by glance-api of the first release: a shared image whose deletion waits.
+        let bytes = include_bytes!("codec/record_format_1.bin");
+        let Record { image, version, .. } = decode(bytes).unwrap();
+        assert_eq!((version, image.status), (4, Status::PendingDelete));
+        assert_eq!(image.visibility, Visibility::Shared);
+        let trashed = image.trashed.expect("a delayed deletion");
+        assert_eq!(trashed.members[0].id, "tenant-two");
+        assert_eq!(trashed.members[0].status, MemberStatus::Pending);
+        assert!(image.data.is_some() && image.unknown.is_empty());
+    }
+
+    #[test]
     fn fields_of_a_newer_release_survive() {
         let record = record();
         let bytes = encode(&record).unwrap();
         let mut payload: serde_json::Value =
             serde_json::from_slice(&bytes[HEADER_BYTES..]).unwrap();
-        payload["image"]["os_hidden"] = true.into();
-        payload["image"]["tags"] = serde_json::json!(["a", {"b": 1}]);
+        payload["image"]["from_later"] = true.into();
+        payload["image"]["also_later"] = serde_json::json!(["a", {"b": 1}]);
         let payload = serde_json::to_vec(&payload).unwrap();
-        let mut newer = vec![FORMAT];
+        let mut newer = vec![1];
         newer.extend(crc32c::crc32c(&payload).to_le_bytes());
         newer.extend((payload.len() as u32).to_le_bytes());
         newer.extend(payload);
         let mut read = decode(&newer).unwrap();
         assert_eq!(read.image.name, record.image.name);
-        // A change of what is known here.
+        // A change of a known field must keep the unknown ones.
         read.image.name = None;
         let written = decode(&encode(&read).unwrap()).unwrap();
-        assert_eq!(written.image.unknown["os_hidden"], true);
-        assert_eq!(written.image.unknown["tags"][1]["b"], 1);
+        assert_eq!(written.image.unknown["from_later"], true);
+        assert_eq!(written.image.unknown["also_later"][1]["b"], 1);
     }
 
     #[test]
-    fn too_much_metadata_is_refused() {
+    fn record_above_the_size_limit_is_refused() {
         let mut record = record();
         let value = "x".repeat(MAX_RECORD_BYTES);
         record.image.properties.insert("b".into(), Some(value));

@@ -9,6 +9,7 @@
 //! * `etcd_troubles`: an etcd that was restored, stalls, is full, or has newer records.
 //! * `many`: a server on etcd that has many images.
 //! * `secured`: API servers on an etcd that asks who they are.
+//! * `first_release`: registries and dumps that the first release wrote.
 //! * `full_records`: images with as much metadata as a record holds.
 //! * `other_make`: API servers on a registry server of another make.
 //! * `loopback`: the cluster that `deploy/loopback/run` starts.
@@ -29,6 +30,7 @@ mod conformance;
 mod etcd;
 #[cfg(feature = "etcd")]
 mod etcd_troubles;
+mod first_release;
 mod full_records;
 #[cfg(feature = "etcd")]
 mod loopback;
