@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::metrics::Transfer;
 use crate::net::{Connection, ResponseBody};
 use crate::transfer::{LazyText, Payload, TextRenderer};
@@ -44,6 +46,25 @@ impl ApiResponse {
         response.payload = body.into().into();
         response.headers.insert(CONTENT_TYPE, content_type);
         response
+    }
+
+    /// Returns a JSON body that is rendered already.
+    pub fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Self {
+        Self::of(status, JSON, text)
+    }
+
+    /// Returns 200 with a value as JSON.
+    ///
+    /// # Errors
+    /// `Internal` if the value cannot be written as JSON.
+    pub fn json(value: &impl Serialize) -> Result<Self> {
+        Self::json_as(JSON, value)
+    }
+
+    /// As [`ApiResponse::json`], with another media type.
+    pub fn json_as(content_type: HeaderValue, value: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_vec(value).map_err(Error::internal)?;
+        Ok(Self::of(StatusCode::OK, content_type, body))
     }
 
     /// An answer with a text that is rendered as the client takes it, if it is long. Such a one

@@ -1,5 +1,7 @@
-//! What the doors of the image API and of the registry API have in common.
+//! State that the tenants' API and the registry API share: the service, the authenticator, the
+//! operator's settings and the node's health.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,33 +14,33 @@ use crate::error::Result;
 use crate::image::Caller;
 use crate::service::Service;
 
-/// What an operator says about a door.
+/// Settings of an API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
-    /// What senders may take their time for.
+    /// Time limits for request bodies.
     pub timeouts: BodyTimeouts,
-    /// Start of the URLs in answers; without it, what the client asked for.
+    /// Scheme and authority of URLs in responses; `None` takes them from the request.
     pub public_endpoint: Option<String>,
-    /// While this file is there, `/healthcheck` says that the node is out of service.
+    /// While this file exists, `/healthcheck` reports the node as out of service.
     pub disable_by_file: Option<PathBuf>,
-    /// Whether the image cache is shown.
+    /// True if the management API of the image cache is served.
     pub manages_cache: bool,
 }
 
-/// What a door opens on, and who is let in.
+/// What an API serves, and to whom. Every worker thread has its own.
 pub struct ApiState {
     /// The verbs.
     pub service: Arc<Service>,
-    /// Who finds out who is asking.
+    /// Finds the caller of a request.
     pub authenticator: Arc<Authenticator>,
-    /// What the operator says.
+    /// The operator's settings.
     pub settings: ApiSettings,
-    /// What `/healthcheck` asks.
+    /// The node's own part of `/healthcheck`.
     pub health: Arc<NodeHealth>,
 }
 
 impl ApiState {
-    /// Who is asking, as the node's rules know them.
+    /// Returns the caller of a request, with the roles that the policy adds.
     pub(super) async fn caller(&self, request: &ApiRequest) -> Result<Arc<Caller>> {
         let headers = request.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -47,9 +49,28 @@ impl ApiState {
         Ok(self.service.with_policy_roles(caller))
     }
 
-    /// What `/healthcheck` answers now.
+    /// Returns the response to `/healthcheck`.
     pub(super) async fn healthcheck(&self) -> ApiResponse {
         let disable_by_file = self.settings.disable_by_file.as_deref();
         health_response(self.health.problem(&self.service, disable_by_file).await)
+    }
+
+    /// Returns the scheme and authority of URLs in responses: as configured, or as the client
+    /// addressed this server. A client of HTTP/1.0 may name no host; then it is the address at
+    /// which the client reached this server.
+    pub(super) fn base_url(&self, request: &ApiRequest) -> String {
+        if let Some(endpoint) = &self.settings.public_endpoint {
+            return endpoint.trim_end_matches('/').to_owned();
+        }
+        if let Some(authority) = request.authority() {
+            return format!("http://{authority}");
+        }
+        let local = request.connection.local();
+        let address = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+        match address {
+            Some(address) => format!("http://{address}"),
+            // The connection is gone, so the response reaches no client.
+            None => "http://localhost".to_owned(),
+        }
     }
 }

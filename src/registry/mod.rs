@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
-use crate::wire;
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
 pub use self::embedded::{EmbeddedOptions, EmbeddedRegistry, JournalReader, OpenError};
@@ -45,8 +44,8 @@ pub struct Record {
     pub image: Image,
     /// Which write this was.
     pub version: Version,
-    /// The header lines of HEAD, made at the first request for them.
-    lines: OnceLock<Box<[u8]>>,
+    /// See [`Record::rendered`].
+    rendered: OnceLock<Box<[u8]>>,
     /// See [`Record::digest`], once somebody has asked for it.
     digest: OnceLock<u64>,
 }
@@ -63,7 +62,7 @@ impl Record {
         Self {
             image,
             version,
-            lines: OnceLock::new(),
+            rendered: OnceLock::new(),
             digest: OnceLock::new(),
         }
     }
@@ -81,9 +80,12 @@ impl Record {
         })
     }
 
-    /// The header lines of a response to HEAD ([`wire::head_lines`]), made once.
-    pub fn head_lines(&self) -> &[u8] {
-        self.lines.get_or_init(|| wire::head_lines(&self.image))
+    /// Returns what `render` made of the image at the first call. An API keeps its most frequent
+    /// response here: the bytes live as long as the record, so a change of the image, which
+    /// makes a new record, never leaves stale ones. There is one slot, which belongs to the v1
+    /// API (HEAD of an image); another API needs a slot of its own.
+    pub fn rendered(&self, render: impl FnOnce(&Image) -> Box<[u8]>) -> &[u8] {
+        self.rendered.get_or_init(|| render(&self.image))
     }
 }
 

@@ -23,7 +23,7 @@ use super::serve::connection_limits::{self, ConnectionLimits};
 use super::serve::listener::Listener;
 use super::serve::{admin, workers};
 use super::start_error::StartError;
-use crate::api::{RegistryApi, V1Api};
+use crate::api::{RegistryApi, RootApi};
 use crate::config::{Config, EXIT_OK, ListenConfig, ServerArgs};
 use crate::net::{ListenOptions, ServerState};
 use crate::runtime;
@@ -202,7 +202,7 @@ impl Listeners {
         let limits = connection_limits::fit_limits(wanted, app.workers);
         let (name, api) = (program.name(), self.api);
         let started = match program {
-            Program::Api => workers::start(app, name, api, limits.api, phase, V1Api::new)?,
+            Program::Api => workers::start(app, name, api, limits.api, phase, RootApi::new)?,
             Program::Registry => {
                 workers::start(app, name, api, limits.api, phase, RegistryApi::new)?
             }

@@ -1,18 +1,15 @@
 //! Management of the image cache.
 
-use http::StatusCode;
-use serde::Serialize;
-
-use super::context::Context;
+use super::context::V1Context;
 use super::endpoint::{CacheEndpoint, CacheVerb};
-use crate::api::response::{ApiResponse, JSON};
+use crate::api::response::ApiResponse;
 use crate::cache;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::ImageId;
 use crate::wire::{CachedImage, CachedImages, NumDeleted, QueuedImages};
 
 pub(super) async fn respond(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     endpoint: &CacheEndpoint,
 ) -> Result<ApiResponse> {
     let (service, caller) = (context.service, &context.caller);
@@ -20,17 +17,17 @@ pub(super) async fn respond(
         (CacheVerb::List, false) => {
             let images = service.cached_images(caller)?;
             let cached_images = images.into_iter().map(shown).collect();
-            json(&CachedImages { cached_images })
+            ApiResponse::json(&CachedImages { cached_images })
         }
         (CacheVerb::List, true) => {
             let images = service.queued_images(caller)?;
             let queued_images = images.iter().map(ToString::to_string).collect();
-            json(&QueuedImages { queued_images })
+            ApiResponse::json(&QueuedImages { queued_images })
         }
-        (CacheVerb::DeleteAll, false) => json(&NumDeleted {
+        (CacheVerb::DeleteAll, false) => ApiResponse::json(&NumDeleted {
             num_deleted: service.delete_all_cached(caller)?,
         }),
-        (CacheVerb::DeleteAll, true) => json(&NumDeleted {
+        (CacheVerb::DeleteAll, true) => ApiResponse::json(&NumDeleted {
             num_deleted: service.delete_all_queued(caller).await?,
         }),
         (CacheVerb::Delete(id), is_queue) => {
@@ -40,14 +37,14 @@ pub(super) async fn respond(
                 Ok(id) => service.delete_cached(caller, &id)?,
                 Err(_) => drop(service.queued_images(caller)?),
             }
-            json(&())
+            ApiResponse::json(&())
         }
         (CacheVerb::Queue(id), _) => {
             match id.parse::<ImageId>() {
                 Ok(id) => service.queue_image(caller, id).await?,
                 Err(_) => drop(service.queued_images(caller)?),
             }
-            json(&())
+            ApiResponse::json(&())
         }
     }
 }
@@ -60,9 +57,4 @@ fn shown(image: cache::CachedImage) -> CachedImage {
         last_modified: image.last_modified_s,
         size: image.size_bytes,
     }
-}
-
-fn json(value: &impl Serialize) -> Result<ApiResponse> {
-    let body = serde_json::to_string(value).map_err(Error::internal)?;
-    Ok(ApiResponse::of(StatusCode::OK, JSON, body))
 }

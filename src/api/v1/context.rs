@@ -1,9 +1,9 @@
-//! What every handler of this door needs: who asks, of whom, and how the answer looks.
+//! Values that every handler of the v1 API needs beside the request: the service, the caller,
+//! and the form of responses.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::endpoint::Style;
+use super::Style;
 use crate::api::body::small_body;
 use crate::api::request::ApiRequest;
 use crate::api::state::ApiSettings;
@@ -11,31 +11,23 @@ use crate::error::Result;
 use crate::image::Caller;
 use crate::service::Service;
 
-/// What a verb's handler needs beside the request itself.
-pub(super) struct Context<'a> {
+/// The context of one v1 request.
+pub(super) struct V1Context<'a> {
     pub(super) service: &'a Arc<Service>,
     pub(super) settings: &'a ApiSettings,
     pub(super) caller: Arc<Caller>,
     pub(super) style: Style,
-    /// The host that the client asked, or the address that it reached us by.
-    pub(super) host: String,
+    /// Scheme and authority of URLs in responses.
+    pub(super) base_url: String,
 }
 
-impl Context<'_> {
-    /// The body of a request, whole.
+impl V1Context<'_> {
+    /// Reads the whole body of a request.
     pub(super) async fn body(&self, request: &mut ApiRequest) -> Result<Vec<u8>> {
         small_body(request, self.settings.timeouts).await
     }
 
-    /// Scheme and authority of URLs in answers: as configured, or as the client asked.
-    pub(super) fn base(&self) -> String {
-        match &self.settings.public_endpoint {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.host),
-        }
-    }
-
-    /// What comes before an image's identifier in its `uri`, for answers that have one.
+    /// Returns the prefix of an image's `uri` field; `None` for responses without that field.
     pub(super) fn uri_base(&self) -> Option<String> {
         match self.style {
             Style::Versioned => None,
@@ -43,24 +35,12 @@ impl Context<'_> {
         }
     }
 
-    /// What comes before an image's identifier in its address.
+    /// Returns the prefix of an image's URL, up to its identifier.
     pub(super) fn images_base(&self) -> String {
         let version = match self.style {
             Style::Versioned => "/v1",
             Style::Unversioned => "",
         };
-        format!("{}{version}/images/", self.base())
+        format!("{}{version}/images/", self.base_url)
     }
-}
-
-/// The host of URLs in responses: the one that the client asked. A client of HTTP/1.0 may name
-/// none; then it is the address by which the client has reached this server.
-pub(super) fn asked_host(request: &ApiRequest) -> String {
-    if let Some(authority) = request.authority() {
-        return authority.to_string();
-    }
-    let local = request.connection.local();
-    let address = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
-    // Without a connection the response reaches nobody.
-    address.map_or_else(|| "localhost".to_owned(), |address| address.to_string())
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, ETAG};
 
-use super::context::Context;
+use super::context::V1Context;
 use super::images;
 use crate::api::errors::status_response;
 use crate::api::path::image_id;
@@ -20,7 +20,7 @@ use crate::wire::{
 };
 
 pub(super) async fn get(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
@@ -63,7 +63,7 @@ pub(super) async fn get(
 /// The headers that a GET of the image has (RFC 9110, 9.3.2); a range is ignored (14.2). Of an
 /// image without data, which a GET does not find, the metadata alone, as Glance shows them.
 pub(super) async fn head(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
@@ -89,7 +89,7 @@ pub(super) async fn head(
 
 /// The response to a GET or HEAD of data that its conditions decide.
 fn decided_by_conditions(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     image: &Image,
 ) -> Option<ApiResponse> {
@@ -111,7 +111,7 @@ fn decided_by_conditions(
 }
 
 async fn whole(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     record: &Record,
     size_bytes: u64,
@@ -124,7 +124,7 @@ async fn whole(
 }
 
 async fn data(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     record: &Record,
     offset: u64,
@@ -144,7 +144,7 @@ async fn data(
 
 /// Writes the metadata and the entity tag; the headers of the data, for images with data.
 fn describe(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     image: &Image,
     response: &mut ApiResponse,
 ) -> Option<DataHeaders> {

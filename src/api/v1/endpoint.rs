@@ -16,36 +16,19 @@
 //! `/v1/images/` is `/v1/images` to GET and POST, and not found otherwise: a client that deletes
 //! an image with an empty identifier gets 404, as from Glance.
 //!
-//! `/v1.0` and `/v1.1` are `/v1`. The paths of the first documents, without a version, are
-//! served too; so is `/v1` itself, whose images they are. Everything else that begins with
-//! no known version gets the list of versions.
+//! `/v1.0`, `/v1.1` and the paths without a version are the same; `super::super::root` removes the
+//! version.
 
 use std::borrow::Cow;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// How the answers of a path look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
-    /// `/v1/...`: as the last Glance that had v1.
-    Versioned,
-    /// `/images...`: with `uri`, and with dashed headers beside the others.
-    Unversioned,
-}
+use super::Style;
 
-/// What a request asks for.
+/// The operation that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// The list of versions, as an answer (`/versions`) or as a choice (300).
-    Versions {
-        choice: bool,
-    },
-    /// `/v1`, which is `/v1/`.
-    RedirectToV1,
-    Healthcheck,
-    /// OPTIONS of anything.
-    Options,
     Index,
     Detail,
     Create,
@@ -78,19 +61,19 @@ pub(super) enum Endpoint {
     SharedImages {
         member: String,
     },
-    /// Management of the image cache; not found on nodes that do not show it.
+    /// Management of the image cache; 404 unless the operator has enabled it.
     Cache(CacheEndpoint),
     NotFound,
     NotImplemented,
-    /// With the methods that are served.
+    /// With the methods that are allowed.
     MethodNotAllowed(&'static str),
 }
 
-/// What is asked of the image cache.
+/// An operation on the image cache or on its queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CacheEndpoint {
     pub(super) verb: CacheVerb,
-    /// Of its queue, else of what is kept.
+    /// True for the queue of images to fetch, false for the cached images.
     pub(super) is_queue: bool,
 }
 
@@ -103,18 +86,8 @@ pub(super) enum CacheVerb {
 }
 
 impl Endpoint {
-    /// Whether nobody needs to say who is asking.
-    pub(super) fn is_for_everybody(&self) -> bool {
-        matches!(
-            self,
-            Endpoint::Versions { .. }
-                | Endpoint::RedirectToV1
-                | Endpoint::Healthcheck
-                | Endpoint::Options
-        )
-    }
-
-    /// Whether it changes something other than one image.
+    /// Returns true if the request changes a resource that has no validators, which is any but
+    /// an image.
     pub(super) fn changes_unvalidated(&self) -> bool {
         match self {
             Endpoint::Create
@@ -126,12 +99,9 @@ impl Endpoint {
         }
     }
 
-    /// The route's name in metrics.
+    /// Returns the route's name in metrics.
     pub(super) fn route(&self) -> &'static str {
         match self {
-            Endpoint::Versions { .. } | Endpoint::RedirectToV1 => "versions",
-            Endpoint::Healthcheck => "healthcheck",
-            Endpoint::Options => "options",
             Endpoint::Index => "images",
             Endpoint::Detail => "images_detail",
             Endpoint::Create => "create",
@@ -151,76 +121,18 @@ impl Endpoint {
     }
 }
 
-/// What the Accept header says about the version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accepted {
-    /// Nothing: the path decides.
-    Any,
-    /// `application/vnd.openstack.images-v1`: the path has no version.
-    V1,
-    /// A version that is not served.
-    Unknown,
-}
-
-impl Accepted {
-    pub(super) fn parse(accept: Option<&str>) -> Self {
-        const PREFIX: &str = "application/vnd.openstack.images-";
-        let ranges = accept.unwrap_or_default().split(',');
-        let mut types = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
-        match types.find_map(|media_type| media_type.strip_prefix(PREFIX)) {
-            None => Accepted::Any,
-            Some("v1" | "v1.0" | "v1.1") => Accepted::V1,
-            Some(_) => Accepted::Unknown,
+/// Finds the endpoint of the segments behind the version, which are still percent-encoded.
+pub(super) fn route(method: &Method, segments: &[&str], style: Style) -> Endpoint {
+    match (style, segments) {
+        // The first documents write paths of images with and without a slash at the end.
+        (Style::Unversioned, [segments @ .., ""]) if segments.len() > 1 => {
+            resource(method, segments)
         }
+        (Style::Unversioned | Style::Versioned, segments) => resource(method, segments),
     }
 }
 
-/// Routes a request. The path is taken apart first and decoded then, so that an escaped
-/// slash stays part of its segment.
-pub(super) fn route(method: &Method, path: &str, accepted: Accepted) -> (Endpoint, Style) {
-    if *method == Method::OPTIONS {
-        return (Endpoint::Options, Style::Versioned);
-    }
-    let Some(path) = path.strip_prefix('/') else {
-        return (
-            Endpoint::MethodNotAllowed("GET, HEAD, POST, PUT, DELETE"),
-            Style::Versioned,
-        );
-    };
-    let mut segments: Vec<&str> = path.split('/').collect();
-    if segments == ["healthcheck"] {
-        return (Endpoint::Healthcheck, Style::Versioned);
-    }
-    if segments[0] == "versions" {
-        return (Endpoint::Versions { choice: false }, Style::Versioned);
-    }
-    let style = match (accepted, segments[0]) {
-        (Accepted::Unknown, _) => return choice(),
-        (Accepted::V1, _) => Style::Versioned,
-        (Accepted::Any, "v1" | "v1.0" | "v1.1") => {
-            segments.remove(0);
-            if segments.is_empty() {
-                return (Endpoint::RedirectToV1, Style::Versioned);
-            }
-            Style::Versioned
-        }
-        (Accepted::Any, "images") => {
-            // The first documents write their paths with and without a slash at the end.
-            if segments.len() > 2 && segments.last() == Some(&"") {
-                segments.pop();
-            }
-            Style::Unversioned
-        }
-        (Accepted::Any, _) => return choice(),
-    };
-    (resource(method, &segments), style)
-}
-
-fn choice() -> (Endpoint, Style) {
-    (Endpoint::Versions { choice: true }, Style::Versioned)
-}
-
-/// A segment without its escapes; what is no text then is the name of nothing.
+/// Decodes a segment. One that is not UTF-8 becomes empty, which names no resource.
 fn decoded(segment: &str) -> String {
     let decoded = percent_decode_str(segment).decode_utf8();
     decoded.map(Cow::into_owned).unwrap_or_default()
@@ -233,14 +145,15 @@ fn resource(method: &Method, segments: &[&str]) -> Endpoint {
             "POST" => Endpoint::Create,
             _ => Endpoint::MethodNotAllowed("GET, POST"),
         },
-        // The collection of the first documents, or an image whose identifier is empty.
+        // GET and POST: the collection, as the first documents write it. Other methods: an image
+        // with an empty identifier.
         ["images", ""] => match method.as_str() {
             "GET" => Endpoint::Index,
             "POST" => Endpoint::Create,
-            _ => nowhere(method),
+            _ => not_found(method),
         },
-        // No identifier is empty.
-        ["images" | "cached_images" | "queued_images", "", ..] => nowhere(method),
+        // An identifier is never empty.
+        ["images" | "cached_images" | "queued_images", "", ..] => not_found(method),
         ["images", "detail"] => match method.as_str() {
             "GET" => Endpoint::Detail,
             _ => Endpoint::MethodNotAllowed("GET"),
@@ -267,7 +180,7 @@ fn resource(method: &Method, segments: &[&str]) -> Endpoint {
         },
         ["cached_images", rest @ ..] => image_cache(method, false, rest),
         ["queued_images", rest @ ..] => image_cache(method, true, rest),
-        _ => nowhere(method),
+        _ => not_found(method),
     }
 }
 
@@ -277,7 +190,7 @@ fn image_cache(method: &Method, is_queue: bool, rest: &[&str]) -> Endpoint {
         ("DELETE", []) => CacheVerb::DeleteAll,
         ("DELETE", [id]) => CacheVerb::Delete(decoded(id)),
         ("PUT", [id]) if is_queue => CacheVerb::Queue(decoded(id)),
-        _ => return nowhere(method),
+        _ => return not_found(method),
     };
     Endpoint::Cache(CacheEndpoint { verb, is_queue })
 }
@@ -292,7 +205,7 @@ fn one_image(method: &Method, id: String) -> Endpoint {
     }
 }
 
-fn nowhere(method: &Method) -> Endpoint {
+fn not_found(method: &Method) -> Endpoint {
     match method.as_str() {
         "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => Endpoint::NotFound,
         _ => Endpoint::NotImplemented,
@@ -303,9 +216,15 @@ fn nowhere(method: &Method) -> Endpoint {
 mod tests {
     use super::*;
 
+    /// Routes a path as `root` does after it has removed the version.
     fn at(method: &str, path: &str) -> Endpoint {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        route(&method, path, Accepted::Any).0
+        let (path, style) = match path.strip_prefix("/v1/") {
+            Some(path) => (path, Style::Versioned),
+            None => (&path[1..], Style::Unversioned),
+        };
+        let segments: Vec<&str> = path.split('/').collect();
+        route(&method, &segments, style)
     }
 
     fn id(id: &str) -> String {
@@ -313,15 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn images() {
-        for path in [
-            "/v1/images",
-            "/v1.0/images",
-            "/v1.1/images/",
-            "/v1/",
-            "/images",
-            "/images/",
-        ] {
+    fn image_paths() {
+        for path in ["/v1/images", "/v1/images/", "/v1/", "/images", "/images/"] {
             assert_eq!(at("GET", path), Endpoint::Index, "{path}");
             assert_eq!(at("POST", path), Endpoint::Create, "{path}");
             let other = match path.ends_with("images/") {
@@ -350,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn members() {
+    fn member_paths() {
         let member = |id: &str, member: &str| (id.to_owned(), member.to_owned());
         let (id, member) = member("7", "a/b");
         assert_eq!(
@@ -370,19 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_nowhere() {
-        for path in ["/", "/foo", "/v9/images", "//v1//images", "/v2/images"] {
-            assert_eq!(
-                at("PUT", path),
-                Endpoint::Versions { choice: true },
-                "{path}"
-            );
-        }
-        assert_eq!(
-            at("GET", "/versions/x"),
-            Endpoint::Versions { choice: false }
-        );
-        assert_eq!(at("GET", "/v1"), Endpoint::RedirectToV1);
+    fn unknown_paths_are_not_found() {
         for path in [
             "/v1/foo",
             "/v1//images",
@@ -392,16 +292,10 @@ mod tests {
             assert_eq!(at("GET", path), Endpoint::NotFound, "{path}");
             assert_eq!(at("BREW", path), Endpoint::NotImplemented, "{path}");
         }
-        assert_eq!(at("OPTIONS", "/v1/foo"), Endpoint::Options);
-        assert_eq!(at("GET", "/healthcheck"), Endpoint::Healthcheck);
-        assert_eq!(
-            at("CONNECT", "example.org:80").route(),
-            "method_not_allowed"
-        );
     }
 
     #[test]
-    fn the_image_cache() {
+    fn image_cache_paths() {
         let cache = |verb, is_queue| Endpoint::Cache(CacheEndpoint { verb, is_queue });
         assert_eq!(
             at("GET", "/v1/cached_images"),
@@ -419,15 +313,5 @@ mod tests {
         assert_eq!(at("DELETE", "/v1/cached_images/"), Endpoint::NotFound);
         assert_eq!(at("PUT", "/v1/queued_images/"), Endpoint::NotFound);
         assert_eq!(at("GET", "/v1/queued_images/7/8"), Endpoint::NotFound);
-    }
-
-    #[test]
-    fn the_media_type_wins_over_the_path() {
-        let accept = |accept| route(&Method::GET, "/images", Accepted::parse(Some(accept)));
-        let v1 = accept("text/html, application/vnd.openstack.images-v1.1;q=1");
-        assert_eq!(v1, (Endpoint::Index, Style::Versioned));
-        let v7 = accept("application/vnd.openstack.images-v7");
-        assert_eq!(v7.0, Endpoint::Versions { choice: true });
-        assert_eq!(accept("*/*"), (Endpoint::Index, Style::Unversioned));
     }
 }

@@ -10,6 +10,7 @@ use crate::auth::Authenticator;
 use crate::image::{ImageId, Validators};
 use crate::net::FastRequest;
 use crate::service::Service;
+use crate::wire;
 
 /// Answers `HEAD /v1/images/{id}` without conditions, of an image that the caller may see,
 /// where both are at hand; nothing else.
@@ -28,7 +29,7 @@ pub(super) fn respond(
         // The lines state a time that is still to come; the long way states the present.
         return None;
     }
-    let lines = record.head_lines();
+    let lines = record.rendered(wire::head_lines);
     out.reserve(lines.len() + 512);
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     out.extend_from_slice(lines);

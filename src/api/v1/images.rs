@@ -4,11 +4,11 @@ use http::header::{CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 
-use super::context::Context;
-use super::endpoint::Style;
+use super::Style;
+use super::context::V1Context;
+use super::deleted_filter::apply_gone_filter;
+use super::list_query;
 use crate::api::body::{BodySource, check_content_md5};
-use crate::api::deleted_filter::apply_gone_filter;
-use crate::api::list_query;
 use crate::api::path::image_id;
 use crate::api::request::ApiRequest;
 use crate::api::response::{ApiResponse, HTML, JSON};
@@ -20,7 +20,7 @@ use crate::wire::{self, MetaReader, Spelling, is_true_word, read_conditions, rea
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
 pub(super) async fn list(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     detailed: bool,
 ) -> Result<ApiResponse> {
@@ -35,7 +35,7 @@ pub(super) async fn list(
 }
 
 /// Writes the metadata of an image.
-pub(super) fn write_meta(context: &Context<'_>, image: &Image, response: &mut ApiResponse) {
+pub(super) fn write_meta(context: &V1Context<'_>, image: &Image, response: &mut ApiResponse) {
     let (spelling, uri) = match context.style {
         Style::Versioned => (Spelling::Underscores, None),
         Style::Unversioned => {
@@ -53,7 +53,10 @@ fn add_etag(image: &Image, response: &mut ApiResponse) {
     }
 }
 
-pub(super) async fn create(context: &Context<'_>, mut request: ApiRequest) -> Result<ApiResponse> {
+pub(super) async fn create(
+    context: &V1Context<'_>,
+    mut request: ApiRequest,
+) -> Result<ApiResponse> {
     let fields = read_fields(&request)?;
     let data = take_data(context, &mut request)?;
     let record = context
@@ -66,7 +69,7 @@ pub(super) async fn create(context: &Context<'_>, mut request: ApiRequest) -> Re
 }
 
 pub(super) async fn update(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     mut request: ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
@@ -90,7 +93,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
@@ -105,7 +108,7 @@ pub(super) async fn delete(
 }
 
 /// The answer to POST and PUT.
-fn image_response(context: &Context<'_>, status: StatusCode, image: &Image) -> ApiResponse {
+fn image_response(context: &V1Context<'_>, status: StatusCode, image: &Image) -> ApiResponse {
     let body = wire::write_image(image, context.uri_base().as_deref());
     let mut response = ApiResponse::of(status, JSON, body);
     add_etag(image, &mut response);
@@ -125,7 +128,7 @@ fn read_fields(request: &ApiRequest) -> Result<Fields> {
 /// # Errors
 /// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
 fn take_data(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     request: &mut ApiRequest,
 ) -> Result<Option<UploadData<BodySource>>> {
     let stated_md5 = read_content_md5(request.headers())?;

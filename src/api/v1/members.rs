@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 
-use super::context::Context;
+use super::context::V1Context;
 use crate::api::path::image_id;
 use crate::api::request::ApiRequest;
 use crate::api::response::{ApiResponse, JSON};
 use crate::error::Result;
 use crate::wire;
 
-pub(super) async fn list(context: &Context<'_>, id: &str) -> Result<ApiResponse> {
+pub(super) async fn list(context: &V1Context<'_>, id: &str) -> Result<ApiResponse> {
     let members = context
         .service
         .members(&context.caller, &image_id(id)?)
@@ -19,7 +19,7 @@ pub(super) async fn list(context: &Context<'_>, id: &str) -> Result<ApiResponse>
 }
 
 pub(super) async fn add(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     mut request: ApiRequest,
     id: &str,
     member: &str,
@@ -35,7 +35,7 @@ pub(super) async fn add(
 }
 
 pub(super) async fn replace(
-    context: &Context<'_>,
+    context: &V1Context<'_>,
     mut request: ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
@@ -48,7 +48,7 @@ pub(super) async fn replace(
     Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn remove(context: &Context<'_>, id: &str, member: &str) -> Result<ApiResponse> {
+pub(super) async fn remove(context: &V1Context<'_>, id: &str, member: &str) -> Result<ApiResponse> {
     let id = image_id(id)?;
     context
         .service
@@ -57,7 +57,7 @@ pub(super) async fn remove(context: &Context<'_>, id: &str, member: &str) -> Res
     Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn shared_images(context: &Context<'_>, member: &str) -> Result<ApiResponse> {
+pub(super) async fn shared_images(context: &V1Context<'_>, member: &str) -> Result<ApiResponse> {
     let shared = context
         .service
         .shared_images(&context.caller, member)

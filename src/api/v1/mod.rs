@@ -1,42 +1,79 @@
-//! The door of the v1 API.
+//! The v1 API: parses a request into an [`Endpoint`], calls a verb of the service, and renders
+//! the response.
+//!
+//! [`super::root`] calls it for every path of v1. Rules about images are in the service; the
+//! formats of headers and bodies are in `wire`.
 
 mod cached;
 mod context;
+pub(super) mod deleted_filter;
 mod download;
 mod endpoint;
 mod fast_path;
 mod images;
+pub(super) mod list_query;
 mod members;
-mod versions;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 
-use self::context::{Context, asked_host};
-use self::endpoint::{Accepted, Endpoint, Style, route};
+use self::context::V1Context;
+use self::endpoint::{Endpoint, route};
 use super::body::refuse_partial;
 use super::errors::{method_not_allowed, status_response};
 use super::request::ApiRequest;
 use super::response::ApiResponse;
-use super::server::Api;
 use super::state::ApiState;
 use crate::error::{Error, Kind, Result};
-use crate::image::Caller;
 use crate::net::FastRequest;
 use crate::wire::read_conditions;
 
-/// The v1 API over the service.
-pub struct V1Api {
-    state: ApiState,
+/// The v1 API over a service.
+pub(super) struct V1Api {
+    state: Rc<ApiState>,
+}
+
+/// The form of responses, which depends on how the path names the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// `/v1/...`: as the last Glance that had v1.
+    Versioned,
+    /// `/images...`, the paths of the first documents: with `uri`, and with dashed headers
+    /// beside those with underscores.
+    Unversioned,
 }
 
 impl V1Api {
-    /// The door to a service, for whom the authenticator lets in.
-    pub fn new(state: ApiState) -> Self {
+    pub(super) fn new(state: Rc<ApiState>) -> Self {
         Self { state }
+    }
+
+    /// Responds to a request whose path has these segments behind the version. The first of the
+    /// pair is the route's name in metrics.
+    pub(super) async fn handle(
+        &self,
+        request: ApiRequest,
+        segments: &[&str],
+        style: Style,
+    ) -> (&'static str, Result<ApiResponse>) {
+        let mut endpoint = route(request.method(), segments, style);
+        if matches!(endpoint, Endpoint::Cache(_)) && !self.state.settings.manages_cache {
+            endpoint = Endpoint::NotFound;
+        }
+        (
+            endpoint.route(),
+            self.dispatch(endpoint, style, request).await,
+        )
+    }
+
+    /// Responds to HEAD of a cached image without waiting; see [`fast_path`].
+    pub(super) fn handle_fast(
+        &self,
+        request: &FastRequest<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<(&'static str, u16)> {
+        fast_path::respond(&self.state.service, &self.state.authenticator, request, out)
     }
 
     async fn dispatch(
@@ -45,25 +82,20 @@ impl V1Api {
         style: Style,
         request: ApiRequest,
     ) -> Result<ApiResponse> {
-        let context = Context {
+        // Authentication precedes everything: a caller without a valid token learns neither
+        // whether a path exists nor what is wrong with its request.
+        let context = V1Context {
             service: &self.state.service,
             settings: &self.state.settings,
-            caller: self.caller(&endpoint, &request).await?,
+            caller: self.state.caller(&request).await?,
             style,
-            host: asked_host(&request),
+            base_url: self.state.base_url(&request),
         };
         refuse_partial(&request)?;
         if endpoint.changes_unvalidated() {
             check_unvalidated(request.headers())?;
         }
         match endpoint {
-            Endpoint::Versions { choice } => Ok(versions::respond(choice, &context.base())),
-            Endpoint::RedirectToV1 => {
-                let page = status_response(StatusCode::FOUND, "", request.error_format);
-                Ok(page.with(LOCATION, &format!("{}/v1/", context.base())))
-            }
-            Endpoint::Healthcheck => Ok(self.state.healthcheck().await),
-            Endpoint::Options => Ok(ApiResponse::empty(StatusCode::OK)),
             Endpoint::Index => images::list(&context, &request, false).await,
             Endpoint::Detail => images::list(&context, &request, true).await,
             Endpoint::Create => images::create(&context, request).await,
@@ -94,48 +126,10 @@ impl V1Api {
             }
         }
     }
-
-    /// Who is asking. What says nothing of images is for everybody.
-    async fn caller(&self, endpoint: &Endpoint, request: &ApiRequest) -> Result<Arc<Caller>> {
-        if endpoint.is_for_everybody() {
-            return Ok(Arc::new(Caller::anonymous()));
-        }
-        self.state.caller(request).await
-    }
 }
 
-impl Api for V1Api {
-    fn handle_fast(
-        &self,
-        request: &FastRequest<'_>,
-        out: &mut Vec<u8>,
-    ) -> Option<(&'static str, u16)> {
-        fast_path::respond(&self.state.service, &self.state.authenticator, request, out)
-    }
-
-    fn challenge(&self) -> Option<&str> {
-        self.state.authenticator.challenge()
-    }
-
-    fn identity_headers(&self) -> &'static str {
-        self.state.authenticator.identity_headers()
-    }
-
-    async fn handle(self: Rc<Self>, request: ApiRequest) -> (&'static str, Result<ApiResponse>) {
-        let accepted = Accepted::parse(request.header(http::header::ACCEPT));
-        let (mut endpoint, style) = route(request.method(), request.head.uri.path(), accepted);
-        if matches!(endpoint, Endpoint::Cache(_)) && !self.state.settings.manages_cache {
-            endpoint = Endpoint::NotFound;
-        }
-        (
-            endpoint.route(),
-            self.dispatch(endpoint, style, request).await,
-        )
-    }
-}
-
-/// Refuses a change of a resource that has no validators where the request names one
-/// (RFC 9110, 13.1.1): only the resource of an image has an entity tag.
+/// Refuses a change of a resource without validators if the request names a validator (RFC 9110,
+/// 13.1.1): only the resource of an image has an entity tag.
 fn check_unvalidated(headers: &HeaderMap) -> Result<()> {
     if read_conditions(headers).permits_unvalidated_change() {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::service::ListRequest;
 ///
 /// # Errors
 /// `Invalid` for another word.
-pub(super) fn apply_deleted_filter(query: &str, list: &mut ListRequest) -> Result<bool> {
+pub(in crate::api) fn apply_deleted_filter(query: &str, list: &mut ListRequest) -> Result<bool> {
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut said = parameters.rev().filter(|(name, _)| *name == "deleted");
     let Some((_, word)) = said.next() else {

@@ -18,7 +18,7 @@ const MOST_PARAMETERS: usize = 256;
 ///
 /// # Errors
 /// `Invalid` with the parameter and what it should be.
-pub(super) fn parse(query: &str) -> Result<ListRequest> {
+pub(in crate::api) fn parse(query: &str) -> Result<ListRequest> {
     let mut request = ListRequest {
         filters: Vec::new(),
         is_public: None,
