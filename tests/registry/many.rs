@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use glance::error::Kind;
-use glance::image::{Image, ImageId, OwnerLimits, Status, Timestamp};
+use glance::image::{Image, ImageId, OwnerLimits, Status, Timestamp, Visibility};
 use glance::registry::{EtcdOptions, EtcdRegistry, EtcdTls, Registry};
 use tokio::task::JoinSet;
 
@@ -50,7 +50,7 @@ fn image(number: u64) -> Image {
     image.size_bytes = number * 104_729_003 % (64 << 30);
     image.disk_format = Some(["raw", "qcow2"][number as usize % 2].to_owned());
     image.container_format = Some("bare".to_owned());
-    image.is_public = true;
+    image.visibility = Visibility::Public;
     image.owner = Some(format!("tenant-{}", number % 50));
     for (key, value) in [
         ("group", format!("group-{}", number % 100)),
