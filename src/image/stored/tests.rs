@@ -59,7 +59,9 @@ fn v2_features_need_format_2_and_survive() {
         |image| image.visibility = Visibility::Private,
         |image| image.visibility = Visibility::Community,
         |image| image.members[0].status = MemberStatus::Accepted,
-        |image| drop(image.tags.insert("tag".to_owned())),
+        |image| {
+            image.tags.insert("tag".to_owned());
+        },
         |image| image.os_hidden = true,
         |image| {
             image.secure_hash = Some(SecureHash {
