@@ -1,10 +1,17 @@
-//! System calls that neither the standard library nor `rustix` offers. Together with the MD5
-//! kernels and the memory of blocks, this is the only unsafe code of the data path.
+//! System calls that neither the standard library nor `rustix` offers with a safe interface. Apart
+//! from the MD5 kernels and hyper's read cursor (`net/transport/mod.rs`), this is the only unsafe
+//! code of the data path.
 
 use std::fs::File;
+use std::io;
 use std::mem::{MaybeUninit, offset_of};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::ptr::{self, NonNull};
 use std::time::Duration;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::net::RecvFlags;
+use tokio::io::ReadBuf;
 
 /// Page size of the page cache, in bytes.
 pub const PAGE_BYTES: u64 = 4096;
@@ -117,4 +124,67 @@ pub fn send_stats(socket: RawFd) -> Option<SendStats> {
         acknowledged_bytes: info.bytes_acked,
         busy: Duration::from_micros(info.busy_time_us),
     })
+}
+
+/// Receives bytes of a socket into the unfilled part of a buffer, without initialising it first.
+/// Returns their number; zero means the end of the stream.
+///
+/// # Errors
+/// Those of recv(2).
+pub fn receive(socket: impl AsFd, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: recv writes only initialised bytes into the slice.
+    let unfilled = unsafe { buffer.unfilled_mut() };
+    let ((received, _), _) = rustix::net::recv(socket, unfilled, RecvFlags::empty())?;
+    let received = received.len();
+    // SAFETY: recv initialised this many bytes at the front of the slice.
+    unsafe { buffer.assume_init(received) };
+    buffer.advance(received);
+    Ok(received)
+}
+
+/// Memory in a mapping of its own, exclusively owned. It begins at a page border, is filled with
+/// zeros, and returns to the system when it is dropped.
+#[derive(Debug)]
+pub struct MappedMemory {
+    address: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the value is the sole owner of its mapping, like a `Box<[u8]>`.
+unsafe impl Send for MappedMemory {}
+// SAFETY: shared references give read-only access.
+unsafe impl Sync for MappedMemory {}
+
+impl MappedMemory {
+    /// Maps memory of `bytes` bytes.
+    ///
+    /// # Errors
+    /// Those of mmap(2).
+    pub fn new(bytes: usize) -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let address = unsafe { mmap_anonymous(ptr::null_mut(), bytes, access, MapFlags::PRIVATE)? };
+        let address = NonNull::new(address.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { address, bytes })
+    }
+
+    /// Returns the bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the mapping has this many bytes, which the kernel has initialised with zeros.
+        unsafe { std::slice::from_raw_parts(self.address.as_ptr(), self.bytes) }
+    }
+
+    /// Returns the bytes for writing.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `&mut self` makes this the only reference.
+        unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for MappedMemory {
+    fn drop(&mut self) {
+        // SAFETY: `new` created the mapping with this length, and nothing refers to it any more.
+        // Unmapping a whole mapping cannot fail.
+        let _ = unsafe { munmap(self.address.as_ptr().cast(), self.bytes) };
+    }
 }

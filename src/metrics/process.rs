@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::param::{clock_ticks_per_second, page_size};
+
 /// Resource usage of this process.
 pub(super) struct Usage {
     pub(super) resident_bytes: u64,
@@ -62,23 +64,17 @@ pub(super) fn read() -> Option<Usage> {
     // The program's name, in parentheses, may contain blanks, so fields are counted after it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-    let ticks_per_second = sysconf(libc::_SC_CLK_TCK)?;
-    let page_bytes = sysconf(libc::_SC_PAGESIZE)?;
+    let ticks_per_second = clock_ticks_per_second() as f64;
+    let page_bytes = page_size() as u64;
     // Fields 14, 15, 22 and 24 of proc(5), counted from the third.
     let (user, system, started, resident) = (number(11)?, number(12)?, number(19)?, number(21)?);
     Some(Usage {
-        resident_bytes: resident * page_bytes as u64,
+        resident_bytes: resident * page_bytes,
         cpu_seconds: (user + system) as f64 / ticks_per_second,
         open_fds: fs::read_dir("/proc/self/fd").ok()?.count(),
         max_fds: max_fds()?,
         start_time_seconds: boot_time_seconds()? + started as f64 / ticks_per_second,
     })
-}
-
-fn sysconf(name: libc::c_int) -> Option<f64> {
-    // SAFETY: takes an integer and returns one.
-    let value = unsafe { libc::sysconf(name) };
-    (value > 0).then_some(value as f64)
 }
 
 fn max_fds() -> Option<u64> {

@@ -4,16 +4,17 @@
 //! blocks have one size, so that hash steps and disk requests have one size. A block returns to
 //! its pool when the last user (the hash or the disk) drops it.
 //!
-//! Each block is a memory mapping of its own. Memory from the allocator would be fragmented by
+//! Each block is a memory mapping of its own. MappedMemory from the allocator would be fragmented by
 //! other allocations, and could not be returned to the system after many uploads have ended.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::{fmt, io, mem, ptr};
+use std::{fmt, io, mem};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::sys::MappedMemory;
 
 /// Size of a block in bytes: large enough for a disk request, small enough that the blocks of an
 /// upload stay in the CPU cache between network, hash and disk.
@@ -22,50 +23,13 @@ pub const BLOCK_BYTES: usize = 256 * 1024;
 /// Alignment of addresses, offsets and lengths that satisfies O_DIRECT on all common file systems.
 pub const BLOCK_ALIGNMENT: usize = 4096;
 
-/// The memory of one block, exclusively owned.
-struct Memory(NonNull<u8>);
-
-// SAFETY: a `Memory` is the sole owner of its allocation, like a `Box<[u8]>`.
-unsafe impl Send for Memory {}
-// SAFETY: shared access is read-only, through `AsRef` of a frozen block.
-unsafe impl Sync for Memory {}
-
-impl Memory {
+/// Maps the memory of a block. Aborts if the system has no memory, as the allocator does.
+fn new_memory() -> MappedMemory {
     const LAYOUT: Layout = match Layout::from_size_align(BLOCK_BYTES, BLOCK_ALIGNMENT) {
         Ok(layout) => layout,
-        Err(_) => panic!("a block's size and alignment make no layout"),
+        Err(_) => panic!("size and alignment of a block are not a valid layout"),
     };
-
-    fn new() -> Self {
-        let (protection, flags) = (
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        );
-        // SAFETY: a new mapping at an address that the kernel chooses. It begins at a page,
-        // which is what BLOCK_ALIGNMENT asks for, and is filled with zeros.
-        let memory = unsafe { libc::mmap(ptr::null_mut(), BLOCK_BYTES, protection, flags, -1, 0) };
-        match NonNull::new(memory.cast::<u8>()) {
-            Some(address) if memory != libc::MAP_FAILED => Self(address),
-            _ => handle_alloc_error(Self::LAYOUT),
-        }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping has BLOCK_BYTES bytes, zeroed when it was made.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), BLOCK_BYTES) }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `&mut self` makes this the only reference.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), BLOCK_BYTES) }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length, and unmapped once, here.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), BLOCK_BYTES) };
-    }
+    MappedMemory::new(BLOCK_BYTES).unwrap_or_else(|_| handle_alloc_error(LAYOUT))
 }
 
 /// Every pool of the process, for [`release_idle_blocks`].
@@ -88,7 +52,7 @@ struct Idle {
 
 #[derive(Default)]
 struct Stack {
-    blocks: Vec<Memory>,
+    blocks: Vec<MappedMemory>,
     /// Least number of idle blocks since the last [`release_idle_blocks`]: these were not needed.
     fewest: usize,
 }
@@ -126,7 +90,7 @@ impl BlockPool {
             memory
         };
         Block {
-            memory: Some(memory.unwrap_or_else(Memory::new)),
+            memory: Some(memory.unwrap_or_else(new_memory)),
             filled: 0,
             pool: Arc::clone(&self.idle),
             _permit: None,
@@ -145,7 +109,7 @@ impl BlockPool {
 }
 
 impl Idle {
-    fn put_back(&self, memory: Memory) {
+    fn put_back(&self, memory: MappedMemory) {
         let mut stack = self.lock();
         if stack.blocks.len() < self.most {
             stack.blocks.push(memory);
@@ -153,8 +117,9 @@ impl Idle {
     }
 
     /// Removes the blocks that were not needed since the last call.
-    fn take_unneeded(&self) -> Vec<Memory> {
+    fn take_unneeded(&self) -> Vec<MappedMemory> {
         let mut stack = self.lock();
+        // The least number since the last call were never taken, so they are not needed now.
         let unneeded = mem::take(&mut stack.fewest).min(stack.blocks.len());
         let kept = stack.blocks.len() - unneeded;
         stack.fewest = kept;
@@ -173,6 +138,7 @@ pub fn release_idle_blocks() {
         pools.iter().filter_map(Weak::upgrade).collect()
     };
     for pool in pools {
+        // Unmapping takes time, so it happens after the pool's lock is released.
         drop(pool.take_unneeded());
     }
 }
@@ -188,7 +154,7 @@ impl fmt::Debug for BlockPool {
 /// A block that is being filled.
 pub struct Block {
     // Present until dropped.
-    memory: Option<Memory>,
+    memory: Option<MappedMemory>,
     filled: usize,
     pool: Arc<Idle>,
     /// The permit of a block in flight; returned together with its memory.

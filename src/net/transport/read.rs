@@ -4,9 +4,10 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::sys::receive;
 
 /// The receiving side of a client's socket.
 pub(super) struct Receiver {
@@ -33,7 +34,7 @@ impl Receiver {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.has_read, true) && self.read(buffer).is_ok() {
+        if !std::mem::replace(&mut self.has_read, true) && receive(&*self.stream, buffer).is_ok() {
             return Poll::Ready(Ok(()));
         }
         loop {
@@ -41,7 +42,7 @@ impl Receiver {
             let mut received = None;
             let result = self.stream.try_io(Interest::READABLE, || {
                 let capacity = buffer.remaining();
-                let bytes = self.read(buffer)?;
+                let bytes = receive(&*self.stream, buffer)?;
                 received = Some(bytes);
                 // A short read has emptied the socket. Reporting `WouldBlock` clears the
                 // runtime's readiness, which saves a call that would fail. The end of the
@@ -59,14 +60,5 @@ impl Receiver {
                 result => return Poll::Ready(result),
             }
         }
-    }
-
-    fn read(&self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
-        // SAFETY: recv writes only initialised bytes into the slice.
-        let received = SockRef::from(&*self.stream).recv(unsafe { buffer.unfilled_mut() })?;
-        // SAFETY: recv filled this many bytes at the front of the slice.
-        unsafe { buffer.assume_init(received) };
-        buffer.advance(received);
-        Ok(received)
     }
 }
