@@ -193,6 +193,7 @@ impl HttpClient {
         let (head, body) = self.watched_answer(&progress, answer).await??.into_parts();
         let length = body.size_hint().exact();
         let part = match length {
+            // Only then do the bytes in the socket equal the bytes of the body.
             Some(length) if !target.is_tls && !is_chunked(&head) => {
                 into_socket(*Pin::into_inner(connection), body, length)?
             }

@@ -44,6 +44,8 @@ pub(super) async fn take(client: u64, target: &Target) -> Option<Sender> {
             IDLE.with_borrow_mut(|idle| idle.remove(&key));
             return None;
         }
+        // Waits until hyper has ended the previous exchange. Fails if the server has closed the
+        // connection meanwhile.
         let mut sender = idle.sender;
         let ready = tokio::time::timeout(READY_LIMIT, sender.ready()).await;
         if matches!(ready, Ok(Ok(()))) {
@@ -98,6 +100,7 @@ impl Pooled {
             body,
             lease: Some(lease),
         };
+        // A response without a body ends here; its body may never be polled.
         pooled.return_at_end();
         pooled
     }
@@ -127,6 +130,7 @@ impl Body for Pooled {
                 }
             }
             Poll::Ready(Some(Ok(_))) => self.return_at_end(),
+            // A failed connection must not be used again.
             Poll::Ready(Some(Err(_))) => self.lease = None,
             Poll::Pending => {}
         }

@@ -118,7 +118,7 @@ impl LaneKernel {
 unsafe fn run<L: Lanes>(chains: &mut ChainsByWord, rows: &[*const u8; MOST_LANES], blocks: usize) {
     const { assert!(L::WIDTH <= MOST_LANES) }
     let sines = sines();
-    // SAFETY: the caller's promise, and the assertion.
+    // SAFETY: guaranteed by the caller and the assertion.
     unsafe {
         let mut chain = chains.each_ref().map(|words| L::load(words.as_ptr()));
         for at in 0..blocks {

@@ -91,6 +91,7 @@ impl StreamQueue {
         inner.window_bytes = window_bytes;
         match &mut inner.state {
             State::Idle(md5) if piece.len() <= INLINE_BYTES => {
+                // Under the lock: only this stream's own lane could contend, and it has none.
                 md5.update(&piece);
                 drop(guard);
                 PushOutcome::Taken

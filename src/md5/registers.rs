@@ -35,7 +35,7 @@ pub(super) trait Lanes: Word {
 /// As for [`Lanes`]: `WIDTH` rows, each with a whole block at `offset`.
 #[inline(always)]
 pub(super) unsafe fn words<L: Lanes>(rows: *const *const u8, offset: usize) -> [L; 16] {
-    // SAFETY: the caller's promise; `rows + 3` plus twelve is the last row.
+    // SAFETY: guaranteed by the caller; `rows + 3` plus twelve is the last row.
     unsafe {
         let mut words = [L::splat(0); 16];
         for (column, four) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
@@ -57,7 +57,7 @@ pub(super) unsafe fn words<L: Lanes>(rows: *const *const u8, offset: usize) -> [
 /// The row exists and has at least `offset + 16` bytes.
 #[inline(always)]
 unsafe fn one(rows: *const *const u8, row: usize, offset: usize) -> __m128i {
-    // SAFETY: the caller's promise; the load asks for no alignment.
+    // SAFETY: guaranteed by the caller; the load needs no alignment.
     unsafe { _mm_loadu_si128((*rows.add(row)).add(offset).cast()) }
 }
 
@@ -67,7 +67,7 @@ unsafe fn one(rows: *const *const u8, row: usize, offset: usize) -> __m128i {
 /// As for [`Lanes`].
 #[inline(always)]
 unsafe fn two(rows: *const *const u8, offset: usize) -> __m256i {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let low = _mm256_castsi128_si256(one(rows, 0, offset));
         _mm256_inserti128_si256::<1>(low, one(rows, 4, offset))
@@ -81,7 +81,7 @@ unsafe fn two(rows: *const *const u8, offset: usize) -> __m256i {
 /// As for [`Lanes`].
 #[inline(always)]
 unsafe fn four(rows: *const *const u8, offset: usize) -> __m512i {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let parts = _mm512_castsi128_si512(one(rows, 0, offset));
         let parts = _mm512_inserti32x4::<1>(parts, one(rows, 4, offset));
@@ -97,7 +97,7 @@ macro_rules! lanes {
             const WIDTH: usize = $width;
             #[inline(always)]
             unsafe fn load(words: *const u32) -> Self {
-                // SAFETY: the caller's promises, see `Lanes`; no alignment asked.
+                // SAFETY: guaranteed by the caller, see `Lanes`; no alignment is needed.
                 unsafe { Self($load(words.cast())) }
             }
             #[inline(always)]

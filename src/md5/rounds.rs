@@ -88,7 +88,7 @@ macro_rules! four {
 #[rustfmt::skip]
 pub(super) unsafe fn block<W: Word>(start: [W; 4], words: &[W; 16], sines: &Sines) -> [W; 4] {
     let mut chain = start;
-    // SAFETY: the caller's promise is the one these methods ask for.
+    // SAFETY: guaranteed by the caller, as these methods require.
     unsafe {
         four!(plus_f, chain, words, sines, 0, [0, 1, 2, 3], [7, 12, 17, 22]);
         four!(plus_f, chain, words, sines, 4, [4, 5, 6, 7], [7, 12, 17, 22]);

@@ -125,6 +125,8 @@ impl Scheduler {
 
     /// Wakes a thread if the busy ones have too few free lanes for the ready streams.
     fn wake_worker(&self, state: &mut SchedulerState) {
+        // Notified threads count as busy with free lanes, so that a burst of streams wakes only as
+        // many threads as it needs.
         let free = (state.busy * self.kernels.width()).saturating_sub(state.held);
         if state.ready.len() > free && state.parked > 0 {
             state.parked -= 1;
@@ -155,6 +157,7 @@ impl HashWorker<'_> {
     fn fill(&mut self) -> bool {
         let mut state = self.scheduler.lock();
         self.report(&mut state);
+        // Consolidation: a thread with few lanes passes them to the others and parks.
         let mut leaves = self.fits_elsewhere(&state);
         if leaves {
             state.ready.extend(self.lanes.drain(..));
@@ -191,7 +194,7 @@ impl HashWorker<'_> {
                 return state;
             }
             // Ready streams without a busy thread: queued before any thread was parked, or left
-            // by a thread that panicked. Nobody was notified for them.
+            // by a thread that panicked. No thread was notified for them.
             let stranded = state.busy == 0 && !state.ready.is_empty();
             if stranded || state.stopping {
                 state.parked -= 1;
@@ -225,6 +228,7 @@ impl HashWorker<'_> {
         let wanted = open_streams.min(self.scheduler.kernels.width());
         let present = self.lanes.len() + state.ready.len();
         let pays = wanted >= BATCH_STREAMS && present < wanted && state.batching.is_none();
+        // One piece that must not wait ends batching for all, because they run in the same step.
         let may_wait = |lane: &Lane| !lane.has_waited && !lane.is_urgent();
         if !pays || !self.lanes.iter().chain(&state.ready).all(may_wait) {
             return state;

@@ -175,6 +175,7 @@ impl List {
             self.slots.len() - 1
         });
         let slot = &mut self.slots[index];
+        // Reused without an allocation if the previous transfer has dropped its counter.
         match Arc::get_mut(&mut slot.progress) {
             Some(progress) => *progress.moved_bytes.get_mut() = 0,
             // The counter of the previous transfer is still in use.
@@ -209,6 +210,8 @@ impl TransferInfo {
 
 /// Visits the lists one after the other. A worker waits only while its own list is visited.
 fn for_each_list(mut visit: impl FnMut(&List)) {
+    // The outer lock is released first: a new thread that registers its list never waits for a
+    // visit of the others.
     let lists = lock(&LISTS).clone();
     for list in lists {
         visit(&lock(list));

@@ -122,7 +122,7 @@ impl Connection {
         // request begins. Such a request must not be served.
         self.shared.next_verdict().unwrap_or_else(|| {
             Some(RejectedRequest {
-                error: FramingError::Unjudged,
+                error: FramingError::NotValidated,
                 request_line: String::new(),
             })
         })
@@ -161,11 +161,11 @@ pub async fn serve<H: Handler>(
     let slow_client = SlowClientCheck::new(&stream, settings.min_rate_bytes);
     let mut transport = transport(settings, &stream, &shared, blocking);
     let mut idle_timer = IdleTimer::new(settings.stall);
-    // A fast-path response keeps its connection open. Where connections are not kept, a limit of
-    // zero bytes disables the fast path.
-    let most_fast_path_bytes = match settings.keep_alive {
-        true => settings.max_head_bytes,
-        false => 0,
+    let max_fast_path_bytes = max_fast_path_bytes(settings);
+    let client = ClientSocket {
+        peer,
+        stream: &stream,
+        shared: &shared,
     };
     let now = state.clone();
     let mut shutting_down = pin!(state.wait_for(|state| *state == ServerState::ShuttingDown));
@@ -174,16 +174,11 @@ pub async fn serve<H: Handler>(
         let next = poll_fn(|cx| {
             // A fast-path response has no `Connection: close`.
             let is_last = now.borrow().closes_connections();
-            let max_head_bytes = if is_last { 0 } else { most_fast_path_bytes };
-            poll_next(
-                &mut transport,
-                cx,
-                peer,
-                max_head_bytes,
-                &*handler,
-                &mut answers,
-            )
+            let limit = if is_last { 0 } else { max_fast_path_bytes };
+            poll_next(&mut transport, cx, peer, limit, &*handler, &mut answers)
         });
+        // Biased: a request that has arrived is answered even if a timer expires or the process
+        // shuts down at the same time.
         let input = tokio::select! {
             biased;
             input = next => input,
@@ -191,6 +186,7 @@ pub async fn serve<H: Handler>(
             () = idle_timer.expired() => FastPathInput::Closed,
         };
         idle_timer.restart();
+        // Responses of the fast path precede whatever hyper sends on this connection.
         let sent = transport.send_all(&answers).await;
         match input {
             FastPathInput::Closed => return Ok(()),
@@ -201,11 +197,7 @@ pub async fn serve<H: Handler>(
         // Boxed, so that the future of a parked connection has no space for hyper in it.
         let by_hyper = by_hyper(
             transport,
-            ClientSocket {
-                peer,
-                stream: &stream,
-                shared: &shared,
-            },
+            client,
             settings,
             &handler,
             slow_client,
@@ -218,6 +210,16 @@ pub async fn serve<H: Handler>(
             Some(parked) => transport = parked,
             None => return Ok(()),
         }
+    }
+}
+
+/// Returns the largest head of a request on the fast path. Zero disables the fast path.
+///
+/// A fast-path response keeps its connection open, so it is not used if connections are not kept.
+fn max_fast_path_bytes(settings: &ConnectionSettings) -> usize {
+    match settings.keep_alive {
+        true => settings.max_head_bytes,
+        false => 0,
     }
 }
 
@@ -257,6 +259,7 @@ struct Shutdown<'a, F> {
 }
 
 /// A client's socket and state.
+#[derive(Clone, Copy)]
 struct ClientSocket<'a> {
     peer: SocketAddr,
     stream: &'a Rc<TcpStream>,
@@ -289,6 +292,7 @@ async fn by_hyper<H: Handler>(
         let answer = Rc::clone(handler).handle(connection.clone(), request, rejected);
         async move {
             let mut answer = answer.await;
+            // Evaluated after the handler, so that a reload that began meanwhile is seen.
             if shutdown.state.borrow().closes_connections() || !connection.can_be_reused() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
@@ -297,10 +301,13 @@ async fn by_hyper<H: Handler>(
         }
     });
     let mut http = builder(settings).serve_connection(transport, service);
+    // hyper is polled first, so that the idle check sees the state after its work.
     tokio::select! {
         biased;
         result = &mut http => return result.map(|()| None),
         () = idle(shared) => {
+            // Nothing is lost with hyper: every request that it has read was answered, and bytes
+            // of the next one stay in the validator.
             let mut transport = http.into_parts().io;
             transport.park();
             return Ok(Some(transport));

@@ -85,6 +85,8 @@ pub(super) fn poll_next(
         return Poll::Ready(FastPathInput::Closed);
     }
     let mut rest = buffer.filled();
+    // Several pipelined requests may have arrived together. The first one that is not plain goes
+    // to hyper, and so does everything after it: responses keep the order of the requests.
     while let Some(taken) = take_one(rest, peer, max_head_bytes, |request| {
         handler.handle_fast(request, answers)
     }) {
@@ -144,6 +146,8 @@ fn has_plain_headers(headers: &[Header<'_>]) -> bool {
                 return false;
             }
             hosts += 1;
+        // Headers that give the request a body, change the connection, or require an interim
+        // response. Even `Content-Length: 0` goes to hyper: one rule for all of them.
         } else if is("content-length")
             || is("transfer-encoding")
             || is("connection")

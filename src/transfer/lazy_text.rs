@@ -45,6 +45,7 @@ impl LazyText {
 
     /// Returns the next piece, or `None` after the last.
     pub fn next_piece(&mut self) -> Option<Bytes> {
+        // The vector is passed on without a copy, so the next piece allocates a new one.
         self.fill(PIECE_BYTES);
         let piece = std::mem::take(&mut self.ready);
         (!piece.is_empty()).then(|| piece.into())

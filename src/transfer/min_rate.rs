@@ -32,6 +32,7 @@ impl MinRate {
         if self.waited < RATE_WINDOW {
             return true;
         }
+        // Whole seconds are precise enough: a window has at least 30.
         let wanted_bytes = self.min_rate_bytes.saturating_mul(self.waited.as_secs());
         let kept_up = self.received_bytes >= wanted_bytes;
         *self = Self::new(self.min_rate_bytes);

@@ -54,16 +54,19 @@ pub fn residency(file: &File, offset: u64, len: u64) -> Residency {
         return Residency::Resident;
     }
     let end = offset + len;
+    // The last page first: reads complete from front to back, so it is the most likely to be absent.
     match try_read(file, end - 1) {
         Probe::Unsupported if is_in_memory(file) => return Residency::Always,
         Probe::Unsupported => return Residency::Unknown,
         Probe::WouldWait => return Residency::Absent,
         Probe::Ready => {}
     }
+    // cachestat(2) finds gaps between the probed positions. Kernels before 6.5 lack it.
     let pages = end.div_ceil(PAGE_BYTES) - offset / PAGE_BYTES;
     if cached_pages(file, offset, len).is_some_and(|cached| cached < pages) {
         return Residency::Absent;
     }
+    // Pages that are still being read count as cached, but reading them waits.
     let mut points = (offset..end).step_by(PROBE_STEP_BYTES);
     if points.all(|point| try_read(file, point) == Probe::Ready) {
         Residency::Resident

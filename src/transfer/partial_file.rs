@@ -104,6 +104,7 @@ impl PartialFile {
             most >= waiting.until
         });
         drop(inner);
+        // Stores a permit if the hashing task is not waiting, so the notification is not lost.
         self.grown.notify_one();
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -131,6 +132,7 @@ impl PartialFile {
 
     fn end_with(&self, end: End) {
         let mut inner = self.lock();
+        // The first result counts: a failure after completion must not withdraw the last bytes.
         if matches!(inner.end, End::Pending) {
             inner.end = end;
         }

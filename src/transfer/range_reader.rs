@@ -70,7 +70,7 @@ pub trait RangeSource {
 
 /// Reads one range of an object.
 pub struct RangeReader {
-    origin: Box<dyn RangeSource>,
+    source: Box<dyn RangeSource>,
     /// The current response body; `None` after a cut.
     part: Option<RangeBody>,
     offset: u64,
@@ -103,10 +103,10 @@ impl RangeReader {
     ///
     /// # Errors
     /// Those of [`RangeSource::open`].
-    pub async fn open(mut origin: Box<dyn RangeSource>, offset: u64, len: u64) -> Result<Self> {
-        let part = origin.open(offset, len).await?;
+    pub async fn open(mut source: Box<dyn RangeSource>, offset: u64, len: u64) -> Result<Self> {
+        let part = source.open(offset, len).await?;
         Ok(Self {
-            origin,
+            source,
             part: Some(part),
             offset,
             left: len,
@@ -272,6 +272,7 @@ impl RangeReader {
     }
 
     fn count_received(&mut self, bytes: u64) -> Result<()> {
+        // The server does not respect the requested range, so its bytes cannot be trusted.
         if bytes > self.left {
             return Err(Error::internal(
                 "the store sent more bytes than were requested",
@@ -286,7 +287,7 @@ impl RangeReader {
     /// Requests the rest. A refused connection counts as a cut, because a server that restarts
     /// refuses connections for a moment.
     async fn reopen(&mut self) -> Result<()> {
-        match self.origin.open(self.offset, self.left).await {
+        match self.source.open(self.offset, self.left).await {
             Ok(part) => {
                 self.part = Some(part);
                 Ok(())
@@ -305,6 +306,7 @@ impl RangeReader {
     /// `Unavailable` after too many attempts without progress.
     async fn resume(&mut self, cause: Option<BoxError>) -> Result<()> {
         self.part = None;
+        // Progress since the last cut proves that resuming helps, so the attempts start again.
         if self.since_cut >= PROGRESS_BYTES {
             self.resumes = 0;
         }

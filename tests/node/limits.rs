@@ -86,7 +86,7 @@ fn measure(size: u64) -> u64 {
         size / MIB,
         peak / 1024
     );
-    within(PATIENCE, "the readers are gone", || {
+    within(PATIENCE, "the readers disconnect", || {
         node.metrics()
             .contains("transfers_in_flight{direction=\"download\"} 0")
     });
@@ -223,30 +223,30 @@ fn long_lists_are_rendered_as_the_client_reads() {
 }
 
 /// More connections than the server treats as a small number.
-const CROWD: usize = 2_500;
+const CONNECTIONS: usize = 2_500;
 /// Largest memory of an idle connection. An active one has more.
 const MOST_RESTING_BYTES: u64 = 8 * 1024;
 
 #[test]
 fn idle_connections_keep_little_memory() {
-    if let Err(error) = allow_fds(CROWD as u64 + 500) {
-        return skip("a crowd of connections", &error.to_string());
+    if let Err(error) = allow_fds(CONNECTIONS as u64 + 500) {
+        return skip("that many connections", &error.to_string());
     }
     let node = Setup::new().start();
     let rss = || rss_bytes(node.pid()).expect("running");
     let before = rss();
-    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| node.connect()).collect();
-    let each = || rss().saturating_sub(before) / CROWD as u64;
+    let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect()).collect();
+    let each = || rss().saturating_sub(before) / CONNECTIONS as u64;
     // All at the same time: no request is answered before the last one has begun.
-    for connection in &mut crowd {
+    for connection in &mut connections {
         let begun = connection.send_bytes(b"GET /v1/images HTTP/1.1\r\n");
         begun.expect("sent");
     }
     within(PATIENCE, "all of them are being served", || {
         each() > MOST_RESTING_BYTES
     });
-    eprintln!("{CROWD} connections, asking: {} bytes each", each());
-    for connection in &mut crowd {
+    eprintln!("{CONNECTIONS} connections, active: {} bytes each", each());
+    for connection in &mut connections {
         connection
             .send_bytes(b"Host: localhost\r\n\r\n")
             .expect("sent");
@@ -256,8 +256,8 @@ fn idle_connections_keep_little_memory() {
     within(PATIENCE, "the memory is given back", || {
         each() <= MOST_RESTING_BYTES
     });
-    eprintln!("{CROWD} connections, resting: {} bytes each", each());
-    for connection in &mut crowd {
+    eprintln!("{CONNECTIONS} connections, idle: {} bytes each", each());
+    for connection in &mut connections {
         connection.request(&Request::get("/v1/images")).expect(200);
     }
 }

@@ -44,7 +44,7 @@ fn assert_even(node: &Server, downloads: usize) {
 fn downloads_are_balanced_across_workers() {
     let node = Setup::new().option("workers", WORKERS).start();
     let id = node.upload(&[], &pattern(IMAGE_BYTES, 50));
-    within(PATIENCE, "the upload's connection is gone", || {
+    within(PATIENCE, "the upload's connection ends", || {
         connections(&node).iter().sum::<usize>() == 0
     });
     let mut downloads: Vec<Connection> =

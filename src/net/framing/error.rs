@@ -38,7 +38,7 @@ pub enum FramingError {
     HeadCutShort,
     /// hyper found the end of a head that was not validated. No known input causes this.
     #[error("The end of the request is uncertain.")]
-    Unjudged,
+    NotValidated,
 }
 
 /// Most digits of a Content-Length: 2^64 has 20.

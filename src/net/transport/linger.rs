@@ -25,6 +25,7 @@ impl Transport {
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {
+                // The client has reset the connection already.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                     return Poll::Ready(Ok(()));
                 }
@@ -55,6 +56,8 @@ impl Transport {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        // The client sends faster than this loop may read. Continuing in the next tick lets other
+        // connections of the worker proceed.
         super::fair_queue::next_tick(cx);
         Poll::Pending
     }

@@ -40,6 +40,8 @@ impl ReadBufferBudget {
     /// The limit leaves one byte of the buffer free, so that hyper does not grow it, unless the
     /// buffer may grow or has reached its largest size.
     pub(super) fn limit(&mut self, free_bytes: usize) -> usize {
+        // hyper offers its free space. If that is less than the allowed size, the buffer holds
+        // unread bytes, and filling it does not exceed the size.
         if free_bytes < self.buffer_bytes || self.buffer_bytes >= self.most_buffer_bytes {
             return free_bytes;
         }

@@ -54,6 +54,7 @@ impl Readahead {
             return Poll::Ready(Ok(self.ready_until - position));
         }
         let window = left.min(WINDOW_BYTES);
+        // A read that is in progress belongs to this position: nothing is sent before it ends.
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
             None => match residency(&slice.file, position, window) {

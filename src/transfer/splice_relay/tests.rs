@@ -98,8 +98,8 @@ async fn relayed_by(mut relay: SpliceRelay) -> (Vec<u8>, Result<()>) {
 }
 
 async fn remote(frames: bool) -> RangeReader {
-    let origin = Box::new(Flaky::start(frames));
-    RangeReader::open(origin, 0, LEN as u64).await.unwrap()
+    let source = Box::new(Flaky::start(frames));
+    RangeReader::open(source, 0, LEN as u64).await.unwrap()
 }
 
 #[tokio::test]

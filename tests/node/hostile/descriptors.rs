@@ -24,7 +24,7 @@ fn many_connections_leave_descriptors_for_active_requests() {
     let path = format!("/v1/images/{id}");
     let mut first = node.connect();
     first.ask("GET", "/v1/images", "", b"").expect("an answer");
-    let crowd: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect()).collect();
+    let connections: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect()).collect();
 
     let before = cpu_time(node.pid()).expect("running");
     std::thread::sleep(Duration::from_secs(2));
@@ -41,7 +41,7 @@ fn many_connections_leave_descriptors_for_active_requests() {
     assert!((open_fds(node.pid()) as u64) < MOST_FDS);
     // The admin listener has its own share.
     assert!(node.metrics().contains("process_open_fds"));
-    drop(crowd);
+    drop(connections);
 
     let recovered = || {
         let answer =
@@ -96,11 +96,11 @@ fn download_without_descriptors_is_rejected_before_its_head() {
 #[test]
 fn admin_listener_survives_many_connections() {
     let node = Setup::new().most_fds(MOST_FDS).start();
-    let crowd: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect_admin()).collect();
+    let connections: Vec<Connection> = (0..CONNECTIONS).map(|_| node.connect_admin()).collect();
     std::thread::sleep(Duration::from_millis(300));
     assert!((open_fds(node.pid()) as u64) < MOST_FDS);
     node.ask("GET", "/v1/images", "", b"").expect(200);
-    drop(crowd);
+    drop(connections);
     within(Duration::from_secs(5), "metrics are shown again", || {
         let answer = Connection::open(node.admin_address())
             .and_then(|mut wire| wire.ask("GET", "/metrics", "", b""));
@@ -111,13 +111,13 @@ fn admin_listener_survives_many_connections() {
 #[test]
 fn connections_above_max_connections_wait() {
     let node = Setup::new().option("max_connections", 20).start();
-    let crowd: Vec<Connection> = (0..60).map(|_| node.connect()).collect();
+    let connections: Vec<Connection> = (0..60).map(|_| node.connect()).collect();
     std::thread::sleep(Duration::from_millis(300));
     assert!(open_fds(node.pid()) < 80, "{}", open_fds(node.pid()));
     let mut waiting = node.connect();
     waiting
         .send(&Request::get("/v1/images"))
         .expect("the kernel takes it");
-    drop(crowd);
+    drop(connections);
     assert_eq!(waiting.read_response("GET").expect("an answer").status, 200);
 }

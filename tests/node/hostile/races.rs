@@ -32,14 +32,20 @@ fn deletion_stops_the_upload_and_leaves_no_data() {
         while node.ask("DELETE", &path, "", b"").status != 200 {
             assert!(deleted.elapsed() < PATIENCE, "never there to delete");
         }
-        let told = Instant::now();
+        let deleted_at = Instant::now();
         // Half of the clients keep sending, half wait.
         if round % 2 == 0 {
             let _ = wire.send_bytes(&body[part..]);
         }
-        let answer = wire.read_response("POST").expect("the uploader is told");
+        let answer = wire
+            .read_response("POST")
+            .expect("a response to the upload");
         assert_eq!(answer.status, 412, "{}", answer.text());
-        assert!(told.elapsed() < PROMPT, "told after {:?}", told.elapsed());
+        assert!(
+            deleted_at.elapsed() < PROMPT,
+            "response after {:?}",
+            deleted_at.elapsed()
+        );
         assert_eq!(node.head(&id).image_status(), Some("deleted"));
     }
     assert_only(&node, &[]);

@@ -31,7 +31,11 @@ fn uploads_continue_over_two_reloads() {
     let mut server = start();
     let (first, mut first_connection) = begin_upload(&server);
     server.reload();
-    assert_eq!(server.status_of(&first), "saving", "nobody has killed it");
+    assert_eq!(
+        server.status_of(&first),
+        "saving",
+        "the upload was not killed"
+    );
     let (second, mut second_connection) = begin_upload(&server);
     server.reload();
     for (id, connection) in [
@@ -100,7 +104,7 @@ fn valid_configuration_is_applied_and_invalid_one_rejected() {
     server.set_up(|setup| setup.option("image_size_cap", "nonsense"));
     server.write_config();
     server.signal("USR2");
-    eventually("it says that it goes on", || {
+    eventually("the server logs that it continues", || {
         server
             .log()
             .contains("this process continues")
@@ -125,7 +129,7 @@ fn successor_that_cannot_open_the_registry_returns_it() {
     server.set_up(|setup| setup.option("registry_dir", file.display()));
     server.write_config();
     server.signal("USR2");
-    eventually("it says that it goes on", || {
+    eventually("the server logs that it continues", || {
         server
             .log()
             .contains("this process continues")
