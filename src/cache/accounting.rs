@@ -167,6 +167,7 @@ impl Accounting {
     /// Returns true if requests for the image find this fill, i.e. it was neither cancelled nor
     /// replaced by a later one.
     pub(super) fn is_current_fill(&self, fill: &Arc<Fill>) -> bool {
+        // The image may have a newer fill by now, if this one was cancelled.
         let found = self.fill(&fill.source.image);
         found.is_some_and(|found| Arc::ptr_eq(found, fill))
     }
@@ -180,6 +181,7 @@ impl Accounting {
     /// Reserves `bytes` for a fill. `free_bytes` is the space of the disk that the cache may still
     /// use.
     pub(super) fn reserve(&mut self, bytes: u64, free_bytes: u64) -> Reservation {
+        // Two limits apply, that of the cache and that of the disk; the larger shortage decides.
         let lacking = self.lacking(bytes).max(bytes.saturating_sub(free_bytes));
         let unused = self.entries.values().filter(|entry| !entry.is_in_use());
         let unused_bytes: u64 = unused.map(|entry| cost_of(entry.name.size_bytes)).sum();
@@ -213,6 +215,7 @@ impl Accounting {
     /// Removes the least recently read image that is not in use.
     fn evict_least_recently_used(&mut self) -> Reservation {
         let unused = self.entries.values().filter(|entry| !entry.is_in_use());
+        // A linear search is cheap here: evictions are rare, and each one removes a file.
         let oldest = unused.min_by_key(|entry| entry.usage.last_us);
         let image = oldest.map(|entry| entry.name.image);
         let name = image.and_then(|image| self.remove_entry(&image));
@@ -251,6 +254,7 @@ impl Accounting {
     }
 
     fn count_while_open(&mut self, bytes: u64, file: &Weak<File>) {
+        // Without an open descriptor the file system has freed the space already.
         if file.strong_count() > 0 {
             self.evicted_open_bytes += bytes;
             self.evicted_open.push(EvictedOpen {

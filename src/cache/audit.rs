@@ -37,8 +37,8 @@ impl Cache {
         files
     }
 
-    /// Opens a cached file with a descriptor of its own, or returns `None` if the image has left the
-    /// cache. Blocks.
+    /// Opens a cached file with a descriptor of its own, or returns `None` if the image has left
+    /// the cache. Blocks.
     ///
     /// # Errors
     /// The error of open(2).

@@ -19,10 +19,13 @@ impl Cache {
     /// little space. The caller holds the eviction lock until its file has allocated the space.
     pub(super) async fn reserve(&self, bytes: u64, _lock: &MutexGuard<'_, ()>) -> bool {
         loop {
+            // Checked again after each eviction, because it waits for the disk: a successor may
+            // have taken the folder meanwhile.
             if self.is_retired() {
                 return false;
             }
             let reservation = {
+                // Measured again after each eviction, since removals and other programs change it.
                 let free_bytes = self.usable_bytes();
                 self.accounting().reserve(bytes, free_bytes)
             };
@@ -78,6 +81,8 @@ impl Cache {
     /// Removes an image from the cache: later requests find neither its file nor its running fill.
     /// Returns true if it was cached.
     pub fn forget(&self, image: &ImageId) -> bool {
+        // The fill first: if it publishes its file before this line, the entry is found below; if
+        // after, it finds itself cancelled and removes the file.
         self.accounting().cancel_fill(image);
         self.drop_entry(image, Eviction::Deleted, |_| true)
     }

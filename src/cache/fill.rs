@@ -80,6 +80,7 @@ impl Fill {
         Arc::new(Self {
             source,
             began: Instant::now(),
+            // Set with `send_replace`, which works without receivers too: later readers subscribe.
             stage: watch::Sender::new(Stage::Requested),
         })
     }

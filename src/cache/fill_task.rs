@@ -73,6 +73,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // Unregistered first, so that a request after the failure starts another fill.
         self.cache.accounting().unregister_fill(&self.fill);
         self.fill.fail(&Error::internal(
             "a fill of the image cache was interrupted",
@@ -120,6 +121,7 @@ impl FillTask {
         self.fill.set_receiving(&partial);
         let mut verification = self.download(&partial, &staged, plan, first).await?;
         if matches!(verification, Verification::Differs) {
+            // Readers drop the wrong file here, and wait for the second one.
             partial.reset();
             drop(staged);
             staged = self.stage_again().await?;
@@ -167,6 +169,8 @@ impl FillTask {
     ) -> Result<Verification> {
         let fetch = self.fetcher.fetch_all(partial, staged.file(), plan, first);
         let hash = self.hash(partial, staged.file());
+        // Hashing while downloading: verification ends shortly after the last byte, not after a
+        // second pass over the file.
         let both = async { tokio::try_join!(fetch, hash) };
         let ((), digest) = tokio::select! {
             both = both => both?,
@@ -187,9 +191,11 @@ impl FillTask {
     /// covers exactly what readers are sent, disk errors included.
     async fn hash(&self, partial: &PartialFile, file: &Arc<File>) -> Result<Md5Digest> {
         let mut stream = self.context.hashes.stream();
+        // Twice, so that one batch can be read while the other one is hashed.
         let blocks = BlockPool::new(2 * HASHED_BLOCKS);
         let mut position = 0;
         while position < partial.len() {
+            // Ranges arrive in any order; the hash waits for the contiguous bytes after `position`.
             let end = partial.available_from(position).await;
             let most = (HASHED_BLOCKS * BLOCK_BYTES) as u64;
             let end = end.min(position + most);

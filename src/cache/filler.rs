@@ -90,6 +90,7 @@ impl Filler {
                     }
                     None => return,
                 },
+                // Reaps ended fills; a fill reports its own result.
                 Some(_) = running.join_next() => {}
                 _ = enforce_limits.tick() => cache.enforce_limits().await,
                 _ = save_usage.tick() => cache.save_usage().await,

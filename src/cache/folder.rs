@@ -45,6 +45,8 @@ impl CacheFolder {
             Directory::open(&folder)
         };
         let (incomplete, queue, state) = (below(INCOMPLETE)?, below(QUEUE)?, below(STATE)?);
+        // Files here belong to fills of an earlier process. One that still runs keeps its open
+        // descriptors, so removing the names does not disturb its readers.
         for name in names(&path.join(INCOMPLETE))? {
             incomplete.remove(&name)?;
         }
@@ -107,6 +109,7 @@ impl CacheFolder {
         image: ImageId,
         digest: Md5Digest,
     ) -> io::Result<EntryName> {
+        // Before the rename: after a power cut, a file with a valid name must have all its bytes.
         file.sync_all()?;
         let metadata = file.metadata()?;
         let name = EntryName {
@@ -143,6 +146,7 @@ impl CacheFolder {
     /// Replaces the usage record. The file is not synced: after a power cut all images may count as
     /// unused, which is acceptable.
     pub(super) fn save_usage(&self, text: &str) -> io::Result<()> {
+        // A crash may have left the temporary file, which `O_EXCL` would refuse.
         self.state.remove(NEW_USAGE)?;
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
         let mut file = self.state.open_with(NEW_USAGE, flags, 0o600)?;
@@ -184,6 +188,7 @@ impl CacheFolder {
 
     /// Adds an image to the queue, durably.
     pub(super) fn enqueue(&self, sequence: u64, image: ImageId) -> io::Result<()> {
+        // Without `O_EXCL`: adding an image twice is not an error.
         let flags = libc::O_WRONLY | libc::O_CREAT;
         self.queue
             .open_with(&queue_name(sequence, image), flags, 0o600)?;

@@ -119,6 +119,7 @@ impl Cache {
     ///
     /// Blocks: the usage is saved first, so that the successor can load it.
     pub fn set_retired(&self, is_retired: bool) {
+        // Before the flag is set, because a retired cache does not write to the folder.
         if is_retired {
             self.save_usage_now();
         }

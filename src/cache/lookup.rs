@@ -57,11 +57,12 @@ impl Cache {
                         break file;
                     }
                 }
+                // The registry has other data of the image now; the loop starts a fill for them.
                 Found::Stale => {
                     self.forget(&source.image);
                 }
-                // An image without a checksum is downloaded in one piece from its first byte, so the
-                // store serves a later range sooner than the fill.
+                // An image without a checksum is downloaded in one piece from its first byte, so
+                // the store serves a later range sooner than the fill.
                 Found::Filling(fill, _) if source.digest.is_none() && !fill.covers(offset) => {
                     metrics::cache_lookup(CacheLookup::Bypass);
                     return Ok(None);
@@ -107,6 +108,7 @@ impl Cache {
             }
             return match entry.open_file() {
                 Some(file) => Found::Open(file),
+                // Under the lock, so that the image cannot be evicted before its file is open.
                 None => {
                     entry.begin_open();
                     Found::Closed(PendingOpen {
@@ -131,6 +133,7 @@ impl Cache {
 
     /// Opens a cached file, on another thread if opening it may have to wait for the disk.
     async fn open_file(&self, name: &EntryName) -> io::Result<File> {
+        // The common case is a name in the kernel's cache, which needs no thread.
         match self.folder().open_without_blocking(name) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let (folder, name) = (Arc::clone(self.folder()), name.clone());

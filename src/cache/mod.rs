@@ -2,8 +2,8 @@
 //!
 //! The first request for an image starts a *fill*, which the [`Filler`]'s thread downloads into a
 //! file of the cache. That request and all later ones read the growing file
-//! ([`crate::transfer::PartialFile`]), so an image is downloaded once, no matter how many clients ask
-//! for it at the same time. Readers receive the last bytes only after the MD5 of the whole file
+//! ([`crate::transfer::PartialFile`]), so an image is downloaded once, no matter how many clients
+//! ask for it at the same time. Readers receive the last bytes only after the MD5 of the whole file
 //! was verified. A verified file gets a name that states its image, size, time and MD5
 //! (`entry_name`); a restart trusts files that match their name and reads none.
 //!

@@ -98,6 +98,8 @@ impl PrefetchQueue {
             });
             sequence
         };
+        // The list is changed before the disk: if the disk fails, the image is prefetched all the
+        // same, but not after a restart.
         let written = self
             .on_disk(move |folder| folder.enqueue(sequence, image))
             .await;

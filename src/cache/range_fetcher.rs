@@ -117,6 +117,7 @@ impl RangeFetcher {
                 });
             }
             match downloads.join_next().await {
+                // On an error the set is dropped, which cancels the other downloads.
                 None => return Ok(()),
                 Some(ended) => ended.map_err(Error::internal)??,
             }
@@ -129,6 +130,7 @@ async fn receive((range, mut payload): OpenedRange, target: WriteTarget) -> Resu
     let (mut position, end) = (range.offset, range.offset + range.len);
     while let Some(bytes) = next(&mut payload).await? {
         let len = bytes.len() as u64;
+        // A store that sends too much would overwrite the next range.
         if len > end - position {
             return Err(Error::internal(
                 "the store sent more than the requested range",

@@ -28,8 +28,8 @@ impl StagedFile {
     /// Creates a file with space for an image. Returns `None` if there is too little space.
     pub(super) async fn new(cache: &Cache, size_bytes: u64) -> Option<Self> {
         let bytes = cost_of(size_bytes);
-        // Held until the file has allocated its space: another fill must not see the same disk space
-        // as free.
+        // Held until the file has allocated its space: another fill must not see the same disk
+        // space as free.
         let lock = cache.eviction_lock().lock().await;
         if !cache.reserve(bytes, &lock).await {
             return None;
@@ -92,12 +92,15 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
+        // Published: the entry or the discarding task owns the file now.
         if self.is_published {
             return;
         }
         let (cache, id, bytes) = (self.cache.clone(), self.id, self.bytes);
         let file = Arc::downgrade(&self.file);
         self.cache.blocking().start(move || {
+            // The reservation is released only after the file was removed, since its blocks are in
+            // use until then.
             cache.folder().discard(id)?;
             cache.release_reservation(bytes, &file);
             Ok(())

@@ -50,6 +50,8 @@ impl SavedUsage {
     /// Returns the usage of a cached file. A file that was downloaded again starts without reads.
     pub(super) fn of(&self, name: &EntryName) -> Usage {
         match self.0.get(&name.image) {
+            // The whole name is compared, including the time: a file downloaded later is another
+            // one.
             Some((same, usage)) if same == name => *usage,
             _ => {
                 let written_us = i64::try_from(name.written_ns / 1_000);

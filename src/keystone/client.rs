@@ -24,9 +24,10 @@ pub struct Keystone {
 }
 
 impl Keystone {
-    /// Creates a client of the service at an address, such as `https://keystone:5000/v3`. An address
-    /// that ends in `v2.0` (old configurations) or in no version means the same service's v3:
-    /// Keystone has no v2.0 since 2018 (Queens). Tokens are renewed `renew_before` their expiry.
+    /// Creates a client of the service at an address, such as `https://keystone:5000/v3`. An
+    /// address that ends in `v2.0` (old configurations) or in no version means the same service's
+    /// v3: Keystone has no v2.0 since 2018 (Queens). Tokens are renewed `renew_before` their
+    /// expiry.
     ///
     /// # Errors
     /// [`KeystoneError::Address`] if it is not an http or https URL.

@@ -1,7 +1,7 @@
 //! A client of the identity service (Keystone, Identity API v3).
 //!
-//! [`Keystone::issue`] exchanges a login for a [`Token`], which has a lifetime and a [`Catalogue`] of
-//! the cloud's services. Callers that use a token for long hold it in an
+//! [`Keystone::issue`] exchanges a login for a [`Token`], which has a lifetime and a [`Catalogue`]
+//! of the cloud's services. Callers that use a token for long hold it in an
 //! [`ExpiringCell`](crate::http_client::ExpiringCell). [`Keystone::verify`] returns the owner of a
 //! token that a client has presented.
 

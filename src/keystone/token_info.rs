@@ -47,8 +47,8 @@ struct Role {
 }
 
 impl TokenInfo {
-    /// Parses the response. The remaining lifetime is counted from the response's own `Date`, so that
-    /// this node's clock need not agree with Keystone's.
+    /// Parses the response. The remaining lifetime is counted from the response's own `Date`, so
+    /// that this node's clock need not agree with Keystone's.
     pub(super) fn read(date: Option<&HeaderValue>, body: &[u8]) -> Result<Self, KeystoneError> {
         let body: Body =
             serde_json::from_slice(body).map_err(|_| KeystoneError::Malformed("token"))?;

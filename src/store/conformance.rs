@@ -208,8 +208,8 @@ async fn open_fails_if_the_size_differs(store: &dyn Store) {
     store.delete(&location).await.unwrap();
 }
 
-/// After a registry was lost or restored from a backup, an upload may meet data of its image that it
-/// did not write.
+/// After a registry was lost or restored from a backup, an upload may meet data of its image that
+/// it did not write.
 async fn data_of_another_upload_are_neither_replaced_nor_removed(store: &dyn Store) {
     for len in [3, 9 << 20] {
         let data = pattern(len);
@@ -245,8 +245,8 @@ async fn assert_unlisted(
     assert_eq!(entry_of(key).await, None);
 }
 
-/// Tests the listing of stores that have one: complete objects with and without parts, and unfinished
-/// uploads.
+/// Tests the listing of stores that have one: complete objects with and without parts, and
+/// unfinished uploads.
 async fn entries_are_listed(store: &dyn Store) {
     let entry_of = async |key: StoredKey| -> Option<StoredEntry> {
         let all = store.list_entries().await.unwrap()?;

@@ -73,9 +73,9 @@ pub trait Store: Send + Sync {
         self.schemes().first().copied().unwrap_or_default()
     }
 
-    /// Returns the schemes whose objects a client may name as the source of an image. The store reads
-    /// such objects with no credentials except those in the location, filters their addresses, and
-    /// leaves them alone when the image is deleted.
+    /// Returns the schemes whose objects a client may name as the source of an image. The store
+    /// reads such objects with no credentials except those in the location, filters their
+    /// addresses, and leaves them alone when the image is deleted.
     fn source_schemes(&self) -> &'static [&'static str] {
         &[]
     }
@@ -111,8 +111,9 @@ pub trait Store: Send + Sync {
     /// [`Store::discard`] can remove its remains after a crash.
     ///
     /// # Errors
-    /// `Conflict` if the store has data under the image's name; `TooLarge` if `size_hint_bytes` does
-    /// not fit; `Unavailable` if the backend cannot write; `StoreReadOnly` if it never takes data.
+    /// `Conflict` if the store has data under the image's name; `TooLarge` if `size_hint_bytes`
+    /// does not fit; `Unavailable` if the backend cannot write; `StoreReadOnly` if it never takes
+    /// data.
     async fn create(
         &self,
         image: &ImageId,
@@ -126,8 +127,8 @@ pub trait Store: Send + Sync {
     /// `Unavailable` if the object may still exist.
     async fn delete(&self, location: &Location) -> Result<()>;
 
-    /// Removes everything that an unfinished upload has written, and nothing that another upload has
-    /// written under the image's name.
+    /// Removes everything that an unfinished upload has written, and nothing that another upload
+    /// has written under the image's name.
     ///
     /// # Errors
     /// `Unavailable` if something may still exist.
@@ -155,8 +156,8 @@ pub trait Store: Send + Sync {
 /// without it, the data are removed.
 #[async_trait(?Send)]
 pub trait Writer {
-    /// Returns true if the writer needs whole blocks ([`crate::transfer::Block`]): aligned, and all of
-    /// the same size except the last. Other writers are spared the copy into blocks.
+    /// Returns true if the writer needs whole blocks ([`crate::transfer::Block`]): aligned, and all
+    /// of the same size except the last. Other writers are spared the copy into blocks.
     fn wants_blocks(&self) -> bool {
         false
     }
@@ -182,8 +183,8 @@ pub trait Writer {
     /// Makes the object visible, and returns once it would survive a power cut.
     ///
     /// # Errors
-    /// As [`Writer::write`], and `Conflict` if the image's name has been taken meanwhile. The caller
-    /// must then remove the written data with [`Store::discard`].
+    /// As [`Writer::write`], and `Conflict` if the image's name has been taken meanwhile. The
+    /// caller must then remove the written data with [`Store::discard`].
     async fn commit(self: Box<Self>) -> Result<Location>;
 
     /// Removes the written data.

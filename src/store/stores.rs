@@ -65,8 +65,8 @@ impl Stores {
         })
     }
 
-    /// Returns the store of a location that a client names as an image's source, or `None` if clients
-    /// may not name locations of that scheme.
+    /// Returns the store of a location that a client names as an image's source, or `None` if
+    /// clients may not name locations of that scheme.
     pub fn for_source(&self, location: &Location) -> Option<Arc<dyn Store>> {
         let store = self.find(location.scheme())?;
         has(store.source_schemes(), location.scheme()).then(|| Arc::clone(store))

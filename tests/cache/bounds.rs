@@ -1,5 +1,5 @@
-//! The size limit holds at every moment; the least recently read image is evicted, but never one that
-//! is being read.
+//! The size limit holds at every moment; the least recently read image is evicted, but never one
+//! that is being read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -116,8 +116,8 @@ fn look(node: &Server) -> BTreeMap<PathBuf, (u64, u64)> {
 }
 
 /// Returns the space that the cache's folder uses at one moment: lengths and blocks. Listing takes
-/// time, in which files may be removed and added. Files that two consecutive listings contain existed
-/// together between them, since names are never reused.
+/// time, in which files may be removed and added. Files that two consecutive listings contain
+/// existed together between them, since names are never reused.
 fn taken_bytes(node: &Server) -> (u64, u64) {
     let mut before = look(node);
     loop {
@@ -130,8 +130,8 @@ fn taken_bytes(node: &Server) -> (u64, u64) {
     }
 }
 
-/// Random readers of many images, some of which disconnect, with origins that cut and with deletions:
-/// the limit is exceeded at no moment.
+/// Random readers of many images, some of which disconnect, with origins that cut and with
+/// deletions: the limit is exceeded at no moment.
 #[test]
 fn limit_is_never_exceeded() {
     const LIMIT_BYTES: u64 = 10 * MIB;
@@ -183,8 +183,8 @@ fn limit_is_never_exceeded() {
     assert!(metric(node, "glance_cache_evictions_total{reason=\"room\"}") > 0);
 }
 
-/// Reads random images until a time, and returns how many reads were complete. No complete read may be
-/// wrong.
+/// Reads random images until a time, and returns how many reads were complete. No complete read may
+/// be wrong.
 fn wander(node: &Server, origins: &[Origin], seed: u64, length: Duration) -> u64 {
     let mut chance = Chance::new(seed);
     let mut ids: Vec<_> = origins.iter().map(|origin| locate(node, origin)).collect();

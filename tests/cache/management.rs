@@ -73,7 +73,8 @@ fn image_deleted_during_its_fill_is_served_and_not_cached() {
     let first = Reader::send(node.address(), &id, "").expect("sent");
     let first = first.answered();
     ask(&node, "DELETE", &format!("{CACHED}/{id}")).expect(200);
-    // A new reader starts another fill, which is cached; the first reader continues with the first fill.
+    // A new reader starts another fill, which is cached; the first reader continues with the first
+    // fill.
     assert!(read_image(node.address(), &id, &all).is_good());
     eventually("it is kept", || (fills(&node, "kept") == 1).then_some(()));
     hold.release();

@@ -51,7 +51,8 @@ impl Reader {
         })
     }
 
-    /// Waits until the response has started; before that the node may not have received the request.
+    /// Waits until the response has started; before that the node may not have received the
+    /// request.
     pub fn answered(mut self) -> Self {
         let mut buffer = [0; 4096];
         while head_end(&self.head).is_none() {
@@ -74,8 +75,8 @@ impl Reader {
         is_bare && nothing
     }
 
-    /// Reads until a number of bytes of the body was received, or the end. `expected` has the bytes of
-    /// the body from its start.
+    /// Reads until a number of bytes of the body was received, or the end. `expected` has the bytes
+    /// of the body from its start.
     pub fn read(mut self, expected: &[u8], most: u64) -> Got {
         let mut got = Got {
             status: 0,

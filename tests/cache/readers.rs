@@ -115,7 +115,8 @@ fn image_without_a_checksum_is_cached() {
     assert_eq!(origin.times_sent(), (1, 1));
 }
 
-/// The image cannot be verified, so the range is read from the store instead of waiting for the fill.
+/// The image cannot be verified, so the range is read from the store instead of waiting for the
+/// fill.
 #[test]
 fn range_of_an_image_without_a_checksum_bypasses_the_fill() {
     let hold = Hold::default();

@@ -112,7 +112,8 @@ fn successor_inherits_the_cache_and_cuts_no_reader() {
     });
     node.reload();
     hold.release();
-    // The old process completes its fills; the successor serves cached files and downloads others again.
+    // The old process completes its fills; the successor serves cached files and downloads others
+    // again.
     assert!(reading.read(&slow_all, u64::MAX).is_good());
     assert!(read_image(node.address(), &kept_id, &kept_all).is_good());
     assert_eq!(answers(&node, "hit"), 1);

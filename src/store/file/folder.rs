@@ -51,6 +51,7 @@ impl ImageFolder {
             staging: Directory::open(&staging)?,
             path,
         };
+        // Makes the new staging folder durable, before an upload relies on it.
         folder.images.sync()?;
         Ok(folder)
     }
@@ -198,6 +199,7 @@ impl ImageFolder {
     /// `AlreadyExists` if the name is taken.
     pub(super) fn publish(&self, upload: Uuid, image: &str) -> io::Result<()> {
         let staged = upload.to_string();
+        // Atomic and without replacement: of two uploads with the same name, one fails.
         self.staging.rename(&staged, &self.images, image)?;
         self.images.sync()
     }
@@ -212,15 +214,18 @@ impl ImageFolder {
     /// Removes the files that an upload has written, and no others: the image's file may be that of
     /// another upload, if the registry was restored from a backup.
     pub(super) fn discard(&self, image: &str, upload: &Upload) -> io::Result<()> {
+        // The image's name first: while the staged name exists, `is_written_by` can compare the
+        // inodes.
         if self.is_written_by(image, upload)? {
             self.remove_image(image)?;
         }
         self.remove_staged(upload.id)
     }
 
-    /// Returns true if an upload has published the image's file. A file with a mark has the upload's
-    /// identifier. Without a mark, either both names still refer to one file (a crash between link
-    /// and unlink), or the staged name is gone and the file was written after the upload began.
+    /// Returns true if an upload has published the image's file. A file with a mark has the
+    /// upload's identifier. Without a mark, either both names still refer to one file (a crash
+    /// between link and unlink), or the staged name is gone and the file was written after the
+    /// upload began.
     fn is_written_by(&self, image: &str, upload: &Upload) -> io::Result<bool> {
         let file = match self.images.open_file(image) {
             Ok(file) => file,

@@ -1,7 +1,7 @@
 //! The file store: one file per image, named by the image's identifier.
 //!
-//! An upload writes to `.staging/<upload>`; the file is synced and renamed once it is complete, so a
-//! file with an image's name is always complete. An existing file with an image's name is never
+//! An upload writes to `.staging/<upload>`; the file is synced and renamed once it is complete, so
+//! a file with an image's name is always complete. An existing file with an image's name is never
 //! replaced. Only the upload that wrote it, or the deletion of the image that refers to it, removes
 //! it.
 

@@ -128,6 +128,8 @@ impl FileWriter {
             // Set last, because the mode may forbid the owner to write.
             self.raw.set_permissions(Permissions::from_mode(mode))?;
         }
+        // Both handles are synced, because each reports only write errors that it has not reported
+        // yet.
         if let Some(direct) = &self.direct {
             direct.sync().await?;
         }
@@ -153,8 +155,8 @@ impl FileWriter {
 
 #[async_trait(?Send)]
 impl Writer for FileWriter {
-    /// O_DIRECT requires blocks. Without it, copying into a block that is in the CPU cache still costs
-    /// less than hashing chunks of uneven sizes.
+    /// O_DIRECT requires blocks. Without it, copying into a block that is in the CPU cache still
+    /// costs less than hashing chunks of uneven sizes.
     fn wants_blocks(&self) -> bool {
         true
     }
@@ -179,6 +181,7 @@ impl Writer for FileWriter {
     async fn commit(mut self: Box<Self>) -> Result<Location> {
         let published = self.publish().await;
         published.map_err(|error| self.upload.refusal(error))?;
+        // Set after success only, so that a failed commit removes the staged file when dropped.
         self.finished = true;
         let uri = self.upload.folder.uri_of(self.upload.image.as_str());
         Location::parse(&uri).map_err(Error::internal)

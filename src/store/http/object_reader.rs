@@ -70,6 +70,8 @@ impl HttpObjectReader {
             let last = offset + len - 1;
             let range = HeaderValue::try_from(format!("bytes={offset}-{last}"));
             headers.insert(RANGE, range.map_err(Error::internal)?);
+            // With `If-Range` a server sends the range of the same version, or the whole new
+            // object.
             if let Some(version) = self.version().and_then(ObjectVersion::as_condition) {
                 headers.insert(IF_RANGE, version.clone());
             }

@@ -1,8 +1,8 @@
 //! Sends requests to web servers and follows their redirects, as far as the operator allows.
 //!
-//! Users name the URLs. A URL whose text names a forbidden address is refused as invalid; an address
-//! found by DNS or in a redirect is reported like an unreachable server, so that users cannot map
-//! the operator's network.
+//! Users name the URLs. A URL whose text names a forbidden address is refused as invalid; an
+//! address found by DNS or in a redirect is reported like an unreachable server, so that users
+//! cannot map the operator's network.
 
 use std::fmt;
 
@@ -67,6 +67,7 @@ impl RedirectingClient {
         uri: &HttpUri,
         request: Request<()>,
     ) -> std::result::Result<(response::Parts, RangeBody), HttpClientError> {
+        // The target of a redirect is checked too.
         if self.is_evidently_forbidden(uri) {
             return Err(HttpClientError::Forbidden);
         }
@@ -92,6 +93,7 @@ impl RedirectingClient {
             .map_err(|e| refuse(&e))?;
         let next = HttpUri::parse(next.as_str()).map_err(|error| refuse(&error))?;
         self.rules.check(&next).map_err(|error| refuse(&error))?;
+        // A redirect must not expose the request to the network.
         if at.scheme() == "https" && next.scheme() != "https" {
             return Err(refuse(&"it leads from https to http"));
         }
@@ -126,8 +128,8 @@ fn request(uri: &HttpUri, method: Method, headers: &HeaderMap) -> Result<Request
     Ok(request)
 }
 
-/// Creates the error for a URI whose text names a forbidden address. The text is no news to the user
-/// who wrote it, so this error may be explicit.
+/// Creates the error for a URI whose text names a forbidden address. The text is no news to the
+/// user who wrote it, so this error may be explicit.
 fn forbidden_address() -> Error {
     let message = "The source of the image has an address that may not be reached.";
     Error::new(Kind::Invalid, message)

@@ -1,8 +1,8 @@
 //! The body of a web server's response, cut down to the bytes that were asked for.
 //!
 //! A server may ignore `Range` and send the whole object, and it may state no length. This module
-//! skips the bytes before the requested ones, stops after them, and verifies the length of an object
-//! whose server states none.
+//! skips the bytes before the requested ones, stops after them, and verifies the length of an
+//! object whose server states none.
 
 use std::io;
 use std::pin::Pin;
@@ -111,8 +111,9 @@ impl CutBody {
         Ok(())
     }
 
-    /// Returns the next chunk of the whole body. If its length is not stated, the last chunk is held
-    /// back until the body has ended: a reader must not take an object for complete that is longer.
+    /// Returns the next chunk of the whole body. If its length is not stated, the last chunk is
+    /// held back until the body has ended: a reader must not take an object for complete that is
+    /// longer.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             let frame = ready!(Pin::new(&mut self.stream).poll_frame(cx));

@@ -1,8 +1,8 @@
 //! Compares the MD5 that S3 reports with that of the sent bytes.
 //!
-//! The ETag of a part, and of an object that was sent in one request, is the MD5 of the bytes that S3
-//! received, unless it is encrypted with keys of KMS. The comparison detects bytes that changed on
-//! the network or in a proxy before the image is acknowledged.
+//! The ETag of a part, and of an object that was sent in one request, is the MD5 of the bytes that
+//! S3 received, unless it is encrypted with keys of KMS. The comparison detects bytes that changed
+//! on the network or in a proxy before the image is acknowledged.
 
 use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;

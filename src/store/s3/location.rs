@@ -2,8 +2,8 @@
 //! `s3+https://ACCESS:SECRET@host/bucket/key`.
 //!
 //! The schemes `s3` and `s3+http` mean plain HTTP. Amazon's secret keys may contain slashes, so a
-//! location is parsed from its end. Keys may be URL-encoded. Locations that this program writes have
-//! no keys and belong to the configured account.
+//! location is parsed from its end. Keys may be URL-encoded. Locations that this program writes
+//! have no keys and belong to the configured account.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
 //! The S3 store: one object per image, named by the image's identifier.
 //!
-//! Requests go through Amazon's SDK, with this program's HTTP client below it. A small image is sent
-//! in one request, a larger one as a multipart upload; `writer` decides. The memory of parts is
-//! bounded over all uploads (`part_memory`). Objects are read through presigned URLs with the HTTP
-//! client alone, so that their bytes can be spliced from socket to socket.
+//! Requests go through Amazon's SDK, with this program's HTTP client below it. A small image is
+//! sent in one request, a larger one as a multipart upload; `writer` decides. The memory of parts
+//! is bounded over all uploads (`part_memory`). Objects are read through presigned URLs with the
+//! HTTP client alone, so that their bytes can be spliced from socket to socket.
 //!
 //! Each object carries the identifier of the upload that wrote it. An upload never replaces an
 //! existing object, and the cleanup of an upload removes only an object with its identifier.
@@ -186,6 +186,8 @@ impl Store for S3Store {
         size_hint_bytes: Option<u64>,
     ) -> Result<Box<dyn Writer>> {
         let plan = self.plan(image, upload, size_hint_bytes)?;
+        // The check need not be atomic with the write: the registry admits one upload of an image at
+        // a time. It finds objects that the registry does not know.
         if plan
             .object
             .exists()
@@ -220,6 +222,7 @@ impl Store for S3Store {
             return Ok(());
         };
         let object = self.object_of(image);
+        // In this order, because a running completion could create the object after its removal.
         object
             .abort_all(None)
             .await

@@ -136,6 +136,7 @@ impl MultipartUpload {
     pub(super) async fn complete(&mut self) -> Result<(), S3Error> {
         self.all_sent().await?;
         let mut parts = std::mem::take(&mut self.sent);
+        // Parts complete in any order, but S3 requires them in ascending order.
         parts.sort_unstable_by_key(CompletedPart::part_number);
         self.object.complete(&self.upload_id, parts).await
     }
@@ -143,6 +144,8 @@ impl MultipartUpload {
     /// Aborts the upload, and removes its parts from S3.
     pub(super) async fn abort(mut self) -> Result<(), S3Error> {
         for (handle, consumed) in &self.handles {
+            // A request whose body was sent completely may succeed at S3 although it is cancelled
+            // here.
             if !consumed.get() {
                 handle.abort();
             }

@@ -165,6 +165,8 @@ impl S3Object {
 
     /// Removes everything that an upload has written, and nothing else.
     pub(super) async fn discard(&self, upload: Uuid, since: Timestamp) -> Result<()> {
+        // Multipart uploads first: a completion that is still running has either created the object
+        // by then, which is removed below, or fails.
         self.abort_all(Some(since)).await?;
         match self.upload_mark().await? {
             Some(Some(mark)) if mark == upload.to_string() => self.delete().await,

@@ -1,8 +1,8 @@
 //! Reads one object through presigned URLs.
 //!
-//! The SDK only signs the request; the HTTP client sends it, so that the bytes of a plain connection
-//! can stay in their socket. Every response must be of the object's registered size and of the same
-//! ETag as the first one.
+//! The SDK only signs the request; the HTTP client sends it, so that the bytes of a plain
+//! connection can stay in their socket. Every response must be of the object's registered size and
+//! of the same ETag as the first one.
 
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ impl S3ObjectReader {
             headers.insert(RANGE, range.map_err(|error| wrong(&error.to_string()))?);
         }
         if let Some(tag) = &self.tag {
+            // S3 answers 412 if the object was replaced since the first response.
             headers.insert(IF_MATCH, tag.clone());
         }
         let opened = self.http.open(request).await;
@@ -144,6 +145,8 @@ impl RangeSource for S3ObjectReader {
             if attempt == ATTEMPTS || !failure.is_transient() {
                 return Err(failure.into_read_error());
             }
+            // Only requests are repeated here. A body that breaks is resumed by the range reader,
+            // which opens the rest.
             sleep(RETRY_WAIT * attempt).await;
             attempt += 1;
         }

@@ -158,8 +158,8 @@ impl MemoryReservation {
 }
 
 impl MemoryState {
-    /// Returns true if, after `bytes` were granted to the part `number` that lacks `lacking`, at least
-    /// one growing part could still reach its minimum size with the free memory.
+    /// Returns true if, after `bytes` were granted to the part `number` that lacks `lacking`, at
+    /// least one growing part could still reach its minimum size with the free memory.
     fn may_grant(&self, number: u64, lacking: Option<u64>, bytes: u64) -> bool {
         let Some(free_bytes) = self.free_bytes.checked_sub(bytes) else {
             return false;

@@ -28,9 +28,9 @@ pub(super) struct PartSizes {
 }
 
 impl PartSizes {
-    /// Plans the parts of an image, of known or unknown size. Parts of a known size can be streamed;
-    /// others must be buffered, so they are at most `max_buffered_bytes`. Returns `None` if the
-    /// image needs parts above the limit of S3.
+    /// Plans the parts of an image, of known or unknown size. Parts of a known size can be
+    /// streamed; others must be buffered, so they are at most `max_buffered_bytes`. Returns `None`
+    /// if the image needs parts above the limit of S3.
     pub(super) fn plan(
         image_bytes: Option<u64>,
         min_bytes: u64,
@@ -52,7 +52,8 @@ impl PartSizes {
         })
     }
 
-    /// Returns the size of a part, whose number starts at 1, or `None` beyond the last allowed part.
+    /// Returns the size of a part, whose number starts at 1, or `None` beyond the last allowed
+    /// part.
     pub(super) fn of(&self, number: u64) -> Option<u64> {
         if number > MAX_PARTS {
             return None;

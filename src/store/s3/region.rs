@@ -8,8 +8,8 @@ pub(super) fn is_amazon(endpoint: &str) -> bool {
     amazon_name(endpoint).is_some()
 }
 
-/// Returns the region in the host name of an Amazon service (`s3.eu-west-1.amazonaws.com`), otherwise
-/// the default region.
+/// Returns the region in the host name of an Amazon service (`s3.eu-west-1.amazonaws.com`),
+/// otherwise the default region.
 pub(super) fn region_of(endpoint: &str) -> &str {
     let name = amazon_name(endpoint).unwrap_or_default();
     let rest = name.strip_prefix("s3").unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Failed requests to S3, described without secrets.
 //!
-//! Of a response only its status, S3's error code and the request identifier are kept: S3's messages
-//! repeat access keys and signatures.
+//! Of a response only its status, S3's error code and the request identifier are kept: S3's
+//! messages repeat access keys and signatures.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -107,6 +107,7 @@ impl S3Writer {
             Some(current) => current,
             None => self.next_part()?,
         };
+        // A reference to the same memory, to know which bytes the part has taken.
         let before = bytes.clone();
         let filled = self.fill_part(current, bytes).await;
         let mut current = filled.map_err(S3Error::into_write_error)?;

@@ -32,7 +32,8 @@ pub(super) struct AccountClient {
     access: ExpiringCell<AccountAccess, LoginError>,
 }
 
-/// An account together with the URL to use: that of its login, or another account's at the same host.
+/// An account together with the URL to use: that of its login, or another account's at the same
+/// host.
 #[derive(Clone)]
 pub(super) struct Session {
     account: Arc<AccountClient>,
@@ -143,8 +144,8 @@ impl AccountClient {
     }
 }
 
-/// The attempts of one request: decides after each whether to repeat it, with a new token or after a
-/// wait.
+/// The attempts of one request: decides after each whether to repeat it, with a new token or after
+/// a wait.
 struct RetryState<'a> {
     what: &'static str,
     account: &'a AccountClient,
@@ -164,14 +165,15 @@ impl<'a> RetryState<'a> {
         })
     }
 
-    /// Returns the response if it is final. Otherwise waits until the request should be repeated, and
-    /// returns `None`.
+    /// Returns the response if it is final. Otherwise waits until the request should be repeated,
+    /// and returns `None`.
     async fn check<T: HasStatus>(
         &mut self,
         sent: Result<T, HttpClientError>,
     ) -> SwiftResult<Option<T>> {
         let status = sent.as_ref().ok().and_then(HasStatus::status);
         if status == Some(StatusCode::UNAUTHORIZED) && !self.is_renewed {
+            // Once per request: if the new token is refused too, the credentials are at fault.
             self.is_renewed = true;
             self.access = self.account.renewed(&self.access).await?;
             return Ok(None);
@@ -287,8 +289,8 @@ fn is_transient(status: StatusCode) -> bool {
     )
 }
 
-/// Returns true if an attempt failed without a long wait. After a timeout the request is not repeated,
-/// because the client has waited long enough.
+/// Returns true if an attempt failed without a long wait. After a timeout the request is not
+/// repeated, because the client has waited long enough.
 fn failed_quickly(error: &HttpClientError) -> bool {
     match error {
         HttpClientError::Connect(cause) => cause.kind() != std::io::ErrorKind::TimedOut,

@@ -147,8 +147,9 @@ impl AccountSetOptions {
         Ok(Login::V3 { keystone, login })
     }
 
-    /// Creates an account from the credentials of a location. Settings that a location does not have
-    /// are those of the configured account at the same host, otherwise those of the default account.
+    /// Creates an account from the credentials of a location. Settings that a location does not
+    /// have are those of the configured account at the same host, otherwise those of the default
+    /// account.
     fn untrusted_account(&self, credentials: &Credentials) -> SwiftResult<AccountClient> {
         let origin = origin_of(&credentials.auth_address).ok_or(SwiftError::Address(
             "the login address is not an http or https URL",

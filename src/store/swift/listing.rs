@@ -101,8 +101,8 @@ pub(super) async fn remove(session: &Session, container: &str, object: &str) -> 
     }
 }
 
-/// Returns the next page of objects after `marker`, in the order of names. Empty if there are no more,
-/// or if the container does not exist.
+/// Returns the next page of objects after `marker`, in the order of names. Empty if there are no
+/// more, or if the container does not exist.
 async fn page(
     session: &Session,
     container: &str,

@@ -6,8 +6,8 @@
 //! * `swift+https://swift.example.org/v1/AUTH_x/container/object`, without a user: in the account at
 //!   that URL, as multi-tenant Glance wrote it.
 //!
-//! User and key are percent-encoded (`project%3Auser:key`). Names of containers and objects are not,
-//! because Glance writes and reads them verbatim.
+//! User and key are percent-encoded (`project%3Auser:key`). Names of containers and objects are
+//! not, because Glance writes and reads them verbatim.
 
 use percent_encoding::percent_decode_str;
 
@@ -84,8 +84,8 @@ impl SwiftLocation {
         })
     }
 
-    /// Returns the name prefix of the segments, for an image in a configured account. They belong to
-    /// the image even if no manifest refers to them, as after an interrupted removal. Elsewhere
+    /// Returns the name prefix of the segments, for an image in a configured account. They belong
+    /// to the image even if no manifest refers to them, as after an interrupted removal. Elsewhere
     /// objects with such names may belong to others.
     pub(super) fn own_segments(&self) -> Option<String> {
         let is_named = matches!(self.account, LocationAccount::Reference(_));

@@ -219,6 +219,8 @@ impl Store for SwiftStore {
         let container = self.container(image, upload).map_err(write_error)?;
         let layout = self.layout(size_hint_bytes).await.map_err(write_error)?;
         let object = image.to_lower().as_str().to_owned();
+        // Swift checks again with `If-None-Match`; this check covers large objects, whose manifest
+        // is written last.
         let found = find_mark(&container.session, &container.name, &object).await;
         if found.map_err(write_error)? != MarkLookup::Absent {
             let name = format!("{}/{object}", container.name);

@@ -45,8 +45,8 @@ pub(super) struct SentObject {
 }
 
 impl Container {
-    /// Starts to send an object. Waits until Swift has accepted the head of the request, i.e. it has
-    /// no object of that name. With `hash` the object's MD5 is compared with Swift's.
+    /// Starts to send an object. Waits until Swift has accepted the head of the request, i.e. it
+    /// has no object of that name. With `hash` the object's MD5 is compared with Swift's.
     pub(super) async fn begin(
         &self,
         object: &str,

@@ -76,6 +76,7 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
     }
     let outcome: Outcome = serde_json::from_slice(answer.body())
         .map_err(|error| SwiftError::malformed(what, error.to_string()))?;
+    // A segment that does not exist is as good as removed.
     let is_gone = |status: &str| status.starts_with("404");
     let left = outcome.errors.iter().find(|(_, status)| !is_gone(status));
     let is_done = outcome.status.starts_with("200") || is_gone(&outcome.status);

@@ -1,8 +1,8 @@
 //! The mark of an upload: object metadata with the upload's identifier.
 //!
-//! The mark decides whether an object may be removed when an upload is discarded, since an object of
-//! the same name may belong to another upload. `If-None-Match: *` prevents an upload from replacing
-//! an existing object.
+//! The mark decides whether an object may be removed when an upload is discarded, since an object
+//! of the same name may belong to another upload. `If-None-Match: *` prevents an upload from
+//! replacing an existing object.
 
 use http::header::IF_NONE_MATCH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -89,8 +89,9 @@ pub(super) async fn find_mark(
     }
 }
 
-/// Creates an object of an upload from bytes in memory. The object may exist already: if the response
-/// to an earlier attempt was lost, the object has the upload's own mark, which is a success.
+/// Creates an object of an upload from bytes in memory. The object may exist already: if the
+/// response to an earlier attempt was lost, the object has the upload's own mark, which is a
+/// success.
 pub(super) async fn put_marked(
     session: &Session,
     mark: &UploadMark,

@@ -163,7 +163,8 @@ impl SwiftWriter {
         Ok(())
     }
 
-    /// Returns how many bytes the current object still takes; `u64::MAX` if its length is unlimited.
+    /// Returns how many bytes the current object still takes; `u64::MAX` if its length is
+    /// unlimited.
     fn remaining_bytes(&self) -> u64 {
         let left = match self.upload.layout.length_bytes() {
             Some(length) => length - self.written_bytes,
@@ -203,6 +204,7 @@ impl SwiftWriter {
         let Some(current) = self.current.take() else {
             return Ok(());
         };
+        // One response is awaited at a time, so that the next segment is sent meanwhile.
         let before = self.sent.replace(current.end().await?);
         if let Some(before) = before {
             self.segments.push(before.finish().await?);

@@ -185,8 +185,8 @@ impl Backend {
         }
     }
 
-    /// Returns the images in the backend by its own listing. Objects at origins are not listed, since
-    /// they do not belong to the node.
+    /// Returns the images in the backend by its own listing. Objects at origins are not listed,
+    /// since they do not belong to the node.
     pub fn holding(&self) -> Holding {
         match &self.kind {
             Kind::File => {

@@ -1,5 +1,5 @@
-//! Backends that are unreachable, silent, cut or wrong during an upload: the client receives a clear
-//! error, the image is killed, and nothing is left.
+//! Backends that are unreachable, silent, cut or wrong during an upload: the client receives a
+//! clear error, the image is killed, and nothing is left.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -105,7 +105,8 @@ fn goes_on(gate: &Gate, failure: Failure) {
     }
 }
 
-/// Uploads an image. Returns its id, and the status of the response if the request carried the data.
+/// Uploads an image. Returns its id, and the status of the response if the request carried the
+/// data.
 fn put(backend: &Backend, manner: Manner, data: &[u8], origin: &Origin) -> (String, Option<u16>) {
     let node = &backend.node;
     if manner == Manner::Copied {

@@ -69,8 +69,8 @@ const STATED: [Stated; 4] = [
     Stated::WrongSize,
 ];
 
-/// Returns every manner with every statement, then a number of random steps, and the deletion of all
-/// images.
+/// Returns every manner with every statement, then a number of random steps, and the deletion of
+/// all images.
 pub fn script(seed: u64, random_steps: usize) -> Vec<Step> {
     let mut script = Script {
         chance: Chance::new(seed),

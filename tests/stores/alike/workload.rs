@@ -112,7 +112,8 @@ impl<'a> Run<'a> {
         seen
     }
 
-    /// Asserts that the backend has every intact image with its number of objects, and nothing else.
+    /// Asserts that the backend has every intact image with its number of objects, and nothing
+    /// else.
     fn look(&self) {
         let sound = self.sound.iter().map(|number| &self.images[*number]);
         let expected = sound.map(|image| {

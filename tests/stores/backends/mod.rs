@@ -1,5 +1,5 @@
-//! The backend servers, tested with their own clients. A failure here is one of the machine or of the
-//! servers' setup, not of the node.
+//! The backend servers, tested with their own clients. A failure here is one of the machine or of
+//! the servers' setup, not of the node.
 
 mod keystone;
 mod s3;

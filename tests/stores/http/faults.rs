@@ -58,8 +58,8 @@ impl Random {
     }
 }
 
-/// Where a response is cut, according to the path of the request: `/i?cut=5&reset=7`. A response that
-/// begins after a position is not cut there.
+/// Where a response is cut, according to the path of the request: `/i?cut=5&reset=7`. A response
+/// that begins after a position is not cut there.
 fn break_off(seen: &Seen) -> Answer {
     let begins = seen.header("range").map_or(0, |range| {
         let first = range.trim_start_matches("bytes=").split('-').next();

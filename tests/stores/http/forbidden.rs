@@ -286,8 +286,8 @@ fn unreachable_and_forbidden_hosts_look_alike() {
     }
 }
 
-/// A name of an internal address looks like one that does not resolve, so that clients cannot map the
-/// operator's network.
+/// A name of an internal address looks like one that does not resolve, so that clients cannot map
+/// the operator's network.
 #[test]
 fn internal_and_unknown_names_look_alike() {
     let node = Setup::new().start();

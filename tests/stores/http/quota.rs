@@ -13,7 +13,8 @@ fn limited() -> Server {
     open_setup().option("user_storage_quota", "1MB").start()
 }
 
-/// The source is refused at once, whether the data stay there or are copied, and no image is created.
+/// The source is refused at once, whether the data stay there or are copied, and no image is
+/// created.
 #[test]
 fn a_source_that_does_not_fit_is_refused_at_once() {
     let node = limited();

@@ -1,5 +1,5 @@
-//! Bytes that trickle in from an origin are relayed at once, not when the kernel stops waiting for a
-//! full packet.
+//! Bytes that trickle in from an origin are relayed at once, not when the kernel stops waiting for
+//! a full packet.
 
 use std::time::{Duration, Instant};
 

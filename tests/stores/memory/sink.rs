@@ -1,5 +1,5 @@
-//! A server that accepts uploads at a given rate and discards them, for tests with more data than fits
-//! on a disk. It implements enough of S3 and Swift.
+//! A server that accepts uploads at a given rate and discards them, for tests with more data than
+//! fits on a disk. It implements enough of S3 and Swift.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -39,8 +39,8 @@ struct Head {
 }
 
 impl Sink {
-    /// Starts a server that waits before each 256 KiB of a connection, and reports a fixed length and
-    /// ETag for every object.
+    /// Starts a server that waits before each 256 KiB of a connection, and reports a fixed length
+    /// and ETag for every object.
     pub fn start(wait: Duration, object_bytes: u64, tag: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("a port");

@@ -111,8 +111,8 @@ async fn read(store: &S3Store, location: &Location, object_bytes: u64) -> Result
 fn uploads_share_too_little_memory() {
     const UPLOADS: u64 = 24;
     let bucket = Bucket::new("tight");
-    // Memory for two parts, while every upload has three. A part of known length is streamed without
-    // memory; one of unknown length waits.
+    // Memory for two parts, while every upload has three. A part of known length is streamed
+    // without memory; one of unknown length waits.
     let options = S3StoreOptions {
         upload_memory_bytes: 10 * MIB,
         ..bucket.options()

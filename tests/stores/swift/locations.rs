@@ -122,8 +122,8 @@ fn configured_references_work() {
     });
 }
 
-/// Another tenant's account without a login, as multi-tenant Glance wrote it. Swift decides what the
-/// store's own account may read there.
+/// Another tenant's account without a login, as multi-tenant Glance wrote it. Swift decides what
+/// the store's own account may read there.
 #[test]
 fn tenant_accounts_without_a_login_are_readable() {
     let cloud = Cloud::shared();
@@ -150,8 +150,8 @@ fn tenant_accounts_without_a_login_are_readable() {
     assert_ne!(alice.url, bob.url);
 }
 
-/// The configured account's token is sent only to its own Swift, and a host that only a location names
-/// is not dialled at forbidden addresses.
+/// The configured account's token is sent only to its own Swift, and a host that only a location
+/// names is not dialled at forbidden addresses.
 #[test]
 fn credentials_are_sent_to_no_other_host() {
     let swift = Swift::shared();

@@ -199,8 +199,8 @@ fn disconnect_or_delete_during_an_upload_leaves_nothing() {
     container.await_empty();
 }
 
-/// Swift fails during an upload: the client receives an error, the image is killed, and nothing is left
-/// once Swift is back.
+/// Swift fails during an upload: the client receives an error, the image is killed, and nothing is
+/// left once Swift is back.
 #[test]
 fn swift_failure_during_an_upload_kills_the_image() {
     let swift = Swift::shared();
@@ -266,8 +266,8 @@ fn missing_container_is_logged() {
     server.expect_log("swift_store_create_container_on_put");
 }
 
-/// Keys and tokens appear in no response, debug log, metric or registry record, whether Swift works or
-/// fails.
+/// Keys and tokens appear in no response, debug log, metric or registry record, whether Swift works
+/// or fails.
 #[test]
 fn secrets_never_leak() {
     let swift = Swift::shared();

@@ -77,7 +77,8 @@ fn own_cloud(token_s: u32) -> Cloud {
     Cloud { swift, keystone }
 }
 
-/// Revokes all tokens of `adam` in Keystone, as a new password does, and clears Swift's token cache.
+/// Revokes all tokens of `adam` in Keystone, as a new password does, and clears Swift's token
+/// cache.
 fn revoke_all(cloud: &Cloud) {
     // Both servers use whole seconds.
     std::thread::sleep(Duration::from_millis(1100));
