@@ -43,7 +43,7 @@ struct Shared {
     options: CacheOptions,
     folder: Arc<CacheFolder>,
     accounting: Mutex<Accounting>,
-    /// Held while space is reserved or evicted, which involves I/O between two looks at the
+    /// Held while space is reserved or evicted, which involves I/O between two reads of the
     /// accounting. Without it two fills could be promised the same free disk space.
     eviction_lock: tokio::sync::Mutex<()>,
     fills: mpsc::UnboundedSender<Arc<Fill>>,

@@ -62,15 +62,15 @@ impl Keystone {
         }
         let request = request.body(full(body));
         let request = request.map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
-        match answer.status() {
+        let response = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
+        match response.status() {
             StatusCode::CREATED | StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
             status => return Err(KeystoneError::Status(status)),
         }
-        let id = answer.headers().get("x-subject-token");
+        let id = response.headers().get("x-subject-token");
         let id = id.ok_or(KeystoneError::Malformed("X-Subject-Token"))?;
-        Token::read(id.clone(), answer.body(), self.renew_before)
+        Token::read(id.clone(), response.body(), self.renew_before)
     }
 
     /// Returns the owner of a presented token, or `None` if the token is not valid. With
@@ -93,9 +93,11 @@ impl Keystone {
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         }
         let request = request.body(empty()).map_err(|_| KeystoneError::Address)?;
-        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
-        match answer.status() {
-            StatusCode::OK => TokenInfo::read(answer.headers().get(DATE), answer.body()).map(Some),
+        let response = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
+        match response.status() {
+            StatusCode::OK => {
+                TokenInfo::read(response.headers().get(DATE), response.body()).map(Some)
+            }
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(KeystoneError::Status(status)),
         }

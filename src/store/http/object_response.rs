@@ -236,8 +236,8 @@ mod tests {
             "bytes 5-7",
             "",
         ] {
-            let answer = range_of(206, &[("content-range", range)]);
-            assert_eq!(answer, Err(Kind::Internal), "{range}");
+            let response = range_of(206, &[("content-range", range)]);
+            assert_eq!(response, Err(Kind::Internal), "{range}");
         }
         assert_eq!(range_of(206, &[]), Err(Kind::Internal));
         assert_eq!(range_of(200, &[]), Err(Kind::Internal));

@@ -1,4 +1,4 @@
-//! The body of a web server's response, cut down to the bytes that were asked for.
+//! The body of a web server's response, cut down to the requested bytes.
 //!
 //! A server may ignore `Range` and send the whole object, and it may state no length. This module
 //! skips the bytes before the requested ones, stops after them, and verifies the length of an

@@ -89,27 +89,27 @@ fn parse_keys(keys: &str) -> Option<(Secret, Secret)> {
 mod tests {
     use super::*;
 
-    fn place(uri: &str) -> S3Location {
+    fn parsed(uri: &str) -> S3Location {
         S3Location::parse(&Location::parse(uri).unwrap()).unwrap()
     }
 
-    fn keys(place: &S3Location) -> (&str, &str) {
-        let (access, secret) = place.keys.as_ref().unwrap();
+    fn keys(parsed: &S3Location) -> (&str, &str) {
+        let (access, secret) = parsed.keys.as_ref().unwrap();
         (access.expose(), secret.expose())
     }
 
     #[test]
     fn locations_written_by_glance_are_parsed() {
-        let plain = place("s3://AK:sec/ret+x=@10.0.0.1:8080/images/an-id");
+        let plain = parsed("s3://AK:sec/ret+x=@10.0.0.1:8080/images/an-id");
         assert_eq!(plain.endpoint(), "http://10.0.0.1:8080");
         assert_eq!((&*plain.bucket, &*plain.key), ("images", "an-id"));
         assert_eq!(keys(&plain), ("AK", "sec/ret+x="));
 
-        let tls = place("s3+https://AK:a%2Fb@s3.example.org/services/s3/images/an-id");
+        let tls = parsed("s3+https://AK:a%2Fb@s3.example.org/services/s3/images/an-id");
         assert_eq!(tls.endpoint(), "https://s3.example.org/services/s3");
         assert_eq!(keys(&tls), ("AK", "a/b"));
 
-        let quoted = place("S3+HTTP://test%3Atester:testing@h/b/k");
+        let quoted = parsed("S3+HTTP://test%3Atester:testing@h/b/k");
         assert_eq!(quoted.endpoint(), "http://h");
         assert_eq!(keys(&quoted), ("test:tester", "testing"));
     }
@@ -118,9 +118,9 @@ mod tests {
     fn written_locations_have_no_keys() {
         for endpoint in ["http://h:9000", "https://h/s3"] {
             let location = build_location(endpoint, "images", "an-id").unwrap();
-            let place = S3Location::parse(&location).unwrap();
-            assert_eq!(place.endpoint(), endpoint);
-            assert_eq!(place.keys, None);
+            let parsed = S3Location::parse(&location).unwrap();
+            assert_eq!(parsed.endpoint(), endpoint);
+            assert_eq!(parsed.keys, None);
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn debug_output_has_no_keys() {
-        let place = place("s3://CANARY:CANARY@h/b/k");
-        assert!(!format!("{place:?}").contains("CANARY"));
+        let parsed = parsed("s3://CANARY:CANARY@h/b/k");
+        assert!(!format!("{parsed:?}").contains("CANARY"));
     }
 }

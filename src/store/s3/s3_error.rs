@@ -77,7 +77,9 @@ impl S3Error {
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
         let mut failure = match status {
             Some(status) => Self::from_response(operation, status, error.code().map(str::to_owned)),
             None => Self::no_response(operation, error),

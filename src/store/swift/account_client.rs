@@ -219,8 +219,8 @@ impl Session {
                 request.headers_mut().insert(CONTENT_LENGTH, length);
             }
             let sent = self.account.client.fetch(request, MAX_RESPONSE_BYTES).await;
-            if let Some(answer) = attempts.check(sent).await? {
-                return Ok(answer);
+            if let Some(response) = attempts.check(sent).await? {
+                return Ok(response);
             }
         }
     }
@@ -234,8 +234,8 @@ impl Session {
         loop {
             let request = self.request(call, &attempts.access, ())?;
             let sent = self.account.client.open(request).await;
-            if let Some(answer) = attempts.check(sent).await? {
-                return Ok(answer);
+            if let Some(response) = attempts.check(sent).await? {
+                return Ok(response);
             }
         }
     }

@@ -92,12 +92,12 @@ pub(super) async fn remove_all(
 /// Removes one object. The segments of a large object stay. Succeeds if it does not exist.
 pub(super) async fn remove(session: &Session, container: &str, object: &str) -> SwiftResult<()> {
     let what = "removing an object";
-    let call = SwiftRequest::new(what, Method::DELETE, object_path(container, object));
-    let answer = session.send(&call).await?;
-    match answer.status() {
+    let request = SwiftRequest::new(what, Method::DELETE, object_path(container, object));
+    let response = session.send(&request).await?;
+    match response.status() {
         StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Ok(()),
-        status => Err(SwiftError::status(what, status, answer.headers())),
+        status => Err(SwiftError::status(what, status, response.headers())),
     }
 }
 
@@ -116,15 +116,15 @@ async fn page(
         encode(prefix),
         encode(marker)
     );
-    let answer = session
+    let response = session
         .send(&SwiftRequest::new(what, Method::GET, path))
         .await?;
-    match answer.status() {
+    match response.status() {
         StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => return Ok(Vec::new()),
         StatusCode::OK => {}
-        status => return Err(SwiftError::status(what, status, answer.headers())),
+        status => return Err(SwiftError::status(what, status, response.headers())),
     }
-    serde_json::from_slice(answer.body())
+    serde_json::from_slice(response.body())
         .map_err(|error| SwiftError::malformed(what, error.to_string()))
 }
 

@@ -194,8 +194,11 @@ mod tests {
 
     #[test]
     fn containers_and_objects_are_taken_as_they_are() {
-        let place = parse("swift://u:k@h/v1/my images/a%20b").unwrap();
-        assert_eq!((&*place.container, &*place.object), ("my images", "a%20b"));
+        let parsed = parse("swift://u:k@h/v1/my images/a%20b").unwrap();
+        assert_eq!(
+            (&*parsed.container, &*parsed.object),
+            ("my images", "a%20b")
+        );
     }
 
     #[test]
@@ -254,16 +257,16 @@ mod tests {
 
     #[test]
     fn debug_output_has_no_key() {
-        let place = parse("swift://user:CANARY@h/c/o").unwrap();
-        assert!(!format!("{place:?}").contains("CANARY"));
+        let parsed = parse("swift://user:CANARY@h/c/o").unwrap();
+        assert!(!format!("{parsed:?}").contains("CANARY"));
     }
 
     #[test]
     fn written_locations_are_parsed() {
         let uri = by_reference("ref1", "glance_71", "71c675ab");
-        let place = parse(&uri).unwrap();
+        let parsed = parse(&uri).unwrap();
         assert_eq!(
-            (&*place.container, &*place.object),
+            (&*parsed.container, &*parsed.object),
             ("glance_71", "71c675ab")
         );
     }

@@ -119,9 +119,9 @@ impl V1 {
         let headers = request.headers_mut();
         headers.insert("x-auth-user", header(&self.user)?);
         headers.insert("x-auth-key", header(self.key.expose())?);
-        let answer = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
-        match answer.status() {
-            status if status.is_success() => self.access(answer.headers()),
+        let response = self.client.fetch(request, MAX_RESPONSE_BYTES).await?;
+        match response.status() {
+            status if status.is_success() => self.access(response.headers()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LoginError::Refused),
             status => Err(LoginError::Status(status)),
         }

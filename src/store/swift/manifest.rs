@@ -60,11 +60,15 @@ pub(super) async fn max_static_segments(account: &AccountClient) -> SwiftResult<
     let uri = format!("{scheme}://{host}:{port}/info").parse::<Uri>();
     let uri = uri.map_err(|error| SwiftError::malformed(what, error.to_string()))?;
     let asked = account.get_without_token(uri).await;
-    let answer = asked.map_err(|cause| SwiftError::Outgoing { what, cause })?;
-    if answer.status().is_server_error() {
-        return Err(SwiftError::status(what, answer.status(), answer.headers()));
+    let response = asked.map_err(|cause| SwiftError::Outgoing { what, cause })?;
+    if response.status().is_server_error() {
+        return Err(SwiftError::status(
+            what,
+            response.status(),
+            response.headers(),
+        ));
     }
-    let info = serde_json::from_slice::<Info>(answer.body());
+    let info = serde_json::from_slice::<Info>(response.body());
     let static_objects = info.ok().and_then(|info| info.slo);
     Ok(static_objects.map(|slo| slo.max_manifest_segments))
 }
@@ -94,14 +98,14 @@ impl LargeObject<'_> {
         let entries: Vec<_> = (1..).zip(self.segments).map(entry).collect();
         let path = object_path(container, self.object);
         let path = format!("{path}?multipart-manifest=put");
-        let mut call = SwiftRequest::new("joining segments", Method::PUT, path);
-        call.body = Bytes::from(serde_json::Value::from(entries).to_string());
-        self.mark.guard(&mut call);
+        let mut request = SwiftRequest::new("joining segments", Method::PUT, path);
+        request.body = Bytes::from(serde_json::Value::from(entries).to_string());
+        self.mark.guard(&mut request);
         put_marked(
             self.session,
             self.mark,
             (self.container, self.object),
-            &call,
+            &request,
         )
         .await
     }
@@ -111,29 +115,30 @@ impl LargeObject<'_> {
     async fn write_dynamic(&self) -> SwiftResult<()> {
         let (session, name) = (self.session, self.container);
         let path = object_path(name, self.object);
-        let mut call = SwiftRequest::new("joining segments", Method::PUT, path.clone());
+        let mut request = SwiftRequest::new("joining segments", Method::PUT, path.clone());
         let prefix = encode(&segment_prefix(self.object));
         let manifest = format!("{}/{prefix}", encode(name));
         let manifest = HeaderValue::from_str(&manifest).map_err(|_| {
             SwiftError::malformed(
-                call.what,
+                request.what,
                 "the name of the container is not a valid header value",
             )
         })?;
-        call.headers.insert("x-object-manifest", manifest);
-        self.mark.guard(&mut call);
+        request.headers.insert("x-object-manifest", manifest);
+        self.mark.guard(&mut request);
         put_marked(
             self.session,
             self.mark,
             (self.container, self.object),
-            &call,
+            &request,
         )
         .await?;
         let size_bytes: u64 = self.segments.iter().map(|one| one.size_bytes).sum();
         let head = SwiftRequest::new("checking the joined segments", Method::HEAD, path);
         for _ in 0..MAX_LISTING_ATTEMPTS {
-            let answer = session.send(&head).await?;
-            if answer.status() == StatusCode::OK && length_of(answer.headers()) == Some(size_bytes)
+            let response = session.send(&head).await?;
+            if response.status() == StatusCode::OK
+                && length_of(response.headers()) == Some(size_bytes)
             {
                 return Ok(());
             }

@@ -53,11 +53,11 @@ impl Container {
         length_bytes: Option<u64>,
         hash: Option<Md5Stream>,
     ) -> SwiftResult<ObjectWriter> {
-        let call = self.call(object);
+        let request = self.put_request(object);
         let mut is_created = false;
         loop {
             let capacity = WAITING_BYTES / BLOCK_BYTES;
-            match self.session.put(&call, length_bytes, capacity).await? {
+            match self.session.put(&request, length_bytes, capacity).await? {
                 StreamStart::Wanted(sending) => {
                     return Ok(ObjectWriter {
                         sending,
@@ -65,44 +65,44 @@ impl Container {
                         size_bytes: 0,
                     });
                 }
-                StreamStart::Answered(answer)
-                    if answer.status() == StatusCode::NOT_FOUND && !is_created =>
+                StreamStart::Answered(response)
+                    if response.status() == StatusCode::NOT_FOUND && !is_created =>
                 {
                     self.create_container().await?;
                     is_created = true;
                 }
-                StreamStart::Answered(answer)
-                    if answer.status() == StatusCode::PRECONDITION_FAILED =>
+                StreamStart::Answered(response)
+                    if response.status() == StatusCode::PRECONDITION_FAILED =>
                 {
                     return Err(SwiftError::Occupied {
                         container: self.name.clone(),
                         object: object.to_owned(),
                     });
                 }
-                StreamStart::Answered(answer) => return Err(refused(&answer)),
+                StreamStart::Answered(response) => return Err(refused(&response)),
             }
         }
     }
 
     /// Creates an object without bytes.
     pub(super) async fn put_empty(&self, object: &str) -> SwiftResult<()> {
-        let call = self.call(object);
+        let request = self.put_request(object);
         let name = (self.name.as_str(), object);
-        match put_marked(&self.session, &self.mark, name, &call).await {
+        match put_marked(&self.session, &self.mark, name, &request).await {
             Err(error) if error.is_not_found() => {
                 self.create_container().await?;
-                put_marked(&self.session, &self.mark, name, &call).await
+                put_marked(&self.session, &self.mark, name, &request).await
             }
             result => result,
         }
     }
 
-    fn call(&self, object: &str) -> SwiftRequest {
-        let mut call = SwiftRequest::new(WHAT, Method::PUT, object_path(&self.name, object));
+    fn put_request(&self, object: &str) -> SwiftRequest {
+        let mut request = SwiftRequest::new(WHAT, Method::PUT, object_path(&self.name, object));
         let octets = HeaderValue::from_static("application/octet-stream");
-        call.headers.insert(CONTENT_TYPE, octets);
-        self.mark.guard(&mut call);
-        call
+        request.headers.insert(CONTENT_TYPE, octets);
+        self.mark.guard(&mut request);
+        request
     }
 
     async fn create_container(&self) -> SwiftResult<()> {
@@ -112,10 +112,14 @@ impl Container {
             });
         }
         let what = "creating a container";
-        let call = SwiftRequest::new(what, Method::PUT, container_path(&self.name));
-        let answer = self.session.send(&call).await?;
-        if !answer.status().is_success() {
-            return Err(SwiftError::status(what, answer.status(), answer.headers()));
+        let request = SwiftRequest::new(what, Method::PUT, container_path(&self.name));
+        let response = self.session.send(&request).await?;
+        if !response.status().is_success() {
+            return Err(SwiftError::status(
+                what,
+                response.status(),
+                response.headers(),
+            ));
         }
         tracing::info!(container = self.name, "created a container in Swift");
         Ok(())
@@ -133,7 +137,7 @@ impl ObjectWriter {
         self.size_bytes += chunk.len() as u64;
         match self.sending.push(chunk.clone()).await {
             Ok(None) => {}
-            Ok(Some(answer)) => return Err(refused(&answer)),
+            Ok(Some(response)) => return Err(refused(&response)),
             Err(cause) => return Err(SwiftError::Outgoing { what: WHAT, cause }),
         }
         if let Some(hash) = &mut self.hash {
@@ -156,12 +160,12 @@ impl ObjectWriter {
 impl SentObject {
     /// Waits until Swift has stored the object.
     pub(super) async fn finish(self) -> SwiftResult<Segment> {
-        let answer = self.ended.answer().await;
-        let answer = answer.map_err(|cause| SwiftError::Outgoing { what: WHAT, cause })?;
-        if answer.status() != StatusCode::CREATED {
-            return Err(refused(&answer));
+        let response = self.ended.answer().await;
+        let response = response.map_err(|cause| SwiftError::Outgoing { what: WHAT, cause })?;
+        if response.status() != StatusCode::CREATED {
+            return Err(refused(&response));
         }
-        let etag = etag_of(answer.headers()).ok_or(SwiftError::malformed(WHAT, "no ETag"))?;
+        let etag = etag_of(response.headers()).ok_or(SwiftError::malformed(WHAT, "no ETag"))?;
         let segment = Segment {
             etag,
             size_bytes: self.size_bytes,
@@ -186,8 +190,8 @@ impl Segment {
     }
 }
 
-fn refused(answer: &Response<HttpBody>) -> SwiftError {
-    SwiftError::status(WHAT, answer.status(), answer.headers())
+fn refused(response: &Response<HttpBody>) -> SwiftError {
+    SwiftError::status(WHAT, response.status(), response.headers())
 }
 
 /// Returns the ETag of a plain object, which is its MD5. Some gateways put it in quotes.

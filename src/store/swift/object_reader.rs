@@ -32,18 +32,18 @@ impl SwiftObjectReader {
         }
     }
 
-    fn call(&self, offset: u64, len: u64) -> SwiftRequest {
-        let mut call = SwiftRequest::new(WHAT, Method::GET, self.path.clone());
+    fn request(&self, offset: u64, len: u64) -> SwiftRequest {
+        let mut request = SwiftRequest::new(WHAT, Method::GET, self.path.clone());
         if !self.is_whole(offset, len) {
             let range = format!("bytes={offset}-{}", offset + len - 1);
             if let Ok(range) = HeaderValue::from_str(&range) {
-                call.headers.insert(RANGE, range);
+                request.headers.insert(RANGE, range);
             }
         }
         if let Some(etag) = &self.etag {
-            call.headers.insert(IF_MATCH, etag.clone());
+            request.headers.insert(IF_MATCH, etag.clone());
         }
-        call
+        request
     }
 
     fn is_whole(&self, offset: u64, len: u64) -> bool {
@@ -91,8 +91,8 @@ impl SwiftObjectReader {
 #[async_trait(?Send)]
 impl RangeSource for SwiftObjectReader {
     async fn open(&mut self, offset: u64, len: u64) -> Result<RangeBody> {
-        let call = self.call(offset, len);
-        let (head, part) = self.session.open(&call).await.map_err(read_error)?;
+        let request = self.request(offset, len);
+        let (head, part) = self.session.open(&request).await.map_err(read_error)?;
         self.check((offset, len), head.status, &head.headers)?;
         Ok(part)
     }

@@ -29,16 +29,16 @@ pub(super) async fn remove_whole(
 ) -> SwiftResult<()> {
     let what = "looking up an object to remove";
     let head = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
-    let answer = session.send(&head).await?;
-    match answer.status() {
+    let response = session.send(&head).await?;
+    match response.status() {
         StatusCode::NOT_FOUND => return Ok(()),
         status if status.is_success() => {}
-        status => return Err(SwiftError::status(what, status, answer.headers())),
+        status => return Err(SwiftError::status(what, status, response.headers())),
     }
-    if is_static(answer.headers()) {
+    if is_static(response.headers()) {
         return remove_static(session, container, object).await;
     }
-    if let Some((segments, prefix)) = dynamic_manifest(answer.headers()) {
+    if let Some((segments, prefix)) = dynamic_manifest(response.headers()) {
         remove_all(session, &segments, &prefix).await?;
     }
     remove(session, container, object).await
@@ -65,16 +65,17 @@ async fn remove_static(session: &Session, container: &str, object: &str) -> Swif
         "{}?multipart-manifest=delete",
         object_path(container, object)
     );
-    let mut call = SwiftRequest::new(what, Method::DELETE, path);
-    call.headers
+    let mut request = SwiftRequest::new(what, Method::DELETE, path);
+    request
+        .headers
         .insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let answer = session.send(&call).await?;
-    match answer.status() {
+    let response = session.send(&request).await?;
+    match response.status() {
         StatusCode::NOT_FOUND => return Ok(()),
         status if status.is_success() => {}
-        status => return Err(SwiftError::status(what, status, answer.headers())),
+        status => return Err(SwiftError::status(what, status, response.headers())),
     }
-    let outcome: Outcome = serde_json::from_slice(answer.body())
+    let outcome: Outcome = serde_json::from_slice(response.body())
         .map_err(|error| SwiftError::malformed(what, error.to_string()))?;
     // A segment that does not exist is as good as removed.
     let is_gone = |status: &str| status.starts_with("404");

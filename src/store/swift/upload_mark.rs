@@ -78,14 +78,14 @@ pub(super) async fn find_mark(
 ) -> SwiftResult<MarkLookup> {
     let what = "looking up an object";
     let request = SwiftRequest::new(what, Method::HEAD, object_path(container, object));
-    let answer = session.send(&request).await?;
-    match answer.status() {
+    let response = session.send(&request).await?;
+    match response.status() {
         StatusCode::NOT_FOUND => Ok(MarkLookup::Absent),
-        status if status.is_success() => Ok(match answer.headers().get(&MARK) {
+        status if status.is_success() => Ok(match response.headers().get(&MARK) {
             Some(mark) => MarkLookup::Marked(UploadMark(mark.clone())),
             None => MarkLookup::Unmarked,
         }),
-        status => Err(SwiftError::status(what, status, answer.headers())),
+        status => Err(SwiftError::status(what, status, response.headers())),
     }
 }
 
@@ -98,8 +98,8 @@ pub(super) async fn put_marked(
     (container, object): (&str, &str),
     request: &SwiftRequest,
 ) -> SwiftResult<()> {
-    let answer = session.send(request).await?;
-    match answer.status() {
+    let response = session.send(request).await?;
+    match response.status() {
         StatusCode::CREATED => Ok(()),
         StatusCode::PRECONDITION_FAILED => match find_mark(session, container, object).await? {
             MarkLookup::Marked(own) if own == *mark => Ok(()),
@@ -108,6 +108,6 @@ pub(super) async fn put_marked(
                 object: object.to_owned(),
             }),
         },
-        status => Err(SwiftError::status(request.what, status, answer.headers())),
+        status => Err(SwiftError::status(request.what, status, response.headers())),
     }
 }
