@@ -24,6 +24,7 @@ mod region;
 mod s3_error;
 mod sdk_http;
 mod streamed_part;
+mod upload_plan;
 mod writer;
 
 use std::time::Duration;
@@ -40,7 +41,8 @@ use self::part_memory::PartMemory;
 use self::part_sizes::PartSizes;
 use self::s3_error::S3Error;
 use self::sdk_http::SdkHttpClient;
-use self::writer::{S3Upload, S3Writer};
+use self::upload_plan::S3Upload;
+use self::writer::S3Writer;
 use super::name_taken::name_taken;
 use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
 use crate::error::{Error, Kind, Result};

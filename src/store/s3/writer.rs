@@ -13,41 +13,19 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::etag_check::{ExpectedMd5, PartHash, ReceivedMd5};
+use super::etag_check::{PartHash, ReceivedMd5};
 use super::multipart_upload::MultipartUpload;
 use super::object::S3Object;
 use super::part_body::PartBody;
 use super::part_buffer::PartBuffer;
-use super::part_memory::PartMemory;
-use super::part_sizes::PartSizes;
 use super::s3_error::{S3Error, unavailable};
-use super::streamed_part::StreamedPart;
-use crate::error::{Error, Kind, Result};
-use crate::image::{Checksum, Location, Upload};
-use crate::md5::HashEngine;
+use super::upload_plan::{CurrentPart, PartData, S3Upload};
+use crate::error::Result;
+use crate::image::{Checksum, Location};
 use crate::store::Writer;
 
 /// Longest time that a failed upload waits for its removal; the cleaner removes the rest later.
 const ABORT_LIMIT: Duration = Duration::from_secs(10);
-
-/// The plan of one upload.
-pub(super) struct S3Upload {
-    pub(super) object: S3Object,
-    /// The upload, whose identifier is stored with the object.
-    pub(super) upload: Upload,
-    /// The location of the committed object.
-    pub(super) location: Location,
-    /// True if a missing bucket is created.
-    pub(super) creates_bucket: bool,
-    /// The largest image that is sent in one request, in bytes.
-    pub(super) single_put_bytes: u64,
-    pub(super) sizes: PartSizes,
-    /// Parts that are sent at the same time.
-    pub(super) parts_at_once: usize,
-    pub(super) memory: PartMemory,
-    /// Computes the MD5s of parts; `None` if they are not compared.
-    pub(super) hashes: Option<HashEngine>,
-}
 
 /// A running upload.
 pub(super) struct S3Writer {
@@ -63,21 +41,6 @@ pub(super) struct S3Writer {
     /// True once S3 may have a multipart upload to remove.
     is_begun: bool,
     is_finished: bool,
-}
-
-/// The part that takes the next bytes.
-struct CurrentPart {
-    data: PartData,
-    hash: Option<PartHash>,
-    /// True if the part will certainly have its planned length, so that it can be streamed.
-    has_known_length: bool,
-}
-
-enum PartData {
-    /// Buffered until it is full, with the MD5 to compare.
-    Buffered(PartBuffer, Option<ExpectedMd5>),
-    /// Being sent.
-    Streamed(StreamedPart),
 }
 
 type S3Result<T> = std::result::Result<T, S3Error>;
@@ -105,7 +68,13 @@ impl S3Writer {
         }
         let current = match self.current.take() {
             Some(current) => current,
-            None => self.next_part()?,
+            None => {
+                let number = self
+                    .multipart
+                    .as_ref()
+                    .map_or(1, MultipartUpload::next_number);
+                self.plan.part(number, self.expected)?
+            }
         };
         // A reference to the same memory, to know which bytes the part has taken.
         let before = bytes.clone();
@@ -147,32 +116,6 @@ impl S3Writer {
             multipart.fill(streamed, bytes).await?;
         }
         Ok(Some(current))
-    }
-
-    /// Plans the next part.
-    fn next_part(&self) -> Result<CurrentPart> {
-        let number = self
-            .multipart
-            .as_ref()
-            .map_or(1, MultipartUpload::next_number);
-        let sizes = &self.plan.sizes;
-        let planned = sizes.of(number).ok_or_else(too_many_parts)?;
-        let left = self.expected.filter(|left| *left > 0);
-        let whole = left.filter(|left| number == 1 && *left <= self.plan.single_put_bytes);
-        let len = match left {
-            Some(left) => whole.unwrap_or(planned.min(left)),
-            None => planned,
-        };
-        // An image in one part is compared with the MD5 of the whole image.
-        let hashes = self.plan.hashes.as_ref().filter(|_| whole.is_none());
-        let (hash, expected) = hashes.map(PartHash::new).unzip();
-        let sendable_bytes = left.is_none().then(|| sizes.sendable(len));
-        let memory = self.plan.memory.part(sendable_bytes);
-        Ok(CurrentPart {
-            data: PartData::Buffered(PartBuffer::new(len, memory), expected),
-            hash,
-            has_known_length: left.is_some(),
-        })
     }
 
     /// Starts to stream a part of known length that is not full yet. Its buffered bytes are sent
@@ -306,19 +249,6 @@ impl S3Writer {
     }
 }
 
-impl CurrentPart {
-    fn is_buffered(&self) -> bool {
-        matches!(self.data, PartData::Buffered(..))
-    }
-
-    fn is_full(&self) -> bool {
-        match &self.data {
-            PartData::Buffered(part, _) => part.is_full(),
-            PartData::Streamed(streamed) => streamed.is_full(),
-        }
-    }
-}
-
 #[async_trait(?Send)]
 impl Writer for S3Writer {
     /// A streamed part is sent without delay, because S3 times out a request that stalls.
@@ -380,12 +310,4 @@ impl Drop for S3Writer {
             }
         });
     }
-}
-
-fn too_many_parts() -> Error {
-    Error::new(
-        Kind::TooLarge,
-        "The image is too large for the image storage media.",
-    )
-    .because("it needs more than 10,000 parts; raise s3_store_upload_memory for larger parts")
 }
