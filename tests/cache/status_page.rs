@@ -53,7 +53,7 @@ fn status_page_shows_real_figures() {
         "{text}"
     );
     assert!(
-        text.contains("another MD5") && text.contains(&broken_id),
+        text.contains("wrong MD5") && text.contains(&broken_id),
         "{text}"
     );
     assert!(page.header("content-security-policy").is_some());

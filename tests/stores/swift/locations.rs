@@ -117,7 +117,7 @@ fn configured_references_work() {
             error
                 .cause()
                 .unwrap()
-                .contains("no account has its reference")
+                .contains("no configured account has its reference")
         );
     });
 }
