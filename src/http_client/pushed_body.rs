@@ -94,3 +94,42 @@ impl Body for PushedBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// Pushes "abc" and perhaps the end, drops the sender, and reads the body.
+    async fn read(length_bytes: Option<u64>, ends: bool) -> Result<Bytes, String> {
+        let (sender, body) = pushed_body(length_bytes, 2);
+        let push = async move {
+            let bytes = Bytes::from_static(b"abc");
+            let _ = sender.send(PushedChunk::Bytes(bytes)).await;
+            if ends {
+                let _ = sender.send(PushedChunk::End).await;
+            }
+        };
+        let ((), collected) = tokio::join!(push, body.collect());
+        Ok(collected.map_err(|error| error.to_string())?.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_ends_with_its_last_byte() {
+        assert_eq!(read(Some(3), false).await.as_deref(), Ok(&b"abc"[..]));
+        assert_eq!(read(Some(3), true).await.as_deref(), Ok(&b"abc"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_needs_an_end() {
+        assert_eq!(read(None, true).await.as_deref(), Ok(&b"abc"[..]));
+        assert!(read(None, false).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_incomplete_body_ends_with_an_error() {
+        assert!(read(Some(4), false).await.is_err());
+        assert!(read(Some(4), true).await.is_err());
+    }
+}
