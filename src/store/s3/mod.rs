@@ -41,7 +41,7 @@ use self::part_memory::PartMemory;
 use self::part_sizes::PartSizes;
 use self::s3_error::S3Error;
 use self::sdk_http::SdkHttpClient;
-use self::upload_plan::S3Upload;
+use self::upload_plan::UploadPlan;
 use self::writer::S3Writer;
 use super::name_taken::name_taken;
 use super::{ObjectRange, Store, StoredEntry, StoredKey, Writer};
@@ -141,14 +141,19 @@ impl S3Store {
     }
 
     /// Decides how an image is written.
-    fn plan(&self, image: &ImageId, upload: &Upload, image_bytes: Option<u64>) -> Result<S3Upload> {
+    fn plan(
+        &self,
+        image: &ImageId,
+        upload: &Upload,
+        image_bytes: Option<u64>,
+    ) -> Result<UploadPlan> {
         let (options, memory) = (&self.options, &self.memory);
         let image = &image.to_lower();
         let single_put_bytes = options.single_put_bytes.min(memory.max_bytes());
         let is_single = image_bytes.is_some_and(|bytes| bytes <= single_put_bytes);
         let in_parts = image_bytes.filter(|_| !is_single);
         let sizes = PartSizes::plan(in_parts, options.part_bytes, memory.max_bytes());
-        Ok(S3Upload {
+        Ok(UploadPlan {
             object: self.object_of(image),
             upload: upload.clone(),
             location: build_location(&options.endpoint, &options.bucket, image.as_str())?,

@@ -11,7 +11,7 @@ use crate::image::{Location, Upload};
 use crate::md5::HashEngine;
 
 /// The plan of one upload.
-pub(super) struct S3Upload {
+pub(super) struct UploadPlan {
     pub(super) object: S3Object,
     /// The upload, whose identifier is stored with the object.
     pub(super) upload: Upload,
@@ -45,7 +45,7 @@ pub(super) enum PartData {
     Streamed(StreamedPart),
 }
 
-impl S3Upload {
+impl UploadPlan {
     /// Plans a part by its number, which starts at 1, and the bytes that are still to arrive; `None`
     /// if the image's size is unknown.
     ///

@@ -19,7 +19,7 @@ use super::object::S3Object;
 use super::part_body::PartBody;
 use super::part_buffer::PartBuffer;
 use super::s3_error::{S3Error, unavailable};
-use super::upload_plan::{CurrentPart, PartData, S3Upload};
+use super::upload_plan::{CurrentPart, PartData, UploadPlan};
 use crate::error::Result;
 use crate::image::{Checksum, Location};
 use crate::store::Writer;
@@ -29,7 +29,7 @@ const ABORT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running upload.
 pub(super) struct S3Writer {
-    plan: S3Upload,
+    plan: UploadPlan,
     object: Arc<S3Object>,
     /// Bytes that are still to arrive; `None` if the image's size is unknown.
     expected: Option<u64>,
@@ -46,7 +46,7 @@ pub(super) struct S3Writer {
 type S3Result<T> = std::result::Result<T, S3Error>;
 
 impl S3Writer {
-    pub(super) fn new(plan: S3Upload, image_bytes: Option<u64>) -> Self {
+    pub(super) fn new(plan: UploadPlan, image_bytes: Option<u64>) -> Self {
         Self {
             object: Arc::new(plan.object.clone()),
             plan,
