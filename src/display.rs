@@ -1,17 +1,17 @@
-//! Which characters of somebody else's text must not be shown as they are.
+//! Characters of untrusted text that are unsafe to print.
 //!
-//! Names and paths come from clients and servers, and end up in logs and on terminals. There
-//! some characters act, or show another text than there is.
+//! Names and paths of clients and other servers appear in logs and on terminals, where control
+//! characters act and invisible ones disguise the text. Each writer escapes them in its own way.
 
-/// Whether a character would do more than stand there: control characters, line and paragraph
+/// Returns true if a character is unsafe to print verbatim: control characters, line and paragraph
 /// separators, and the invisible characters of Unicode's category Cf (direction marks, zero
-/// widths, tags). How it is escaped is for the place to say where it would be shown.
-pub fn is_unsafe_to_display(sign: char) -> bool {
-    if sign.is_ascii() {
-        return sign.is_ascii_control();
+/// widths, tags).
+pub fn is_unsafe_to_display(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
     }
     matches!(
-        sign,
+        character,
         '\u{80}'..='\u{9f}'
             | '\u{ad}'
             | '\u{600}'..='\u{605}'
@@ -40,16 +40,16 @@ mod tests {
     use super::is_unsafe_to_display;
 
     #[test]
-    fn what_acts_or_hides_is_treacherous() {
-        for sign in
+    fn control_and_invisible_characters_are_unsafe() {
+        for character in
             "\0\n\t\u{1b}\u{7f}\u{85}\u{ad}\u{200d}\u{202e}\u{2028}\u{feff}\u{e0041}".chars()
         {
-            assert!(is_unsafe_to_display(sign), "{sign:?}");
+            assert!(is_unsafe_to_display(character), "{character:?}");
         }
     }
 
     #[test]
-    fn text_of_any_language_is_not() {
+    fn text_of_any_language_is_safe() {
         for text in [
             "naïve café",
             "образ",

@@ -1,8 +1,8 @@
-//! The one error of the domain.
+//! The error type of the domain, which the service, stores and registries return.
 //!
-//! An error has two faces. The outer message goes to the client: it says what went wrong
-//! and with what, and never holds a secret, a path or a backend's words. The inner cause
-//! goes to the log. What HTTP makes of a [`Kind`] is the business of the doors.
+//! An error has two texts. The message goes to the client: it states what failed and on what, and
+//! never contains a secret, a path or a backend's text. The cause goes to the log. The APIs map
+//! each [`Kind`] to a status of their protocol.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -10,49 +10,49 @@ use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
-/// When it is worth trying again while descriptors are missing: transfers that hold some end all
-/// the time.
+/// Retry time when no file descriptors are left. Transfers, which hold most of them, end all the
+/// time.
 const DESCRIPTORS_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What kind of failure it is; a door translates this into its protocol.
+/// The kind of a failure, which an API maps to a status of its protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// The request is not well formed or contradicts itself.
+    /// The request is malformed or contradicts itself.
     Invalid,
-    /// Nobody knows who the caller is, or not well enough.
+    /// The caller is not authenticated.
     Unauthenticated,
-    /// The caller may not do this.
+    /// The caller lacks the permission.
     Forbidden,
-    /// There is no such thing, or the caller may not know that there is.
+    /// The object does not exist, or the caller may not learn that it does.
     NotFound,
-    /// It does not fit the state the image is in.
+    /// The image's state does not allow the operation.
     Conflict,
-    /// The store takes no data.
+    /// The store accepts no data.
     StoreReadOnly,
-    /// The image was deleted while its data were arriving.
+    /// The image was deleted during the upload of its data.
     DeletedMeanwhile,
-    /// A condition that the request puts on the image is false.
+    /// A precondition of the request is false.
     PreconditionFailed,
-    /// A limit was passed, or the store is full.
+    /// A limit was exceeded, or the store is full.
     TooLarge,
     /// The sender made no progress for too long.
     Timeout,
-    /// The sender went away.
+    /// The sender disconnected.
     Disconnected,
-    /// Somebody else changed the record first; the caller decides what that means.
+    /// The record has changed since it was read. The caller decides whether to retry.
     Stale,
-    /// The data can be sent from their first byte on alone.
+    /// The data can only be read from their first byte on.
     WholeOnly,
-    /// It may work later.
+    /// A temporary failure.
     Unavailable {
-        /// When it is worth trying again.
+        /// The time after which a retry makes sense.
         retry_after: Duration,
     },
-    /// A fault of this node.
+    /// A fault of this server.
     Internal,
 }
 
-/// An error of the domain: a kind, words for the client, a cause for the log.
+/// An error of the domain: its kind, a message for the client and a cause for the log.
 pub struct Error {
     kind: Kind,
     message: String,
@@ -63,7 +63,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of this kind with words for the client.
+    /// Returns an error with a message for the client.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -72,7 +72,7 @@ impl Error {
         }
     }
 
-    /// A fault of this node: the client learns no more than that there is one.
+    /// Returns an internal error. The client gets a general message; the cause is only logged.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(
             Kind::Internal,
@@ -81,8 +81,8 @@ impl Error {
         .because(cause)
     }
 
-    /// A failed call to the system: `Unavailable` when the process or the system has no
-    /// descriptors left, else a fault of this node.
+    /// Returns the error of a failed system call: `Unavailable` if the process or the system has no
+    /// file descriptors left, otherwise `Internal`.
     pub fn of_io(cause: io::Error) -> Self {
         match cause.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE) => Self::new(
@@ -102,12 +102,12 @@ impl Error {
         self
     }
 
-    /// The kind.
+    /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The words for the client.
+    /// Returns the message for the client.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -1,4 +1,4 @@
-//! The line in the access log and the count in the metrics of each request.
+//! The access log line and the metrics of each request.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,23 +13,23 @@ use crate::log;
 use crate::metrics::{self, RequestInFlight, Transfer};
 use crate::net::{Connection, RejectedRequest};
 
-/// The route of requests whose handler was given up with its connection.
+/// The route of requests whose handler was dropped with its connection.
 const ABANDONED: &str = "abandoned";
 
-/// Of requests without a response because the client is gone, as nginx logs them.
+/// The status of requests whose client disconnected before the response, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
-/// A request that is being answered. It leaves its line in the log and its count, however it
-/// ends.
+/// The access record of a request in progress. It is written exactly once, however the request
+/// ends: `Drop` writes the record of a handler that was cancelled or panicked.
 pub(super) struct AccessRecord {
     request_line: RequestLine,
     method: &'static str,
     connection: Connection,
     pub(super) request_id: RequestId,
     began: Instant,
-    /// Route and status, once they are known.
+    /// Route and status, once the handler has returned.
     response: Option<(&'static str, StatusCode)>,
-    /// `None` when the record is finished.
+    /// `None` after the record is written.
     in_flight: Option<RequestInFlight>,
     log: bool,
 }
@@ -41,9 +41,9 @@ enum RequestLine {
         target: Uri,
         version: Version,
     },
-    /// Of a request that is refused: the text that came.
+    /// Of a rejected request: the text as received.
     Text(String),
-    /// It is not logged.
+    /// The access log is off.
     Unlogged,
 }
 
@@ -74,7 +74,7 @@ impl AccessRecord {
         }
     }
 
-    /// A failure is logged once, here, with what the client is not told.
+    /// Logs a failure with its cause, which the client does not see. This is the only place.
     pub(super) fn log_failure(&self, error: &Error) {
         let request_id = self.request_id.as_str();
         let cause = error.cause().unwrap_or_default();
@@ -96,12 +96,12 @@ impl AccessRecord {
         }
     }
 
-    /// The response is known.
+    /// Records the response.
     pub(super) fn set_response(&mut self, route: &'static str, status: StatusCode) {
         self.response = Some((route, status));
     }
 
-    /// The response is sent, or as much of it as will be.
+    /// Writes the record after the response was sent, or cut off.
     pub(super) fn finish(mut self, transfer: Option<Transfer>, sent_bytes: u64, complete: bool) {
         if let Some(transfer) = transfer {
             transfer.moved_in_all(sent_bytes);
@@ -184,7 +184,8 @@ impl AccessLogLine<'_> {
     }
 }
 
-/// Methods as labels: those that exist, and one word for all that clients make up.
+/// Returns the label of a method in metrics. Unknown methods share one label, so that clients
+/// cannot create any number of time series.
 fn method_label(method: &str) -> &'static str {
     match method {
         "GET" => "GET",

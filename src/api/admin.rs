@@ -1,4 +1,4 @@
-//! The operator's door: the status page, metrics, health and the scrubber, on a listener that tenants cannot
+//! The admin API: status page, metrics, health and commands, on a listener that tenants cannot
 //! reach.
 
 use std::path::PathBuf;
@@ -18,34 +18,35 @@ use crate::error::Result;
 use crate::metrics;
 use crate::service::Service;
 
-/// What Prometheus wants to read (text format 0.0.4).
+/// The media type of Prometheus' text format 0.0.4.
 const EXPOSITION: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// What there is to say when the service is gone.
+/// Reported after the service has ended and before the process does.
 const ENDING: &str = "ENDING";
 
-/// `/status`, `/metrics` and `/healthcheck` for everybody who reaches it, commands for operators.
+/// Serves `/status`, `/metrics` and `/healthcheck` to every client, and commands to holders of the
+/// token.
 pub struct AdminApi {
     service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
-    operator: Option<AdminCommands>,
+    commands: Option<AdminCommands>,
 }
 
 impl AdminApi {
-    /// The door to a node; without an operator nobody can command it.
+    /// Creates the API. Without `commands` it executes none.
     pub fn new(
         service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
-        operator: Option<AdminCommands>,
+        commands: Option<AdminCommands>,
     ) -> Self {
         Self {
             service,
             health,
             disable_by_file,
-            operator,
+            commands,
         }
     }
 
@@ -79,12 +80,12 @@ impl AdminApi {
 
     async fn command(
         &self,
-        operator: &AdminCommands,
+        commands: &AdminCommands,
         command: Command<'_>,
         request: &ApiRequest,
     ) -> Result<ApiResponse> {
         match self.service.upgrade() {
-            Some(service) => operator.execute(command, request, &service).await,
+            Some(service) => commands.execute(command, request, &service).await,
             None => Ok(health_response(Some(ENDING))),
         }
     }
@@ -105,8 +106,8 @@ impl Api for AdminApi {
     async fn handle(self: Rc<Self>, request: ApiRequest) -> (&'static str, Result<ApiResponse>) {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.head.uri.path();
-        if let (Some(command), Some(operator)) = (Command::parse(path), &self.operator) {
-            return ("admin", self.command(operator, command, &request).await);
+        if let (Some(command), Some(commands)) = (Command::parse(path), &self.commands) {
+            return ("admin", self.command(commands, command, &request).await);
         }
         let response = match path {
             "/status" | "/metrics" | "/healthcheck" if !is_read => {

@@ -1,4 +1,5 @@
-//! What an operator's program may ask a node for: `POST /scrub` and `POST /restore/{id}`.
+//! Commands of the operator's programs on the admin listener: `POST /scrub` and
+//! `POST /restore/{id}`. They require the token that the node keeps in its registry_dir.
 
 use http::{HeaderName, Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -10,19 +11,20 @@ use super::response::{ApiResponse, JSON};
 use crate::error::{Error, Kind, Result};
 use crate::service::{Scrubbed, Scrubber, Service};
 
-/// The header that shows the node's token. No browser sends it to a node unasked.
+/// The header with the node's token. A browser does not send it across sites on its own, so a web
+/// page cannot command a node.
 pub const OPERATOR_TOKEN: HeaderName = HeaderName::from_static("x-operator-token");
 
 const RESTORE: &str = "/restore/";
 
-/// The answer to `POST /scrub`.
+/// The response to `POST /scrub`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubReport {
-    /// Images whose data are gone.
+    /// Images whose data were removed.
     pub removed: usize,
     /// Images whose data could not be removed yet.
     pub failed: usize,
-    /// Images whose time has not come.
+    /// Images whose deletion is not due yet.
     pub waiting: usize,
 }
 
@@ -36,20 +38,20 @@ impl From<Scrubbed> for ScrubReport {
     }
 }
 
-/// Who carries out what an operator asks for, and what an operator must know.
+/// Executes admin commands for callers that present the token.
 pub struct AdminCommands {
     scrubber: Scrubber,
     token: String,
 }
 
-/// Something that an operator can ask for.
+/// A command.
 pub(super) enum Command<'a> {
     Scrub,
     Restore(&'a str),
 }
 
 impl<'a> Command<'a> {
-    /// The command of a path.
+    /// Parses a path; `None` if it is not a command.
     pub(super) fn parse(path: &'a str) -> Option<Self> {
         match path {
             "/scrub" => Some(Self::Scrub),
@@ -59,15 +61,15 @@ impl<'a> Command<'a> {
 }
 
 impl AdminCommands {
-    /// For those who know the token.
+    /// Creates the executor with the token that callers must present.
     pub fn new(scrubber: Scrubber, token: String) -> Self {
         Self { scrubber, token }
     }
 
-    /// Carries out a command.
+    /// Executes a command.
     ///
     /// # Errors
-    /// `Forbidden` without the token; those of the verbs.
+    /// `Forbidden` without the token; the errors of the verbs.
     pub(super) async fn execute(
         &self,
         command: Command<'_>,
@@ -77,8 +79,8 @@ impl AdminCommands {
         if *request.method() != Method::POST {
             return Ok(method_not_allowed("POST", request.error_format));
         }
-        let shown = request.header(OPERATOR_TOKEN).unwrap_or_default();
-        if !is_same(shown, &self.token) {
+        let presented = request.header(OPERATOR_TOKEN).unwrap_or_default();
+        if !is_same(presented, &self.token) {
             let message = "The node's token is needed, which it keeps in its registry_dir.";
             return Err(Error::new(Kind::Forbidden, message));
         }
@@ -96,14 +98,15 @@ impl AdminCommands {
     }
 }
 
-/// In a time that does not tell where they differ.
-fn is_same(shown: &str, token: &str) -> bool {
-    let (shown, token) = (shown.as_bytes(), token.as_bytes());
-    let differ = shown
+/// Compares in constant time, so that the response time does not reveal how much of the token a
+/// caller has guessed.
+fn is_same(presented: &str, token: &str) -> bool {
+    let (presented, token) = (presented.as_bytes(), token.as_bytes());
+    let differ = presented
         .iter()
         .zip(token)
         .fold(0, |differ, (a, b)| differ | (a ^ b));
-    shown.len() == token.len() && differ == 0
+    presented.len() == token.len() && differ == 0
 }
 
 #[cfg(test)]
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_the_same_or_not() {
+    fn tokens_are_compared_whole() {
         assert!(is_same("abc", "abc"));
         for other in ["", "ab", "abcd", "abd", "xbc"] {
             assert!(!is_same(other, "abc"), "{other}");
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_commands() {
+    fn only_exact_paths_are_commands() {
         assert!(matches!(Command::parse("/scrub"), Some(Command::Scrub)));
         assert!(matches!(
             Command::parse("/restore/x"),

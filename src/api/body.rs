@@ -1,4 +1,5 @@
-//! Reading a request's body: with timeouts for slow senders, but not without end.
+//! Reading request bodies, whole or as a stream of image data, with limits on size, silence and
+//! rate.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,15 +18,15 @@ use crate::service::DataSource;
 use crate::transfer::MinRate;
 use crate::wire::read_content_md5;
 
-/// Largest JSON body; the longest list of members is far below it.
+/// Largest JSON body, in bytes. The longest list of members is far smaller.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
 
-/// What a sender may take its time for.
+/// Time limits for the sender of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyTimeouts {
-    /// Longest time without a byte; `None` waits for ever.
+    /// Longest time without a byte; `None` for no limit.
     pub stall: Option<Duration>,
-    /// Least bytes a second while we wait for the sender; zero for any.
+    /// Minimum rate in bytes per second while the server waits for the sender; 0 for no limit.
     pub min_rate_bytes: u64,
 }
 
@@ -77,7 +78,7 @@ async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Optio
         match frame {
             None => return Ok(None),
             Some(Err(error)) => return Err(broken(error)),
-            // Trailers say nothing that anybody asked for.
+            // Trailers are ignored.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -87,7 +88,7 @@ async fn next_data(body: &mut Incoming, stall: Option<Duration>) -> Result<Optio
     }
 }
 
-/// The body of a request that must be small, whole.
+/// Reads the whole body of a request, which must be small.
 pub(super) async fn small_body(
     request: &mut ApiRequest,
     timeouts: BodyTimeouts,
@@ -101,7 +102,7 @@ pub(super) async fn small_body(
     Ok(body)
 }
 
-/// Compares a body with the MD5 that the request states of it, if it states one.
+/// Compares a body with the MD5 in Content-MD5, if there is one.
 pub(super) fn check_content_md5(stated: Option<Md5Digest>, body: &[u8]) -> Result<()> {
     if stated.is_none_or(|stated| stated == Md5::digest(body)) {
         return Ok(());
@@ -110,13 +111,13 @@ pub(super) fn check_content_md5(stated: Option<Md5Digest>, body: &[u8]) -> Resul
     Err(Error::new(Kind::Invalid, message))
 }
 
-/// Refuses a request to change a part of a resource (RFC 9110, 14.5): carried out as if it
-/// were whole, it would leave the part in the place of the whole.
+/// Refuses a request to change a part of a resource (RFC 9110, 14.5). Treating the part as the
+/// whole would replace the image with a fragment.
 pub(super) fn refuse_partial(request: &ApiRequest) -> Result<()> {
     if request.method().is_safe() || !request.headers().contains_key(CONTENT_RANGE) {
         return Ok(());
     }
-    let message = "A part cannot be sent by itself (Content-Range): send the whole.";
+    let message = "Content-Range is not supported in requests: send the whole body.";
     Err(Error::new(Kind::Invalid, message))
 }
 
@@ -139,7 +140,7 @@ async fn read_small(mut body: Incoming, timeouts: BodyTimeouts) -> Result<Vec<u8
 }
 
 fn too_slow() -> Error {
-    Error::new(Kind::Timeout, "The body of the request came too slowly.")
+    Error::new(Kind::Timeout, "The request body arrived too slowly.")
 }
 
 fn disconnected() -> Error {

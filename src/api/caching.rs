@@ -1,18 +1,18 @@
-//! Headers that keep caches between client and server from handing one caller's response to
-//! another (RFC 9111, sections 3 and 4).
+//! `Cache-Control` and `Vary`: they keep caches between client and server from serving one
+//! caller's response to another (RFC 9111, sections 3 and 4).
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 
 /// For responses that depend on the caller: no shared cache stores them (RFC 9111, 5.2.2.7), and
-/// private ones ask before they reuse them.
+/// private ones validate before they reuse them.
 const PRIVATE: &str = "private, no-cache";
 
-/// For responses that are the same for everybody. A cache must ask before it reuses one: an
-/// image may have been deleted meanwhile, and the date of its last change would let a cache
-/// guess for how long it will stay (RFC 9111, 4.2.2).
+/// For responses that are the same for every caller. A cache must validate before it reuses one:
+/// the image may have been deleted since, and `Last-Modified` would let a cache guess a
+/// lifetime (RFC 9111, 4.2.2).
 const SHARED: &str = "no-cache";
 
-/// The headers for all responses of a door.
+/// The caching headers of all responses of an API.
 pub(super) struct CacheHeaders {
     control: HeaderValue,
     vary: Option<HeaderValue>,
@@ -20,8 +20,8 @@ pub(super) struct CacheHeaders {
 }
 
 impl CacheHeaders {
-    /// The headers where these headers of a request, separated by commas, say who is asking;
-    /// none where everybody is the same.
+    /// Returns the headers for an API that identifies callers by these request headers, separated
+    /// by commas; empty if every caller gets the same responses.
     pub(super) fn new(identity_headers: &'static str) -> Self {
         if identity_headers.is_empty() {
             return Self {
@@ -38,7 +38,7 @@ impl CacheHeaders {
         }
     }
 
-    /// Adds them to a response, unless it is already stricter.
+    /// Adds the headers to a response; a stricter `Cache-Control` stays.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         let control = headers.entry(CACHE_CONTROL);
         control.or_insert_with(|| self.control.clone());
@@ -47,7 +47,7 @@ impl CacheHeaders {
         }
     }
 
-    /// The same as header lines.
+    /// Returns the same headers as lines, for the fast path.
     pub(super) fn lines(&self) -> &[u8] {
         &self.lines
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_say_what_headers_say() {
+    fn lines_equal_headers() {
         for identity_headers in ["", "X-Auth-Token"] {
             let caching = CacheHeaders::new(identity_headers);
             let mut headers = HeaderMap::new();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stricter_response_stays_so() {
+    fn stricter_cache_control_stays() {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         CacheHeaders::new("").add_to(&mut headers);

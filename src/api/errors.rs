@@ -1,4 +1,4 @@
-//! Errors in the form the client reads: JSON, HTML or plain text.
+//! Responses to requests that failed, as JSON, HTML or plain text, whichever the client accepts.
 
 use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
@@ -6,7 +6,7 @@ use http::{HeaderName, StatusCode};
 use super::response::{ApiResponse, HTML, JSON, TEXT};
 use crate::error::{Error, Kind};
 
-/// What HTTP makes of a kind of error.
+/// Returns the HTTP status of a kind of error.
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid | Kind::Disconnected => StatusCode::BAD_REQUEST,
@@ -23,19 +23,19 @@ fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
-/// The answer to a request that failed.
+/// Returns the response to a request that failed.
 pub(super) fn error_response(error: &Error, error_format: ErrorFormat) -> ApiResponse {
     let status = status_of(error.kind());
     let mut response = status_response(status, error.message(), error_format);
     if let Kind::Unavailable { retry_after } = error.kind() {
         response = response.with(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
     }
-    // What is left of the request on the wire is of no use to anybody.
+    // The rest of the body will not arrive, so the connection cannot carry another request.
     response.close = matches!(error.kind(), Kind::Timeout | Kind::Disconnected);
     response
 }
 
-/// An answer that says a status in words.
+/// Returns a response whose body explains a status.
 pub(super) fn status_response(
     status: StatusCode,
     detail: &str,
@@ -49,14 +49,14 @@ pub(super) fn status_response(
     ApiResponse::of(status, content_type, body)
 }
 
-/// `405` with the methods that are served.
+/// Returns a 405 with the allowed methods.
 pub(super) fn method_not_allowed(allowed: &str, error_format: ErrorFormat) -> ApiResponse {
     let detail = "The method is not allowed for this resource.";
     let response = status_response(StatusCode::METHOD_NOT_ALLOWED, detail, error_format);
     response.with(HeaderName::from_static("allow"), allowed)
 }
 
-/// The form of an error's page.
+/// The format of an error's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorFormat {
     /// `application/json`.
@@ -68,8 +68,8 @@ pub enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// The form a request accepts: JSON before HTML before text, as Glance's clients were
-    /// written against.
+    /// Returns the format that a request accepts. JSON precedes HTML and HTML precedes text,
+    /// whatever the weights in the header: clients of Glance rely on that.
     pub fn accepted(request: &HeaderMap) -> Self {
         let mut error_format = ErrorFormat::Text;
         for value in request.get_all(ACCEPT) {
@@ -91,7 +91,7 @@ fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }
 
-/// The standing sentence of a status.
+/// Returns the sentence that Glance sends with a status.
 fn explanation(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300 => "The resource has several versions; choose one.",
@@ -143,7 +143,7 @@ fn text(status: StatusCode, detail: &str) -> String {
     format!("{code} {reason}\n\n{}\n\n {detail}\n", explanation(status))
 }
 
-/// Text that stays text in HTML.
+/// Escapes text for HTML.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_writes_a_page_but_the_node() {
+    fn html_special_characters_are_escaped() {
         assert_eq!(escape("<b a=\"'&"), "&lt;b a=&quot;&#x27;&amp;");
     }
 
     #[test]
-    fn the_form_follows_accept() {
+    fn format_follows_the_accept_header() {
         let (content_type, body) = page(Some("text/html, application/json;q=0.5"));
         assert_eq!(content_type, "application/json");
         assert!(body.contains("\"code\":\"404 Not Found\""));

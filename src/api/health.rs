@@ -1,4 +1,4 @@
-//! Whether the node is fit to serve.
+//! The node's health, which load balancers poll at `/healthcheck`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,19 +8,19 @@ use http::StatusCode;
 use super::response::{ApiResponse, TEXT};
 use crate::service::Service;
 
-/// What is known beside what the service says of itself.
+/// The part of the health that the service does not know.
 #[derive(Debug, Default)]
 pub struct NodeHealth {
     draining: AtomicBool,
 }
 
 impl NodeHealth {
-    /// From now on the node wants no new clients.
+    /// Reports the node as draining from now on.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Why a balancer should send nobody here, in words for its log.
+    /// Returns the reason why a load balancer should send no requests here, for its log.
     pub async fn problem(
         &self,
         service: &Service,
@@ -39,7 +39,7 @@ impl NodeHealth {
     }
 }
 
-/// What `/healthcheck` answers.
+/// Returns the response to `/healthcheck`.
 pub(super) fn health_response(problem: Option<&'static str>) -> ApiResponse {
     match problem {
         None => ApiResponse::of(StatusCode::OK, TEXT, "OK"),

@@ -1,10 +1,10 @@
-//! The doors: each parses a request into a typed endpoint, calls a verb of the service and
-//! renders the answer, and nothing else.
+//! The HTTP APIs: each parses a request into a typed endpoint, calls a verb of the service, and
+//! renders the response. Rules about images are in `service`, formats of bodies in `wire`.
 //!
-//! `frame` does once what every request needs: refusing what must not be looked at, request
-//! ids, errors in the form the client reads, headers for caches, counting, the access log. `v1`
-//! is the image API's own door, `registry` that of a registry server, `state` what these
-//! two share; `admin` is the operator's.
+//! `server` does for every API what each request needs: limits of headers, request ids, errors in
+//! the format that the client accepts, caching headers, metrics and the access log. `root`
+//! chooses the version of a tenant's request, `v1` is the v1 API, `registry` the API of a
+//! registry server, and `admin` the operator's; `state` is shared by all but the last.
 
 mod access_log;
 mod admin;

@@ -1,4 +1,5 @@
-//! One request and what is known about it.
+//! A request as the APIs handle it: the HTTP request, its connection, its id and the format of
+//! its errors.
 
 use std::time::Instant;
 
@@ -11,35 +12,35 @@ use super::errors::ErrorFormat;
 use super::request_id::RequestId;
 use crate::net::{Authority, Connection};
 
-/// A request being answered.
+/// A request that an API handles.
 pub struct ApiRequest {
     /// The head.
     pub head: Parts,
-    /// The body; taken by whoever reads it.
+    /// The body; `None` after a handler has taken it.
     pub body: Option<Incoming>,
-    /// The connection it came by, which makes the answer's body.
+    /// The connection, which makes the response's body.
     pub connection: Connection,
-    /// The form of errors that the client reads.
+    /// The format of errors that the client accepts.
     pub error_format: ErrorFormat,
-    /// The request's name in logs and answers.
+    /// The request's id in logs and responses.
     pub request_id: RequestId,
-    /// When its head had come in.
+    /// When its head had been read.
     pub began: Instant,
 }
 
 impl ApiRequest {
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.head.method
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// The authority that the client asked: that of an absolute target, which wins, or Host (RFC
-    /// 9112, 3.2.2). `None` when the client names none.
+    /// Returns the authority that the client addressed: that of an absolute target, which takes
+    /// precedence, or Host (RFC 9112, 3.2.2). `None` if the client names none.
     pub fn authority(&self) -> Option<Authority> {
         let host = || self.headers().get(HOST).map(|host| host.as_bytes());
         let target = self.head.uri.authority();
@@ -47,7 +48,7 @@ impl ApiRequest {
         Authority::parse(target.or_else(host)?)
     }
 
-    /// The text of a header, when it is there and is text.
+    /// Returns the value of a header; `None` if it is absent or not text.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }

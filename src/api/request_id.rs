@@ -1,4 +1,5 @@
-//! The name of a request in logs and responses.
+//! Request ids: the value of `X-Openstack-Request-Id`, by which log lines and responses are
+//! matched.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,14 +7,14 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-/// The header that has it, in requests and responses.
+/// The header of the id, in requests and responses.
 pub(super) const REQUEST_ID: &str = "x-openstack-request-id";
 
-/// Every name begins with this.
+/// The prefix of every id.
 const PREFIX: &str = "req-";
 
-/// The name of a request: `req-` and a UUID, as OpenStack's services write it, or the name that
-/// the client gave it. Cheap to clone.
+/// The id of a request: `req-` and a UUID, as OpenStack's services write it, or the id that the
+/// client sent. Cheap to clone.
 #[derive(Clone)]
 pub struct RequestId(Text);
 
@@ -23,18 +24,18 @@ enum Text {
     Adopted(Rc<str>),
 }
 
-/// A client's name for its request is longer than it may be.
+/// The id that the client sent exceeds the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
 impl RequestId {
-    /// A new one. Names must differ, not be secret: each thread draws one random number from
-    /// the system and steps on from it, which spares a system call a request.
+    /// Returns a new id. Ids must be unique but need not be secret: each thread draws one random
+    /// number from the system and steps on from it, which saves a system call per request.
     pub fn new() -> Self {
         thread_local! {
             static LAST: Cell<u128> = Cell::new(Uuid::new_v4().as_u128());
         }
-        // An odd step visits every number before it comes back.
+        // An odd step visits every 128-bit number before one repeats.
         let number = LAST
             .get()
             .wrapping_add(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
@@ -45,9 +46,11 @@ impl RequestId {
         Self(Text::Own(text))
     }
 
-    /// The name that the client gave the request, with `req-` in front (Glance's
-    /// `max_request_id_length`). A new one without such a name, or for one that could not stand
-    /// in a log line as one word.
+    /// Returns the id that the client sent, prefixed with `req-`. Without one, or if it is not one
+    /// plain word, which would let a client forge fields of log lines, returns a new id.
+    ///
+    /// # Errors
+    /// [`TooLong`] above `max_bytes` (Glance's `max_request_id_length`).
     pub(super) fn adopt(given: Option<&[u8]>, max_bytes: usize) -> Result<Self, TooLong> {
         let Some(given) = given.filter(|given| !given.is_empty()) else {
             return Ok(Self::new());
@@ -65,10 +68,10 @@ impl RequestId {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // Only ASCII is ever put in.
+            // The array holds ASCII only, so the fallback is never used.
             Text::Own(text) => std::str::from_utf8(text).unwrap_or_default(),
             Text::Adopted(text) => text,
         }
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_clients_are_kept() {
+    fn ids_of_clients_are_kept() {
         assert_eq!(adopted("req-a"), Some("req-a".to_owned()));
         assert_eq!(
             adopted("A_b:1/2+3=@.x"),
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn other_requests_get_names_of_their_own() {
+    fn missing_and_unsafe_ids_are_replaced() {
         for given in ["", "a b", "a\"b", "a\u{7f}", "ä", "a=b status=200"] {
             let id = adopted(given).unwrap();
             let uuid = id.strip_prefix("req-").unwrap();

@@ -1,4 +1,4 @@
-//! Answers, before they become bytes.
+//! Responses of the APIs, before the connection sends them.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -14,22 +14,22 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=UTF-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 
-/// An answer.
+/// A response: status, headers and body.
 pub struct ApiResponse {
     /// The status.
     pub status: StatusCode,
-    /// The headers, without what the frame adds.
+    /// The headers, without those that `server` adds to every response.
     pub headers: HeaderMap,
     /// The body.
     pub payload: Payload,
-    /// Whether the connection ends with it.
+    /// True if the connection is closed after the response.
     pub close: bool,
-    /// Image data in the body, to be counted as they leave.
+    /// The download that the body is, whose bytes are counted as they are sent.
     pub transfer: Option<Transfer>,
 }
 
 impl ApiResponse {
-    /// An answer without a body.
+    /// Returns a response without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -40,7 +40,7 @@ impl ApiResponse {
         }
     }
 
-    /// An answer with a body in memory.
+    /// Returns a response with a body in memory.
     pub fn of(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         let mut response = Self::empty(status);
         response.payload = body.into().into();
@@ -67,8 +67,8 @@ impl ApiResponse {
         Ok(Self::of(StatusCode::OK, content_type, body))
     }
 
-    /// An answer with a text that is rendered as the client takes it, if it is long. Such a one
-    /// has no Content-Length.
+    /// Returns a response with a text. A long text is rendered piece by piece as the client reads
+    /// it, so its size is unknown when the head is sent and it has no Content-Length.
     pub fn rendered(
         status: StatusCode,
         content_type: HeaderValue,
@@ -85,7 +85,7 @@ impl ApiResponse {
         }
     }
 
-    /// Adds a header, if its value can be one.
+    /// Adds a header; a value that no header can have is left out.
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             self.headers.insert(name, value);
@@ -99,13 +99,13 @@ impl ApiResponse {
         self
     }
 
-    /// Ends the connection with this answer.
+    /// Closes the connection after this response.
     pub fn closing(mut self) -> Self {
         self.close = true;
         self
     }
 
-    /// The answer as the connection sends it.
+    /// Returns the response as hyper sends it.
     pub(super) fn into_response(self, connection: &Connection) -> Response<ResponseBody> {
         let mut response = Response::new(connection.body(self.payload));
         *response.status_mut() = self.status;

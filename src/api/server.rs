@@ -1,4 +1,5 @@
-//! What every request goes through, whatever door it knocks at.
+//! The part of request handling that all APIs share: limits of headers, request ids, error
+//! responses, caching headers, metrics and the access log. `net` calls it for each request.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,18 +22,17 @@ use crate::net::{
 
 static REQUEST_ID: HeaderName = HeaderName::from_static(request_id::REQUEST_ID);
 
-/// A door: what an API makes of requests.
+/// An API: turns a request into a response.
 pub trait Api: 'static {
-    /// Answers a request. The first of the pair names the route in metrics, from a closed
-    /// set.
+    /// Handles a request. The first of the pair is the route's name in metrics, from a fixed set.
     fn handle(
         self: Rc<Self>,
         request: ApiRequest,
     ) -> impl Future<Output = (&'static str, Result<ApiResponse>)>;
 
-    /// Answers a request that needs no waiting and no body: writes status line and headers,
-    /// without the empty line at the end, and returns route and status. Whatever this does
-    /// not answer goes the long way, which must give the same answer.
+    /// Handles a request that requires neither waiting nor a response body: writes status line and
+    /// headers without the final empty line, and returns route and status. `None` leaves the
+    /// request to [`Api::handle`], which must give the same response.
     fn handle_fast(
         &self,
         _request: &FastRequest<'_>,
@@ -41,30 +41,30 @@ pub trait Api: 'static {
         None
     }
 
-    /// What `WWW-Authenticate` says in answers of 401.
+    /// Returns the value of `WWW-Authenticate` in responses of 401.
     fn challenge(&self) -> Option<&str> {
         None
     }
 
-    /// The headers of a request that say who is asking, separated by commas; none where every
+    /// Returns the request headers that identify the caller, separated by commas; empty if every
     /// caller gets the same responses.
     fn identity_headers(&self) -> &'static str {
         ""
     }
 }
 
-/// Limits that hold at every door.
+/// Settings that all APIs share.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiServerSettings {
     /// Longest header line, in bytes.
     pub max_header_line_bytes: usize,
-    /// Longest name that a client may give its request, in bytes.
+    /// Longest request id that a client may send, in bytes.
     pub max_request_id_bytes: usize,
-    /// Whether each request gets a line in the log.
+    /// True if each request is written to the access log.
     pub access_log: bool,
 }
 
-/// A door with everything around it.
+/// Serves an API on the connections of one worker thread.
 pub struct ApiServer<A> {
     api: Rc<A>,
     settings: ApiServerSettings,
@@ -72,7 +72,7 @@ pub struct ApiServer<A> {
 }
 
 impl<A: Api> ApiServer<A> {
-    /// A frame around a door.
+    /// Creates the server of an API.
     pub fn new(api: A, settings: ApiServerSettings) -> Self {
         Self {
             caching: CacheHeaders::new(api.identity_headers()),
@@ -81,7 +81,7 @@ impl<A: Api> ApiServer<A> {
         }
     }
 
-    /// The response to a request that must not be looked at.
+    /// Returns the response to a request that no API may see: malformed, or over a limit.
     fn refused(
         &self,
         request: &ApiRequest,
@@ -105,7 +105,7 @@ impl<A: Api> ApiServer<A> {
         }
         let limit = self.settings.max_header_line_bytes;
         for (name, value) in request.headers() {
-            // Colon, blank and line end.
+            // Colon, space, CR and LF.
             if name.as_str().len() + value.len() + 4 > limit {
                 let message = format!("A header line may have at most {limit} bytes.");
                 return refuse(StatusCode::BAD_REQUEST, &message);
@@ -114,9 +114,9 @@ impl<A: Api> ApiServer<A> {
         None
     }
 
-    /// Answers a request, and says so in its record. A change is carried through when its
-    /// client leaves in the middle: its record may be written already, and data to be removed
-    /// be known to nobody else.
+    /// Handles a request. One that may change something runs to completion even if its client
+    /// disconnects: hyper drops the handler of a closed connection, and an image's record may
+    /// already be written while its data wait to be removed.
     async fn handle_to_end(self: Rc<Self>, request: ApiRequest, record: AccessRecord) -> Outcome {
         let (error_format, request_id) = (request.error_format, record.request_id.clone());
         let changes_nothing = request.method().is_safe();
@@ -129,7 +129,7 @@ impl<A: Api> ApiServer<A> {
             Err(panicked) => {
                 let error = Error::internal(panicked);
                 tracing::error!(request_id = request_id.as_str(), ?error, "request failed");
-                // Its record was written when it panicked.
+                // The access record was written when the task dropped it.
                 (
                     with_common_headers(errors::error_response(&error, error_format), &request_id),
                     None,
@@ -160,7 +160,7 @@ impl<A: Api> ApiServer<A> {
     }
 }
 
-/// A response and the record of its request, unless that is finished.
+/// A response, and the access record of its request unless that is finished.
 type Outcome = (ApiResponse, Option<AccessRecord>);
 
 impl<A: Api> FastHandler for ApiServer<A> {

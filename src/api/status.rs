@@ -1,6 +1,5 @@
-//! The operator's status page: what the node is doing now, in figures.
-//!
-//! One page without scripts, made when it is asked for; the browser asks again by itself.
+//! The operator's status page: cache, transfers, throughput and recent errors, as one HTML page
+//! without scripts. It is rendered per request, and the browser reloads it by itself.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -14,10 +13,10 @@ use crate::log::{RecentError, recent_errors};
 use crate::metrics::{Direction, Throughput, TransferView, throughput, transfers};
 use crate::service::Service;
 
-/// Most transfers that are shown one by one.
+/// Most transfers that are listed one by one.
 const MOST_SHOWN: usize = 100;
 
-/// Nothing from elsewhere, nothing that runs, in nobody's frame.
+/// Content security policy: no external content, no scripts, no embedding in frames.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
@@ -31,7 +30,7 @@ font-variant-numeric:tabular-nums}th{font-weight:600}code{font-size:.95em}\
 progress{width:12em;vertical-align:middle}p{margin:.3em 0}\
 </style></head><body><h1>Glance node</h1>";
 
-/// The page.
+/// Returns the page.
 pub(super) fn page(service: Option<&Service>) -> ApiResponse {
     let mut html = HEAD.to_owned();
     // Writing to a String cannot fail.
@@ -94,9 +93,12 @@ fn write_cache(html: &mut String, cache: &Cache) -> fmt::Result {
         elapsed,
     } in fills
     {
-        let pace = Pace::new(available_bytes, Some(size_bytes), elapsed);
+        let progress = ProgressCells::new(available_bytes, Some(size_bytes), elapsed);
         let size = Bytes(size_bytes as f64);
-        write!(html, "<tr><td><code>{image}</code><td>{size}{pace}</tr>")?;
+        write!(
+            html,
+            "<tr><td><code>{image}</code><td>{size}{progress}</tr>"
+        )?;
     }
     html.push_str("</table>");
     Ok(())
@@ -110,10 +112,11 @@ fn write_transfers(html: &mut String, transfers: &[TransferView]) -> fmt::Result
     }
     html.push_str("<table><tr><th>Image<th>Way<th>Store<th>Size<th>Done<th>Rate<th>Left</tr>");
     for transfer in transfers.iter().take(MOST_SHOWN) {
-        let pace = Pace::new(transfer.moved_bytes, transfer.total_bytes, transfer.took);
+        let progress =
+            ProgressCells::new(transfer.moved_bytes, transfer.total_bytes, transfer.took);
         write!(
             html,
-            "<tr><td><code>{}</code><td>{}<td>{}<td>{}{pace}</tr>",
+            "<tr><td><code>{}</code><td>{}<td>{}<td>{}{progress}</tr>",
             transfer.image,
             way(transfer.direction),
             transfer.store,
@@ -168,14 +171,14 @@ fn way(direction: Direction) -> &'static str {
     }
 }
 
-/// How far something is, how fast, and for how long still: three cells.
-struct Pace {
+/// Progress of a transfer, formatted as three table cells: bytes done, rate, time left.
+struct ProgressCells {
     moved_bytes: u64,
     rate_bytes: f64,
     left: Option<Duration>,
 }
 
-impl Pace {
+impl ProgressCells {
     fn new(moved_bytes: u64, total_bytes: Option<u64>, took: Duration) -> Self {
         let rate_bytes = moved_bytes as f64 / took.as_secs_f64().max(1e-3);
         let left_bytes = total_bytes.map(|total| total.saturating_sub(moved_bytes));
@@ -189,7 +192,7 @@ impl Pace {
     }
 }
 
-impl fmt::Display for Pace {
+impl fmt::Display for ProgressCells {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (moved, rate) = (Bytes(self.moved_bytes as f64), Bytes(self.rate_bytes));
         let left = Known(self.left.map(|left| Seconds(left.as_secs())));
@@ -197,7 +200,7 @@ impl fmt::Display for Pace {
     }
 }
 
-/// Something that may not be known.
+/// Formats an optional value; `None` as 'not known'.
 struct Known<T>(Option<T>);
 
 impl<T: fmt::Display> fmt::Display for Known<T> {
@@ -220,7 +223,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// Bytes in the unit that is read best.
+/// Formats a number of bytes with a binary unit.
 struct Bytes(f64);
 
 impl fmt::Display for Bytes {
@@ -241,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_read_at_a_glance() {
+    fn sizes_and_durations_have_units() {
         assert_eq!(Bytes(1023.0).to_string(), "1023 B");
         assert_eq!(Bytes(1536.0).to_string(), "1.5 KiB");
         assert_eq!(Bytes(5e15).to_string(), "4547.5 TiB");
@@ -250,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_follows_from_what_was() {
-        let half = Pace::new(1 << 20, Some(2 << 20), Duration::from_secs(1));
+    fn time_left_follows_from_rate_and_size() {
+        let half = ProgressCells::new(1 << 20, Some(2 << 20), Duration::from_secs(1));
         assert_eq!(half.to_string(), "<td>1.0 MiB<td>1.0 MiB/s<td>1 s");
-        let begun = Pace::new(0, Some(5), Duration::ZERO);
+        let begun = ProgressCells::new(0, Some(5), Duration::ZERO);
         assert_eq!(begun.to_string(), "<td>0 B<td>0 B/s<td>not known");
     }
 }

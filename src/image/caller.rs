@@ -1,6 +1,6 @@
-//! Who is asking.
+//! The caller of a request, as authentication found it.
 
-/// The role that the callers of a node without an identity service have.
+/// The role of every caller on a server without an identity service.
 const ADMIN_ROLE: &str = "admin";
 
 /// The identity behind a request, decided before any rule is applied.
@@ -10,22 +10,22 @@ pub struct Caller {
     pub user: Option<String>,
     /// The tenant (project).
     pub tenant: Option<String>,
-    /// Whom the images it creates belong to, and whom memberships name: the tenant, or the
-    /// user where `owner_is_tenant` is off.
+    /// The owner of images it creates, and the id by which it is a member of images: the tenant,
+    /// or the user if `owner_is_tenant` is off.
     pub owner: Option<String>,
     /// Its roles, in lower case.
     pub roles: Vec<String>,
-    /// The roles of the service that asks on the user's behalf, in lower case.
+    /// The roles of the service that acts for the user, in lower case.
     pub service_roles: Vec<String>,
-    /// Whether every rule about owners is lifted.
+    /// True if rules about owners do not apply.
     pub is_admin: bool,
-    /// Whether it may look and change nothing.
+    /// True if it may read only.
     pub read_only: bool,
 }
 
 impl Caller {
-    /// What everybody is where no identity service is configured: an administrator
-    /// without a tenant, whose images have no owner (Glance without an auth flavour).
+    /// Returns the caller of every request if no identity service is configured: an administrator
+    /// without a tenant, whose images have no owner (Glance without an auth flavor).
     pub fn administrator() -> Self {
         Self {
             roles: vec![ADMIN_ROLE.to_owned()],
@@ -34,7 +34,7 @@ impl Caller {
         }
     }
 
-    /// Somebody who does not say who it is (`allow_anonymous_access`).
+    /// Returns the caller of a request without credentials (`allow_anonymous_access`).
     pub fn anonymous() -> Self {
         Self {
             read_only: true,
@@ -42,7 +42,7 @@ impl Caller {
         }
     }
 
-    /// Whether the image is this caller's. What belongs to nobody is nobody's.
+    /// Returns true if the caller is this owner. An image without an owner belongs to no caller.
     pub(super) fn owns(&self, owner: Option<&str>) -> bool {
         self.owner.is_some() && self.owner.as_deref() == owner
     }

@@ -1,4 +1,4 @@
-//! MD5 checksums as Glance keeps them.
+//! MD5 checksums as Glance keeps them: text that a client states, or the digest computed here.
 
 use std::fmt;
 
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 /// The MD5 digest of an image's bytes, 16 bytes (RFC 1321).
 pub type Md5Digest = [u8; 16];
 
-/// Longest checksum text, the 32 hexadecimal digits of an MD5.
+/// Longest checksum in characters: the 32 hexadecimal digits of an MD5.
 const MAX_LEN: usize = 32;
 
-/// A checksum as the record shows it: stated by a client or computed.
+/// The checksum in a record: stated by a client, or computed.
 ///
-/// Glance compares checksums as text, and takes any stated text of at most 32 characters that
-/// a header can hold; one that is no MD5 simply never matches. Records, dumps and registries
-/// are read under the same rule, since a checksum is sent as a header and as entity tag.
+/// Glance compares checksums as text and accepts any stated text of at most 32 characters that a
+/// header can hold; one that is not an MD5 never matches. Records, dumps and registries are read
+/// under the same rule, because a checksum is sent as a header and as entity tag.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Checksum(Box<str>);
 
-/// The text is no checksum.
+/// The text is not a checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a checksum has at most {MAX_LEN} characters and no control characters")]
 pub struct InvalidChecksum;
 
 impl Checksum {
-    /// A stated checksum; `None` when it is longer than 32 characters, or has control
-    /// characters, which could end the line of a header.
+    /// Returns a stated checksum; `None` if it is longer than 32 characters or has control
+    /// characters, which could end a header line.
     pub fn stated(text: &str) -> Option<Self> {
         let is_short = text.chars().count() <= MAX_LEN;
         let is_printable = !text.chars().any(char::is_control);
         (is_short && is_printable).then(|| Self(text.into()))
     }
 
-    /// The text of a computed digest: lower-case hexadecimal.
+    /// Returns the text of a computed digest: lower-case hexadecimal.
     pub fn of(digest: &Md5Digest) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(MAX_LEN);
@@ -44,12 +44,12 @@ impl Checksum {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The digest the text stands for, when it is one.
+    /// Returns the digest; `None` if the text is not one.
     pub fn digest(&self) -> Option<Md5Digest> {
         let text = self.0.as_bytes();
         if text.len() != MAX_LEN {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn stated_text_is_limited_not_judged() {
+    fn stated_text_need_not_be_an_md5() {
         assert!(Checksum::stated("not an md5").is_some_and(|sum| sum.digest().is_none()));
         assert!(Checksum::stated(&"a".repeat(32)).is_some());
         assert!(Checksum::stated(&"a".repeat(33)).is_none());

@@ -1,5 +1,5 @@
-//! Conditions that a request puts on an image (RFC 9110, section 13), without their spelling
-//! in headers.
+//! Conditional requests (RFC 9110, section 13): evaluation of conditions against an image.
+//! `wire/conditions.rs` parses the headers.
 
 use super::Image;
 
@@ -8,7 +8,7 @@ use super::Image;
 pub struct EntityTag {
     /// The tag without its quotes.
     pub opaque: Box<str>,
-    /// Whether it is marked with `W/`.
+    /// True if it is marked with `W/`.
     pub is_weak: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Conditions {
 /// The validators of an image's current representation (RFC 9110, 8.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validators<'a> {
-    /// The entity tag, which is the image's checksum; images without one have none.
+    /// The entity tag, which is the image's checksum; `None` without a checksum.
     pub etag: Option<&'a str>,
     /// The time of the last modification, in whole seconds since 1970.
     pub modified_s: i64,
@@ -46,20 +46,20 @@ pub struct Validators<'a> {
 /// The outcome of conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionResult {
-    /// The request is carried out.
+    /// The request proceeds.
     Proceed,
-    /// The client of a GET or HEAD has this representation already.
+    /// The client of a GET or HEAD has the current representation already.
     NotModified,
-    /// A condition is false; nothing is carried out.
+    /// A condition is false: the request has no effect.
     Failed,
 }
 
 impl<'a> Validators<'a> {
-    /// The validators of an image.
+    /// Returns the validators of an image.
     ///
-    /// The data of an active image never change, and `updated_at` moves when they arrive, so
-    /// the second it lies in is a valid modification time for them. An image that changes
-    /// twice within one second had no data before the second change or has the same after it.
+    /// `updated_at` in whole seconds is a valid modification time: the data of an active image
+    /// never change, and `updated_at` changes when they arrive. If an image changes twice within
+    /// one second, it either had no data before the second change or has the same data after it.
     pub fn of(image: &'a Image) -> Self {
         Self {
             etag: image.checksum.as_ref().map(|checksum| checksum.as_str()),
@@ -69,12 +69,12 @@ impl<'a> Validators<'a> {
 }
 
 impl EntityTags {
-    /// Whether a tag equals the current one; weak tags equal none (RFC 9110, 8.8.3.2).
+    /// Returns true if a tag equals the current one; weak tags never do (RFC 9110, 8.8.3.2).
     fn match_strongly(&self, etag: Option<&str>) -> bool {
         self.any(|tag| !tag.is_weak && Some(&*tag.opaque) == etag)
     }
 
-    /// Whether a tag equals the current one, be it weak or strong.
+    /// Returns true if a tag, weak or strong, equals the current one.
     fn match_weakly(&self, etag: Option<&str>) -> bool {
         self.any(|tag| Some(&*tag.opaque) == etag)
     }
@@ -105,19 +105,19 @@ impl Conditions {
         }
     }
 
-    /// Whether a request that changes the image may be carried out.
+    /// Returns true if a request may change the image.
     pub fn permits_change(&self, current: Validators<'_>) -> bool {
         let tags = self.if_none_match.as_ref();
         self.permit_modified(current) && !tags.is_some_and(|tags| tags.match_weakly(current.etag))
     }
 
-    /// Whether a request that changes something without validators may be carried out. Its
-    /// tag, if it has one, is unknown to clients, so no tag of theirs can equal it.
+    /// Returns true if a request may change a resource without validators. Clients do not know an
+    /// entity tag of such a resource, so a tag that they send cannot equal it.
     pub fn permits_unvalidated_change(&self) -> bool {
         !matches!(self.if_match, Some(EntityTags::Listed(_)))
     }
 
-    /// `If-Match`, or `If-Unmodified-Since` where it is absent (RFC 9110, 13.2.2).
+    /// Evaluates `If-Match`, or `If-Unmodified-Since` if that is absent (RFC 9110, 13.2.2).
     fn permit_modified(&self, current: Validators<'_>) -> bool {
         match (&self.if_match, self.if_unmodified_since_s) {
             (Some(tags), _) => tags.match_strongly(current.etag),

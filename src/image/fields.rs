@@ -1,8 +1,8 @@
-//! What a request says about an image.
+//! The metadata of a v1 create or update request, parsed.
 
 use super::{Checksum, ImageId, Properties};
 
-/// What a request does to one field.
+/// The change that a request makes to one field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Change<T> {
     /// The request does not name the field.
@@ -15,7 +15,7 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The value given, if one is.
+    /// Returns the given value, if there is one.
     pub fn value(&self) -> Option<&T> {
         match self {
             Change::Set(value) => Some(value),
@@ -23,7 +23,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// Applies the change to a field that may be absent.
+    /// Applies the change to an optional field.
     pub fn apply(self, field: &mut Option<T>) {
         match self {
             Change::Keep => {}
@@ -35,16 +35,16 @@ impl<T> Change<T> {
 
 /// The metadata of one create or update request, parsed and valid.
 ///
-/// Fields that are taken from no client (`deleted` and the three times) are checked while
-/// parsing and do not appear here.
+/// Fields that no client can set (`deleted` and the three times) are validated while parsing and
+/// then dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fields {
     /// The identifier the client chose; on an update it must be the image's own.
     pub id: Option<ImageId>,
     /// At most 255 characters.
     pub name: Change<String>,
-    /// The word the client sent; on a create it is ignored, on an update it must be the
-    /// image's own (CVE-2015-5251).
+    /// The status that the client sent. A create ignores it; an update refuses any but the image's
+    /// own (CVE-2015-5251).
     pub status: Option<String>,
     /// The stated size in bytes.
     pub size_bytes: Option<u64>,
@@ -56,11 +56,11 @@ pub struct Fields {
     pub container_format: Change<String>,
     /// The stated MD5 of the data.
     pub checksum: Change<Checksum>,
-    /// The owning tenant; honoured from administrators only.
+    /// The owning tenant; only administrators can set it.
     pub owner: Change<String>,
-    /// Whether everybody may use the image.
+    /// True if the image is to be public.
     pub is_public: Option<bool>,
-    /// Whether the image is safe from deletion.
+    /// True if the image is to be protected from deletion.
     pub protected: Option<bool>,
     /// Smallest disk to boot from, GB.
     pub min_disk_gb: Option<u32>,
@@ -68,10 +68,10 @@ pub struct Fields {
     pub min_ram_mb: Option<u32>,
     /// Free-form properties.
     pub properties: Properties,
-    /// The scheme of the store that is to take the data.
+    /// The scheme of the store for the data.
     pub store: Option<String>,
-    /// Where the data are already.
+    /// The location of data that exist already.
     pub location: Option<String>,
-    /// Where the data are to be copied from (`x-glance-api-copy-from`).
+    /// The source that the data are copied from (`x-glance-api-copy-from`).
     pub copy_from: Option<String>,
 }

@@ -1,29 +1,30 @@
-//! Disk and container formats.
+//! Disk and container formats: which names the operator allows, and which pairs fit together.
 
 use super::{Change, Fields};
 
-/// The formats that must agree with one another: kernel, ramdisk and machine images.
+/// The formats of Amazon kernel, ramdisk and machine images. An image with one of them as disk or
+/// container format must have the same one as the other.
 const AMAZON: [&str; 3] = ["aki", "ari", "ami"];
 
-/// The formats an operator admits (`disk_formats`, `container_formats`).
+/// The formats that the operator allows (`disk_formats`, `container_formats`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FormatRules {
-    /// Names a `disk_format` may have, compared with case.
+    /// Names allowed as `disk_format`, compared with case.
     pub disk_formats: Vec<String>,
-    /// Names a `container_format` may have, compared with case.
+    /// Names allowed as `container_format`, compared with case.
     pub container_formats: Vec<String>,
 }
 
-/// What is wrong with the formats of a request.
+/// The reasons why the formats of a request are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// The disk format is not one the operator admits.
+    /// The operator does not allow the disk format.
     #[error("Invalid disk format '{0}' for image.")]
     Disk(String),
-    /// The container format is not one the operator admits.
+    /// The operator does not allow the container format.
     #[error("Invalid container format '{0}' for image.")]
     Container(String),
-    /// One of aki, ari, ami with something else.
+    /// One of aki, ari and ami with another format.
     #[error(
         "Invalid mix of disk and container formats. When setting a disk or container format \
          to one of 'aki', 'ari', or 'ami', the container and disk formats must match."
@@ -32,8 +33,8 @@ pub enum FormatError {
 }
 
 impl FormatRules {
-    /// Checks the formats that a request states, and fills in the second of an
-    /// aki/ari/ami pair where the request states only one.
+    /// Checks the formats of a request, and completes an aki, ari or ami pair of which the request
+    /// states only one half.
     pub fn complete(&self, fields: &mut Fields) -> Result<(), FormatError> {
         check(&fields.disk_format, &self.disk_formats).map_err(FormatError::Disk)?;
         check(&fields.container_format, &self.container_formats).map_err(FormatError::Container)?;
@@ -61,7 +62,7 @@ fn is_amazon(format: &str) -> bool {
     AMAZON.contains(&format)
 }
 
-/// A stated format must be a known one; clearing it is stating an empty one.
+/// Checks that a stated format is known; a cleared one counts as empty and is refused.
 fn check(change: &Change<String>, known: &[String]) -> Result<(), String> {
     match change {
         Change::Keep => Ok(()),

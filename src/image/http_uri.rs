@@ -1,4 +1,5 @@
-//! The address of an object on a web server.
+//! URIs of web servers, as clients name them for external data. The parser is strict, so that the
+//! filter of addresses and the connection see the same host.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,15 +11,15 @@ const MAX_NAME_BYTES: usize = 253;
 /// Longest part of a name between dots.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// An `http` or `https` URI, taken apart once. Who judges it and who dials it see the same
-/// parts, so there is no second reading of the text that could differ.
+/// An `http` or `https` URI, parsed once. The filter and the HTTP client use the same parts, so no
+/// second parser can read the text differently.
 ///
-/// It reads strictly: a host is a name, four decimal numbers, or an IPv6 address in
+/// Parsing is strict: a host is a name, four decimal numbers, or an IPv6 address in
 /// brackets. Other spellings of addresses (`2130706433`, `0x7f.1`, `127.1`, a dot at the
-/// end, full-width digits) are refused, since they exist to be read differently by a filter
-/// and by a resolver (CVE-2026-34881).
+/// end, full-width digits) are refused: a filter and a resolver may read them differently
+/// (CVE-2026-34881).
 ///
-/// `Debug` shows the scheme alone: user, path and query may hold secrets.
+/// `Debug` prints the scheme alone: user, path and query may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUri {
     is_tls: bool,
@@ -36,7 +37,7 @@ enum Host {
     Address(IpAddr),
 }
 
-/// The text is no such URI. Says no part of it.
+/// The reasons why a text is not such a URI. The messages repeat no part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HttpUriError {
     #[error("it does not begin with http:// or https://")]
@@ -56,7 +57,7 @@ impl HttpUri {
     /// Parses a URI of RFC 3986 with an authority; a fragment is dropped.
     ///
     /// # Errors
-    /// [`HttpUriError`] for anything that is not plainly one.
+    /// [`HttpUriError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, HttpUriError> {
         let (scheme, rest) = text.split_once("://").ok_or(HttpUriError::Scheme)?;
         let is_tls = match scheme.to_ascii_lowercase().as_str() {
@@ -69,7 +70,7 @@ impl HttpUri {
         }
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // Passwords with an @ of their own are about: the last one ends the user's part.
+        // Passwords with an unescaped @ are in use: the last @ ends the user information.
         let (user_info, server) = match authority.rsplit_once('@') {
             Some((user_info, server)) => (Some(user_info.into()), server),
             None => (None, authority),
@@ -86,17 +87,17 @@ impl HttpUri {
         })
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.is_tls { "https" } else { "http" }
     }
 
-    /// The port, also where the text has none.
+    /// Returns the port; the default one if the text names none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether the host is this one: a name in any case, or an address in any spelling.
+    /// Returns true if the host is this one: a name in any case, or an address in any spelling.
     pub fn has_host(&self, host: &str) -> bool {
         match &self.host {
             Host::Name(name) => name.eq_ignore_ascii_case(host),
@@ -107,7 +108,7 @@ impl HttpUri {
         }
     }
 
-    /// The address of the host, where the text itself has one.
+    /// Returns the host's address if the text contains one instead of a name.
     pub fn address(&self) -> Option<IpAddr> {
         match self.host {
             Host::Name(_) => None,
@@ -115,8 +116,8 @@ impl HttpUri {
         }
     }
 
-    /// Whether the host is `localhost` or a name under it: this machine to everybody
-    /// (RFC 6761, 6.3).
+    /// Returns true if the host is `localhost` or a name under it, which always means the local
+    /// machine (RFC 6761, 6.3).
     pub fn is_localhost(&self) -> bool {
         match &self.host {
             Host::Name(name) => &**name == "localhost" || name.ends_with(".localhost"),
@@ -124,12 +125,12 @@ impl HttpUri {
         }
     }
 
-    /// Whether both lead to the same server by the same protocol.
+    /// Returns true if both name the same server and protocol.
     pub fn is_same_server(&self, other: &Self) -> bool {
         (self.is_tls, &self.host, self.port) == (other.is_tls, &other.host, other.port)
     }
 
-    /// `user:password`, decoded; a secret.
+    /// Returns `user:password`, decoded. This is a secret.
     pub fn expose_credentials(&self) -> Option<Vec<u8>> {
         let (user, password) = {
             let user_info = self.user_info.as_deref()?;
@@ -141,13 +142,13 @@ impl HttpUri {
         Some(credentials)
     }
 
-    /// With the credentials of another.
+    /// Returns this URI with the credentials of another.
     pub fn with_credentials_of(mut self, other: &Self) -> Self {
         self.user_info.clone_from(&other.user_info);
         self
     }
 
-    /// The URI without its credentials. Path and query may hold a secret still.
+    /// Returns the URI without its credentials. Path and query may still hold a secret.
     pub fn expose_without_credentials(&self) -> String {
         let (scheme, port, path) = (self.scheme(), self.port, &self.path_and_query);
         match &self.host {
@@ -173,7 +174,7 @@ impl Host {
             let address = address.parse().map_err(|_| HttpUriError::Host)?;
             return Ok(Self::Address(IpAddr::V6(address)));
         }
-        // Decimal numbers without leading zeros, four of them.
+        // Four decimal numbers without leading zeros.
         if let Ok(address) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Address(IpAddr::V4(address)));
         }
@@ -184,8 +185,8 @@ impl Host {
     }
 }
 
-/// Letters, digits, hyphens and underscores between dots. What ends in a number is an
-/// address to a resolver.
+/// Accepts letters, digits, hyphens and underscores between dots. A name that ends in a number is
+/// refused, since resolvers read it as an address.
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -200,7 +201,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES && text.split('.').all(is_label) && !is_number
 }
 
-/// Host and port of `host`, `host:`, `host:port` and the same with a bracketed address.
+/// Splits `host`, `host:` or `host:port`; the host may be a bracketed address.
 fn split_port(server: &str) -> Result<(&str, &str), HttpUriError> {
     let host_end = match server.strip_prefix('[') {
         Some(rest) => rest.find(']').ok_or(HttpUriError::Host)? + 2,
@@ -225,7 +226,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, HttpUriError> {
         .ok_or(HttpUriError::Port)
 }
 
-/// Printable ASCII that RFC 3986 does not exclude everywhere.
+/// Returns true for printable ASCII that RFC 3986 allows in some part of a URI.
 fn may_stand_in_uri(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
 }
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_web_address_is_refused() {
+    fn other_schemes_characters_and_ports_are_refused() {
         for (text, error) in [
             ("", HttpUriError::Scheme),
             ("http:/h", HttpUriError::Scheme),
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_compare_as_what_they_mean() {
+    fn hosts_are_compared_by_meaning() {
         let uri = |text| HttpUri::parse(text).unwrap();
         assert!(uri("http://Example.org/").has_host("EXAMPLE.org"));
         assert!(uri("http://[0:0::1]/").has_host("::1"));
@@ -349,9 +350,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// What was read is read again as the same, and a general parser sees the same host.
+        /// A parsed URI parses to itself again, and a general parser sees the same host.
         #[test]
-        fn two_readings_agree(text in "https?://([a-z0-9:@%]{0,8}@)?[a-zA-Z0-9.:\\[\\]x-]{1,20}[/?#@:a-z]{0,10}") {
+        fn general_parser_sees_the_same_host(text in "https?://([a-z0-9:@%]{0,8}@)?[a-zA-Z0-9.:\\[\\]x-]{1,20}[/?#@:a-z]{0,10}") {
             if let Ok(uri) = HttpUri::parse(&text) {
                 let whole = uri.expose_without_credentials();
                 let again = HttpUri::parse(&whole).unwrap();

@@ -1,4 +1,4 @@
-//! Image identifiers.
+//! Image identifiers: UUIDs, compared exactly as clients sent them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ const MAX_LEN: usize = 36;
 
 /// The identifier of an image: 32 hexadecimal digits, with the dashes of a UUID or none.
 ///
-/// Glance stores an identifier as it was sent and compares it exactly, so two spellings of
-/// one UUID are two images. The grammar leaves no character that means anything to a file
-/// system or a URI, which is why an identifier can name an object in a store.
+/// Glance stores an identifier as it was sent and compares it exactly, so two spellings of one
+/// UUID are two images. The grammar contains no character with a meaning in file systems or URIs,
+/// so stores can name objects by identifiers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageId {
-    // Unused bytes are zero, so that the derived order is the order of the texts.
+    // Unused bytes are zero, so the derived order is the order of the texts.
     text: [u8; MAX_LEN],
     len: u8,
 }
@@ -27,7 +27,7 @@ pub struct ImageId {
 pub struct InvalidImageId;
 
 impl ImageId {
-    /// A new random identifier: UUID version 4 in lower case.
+    /// Returns a new random identifier: UUID version 4 in lower case.
     pub fn random() -> Self {
         let mut text = [0; MAX_LEN];
         Uuid::new_v4().hyphenated().encode_lower(&mut text);
@@ -37,17 +37,17 @@ impl ImageId {
         }
     }
 
-    /// The identifier in lower case, as data in a store are named by it: names that differ in
-    /// case alone are one name to some backends.
+    /// Returns the identifier in lower case, by which stores name the data: some backends ignore
+    /// case in names.
     pub fn to_lower(&self) -> Self {
         let mut lower = *self;
         lower.text.make_ascii_lowercase();
         lower
     }
 
-    /// The identifier as it was sent.
+    /// Returns the identifier as it was sent.
     pub fn as_str(&self) -> &str {
-        // The constructors admit ASCII only, so the fallback is never taken.
+        // The constructors accept ASCII only, so the fallback is never used.
         std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
     }
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_uuids_as_sent() {
+    fn uuids_are_kept_as_sent() {
         for text in [
             "71c675ab-d94f-49cd-a114-e12490b328d9",
             "71C675AB-D94F-49CD-A114-E12490B328D9",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "1",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_data_are_in_lower_case() {
+    fn stores_use_lower_case() {
         let id: ImageId = "71C675AB-D94F-49CD-A114-E12490B328D9".parse().unwrap();
         let lower = "71c675ab-d94f-49cd-a114-e12490b328d9";
         assert_eq!(id.to_lower().as_str(), lower);

@@ -1,7 +1,8 @@
-//! The nouns of the Image service, pure: no I/O, no clock, no async.
+//! The domain types of the Image service: images, members, locations, queries, access rules. They
+//! do no I/O, read no clock and are not async; every other module uses them.
 //!
-//! Every other room speaks in these types. A value that exists is valid: identifiers,
-//! formats and timestamps are parsed once, at the border, and never checked again.
+//! A value that exists is valid: identifiers, formats and timestamps are parsed once, where a
+//! request or a record is read, and never checked again.
 
 mod access;
 mod caller;

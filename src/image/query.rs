@@ -1,4 +1,5 @@
-//! Which images a list shows, and in which order.
+//! Queries of lists: which images match, and their order. Registries evaluate them; API servers
+//! send them to a registry server in this form.
 
 use std::cmp::Ordering;
 
@@ -14,30 +15,30 @@ pub struct Query {
     pub scope: ListScope,
     /// Conditions; all must hold.
     pub filters: Vec<Filter>,
-    /// Only images changed after this moment, among them deleted and killed ones. Without
-    /// it neither are shown.
+    /// Only images changed after this time, including deleted and killed ones; without it, lists
+    /// show neither.
     pub changes_since: Option<Timestamp>,
     /// The keys to sort by, most significant first. See [`Query::order`] for ties.
     #[serde(flatten, with = "sort_fields")]
     pub sort_keys: Vec<(SortKey, SortDirection)>,
-    /// The last image of the page before: the page begins behind it.
+    /// The last image of the previous page: this page starts after it.
     pub marker: Option<ImageId>,
     /// Most images on the page.
     pub limit: usize,
 }
 
-/// Whose images a list shows.
+/// The images that a list chooses from, by owner and visibility.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListScope {
     /// Public images, and those of this tenant or shared with it.
     Tenant(Option<String>),
-    /// Every image that is not public, whoever owns it: administrators only.
+    /// Every image that is not public, of any owner; for administrators only.
     NotPublic,
-    /// Every image: administrators only.
+    /// Every image; for administrators only.
     All,
 }
 
-/// One condition.
+/// One condition of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
     /// The identifier is one of these.
@@ -66,7 +67,7 @@ pub enum Filter {
     Member(String),
 }
 
-/// The field a list is sorted by.
+/// A field that lists can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SortKey {
@@ -80,8 +81,8 @@ pub enum SortKey {
     UpdatedAt,
 }
 
-/// The value of a sort key; what is absent comes before everything. Values of different
-/// keys have no meaningful order.
+/// The value of a sort key. An absent value precedes all others. Values of different keys have no
+/// meaningful order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortValue<'a> {
     Text(Option<&'a str>),
@@ -99,7 +100,8 @@ pub enum SortDirection {
 }
 
 impl Query {
-    /// Every image there is, deleted ones too, by identifier: one page of so many.
+    /// Returns a query for all images, including deleted ones, by identifier, with pages of `limit`
+    /// images.
     pub fn everything(limit: usize) -> Self {
         Self {
             scope: ListScope::All,
@@ -111,7 +113,7 @@ impl Query {
         }
     }
 
-    /// Whether the image belongs into the list, on whatever page.
+    /// Returns true if the image belongs to the list, on any page.
     pub fn matches(&self, image: &Image) -> bool {
         self.admits_age(image)
             && self.scope.admits(image)
@@ -202,7 +204,7 @@ mod sort_fields {
 }
 
 impl ListScope {
-    /// Whether the image is among those looked at.
+    /// Returns true if the image is in the scope.
     pub fn admits(&self, image: &Image) -> bool {
         match self {
             ListScope::All => true,
@@ -217,7 +219,7 @@ impl ListScope {
 }
 
 impl Filter {
-    /// Whether the image fulfils the condition.
+    /// Returns true if the image meets the condition.
     pub fn admits(&self, image: &Image) -> bool {
         let one_of = |words: &[String], value: Option<&str>| {
             value.is_some_and(|value| words.iter().any(|word| word == value))
@@ -243,7 +245,7 @@ impl Filter {
 }
 
 impl SortKey {
-    /// Every key, in the order of their declaration.
+    /// Every key, in the order of declaration.
     pub const ALL: [SortKey; 8] = [
         SortKey::Name,
         SortKey::Status,
@@ -255,7 +257,7 @@ impl SortKey {
         SortKey::UpdatedAt,
     ];
 
-    /// The word clients use.
+    /// Returns the word that clients use.
     pub fn as_str(self) -> &'static str {
         match self {
             SortKey::Name => "name",
@@ -269,12 +271,12 @@ impl SortKey {
         }
     }
 
-    /// The key of a word clients use, compared with case.
+    /// Returns the key of a word, compared with case.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|key| key.as_str() == word)
     }
 
-    /// What an image is sorted by.
+    /// Returns the value of an image.
     pub fn value(self, image: &Image) -> SortValue<'_> {
         match self {
             SortKey::Name => SortValue::Text(image.name.as_deref()),
@@ -288,8 +290,8 @@ impl SortKey {
         }
     }
 
-    /// The ascending order by this key, ties by creation time, then identifier: two images
-    /// are never equal.
+    /// Compares two images by this key in ascending order, then by creation time and identifier,
+    /// so that two images are never equal.
     pub fn order(self, a: &Image, b: &Image) -> Ordering {
         let by_value = self.value(a).cmp(&self.value(b));
         by_value
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn gone_and_killed_images_show_only_as_changes() {
+    fn deleted_and_killed_images_need_changes_since() {
         let mut image = image("a", 5);
         for status in [Status::Deleted, Status::PendingDelete, Status::Killed] {
             image.status = status;
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn visibility_follows_owner_members_and_publicity() {
+    fn scope_follows_owner_members_and_visibility() {
         let mut image = image("a", 1);
         image.visibility = Visibility::Shared;
         let b = ListScope::Tenant(Some("b".to_owned()));
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_exact_and_anded() {
+    fn all_filters_must_match_exactly() {
         let mut image = image("Ubuntu", 1);
         image.size_bytes = 10;
         image.properties.insert("os".into(), Some("linux".into()));

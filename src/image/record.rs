@@ -1,4 +1,4 @@
-//! The image itself.
+//! The image: every field that a registry stores of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,59 +7,58 @@ use uuid::Uuid;
 
 use super::{Checksum, ImageData, ImageId, Member, Status, Timestamp, Visibility};
 
-/// Free-form properties; a property set to nothing is kept as `None`.
+/// Free-form properties; a property without a value is `None`.
 pub type Properties = BTreeMap<String, Option<String>>;
 
-/// All that the registry knows of an image.
+/// An image as registries store it.
 ///
-/// Its JSON form, which records, dumps and messages between servers have, is in `stored`.
+/// The module `stored` defines its JSON form in records, dumps and messages between servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The identifier, taken for ever.
+    /// The identifier, which stays taken after the deletion.
     pub id: ImageId,
-    /// Not unique, at most 255 characters.
+    /// The name: not unique, at most 255 characters.
     pub name: Option<String>,
-    /// Where the image is in its life.
+    /// The status.
     pub status: Status,
-    /// The size in bytes that clients see: stated until the data are in, then measured.
+    /// The size in bytes that clients see: stated until the data are complete, then measured.
     pub size_bytes: u64,
-    /// The size in bytes of the disk the image unpacks to.
+    /// The size in bytes of the disk that the image unpacks to.
     pub virtual_size_bytes: Option<u64>,
-    /// How the disk is encoded.
+    /// The format of the disk.
     pub disk_format: Option<String>,
-    /// What the disk is wrapped in.
+    /// The format of the container around the disk.
     pub container_format: Option<String>,
-    /// The MD5 clients see: stated until the data are in, then computed.
+    /// The MD5 that clients see: stated until the data are complete, then computed.
     pub checksum: Option<Checksum>,
-    /// The tenant that owns the image; nobody where there is no identity service.
+    /// The tenant that owns the image; `None` without an identity service.
     pub owner: Option<String>,
     /// The callers beside the owner that may use it.
     pub visibility: Visibility,
-    /// Whether it is safe from deletion.
+    /// True if the image is protected from deletion.
     pub protected: bool,
     /// Smallest disk to boot from, GB.
     pub min_disk_gb: u32,
     /// Smallest memory to boot with, MB.
     pub min_ram_mb: u32,
-    /// When it was registered.
+    /// When the image was registered.
     pub created_at: Timestamp,
-    /// When its record last changed.
+    /// When the image last changed. A change of members does not count.
     pub updated_at: Timestamp,
-    /// When it was deleted.
+    /// When the image was deleted.
     pub deleted_at: Option<Timestamp>,
     /// Free-form properties.
     pub properties: Properties,
-    /// Tenants it is shared with.
+    /// The projects that the image is shared with; see [`Image::effective_members`].
     pub members: Vec<Member>,
-    /// The data, once they are complete; still there while a deletion is being carried out.
+    /// The complete data. They remain during a deletion until the store has removed them.
     pub data: Option<ImageData>,
-    /// The upload under way, a copy that waits for its turn, or an upload whose remains are
-    /// still to be removed.
+    /// The upload in progress, a queued copy, or a failed upload whose remains are not removed yet.
     pub upload: Option<Upload>,
-    /// What a delayed deletion took from clients and a restoration gives back.
+    /// Fields that a delayed deletion removed and a restoration gives back.
     pub trashed: Option<Box<Trashed>>,
-    /// Since when the data in the store are known not to match their MD5: then they are not
-    /// served. `None` once they match again.
+    /// When the data in the store were found not to match their MD5. They are not served until an
+    /// audit finds them intact, which sets `None`.
     pub damaged_since: Option<Timestamp>,
     /// Words that v2 clients attach to the image.
     pub tags: BTreeSet<String>,
@@ -67,17 +66,17 @@ pub struct Image {
     pub os_hidden: bool,
     /// A digest of the data stronger than MD5, if one was computed.
     pub secure_hash: Option<SecureHash>,
-    /// Fields of a newer release, which this one keeps as they are: in a cluster whose servers
-    /// are upgraded one after the other, a change made here must not drop them.
+    /// Fields of a newer release, kept unchanged: while the servers of a cluster are upgraded one
+    /// after the other, a change by an older server must not drop them.
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
-/// What an image that waits for the scrubber has no more and may get back.
+/// Fields of an image whose deletion is delayed; a restoration gives them back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trashed {
-    /// Its properties.
+    /// The properties.
     pub properties: Properties,
-    /// The tenants it was shared with.
+    /// The members.
     pub members: Vec<Member>,
 }
 
@@ -91,32 +90,31 @@ pub struct SecureHash {
     pub value: String,
 }
 
-/// Where an upload puts its bytes. Recorded before the first byte is written, so that no
-/// byte in a store is without a record, whatever happens to the server.
+/// An upload: where it writes, and which server runs it. It is recorded before the first byte is
+/// written, so that after a crash every byte in a store belongs to a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
-    /// This upload and no other.
+    /// The identifier of this upload.
     pub id: Uuid,
-    /// The scheme of the store that takes it.
+    /// The scheme of the store.
     pub store: String,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
-    /// Bytes that it may have put there by now, so that whoever bounds them counts these.
-    /// What is of unknown length reserves more as it grows.
+    /// Bytes that it may have written so far, which count for quotas. An upload of unknown length
+    /// raises its reservation as it grows.
     #[serde(default)]
     pub reserved_bytes: u64,
-    /// The server that takes it in, by its name. Records of former releases have none, since
-    /// there was only one.
+    /// The name of the server that runs it. `None` in records of releases without clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The process that takes it in, as a mark that only its own machine understands. `None` in
-    /// records of former releases.
+    /// The process that runs it, as a mark that only its own machine can interpret. `None` in
+    /// records of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
 }
 
 impl Upload {
-    /// Whether the server of this name takes it in, or took it in.
+    /// Returns true if the server of this name runs it or ran it.
     pub fn is_of(&self, node: &str) -> bool {
         self.node.as_deref().is_none_or(|name| name == node)
     }
@@ -129,7 +127,7 @@ impl AsRef<Image> for Image {
 }
 
 impl Image {
-    /// A newly registered image without data, every field at its default.
+    /// Returns a new image without data, with every other field at its default.
     pub fn queued(id: ImageId, now: Timestamp) -> Self {
         Self {
             id,
@@ -177,20 +175,20 @@ impl Image {
         members.any(|member| member.id == project)
     }
 
-    /// Whether it is deleted and nothing of it is left but the record, which says so.
+    /// Returns true if the image is deleted and only its record remains.
     pub fn is_tombstone(&self) -> bool {
         self.status == Status::Deleted && self.data.is_none() && self.upload.is_none()
     }
 
-    /// The size in bytes of the data that clients can download; `None` for an image that is
-    /// not active. An active image that is stated to be empty has no data in a store.
+    /// Returns the size in bytes of the data that clients can download; `None` for an image that is
+    /// not active. An active image of size 0 has no data in a store.
     pub fn served_bytes(&self) -> Option<u64> {
         let is_active = self.status == Status::Active;
         is_active.then(|| self.data.as_ref().map_or(0, |data| data.size_bytes))
     }
 
-    /// Whether something in a store waits to be removed: the data of a deleted image, or
-    /// what an upload left that will never complete.
+    /// Returns true if bytes in a store wait to be removed: the data of a deleted image, or the
+    /// remains of an upload that cannot complete.
     pub fn has_remains(&self) -> bool {
         match self.status {
             Status::Deleted => self.data.is_some() || self.upload.is_some(),

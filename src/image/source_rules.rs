@@ -1,29 +1,29 @@
-//! Which addresses a client may name as the source of an image's data.
+//! Rules of the operator about URIs that clients name as source of an image's data.
 
 use super::HttpUri;
 
-/// What an operator allows (`[import_filtering_opts]`), with the meaning Glance gives it.
-/// Whether an address may be reached at all is judged where it is dialled.
+/// The lists of `[import_filtering_opts]`, with the meaning that Glance gives them. The HTTP client
+/// filters the resolved addresses itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceRules {
     /// Schemes, in lower case.
     pub schemes: AllowDenyList<String>,
     /// Names and addresses of hosts, compared as a whole.
     pub hosts: AllowDenyList<String>,
-    /// Ports; one that a URI leaves out counts as written.
+    /// Ports; a URI without a port has the default one of its scheme.
     pub ports: AllowDenyList<u16>,
 }
 
-/// What is allowed, or else what is not.
+/// An allow list, or else a deny list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowDenyList<T> {
-    /// These and no others, unless there are none.
+    /// Only these are allowed, if the list is not empty.
     pub allowed: Vec<T>,
-    /// All but these. Counts only where nothing is allowed by name.
+    /// All but these are allowed. Ignored if `allowed` is not empty.
     pub disallowed: Vec<T>,
 }
 
-/// Why a client may not name an address.
+/// The first rule that refuses a URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SourceRefusal {
     #[error("its scheme is not allowed")]
@@ -35,10 +35,10 @@ pub enum SourceRefusal {
 }
 
 impl SourceRules {
-    /// Judges an address.
+    /// Checks a URI.
     ///
     /// # Errors
-    /// [`SourceRefusal`] with the first rule that is broken.
+    /// [`SourceRefusal`] with the first rule that refuses it.
     pub fn check(&self, uri: &HttpUri) -> Result<(), SourceRefusal> {
         if !self.schemes.permits(|scheme| scheme == uri.scheme()) {
             return Err(SourceRefusal::Scheme);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_by_name_shuts_out_the_rest() {
+    fn allow_list_excludes_the_rest() {
         let rules = SourceRules {
             schemes: listed(&["https".to_owned()], &[]),
             hosts: listed(&["Example.org".to_owned(), "10.0.0.1".to_owned()], &[]),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_counts_where_nothing_is() {
+    fn deny_list_applies_without_an_allow_list() {
         let rules = SourceRules {
             schemes: AllowDenyList::default(),
             hosts: listed(&[], &["::1".to_owned(), "evil.org".to_owned()]),

@@ -1,24 +1,24 @@
-//! The life cycle of an image.
+//! The status of an image and the transitions between statuses.
 
 use serde::{Deserialize, Serialize};
 
-/// Where an image is in its life (Glance v1, "Image Statuses").
+/// The status of an image (Glance v1, "Image Statuses").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Registered, without data: an upload may begin.
+    /// Registered without data; an upload may start.
     Queued,
-    /// Data are on their way into a store.
+    /// An upload is in progress.
     Saving,
-    /// Data are complete and served.
+    /// The data are complete and served.
     Active,
-    /// An upload failed; the record is kept to tell so and takes no more data.
+    /// An upload failed. The record is kept and accepts no data (v1).
     Killed,
-    /// Gone; the record stays as a tombstone, so that the identifier stays taken.
+    /// Deleted. The record stays, so that the identifier stays taken.
     Deleted,
-    /// Deleted for clients; the data wait for the scrubber.
+    /// Deleted for clients; the scrubber will remove the data.
     PendingDelete,
-    /// Set aside by an administrator: known, but not served.
+    /// Deactivated by an administrator: listed but not served.
     Deactivated,
 }
 
@@ -34,7 +34,7 @@ impl Status {
         Status::Saving,
     ];
 
-    /// The word clients see.
+    /// Returns the word that clients see.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Queued => "queued",
@@ -47,12 +47,12 @@ impl Status {
         }
     }
 
-    /// The status of a word clients use.
+    /// Returns the status of a word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the life cycle has a step from here to `next`.
+    /// Returns true if an image may change from this status to `next`.
     ///
     /// An active image never becomes queued again (CVE-2016-0757), and nothing leaves
     /// `deleted`.
@@ -61,7 +61,7 @@ impl Status {
         match (self, next) {
             (Deleted, _) => false,
             (_, Deleted) => true,
-            // Restored before the scrubber came.
+            // Restored before the scrubber has removed the data.
             (PendingDelete, Active) => true,
             (PendingDelete, _) => false,
             (Queued, Saving | Active | Killed) => true,
@@ -72,12 +72,12 @@ impl Status {
         }
     }
 
-    /// Whether clients regard an image in this status as gone.
+    /// Returns true if the image is deleted for clients.
     pub fn is_gone(self) -> bool {
         matches!(self, Status::Deleted | Status::PendingDelete)
     }
 
-    /// Whether lists show an image in this status without being asked for changes.
+    /// Returns true if lists without `changes-since` show the image.
     pub fn is_listed(self) -> bool {
         !self.is_gone() && self != Status::Killed
     }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn no_way_back() {
+    fn forbidden_transitions() {
         assert!(Status::ALL.iter().all(|s| !Status::Deleted.may_become(*s)));
         assert!(!Status::Active.may_become(Status::Queued));
         assert!(!Status::Active.may_become(Status::Saving));

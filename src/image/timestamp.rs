@@ -1,4 +1,4 @@
-//! Points in time as the v1 API writes and reads them.
+//! Points in time, in the text form of the v1 API and of records.
 
 use std::fmt;
 
@@ -16,18 +16,18 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// From microseconds since 1970-01-01T00:00:00Z.
+    /// Creates a timestamp from microseconds since 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self { micros }
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// Returns the microseconds since 1970-01-01T00:00:00Z.
     pub fn as_micros(self) -> i64 {
         self.micros
     }
 
-    /// Parses ISO 8601: a date, or a date and a time, with or without a zone offset; without
-    /// one it is UTC. `None` when it is unparsable or before the year 1900.
+    /// Parses ISO 8601: a date, or a date and a time, with or without a zone offset (default UTC).
+    /// Returns `None` for other text and for years before 1900.
     pub fn parse(text: &str) -> Option<Self> {
         let instant = match text.parse::<jiff::Timestamp>() {
             Ok(instant) => instant,
@@ -40,7 +40,8 @@ impl Timestamp {
         (year >= 1900).then(|| Self::from_micros(instant.as_microsecond()))
     }
 
-    /// The text in a buffer on the stack, for writers that must not allocate.
+    /// Formats the timestamp into a buffer on the stack: lists write several per image without
+    /// allocation.
     pub fn format(self) -> TimestampText {
         let instant = jiff::Timestamp::from_microsecond(self.micros).unwrap_or_default();
         let civil = TimeZone::UTC.to_datetime(instant);
@@ -63,16 +64,16 @@ impl Timestamp {
     }
 }
 
-/// A timestamp's text, on the stack.
+/// The text of a timestamp, on the stack.
 pub struct TimestampText {
     bytes: [u8; 26],
     len: usize,
 }
 
 impl TimestampText {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
-        // Only ASCII digits are ever put in.
+        // The buffer holds ASCII only, so the fallback is never used.
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_time() {
+    fn other_texts_are_refused() {
         for text in ["", "yesterday", "2010-13-01", "1899-12-31", "12:00"] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

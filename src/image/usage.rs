@@ -1,4 +1,4 @@
-//! What an owner's images take up, and how much of it there may be.
+//! Storage usage of an owner's images, and the operator's limits on it.
 
 use std::ops::{AddAssign, SubAssign};
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Image, Status};
 
-/// What images take up: one image's, or all of an owner's.
+/// The usage of one image, or of all images of an owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Images that clients have not deleted, whatever their status.
+    /// Number of images that clients have not deleted, in any status.
     pub images: u64,
-    /// Bytes that are there to stay: the data of images, of those that wait for the scrubber
-    /// too, and what uploads under way have reserved. Data at a location that a client named
-    /// count as well, as in Glance.
+    /// Bytes in use: the data of images, including those that wait for the scrubber, and the
+    /// reservations of uploads in progress. Data at a location that a client named count too, as
+    /// in Glance.
     pub kept_bytes: u64,
-    /// Bytes that somebody is removing: those of deleted images and of failed uploads.
+    /// Bytes being removed: data of deleted images and of failed uploads.
     pub leaving_bytes: u64,
 }
 
 impl Usage {
-    /// What one image takes up.
+    /// Returns the usage of one image.
     pub fn of(image: &Image) -> Self {
         let data = image.data.as_ref().map_or(0, |data| data.size_bytes);
         let upload = image.upload.as_ref();
@@ -37,7 +37,7 @@ impl Usage {
         usage
     }
 
-    /// All bytes.
+    /// Returns the sum of all bytes.
     pub fn bytes(&self) -> u64 {
         self.kept_bytes.saturating_add(self.leaving_bytes)
     }
@@ -59,17 +59,16 @@ impl SubAssign for Usage {
     }
 }
 
-/// The most that the images of one owner may take up. Images without an owner count together,
-/// as if somebody owned them.
+/// Limits on the images of one owner. Images without an owner count together, as if they had one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OwnerLimits {
-    /// Bytes; `None` for any number.
+    /// Most bytes; `None` for no limit.
     pub bytes: Option<u64>,
-    /// Images; `None` for any number.
+    /// Most images; `None` for no limit.
     pub images: Option<u64>,
 }
 
-/// Why an image takes up too much.
+/// The limit that an image would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OverLimit {
     #[error(
@@ -88,12 +87,12 @@ pub enum OverLimit {
 }
 
 impl OwnerLimits {
-    /// Judges a change of one image: `others` is what the other images of its owner take up,
-    /// `before` what this one did for the same owner, `after` what it will. What takes up no
-    /// more than before is never refused, however little there is.
+    /// Checks a change of one image: `others` is the usage of the owner's other images, `before`
+    /// and `after` that of this one before and after the change. A change that uses no more than
+    /// before always passes, even if the limit is exceeded already.
     ///
     /// # Errors
-    /// [`OverLimit`] with the figures that Glance tells.
+    /// [`OverLimit`] with the figures of Glance's message.
     pub fn check(&self, others: Usage, before: Usage, after: Usage) -> Result<(), OverLimit> {
         let attempted = others.images.saturating_add(after.images);
         if let Some(maximum) = self.images
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_store_counts_until_it_is_gone() {
+    fn stored_bytes_count_until_they_are_removed() {
         use Status::{Active, Deactivated, Deleted, Killed, PendingDelete, Queued, Saving};
         for (status, data, reserved, usage) in [
             (Queued, None, None, bytes(0, 0)),
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_the_last_byte_and_no_further() {
+    fn limits_are_inclusive() {
         let limits = OwnerLimits {
             bytes: Some(100),
             images: Some(3),

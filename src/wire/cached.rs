@@ -1,40 +1,40 @@
-//! What is kept near and what is queued for it, as the management of the image cache says it
-//! (Glance, `/v1/cached_images` and `/v1/queued_images`).
+//! JSON messages of the management API of the image cache (Glance's `/v1/cached_images` and
+//! `/v1/queued_images`).
 
 use serde::{Deserialize, Serialize};
 
-/// The answer to `GET /v1/cached_images`.
+/// The response to `GET /v1/cached_images`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CachedImages {
-    /// What is kept.
+    /// The cached images.
     pub cached_images: Vec<CachedImage>,
 }
 
-/// One kept image.
+/// A cached image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CachedImage {
-    /// The image.
+    /// The identifier.
     pub image_id: String,
-    /// How often it was asked for since it is kept.
+    /// Downloads since it was cached.
     pub hits: u64,
-    /// When it was asked for last, in seconds since the epoch.
+    /// Time of the last download, in seconds since 1970.
     pub last_accessed: f64,
-    /// When it was fetched, in seconds since the epoch.
+    /// Time when it was cached, in seconds since 1970.
     pub last_modified: f64,
     /// Its size in bytes.
     pub size: u64,
 }
 
-/// The answer to `GET /v1/queued_images`.
+/// The response to `GET /v1/queued_images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedImages {
-    /// The images, in the order of the queue.
+    /// The identifiers, in the order of the queue.
     pub queued_images: Vec<String>,
 }
 
-/// The answer to a DELETE of all.
+/// The response to a DELETE of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumDeleted {
-    /// How many there were.
+    /// Number of images removed.
     pub num_deleted: usize,
 }

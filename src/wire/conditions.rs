@@ -1,4 +1,5 @@
-//! Conditions of requests and ranges of a GET (RFC 9110, sections 13 and 14).
+//! Parsing of conditional and range headers (RFC 9110, sections 13 and 14). `image::Conditions`
+//! evaluates the conditions.
 
 use std::time::UNIX_EPOCH;
 
@@ -15,9 +16,9 @@ use crate::image::{Conditions, EntityTag, EntityTags, Validators};
 pub enum Selection {
     /// All bytes.
     Whole,
-    /// `len` bytes from `offset` on; at least one.
+    /// `len` bytes from `offset` on; `len` is at least 1.
     Part { offset: u64, len: u64 },
-    /// The range lies outside the image.
+    /// The range lies outside the data.
     Unsatisfiable,
 }
 
@@ -31,11 +32,11 @@ pub fn read_conditions(headers: &HeaderMap) -> Conditions {
     }
 }
 
-/// Selects the range of a GET whose conditions are met, of `size_bytes` bytes with these
+/// Selects the bytes of a GET whose conditions are true, from data of `size_bytes` bytes with these
 /// validators.
 ///
-/// One range is served; several ranges and malformed ones are ignored, as a server may do
-/// (14.2).
+/// A single range is served; several ranges and malformed ones are ignored, as RFC 9110, 14.2
+/// allows.
 pub fn select(headers: &HeaderMap, current: Validators<'_>, size_bytes: u64) -> Selection {
     let Some(range) = headers.get(RANGE).and_then(|range| range.to_str().ok()) else {
         return Selection::Whole;
@@ -46,9 +47,9 @@ pub fn select(headers: &HeaderMap, current: Validators<'_>, size_bytes: u64) -> 
     parse_range(range, size_bytes)
 }
 
-/// Whether `If-Range` is absent or names the current representation (13.1.5). A date must
-/// equal the modification time, and counts only for data with a checksum: others may have
-/// changed at their origin.
+/// Returns true if `If-Range` is absent or names the current representation (13.1.5). A date must
+/// equal the modification time, and is accepted only for data with a checksum: other data may
+/// have changed in an external store.
 fn is_of_current(headers: &HeaderMap, current: Validators<'_>) -> bool {
     let Some(validator) = headers.get(IF_RANGE) else {
         return true;
@@ -66,7 +67,7 @@ fn is_of_current(headers: &HeaderMap, current: Validators<'_>) -> bool {
     }
 }
 
-/// The tags of a header, which may come in several lines; a line that is no text names a tag
+/// Reads the tags of a header, which may have several lines. A line that is not text becomes a tag
 /// that no image has.
 fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     if !headers.contains_key(name) {
@@ -87,7 +88,7 @@ fn read_tags(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     Some(EntityTags::Listed(tags))
 }
 
-/// One tag. Glance writes its tags without quotes, so clients send them so too.
+/// Parses one tag. Glance writes tags without quotes, so clients send them without quotes too.
 fn parse_tag(text: &str) -> EntityTag {
     let text = text.trim();
     let (is_weak, text) = match text.strip_prefix("W/") {
@@ -103,14 +104,14 @@ fn parse_tag(text: &str) -> EntityTag {
     }
 }
 
-/// The date of a header that came once and is one; others are ignored (13.1.3, 13.1.4).
+/// Reads a date header. A repeated or malformed one is ignored (13.1.3, 13.1.4).
 fn read_date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     let mut values = headers.get_all(name).iter();
     let date_s = seconds_of(values.next()?.to_str().ok()?)?;
     values.next().is_none().then_some(date_s)
 }
 
-/// An HTTP date, in any of its three forms, in seconds since 1970.
+/// Parses an HTTP date in any of its three forms into seconds since 1970.
 fn seconds_of(date: &str) -> Option<i64> {
     let date = parse_http_date(date.trim()).ok()?;
     let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
@@ -166,7 +167,7 @@ fn parse_span(first: &str, last: &str, size_bytes: u64) -> Selection {
     }
 }
 
-/// Digits; a number too large to hold is as far away as one can be.
+/// Parses digits; a number too large for 64 bits becomes the largest one.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges() {
+    fn single_ranges_are_selected() {
         for (range, selection) in [
             ("bytes=0-0", part(0, 1)),
             ("bytes=2-", part(2, 8)),

@@ -1,4 +1,4 @@
-//! `Content-MD5`: the MD5 of a body (RFC 1864), in both directions.
+//! `Content-MD5`, the MD5 of a body (RFC 1864): reading and writing.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,15 +10,15 @@ use crate::image::Md5Digest;
 /// The header's name.
 pub static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
-/// The header's value for a body with this digest.
+/// Returns the header's value for a body with this digest.
 pub fn write_content_md5(digest: &Md5Digest) -> Option<HeaderValue> {
     HeaderValue::try_from(BASE64.encode(digest)).ok()
 }
 
-/// The digest that a request states of its body; `None` where it states none.
+/// Returns the digest that a request states; `None` without the header.
 ///
 /// # Errors
-/// [`Kind::Invalid`] when the header is not the base64 of one MD5 digest.
+/// [`Kind::Invalid`] if the header is not the base64 of one MD5 digest.
 pub fn read_content_md5(headers: &HeaderMap) -> Result<Option<Md5Digest>> {
     let mut values = headers.get_all(&CONTENT_MD5).iter();
     let Some(value) = values.next() else {

@@ -1,17 +1,15 @@
 //! Percent escapes in header values.
 //!
-//! python-glanceclient escapes every header it sends since 2.11, by Python's
-//! `urllib.parse.quote`. Its users typed something else, so the escapes of that client are
-//! undone. Older versions have the same User-Agent and escape nothing; their values are kept
-//! as they are, wherever `quote` cannot have written them.
+//! Since 2.11, python-glanceclient escapes every header with Python's `urllib.parse.quote`. Its
+//! users typed the unescaped text, so the escapes are decoded. Older versions send the same
+//! User-Agent and escape nothing; their values are kept unless `quote` could have written them.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The text with its percent escapes undone, or the text itself where that would give
-/// anything but printable UTF-8: an escaped line end stays escaped, so that it can end no
-/// header of an answer.
+/// Decodes the percent escapes of a text. Returns the text unchanged if the result would not be
+/// printable UTF-8: an escaped line end must not become one in a header of a response.
 pub fn decode_escapes(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -22,20 +20,20 @@ pub fn decode_escapes(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether `quote` can have written a header's value: it leaves ASCII letters, digits and
+/// Returns true if `quote` can have written a header's value: it leaves ASCII letters, digits and
 /// `_.-~/` as they are (and `:`, since 2.12), and escapes every other byte in upper case.
 pub(super) fn may_be_quoted(value: &[u8]) -> bool {
     is_quoted(value, is_upper_hex, |byte| byte == b'/')
 }
 
-/// The same of a header's name, which has come in lower case.
+/// Returns true if `quote` can have written a header's name, which arrives in lower case.
 pub(super) fn may_be_quoted_name(name: &str) -> bool {
     is_quoted(name.as_bytes(), is_hex, |byte| byte == b'/')
 }
 
-/// Whether `quote` can have written an address whose decoded form is the one that was typed:
-/// with a blank in it, for example, it would not be an address. Escaped slashes are undone, since
-/// an address that was typed with them would not be one either.
+/// Returns true if `quote` can have written a URI whose decoded form is a URI. If the decoded text
+/// contains a space, for example, the user typed the escaped form. Escaped slashes are decoded,
+/// because a URI typed with them would not be one either.
 pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(value).collect();
     let mut rest = decoded.as_slice();
@@ -50,8 +48,8 @@ pub(super) fn may_be_quoted_address(value: &[u8]) -> bool {
     is_quoted(value, is_upper_hex, |_| false)
 }
 
-/// Whether every byte is one that `quote` leaves, or is escaped with such digits and is none
-/// that `is_left` in this kind of text.
+/// Returns true if every byte is one that `quote` leaves, or is escaped with digits that
+/// `is_digit` accepts and is not a byte that `is_left` unescaped in this kind of text.
 fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool, is_left: impl Fn(u8) -> bool) -> bool {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut left, mut escaped) = ([false; 256], [false; 256]);
@@ -76,7 +74,7 @@ fn is_quoted(text: &[u8], is_digit: impl Fn(u8) -> bool, is_left: impl Fn(u8) ->
         decoded.push(plain);
         rest = tail;
     }
-    // No version escapes a byte in one place and leaves it in another.
+    // No version of `quote` escapes a byte at one position and leaves it at another.
     let is_consistent = !left
         .iter()
         .zip(escaped)
@@ -96,7 +94,7 @@ fn is_hex(byte: u8) -> bool {
     byte.is_ascii_hexdigit()
 }
 
-/// The value of a hexadecimal digit.
+/// Returns the value of a hexadecimal digit.
 fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -110,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn undoes_valid_escapes_only() {
+    fn only_valid_escapes_are_decoded() {
         assert_eq!(decode_escapes("Ubuntu%2022.04"), "Ubuntu 22.04");
         assert_eq!(decode_escapes("M%C3%BCnchen"), "München");
         for text in ["100%", "a%0d%0ab", "%00", "%ff", "%zz"] {
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_quote_cannot_have_written_are_told() {
+    fn values_that_quote_cannot_have_written_are_recognized() {
         for quoted in [
             "",
             "raw",
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_none_once_decoded_were_typed() {
+    fn uris_that_decode_to_no_uri_were_typed() {
         for quoted in [
             "http://h/a.img",
             "http://h/a%2520b.img",

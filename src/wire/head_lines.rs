@@ -1,6 +1,6 @@
-//! The header lines of a response to HEAD that depend on the image alone, ready to be sent.
-//!
-//! [`representation`] says the same in a header map, for responses that hyper writes.
+//! Headers of an image's data, as a header map for responses that hyper writes
+//! ([`representation`]), and as finished lines for the fast path of HEAD ([`head_lines`]). Both
+//! state the same; a test compares them.
 
 use std::fmt::{Display, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,12 +15,11 @@ use super::content_md5::{CONTENT_MD5, write_content_md5};
 use super::meta_headers::{FieldName, PROPERTY_PREFIX, Sink, write_fields};
 use crate::image::{Image, Validators};
 
-/// The end of the year 9999, the latest that an HTTP date can say, in seconds since 1970.
+/// End of the year 9999, the latest HTTP date, in seconds since 1970.
 const LATEST_DATE_S: i64 = 253_402_300_799;
 
-/// The headers of the data of an image, beside its metadata (RFC 9110, section 8).
-///
-/// An image without data has none of them but the entity tag.
+/// The headers of an image's data (RFC 9110, section 8). An image without data has only the entity
+/// tag.
 pub struct Representation {
     /// `ETag`, as Glance writes it: without quotes.
     pub etag: Option<HeaderValue>,
@@ -30,7 +29,7 @@ pub struct Representation {
 
 /// The headers of data that can be downloaded.
 pub struct DataHeaders {
-    /// Length of all data.
+    /// Length of all data, in bytes.
     pub size_bytes: u64,
     /// `Last-Modified`, never later than the time of the response (RFC 9110, 8.8.2.1).
     pub last_modified: HeaderValue,
@@ -38,7 +37,7 @@ pub struct DataHeaders {
     pub content_md5: Option<HeaderValue>,
 }
 
-/// The headers of an image's data at the time `now_s`, in seconds since 1970.
+/// Returns the headers of an image's data at the time `now_s`, in seconds since 1970.
 pub fn representation(image: &Image, now_s: i64) -> Representation {
     let checksum = image.checksum.as_ref().map(|sum| sum.as_str());
     Representation {
@@ -54,7 +53,7 @@ pub fn representation(image: &Image, now_s: i64) -> Representation {
 }
 
 impl DataHeaders {
-    /// Adds what describes the data, whichever part of them is sent.
+    /// Adds the headers that apply to the whole data and to any range of them.
     pub fn add_to(&self, headers: &mut HeaderMap) {
         let octets = HeaderValue::from_static("application/octet-stream");
         headers.insert(CONTENT_TYPE, octets);
@@ -62,19 +61,19 @@ impl DataHeaders {
         self.add_last_modified_to(headers);
     }
 
-    /// Adds the time of the last modification alone.
+    /// Adds `Last-Modified` alone.
     pub fn add_last_modified_to(&self, headers: &mut HeaderMap) {
         headers.insert(LAST_MODIFIED, self.last_modified.clone());
     }
 
-    /// Adds what describes a body of all data.
+    /// Adds `Content-MD5`, which applies to a body of all data only.
     pub fn add_md5_to(&self, headers: &mut HeaderMap) {
         if let Some(md5) = &self.content_md5 {
             headers.insert(CONTENT_MD5.clone(), md5.clone());
         }
     }
 
-    /// Adds the length that a GET would have, for a response without a body.
+    /// Adds the length that a GET would have, for the response to HEAD.
     pub fn add_length_to(&self, headers: &mut HeaderMap) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.size_bytes));
     }
@@ -94,8 +93,9 @@ fn content_md5(image: &Image) -> Option<HeaderValue> {
     write_content_md5(&digest)
 }
 
-/// The lines of a response to HEAD: the metadata with underscores and without an address, and
-/// the headers of [`representation`]. Valid from the image's `updated_at` on.
+/// Renders the header lines of a response to HEAD: the metadata with underscores and without `uri`,
+/// and the headers of [`representation`]. Before the image's `updated_at` (clocks differ) the
+/// lines would state a future time.
 pub fn head_lines(image: &Image) -> Box<[u8]> {
     let mut lines = LineSink(String::with_capacity(1024));
     write_fields(image, None, &mut lines);
@@ -129,8 +129,8 @@ pub fn add_no_data(headers: &mut HeaderMap) {
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
 }
 
-/// A header name with a capital letter at its begin and after each dash, as Glance has always
-/// sent them. hyper's `title_case_headers` does the same for other responses.
+/// Returns a header name with capital letters at the start and after each dash, as Glance sends
+/// them. hyper's `title_case_headers` does the same for the other responses.
 pub fn title_case(name: &str) -> String {
     let mut begins_word = true;
     let letters = name.chars().map(|letter| {
@@ -145,7 +145,7 @@ pub fn title_case(name: &str) -> String {
     letters.collect()
 }
 
-/// Header lines as they go over the wire.
+/// Collects fields as header lines.
 struct LineSink(String);
 
 impl Sink for LineSink {
@@ -157,7 +157,7 @@ impl Sink for LineSink {
 
     fn put_property(&mut self, key: &str, value: &str) {
         let name = format!("{PROPERTY_PREFIX}{key}");
-        // Parsing refuses names that cannot be sent and lower-cases the others.
+        // Parsing refuses names that no header can have and lower-cases the others.
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             self.put_line(name.as_str(), value);
         }
@@ -165,11 +165,10 @@ impl Sink for LineSink {
 }
 
 impl LineSink {
-    /// Adds a line, unless its value has a control character, which could end the line and
-    /// begin another.
+    /// Adds a line, unless its value has a control character, which could inject another header.
     fn put_line(&mut self, name: &str, value: impl Display) {
         let line_start = self.0.len();
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.0, "{}: ", title_case(name));
         let value_start = self.0.len();
         let _ = write!(self.0, "{value}\r\n");
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_say_what_headers_say() {
+    fn lines_equal_headers() {
         let image = with_data(image());
         let mut headers = HeaderMap::new();
         write_meta(&image, Spelling::Underscores, None, &mut headers);
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn data_are_described_as_a_get_describes_them() {
+    fn head_describes_data_as_get_does() {
         let lines = lines_of(&with_data(image()));
         let value = |wanted: &str| {
             let found = lines.iter().find(|(name, _)| name == wanted);
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_data_has_neither_length_nor_date() {
+    fn image_without_data_has_neither_length_nor_date() {
         let lines = lines_of(&image());
         let has = |name: &str| lines.iter().any(|(own, _)| own == name);
         assert!(lines.contains(&("Content-Length".to_owned(), "0".to_owned())));
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn no_image_was_modified_later_than_now() {
+    fn last_modified_is_never_in_the_future() {
         let image = with_data(image());
         let at = |now_s| representation(&image, now_s).data.unwrap().last_modified;
         assert_eq!(at(UPDATED_S - 1), "Sun, 06 Nov 1994 08:49:36 GMT");

@@ -1,40 +1,41 @@
-//! Who may do what with an image: the rules of Glance v1, in one table ([`rule`]).
+//! Access rules of Glance v1: the operations that a caller may perform on an image, in one table
+//! ([`rule`]). The operator's policy is a second, independent check (`policy`).
 //!
-//! The table knows three things: what is to be done ([`ImageOperation`]), what ties the caller to the
-//! image ([`Relation`]), and how far the image is open to others ([`EffectiveVisibility`]). Lists and the
-//! rows of memberships follow the same three.
+//! The table has three inputs: the operation ([`ImageOperation`]), the caller's relation to the
+//! image ([`Relation`]), and how open the image is to unrelated callers
+//! ([`EffectiveVisibility`]). Lists and the visibility of members follow the same inputs.
 
 use super::{Caller, Image, ListScope, Member, Visibility};
 
-/// What a caller wants to do.
+/// An operation on an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageOperation {
     /// Register an image.
     Create,
-    /// Learn of an image by its identifier: its metadata, its data.
+    /// Read its metadata or data by its identifier.
     See,
-    /// Change its metadata, give it data, delete it.
+    /// Change its metadata, upload its data, delete it.
     Change,
-    /// Learn whom it is shared with.
+    /// List its members.
     ListMembers,
-    /// Change whom it is shared with.
+    /// Change its members.
     Share,
 }
 
-/// Why a caller may not do something.
+/// The reasons why an operation is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It may change nothing at all.
+    /// The caller may only read.
     ReadOnly,
-    /// It has no tenant on whose behalf to do this.
+    /// The caller has no tenant to act for.
     NoTenant,
-    /// To be answered as if the image did not exist.
+    /// The response must be that of an image that does not exist.
     Hidden,
-    /// The caller knows the image, but it is not the caller's.
+    /// The caller can see the image but does not own it.
     Forbidden,
 }
 
-/// What ties a caller to an image; the strongest of several.
+/// The relation of a caller to an image; the strongest of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Admin,
@@ -45,16 +46,16 @@ enum Relation {
     Nothing,
 }
 
-/// How far an image is open to callers that nothing ties to it.
+/// How open an image is to callers without a relation to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EffectiveVisibility {
     Open,
-    /// Not public, and nobody's.
+    /// Shared and without an owner: v1 shows it to every caller that names it.
     Ownerless,
     Closed,
 }
 
-/// The table. Images that are gone are for administrators only, and have no members.
+/// The table of rules. Deleted images are for administrators only, and have no members.
 fn rule(
     operation: ImageOperation,
     relation: Relation,
@@ -72,8 +73,8 @@ fn rule(
         (See | ListMembers, _, _) => Ok(()),
 
         (Change, Relation::Owner, _) => Ok(()),
-        // A public image is openly refused. Who sees another because it is shared or
-        // nobody's learns no more than that there is nothing for it to change.
+        // For an open image the refusal is explicit. A caller that sees another image, as a member
+        // or because it has no owner, gets the response of a missing image, as from Glance.
         (Change, _, EffectiveVisibility::Open) => Err(Refusal::Forbidden),
         (Change, _, _) => Err(Refusal::Hidden),
 
@@ -82,7 +83,8 @@ fn rule(
     }
 }
 
-/// Whether the caller may do this with any image; to be asked before one is looked for.
+/// Checks whether the caller may perform the operation on any image at all. Called before the image
+/// is looked up, so that the response does not depend on whether it exists.
 ///
 /// # Errors
 /// [`Refusal::ReadOnly`] and [`Refusal::NoTenant`].
@@ -97,7 +99,7 @@ pub fn check_caller(caller: &Caller, operation: ImageOperation) -> Result<(), Re
     }
 }
 
-/// Whether the caller may do this with this image.
+/// Checks whether the caller may perform the operation on this image.
 ///
 /// # Errors
 /// The [`Refusal`].
@@ -116,14 +118,14 @@ pub fn check_access(
     )
 }
 
-/// Whether the caller may see the image when it names it by identifier.
+/// Returns true if the caller may read the image by its identifier.
 pub fn can_see(caller: &Caller, image: &Image) -> bool {
     check_access(caller, ImageOperation::See, image).is_ok()
 }
 
-/// Whose images a list shows, after what the caller said about publicity: public ones
-/// (`Some(Some(true))`), all others, or (`Some(None)`) both. Only administrators can look
-/// past what is public, theirs or shared with them.
+/// Returns the scope of a v1 list by its parameter `is_public`: `Some(Some(_))` for true or false,
+/// `Some(None)` for both. Only administrators can list images that are neither public nor their
+/// own nor shared with them.
 pub fn list_scope(caller: &Caller, is_public: Option<Option<bool>>) -> ListScope {
     match is_public {
         Some(None) if caller.is_admin => ListScope::All,
@@ -132,7 +134,7 @@ pub fn list_scope(caller: &Caller, is_public: Option<Option<bool>>) -> ListScope
     }
 }
 
-/// The members of an image that the caller may know of: all of them, or itself.
+/// Returns the members of an image that the caller may see: all of them, or only itself.
 pub fn visible_members<'a>(
     caller: &'a Caller,
     image: &'a Image,
@@ -141,7 +143,7 @@ pub fn visible_members<'a>(
     members.filter(|member| can_see_member(caller, image, &member.id))
 }
 
-/// Whether the caller may know that an image is shared with a tenant.
+/// Returns true if the caller may learn that an image is shared with a tenant.
 pub fn can_see_member(caller: &Caller, image: &Image, tenant: &str) -> bool {
     let knows_all = matches!(relation(caller, image), Relation::Admin | Relation::Owner);
     knows_all || caller.owner.as_deref() == Some(tenant)

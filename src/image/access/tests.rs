@@ -21,7 +21,7 @@ fn tenant(name: &str) -> Caller {
     }
 }
 
-/// What each caller may do with an image: one letter per operation, in the order See, Change,
+/// The operations that each caller may perform: one letter per operation, in the order See, Change,
 /// ListMembers, Share. `+` allowed, `-` hidden, `f` forbidden, `r` read-only, `t` no tenant.
 fn permissions(caller: &Caller, image: &Image) -> String {
     let deeds = [
@@ -41,7 +41,7 @@ fn permissions(caller: &Caller, image: &Image) -> String {
 }
 
 #[test]
-fn everybody_and_every_exposure() {
+fn each_relation_has_its_operations() {
     let public = image(Some("owner"), true, Status::Active);
     let public_ownerless = image(None, true, Status::Active);
     let ownerless = image(None, false, Status::Active);
@@ -66,7 +66,7 @@ fn everybody_and_every_exposure() {
 }
 
 #[test]
-fn what_is_gone_is_for_administrators() {
+fn deleted_images_are_for_administrators() {
     for status in [Status::Deleted, Status::PendingDelete] {
         for is_public in [true, false] {
             let image = image(Some("owner"), is_public, status);
@@ -80,7 +80,7 @@ fn what_is_gone_is_for_administrators() {
 }
 
 #[test]
-fn who_may_not_write_creates_nothing() {
+fn read_only_callers_create_nothing() {
     assert_eq!(check_caller(&tenant("a"), ImageOperation::Create), Ok(()));
     assert_eq!(
         check_caller(&Caller::default(), ImageOperation::Create),
@@ -91,7 +91,7 @@ fn who_may_not_write_creates_nothing() {
 }
 
 #[test]
-fn lists_look_past_ones_own_only_for_administrators() {
+fn only_administrators_list_images_of_others() {
     let choices = [None, Some(None), Some(Some(true)), Some(Some(false))];
     for is_public in choices {
         let own = ListScope::Tenant(Some("a".to_owned()));
@@ -112,7 +112,7 @@ fn lists_look_past_ones_own_only_for_administrators() {
 }
 
 #[test]
-fn members_know_of_themselves_owners_of_all() {
+fn members_see_themselves_and_owners_see_all() {
     let shared = image(Some("owner"), false, Status::Active);
     let known = |caller: &Caller| {
         let members = visible_members(caller, &shared);
@@ -136,7 +136,7 @@ fn members_know_of_themselves_owners_of_all() {
 }
 
 #[test]
-fn a_user_may_be_the_owner() {
+fn user_can_be_the_owner() {
     let caller = Caller {
         user: Some("owner".to_owned()),
         tenant: Some("stranger".to_owned()),
@@ -147,4 +147,20 @@ fn a_user_may_be_the_owner() {
     assert_eq!(permissions(&caller, &private), "++++");
     let of_the_tenant = image(Some("stranger"), false, Status::Active);
     assert_eq!(permissions(&caller, &of_the_tenant), "----");
+}
+
+#[test]
+fn visibilities_of_v2_restrict_and_open() {
+    let mut image = image(Some("owner"), false, Status::Active);
+    image.visibility = Visibility::Community;
+    assert!(can_see(&tenant("stranger"), &image));
+    let change = check_access(&tenant("stranger"), ImageOperation::Change, &image);
+    assert_eq!(change, Err(Refusal::Forbidden));
+    image.visibility = Visibility::Private;
+    for stranger in ["stranger", "member", "sharer"] {
+        assert!(!can_see(&tenant(stranger), &image), "{stranger}");
+    }
+    assert!(can_see(&tenant("owner"), &image));
+    image.owner = None;
+    assert!(!can_see(&tenant("stranger"), &image));
 }
