@@ -12,7 +12,7 @@ use http::header::{
 use httpdate::HttpDate;
 
 use super::content_md5::{CONTENT_MD5, write_content_md5};
-use super::meta_headers::{FieldName, PROPERTY_PREFIX, Sink, write_fields};
+use super::meta_headers::{FieldName, FieldSink, PROPERTY_PREFIX, write_fields};
 use crate::image::{Image, Validators};
 
 /// End of the year 9999, the latest HTTP date, in seconds since 1970.
@@ -148,7 +148,7 @@ pub fn title_case(name: &str) -> String {
 /// Collects fields as header lines.
 struct LineSink(String);
 
-impl Sink for LineSink {
+impl FieldSink for LineSink {
     fn put(&mut self, name: &FieldName, value: Option<impl Display>) {
         if let Some(value) = value {
             self.put_line(name.underscored.as_str(), value);

@@ -1,20 +1,20 @@
-//! Images as JSON: lists, details and the answers to POST and PUT.
+//! Images as JSON: lists, details and the responses to POST and PUT.
 //!
-//! The server's side writes straight into the answer's buffer, field by field, without an
-//! intermediate value; the client's side is serde.
+//! The server writes fields directly into the response's buffer, without an intermediate value,
+//! because lists may have thousands of images. The client reads with serde.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, Properties};
 use crate::transfer::TextRenderer;
 
-/// An image as a client of the API sees it.
+/// An image as a client of the v1 API sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageMeta {
-    /// The identifier; text, since other servers may have other grammars.
+    /// The identifier, as text, since other servers may have other grammars.
     pub id: String,
-    /// The image's own address, where the server gives one.
+    /// The image's URL, if the server sends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
     pub name: Option<String>,
@@ -48,8 +48,8 @@ pub struct Listing {
     pub images: Vec<ImageMeta>,
 }
 
-/// The text `{"images":[...]}` of a list of images, in their order. `uri_base` is what comes
-/// before the identifier in each entry's `uri`; without it the entries have none.
+/// Returns the text `{"images":[...]}` of a list of images, in their order. `uri_base` is the part
+/// of each entry's `uri` before the identifier; without it the entries have no `uri`.
 pub fn listing<I>(images: I, detailed: bool, uri_base: Option<String>) -> impl TextRenderer
 where
     I: Iterator<Item: AsRef<Image>>,
@@ -63,18 +63,18 @@ where
     })
 }
 
-/// `{"images":[...]}`, an image at a time.
+/// Renders `{"images":[...]}`, one image at a time.
 pub(super) struct ListingText<I, W> {
     images: I,
     write: W,
     is_begun: bool,
-    /// Whether an entry was written, so that the next one follows a comma.
+    /// True after the first entry, so that the next one starts with a comma.
     has_entries: bool,
 }
 
 impl<I, W> ListingText<I, W> {
-    /// The list of these images, each of which `write` appends. An image for which it appends
-    /// nothing is not in the list.
+    /// Creates the text of these images, each of which `write` appends. An image for which `write`
+    /// appends nothing is left out.
     pub(super) fn new(images: I, write: W) -> Self {
         Self {
             images,
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// Writes `{"image":{...}}`, the answer to POST and PUT.
+/// Writes `{"image":{...}}`, the response to POST and PUT.
 pub fn write_image(image: &Image, uri_base: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(b"{\"image\":");
@@ -122,7 +122,7 @@ pub fn write_image(image: &Image, uri_base: Option<&str>) -> Vec<u8> {
     out
 }
 
-/// Writes all the fields that clients may see. A location is not among them: it may hold
+/// Writes all fields that clients may see. The location is not among them: it may contain
 /// credentials (CVE-2013-1840).
 pub fn write_detail(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
     write_common(out, image, uri_base);
@@ -151,7 +151,7 @@ fn write_index_entry(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
     out.push(b'}');
 }
 
-/// The fields of an index entry, which a detail has too; the object stays open.
+/// Writes the fields of an index entry, which details have too. The object stays open.
 fn write_common(out: &mut Vec<u8>, image: &Image, uri_base: Option<&str>) {
     out.extend_from_slice(b"{\"id\":");
     text(out, image.id.as_str());
@@ -213,7 +213,7 @@ fn optional_text(out: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-/// A JSON string. Text without anything to escape, which is nearly all of it, is copied.
+/// Writes a JSON string. Text that needs no escapes, which is nearly all, is copied whole.
 pub(super) fn text(out: &mut Vec<u8>, value: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if value.bytes().all(plain) {
@@ -221,7 +221,7 @@ pub(super) fn text(out: &mut Vec<u8>, value: &str) {
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
     } else {
-        // Writing into a vector cannot fail, and neither can serializing a string.
+        // Writing to a vector and serializing a string cannot fail.
         let _ = serde_json::to_writer(&mut *out, value);
     }
 }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_its_entries_in_order_and_skips_what_cannot_be_written() {
+    fn list_keeps_the_order_and_skips_unwritable_images() {
         assert_eq!(
             written(listing(std::iter::empty::<&Image>(), true, None)),
             b"{\"images\":[]}"
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_is_read_back_whole() {
+    fn detail_is_read_back_whole() {
         let image = image();
         let json = written(listing(
             [&image].into_iter(),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_has_exactly_the_fields_of_v1() {
+    fn detail_has_exactly_the_fields_of_v1() {
         let json = write_image(&image(), None);
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let mut names: Vec<&String> = value["image"].as_object().unwrap().keys().collect();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_entry_has_six_fields() {
+    fn index_entry_has_six_fields() {
         let json = written(listing([&image()].into_iter(), false, None));
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let entry = value["images"][0].as_object().unwrap();

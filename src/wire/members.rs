@@ -1,4 +1,4 @@
-//! Memberships as JSON.
+//! Members of images as JSON: requests and responses of the v1 API and of the registry API.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::image::{Image, Member};
 /// Longest member identifier, in characters.
 const MAX_MEMBER_CHARS: usize = 255;
 
-/// Reads the body of `PUT …/members/{member}`: what it says about `can_share`, if anything.
+/// Reads the body of `PUT …/members/{member}`: the value of `can_share`, if it states one.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a body that is not a JSON object.
@@ -18,7 +18,7 @@ pub fn parse_member(body: &[u8]) -> Result<Option<bool>> {
     if body.is_empty() {
         return Ok(None);
     }
-    // Not a struct: serde reads a struct from a list too, and names its Rust type in errors.
+    // Not a struct: serde would also read a struct from a list, and errors would name its type.
     let Value::Object(body) = serde_json::from_slice(body).map_err(malformed)? else {
         return Err(not_member());
     };
@@ -30,10 +30,10 @@ pub fn parse_member(body: &[u8]) -> Result<Option<bool>> {
 }
 
 /// Reads the body of `PUT …/members`: `{"memberships": [...]}`, or the bare list that the
-/// clients of 2011 sent. Each entry is a tenant and what is said about `can_share`.
+/// clients of 2011 sent. Each entry is a tenant and the value of `can_share`, if stated.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for anything else.
+/// [`Kind::Invalid`] for any other body.
 pub fn parse_memberships(body: &[u8]) -> Result<Vec<(String, Option<bool>)>> {
     let value: Value = serde_json::from_slice(body).map_err(malformed)?;
     let list = match value {
@@ -56,7 +56,7 @@ fn parse_membership(entry: &Value) -> Result<(String, Option<bool>)> {
     Ok((id.to_owned(), entry.get("can_share").map(is_truthy)))
 }
 
-/// Refuses what cannot name a tenant: nothing, too much, control characters.
+/// Refuses an empty identifier, one that is too long, and one with control characters.
 ///
 /// # Errors
 /// [`Kind::Invalid`].
@@ -73,7 +73,7 @@ pub fn check_member_id(id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Python's idea of truth, which is what clients were written against.
+/// Returns the truth value of a JSON value in Python, which clients of Glance rely on.
 fn is_truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -85,7 +85,8 @@ fn is_truthy(value: &Value) -> bool {
     }
 }
 
-/// The text of the parser goes to the log alone: it names Rust types.
+/// Returns the error of a malformed body. The parser's text names Rust types, so it only goes to
+/// the log.
 fn malformed(cause: serde_json::Error) -> Error {
     let (line, column) = (cause.line(), cause.column());
     let message = format!("Malformed JSON in request body: line {line}, column {column}.");
@@ -164,9 +165,9 @@ pub struct SharedImageListing {
 /// An image that is shared with a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedImage {
-    /// The image.
+    /// The identifier of the image.
     pub image_id: String,
-    /// Whether the tenant may share the image further.
+    /// True if the tenant may share the image further.
     pub can_share: bool,
 }
 
@@ -190,7 +191,7 @@ mod tests {
     use crate::image::Timestamp;
 
     #[test]
-    fn a_member_body_may_say_little() {
+    fn member_body_is_optional() {
         assert_eq!(parse_member(b"").unwrap(), None);
         assert_eq!(parse_member(b"{}").unwrap(), None);
         assert_eq!(parse_member(b"{\"member\":{}}").unwrap(), None);
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn memberships_come_wrapped_or_bare() {
+    fn memberships_are_read_wrapped_and_bare() {
         let wanted = vec![("a".to_owned(), Some(true)), ("b".to_owned(), None)];
         let list = r#"[{"member_id":"a","can_share":true},{"member_id":"b"}]"#;
         assert_eq!(parse_memberships(list.as_bytes()).unwrap(), wanted);
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_shapes_and_deep_nesting() {
+    fn other_shapes_and_deep_nesting_are_refused() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         for bad in [
             "",

@@ -1,4 +1,4 @@
-//! `x-image-meta-*` in requests: what a client says about an image.
+//! `x-image-meta-*` headers in requests: reading on the server, writing in the client.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -16,7 +16,7 @@ const LOCATION: &str = "x-image-meta-location";
 const MAX_NAME_CHARS: usize = 255;
 /// Largest `min_disk` and `min_ram`.
 const MAX_MINIMUM: u64 = i32::MAX as u64;
-/// Largest `size` and `virtual_size`: what a signed 64-bit column holds.
+/// Largest `size` and `virtual_size`: the largest value of a signed 64-bit column in Glance.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// Reads the image metadata of a request's headers.
@@ -67,8 +67,8 @@ impl MetaReader {
         }
     }
 
-    /// The value of a header; a header that came several times is joined with commas, as
-    /// HTTP has it.
+    /// Returns the value of a header. Several lines of one header are joined with commas, as HTTP
+    /// defines.
     fn joined_value(self, headers: &HeaderMap, name: &HeaderName) -> Result<String> {
         let mut joined = String::new();
         for (position, value) in headers.get_all(name).iter().enumerate() {
@@ -79,8 +79,8 @@ impl MetaReader {
             }
             joined.push_str(&self.plain(text));
         }
-        // Registries before us could not hold characters outside the basic plane; refusing
-        // them keeps every image representable in a registry one might move to.
+        // Databases of Glance could not hold characters outside the basic plane. Refusing them
+        // keeps every image exportable to such a registry.
         if joined.chars().any(|c| u32::from(c) > 0xFFFF) {
             return Err(invalid(format!(
                 "The value of {name} has a character outside the basic multilingual plane."
@@ -94,8 +94,8 @@ fn is_meta(name: &HeaderName) -> bool {
     name.as_str() == COPY_FROM || name.as_str().starts_with(PREFIX)
 }
 
-/// Whether a client that escapes all its headers can have sent this one; of one that does
-/// not, a single header tells.
+/// Returns true if a client that escapes all its headers can have sent this one. A single header
+/// for which this is false shows that the client escapes none.
 fn may_be_escaped((name, value): (&HeaderName, &HeaderValue)) -> bool {
     if !is_meta(name) {
         return true;
@@ -109,7 +109,7 @@ fn may_be_escaped((name, value): (&HeaderName, &HeaderValue)) -> bool {
     may_be_quoted_name(name.as_str()) && of_value(value.as_bytes())
 }
 
-/// Whether Glance takes a word for true; everything else is false.
+/// Returns true if Glance reads a word as true; every other word is false.
 pub fn is_true_word(word: &str) -> bool {
     ["1", "t", "true", "on", "y", "yes"]
         .iter()
@@ -163,15 +163,15 @@ fn read_field(fields: &mut Fields, field: &str, value: String) -> Result<()> {
         "container_format" => fields.container_format = read_text(value),
         "checksum" => fields.checksum = read_checksum(value)?,
         "owner" => fields.owner = read_text(value),
-        // What python-glanceclient sends for an option its user left out.
+        // python-glanceclient sends this for an option that its user left out.
         "is_public" if value == "None" => {}
         "is_public" => fields.is_public = Some(is_true_word(&value)),
         "protected" => fields.protected = Some(is_true_word(&value)),
         "store" => fields.store = Some(value),
         "location" => fields.location = Some(value),
         "created_at" | "updated_at" | "deleted_at" => read_time(field, &value)?,
-        // Accepted and without effect: the registry alone decides what is deleted, and the
-        // real header for a copy is x-glance-api-copy-from.
+        // Accepted without effect: clients cannot set `deleted`, and the header of a copy is
+        // x-glance-api-copy-from.
         "deleted" | "uri" | "copy_from" => {}
         _ => return Err(invalid(format!("Bad header: {PREFIX}{field}"))),
     }
@@ -204,7 +204,7 @@ fn read_checksum(value: String) -> Result<Change<Checksum>> {
     Ok(Change::Set(checksum))
 }
 
-/// Decimal digits and nothing else: no sign, no blank, no exponent.
+/// Reads decimal digits; refuses signs, spaces and exponents.
 fn read_integer(field: &str, value: &str, most: u64) -> Result<u64> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| value.parse::<u64>().ok()).flatten();
@@ -219,7 +219,7 @@ fn read_minimum(field: &str, value: &str) -> Result<u32> {
     read_integer(field, value, MAX_MINIMUM).map(|number| number as u32)
 }
 
-/// Times are checked, then dropped: the registry's clock alone sets them.
+/// Validates a time, which is then dropped: only the server's clock sets times.
 fn read_time(field: &str, value: &str) -> Result<()> {
     if value.is_empty() || Timestamp::parse(value).is_some() {
         return Ok(());
@@ -229,14 +229,14 @@ fn read_time(field: &str, value: &str) -> Result<()> {
     )))
 }
 
-/// Writes a request's metadata into its headers: the client's side of [`MetaReader`].
+/// Writes a request's metadata into its headers; [`MetaReader`] reads them.
 ///
 /// Names are written with dashes: nginx drops request headers that have underscores in their
 /// names, unless `underscores_in_headers` is on. Every Glance reads a dash as an underscore, in
 /// names of properties too.
 ///
 /// # Errors
-/// [`Kind::Invalid`] where a property's key or a value cannot stand in a header.
+/// [`Kind::Invalid`] if no header can have a property's key or a value.
 pub fn write_fields(fields: &Fields, headers: &mut HeaderMap) -> Result<()> {
     let mut put = |name: &str, value: &str| put_header(headers, &format!("{PREFIX}{name}"), value);
     let texts = [
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_in_any_case() {
+    fn dashes_and_underscores_are_read_in_any_case() {
         for name in ["X-Image-Meta-Is-Public", "x-image-meta-is_public"] {
             assert_eq!(read(&[(name, "True")]).unwrap().is_public, Some(true));
         }
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_a_field_cannot_hold() {
+    fn invalid_values_are_refused() {
         for (name, value) in [
             ("x-image-meta-foo", "1"),
             ("x-image-meta-type", "kernel"),
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn one_header_that_is_not_escaped_shows_that_none_is() {
+    fn one_unescaped_header_shows_that_none_is_escaped() {
         let read = |sent: &[(&str, &str)]| {
             let reader = MetaReader { escaped: true };
             reader.read(&headers(sent)).unwrap()
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_fields_are_read_back() {
         let mut fields = read(&[
             ("x-image-meta-id", "71c675ab-d94f-49cd-a114-e12490b328d9"),
             ("x-image-meta-name", "München"),

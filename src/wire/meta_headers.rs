@@ -1,4 +1,4 @@
-//! `x-image-meta-*` in responses: the metadata of one image as headers.
+//! `x-image-meta-*` headers in responses: the metadata of one image.
 
 use std::fmt::{Display, Write};
 
@@ -10,16 +10,16 @@ use crate::image::Image;
 
 pub(super) const PROPERTY_PREFIX: &str = "x-image-meta-property-";
 
-/// How the field names of an answer are spelled.
+/// The spelling of field names in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
-    /// `x-image-meta-disk_format`, as Glance's code always did.
+    /// `x-image-meta-disk_format`, as all releases of Glance send them.
     Underscores,
-    /// Beside that `x-image-meta-disk-format`, as the first documents have it.
+    /// Also `x-image-meta-disk-format`, as in the first documents.
     UnderscoresAndDashes,
 }
 
-/// The headers of one field: the underscored name, and the dashed one where it differs.
+/// The header names of one field: with underscores, and with dashes if that differs.
 pub(super) struct FieldName {
     pub(super) underscored: HeaderName,
     dashed: Option<HeaderName>,
@@ -57,24 +57,24 @@ field_names! {
     URI "x-image-meta-uri";
 }
 
-/// Takes the fields of an image, one header each.
-pub(super) trait Sink {
+/// Receives the fields of an image, one header each.
+pub(super) trait FieldSink {
     fn put(&mut self, name: &FieldName, value: Option<impl Display>);
     fn put_property(&mut self, key: &str, value: &str);
 }
 
-/// Writes values one behind the other into one buffer and shares them from there, so that a
-/// response costs one allocation and not one for each field.
+/// Writes all values into one shared buffer, so that a response costs one allocation instead of one
+/// per field.
 struct MapSink<'a> {
     headers: &'a mut HeaderMap,
     values: BytesMut,
     spelling: Spelling,
 }
 
-impl Sink for MapSink<'_> {
+impl FieldSink for MapSink<'_> {
     fn put(&mut self, name: &FieldName, value: Option<impl Display>) {
         let Some(value) = value else { return };
-        // Writing into a buffer that grows cannot fail.
+        // Writing to a growing buffer cannot fail.
         let _ = write!(self.values, "{value}");
         let Some(value) = header_value(self.values.split().freeze()) else {
             return;
@@ -87,8 +87,8 @@ impl Sink for MapSink<'_> {
 
     fn put_property(&mut self, key: &str, value: &str) {
         self.values.extend_from_slice(value.as_bytes());
-        // A property that came in by another door than a header may not fit into one; JSON
-        // shows it.
+        // A property from JSON or an import may have a name that no header can have. Lists show
+        // it.
         let value = header_value(self.values.split().freeze());
         if let (Some(name), Some(value)) = (property_name(key), value) {
             self.headers.insert(name, value);
@@ -96,8 +96,8 @@ impl Sink for MapSink<'_> {
     }
 }
 
-/// Whether a property of this name can be in a header: names with blanks, colons or letters
-/// beyond ASCII are no part of a field name (RFC 9110, 5.1). Lists show them nevertheless.
+/// Returns true if a header can carry a property of this name. Names with spaces, colons or letters
+/// beyond ASCII cannot be part of a field name (RFC 9110, 5.1); lists still show them.
 pub fn has_property_header(name: &str) -> bool {
     property_name(name).is_some()
 }
@@ -110,8 +110,8 @@ fn header_value(bytes: Bytes) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(bytes).ok()
 }
 
-/// Writes every field of the image that is not null into the headers of an answer.
-/// `uri` is the image's own address, for answers that carry it.
+/// Writes every field of the image that is not null into the headers of a response. `uri` is the
+/// image's URL, for responses that have it.
 pub fn write_meta(image: &Image, spelling: Spelling, uri: Option<&str>, headers: &mut HeaderMap) {
     headers.reserve(24 + image.properties.len());
     let mut sink = MapSink {
@@ -122,8 +122,8 @@ pub fn write_meta(image: &Image, spelling: Spelling, uri: Option<&str>, headers:
     write_fields(image, uri, &mut sink);
 }
 
-/// Hands every field of the image that is not null to a sink.
-pub(super) fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sink) {
+/// Passes every field of the image that is not null to a sink.
+pub(super) fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl FieldSink) {
     let bool_word = |value| if value { "True" } else { "False" };
     sink.put(&ID, Some(image.id));
     sink.put(&URI, uri);
@@ -150,8 +150,8 @@ pub(super) fn write_fields(image: &Image, uri: Option<&str>, sink: &mut impl Sin
     }
 }
 
-/// Reads the metadata of an answer: the client's side of [`write_meta`]. Unknown fields and
-/// unreadable values are passed over, since servers of fifteen years differ in them.
+/// Reads the metadata of a response, which [`write_meta`] writes. Unknown fields and unreadable
+/// values are ignored, since servers of different releases differ in them.
 pub fn read_meta(headers: &HeaderMap) -> ImageMeta {
     let mut meta = ImageMeta::default();
     for (name, value) in headers {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_are_left_out_and_words_are_pythons() {
+    fn nulls_are_left_out_and_booleans_are_in_python() {
         let mut headers = HeaderMap::new();
         write_meta(&image(), Spelling::Underscores, None, &mut headers);
         assert_eq!(headers["x-image-meta-is_public"], "True");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_on_request() {
+    fn unversioned_responses_have_both_spellings() {
         let mut headers = HeaderMap::new();
         let uri = Some("http://h/images/1");
         write_meta(&image(), Spelling::UnderscoresAndDashes, uri, &mut headers);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_what_was_written() {
+    fn client_reads_written_headers() {
         let image = image();
         let mut headers = HeaderMap::new();
         write_meta(&image, Spelling::Underscores, None, &mut headers);

@@ -1,9 +1,9 @@
-//! The client's side of what `standard` has: images as a registry of any make sends and takes
-//! them.
+//! The client's side of the legacy registry protocol: images as Glance's own registry server sends
+//! and accepts them.
 //!
-//! Such a registry has no place for an upload under way, nor for what a delayed deletion took
-//! from an image. As long as there is one of these, it stands in a property of our own,
-//! [`STATE_PROPERTY`], which is never shown.
+//! That protocol has no fields for an upload in progress, nor for what a delayed deletion removed
+//! from an image. While an image has one of these, it is stored in a reserved property,
+//! [`STATE_PROPERTY`], which clients never see.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -35,20 +35,20 @@ struct Many {
     images: Vec<Value>,
 }
 
-/// An entry of a list. A registry may hold images that this service cannot read, such as one in
-/// a status of a later Glance. The others of the list are read all the same.
+/// An entry of a list. A registry may hold images that this release cannot read, such as one in a
+/// status of a later Glance; they do not prevent reading the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedImage {
-    /// The identifier as the registry has it; empty where the entry has none.
+    /// The identifier as the registry sent it; empty if the entry has none.
     pub id: String,
     /// The image without its members, or the reason why it cannot be read.
     pub image: std::result::Result<Image, String>,
 }
 
-/// Longest reason that is kept, in characters: it may quote a value of any length.
+/// Longest reason, in characters: it may quote a value of any length.
 const MAX_REASON_CHARS: usize = 200;
 
-/// An image as such a registry sends it. Registries differ in which fields they leave out.
+/// An image as a legacy registry sends it. Registries differ in the fields that they omit.
 #[derive(Deserialize)]
 struct LegacyImage {
     id: ImageId,
@@ -86,28 +86,28 @@ struct LegacyImage {
     location: Option<String>,
 }
 
-/// Reads `{"image":{...}}`; it has no members.
+/// Reads `{"image":{...}}`. The image has no members, which the protocol lists separately.
 ///
 /// # Errors
-/// `Internal` when it is none.
+/// `Internal` for any other body.
 pub fn read_legacy_image(body: &[u8]) -> Result<Image> {
     let one: One = serde_json::from_slice(body).map_err(Error::internal)?;
     one.image.into_image()
 }
 
-/// Reads `{"images":[...]}` with every field, each image for itself.
+/// Reads `{"images":[...]}` with every field. Unreadable entries do not affect the others.
 ///
 /// # Errors
-/// `Internal` when it is no list.
+/// `Internal` if the body is not a list.
 pub fn read_legacy_list(body: &[u8]) -> Result<Vec<ListedImage>> {
     let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
     Ok(many.images.into_iter().map(ListedImage::read).collect())
 }
 
-/// Reads the identifiers of `{"images":[...]}`, with every field or with few.
+/// Reads the identifiers of `{"images":[...]}`, whichever other fields the entries have.
 ///
 /// # Errors
-/// `Internal` when it is no list.
+/// `Internal` if the body is not a list.
 pub fn read_legacy_ids(body: &[u8]) -> Result<Vec<String>> {
     let many: Many = serde_json::from_slice(body).map_err(Error::internal)?;
     Ok(many.images.iter().map(id_of).collect())
@@ -184,13 +184,13 @@ impl LegacyImage {
     }
 }
 
-/// Writes the body of POST and PUT: every field, and the status that the image must have.
+/// Writes the body of POST and PUT: every field, and the status that the image must have now.
 ///
 /// # Errors
 /// `Internal`.
 pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
     let mut properties = image.properties.clone();
-    // Of an image from a registry that did not reserve the name.
+    // An image from another registry may have a property of the reserved name.
     properties.retain(|name, _| !is_reserved_property(name));
     if image.upload.is_some() || image.trashed.is_some() {
         let state = State {
@@ -222,7 +222,7 @@ pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Ve
     let mut message = Map::new();
     if let Some(fields) = fields.as_object_mut() {
         if let Some(virtual_size) = image.virtual_size_bytes {
-            // Registries of earlier releases know of none, and refuse what they do not know.
+            // Early releases of Glance refuse fields that they do not know.
             fields.insert("virtual_size".to_owned(), json!(virtual_size));
         }
         if let Some(url) = location {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_registry_sends_is_read() {
+    fn images_of_a_legacy_registry_are_read() {
         let mut image = image();
         image.status = Status::Active;
         image.data = Some(ImageData::new(
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_image_costs_no_other() {
+    fn unreadable_image_does_not_affect_others() {
         let mut good = image();
         good.status = Status::Active;
         let good = write_legacy_image(&good, LegacyReader::ApiServer).unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_understood_and_nothing_is_lost() {
+    fn written_body_is_read_without_loss() {
         let mut image = image();
         image.status = Status::Saving;
         image.upload = Some(Upload {

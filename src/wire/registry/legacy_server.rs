@@ -1,4 +1,5 @@
-//! Images as the API servers of Glance exchange them with its registry.
+//! The server's side of the legacy registry protocol: images as Glance's API servers exchange them
+//! with its registry server.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -15,7 +16,8 @@ struct Body {
     from_state: Option<String>,
 }
 
-/// What is explicit of an image. A field that is named with `null` is cleared.
+/// The fields of an image in a request. A field with the value `null` is cleared; an absent one is
+/// kept.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct LegacyBody {
@@ -55,8 +57,8 @@ fn explicit<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(value.map_or(Change::Clear, Change::Set))
 }
 
-/// Reads the body of POST and PUT: what is explicit of the image, and the status that it must
-/// have for a PUT, if the body says that.
+/// Reads the body of POST and PUT: the fields of the image, and the status that it must have for a
+/// PUT, if the body states one.
 ///
 /// # Errors
 /// `Invalid`.
@@ -116,9 +118,10 @@ fn checksum(explicit: Change<String>) -> Result<Change<Checksum>> {
 /// The reader of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegacyReader {
-    /// An API server, which needs to know where the data are.
+    /// An API server, which needs the location of the data.
     ApiServer,
-    /// A user. A location may hold credentials of the service (CVE-2013-1840).
+    /// A user, who must not see the location: it may contain credentials of the service
+    /// (CVE-2013-1840).
     User,
 }
 
@@ -127,7 +130,7 @@ pub fn write_legacy_image(image: &Image, reader: LegacyReader) -> Result<Vec<u8>
     serde_json::to_vec(&json!({ "image": value(image, reader)? })).map_err(Error::internal)
 }
 
-/// The text `{"images":[...]}` of a list of images, each as [`write_legacy_image`] has it.
+/// Returns the text `{"images":[...]}` of a list of images, each as in [`write_legacy_image`].
 pub fn legacy_listing<I>(images: I, reader: LegacyReader) -> impl TextRenderer
 where
     I: Iterator<Item: AsRef<Image>>,
@@ -143,7 +146,7 @@ where
     })
 }
 
-/// The fields that clients of the image API see, and those that the reader may see beyond.
+/// Returns the fields that clients of the image API see, and those that only this reader may see.
 fn value(image: &Image, reader: LegacyReader) -> Result<Value> {
     let mut detail = Vec::new();
     write_detail(&mut detail, image, None);
@@ -177,7 +180,7 @@ mod tests {
     use crate::image::{ImageData, ImageId, Location, Timestamp};
 
     #[test]
-    fn api_servers_are_told_where_the_data_are() {
+    fn only_api_servers_see_the_location() {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(1));
         let absent: Value =
             serde_json::from_slice(&write_legacy_image(&image, LegacyReader::ApiServer).unwrap())
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn null_clears_and_what_is_not_named_stays() {
+    fn null_clears_and_absent_fields_stay() {
         let body = br#"{"image":{"name":null,"size":3,"owner":"o","location_data":[{"url":"file:///x","metadata":{}}]},
             "from_state":"saving"}"#;
         let (fields, from_state) = parse_legacy_body(body).unwrap();

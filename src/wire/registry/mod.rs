@@ -1,11 +1,11 @@
-//! Messages of the registry API, in its two dialects.
+//! Messages of the registry API, in its two protocols.
 //!
-//! * `standard` is what Glance's own registry speaks: JSON images as other API servers read
-//!   and write them.
-//! * `records` is what our servers speak among themselves: records whole, chosen by the media
-//!   type [`RECORD`] in `Accept` and `Content-Type`, with the version of a record in
-//!   [`VERSION`]. A registry of another make passes the media type over and answers in JSON,
-//!   which is how it is told from ours.
+//! * `legacy_server` and `legacy_client`: the protocol of Glance's own registry, JSON images as
+//!   API servers of Glance read and write them.
+//! * `records`: the protocol between servers of this software: whole records, selected by the media
+//!   type [`RECORD`] in `Accept` and `Content-Type`, with the version of a record in [`VERSION`].
+//!   Glance's registry ignores the media type and responds in JSON, by which API servers recognize
+//!   it.
 
 mod legacy_client;
 mod legacy_server;
@@ -25,21 +25,21 @@ pub use records::{
 /// The media type of records.
 pub const RECORD: &str = "application/vnd.glance.registry-record+json";
 
-/// The version of the record in an answer; in a PUT of a record the one that was seen, which
-/// must still be there.
+/// The version of a record in a response; in a PUT, the version that the writer has read, which must
+/// still be current.
 pub const VERSION: HeaderName = HeaderName::from_static("x-glance-registry-version");
 
-/// The property with what a registry of another make has no field for, as JSON.
+/// The reserved property for values that the legacy protocol has no fields for, as JSON.
 pub const STATE_PROPERTY: &str = "glance_node_state";
 
-/// Whether a property is one of the service, which clients may not set. Registries may compare
-/// names without case.
+/// Returns true if a property is reserved for the service. Registries may compare names without
+/// case.
 pub fn is_reserved_property(name: &str) -> bool {
     name.eq_ignore_ascii_case(STATE_PROPERTY)
 }
 
-/// Most records of one answer; whoever wants more asks again behind the last one.
+/// Most records in one response. Clients request the next ones after the last.
 pub const MAX_LIST_RECORDS: usize = 1000;
 
-/// About as many bytes as one answer has at most: the last record may go beyond.
+/// Target size of one response in bytes; the last record may exceed it.
 pub const TARGET_LIST_BYTES: usize = 4 << 20;

@@ -1,4 +1,4 @@
-//! Records whole, as our servers exchange them.
+//! Whole records and queries, as servers of this software exchange them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::TARGET_LIST_BYTES;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Timestamp, Usage};
 
-/// What stands in a query string as it is.
+/// Characters that are not escaped in a query string: unreserved ones (RFC 3986, 2.3).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -23,13 +23,13 @@ struct RecordRef<'a> {
 /// A record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordMessage {
-    /// Which write to the image this was, from 1.
+    /// The number of writes to the image so far, from 1.
     pub version: u64,
     /// The image.
     pub image: Image,
 }
 
-/// Part of a list: records in its order, and whether others may follow behind them.
+/// A part of a list: records in order, and whether more may follow.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct ListMessage {
     records: Vec<RecordMessage>,
@@ -42,24 +42,24 @@ struct RawList {
     more: bool,
 }
 
-/// Part of a list as it was read. A record of a later release may be unreadable; the others
-/// are read all the same.
+/// A part of a list as read. A record of a later release may be unreadable; it does not affect the
+/// others.
 #[derive(Debug, Default)]
 pub struct ReadList {
     /// The readable records, in the order of the list.
     pub records: Vec<RecordMessage>,
-    /// The identifiers of the others as they were sent, with the reasons.
+    /// The identifiers of the unreadable ones as sent, with the reasons.
     pub unreadable: Vec<(String, String)>,
     /// The last image of this part, readable or not.
     pub last: Option<ImageId>,
-    /// Whether others may follow behind it.
+    /// True if more may follow.
     pub more: bool,
 }
 
 /// Reads what [`write_records`] writes.
 ///
 /// # Errors
-/// `Internal` when it is no list.
+/// `Internal` if the body is not a list.
 pub fn read_records(body: &[u8]) -> Result<ReadList> {
     if let Ok(ListMessage { records, more }) = serde_json::from_slice(body) {
         let last = records.last().map(|record: &RecordMessage| record.image.id);
@@ -86,17 +86,17 @@ pub fn read_records(body: &[u8]) -> Result<ReadList> {
     Ok(list)
 }
 
-/// How many images there are and what they take up.
+/// The number of images by status, and their usage.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CensusMessage {
-    /// What all of them take up.
+    /// The usage of all images.
     pub usage: Usage,
     /// The word of each status with the number of images in it.
     pub counts: Vec<(String, usize)>,
 }
 
-/// A query, with the one field that has no text of its own: the times that images have can be
-/// earlier than any that can be written.
+/// A query. `changes_since` is sent in microseconds, because the text form of timestamps cannot
+/// express the earliest one.
 #[derive(Serialize, Deserialize)]
 struct QueryMessage {
     query: Query,
@@ -108,8 +108,8 @@ pub fn write_record(version: u64, image: &Image) -> Result<Vec<u8>> {
     serde_json::to_vec(&RecordRef { version, image }).map_err(Error::internal)
 }
 
-/// Writes as much of a list as one answer holds; `more` says whether the list had more than
-/// was looked for.
+/// Writes as many records as one response holds. `more` is true if the list has records beyond
+/// these.
 pub fn write_records<'a>(
     records: impl Iterator<Item = (u64, &'a Image)>,
     mut more: bool,
@@ -129,7 +129,7 @@ pub fn write_records<'a>(
     Ok(out)
 }
 
-/// A query as a query string.
+/// Returns a query as a query string.
 pub fn write_query(query: &Query) -> Result<String> {
     let message = QueryMessage {
         query: Query {
@@ -156,7 +156,7 @@ pub fn parse_query(text: &str) -> Result<Query> {
     })
 }
 
-/// The owner whose usage is asked for, as a query string; nothing for nobody.
+/// Returns the owner of a usage request as a query string; empty for images without an owner.
 pub fn write_owner(owner: Option<&str>) -> String {
     owner.map_or_else(String::new, |owner| {
         format!("owner={}", utf8_percent_encode(owner, QUERY))
@@ -195,7 +195,7 @@ mod tests {
     use crate::image::{Filter, ListScope, SortDirection, SortKey};
 
     #[test]
-    fn a_query_is_read_back_whole() {
+    fn query_is_read_back_whole() {
         let query = Query {
             scope: ListScope::Tenant(Some("a&b = ü".to_owned())),
             filters: vec![
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_read_back() {
+    fn owner_is_read_back() {
         for owner in [None, Some(""), Some("a b&c=ü")] {
             let text = write_owner(owner);
             assert_eq!(parse_owner(&text).unwrap().as_deref(), owner);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_record_costs_no_other() {
+    fn unreadable_record_does_not_affect_others() {
         let image = Image::queued(ImageId::random(), Timestamp::from_micros(7));
         let other = Image::queued(ImageId::random(), Timestamp::from_micros(7));
         let written = write_records([(3, &image), (4, &other)].into_iter(), true).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_ends_when_an_answer_is_full() {
+    fn list_ends_when_a_response_is_full() {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(7));
         let value = "x".repeat(60_000);
         image.properties.insert("p".to_owned(), Some(value));
