@@ -1,10 +1,11 @@
-//! Identifiers in paths.
+//! Image identifiers in paths, for all APIs.
 
 use crate::error::Result;
 use crate::image::ImageId;
 use crate::service::not_found;
 
-/// The identifier in a path. What cannot be one is the identifier of no image.
+/// Parses the identifier in a path. A malformed one is reported as that of a missing image, as in
+/// Glance.
 pub(super) fn image_id(text: &str) -> Result<ImageId> {
     text.parse().map_err(|_| not_found(text))
 }

@@ -22,8 +22,8 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// Reads the image metadata of a request's headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MetaReader {
-    /// Whether the client is one that escapes names and values in some of its versions
-    /// (python-glanceclient 2.11 and later).
+    /// True for a client whose newer versions escape names and values (python-glanceclient since
+    /// 2.11).
     pub escaped: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Management of the image cache.
+//! Management of the image cache: listing and deleting cached images, and the queue of images to
+//! fetch.
 
 use super::context::V1Context;
 use super::endpoint::{CacheEndpoint, CacheVerb};
@@ -31,7 +32,8 @@ pub(super) async fn respond(
             num_deleted: service.delete_all_queued(caller).await?,
         }),
         (CacheVerb::Delete(id), is_queue) => {
-            // What is no identifier is the one of no image, but the policy speaks first.
+            // A malformed identifier names no image; the call only checks the policy, which must
+            // refuse before the response shows that.
             match id.parse::<ImageId>() {
                 Ok(id) if is_queue => service.delete_queued(caller, id).await?,
                 Ok(id) => service.delete_cached(caller, &id)?,

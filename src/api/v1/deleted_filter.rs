@@ -1,26 +1,27 @@
-//! Lists of images that are gone, for administrators: deleted ones, and those whose data wait
-//! for the scrubber.
+//! Deleted images in lists of administrators: the parameter `deleted`, and the status filter
+//! `pending_delete`.
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Status, Timestamp};
 use crate::service::ListRequest;
 
-/// The parameter `deleted` of an administrator's list: deleted images alone (a true word),
-/// with the others (`none`), or not at all. Whether it names any that are gone.
+/// Applies the parameter `deleted` to a list: only deleted images (a true word), deleted and other
+/// images (`none`), or none of the deleted (a false word, the default). Returns true if the list
+/// may contain deleted images.
 ///
 /// # Errors
 /// `Invalid` for another word.
 pub(in crate::api) fn apply_deleted_filter(query: &str, list: &mut ListRequest) -> Result<bool> {
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut said = parameters.rev().filter(|(name, _)| *name == "deleted");
-    let Some((_, word)) = said.next() else {
+    let mut stated = parameters.rev().filter(|(name, _)| *name == "deleted");
+    let Some((_, word)) = stated.next() else {
         return Ok(false);
     };
     match word.to_ascii_lowercase().as_str() {
         "none" => {}
         "true" | "1" => {
-            let gone = Status::ALL.into_iter().filter(|status| status.is_gone());
-            let words = gone.map(|status| status.as_str().to_owned());
+            let deleted = Status::ALL.into_iter().filter(|status| status.is_gone());
+            let words = deleted.map(|status| status.as_str().to_owned());
             list.filters.push(Filter::Status(words.collect()));
         }
         "false" | "0" => return Ok(false),
@@ -30,32 +31,32 @@ pub(in crate::api) fn apply_deleted_filter(query: &str, list: &mut ListRequest) 
             return Err(Error::new(Kind::Invalid, message));
         }
     }
-    include_gone(list);
+    include_deleted(list);
     Ok(true)
 }
 
-/// An administrator's list of the API. Without `deleted` it shows images that wait for the
-/// scrubber when their status is asked for. Those images are shown whoever owns them, unless
-/// the list says something about publicity. `deleted` is no parameter of Glance's v1 API, so
-/// a word that is not understood is passed over as unknown parameters are.
-pub(super) fn apply_gone_filter(query: &str, list: &mut ListRequest) {
-    let mut names_gone = apply_deleted_filter(query, list).unwrap_or(false);
+/// Applies `deleted` to an administrator's list of the v1 API, and includes images that wait for the
+/// scrubber if the status filter names `pending_delete`. Deleted images of all owners are listed
+/// unless the query has `is_public`. `deleted` is not a parameter of Glance's v1 API, so an
+/// invalid word is ignored like an unknown parameter.
+pub(super) fn apply_deleted_and_pending_filter(query: &str, list: &mut ListRequest) {
+    let mut includes_deleted = apply_deleted_filter(query, list).unwrap_or(false);
     let pending = Status::PendingDelete.as_str();
     let asks_for_pending = list.filters.iter().any(|filter| match filter {
         Filter::Status(words) => words.iter().any(|word| word == pending),
         _ => false,
     });
     if asks_for_pending {
-        include_gone(list);
-        names_gone = true;
+        include_deleted(list);
+        includes_deleted = true;
     }
-    if names_gone {
+    if includes_deleted {
         list.is_public = list.is_public.or(Some(None));
     }
 }
 
-/// Without `changes-since` a list has no image that is gone.
-fn include_gone(list: &mut ListRequest) {
-    let ever = Timestamp::from_micros(i64::MIN);
-    list.changes_since = list.changes_since.or(Some(ever));
+/// Makes the list include deleted images, which lists without `changes-since` leave out.
+fn include_deleted(list: &mut ListRequest) {
+    let earliest = Timestamp::from_micros(i64::MIN);
+    list.changes_since = list.changes_since.or(Some(earliest));
 }

@@ -1,4 +1,4 @@
-//! GET and HEAD of an image: its metadata, and its data or a part of them.
+//! GET and HEAD of an image: its metadata in headers, and its data or a range of them.
 
 use std::time::SystemTime;
 
@@ -60,8 +60,8 @@ pub(super) async fn get(
     }
 }
 
-/// The headers that a GET of the image has (RFC 9110, 9.3.2); a range is ignored (14.2). Of an
-/// image without data, which a GET does not find, the metadata alone, as Glance shows them.
+/// Responds to HEAD with the headers of a GET (RFC 9110, 9.3.2); ranges are ignored (14.2). For an
+/// image without data, for which GET is 404, the response has the metadata alone, as in Glance.
 pub(super) async fn head(
     context: &V1Context<'_>,
     request: &ApiRequest,
@@ -87,7 +87,7 @@ pub(super) async fn head(
     Ok(response)
 }
 
-/// The response to a GET or HEAD of data that its conditions decide.
+/// Returns the response if the conditions of a GET or HEAD decide it.
 fn decided_by_conditions(
     context: &V1Context<'_>,
     request: &ApiRequest,
@@ -142,7 +142,7 @@ async fn data(
     Ok((response, described))
 }
 
-/// Writes the metadata and the entity tag; the headers of the data, for images with data.
+/// Writes the metadata and the entity tag. Returns the headers of the data, if there are data.
 fn describe(
     context: &V1Context<'_>,
     image: &Image,

@@ -1,5 +1,6 @@
-//! HEAD of an image, the short way: the request that clients send most is answered from memory
-//! with lines that are formatted once. `download::head` gives the same response.
+//! Fast path of HEAD: the most frequent request is answered from memory with header lines that are
+//! rendered once per record. `download::head` must give the same response; it handles every
+//! request that this module leaves.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -12,8 +13,8 @@ use crate::net::FastRequest;
 use crate::service::Service;
 use crate::wire;
 
-/// Answers `HEAD /v1/images/{id}` without conditions, of an image that the caller may see,
-/// where both are at hand; nothing else.
+/// Responds to `HEAD /v1/images/{id}` without conditions, if caller and image are cached and the
+/// caller may see the image. Returns `None` for every other request.
 pub(super) fn respond(
     service: &Service,
     authenticator: &Authenticator,
@@ -26,7 +27,8 @@ pub(super) fn respond(
     let record = service.try_show(&caller, &id)?;
     let now = since_epoch();
     if Validators::of(&record.image).modified_s > seconds(now) {
-        // The lines state a time that is still to come; the long way states the present.
+        // The clock of the server that changed the image is ahead. The lines would state a future
+        // Last-Modified, which `download::head` replaces by the current time.
         return None;
     }
     let lines = record.rendered(wire::head_lines);
@@ -41,7 +43,7 @@ fn image_of(request: &FastRequest<'_>) -> Option<ImageId> {
     if request.method != "HEAD" {
         return None;
     }
-    // An Accept header may name a version.
+    // The Accept header may name an API version, which only `root` parses.
     let accept = request.header("accept").unwrap_or_default();
     if accept.starts_with(b"application/vnd") || accept.contains(&b',') {
         return None;
@@ -52,7 +54,7 @@ fn image_of(request: &FastRequest<'_>) -> Option<ImageId> {
     request.target.strip_prefix("/v1/images/")?.parse().ok()
 }
 
-/// Whether the name begins as those of all conditions do (RFC 9110, 13.1).
+/// Returns true if the name starts like those of all conditions (RFC 9110, 13.1).
 fn is_condition(name: &str) -> bool {
     let begin = name.as_bytes().first_chunk();
     begin.is_some_and(|begin: &[u8; 3]| begin.eq_ignore_ascii_case(b"if-"))
@@ -66,7 +68,7 @@ fn seconds(since_epoch: Duration) -> i64 {
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Writes the date, which is formatted once a second.
+/// Writes the `Date` header, which is formatted once per second.
 fn write_date(now: Duration, out: &mut Vec<u8>) {
     thread_local! {
         static LINE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };

@@ -1,4 +1,4 @@
-//! Images: lists, metadata, uploads, deletion.
+//! Lists of images, and POST, PUT and DELETE of one.
 
 use http::header::{CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
@@ -6,7 +6,7 @@ use hyper::body::Body;
 
 use super::Style;
 use super::context::V1Context;
-use super::deleted_filter::apply_gone_filter;
+use super::deleted_filter::apply_deleted_and_pending_filter;
 use super::list_query;
 use crate::api::body::{BodySource, check_content_md5};
 use crate::api::path::image_id;
@@ -27,7 +27,7 @@ pub(super) async fn list(
     let query = request.head.uri.query().unwrap_or_default();
     let mut list = list_query::parse(query)?;
     if context.caller.is_admin {
-        apply_gone_filter(query, &mut list);
+        apply_deleted_and_pending_filter(query, &mut list);
     }
     let page = context.service.list(&context.caller, list).await?;
     let text = wire::listing(page, detailed, context.uri_base());
@@ -73,7 +73,7 @@ pub(super) async fn update(
     mut request: ApiRequest,
     id: &str,
 ) -> Result<ApiResponse> {
-    // What is wrong with the request itself comes before whether there is such an image.
+    // Errors of the request precede the lookup, so they do not reveal whether the image exists.
     let fields = read_fields(&request)?;
     let id = image_id(id)?;
     let purge = match request.header(PURGE_PROPERTIES) {
@@ -107,7 +107,7 @@ pub(super) async fn delete(
     Ok(response)
 }
 
-/// The answer to POST and PUT.
+/// Returns the response to POST and PUT.
 fn image_response(context: &V1Context<'_>, status: StatusCode, image: &Image) -> ApiResponse {
     let body = wire::write_image(image, context.uri_base().as_deref());
     let mut response = ApiResponse::of(status, JSON, body);
@@ -116,17 +116,17 @@ fn image_response(context: &V1Context<'_>, status: StatusCode, image: &Image) ->
 }
 
 fn read_fields(request: &ApiRequest) -> Result<Fields> {
-    // This client escapes whatever its user typed; no other does.
+    // Only this client escapes what its user typed.
     let agent = request.header(USER_AGENT).unwrap_or_default();
     let escaped = agent.starts_with("python-glanceclient");
     MetaReader { escaped }.read(request.headers())
 }
 
-/// The data of a request, if it has any: a body of a stated length above zero, or one that
-/// comes in chunks, however few.
+/// Takes the data out of a request: a body of a stated length above zero, or a chunked one of any
+/// length. `None` without data.
 ///
 /// # Errors
-/// `Invalid` for a Content-MD5 that is malformed, and for a wrong one of an empty body.
+/// `Invalid` for a malformed Content-MD5, and for one that an empty body does not have.
 fn take_data(
     context: &V1Context<'_>,
     request: &mut ApiRequest,

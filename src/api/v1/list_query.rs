@@ -1,4 +1,5 @@
-//! The query string of a list.
+//! The query string of v1 lists: filters, sorting and paging. The legacy registry protocol has the
+//! same grammar.
 
 use percent_encoding::percent_decode;
 
@@ -10,14 +11,14 @@ use crate::service::ListRequest;
 /// Longest part of a refused value that an error repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// Most parameters that are looked at.
+/// Most parameters in a query.
 const MOST_PARAMETERS: usize = 256;
 
-/// Parses a query string. Parameters that Glance does not know are passed over; of one that
-/// is repeated the last counts.
+/// Parses a query string. Parameters that Glance does not know are ignored; of a repeated one the
+/// last counts.
 ///
 /// # Errors
-/// `Invalid` with the parameter and what it should be.
+/// `Invalid` with the parameter and the values that it accepts.
 pub(in crate::api) fn parse(query: &str) -> Result<ListRequest> {
     let mut request = ListRequest {
         filters: Vec::new(),
@@ -55,8 +56,7 @@ fn decode(text: &str) -> Result<String> {
         .map_err(|_| malformed("it must be UTF-8, percent-encoded."))
 }
 
-/// A parameter with a value that it cannot have. Clients look for `NAME got VALUE`, as Glance
-/// wrote it.
+/// Returns the error of an invalid value. Clients search for `NAME got VALUE`, which Glance wrote.
 fn invalid(name: &str, value: &str, wanted: &str) -> Error {
     let value = shown(value);
     malformed(&format!("{name} got {value}; it must be {wanted}."))
@@ -66,7 +66,7 @@ fn malformed(detail: &str) -> Error {
     Error::new(Kind::Invalid, format!("Invalid query: {detail}"))
 }
 
-/// The beginning of a value, without characters that act on a terminal.
+/// Returns the start of a value, with characters that are unsafe to print replaced.
 fn shown(value: &str) -> String {
     let sign = |sign| {
         if is_unsafe_to_display(sign) {
@@ -147,14 +147,15 @@ fn filter(name: &str, value: String) -> Result<Option<Filter>> {
         "size_max" => Filter::SizeMax(number(name, &value)?),
         "protected" => Filter::Protected(truth(name, &value)?),
         _ => match name.strip_prefix("property-") {
-            // As `MetaReader` makes names of headers, whose letters beyond ASCII keep their case.
+            // The same normalization as of header names in `MetaReader`: letters beyond ASCII keep
+            // their case.
             Some(key) => Filter::Property(key.replace('-', "_").to_ascii_lowercase(), value),
             None => return Ok(None),
         },
     }))
 }
 
-/// `in:a,b` is any of them; everything else is itself.
+/// Parses `in:a,b` as a list of words, and any other value as one word.
 fn words(value: &str) -> Vec<String> {
     match value.strip_prefix("in:") {
         Some(list) => list.split(',').map(|word| word.trim().to_owned()).collect(),
@@ -162,7 +163,8 @@ fn words(value: &str) -> Vec<String> {
     }
 }
 
-/// A non-negative integer; one too large to hold is larger than anything compared with it.
+/// Parses a non-negative integer. One that exceeds 64 bits becomes the largest, which compares in
+/// the same way.
 fn number(name: &str, value: &str) -> Result<u64> {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number {
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_parameter() {
+    fn every_parameter_is_read() {
         let request = parse(
             "name=in:a,b%20c&status=active&size_min=1&property-Os-Type=linux&unknown=x\
              &property-%C3%84nderung=1&limit=5&limit=7&sort_key=size&sort_dir=asc&is_public=None&protected=TRUE\
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_sound() {
+    fn invalid_values_are_refused() {
         for query in [
             "limit=-1",
             "limit=",

@@ -1,4 +1,4 @@
-//! Members of an image, and the images shared with a tenant.
+//! Members of an image, and the list of images shared with a tenant.
 
 use http::StatusCode;
 
