@@ -93,7 +93,7 @@ impl ServerArgs {
     ///
     /// # Errors
     /// Returns the exit code: 0 after help or version, 64 after an error.
-    pub fn of_process(program: &'static str) -> Result<Self, u8> {
+    pub fn parse_process_args(program: &'static str) -> Result<Self, u8> {
         Self::from_words(program, std::env::args_os()).map_err(|error| {
             // If standard error is closed, there is no other channel for the message.
             let _ = error.print();

@@ -117,7 +117,7 @@ fn one_per_line(problems: &[ConfigError]) -> String {
 
 impl ConfigError {
     /// Combines problems into one error; returns `None` if there are none.
-    pub(crate) fn of_all(mut problems: Vec<Self>) -> Option<Self> {
+    pub(crate) fn combine(mut problems: Vec<Self>) -> Option<Self> {
         match problems.len() {
             0 | 1 => problems.pop(),
             _ => Some(Self::Several(problems)),

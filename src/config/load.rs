@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::config::declare::OptionGroup;
-use crate::config::error::{ConfigError, FilePosition, Warning};
+use crate::config::error::{ConfigError, Warning};
 use crate::config::ini::{self, DEFAULT, Ini};
 use crate::config::role::Role;
 use crate::config::root::{self, Config};
@@ -50,11 +50,11 @@ impl Config {
         Self::examine_file(Consumer::Server(role), path)
     }
 
-    fn examine_file(of: Consumer, path: &Path) -> ConfigReport {
+    fn examine_file(consumer: Consumer, path: &Path) -> ConfigReport {
         match text_file::read(path) {
             Ok((text, is_world_readable)) => {
                 let exposed = is_world_readable.then_some(path);
-                read(of, &path.display().to_string(), &text, exposed)
+                read(consumer, &path.display().to_string(), &text, exposed)
             }
             Err(problem) => ConfigReport {
                 config: None,
@@ -92,7 +92,7 @@ impl Config {
 
 impl ConfigReport {
     fn into_result(self) -> Result<(Config, Vec<Warning>), ConfigError> {
-        match (ConfigError::of_all(self.problems), self.config) {
+        match (ConfigError::combine(self.problems), self.config) {
             (None, Some(config)) => Ok((config, self.warnings)),
             (Some(problem), _) => Err(problem),
             // Cannot happen: a missing configuration always comes with a problem.
@@ -111,9 +111,9 @@ enum Consumer {
 }
 
 /// Reads the text of a file. `exposed` is its path if every user of the machine can read it.
-fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigReport {
+fn read(consumer: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigReport {
     let (ini, bad_lines) = ini::parse_all(text);
-    let role = match of {
+    let role = match consumer {
         Consumer::Server(role) => role,
         Consumer::Other => Role::Api,
     };
@@ -122,10 +122,7 @@ fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigR
     let values = Values::new(name, &ini, &groups);
     for bad in bad_lines {
         values.report(ConfigError::Syntax {
-            position: FilePosition {
-                file: name.to_owned(),
-                line: bad.line,
-            },
+            position: values.position(bad.line),
             problem: bad.problem,
         });
     }
@@ -137,19 +134,9 @@ fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigR
     // Reported even if the rest is invalid: these options affect security.
     unsupported::report_unsupported(&values);
     let config = Config::read(&values).map_err(|problem| values.report(problem));
-    let config = config.ok().map(|mut config| {
-        if role == Role::Registry {
-            config.apply_registry_defaults(&values);
-        }
-        // Before the checks, which would report the missing options of an unused store.
-        checks::disable_unconfigured_stores(&mut config, &values);
-        checks::check(&config, &values);
-        // Other programs may be built with other features than the server.
-        if of != Consumer::Other {
-            checks::check_build(&config, &values, cfg!(feature = "etcd"));
-        }
-        config
-    });
+    let config = config
+        .ok()
+        .map(|config| complete(config, consumer, role, &values));
     let (problems, noted) = values.findings();
     let config_warnings = config
         .as_ref()
@@ -165,6 +152,22 @@ fn read(of: Consumer, name: &str, text: &str, exposed: Option<&Path>) -> ConfigR
     }
 }
 
+/// Applies what depends on several options, and checks the rules between options.
+fn complete(mut config: Config, consumer: Consumer, role: Role, values: &Values<'_>) -> Config {
+    if role == Role::Registry {
+        config.apply_registry_defaults(values);
+    }
+    // Before the checks, which would report the missing options of an unused store.
+    checks::disable_unconfigured_stores(&mut config, values);
+    checks::check(&config, values);
+    // Other programs may be built with other features than the server.
+    if consumer != Consumer::Other {
+        checks::check_build(&config, values, cfg!(feature = "etcd"));
+    }
+    config
+}
+
+/// Returns true if the file sets a password or key.
 fn has_secret(values: &Values<'_>, groups: &[OptionGroup]) -> bool {
     let options = groups.iter().flat_map(|group| &group.options);
     let mut secrets = options.filter(|option| option.is_secret);

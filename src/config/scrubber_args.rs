@@ -58,7 +58,7 @@ impl ScrubberArgs {
     ///
     /// # Errors
     /// Returns the exit code: 0 after help or version, 64 after an error.
-    pub fn of_process() -> Result<Self, u8> {
+    pub fn parse_process_args() -> Result<Self, u8> {
         Self::from_words(std::env::args_os()).map_err(|error| {
             // If standard error is closed, there is no other channel for the message.
             let _ = error.print();

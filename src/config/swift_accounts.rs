@@ -46,7 +46,7 @@ pub enum DomainOption {
 
 impl DomainOption {
     /// Returns the domain. The id takes precedence; without both it is Keystone's initial domain.
-    fn of(id: Option<&str>, name: Option<&str>) -> Self {
+    fn new(id: Option<&str>, name: Option<&str>) -> Self {
         match (id, name) {
             (Some(id), _) => Self::Id(id.to_owned()),
             (None, Some(name)) => Self::Name(name.to_owned()),
@@ -89,11 +89,11 @@ fn of_options(config: &SwiftConfig, values: &Values<'_>) -> Result<Vec<SwiftAcco
         auth: config.swift_store_auth_version,
         user: user.clone(),
         key: config.swift_store_key.clone(),
-        user_domain: DomainOption::of(
+        user_domain: DomainOption::new(
             config.swift_store_user_domain_id.as_deref(),
             config.swift_store_user_domain_name.as_deref(),
         ),
-        project_domain: DomainOption::of(
+        project_domain: DomainOption::new(
             config.swift_store_project_domain_id.as_deref(),
             config.swift_store_project_domain_name.as_deref(),
         ),
@@ -182,13 +182,7 @@ fn read_file(
             Err(problem) if takes_images && *reference == swift.default_swift_reference => {
                 values.report_account(problem);
             }
-            Err(problem) => values.warn_at(Warning {
-                position: problem.position().cloned().unwrap_or(FilePosition {
-                    file: file.clone(),
-                    line: *line,
-                }),
-                message: format!("the account {reference} is not used: {}", problem.problem()),
-            }),
+            Err(problem) => values.warn_at(section.unused(&problem)),
         }
     }
     Ok(accounts)
@@ -203,6 +197,19 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Returns the warning that the account is not used because of a problem.
+    fn unused(&self, problem: &ConfigError) -> Warning {
+        let header = || FilePosition {
+            file: self.file.to_owned(),
+            line: self.line,
+        };
+        let (reference, text) = (self.reference, problem.problem());
+        Warning {
+            position: problem.position().cloned().unwrap_or_else(header),
+            message: format!("the account {reference} is not used: {text}"),
+        }
+    }
+
     fn account(&self, default_auth: SwiftAuth) -> Result<SwiftAccount, ConfigError> {
         let wrong = |key, given: String, expected: &str| self.bad(key, given, expected.to_owned());
         if Word.parse(self.reference).is_none() {
@@ -249,7 +256,7 @@ impl Section<'_> {
     }
 
     fn domain(&self, id: &str, name: &str) -> DomainOption {
-        DomainOption::of(self.value(id), self.value(name))
+        DomainOption::new(self.value(id), self.value(name))
     }
 
     fn bad(&self, key: &str, given: String, expected: String) -> ConfigError {

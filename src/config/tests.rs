@@ -197,7 +197,7 @@ fn registry_backend_missing_from_the_build_is_a_problem() {
         values.findings().0
     };
     assert!(problems(true).is_empty());
-    let missing = ConfigError::of_all(problems(false)).expect("a problem");
+    let missing = ConfigError::combine(problems(false)).expect("a problem");
     assert_eq!(missing.exit_code(), 78);
     let words = missing.to_string();
     assert!(

@@ -71,7 +71,7 @@ impl fmt::Debug for LogGuard {
 pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
     let plan = match &settings.config_file {
         Some(path) => python::file_config::load(path)?,
-        None => LoggingPlan::of(settings),
+        None => LoggingPlan::from_settings(settings),
     };
     let (layer, guard) = open(&plan, settings.queue_size_bytes)?;
     let mut destinations = plan.handlers.iter().map(|handler| &handler.destination);
@@ -92,7 +92,7 @@ pub fn init(settings: &LogSettings) -> Result<LogGuard, LogError> {
 pub fn check(settings: &LogSettings) -> Result<Vec<Warning>, LogError> {
     let plan = match &settings.config_file {
         Some(path) => python::file_config::load(path)?,
-        None => LoggingPlan::of(settings),
+        None => LoggingPlan::from_settings(settings),
     };
     plan.handlers
         .iter()

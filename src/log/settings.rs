@@ -106,7 +106,7 @@ pub(super) struct LoggingPlan {
 impl LoggingPlan {
     /// Returns a plan with one handler. Lines of the start and of the access log are enabled at
     /// every level, so that a new operator sees them.
-    pub fn of(settings: &LogSettings) -> Self {
+    pub fn from_settings(settings: &LogSettings) -> Self {
         let logger = |target: &str, level, handlers| Logger {
             target: target.into(),
             level: Some(level),
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn start_and_access_lines_are_logged_at_every_level() {
         let levels = |text: &str| -> Vec<_> {
-            let plan = LoggingPlan::of(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
+            let plan = LoggingPlan::from_settings(&settings(&[], &format!("[DEFAULT]\n{text}\n")));
             plan.loggers
                 .iter()
                 .filter_map(|logger| logger.level)

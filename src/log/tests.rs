@@ -27,7 +27,7 @@ fn settings(verbose: bool, debug: bool) -> LogSettings {
 fn with_settings(settings: LogSettings, act: impl FnOnce()) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let destination = Destination::File(folder.path().join("g.log"));
-    let plan = LoggingPlan::of(&LogSettings {
+    let plan = LoggingPlan::from_settings(&LogSettings {
         destination,
         ..settings
     });
@@ -124,7 +124,7 @@ fn long_message_is_cut() {
 #[test]
 fn invalid_settings_are_reported() {
     let fail = |settings: LogSettings| {
-        open(&LoggingPlan::of(&settings), 1 << 20)
+        open(&LoggingPlan::from_settings(&settings), 1 << 20)
             .map(|_| ())
             .expect_err("cannot start")
     };

@@ -55,7 +55,7 @@ pub fn registry_main() -> ExitCode {
 }
 
 fn main(program: Program) -> ExitCode {
-    let args = match ServerArgs::of_process(program.name()) {
+    let args = match ServerArgs::parse_process_args(program.name()) {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };

@@ -8,73 +8,77 @@ use crate::config::options::{IdentityMode, store_named};
 use crate::config::root::Config;
 use crate::config::values::Values;
 
+/// An option and the warning about its value.
+type Risk = (&'static str, &'static str, String);
+
 /// Returns warnings about values that are valid but risky.
 pub(crate) fn warn_risky(config: &Config, values: &Values<'_>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut warn = |section, name, message: String| {
-        let position = values.position(line_of(values, section, name));
-        warnings.push(Warning { position, message });
-    };
+    let risks = access_risks(config)
+        .into_iter()
+        .chain(transport_risks(config))
+        .chain(useless_values(config));
+    risks
+        .map(|(section, name, message)| Warning {
+            position: values.position(line_of(values, section, name)),
+            message,
+        })
+        .collect()
+}
+
+/// Returns settings that let unexpected clients in.
+fn access_risks(config: &Config) -> Vec<Risk> {
+    let mut risks = Vec::new();
     let host = config.listen.bind_host;
     if !host.is_loopback() && config.paste.identity() == IdentityMode::Disabled {
-        warn(
-            DEFAULT,
-            "bind_host",
-            format!(
-                "authentication is off: every client that reaches {host} can read, change and \
-                 delete every image; set [paste_deploy] flavor"
-            ),
+        let message = format!(
+            "authentication is off: every client that reaches {host} can read, change and \
+             delete every image; set [paste_deploy] flavor"
         );
+        risks.push((DEFAULT, "bind_host", message));
     }
-    if config
-        .identity
-        .trusted_proxies
-        .iter()
-        .any(|net| net.prefix_len() == 0)
-    {
-        let message = "with the flavor trusted-auth, every client can claim any identity".into();
-        warn(DEFAULT, "trusted_proxies", message);
-    }
-    if config.keystone.insecure {
-        let message =
-            "anyone between this server and Keystone can read the password and forge identities";
-        warn("keystone_authtoken", "insecure", message.into());
+    let mut proxies = config.identity.trusted_proxies.iter();
+    if proxies.any(|net| net.prefix_len() == 0) {
+        let message = "with the flavor trusted-auth, every client can claim any identity";
+        risks.push((DEFAULT, "trusted_proxies", message.to_owned()));
     }
     let admin = config.listen.admin_bind_host;
     if !admin.is_loopback() && config.listen.admin_bind_port != 0 {
-        warn(
-            DEFAULT,
-            "admin_bind_host",
-            format!("every client that reaches {admin} can read /metrics"),
-        );
+        let message = format!("every client that reaches {admin} can read /metrics");
+        risks.push((DEFAULT, "admin_bind_host", message));
     }
-    for name in config
-        .store
-        .stores
-        .iter()
-        .filter(|name| store_named(name).is_none())
-    {
-        warn(
-            "glance_store",
-            "stores",
-            format!("this release has no store {name}"),
-        );
+    risks
+}
+
+/// Returns settings that turn off the verification of other servers.
+fn transport_risks(config: &Config) -> Vec<Risk> {
+    let mut risks = Vec::new();
+    if config.keystone.insecure {
+        let message =
+            "anyone between this server and Keystone can read the password and forge identities";
+        risks.push(("keystone_authtoken", "insecure", message.to_owned()));
     }
     if config.http_store.https_insecure {
-        warn(
-            "glance_store",
-            "https_insecure",
-            "anyone between this server and a web server can change images".into(),
-        );
+        let message = "anyone between this server and a web server can change images";
+        risks.push(("glance_store", "https_insecure", message.to_owned()));
     }
+    risks
+}
+
+/// Returns settings that leave the server without a store or an API that the operator expects.
+fn useless_values(config: &Config) -> Vec<Risk> {
+    let stores = config.store.stores.iter();
+    let unknown = stores.filter(|name| store_named(name).is_none());
+    let mut risks: Vec<Risk> = unknown
+        .map(|name| {
+            let message = format!("this release has no store {name}");
+            ("glance_store", "stores", message)
+        })
+        .collect();
     if !config.images.enable_v1_api {
-        warn(
-            DEFAULT,
-            "enable_v1_api",
-            "no API is served: this release has v1 only".into(),
-        );
+        let message = "no API is served: this release has v1 only";
+        risks.push((DEFAULT, "enable_v1_api", message.to_owned()));
     }
-    warnings
+    risks
 }
 
 /// Returns a warning for each value that is ignored because the option is also set by another name.

@@ -70,7 +70,7 @@ impl Field {
         )
     }
 
-    fn of(self, record: &Record<'_>, dates: &DateFormat) -> FieldValue {
+    fn value(self, record: &Record<'_>, dates: &DateFormat) -> FieldValue {
         let path = || std::path::Path::new(record.file);
         let lossy = |part: Option<&std::ffi::OsStr>| {
             FieldValue::Text(part.unwrap_or_default().to_string_lossy().into_owned())
@@ -173,7 +173,7 @@ impl Template {
                 TemplatePart::Field(spec) if spec.is_bare(Field::Message) => {
                     out.push_str(record.message)
                 }
-                TemplatePart::Field(spec) => spec.render(spec.field.of(record, dates), out),
+                TemplatePart::Field(spec) => spec.render(spec.field.value(record, dates), out),
             }
         }
     }

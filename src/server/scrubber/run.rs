@@ -53,7 +53,7 @@ impl ScrubError {
 
 /// Runs `glance-scrubber`.
 pub fn scrubber_main() -> ExitCode {
-    let args = match ScrubberArgs::of_process() {
+    let args = match ScrubberArgs::parse_process_args() {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
     };
