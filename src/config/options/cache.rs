@@ -31,8 +31,9 @@ options! {
     /// load more evenly.
     image_cache_fill_range_size: u64 = "16777216", Int::<u64>::new(1 << 20, 1 << 40, "bytes");
     /// Connections that all fills together may use in addition to the first connection of each.
+    /// The default suffices for five fills with four ranges each.
     image_cache_fill_connections: usize = "16", Int::<usize>::new(0, 4_096, "");
     /// Queued images (queued_images, glance-cache-manage queue-image) that are fetched at the same
-    /// time, before a client requests them.
+    /// time, before a client requests them. More compete with the fills that clients wait for.
     image_cache_prefetches: usize = "2", Int::<usize>::new(1, 64, "");
 }

@@ -66,11 +66,13 @@ options! {
     /// Roles, ownership and trusted proxies.
     pub struct IdentityConfig, "DEFAULT", "Callers";
 
-    /// Role of administrators, compared without regard to case.
+    /// Role of administrators, compared without regard to case. Use the role that your Keystone
+    /// gives to administrators of images.
     admin_role: String = "admin", Text;
     /// Images belong to tenants. When it is off, they belong to users, and memberships name users.
     owner_is_tenant: bool = "true", Flag;
-    /// Allows requests without a token to read public images. They can change nothing.
+    /// Allows requests without a token to read public images. They can change nothing. Turn it on
+    /// only if public images may be read by anyone who reaches the API.
     allow_anonymous_access: bool = "false", Flag;
     /// Proxies whose identity headers are accepted with the flavor trusted-auth. The headers of
     /// all other peers are ignored. List only proxies that remove these headers from their
@@ -120,7 +122,8 @@ options! {
     /// Host of Keystone, for configurations of Glance before Kilo that do not set auth_url. The
     /// URL is then auth_protocol://auth_host:auth_port/auth_admin_prefix.
     auth_host: String = "", Text;
-    /// Port of Keystone, together with auth_host.
+    /// Port of Keystone, together with auth_host. The default is Keystone's admin port of that
+    /// time.
     auth_port: u16 = "35357", Int::<u16>::new(1, 65_535, "");
     /// Protocol of Keystone, together with auth_host.
     auth_protocol: &'static str = "https", Choice(&[("https", "https"), ("http", "http")]);
@@ -166,12 +169,14 @@ options! {
     /// password and forge identities. Use it for tests only.
     insecure: bool = "false", Flag;
     /// Longest time until a connection to Keystone is established, and until its response begins.
+    /// Lower it to fail sooner when Keystone is unreachable.
     http_connect_timeout: Duration = "10", Seconds { min: 1, max: 600 };
     /// Longest time that a request waits for the validation of its token, including connections,
     /// logins, retries and the wait for one of token_validations_max. Afterwards it is answered
     /// with 503.
     token_validation_timeout: Duration = "10", Seconds { min: 1, max: 600 };
-    /// Retries of a request that Keystone did not answer, within token_validation_timeout.
+    /// Retries of a request that Keystone did not answer, within token_validation_timeout. More
+    /// retries hide short failures of Keystone and make clients wait longer during long ones.
     http_request_max_retries: u32 = "3", Int::<u32>::new(0, 100, "");
     /// Longest time for which a validated token is cached. A revoked token may work for as long.
     /// While Keystone is unreachable, cached tokens remain valid for this time and other tokens

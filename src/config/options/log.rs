@@ -30,7 +30,8 @@ options! {
     /// Format of asctime in the style of strftime. Times are local times.
     log_date_format: String = "%Y-%m-%d %H:%M:%S", Text;
     /// Memory for log lines that wait to be written. When the log's disk is too slow and the
-    /// memory is used up, lines are dropped and counted instead of delaying requests.
+    /// memory is used up, lines are dropped and counted instead of delaying requests. The default
+    /// holds about 20,000 lines of the access log.
     log_queue_size: usize = "4194304", Int::<usize>::new(65_536, 1 << 30, "bytes");
     /// File in the format of Python's logging configuration (fileConfig). It overrides all other
     /// logging options but log_queue_size.

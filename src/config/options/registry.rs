@@ -62,7 +62,8 @@ options! {
     /// forgotten first; lists with changes-since no longer show them. -1 remembers all of them,
     /// and the registry grows without bound.
     registry_deleted_images_per_owner: Option<u64> = "10000", Limit;
-    /// Host of the registry server (glance-registry).
+    /// Host of the registry server (glance-registry). A registry server is used when this is set,
+    /// unless registry_backend names another kind.
     registry_host: String = "", Text;
     /// Port of the registry server.
     registry_port: u16 = "9191", Int::<u16>::new(1, 65_535, "");
@@ -78,17 +79,20 @@ options! {
     /// Accepts any certificate of the registry server. Use it for tests only.
     registry_client_insecure: bool = "false", Flag;
     /// Longest time that a request to the registry server or to etcd may take, the connection
-    /// included. Afterwards the client receives 503 with Retry-After.
+    /// included. Afterwards the client receives 503 with Retry-After. Raise it only if the
+    /// registry is far away or overloaded.
     registry_client_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
-    /// Longest time that a starting server waits for an unreachable registry before it exits.
+    /// Longest time that a starting server waits for an unreachable registry before it exits. The
+    /// default lets all servers of a site start at the same time in any order.
     registry_start_timeout: Duration = "60", Seconds { min: 0, max: DAY_S };
     /// Addresses of the members of the etcd cluster. List all of them, so that the server can use
     /// another one when a member is down.
     etcd_endpoints: Vec<String> = "http://127.0.0.1:2379", WordList;
     /// Prefix of all keys in etcd; it must end with a slash. Servers that share a registry use the
-    /// same prefix.
+    /// same prefix. Change it when several installations share one etcd cluster.
     etcd_prefix: String = "/glance/", Text;
-    /// User for etcd. When it is empty, the server does not authenticate.
+    /// User for etcd. When it is empty, the server does not authenticate. Set it for a cluster
+    /// with authentication.
     etcd_user: String = "", Text;
     /// Password of etcd_user.
     etcd_password: Secret = "", Password;

@@ -46,7 +46,7 @@ options! {
     /// Required when s3 is in stores.
     s3_store_host: Option<String> = "", Optional(HostUrl), also [("DEFAULT", "s3_store_host")];
     /// Region for which requests are signed. When it is empty, it is taken from an Amazon host
-    /// name, else it is us-east-1.
+    /// name, else it is us-east-1. Set it for services that check the region of signatures.
     s3_store_region_name: String = "", Text, also [("DEFAULT", "s3_store_region_name")];
     /// Access key of the account that owns the bucket. Required when s3 is in stores.
     s3_store_access_key: Secret = "", Password, also [("DEFAULT", "s3_store_access_key")];
@@ -55,7 +55,8 @@ options! {
     s3_store_secret_key: Secret = "", Password, also [("DEFAULT", "s3_store_secret_key")];
     /// Bucket of the images, with one object for each image. Required when s3 is in stores.
     s3_store_bucket: String = "", Text, also [("DEFAULT", "s3_store_bucket")];
-    /// Creates a missing bucket when the first image is uploaded.
+    /// Creates a missing bucket when the first image is uploaded. Off by default, so that a
+    /// misspelt name does not create a bucket.
     s3_store_create_bucket_on_put: bool = "False", Flag, also [
         ("DEFAULT", "s3_store_create_bucket_on_put"),
     ];
@@ -102,11 +103,14 @@ options! {
     s3_store_cacert: Option<PathBuf> = "", Optional(FilePath), also [
         ("DEFAULT", "s3_store_cacert"),
     ];
-    /// Longest time until a connection to S3 is established.
+    /// Longest time until a connection to S3 is established. The default is short, because
+    /// requests are retried.
     s3_store_connect_timeout: Duration = "3", Seconds { min: 1, max: HOUR_S };
     /// Longest time for which S3 may neither accept data of a request nor begin its response.
+    /// Raise it for services that take long to assemble the parts of a large image.
     s3_store_response_timeout: Duration = "30", Seconds { min: 1, max: HOUR_S };
-    /// Longest pause of S3 within the data of an image.
+    /// Longest pause of S3 within the data of an image. An interrupted download is resumed where
+    /// it ended.
     s3_store_stall_timeout: Duration = "60", Seconds { min: 1, max: HOUR_S };
 }
 

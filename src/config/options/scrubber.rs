@@ -16,9 +16,10 @@ options! {
     /// quotas for as long. Off by default, as in Glance: deletion frees space at once.
     delayed_delete: bool = "false", Flag;
     /// Time for which the data of a deleted image are kept at least. 0 removes them in the next
-    /// scrubber pass.
+    /// scrubber pass. Set it to the time within which operators notice a wrong deletion.
     scrub_time: Duration = "0", Seconds { min: 0, max: 100 * YEAR_S };
-    /// Time between two passes of the scrubber.
+    /// Time between two passes of the scrubber. A shorter time frees space sooner; each pass reads
+    /// the list of pending images.
     wakeup_time: Duration = "300", Seconds { min: 1, max: YEAR_S };
     /// Images whose data are removed at the same time. Raise it when removals are slow (S3, Swift)
     /// and many images are deleted.

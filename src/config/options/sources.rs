@@ -13,7 +13,8 @@ options! {
     pub struct CopiesConfig, "DEFAULT", "Copies";
 
     /// Copies (x-glance-api-copy-from) that run at the same time. Further ones wait in status
-    /// queued.
+    /// queued. Each copy needs memory of an upload and a connection to its source; raise the limit
+    /// for many slow sources.
     copy_from_limit: usize = "16", Int::<usize>::new(1, 10_000, "");
     /// Average rate that the source of a copy must reach over a window of time. A slower copy is
     /// aborted and its image becomes killed, so that slow sources cannot occupy all of
@@ -25,12 +26,15 @@ options! {
     /// The HTTP store, which reads images from web servers and stores none.
     pub struct HttpStoreConfig, "glance_store", "HTTP store";
 
-    /// Longest time until a connection to a web server is established, TLS included.
+    /// Longest time until a connection to a web server is established, TLS included. Lower it for
+    /// mirrors in the same data centre, so that a dead one fails sooner.
     http_store_connect_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
-    /// Longest time until a web server sends the head of its response.
+    /// Longest time until a web server sends the head of its response. Raise it for servers that
+    /// assemble an object before they send it.
     http_store_answer_timeout: Duration = "30", Seconds { min: 1, max: DAY_S };
     /// Longest pause of a web server within the data of an image. The transfer is aborted
-    /// afterwards.
+    /// afterwards. Interrupted transfers are resumed where possible, so a shorter time mostly
+    /// means more attempts.
     http_store_stall_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
     /// Amount of data that may be read and discarded to reach the requested range when a web
     /// server does not support ranges. When more would have to be discarded, the whole image is

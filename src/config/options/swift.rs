@@ -107,11 +107,12 @@ options! {
     /// of the account that the options above describe. Locations of images contain it, so do not
     /// change it afterwards.
     default_swift_reference: String = "ref1", Word, also [("DEFAULT", "default_swift_reference")];
-    /// Container of new images.
+    /// Container of new images. Use separate containers for installations that share an account.
     swift_store_container: String = "glance", ContainerName, also [
         ("DEFAULT", "swift_store_container"),
     ];
-    /// Creates a missing container when the first image is uploaded.
+    /// Creates a missing container when the first image is uploaded. Off by default, so that a
+    /// misspelt name does not create a container.
     swift_store_create_container_on_put: bool = "false", Flag, also [
         ("DEFAULT", "swift_store_create_container_on_put"),
     ];
@@ -126,7 +127,8 @@ options! {
     swift_store_large_object_size: u64 = "5120", Int::<u64>::new(1, MOST_MB, "MiB"), also [
         ("DEFAULT", "swift_store_large_object_size"),
     ];
-    /// Size of a segment.
+    /// Size of a segment. Smaller segments lose less when one has to be sent again; Swift limits
+    /// the number of segments of a manifest.
     swift_store_large_object_chunk_size: u64 = "200", Int::<u64>::new(1, MOST_MB, "MiB"), also [
         ("DEFAULT", "swift_store_large_object_chunk_size"),
     ];
@@ -141,18 +143,20 @@ options! {
         ("slo", SwiftManifest::Static),
     ]);
     /// Compares the MD5 of each segment with the ETag that Swift returns. Images that are not
-    /// stored in segments are always compared.
+    /// stored in segments are always compared. Turn it off only for services whose ETags are not
+    /// an MD5.
     swift_store_verify_segments: bool = "true", Flag;
     /// Type of the Swift service in Keystone's catalogue.
     swift_store_service_type: String = "object-store", Word, also [
         ("DEFAULT", "swift_store_service_type"),
     ];
     /// Region of the Swift endpoint in the catalogue. When it is empty, the first endpoint is
-    /// used.
+    /// used. Set it in a cloud with several regions, to the one of this server.
     swift_store_region: Option<String> = "", Optional(Text), also [
         ("DEFAULT", "swift_store_region"),
     ];
-    /// Interface of the Swift endpoint in the catalogue.
+    /// Interface of the Swift endpoint in the catalogue. Use internalURL if this server reaches
+    /// Swift over an internal network.
     swift_store_endpoint_type: EndpointType = "publicURL", Choice(&[
         ("publicURL", EndpointType::Public),
         ("internalURL", EndpointType::Internal),
@@ -176,15 +180,17 @@ options! {
         ("DEFAULT", "swift_store_cacert"),
     ];
     /// Attempts to resume a download that Swift interrupted, as long as no byte arrives in
-    /// between. Glance's default is 0.
+    /// between. Glance's default is 0. The default bridges a short failure of a proxy.
     swift_store_retry_get_count: u32 = "3", Int::<u32>::new(0, 1_000, ""), also [
         ("DEFAULT", "swift_store_retry_get_count"),
     ];
-    /// Time before its expiry at which a token is renewed.
+    /// Time before its expiry at which a token is renewed. It must be longer than the time to
+    /// start a request.
     swift_store_expire_soon_interval: Duration = "60", Seconds { min: 0, max: DAY_S };
-    /// Longest time until a connection to Keystone or Swift is established.
+    /// Longest time until a connection to Keystone or Swift is established. Lower it to fail
+    /// sooner when Swift is unreachable.
     swift_store_connect_timeout: Duration = "10", Seconds { min: 1, max: DAY_S };
     /// Longest pause of Keystone or Swift: before a response, while receiving an upload, and
-    /// within a download.
+    /// within a download. Raise it for clusters that are slow to confirm large objects.
     swift_store_timeout: Duration = "60", Seconds { min: 1, max: DAY_S };
 }
