@@ -1,4 +1,4 @@
-//! The API server of the Image service.
+//! `glance-api`: the API server of the Image service.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `glance-cache-manage`: shows and changes what a node's image cache keeps.
+//! `glance-cache-manage`: lists and changes the image cache of a server.
 
 use std::process::ExitCode;
 

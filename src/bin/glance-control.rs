@@ -1,4 +1,4 @@
-//! `glance-control`: starts, ends and reloads the servers.
+//! `glance-control`: starts, stops and reloads the servers.
 
 use std::process::ExitCode;
 

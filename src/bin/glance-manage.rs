@@ -1,4 +1,4 @@
-//! `glance-manage`: dumps, loads and checks a registry, and takes over one of Glance.
+//! `glance-manage`: exports, imports and checks a registry, and imports one of Glance.
 
 use std::process::ExitCode;
 

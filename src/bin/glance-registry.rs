@@ -1,4 +1,4 @@
-//! `glance-registry`: keeps the records of images for API servers.
+//! `glance-registry`: the registry server, which stores the image records of API servers.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `glance-scrubber`: removes the data of deleted images that have waited long enough.
+//! `glance-scrubber`: deletes the data of images whose delayed deletion is due.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `glance`: the client on the command line.
+//! `glance`: the command-line client of the Image service.
 
 use std::process::ExitCode;
 

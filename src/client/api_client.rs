@@ -1,41 +1,37 @@
-//! The client: a server's address, who is asking, and the connections kept open.
+//! The client of one Glance server. It builds requests (address, token, common headers), sends
+//! them over the shared HTTP client and turns failures into [`ClientError`]. The verbs of the API
+//! are in `images`, `members` and `cached`.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
-    USER_AGENT,
-};
-use http::{Method, Request};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response};
 
-use super::connection::{Connection, RequestBody};
 use super::endpoint::GlanceEndpoint;
 use super::error::{ClientError, Result};
-use super::response::{ApiResponse, IdleConnections, describe};
-use super::upload::{Upload, UploadWatch};
+use super::identity::Identity;
+use super::options::ConnectOptions;
+use super::response::ApiResponse;
+use super::upload::{Upload, UploadReader};
+use crate::http_client::{HttpClient, HttpClientError, StreamStart, StreamingRequest, full};
 use crate::image::Md5Digest;
+use crate::transfer::HttpBody;
 
-/// How long a connection may take to be made.
-pub const DEFAULT_CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long the server may be silent.
-pub const DEFAULT_PROGRESS_LIMIT: Duration = Duration::from_secs(60);
-/// How long the server's leave to send data is waited for, before they are sent without;
-/// some servers never give it (RFC 9110, 10.1.1).
-const CONTINUE_LIMIT: Duration = Duration::from_secs(1);
+/// Chunks of an upload that may wait for the socket.
+const CHUNKS_QUEUED: usize = 2;
 
-/// A client of one Glance server. Cloning it is cheap, and clones share their connections.
+/// A client of one Glance server. Clones are cheap and share connections per thread.
 ///
 /// Its functions need a tokio runtime with I/O and time enabled.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Arc<GlanceEndpoint>,
-    token: Option<HeaderValue>,
-    connect_limit: Duration,
-    progress_limit: Duration,
-    idle: IdleConnections,
+    identity: Identity,
+    http: HttpClient,
+    progress_timeout: Duration,
 }
 
 /// A request without image data.
@@ -56,7 +52,7 @@ impl ApiRequest {
         }
     }
 
-    /// With a JSON body.
+    /// Adds a JSON body.
     pub(super) fn json(mut self, body: Vec<u8>) -> Self {
         let kind = HeaderValue::from_static("application/json");
         self.headers.insert(CONTENT_TYPE, kind);
@@ -66,199 +62,159 @@ impl ApiRequest {
 }
 
 impl Client {
-    /// A client of the server at this address: `"http://host:9292"`, `("host", 9292)` or an
-    /// [`GlanceEndpoint`]. Nothing is sent before the first request.
+    /// Makes a client of the server at an address: `"https://host:9292"`, `("host", 9292)` or a
+    /// [`GlanceEndpoint`]. Connections are made by the first request.
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] for an address that is none.
+    /// [`ClientError::Invalid`] if the address is invalid.
     pub fn new<E>(endpoint: E) -> Result<Self>
     where
         E: TryInto<GlanceEndpoint>,
         ClientError: From<E::Error>,
     {
+        Self::with_options(endpoint.try_into()?, &ConnectOptions::default())
+    }
+
+    /// Makes a client with settings for its connections.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`] if a file with certificates or a key cannot be used.
+    pub fn with_options(endpoint: GlanceEndpoint, options: &ConnectOptions) -> Result<Self> {
         Ok(Self {
-            endpoint: Arc::new(endpoint.try_into()?),
-            token: None,
-            connect_limit: DEFAULT_CONNECT_LIMIT,
-            progress_limit: DEFAULT_PROGRESS_LIMIT,
-            idle: IdleConnections::default(),
+            http: options.http_client(endpoint.is_tls())?,
+            endpoint: Arc::new(endpoint),
+            identity: Identity::default(),
+            progress_timeout: options.progress_timeout,
         })
     }
 
     /// Sends this token (`X-Auth-Token`) with every request.
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] where it cannot stand in a header.
-    pub fn with_token(mut self, token: &str) -> Result<Self> {
+    /// [`ClientError::Invalid`] if it contains characters that a header cannot contain.
+    pub fn with_token(self, token: &str) -> Result<Self> {
         let mut value = HeaderValue::from_str(token).map_err(|_| {
-            ClientError::Invalid("The token has characters that no token has.".to_owned())
+            ClientError::Invalid("The token contains invalid characters.".to_owned())
         })?;
         value.set_sensitive(true);
-        self.token = Some(value);
-        Ok(self)
+        Ok(self.with_identity(Identity::Token(value)))
     }
 
-    /// Limits how long connecting may take, and how long nothing may move on a connection.
-    pub fn with_limits(mut self, connect: Duration, progress: Duration) -> Self {
-        self.connect_limit = connect;
-        self.progress_limit = progress;
+    pub(super) fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
         self
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     pub fn endpoint(&self) -> &GlanceEndpoint {
         &self.endpoint
     }
 
-    /// Makes a request and returns the answer, if it is a success.
+    /// Sends a request and returns the response if it is a success.
     pub(super) async fn call(&self, call: ApiRequest) -> Result<ApiResponse> {
+        let mut may_repeat = call.method.is_safe();
         loop {
-            let mut connection = self.connection().await?;
-            let request = self.request(&call, RequestBody::Small(call.body.clone()));
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => {
-                    let reply = self.reply(response, connection);
-                    tracing::debug!(
-                        method = %call.method, path = %call.path, status = reply.status.as_u16()
-                    );
-                    return reply.success().await;
-                }
-                Err(mut failure) => {
-                    // A kept connection may have been closed by the server meanwhile. What was
-                    // not sent, or asks only to be told something, is asked again.
-                    let unsent = failure.take_message().is_some();
-                    let is_safe = call.method.is_safe() && !failure.error().is_parse();
-                    if !(connection.is_reused && (unsent || is_safe)) {
-                        return Err(self.describe(failure.into_error()));
-                    }
-                }
+            let request = self.request(&call).await?;
+            let request = request.map(|()| full(call.body.clone()));
+            match self.http.send(request).await {
+                Ok(response) => return self.response(&call, response).success().await,
+                // A server may close a kept connection just before the request arrives. Reading
+                // again is harmless; a change could be made twice.
+                Err(error) if may_repeat && is_connection_lost(&error) => may_repeat = false,
+                Err(error) => return Err(self.describe(error)),
             }
         }
     }
 
-    /// Makes a request with image data. The answer comes with the MD5 of the data.
+    /// Sends a request with image data. Returns the response and the MD5 of the data.
     ///
-    /// The data wait for the server's leave, so that a refusal costs no transfer; a refusal in
-    /// the middle ends the transfer and is read.
+    /// The data are sent once the server asks for them (`100 Continue`), so that a refusal costs
+    /// no transfer. A refusal during the transfer ends it and is reported.
     pub(super) async fn upload(
         &self,
-        call: ApiRequest,
+        mut call: ApiRequest,
         upload: Upload,
     ) -> Result<(ApiResponse, Md5Digest)> {
-        let mut connection = self.new_connection().await?;
-        let (body, watch) = upload.into_body(connection.source_wait.clone());
-        let announced = body.announced();
-        let mut request = self.request(&call, RequestBody::Upload(Box::new(body)));
-        let headers = request.headers_mut();
         let octets = HeaderValue::from_static("application/octet-stream");
-        headers.insert(CONTENT_TYPE, octets);
-        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
-        match announced {
-            Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
-            None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        call.headers.insert(CONTENT_TYPE, octets);
+        let request = self.request(&call).await?;
+        // v1 reads a Content-Length of 0 as a reservation without data, so an empty upload is
+        // sent chunked.
+        let length_bytes = upload.length_bytes().filter(|length| *length > 0);
+        let put = self.http.put(request, length_bytes, CHUNKS_QUEUED).await;
+        let mut reader = upload.into_reader();
+        let response = match put.map_err(|error| self.describe(error))? {
+            StreamStart::Answered(response) => response,
+            StreamStart::Wanted(sending) => self.send_data(sending, &mut reader).await?,
         };
-        let gate = watch.gate.clone();
-        hyper::ext::on_informational(&mut request, move |answer| {
-            if answer.status() == http::StatusCode::CONTINUE {
-                gate.open();
-            }
-        });
-        let answer = answer_to(connection.sender.send_request(request), &watch).await;
-        let response = match answer {
-            Ok(response) => response,
-            Err(error) => {
-                return Err(match watch.take_source_error() {
-                    Some(source) => ClientError::io("Reading the image data failed", source),
-                    None => self.describe(error),
-                });
-            }
-        };
-        let is_refused = !response.status().is_success();
-        tracing::debug!(
-            method = %call.method, path = %call.path, status = response.status().as_u16()
-        );
-        let mut reply = self.reply(response, connection);
-        if is_refused {
-            watch.gate.stop();
-            reply = reply.of_unfinished_request();
-        }
-        let reply = reply.success().await?;
-        let digest = watch.digest().ok_or_else(|| {
-            ClientError::Protocol("it accepted the data before it had all of them".to_owned())
+        let response = self.response(&call, response).success().await?;
+        let digest = reader.digest().ok_or_else(|| {
+            ClientError::Protocol("it accepted the data before all of them were sent".to_owned())
         })?;
-        Ok((reply, digest))
+        Ok((response, digest))
     }
 
-    fn request(&self, call: &ApiRequest, body: RequestBody) -> Request<RequestBody> {
-        let mut request = Request::new(body);
+    /// Sends the data of an upload until their end or until the server responds.
+    async fn send_data(
+        &self,
+        mut sending: StreamingRequest,
+        reader: &mut UploadReader,
+    ) -> Result<Response<HttpBody>> {
+        loop {
+            let chunk = tokio::select! {
+                // The source may be slow; a refusal must not wait for its next byte.
+                early = sending.early_response() => {
+                    return early.map_err(|error| self.describe(error));
+                }
+                chunk = reader.chunk() => chunk,
+            };
+            let chunk =
+                chunk.map_err(|error| ClientError::io("Cannot read the image data", error))?;
+            let Some(chunk) = chunk else { break };
+            let pushed = sending.push(chunk).await;
+            if let Some(early) = pushed.map_err(|error| self.describe(error))? {
+                return Ok(early);
+            }
+        }
+        let sent = sending.end().await.map_err(|error| self.describe(error))?;
+        sent.answer().await.map_err(|error| self.describe(error))
+    }
+
+    async fn request(&self, call: &ApiRequest) -> Result<Request<()>> {
+        let mut request = Request::new(());
         *request.method_mut() = call.method.clone();
-        // Paths are made of escaped segments, which always parse.
-        *request.uri_mut() = call.path.parse().unwrap_or_default();
+        // Paths consist of escaped segments, which always parse.
+        *request.uri_mut() = self.endpoint.uri(&call.path).parse().unwrap_or_default();
         let headers = request.headers_mut();
         headers.extend(call.headers.clone());
-        if let Ok(host) = HeaderValue::from_str(&self.endpoint.authority()) {
-            headers.insert(HOST, host);
-        }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let agent = concat!("glance/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if let Some(token) = &self.token {
-            headers.insert("x-auth-token", token.clone());
+        if let Some(token) = self.identity.token().await? {
+            headers.insert("x-auth-token", token);
         }
-        request
+        Ok(request)
     }
 
-    fn reply(
-        &self,
-        response: hyper::Response<hyper::body::Incoming>,
-        on: Connection,
-    ) -> ApiResponse {
-        let address = self.endpoint.authority();
-        ApiResponse::new(
-            response,
-            on,
-            self.idle.clone(),
-            address,
-            self.progress_limit,
-        )
+    fn response(&self, call: &ApiRequest, response: Response<HttpBody>) -> ApiResponse {
+        let status = response.status().as_u16();
+        tracing::debug!(method = %call.method, path = %call.path, status);
+        ApiResponse::new(response, self.endpoint.authority(), self.progress_timeout)
     }
 
-    /// A connection that was kept, or a new one.
-    async fn connection(&self) -> Result<Connection> {
-        while let Some(mut connection) = self.take_idle() {
-            if connection.sender.ready().await.is_ok() {
-                return Ok(connection);
-            }
-        }
-        self.new_connection().await
-    }
-
-    fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop()
-    }
-
-    async fn new_connection(&self) -> Result<Connection> {
-        Connection::open(&self.endpoint, self.connect_limit, self.progress_limit).await
-    }
-
-    fn describe(&self, error: hyper::Error) -> ClientError {
-        describe(error, &self.endpoint.authority(), self.progress_limit)
+    fn describe(&self, error: HttpClientError) -> ClientError {
+        ClientError::of_http(error, &self.endpoint.authority())
     }
 }
 
-/// Waits for the answer; opens the gate when the server takes too long to ask for the data.
-async fn answer_to<T>(
-    answer: impl Future<Output = hyper::Result<T>>,
-    watch: &UploadWatch,
-) -> hyper::Result<T> {
-    let mut answer = std::pin::pin!(answer);
-    tokio::select! {
-        biased;
-        outcome = &mut answer => return outcome,
-        () = tokio::time::sleep(CONTINUE_LIMIT) => watch.gate.open(),
+/// Returns true if the connection ended before a response; false for a response that is not HTTP
+/// and for everything that a repetition cannot change.
+fn is_connection_lost(error: &HttpClientError) -> bool {
+    match error {
+        HttpClientError::Closed => true,
+        HttpClientError::Http(error) => !error.is_parse(),
+        _ => false,
     }
-    answer.await
 }
 
 impl From<std::convert::Infallible> for ClientError {

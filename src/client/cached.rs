@@ -1,4 +1,5 @@
-//! The verbs on the image cache of a node.
+//! The verbs of the cache-management extension: the image cache of one server and the queue of
+//! images to be cached. Used by `glance-cache-manage`.
 
 use http::Method;
 
@@ -10,17 +11,17 @@ const CACHED: &str = "cached_images";
 const QUEUED: &str = "queued_images";
 
 impl Client {
-    /// The images that the node keeps.
+    /// Returns the cached images.
     ///
     /// # Errors
-    /// Any [`super::ClientError`], as of all of these.
+    /// Any [`super::ClientError`]; `NotFound` if cache management is disabled on the server.
     pub async fn get_cached_images(&self) -> Result<Vec<CachedImage>> {
         let call = ApiRequest::new(Method::GET, self.endpoint().path(&[CACHED]));
         let listing: CachedImages = self.call(call).await?.json().await?;
         Ok(listing.cached_images)
     }
 
-    /// The ids of the images that the node will fetch, in order.
+    /// Returns the IDs of the queued images, in order.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].
@@ -30,7 +31,7 @@ impl Client {
         Ok(listing.queued_images)
     }
 
-    /// Has the node fetch an image when its turn comes.
+    /// Queues an image for caching.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].
@@ -38,7 +39,7 @@ impl Client {
         self.change(Method::PUT, QUEUED, image).await
     }
 
-    /// Has the node forget an image.
+    /// Removes an image from the cache.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].
@@ -46,7 +47,7 @@ impl Client {
         self.change(Method::DELETE, CACHED, image).await
     }
 
-    /// Has the node forget all images; how many there were.
+    /// Removes all images from the cache and returns their number.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].
@@ -54,7 +55,7 @@ impl Client {
         self.delete_all(CACHED).await
     }
 
-    /// Takes an image off the queue.
+    /// Removes an image from the queue.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].
@@ -62,7 +63,7 @@ impl Client {
         self.change(Method::DELETE, QUEUED, image).await
     }
 
-    /// Takes all images off the queue; how many there were.
+    /// Removes all images from the queue and returns their number.
     ///
     /// # Errors
     /// As [`Client::get_cached_images`].

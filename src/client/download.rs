@@ -1,4 +1,6 @@
-//! Whole downloads: resumed when the connection breaks, checked, and published by rename.
+//! Complete downloads to a file or a stream. A download that loses its connection resumes where it
+//! stopped, and the MD5 is verified before the file gets its name. The rule: bytes are only
+//! continued if the entity tag proves that they belong to the same data.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,21 +18,21 @@ use super::resumable_file::ResumableFile;
 use crate::image::Checksum;
 use crate::wire::ImageMeta;
 
-/// Tries in a row that bring no byte nearer, before a download is given up.
+/// Default of [`DownloadOptions::retries`].
 const DEFAULT_RETRIES: u32 = 5;
-/// Pause before the first retry; each further one is twice as long.
+/// Default of [`DownloadOptions::backoff`].
 const DEFAULT_BACKOFF: Duration = Duration::from_millis(500);
 /// Longest pause before a retry.
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 
-/// How a download is to be carried out.
+/// Options of a download.
 #[derive(Debug, Clone)]
 pub struct DownloadOptions {
-    /// Tries in a row that bring no byte nearer, before the download is given up.
+    /// Consecutive retries without progress before the download fails.
     pub retries: u32,
-    /// Pause before the first retry; each further one is twice as long, up to 15 seconds.
+    /// Pause before the first retry. It doubles with each further retry, up to 15 seconds.
     pub backoff: Duration,
-    /// Who is told of the bytes as they come.
+    /// Receives the progress.
     pub progress: ProgressReporter,
 }
 
@@ -44,32 +46,32 @@ impl Default for DownloadOptions {
     }
 }
 
-/// A complete download.
+/// Result of a complete download.
 #[derive(Debug, Clone)]
 pub struct DownloadSummary {
-    /// The image.
+    /// Metadata of the image.
     pub meta: ImageMeta,
-    /// All its bytes.
+    /// Size of the image.
     pub size_bytes: u64,
-    /// Those of them that an earlier download had left.
+    /// Bytes taken over from an earlier, interrupted download.
     pub resumed_from_bytes: u64,
-    /// MD5 in hexadecimal, as computed from the bytes.
+    /// MD5 of the data in hexadecimal.
     pub md5: String,
-    /// Whether the server has a checksum that this MD5 was compared with.
+    /// True if the MD5 was compared with a checksum of the server.
     pub is_verified: bool,
 }
 
 impl Client {
     /// Downloads an image into a file.
     ///
-    /// The bytes go to `NAME.part` in the same folder, which is flushed and renamed to the
-    /// target once their MD5 is right; a file of that name is replaced. A part that an earlier
-    /// download left is gone on with, and so is this one when its connection breaks. A
-    /// part that turns out to be of something else is dropped.
+    /// The data are written to `NAME.part` in the same directory, which is synchronised and renamed
+    /// to the target once the MD5 is verified; an existing target is replaced. An interrupted
+    /// download, of this call or of an earlier one, is resumed from `NAME.part`. If that file turns
+    /// out to belong to other data, the download starts again.
     ///
     /// # Errors
-    /// Any [`ClientError`]. After [`ClientError::ChecksumMismatch`] the part is gone; after
-    /// others it stays, for the next try.
+    /// Any [`ClientError`]. After [`ClientError::ChecksumMismatch`] `NAME.part` is removed; after
+    /// other errors it remains for the next attempt.
     pub async fn download_to_file(
         &self,
         image: &str,
@@ -83,9 +85,8 @@ impl Client {
         self.download(meta, validator, part, name, options).await
     }
 
-    /// Downloads an image into a stream. A connection that breaks is made anew and gone on
-    /// with where the server knows ranges; the MD5 is compared at the end, when the bytes
-    /// are out already.
+    /// Downloads an image into a stream. A lost connection is resumed if the server supports
+    /// ranges. The MD5 is compared at the end, when the bytes have been written already.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -131,7 +132,7 @@ impl Client {
                     ClientError::ChecksumMismatch { .. } => Completion::Discard,
                     _ => Completion::Leave,
                 };
-                // The first error is the one that matters.
+                // The error of the download matters more than one of the cleanup.
                 let _ = transfer.sink.end(how).await;
                 Err(error)
             }
@@ -139,19 +140,19 @@ impl Client {
     }
 }
 
-/// A download under way.
+/// The state of a download across its requests.
 struct ResumableDownload<'a> {
     client: &'a Client,
     options: &'a DownloadOptions,
     meta: ImageMeta,
-    /// The entity tag of the data that are being written.
+    /// Entity tag of the data that are being written.
     validator: Option<HeaderValue>,
     sink: DownloadWriter,
-    /// Bytes taken over from an earlier download, and not yet known to be right.
+    /// Bytes taken over from an earlier download; not verified until the end.
     leftover_bytes: u64,
-    /// The most bytes there ever were.
+    /// Largest number of bytes present at any time; more bytes count as progress.
     furthest_bytes: u64,
-    /// Whether the next request is for the whole image, since one for a part has failed.
+    /// True if the next request is for the whole image because the server failed to send a range.
     asks_whole: bool,
 }
 
@@ -160,9 +161,11 @@ impl ResumableDownload<'_> {
         loop {
             self.fetch_with_retries().await?;
             match self.verify().await {
-                // The part may have been of another image: once more, from the start.
+                // The bytes of the earlier download may belong to other data: start again, once.
                 Err(ClientError::ChecksumMismatch { .. }) if self.leftover_bytes > 0 => {
-                    tracing::debug!("the part that was left does not belong to this image");
+                    tracing::debug!(
+                        "the partial file does not belong to this image; starting again"
+                    );
                     self.restart().await?;
                 }
                 outcome => return outcome,
@@ -189,17 +192,16 @@ impl ResumableDownload<'_> {
                 .backoff
                 .saturating_mul(2u32.saturating_pow(failures));
             failures += 1;
-            tracing::debug!(%error, failures, "going on with the download after a pause");
+            tracing::debug!(%error, failures, "retrying the download after a pause");
             tokio::time::sleep(pause.min(MAX_BACKOFF)).await;
         }
     }
 
-    /// One request for what is missing, or for everything where the server fails to send a
-    /// part.
+    /// Sends one request for the missing bytes, or for all bytes if the server cannot send a range.
     async fn fetch(&mut self) -> Result<()> {
         let present = self.sink.bytes();
         let is_too_long = self.meta.size.is_some_and(|size| present > size);
-        // What cannot be told from another image's beginning cannot be gone on with.
+        // Without an entity tag the bytes cannot be told from those of an earlier image.
         if is_too_long || self.validator.is_none() {
             self.restart().await?;
         } else if present > 0 && self.meta.size == Some(present) {
@@ -221,8 +223,8 @@ impl ResumableDownload<'_> {
                 self.receive(meta, data).await
             }
             Err(error) => {
-                // Some servers fail where what is behind them knows no ranges. What is there
-                // already is passed over then.
+                // Some servers fail with an error if their backend has no ranges. The next request
+                // is for the whole image, and the bytes that are present are skipped.
                 let has_answered = matches!(error, ClientError::Status { .. });
                 self.asks_whole = has_answered && start > 0;
                 Err(error)
@@ -234,7 +236,7 @@ impl ResumableDownload<'_> {
         if data.etag() != self.validator.as_ref() {
             if data.start_byte() > 0 {
                 return Err(ClientError::Protocol(
-                    "it goes on with another image than it began with".to_owned(),
+                    "it continues with the data of another image".to_owned(),
                 ));
             }
             self.restart().await?;
@@ -243,12 +245,12 @@ impl ResumableDownload<'_> {
         self.meta = meta;
         let total = data.expected_bytes().map(|rest| rest + data.start_byte());
         self.options.progress.set(total, self.sink.bytes());
-        // A server without ranges sends the whole again: pass over what is there.
+        // A server without ranges sends all bytes again: skip those that are present.
         let mut known = self.sink.bytes() - data.start_byte();
         while let Some(mut chunk) = data.chunk().await? {
             let passed = known.min(chunk.len() as u64);
             known -= passed;
-            // At most the length of the chunk, which fits.
+            // At most the length of the chunk, so the conversion is exact.
             let fresh = chunk.split_off(passed as usize);
             self.options.progress.add(fresh.len() as u64);
             self.sink.write(fresh).await?;
@@ -289,7 +291,7 @@ impl ResumableDownload<'_> {
         }
     }
 
-    /// The server's checksum; an entity tag that is an MD5 is one, too.
+    /// Returns the server's checksum. An entity tag in the form of an MD5 is Glance's checksum, too.
     fn stated_md5(&self) -> Option<String> {
         if let Some(checksum) = &self.meta.checksum {
             return Some(checksum.clone());

@@ -1,5 +1,6 @@
-//! Where downloaded bytes go: written and hashed on a thread of its own, so that the socket
-//! is read meanwhile.
+//! Writes and hashes the bytes of a download on a thread of its own, so that the socket is read
+//! while the disk is busy. Commands reach the thread through a bounded channel; its first error
+//! ends it and is returned by the next call.
 
 use std::io::{self, Write};
 use std::thread;
@@ -11,24 +12,24 @@ use super::error::{ClientError, Result};
 use crate::image::Md5Digest;
 use crate::md5::Md5;
 
-/// Chunks the socket may be ahead of the writing thread.
+/// Chunks that may wait for the writing thread.
 const CHUNKS_AHEAD: usize = 16;
 
-/// Something downloaded bytes are written to.
+/// Destination of a download.
 pub(super) trait DownloadTarget: Write + Send + 'static {
-    /// Hashes what an earlier download left, and says how many bytes that is.
+    /// Hashes the bytes that an earlier download left and returns their number.
     fn read_present(&mut self, md5: &mut Md5) -> io::Result<u64>;
-    /// Drops everything written so far.
+    /// Discards everything written so far.
     fn restart(&mut self) -> io::Result<()>;
-    /// Makes the complete data durable and visible.
+    /// Makes the complete data durable and visible under their name.
     fn publish(&mut self) -> io::Result<()>;
-    /// Removes what was written.
+    /// Removes the written data.
     fn discard(&mut self) -> io::Result<()>;
-    /// Leaves what was written for a later download.
+    /// Keeps the written data for a later download.
     fn close(&mut self) -> io::Result<()>;
 }
 
-/// A stream that takes bytes once: standard output, a pipe, a device.
+/// A stream, whose bytes cannot be taken back: standard output, a pipe, a device.
 pub(super) struct StreamTarget<W>(pub(super) W);
 
 impl<W: Write> Write for StreamTarget<W> {
@@ -48,8 +49,8 @@ impl<W: Write + Send + 'static> DownloadTarget for StreamTarget<W> {
 
     fn restart(&mut self) -> io::Result<()> {
         Err(io::Error::other(
-            "the image has to be sent again from its start, and what was written to a stream \
-             cannot be taken back; download to a file (--file)",
+            "the download must start again, but data written to a stream cannot be taken back; \
+             download to a file (--file)",
         ))
     }
 
@@ -73,40 +74,43 @@ enum WriterCommand {
     Finish(Completion),
 }
 
-/// What becomes of the bytes in the end.
+/// Treatment of the written bytes at the end of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Completion {
-    /// They are complete: make them durable and visible.
+    /// They are complete and verified.
     Publish,
-    /// They are wrong: remove them.
+    /// They are wrong.
     Discard,
-    /// They are a beginning: leave them for a later download.
+    /// They are incomplete and may be resumed by a later download.
     Leave,
 }
 
-/// The writing thread, seen from the transfer.
+/// Handle to the writing thread.
 pub(super) struct DownloadWriter {
     commands: mpsc::Sender<WriterCommand>,
-    /// How the thread ended; gone when that was asked for.
+    /// Result of the thread; taken when it is first reported.
     outcome: Option<oneshot::Receiver<io::Result<()>>>,
-    /// What is written to, for messages.
+    /// Name of the destination, for errors.
     name: String,
     bytes: u64,
 }
 
 impl DownloadWriter {
-    /// Starts the thread, and waits until it has hashed what is there already.
+    /// Starts the thread and waits until it has hashed the bytes that are present.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] if the thread cannot be started or the bytes cannot be read.
     pub(super) async fn start(target: impl DownloadTarget, name: String) -> Result<Self> {
         let (commands, inbox) = mpsc::channel(CHUNKS_AHEAD);
         let (ready, present) = oneshot::channel();
         let (end, outcome) = oneshot::channel();
         let work = move || {
-            // Nobody listens any more when the download was given up.
+            // The receiver is gone if the download was cancelled.
             let _ = end.send(run(target, ready, inbox));
         };
         let thread = thread::Builder::new().name("download-writer".to_owned());
         let spawned = thread.spawn(work);
-        spawned.map_err(|error| ClientError::io("Starting a thread failed", error))?;
+        spawned.map_err(|error| ClientError::io("Cannot start a thread", error))?;
         let mut sink = Self {
             commands,
             outcome: Some(outcome),
@@ -120,7 +124,7 @@ impl DownloadWriter {
         Ok(sink)
     }
 
-    /// Bytes written, those of an earlier download among them.
+    /// Returns the number of bytes present, including those of an earlier download.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -130,7 +134,7 @@ impl DownloadWriter {
         self.send(WriterCommand::Write(chunk)).await
     }
 
-    /// Drops everything and begins at the first byte.
+    /// Discards everything, so that the next byte written is the first one.
     pub(super) async fn restart(&mut self) -> Result<()> {
         if self.bytes == 0 {
             return Ok(());
@@ -139,7 +143,7 @@ impl DownloadWriter {
         self.send(WriterCommand::Restart).await
     }
 
-    /// The MD5 of all bytes written.
+    /// Returns the MD5 of all bytes present.
     pub(super) async fn digest(&mut self) -> Result<Md5Digest> {
         let (sender, digest) = oneshot::channel();
         self.send(WriterCommand::Digest(sender)).await?;
@@ -149,7 +153,7 @@ impl DownloadWriter {
         }
     }
 
-    /// Ends the thread and waits for it.
+    /// Ends the thread and waits until it has treated the bytes as `how` says.
     pub(super) async fn end(mut self, how: Completion) -> Result<()> {
         self.send(WriterCommand::Finish(how)).await?;
         match self.outcome().await {
@@ -179,7 +183,7 @@ impl DownloadWriter {
     }
 
     fn describe(&self, error: io::Error) -> ClientError {
-        ClientError::io(format!("Writing {} failed", self.name), error)
+        ClientError::io(format!("Cannot write {}", self.name), error)
     }
 }
 
@@ -187,8 +191,8 @@ fn died() -> io::Error {
     io::Error::other("the writing thread has ended")
 }
 
-/// The thread: carries out commands until the end, or until an error or the transfer's own
-/// end leaves the bytes as they are.
+/// The thread: executes commands until [`WriterCommand::Finish`] or an error. If the channel closes
+/// without a finish, the download was cancelled and the bytes are kept.
 fn run(
     mut target: impl DownloadTarget,
     ready: oneshot::Sender<u64>,

@@ -1,4 +1,5 @@
-//! Where a Glance server is, and the paths and addresses of things on it.
+//! The address of a Glance server: parses URLs in the forms that users, environments and
+//! catalogues give, and builds the paths and URIs of images on the server.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -8,79 +9,97 @@ use super::error::{ClientError, Result};
 /// The port of the Image service.
 pub const DEFAULT_PORT: u16 = 9292;
 
-/// What stays as it is in a path segment or a query value (RFC 3986, unreserved).
+/// Characters that are escaped in a path segment or a query value: all but the unreserved ones of
+/// RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A Glance server's address: host, port, and the path its v1 API starts at.
+/// A Glance server's address: scheme, host, port, and the path of its v1 API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlanceEndpoint {
+    is_tls: bool,
     host: String,
     port: u16,
-    /// Without a slash at the end: `/v1`.
+    /// Path of the v1 API without a slash at its end, such as `/v1`.
     prefix: String,
 }
 
 impl GlanceEndpoint {
-    /// The server on this host and port.
+    /// Returns the address of a server that is reached by plain HTTP.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
+            is_tls: false,
             host: host.into(),
             port,
             prefix: "/v1".to_owned(),
         }
     }
 
-    /// Parses `http://HOST[:PORT][/PATH][/v1]`, or `HOST[:PORT]`. A URL without a port means
-    /// port 80, as with every URL; a host alone means [`DEFAULT_PORT`].
+    /// Parses `http[s]://HOST[:PORT][/PATH][/v1]`, or `HOST[:PORT]`. A URL without a port means
+    /// port 80 or 443, as for every URL; a host without a scheme means [`DEFAULT_PORT`].
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] for anything else, `https` and a `/v2` among it.
+    /// [`ClientError::Invalid`] for anything else, including a path that ends in `/v2`.
     pub fn parse(text: &str) -> Result<Self> {
         let (url, default_port) = match text.split_once("://") {
             None => (format!("http://{text}"), DEFAULT_PORT),
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => (text.to_owned(), 80),
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(invalid(
-                    text,
-                    "this build has no TLS yet; give an http:// address",
-                ));
-            }
-            Some(_) => return Err(invalid(text, "the scheme must be http")),
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => (text.to_owned(), 443),
+            Some(_) => return Err(invalid(text, "the scheme must be http or https")),
         };
         let uri: Uri = url
             .parse()
-            .map_err(|_| invalid(text, "it is not a URL; wanted http://HOST:PORT"))?;
+            .map_err(|_| invalid(text, "it is not a URL; expected http://HOST:PORT"))?;
         let (host, port) = authority_of(&uri).ok_or_else(|| {
             invalid(
                 text,
-                "wanted HOST or HOST:PORT, without a user name, after the scheme",
+                "expected HOST or HOST:PORT, without a user name, after the scheme",
             )
         })?;
         if uri.query().is_some() {
             return Err(invalid(text, "it must not have a query"));
         }
         Ok(Self {
+            is_tls: is_https(&url),
             host,
             port: port.unwrap_or(default_port),
             prefix: prefix_of(text, uri.path())?,
         })
     }
 
-    /// The host, without the brackets of an IPv6 address.
+    /// Parses the URL of an endpoint in Keystone's catalogue. Clouds register the Image service
+    /// with or without a version, and that of another version is removed.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`] if it is not a URL of a server.
+    pub(super) fn from_catalogue(url: &str) -> Result<Self> {
+        let url = url.trim_end_matches('/');
+        let root = match url.rsplit_once('/') {
+            Some((root, last)) if is_v2(last) => root,
+            _ => url,
+        };
+        Self::parse(root)
+    }
+
+    /// Returns true if the server is reached by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// Returns the host, without the brackets of an IPv6 address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// `HOST:PORT`, as messages and the Host header have it.
+    /// Returns `HOST:PORT`, with brackets around an IPv6 address.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -89,13 +108,18 @@ impl GlanceEndpoint {
         }
     }
 
-    /// The address of an image on this server.
+    /// Returns the URI of an image on this server.
     pub fn image_uri(&self, id: &str) -> String {
-        let path = self.path(&["images", id]);
-        format!("http://{}{path}", self.authority())
+        self.uri(&self.path(&["images", id]))
     }
 
-    /// The path of something under the API, each segment escaped.
+    /// Returns the absolute URI of a path with query on this server.
+    pub(super) fn uri(&self, path: &str) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.authority())
+    }
+
+    /// Returns a path below the v1 API; each segment is escaped.
     pub(super) fn path(&self, segments: &[&str]) -> String {
         let mut path = self.prefix.clone();
         for segment in segments {
@@ -105,11 +129,11 @@ impl GlanceEndpoint {
         path
     }
 
-    /// The identifier in what the caller gave: an identifier itself, or an image's URI.
+    /// Returns the identifier that `reference` names: itself, or that in an image's URI.
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] for a URI of another server, since a request there would
-    /// show it this server's token, and for what cannot be an identifier.
+    /// [`ClientError::Invalid`] for a URI of another server, because a request to it would
+    /// disclose this server's token, and for a text that cannot be an identifier.
     pub(super) fn image_id(&self, reference: &str) -> Result<String> {
         let id = if reference.contains("://") {
             self.id_of_uri(reference)?
@@ -118,7 +142,7 @@ impl GlanceEndpoint {
         };
         if id.is_empty() || id == "." || id == ".." {
             return Err(ClientError::Invalid(format!(
-                "'{reference}' is no image id."
+                "'{reference}' is not an image ID."
             )));
         }
         Ok(id)
@@ -127,12 +151,12 @@ impl GlanceEndpoint {
     fn id_of_uri(&self, reference: &str) -> Result<String> {
         let wrong = |why: &str| Err(invalid(reference, why));
         let Ok(uri) = reference.parse::<Uri>() else {
-            return wrong("it is neither an image id nor a URI");
+            return wrong("it is neither an image ID nor a URI");
         };
         let Some((host, port)) = authority_of(&uri) else {
             return wrong("it is not the URI of an image");
         };
-        // The first documents name images by URIs without a port.
+        // Glance's first documents name images by URIs without a port.
         let same_port = port.is_none_or(|port| port == self.port);
         if !host.eq_ignore_ascii_case(&self.host) || !same_port {
             return wrong("the image is on another server; give its address as the endpoint");
@@ -145,6 +169,17 @@ impl GlanceEndpoint {
             _ => wrong("the URI of an image ends in /images/ID"),
         }
     }
+}
+
+/// Returns true for a URL of scheme `https`.
+pub(super) fn is_https(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+}
+
+/// Returns true for a path segment that names version 2 of the Image API.
+fn is_v2(segment: &str) -> bool {
+    segment == "v2" || segment.starts_with("v2.")
 }
 
 /// Escapes a path segment, or a name or value of a query.
@@ -172,14 +207,14 @@ fn authority_of(uri: &Uri) -> Option<(String, Option<u16>)> {
     Some((host.to_owned(), port))
 }
 
-/// The path of the v1 API: the one given, where it names a version, or `/v1` below it.
+/// Returns the path of the v1 API: the given one if it names version 1, otherwise `/v1` below it.
 fn prefix_of(text: &str, path: &str) -> Result<String> {
     let path = path.trim_end_matches('/');
     match path.rsplit('/').next().unwrap_or_default() {
         "v1" | "v1.0" | "v1.1" => Ok(path.to_owned()),
-        last if last == "v2" || last.starts_with("v2.") => Err(invalid(
+        last if is_v2(last) => Err(invalid(
             text,
-            "this client speaks v1 of the Image API; leave /v2 out",
+            "this client supports v1 of the Image API; remove /v2",
         )),
         _ => Ok(format!("{path}/v1")),
     }
@@ -210,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_with_and_without_version_are_one_server() {
+    fn urls_with_and_without_a_version_are_equal() {
         for text in [
             "http://h:9292",
             "http://h:9292/",
@@ -238,9 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_addresses() {
+    fn https_has_its_own_default_port() {
+        let endpoint = GlanceEndpoint::parse("HTTPS://h").unwrap();
+        assert_eq!(endpoint.image_uri("1"), "https://h:443/v1/images/1");
+        assert!(endpoint.is_tls());
+    }
+
+    #[test]
+    fn other_versions_are_removed_from_urls_of_a_catalogue() {
+        for url in ["http://h:9292", "http://h:9292/v2/", "http://h:9292/v1"] {
+            let endpoint = GlanceEndpoint::from_catalogue(url).unwrap();
+            assert_eq!(endpoint, GlanceEndpoint::new("h", 9292), "{url}");
+        }
+    }
+
+    #[test]
+    fn invalid_addresses_are_refused() {
         for text in [
-            "https://h:9292",
             "ftp://h",
             "http://",
             "http://u:p@h/",
@@ -252,14 +301,10 @@ mod tests {
             let error = GlanceEndpoint::parse(text).expect_err(text);
             assert!(matches!(error, ClientError::Invalid(_)), "{text}");
         }
-        let tls = GlanceEndpoint::parse("https://h:9292")
-            .unwrap_err()
-            .to_string();
-        assert!(tls.contains("no TLS"), "{tls}");
     }
 
     #[test]
-    fn images_are_named_by_id_or_uri() {
+    fn image_is_named_by_id_or_uri() {
         let endpoint = GlanceEndpoint::new("glance.openstack.org", 9292);
         for reference in [
             "1",

@@ -1,4 +1,5 @@
-//! The verbs on images.
+//! The verbs of the API on images: list, show, read, create, update and delete. Checksums stated by
+//! the server are compared with the MD5 of uploaded data here, those of downloads in `download`.
 
 use bytes::Bytes;
 use http::Method;
@@ -20,7 +21,7 @@ struct Envelope {
     image: ImageMeta,
 }
 
-/// The bytes of an image as they come.
+/// The data of an image as they arrive.
 pub struct ImageData {
     reply: ApiResponse,
     expected_bytes: Option<u64>,
@@ -30,7 +31,7 @@ pub struct ImageData {
 }
 
 impl Client {
-    /// One page of the list of images: id, name, formats, size and checksum of each.
+    /// Returns one page of the list of images: ID, name, formats, size and checksum of each.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -38,7 +39,7 @@ impl Client {
         self.list(&["images"], options).await
     }
 
-    /// One page of the list of images with all their metadata.
+    /// Returns one page of the list of images with all their metadata.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -46,7 +47,7 @@ impl Client {
         self.list(&["images", "detail"], options).await
     }
 
-    /// The metadata of an image, named by id or URI.
+    /// Returns the metadata of an image, named by ID or URI.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -54,18 +55,21 @@ impl Client {
         self.head(image).await.map(|(meta, _)| meta)
     }
 
-    /// The metadata of an image and the entity tag of its data.
+    /// Returns the metadata of an image and the entity tag of its data.
     pub(super) async fn head(&self, image: &str) -> Result<(ImageMeta, Option<HeaderValue>)> {
         let id = self.endpoint().image_id(image)?;
         let call = ApiRequest::new(Method::HEAD, self.endpoint().path(&["images", &id]));
-        let reply = self.call(call).await.map_err(|error| naming(error, &id))?;
+        let reply = self
+            .call(call)
+            .await
+            .map_err(|error| with_message(error, &id))?;
         let meta = meta_of(&reply.headers, &id);
         let etag = reply.headers.get(ETAG).cloned();
         reply.discard().await?;
         Ok((meta, etag))
     }
 
-    /// The metadata of an image and its bytes.
+    /// Returns the metadata of an image and its data.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -73,11 +77,11 @@ impl Client {
         self.get_image_from(image, 0, None).await
     }
 
-    /// The metadata of an image and its bytes from `start_byte` on.
+    /// Returns the metadata of an image and its data from `start_byte` on.
     ///
-    /// `validator` is the entity tag of the bytes that are there already
-    /// ([`ImageData::etag`]): an image that has another by now is sent whole. A server that
-    /// knows no ranges sends it whole, too. [`ImageData::start_byte`] tells.
+    /// `validator` is the entity tag ([`ImageData::etag`]) of the data that the caller has
+    /// already. If the image's tag differs, or if the server does not support ranges, the data
+    /// start at byte 0; [`ImageData::start_byte`] returns where they start.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -91,7 +95,7 @@ impl Client {
         let mut call = ApiRequest::new(Method::GET, self.endpoint().path(&["images", &id]));
         if start_byte > 0 {
             let range = HeaderValue::try_from(format!("bytes={start_byte}-"));
-            // Made of digits, which stand in any header.
+            // Digits are valid in every header, so the conversion cannot fail.
             range.into_iter().for_each(|range| {
                 call.headers.insert(RANGE, range);
             });
@@ -105,10 +109,10 @@ impl Client {
         Ok((meta, data))
     }
 
-    /// Registers an image, with its data or without (a reservation).
+    /// Creates an image, with data or without (a reservation).
     ///
-    /// The size is stated when it is known, and the server's checksum is compared with the
-    /// MD5 of what was sent.
+    /// The size is stated if it is known, and the server's checksum is compared with the MD5 of
+    /// the sent data.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -117,9 +121,9 @@ impl Client {
         self.send_image(call, fields, data).await
     }
 
-    /// Changes the metadata of an image, or gives a reserved one its data.
+    /// Updates the metadata of an image, or uploads the data of a queued one.
     ///
-    /// `purge_properties` removes the properties that `fields` does not name.
+    /// `purge_properties` removes the properties that `fields` does not contain.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -187,7 +191,7 @@ impl ImageData {
                 .filter(|first| *first == wanted_start)
                 .ok_or_else(|| {
                     ClientError::Protocol(format!(
-                        "it has another range than the bytes from {wanted_start} on"
+                        "it does not contain the range from byte {wanted_start} on"
                     ))
                 })?,
             _ => 0,
@@ -201,26 +205,26 @@ impl ImageData {
         })
     }
 
-    /// The position in the image of the first byte that comes.
+    /// Returns the position in the image of the first byte of these data.
     pub fn start_byte(&self) -> u64 {
         self.start_byte
     }
 
-    /// How many bytes come, where the server says so.
+    /// Returns the number of bytes of these data, if the server states it.
     pub fn expected_bytes(&self) -> Option<u64> {
         self.expected_bytes
     }
 
-    /// The entity tag of the data.
+    /// Returns the entity tag of the image's data.
     pub fn etag(&self) -> Option<&HeaderValue> {
         self.etag.as_ref()
     }
 
-    /// The next bytes; none at the end.
+    /// Returns the next bytes, or `None` at the end.
     ///
     /// # Errors
-    /// [`ClientError::ShortBody`] when the data end before they are complete, and
-    /// [`ClientError::Timeout`] when nothing comes for too long.
+    /// [`ClientError::ShortBody`] if the data end before they are complete,
+    /// [`ClientError::Timeout`] if nothing arrives within the progress timeout.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         match self.reply.chunk().await {
             Ok(Some(chunk)) => {
@@ -240,13 +244,14 @@ impl ImageData {
     }
 }
 
-/// `bytes FIRST-LAST/TOTAL`.
+/// Returns the first position of `Content-Range: bytes FIRST-LAST/TOTAL`.
 fn first_byte(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (first, _) = text.strip_prefix("bytes ")?.split_once('-')?;
     first.parse().ok()
 }
 
+/// Reads the metadata from headers. Old servers do not repeat the ID.
 fn meta_of(headers: &HeaderMap, id: &str) -> ImageMeta {
     let mut meta = read_meta(headers);
     if meta.id.is_empty() {
@@ -255,8 +260,8 @@ fn meta_of(headers: &HeaderMap, id: &str) -> ImageMeta {
     meta
 }
 
-/// A refused HEAD has no words of its own.
-fn naming(error: ClientError, id: &str) -> ClientError {
+/// Gives the error of a refused HEAD a message, because its response has no body.
+fn with_message(error: ClientError, id: &str) -> ClientError {
     match error {
         ClientError::NotFound { .. } => ClientError::NotFound {
             message: format!("No image with ID {id} was found"),
@@ -265,6 +270,7 @@ fn naming(error: ClientError, id: &str) -> ClientError {
     }
 }
 
+/// Compares the MD5 of the sent data with the checksum of the server, if it states one.
 fn check_digest(image: &ImageMeta, digest: &Md5Digest) -> Result<()> {
     let actual = Checksum::of(digest);
     match &image.checksum {

@@ -1,40 +1,40 @@
-//! What a list is to hold, and reading a list page by page.
+//! Options of image lists, and reading a list page by page with the markers of the API.
 
 use super::api_client::Client;
 use super::endpoint::escape;
 use super::error::{ClientError, Result};
 use crate::wire::ImageMeta;
 
-/// Images asked for at a time. Well below what any server cuts a page to.
+/// Default number of images per request, well below the page limit of any server.
 pub const DEFAULT_PAGE_SIZE: u32 = 100;
-/// Largest page: what Glance cuts a page to (`api_limit_max`).
+/// Largest page: Glance's default of `api_limit_max`.
 const MAX_PAGE_SIZE: u32 = 1000;
 
-/// What a list of images is to hold. Everything left out is left to the server.
+/// Filters, limits and order of a list. The server's defaults apply to everything left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListOptions {
-    /// Conditions of the API, by its names: `name`, `status`, `size_min`, `is_public`…
+    /// Filters of the API and their values: `name`, `status`, `size_min`, `is_public`…
     pub filters: Vec<(String, String)>,
-    /// Conditions on properties: key and value.
+    /// Filters on properties: key and value.
     pub properties: Vec<(String, String)>,
-    /// The id of the image after which the list begins.
+    /// ID of the image after which the list starts.
     pub marker: Option<String>,
-    /// How many images at most.
+    /// Maximum number of images.
     pub limit: Option<u32>,
-    /// The field the list is sorted by.
+    /// Field by which the list is sorted.
     pub sort_key: Option<String>,
-    /// `asc` or `desc`.
+    /// Sort direction, `asc` or `desc`.
     pub sort_dir: Option<String>,
 }
 
 impl ListOptions {
-    /// Adds a condition.
+    /// Adds a filter.
     pub fn filter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.filters.push((name.into(), value.into()));
         self
     }
 
-    /// The query of the request, with its question mark; empty when there is none.
+    /// Returns the query of the request with its question mark, or an empty string.
     pub(super) fn query(&self) -> String {
         let mut query = String::new();
         let mut put = |name: &str, value: &str| {
@@ -65,20 +65,20 @@ impl ListOptions {
     }
 }
 
-/// A list that is read page by page, to its end or to the limit of its options.
+/// Reads a list page by page, to its end or to the limit of its options.
 #[derive(Debug)]
 pub struct Pages<'a> {
     client: &'a Client,
     options: ListOptions,
     page_size: u32,
     detailed: bool,
-    /// Images still wanted; none for all.
+    /// Images still to be read; `None` for all.
     wanted: Option<u32>,
     is_over: bool,
 }
 
 impl Client {
-    /// The list of images, page by page.
+    /// Reads the list of images page by page.
     pub fn pages(&self, options: ListOptions) -> Pages<'_> {
         Pages {
             client: self,
@@ -90,7 +90,7 @@ impl Client {
         }
     }
 
-    /// The detailed list of images, page by page.
+    /// Reads the detailed list of images page by page.
     pub fn pages_detailed(&self, options: ListOptions) -> Pages<'_> {
         Pages {
             detailed: true,
@@ -100,16 +100,16 @@ impl Client {
 }
 
 impl Pages<'_> {
-    /// Asks for so many images at a time, 1 to 1000.
+    /// Sets the number of images per request, between 1 and 1000.
     pub fn with_page_size(mut self, images: u32) -> Self {
         self.page_size = images.clamp(1, MAX_PAGE_SIZE);
         self
     }
 
-    /// The next page; none after the last, which is the first that is not full.
+    /// Returns the next page, or `None` after the last one. A page that is not full is the last.
     ///
     /// # Errors
-    /// Any [`ClientError`]; [`ClientError::Protocol`] when the server repeats a page.
+    /// Any [`ClientError`]; [`ClientError::Protocol`] if the server repeats a page.
     pub async fn next_page(&mut self) -> Result<Option<Vec<ImageMeta>>> {
         let asked = self.page_size.min(self.wanted.unwrap_or(u32::MAX));
         if self.is_over || asked == 0 {
@@ -127,19 +127,20 @@ impl Pages<'_> {
         let Some(last) = page.last() else {
             return Ok(None);
         };
+        // A server that ignores the marker would send the same page for ever.
         if page
             .iter()
             .any(|image| Some(&image.id) == self.options.marker.as_ref())
         {
             return Err(ClientError::Protocol(
-                "the list does not go on after its marker".to_owned(),
+                "the list does not continue after its marker".to_owned(),
             ));
         }
         self.options.marker = Some(last.id.clone());
         Ok(Some(page))
     }
 
-    /// All the pages in one.
+    /// Reads all pages into one list.
     ///
     /// # Errors
     /// As [`Pages::next_page`].

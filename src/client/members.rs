@@ -1,4 +1,4 @@
-//! The verbs on members: tenants that images are shared with.
+//! The verbs of the API on members: tenants with which an image is shared.
 
 use http::Method;
 
@@ -11,7 +11,7 @@ use crate::wire::{
 };
 
 impl Client {
-    /// The tenants an image is shared with.
+    /// Returns the members of an image.
     ///
     /// # Errors
     /// Any [`super::ClientError`].
@@ -26,7 +26,7 @@ impl Client {
         Ok(listing.members)
     }
 
-    /// The images that are shared with a tenant.
+    /// Returns the images that are shared with a tenant.
     ///
     /// # Errors
     /// Any [`super::ClientError`].
@@ -38,8 +38,8 @@ impl Client {
         Ok(listing.shared_images)
     }
 
-    /// Shares an image with a tenant. Without `can_share` a new member may not share it
-    /// further, and a member it has already stays as it is.
+    /// Shares an image with a tenant. If `can_share` is `None`, a new member may not share the image
+    /// further, and an existing member is not changed.
     ///
     /// # Errors
     /// Any [`super::ClientError`].
@@ -65,7 +65,7 @@ impl Client {
         self.call(call).await?.discard().await
     }
 
-    /// Shares an image with these tenants and no others.
+    /// Replaces the members of an image.
     ///
     /// # Errors
     /// Any [`super::ClientError`].

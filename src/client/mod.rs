@@ -1,4 +1,6 @@
-//! A client of the Image service, for other programs and for the `glance` command line.
+//! Client library of the Image service (v1 API) and, in [`cli`], the `glance` command line on top of
+//! it. Connections, TLS and proxies are those of [`crate::http_client`], logins those of
+//! [`crate::keystone`]; nothing here depends on the servers.
 //!
 //! ```no_run
 //! use glance::client::{Client, ListOptions};
@@ -17,35 +19,36 @@
 //! # }
 //! ```
 //!
-//! [`Client`] has one function a verb of the API, in `images` and `members`; [`Client::pages`]
-//! reads long lists. [`Client::download_to_file`] adds to `get_image` what a download over a
-//! bad line needs: it resumes, checks and publishes by rename. Images are named by their ids
-//! or by their URIs.
+//! [`Client`] has one function per verb of the API (`images`, `members`, `cached`).
+//! [`Client::log_in`] finds the service through Keystone; [`Client::pages`] reads long lists.
+//! [`Client::download_to_file`] resumes interrupted downloads, verifies the checksum and publishes
+//! the file by rename. Images are named by ID or URI.
 
 pub mod cli;
 
 mod api_client;
 mod cached;
-mod connection;
 mod download;
 mod download_writer;
 mod endpoint;
 mod error;
-mod gate;
+mod identity;
 mod images;
-mod io;
 mod list;
 mod members;
+mod options;
 mod progress;
 mod response;
 mod resumable_file;
 mod upload;
 
-pub use api_client::{Client, DEFAULT_CONNECT_LIMIT, DEFAULT_PROGRESS_LIMIT};
+pub use api_client::Client;
 pub use download::{DownloadOptions, DownloadSummary};
 pub use endpoint::{DEFAULT_PORT, GlanceEndpoint};
 pub use error::{ClientError, Result};
+pub use identity::Cloud;
 pub use images::ImageData;
 pub use list::{DEFAULT_PAGE_SIZE, ListOptions, Pages};
+pub use options::{ConnectOptions, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PROGRESS_TIMEOUT};
 pub use progress::{ProgressObserver, ProgressReporter};
 pub use upload::Upload;

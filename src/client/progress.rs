@@ -1,23 +1,25 @@
-//! How far a transfer has come.
+//! Progress reports of uploads and downloads. The library calls an observer, such as the progress
+//! bar of the command line, for every chunk.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Something that is told of bytes as they move.
+/// Receives the progress of a transfer. Its methods are called from the transfer's task and must
+/// not block.
 pub trait ProgressObserver: Send + Sync {
-    /// So many more bytes have moved.
+    /// Counts `bytes` more transferred bytes.
     fn add(&self, bytes: u64);
 
-    /// The whole is so many bytes, and so many of them are there.
+    /// Sets the total, if known, and the bytes that are present already (of an earlier download).
     fn set(&self, total_bytes: Option<u64>, present_bytes: u64);
 }
 
-/// A shared observer, or none.
+/// Reports to a shared observer, or to none.
 #[derive(Clone, Default)]
 pub struct ProgressReporter(Option<Arc<dyn ProgressObserver>>);
 
 impl ProgressReporter {
-    /// Tells this observer.
+    /// Reports to this observer.
     pub fn to(observer: Arc<dyn ProgressObserver>) -> Self {
         Self(Some(observer))
     }
@@ -37,10 +39,8 @@ impl ProgressReporter {
 
 impl fmt::Debug for ProgressReporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "ProgressReporter"
-        } else {
-            "-"
-        })
+        f.debug_tuple("ProgressReporter")
+            .field(&self.0.is_some())
+            .finish()
     }
 }

@@ -1,121 +1,110 @@
-//! The server's answer: its head, and its body as it comes.
+//! A response of the server: its status and headers, and its body as it arrives. Successful
+//! bodies are parsed or streamed; of a refusal the message is extracted, in whichever of Glance's
+//! forms (JSON, HTML, plain text) it comes.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::connection::Connection;
-use super::error::{ClientError, Result, io_cause};
+use super::error::{ClientError, Result};
+use crate::http_client::HttpClientError;
+use crate::transfer::HttpBody;
 
-/// Idle connections kept for the next request.
-const MAX_IDLE: usize = 4;
-/// Largest JSON answer: a thousand images with many properties.
+/// Maximum size of a JSON response: a thousand images with many properties.
 const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
-/// Largest error answer that is read.
+/// Maximum size of the body of a refusal.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// Longest part of an error answer that is shown, in characters.
+/// Maximum length of a refusal's message, in characters; the rest is not shown.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// Connections that wait for the next request.
-pub(super) type IdleConnections = Arc<Mutex<Vec<Connection>>>;
-
-/// An answer whose head is there. Its connection goes back to the idle ones when the body
-/// has been read to its end, and is closed otherwise.
+/// A response whose head has arrived. Its connection is reused if the body is read to its end and
+/// closed otherwise.
 pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    body: Incoming,
-    connection: Option<Connection>,
-    idle: IdleConnections,
+    body: HttpBody,
+    /// `HOST:PORT` of the server, for errors.
     address: String,
-    silence_limit: Duration,
-    /// Whether the request is still being sent, so that the connection cannot be kept.
-    is_unfinished: bool,
+    progress_timeout: Duration,
 }
 
 impl ApiResponse {
     pub(super) fn new(
-        response: hyper::Response<Incoming>,
-        connection: Connection,
-        idle: IdleConnections,
+        response: Response<HttpBody>,
         address: String,
-        silence_limit: Duration,
+        progress_timeout: Duration,
     ) -> Self {
         let (parts, body) = response.into_parts();
         Self {
             status: parts.status,
             headers: parts.headers,
             body,
-            connection: Some(connection),
-            idle,
             address,
-            silence_limit,
-            is_unfinished: false,
+            progress_timeout,
         }
     }
 
-    /// Marks the request as not sent to its end: the connection is closed after the answer.
-    pub(super) fn of_unfinished_request(mut self) -> Self {
-        self.is_unfinished = true;
-        self
-    }
-
-    /// The next bytes of the body; none at its end.
+    /// Returns the next bytes of the body, or `None` at its end.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`] if nothing arrives within the progress timeout,
+    /// [`ClientError::Disconnected`] if the connection ends early.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-                Some(Err(error)) => {
-                    self.connection = None;
-                    return Err(describe(error, &self.address, self.silence_limit));
-                }
-                None => {
-                    self.release();
-                    return Ok(None);
-                }
-            }
+            let frame = tokio::time::timeout(self.progress_timeout, self.body.frame()).await;
+            let frame = frame.map_err(|_| HttpClientError::Silent(self.progress_timeout));
+            let error = match frame {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    // Trailers; Glance sends none.
+                    Err(_) => continue,
+                },
+                Ok(Some(Err(error))) => HttpClientError::Body(error),
+                Ok(None) => return Ok(None),
+                Err(error) => error,
+            };
+            return Err(ClientError::of_http(error, &self.address));
         }
     }
 
-    /// This answer if it is a success, else the refusal it tells of.
+    /// Returns this response if its status is a success.
+    ///
+    /// # Errors
+    /// The [`ClientError`] of the status, with the server's message.
     pub(super) async fn success(self) -> Result<Self> {
         if self.status.is_success() {
             return Ok(self);
         }
         let status = self.status;
-        tracing::debug!(status = status.as_u16(), "refused");
         Err(ClientError::from_status(status, self.refusal().await))
     }
 
     /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// [`ClientError::Protocol`] if it is not the expected JSON or too long.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T> {
         let bytes = self.bytes(MAX_JSON_BYTES).await?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| ClientError::Protocol(format!("no valid JSON ({error})")))
+            .map_err(|error| ClientError::Protocol(format!("invalid JSON ({error})")))
     }
 
-    /// Reads the body to its end and drops it.
+    /// Reads the body to its end and ignores it, so that the connection can be reused.
     pub(super) async fn discard(self) -> Result<()> {
         self.bytes(MAX_JSON_BYTES).await.map(drop)
     }
 
-    async fn bytes(mut self, most: usize) -> Result<Bytes> {
+    async fn bytes(mut self, max_bytes: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
-            if all.len() + chunk.len() > most {
+            if all.len() + chunk.len() > max_bytes {
                 return Err(ClientError::Protocol(format!(
-                    "it is longer than {most} bytes"
+                    "it is longer than {max_bytes} bytes"
                 )));
             }
             all.extend_from_slice(&chunk);
@@ -123,7 +112,8 @@ impl ApiResponse {
         Ok(all.freeze())
     }
 
-    /// The words of a refusal. What cannot be read leaves the standard words of the status.
+    /// Reads the message of a refusal. If the body has none, the standard text of the status is
+    /// used.
     async fn refusal(self) -> String {
         let status = self.status;
         let is_html = self
@@ -138,55 +128,16 @@ impl ApiResponse {
             Err(_) => plain_message(&text),
         };
         if words.is_empty() {
-            let standard = status.canonical_reason().unwrap_or("The server refused");
+            let standard = status
+                .canonical_reason()
+                .unwrap_or("The server refused the request");
             return format!("{standard}.");
         }
         words.chars().take(MAX_MESSAGE_CHARS).collect()
     }
-
-    fn release(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        if self.is_unfinished {
-            return;
-        }
-        connection.is_reused = true;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|other| !other.sender.is_closed());
-        if idle.len() < MAX_IDLE && !connection.sender.is_closed() {
-            idle.push(connection);
-        }
-    }
 }
 
-/// What a failure of the HTTP library means.
-pub(super) fn describe(error: hyper::Error, address: &str, silence_limit: Duration) -> ClientError {
-    if let Some(cause) = io_cause(&error) {
-        if cause.kind() == std::io::ErrorKind::TimedOut {
-            return ClientError::Timeout {
-                address: address.to_owned(),
-                limit: silence_limit,
-            };
-        }
-        return ClientError::Disconnected {
-            address: address.to_owned(),
-            source: std::io::Error::new(cause.kind(), cause.to_string()),
-        };
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return ClientError::Disconnected {
-            address: address.to_owned(),
-            source: std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "the server closed it before its answer was complete",
-            ),
-        };
-    }
-    ClientError::Protocol(error.to_string())
-}
-
-/// `{"message": …}`, as Glance has it, or the same one level down, as other services do.
+/// Finds `{"message": …}`, as Glance sends it, or the same one level down, as Keystone does.
 fn json_message(json: &Value) -> Option<String> {
     let object = json.as_object()?;
     let direct = object.get("message").and_then(Value::as_str);
@@ -194,7 +145,7 @@ fn json_message(json: &Value) -> Option<String> {
         let mut inner = object.values().filter_map(|value| value.get("message"));
         inner.find_map(Value::as_str)
     };
-    // Glance puts a standard sentence and a break of HTML before its own words.
+    // Glance (WebOb) puts a standard sentence and an HTML break before its own message.
     let own = |text: &str| {
         let last = text.rsplit("<br /><br />").next().unwrap_or_default();
         last.trim().to_owned()
@@ -202,13 +153,14 @@ fn json_message(json: &Value) -> Option<String> {
     direct.or_else(nested).map(own)
 }
 
-/// The last paragraph: before it come the status and a standard sentence.
+/// Returns the last paragraph; the status and a standard sentence precede it.
 fn plain_message(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(str::trim);
     let last = paragraphs.filter(|paragraph| !paragraph.is_empty()).last();
     last.unwrap_or_default().to_owned()
 }
 
+/// Removes the tags of an HTML page, which proxies send.
 fn without_tags(html: &str) -> String {
     let mut text = String::new();
     for piece in html.split('<') {
@@ -224,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_words_of_a_refusal() {
+    fn message_of_a_refusal_is_found_in_every_form() {
         let flat = serde_json::json!({"message": " Gone ", "code": "404 Not Found"});
         assert_eq!(json_message(&flat).as_deref(), Some("Gone"));
         let long = "There was a conflict.<br /><br />\nImage exists\n\n";

@@ -1,4 +1,6 @@
-//! A file that is written aside as `NAME.part` and renamed to `NAME` when it is complete.
+//! The destination file of a download: written as `NAME.part`, resumed from there, and renamed to
+//! `NAME` when it is complete. `NAME.part` is locked against a second download and is never opened
+//! through a link, because directories such as `/tmp` are writable by other users.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,14 +11,14 @@ use std::path::{Path, PathBuf};
 use super::download_writer::DownloadTarget;
 use crate::md5::Md5;
 
-/// Bytes read at a time when what is there already is hashed.
+/// Bytes read at a time when the bytes of an earlier download are hashed.
 const READ_BYTES: usize = 256 * 1024;
-/// Tries to open the part while another program renames it away.
+/// Attempts to open `NAME.part` while another program renames it.
 const OPEN_TRIES: usize = 3;
-/// An image may be private, so a new file is its owner's alone.
+/// Mode of a new file: readable by its owner only, because the image may be private.
 const NEW_FILE_MODE: u32 = 0o600;
 
-/// The part of a download that is there, locked against a second download of the same name.
+/// An open and locked `NAME.part`.
 #[derive(Debug)]
 pub(super) struct ResumableFile {
     file: File,
@@ -25,16 +27,16 @@ pub(super) struct ResumableFile {
 }
 
 impl ResumableFile {
-    /// Opens `NAME.part` beside the target, with what an earlier download left in it. A
-    /// target that is a symbolic link means the file it points to.
+    /// Opens `NAME.part` beside the target with the bytes of an earlier download, or creates it. If
+    /// the target is a symbolic link, the file that it points to is meant.
     ///
     /// # Errors
-    /// When the target is a folder or a device, when the part is anything but a plain file of
-    /// its own, or when another download has it open.
+    /// If the target is not a regular file, if `NAME.part` is not a regular file with a single
+    /// link, or if another download has it open.
     pub(super) fn open(target: &Path) -> io::Result<Self> {
         let target = match fs::canonicalize(target) {
             Ok(existing) if !existing.is_file() => {
-                return Err(io::Error::other("it exists and is not a plain file"));
+                return Err(io::Error::other("it exists and is not a regular file"));
             }
             Ok(existing) => existing,
             Err(_) => target.to_owned(),
@@ -44,7 +46,8 @@ impl ResumableFile {
         let path = target.with_file_name(name);
         for _ in 0..OPEN_TRIES {
             let file = open_alone(&path)?;
-            // The program that held the lock before may have renamed the file meanwhile.
+            // The previous holder of the lock may have renamed the file between our open and lock;
+            // then the path names another file or none, and the open is repeated.
             let opened = file.metadata()?;
             if fs::symlink_metadata(&path).is_ok_and(|named| named.ino() == opened.ino()) {
                 return Ok(Self { file, path, target });
@@ -62,7 +65,7 @@ impl ResumableFile {
     }
 }
 
-/// Opens or creates a plain file that has no other name, and locks it.
+/// Opens or creates a regular file with a single link, and locks it.
 fn open_alone(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -70,13 +73,14 @@ fn open_alone(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(NEW_FILE_MODE)
-        // Without O_NONBLOCK a planted pipe would hang the open.
+        // O_NOFOLLOW refuses a planted symbolic link; without O_NONBLOCK a planted FIFO would block
+        // the open for ever.
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.nlink() != 1 {
         return Err(io::Error::other(format!(
-            "{} is not a plain file of its own; remove it",
+            "{} is not a regular file with a single link; remove it",
             path.display()
         )));
     }
@@ -125,6 +129,8 @@ impl DownloadTarget for ResumableFile {
 
     fn publish(&mut self) -> io::Result<()> {
         self.keep_mode_of_target()?;
+        // The data must be durable before the name is, or a power cut could leave an empty file
+        // under the final name.
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
         let folder = match self.target.parent() {
@@ -139,7 +145,7 @@ impl DownloadTarget for ResumableFile {
     }
 
     fn close(&mut self) -> io::Result<()> {
-        // A part without a byte is of no use to the next download.
+        // An empty file would not help the next download.
         if self.file.metadata()?.len() == 0 {
             self.discard()?;
         }
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn publishes_under_the_name_with_the_mode_it_had() {
+    fn published_file_keeps_the_mode_of_the_replaced_one() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("image");
         let mut part = ResumableFile::open(&target).unwrap();
@@ -174,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_file_stays_a_link() {
+    fn link_to_the_target_stays_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
         fs::write(&real, "old").unwrap();
@@ -187,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_planted_files_devices_and_a_second_download() {
+    fn planted_files_devices_and_a_second_download_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let victim = folder.path().join("victim");
         fs::write(&victim, "precious").unwrap();
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_was_left_and_starts_anew() {
+    fn earlier_bytes_are_found_and_can_be_discarded() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("image");
         let mut part = ResumableFile::open(&target).unwrap();

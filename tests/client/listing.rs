@@ -187,7 +187,7 @@ fn a_silent_server_is_given_up() {
     });
     let peer = Peer::start(vec![silent]);
     let limit = Duration::from_millis(300);
-    let client = client(&peer).with_limits(limit, limit);
+    let client = client_with_limit(&peer, limit);
     let started = Instant::now();
     let error = block_on(client.get_images(&ListOptions::default())).unwrap_err();
     assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");

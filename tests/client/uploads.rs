@@ -165,7 +165,7 @@ fn a_slow_source_is_not_the_servers_fault() {
     }
     let peer = Peer::start(vec![created(b"xxx")]);
     let limit = Duration::from_millis(400);
-    let client = client(&peer).with_limits(limit, limit);
+    let client = client_with_limit(&peer, limit);
     let upload = Upload::from_reader(Slow(0), None);
     block_on(client.add_image(&fields(), Some(upload))).unwrap();
     assert_eq!(peer.seen()[0].body, b"xxx");

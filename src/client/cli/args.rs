@@ -3,6 +3,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use super::cloud::args::CloudOptions;
 use super::current::args::MemberCreateArgs;
 use super::current::args::{
     CreateArgs, DownloadArgs, ImageNames, ListArgs, MemberListArgs, UpdateImageArgs,
@@ -38,7 +39,8 @@ pub(super) struct CommandLine {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalOptions {
-    /// URL of the Image service, such as http://HOST:9292 [env: OS_IMAGE_URL, GLANCE_URL]
+    /// URL of the Image service, such as http://HOST:9292; without it and with a login, the
+    /// URL comes from Keystone's catalogue [env: OS_IMAGE_URL, GLANCE_URL]
     #[arg(
         short = 'U',
         long = "os-image-url",
@@ -81,6 +83,8 @@ pub(super) struct GlobalOptions {
         visible_alias = "debug"
     )]
     pub(super) verbose: bool,
+    #[command(flatten)]
+    pub(super) cloud: CloudOptions,
     #[command(flatten)]
     pub(super) list: ListOrder,
     #[command(flatten)]

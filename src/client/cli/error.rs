@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::client::ClientError;
+use crate::keystone::KeystoneError;
 
 // Exit codes, as listed by `--help`.
 const REFUSED: u8 = 1;
@@ -63,7 +64,13 @@ fn client_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Connect { .. }
         | ClientError::Disconnected { .. }
-        | ClientError::Timeout { .. } => NO_CONNECTION,
+        | ClientError::Proxy { .. }
+        | ClientError::Timeout { .. }
+        | ClientError::Tls { .. } => NO_CONNECTION,
+        ClientError::Login { source, .. } => match &**source {
+            KeystoneError::Unreachable(_) | KeystoneError::Late(_) => NO_CONNECTION,
+            _ => REFUSED,
+        },
         ClientError::ChecksumMismatch { .. } | ClientError::ShortBody { .. } => INCOMPLETE,
         _ => REFUSED,
     }

@@ -5,6 +5,7 @@
 
 mod args;
 mod cache_manage;
+mod cloud;
 mod current;
 mod error;
 mod fields;

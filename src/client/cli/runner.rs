@@ -31,8 +31,10 @@ fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> CliResu
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let session = Session::new(options, |name| std::env::var(name).ok())?;
-    let outcome = runtime.block_on(work(&session));
+    let outcome = runtime.block_on(async {
+        let environment = |name: &str| std::env::var(name).ok();
+        work(&Session::open(options, &environment).await?).await
+    });
     // getaddrinfo cannot be cancelled: a name server that hangs must not delay the exit.
     runtime.shutdown_background();
     outcome

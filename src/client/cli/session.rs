@@ -1,4 +1,5 @@
-//! What every command works with: a client, and how to print.
+//! The session of one command: the client, logged in as options and environment say, the options,
+//! and the output functions that all commands use.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -6,12 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::{DEFAULT_HOST, DEFAULT_SERVER_PORT, GlobalOptions};
+use super::cloud::CloudSettings;
 use super::error::{CliError, CliResult};
 use super::progress_bar::BarVisibility;
-use crate::client::{Client, DEFAULT_CONNECT_LIMIT, GlanceEndpoint};
-
-/// Longest wait for a connection; a shorter `--timeout` shortens it.
-const CONNECT_LIMIT: Duration = DEFAULT_CONNECT_LIMIT;
+use crate::client::{Client, GlanceEndpoint};
 
 /// A client and the options of the command line.
 pub(super) struct Session {
@@ -20,26 +19,41 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes what the options leave open from the environment.
-    pub(super) fn new(
+    /// Finds the server and logs in, if the options or the environment name a Keystone and no
+    /// token.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if the settings are invalid or incomplete, [`CliError::Client`] if the
+    /// login fails.
+    pub(super) async fn open(
         options: GlobalOptions,
-        environment: impl Fn(&str) -> Option<String>,
+        environment: &dyn Fn(&str) -> Option<String>,
     ) -> CliResult<Self> {
         check_version(options.os_image_api_version.as_deref())?;
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let mut client = Client::new(endpoint(&options, environment)?)?;
-        let token = options.token.clone().filter(|token| !token.is_empty());
-        if let Some(token) = token.or_else(|| environment("OS_AUTH_TOKEN")) {
-            client = client.with_token(&token)?;
-        }
-        let progress = Duration::from_secs(options.timeout);
-        Ok(Self {
-            client: client.with_limits(CONNECT_LIMIT.min(progress), progress),
-            options,
-        })
+        let settings = CloudSettings::new(&options.cloud, &environment)?;
+        let connect = settings.connect_options(Duration::from_secs(options.timeout))?;
+        let endpoint = given_endpoint(&options, &settings, environment)?;
+        let client = match (token(&options, environment), settings.cloud()?) {
+            // A token needs no login, but only a login tells where the service is.
+            (None, Some(cloud)) => Client::log_in(&cloud, endpoint, &connect).await?,
+            (Some(token), Some(cloud)) if endpoint.is_none() => {
+                let client = Client::log_in(&cloud, None, &connect).await?;
+                client.with_token(&token)?
+            }
+            (token, _) => {
+                let endpoint = endpoint.unwrap_or_else(default_endpoint);
+                let client = Client::with_options(endpoint, &connect)?;
+                match token {
+                    Some(token) => client.with_token(&token)?,
+                    None => client,
+                }
+            }
+        };
+        Ok(Self { client, options })
     }
 
-    /// Prints text.
+    /// Prints text to standard output.
     pub(super) fn print(&self, text: &str) -> CliResult {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -47,24 +61,24 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a line.
+    /// Prints a line to standard output.
     pub(super) fn print_line(&self, line: &str) -> CliResult {
         self.print(&format!("{line}\n"))
     }
 
-    /// Prints a value as JSON.
+    /// Prints a value as JSON to standard output.
     pub(super) fn print_json(&self, value: &impl Serialize) -> CliResult {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
         self.print_line(&text)
     }
 
-    /// Says something beside the output.
+    /// Prints a warning to standard error.
     pub(super) fn note(&self, line: &str) {
-        // A closed standard error is nobody's loss.
+        // A closed standard error must not fail the command.
         let _ = writeln!(io::stderr(), "{line}");
     }
 
-    /// When a transfer shows its bar.
+    /// Returns the rule for a transfer's progress bar; `asked` is `--progress`.
     pub(super) fn show(&self, asked: bool) -> BarVisibility {
         match (self.options.v2011.silent_upload, asked) {
             (true, _) => BarVisibility::Never,
@@ -73,17 +87,18 @@ impl Session {
         }
     }
 
-    /// Asks before something is lost.
+    /// Asks for confirmation of a deletion, unless `--force` is given.
     ///
     /// # Errors
-    /// When the answer is no, or when nobody is there to be asked.
+    /// [`CliError::Refused`] if the answer is no, [`CliError::Usage`] if standard input is not a
+    /// terminal.
     pub(super) fn confirm(&self, question: &str) -> CliResult {
         if self.options.v2011.force {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
             return Err(CliError::Usage(format!(
-                "{question} There is no terminal to ask on; say --force."
+                "{question} Standard input is not a terminal; use --force."
             )));
         }
         if self.asks(question, false)? {
@@ -92,13 +107,13 @@ impl Session {
         Err(CliError::Refused("Nothing was deleted.".to_owned()))
     }
 
-    /// Whether there is somebody who reads pages, and may want no more of them.
-    pub(super) fn pages_are_read(&self) -> bool {
+    /// Returns true if a person reads the pages of a list and can be asked before the next one.
+    pub(super) fn is_interactive(&self) -> bool {
         let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         on_terminal && !self.options.v2011.force && !self.options.json
     }
 
-    /// Asks a question; an empty answer is the default.
+    /// Asks a yes-or-no question; an empty line means `default`, the end of the input means no.
     pub(super) fn asks(&self, question: &str, default: bool) -> CliResult<bool> {
         let choices = if default { "[Y/n]" } else { "[y/N]" };
         let mut stderr = io::stderr().lock();
@@ -118,35 +133,44 @@ fn check_version(version: Option<&str>) -> CliResult {
     match version {
         None | Some("1" | "1.0" | "1.1") => Ok(()),
         Some(other) => Err(CliError::Usage(format!(
-            "This client speaks version 1 of the Image API, not {other}; \
-             say --os-image-api-version 1 or leave it out."
+            "This client supports version 1 of the Image API, not {other}; \
+             use --os-image-api-version 1 or omit it."
         ))),
     }
 }
 
-/// Where the server is: the options, then the environment, then this machine.
-fn endpoint(
+/// Returns the token that options or environment give for the Image service itself.
+fn token(options: &GlobalOptions, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let given = options.token.clone().filter(|token| !token.is_empty());
+    given.or_else(|| environment("OS_AUTH_TOKEN"))
+}
+
+/// Returns the server's address from the options, the cloud or the environment, or `None` if the
+/// catalogue or the default decides.
+fn given_endpoint(
     options: &GlobalOptions,
+    settings: &CloudSettings<'_>,
     environment: impl Fn(&str) -> Option<String>,
-) -> CliResult<GlanceEndpoint> {
+) -> CliResult<Option<GlanceEndpoint>> {
     if let Some(url) = &options.url {
-        return Ok(GlanceEndpoint::parse(url)?);
+        return Ok(Some(GlanceEndpoint::parse(url)?));
     }
-    if options.host.is_none() && options.port.is_none() {
-        let url = environment("OS_IMAGE_URL").or_else(|| environment("GLANCE_URL"));
-        if let Some(url) = url {
-            return Ok(GlanceEndpoint::parse(&url)?);
-        }
+    if options.host.is_some() || options.port.is_some() {
+        let host = options.host.as_deref().unwrap_or(DEFAULT_HOST);
+        // The clients of 2011 had 0.0.0.0, the address to listen on, as their default.
+        let host = if host == "0.0.0.0" {
+            DEFAULT_HOST
+        } else {
+            host
+        };
+        let port = options.port.unwrap_or(DEFAULT_SERVER_PORT);
+        return Ok(Some(GlanceEndpoint::new(host, port)));
     }
-    let host = options.host.as_deref().unwrap_or(DEFAULT_HOST);
-    // The clients of 2011 had the address to listen on as their default.
-    let host = if host == "0.0.0.0" {
-        DEFAULT_HOST
-    } else {
-        host
-    };
-    Ok(GlanceEndpoint::new(
-        host,
-        options.port.unwrap_or(DEFAULT_SERVER_PORT),
-    ))
+    let url = settings.image_url();
+    let url = url.or_else(|| environment("OS_IMAGE_URL").or_else(|| environment("GLANCE_URL")));
+    Ok(url.map(|url| GlanceEndpoint::parse(&url)).transpose()?)
+}
+
+fn default_endpoint() -> GlanceEndpoint {
+    GlanceEndpoint::new(DEFAULT_HOST, DEFAULT_SERVER_PORT)
 }

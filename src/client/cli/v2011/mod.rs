@@ -53,7 +53,7 @@ pub(super) async fn list(session: &Session, args: &FilterArgs, style: ListStyle)
             shown.extend(page);
             continue;
         }
-        if !is_first && session.pages_are_read() && !session.asks("Fetch next page?", true)? {
+        if !is_first && session.is_interactive() && !session.asks("Fetch next page?", true)? {
             return Ok(());
         }
         session.print(&page_text(session, &page, style, is_first))?;
