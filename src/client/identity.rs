@@ -11,7 +11,7 @@ use super::endpoint::{GlanceEndpoint, is_https};
 use super::error::{ClientError, Result};
 use super::options::ConnectOptions;
 use crate::http_client::ExpiringCell;
-use crate::keystone::{Interface, Keystone, KeystoneError, Login, Token, Wish};
+use crate::keystone::{EndpointQuery, Interface, Keystone, KeystoneError, Login, Token};
 
 /// Type of the Image service in the catalogue.
 const SERVICE_TYPE: &str = "image";
@@ -120,7 +120,7 @@ impl Client {
 }
 
 fn endpoint_of(cloud: &Cloud, token: &Token) -> Result<GlanceEndpoint> {
-    let url = token.catalogue().find(Wish {
+    let url = token.catalogue().find(EndpointQuery {
         service_type: SERVICE_TYPE,
         interface: cloud.interface,
         region: cloud.region.as_deref(),

@@ -1,4 +1,4 @@
-//! Today's commands.
+//! The current commands, `image-…` and `member-…`, of the program.
 
 use std::fs;
 use std::io::Write;
@@ -67,7 +67,7 @@ fn image_show_takes_names() {
 }
 
 #[test]
-fn a_name_of_several_images_is_refused_with_their_ids() {
+fn ambiguous_name_is_refused_with_the_ids() {
     let two = listing(&[entry(ID, "twin"), entry(OTHER, "twin")]);
     let peer = Peer::start(vec![json("200 OK", &two)]);
     let output = run(&peer, &["image-delete", "twin"]);
@@ -77,7 +77,7 @@ fn a_name_of_several_images_is_refused_with_their_ids() {
 }
 
 #[test]
-fn an_unknown_name_is_not_found() {
+fn unknown_name_is_not_found() {
     let peer = Peer::start(vec![
         json("200 OK", &listing(&[])),
         answer("404 Not Found", &[], ""),
@@ -114,7 +114,7 @@ fn image_create_sends_a_file_and_its_fields() {
     );
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains(ID));
-    // No terminal, no bar.
+    // Standard error is not a terminal, so there is no bar.
     assert_eq!(stderr(&output), "");
     let seen = &peer.seen()[0];
     assert_eq!(seen.body, b"disk data");
@@ -153,10 +153,10 @@ fn image_create_takes_standard_input_as_python_glanceclient_does() {
         &[&create[..], &["--file", "-"]].concat(),
         b"named",
     ));
-    // Empty, but there: an image of no bytes.
+    // Empty input is data: an image of zero bytes.
     created(run_with_input(&peer, &create, b""));
     created(run_reading(&peer, &create, Stdio::null()));
-    // Closed, or with another source: no data.
+    // A closed input is no data, and with --location the input is not read.
     created(run_closed(&peer, &create));
     let location = ["--location", "http://127.0.0.1/x"];
     created(run_with_input(
@@ -180,7 +180,7 @@ fn image_create_takes_standard_input_as_python_glanceclient_does() {
 }
 
 #[test]
-fn image_update_fills_a_queued_image_from_standard_input_and_no_other() {
+fn image_update_reads_standard_input_for_a_queued_image_only() {
     let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
     let image = |status| {
         answer(
@@ -211,7 +211,7 @@ fn image_update_fills_a_queued_image_from_standard_input_and_no_other() {
 }
 
 #[test]
-fn properties_that_a_proxy_drops_are_named() {
+fn property_that_a_proxy_drops_is_reported() {
     let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
     let peer = Peer::start(vec![json("201 Created", &body)]);
     let create = [
@@ -229,7 +229,7 @@ fn properties_that_a_proxy_drops_are_named() {
 }
 
 #[test]
-fn image_update_keeps_properties_unless_told_to_purge() {
+fn image_update_keeps_properties_without_purge_props() {
     let body = format!(r#"{{"image":{}}}"#, entry(ID, "new"));
     let headers = [("x-image-meta-id", ID)];
     let found = || answer("200 OK", &headers, "");
@@ -253,7 +253,7 @@ fn image_update_keeps_properties_unless_told_to_purge() {
 }
 
 #[test]
-fn image_delete_goes_on_after_a_failure() {
+fn image_delete_continues_after_a_failure() {
     let headers = [("x-image-meta-id", ID)];
     let peer = Peer::start(vec![
         answer("200 OK", &headers, ""),

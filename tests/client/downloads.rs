@@ -1,4 +1,4 @@
-//! Downloads over lines that break, from servers that change their minds.
+//! Downloads over connections that break, from servers without ranges, and of images that change.
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn headers(data: &[u8]) -> Vec<(String, String)> {
     ]
 }
 
-/// Sends a head that promises everything from `start` on, then what is there until `end`.
+/// Sends a head that announces all bytes from `start` on, and the bytes up to `end`.
 fn send(exchange: &mut crate::peer::Exchange, data: &[u8], start: usize, end: usize) {
     let mut all = headers(data);
     all.push((
@@ -75,7 +75,7 @@ fn head(data: &[u8]) -> Step {
     answer("200 OK", &headers, "")
 }
 
-/// Serves ranges, and cuts the connection at byte `end` of the image.
+/// Serves ranges and closes the connection at byte `end` of the image.
 fn serve_to(data: &[u8], end: usize) -> Step {
     let data = data.to_vec();
     step(move |exchange| {
@@ -86,7 +86,7 @@ fn serve_to(data: &[u8], end: usize) -> Step {
     })
 }
 
-/// Serves the whole, whatever is asked for, and cuts it at byte `end`.
+/// Ignores ranges: serves the image from its start and closes the connection at byte `end`.
 fn serve_whole_to(data: &[u8], end: usize) -> Step {
     let data = data.to_vec();
     step(move |exchange| {
@@ -96,7 +96,7 @@ fn serve_whole_to(data: &[u8], end: usize) -> Step {
 }
 
 #[test]
-fn a_cut_download_goes_on_where_it_was() {
+fn lost_connection_is_resumed_where_it_stopped() {
     let (place, data) = (DownloadFolder::new(), image());
     let peer = Peer::start(vec![
         head(&data),
@@ -117,7 +117,7 @@ fn a_cut_download_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_part_that_was_left_is_gone_on_with() {
+fn earlier_download_is_resumed() {
     let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![head(&data), serve_to(&data, data.len())]);
@@ -128,7 +128,7 @@ fn a_part_that_was_left_is_gone_on_with() {
 }
 
 #[test]
-fn a_whole_part_is_only_checked() {
+fn complete_partial_file_is_only_verified() {
     let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data).unwrap();
     let peer = Peer::start(vec![head(&data)]);
@@ -137,7 +137,7 @@ fn a_whole_part_is_only_checked() {
 }
 
 #[test]
-fn a_part_of_another_image_is_dropped() {
+fn partial_file_of_another_image_is_discarded() {
     let (place, data) = (DownloadFolder::new(), image());
     for left in [vec![9; 400_000], vec![9; 1_000_000], vec![9; 1_000_001]] {
         let is_shorter = left.len() < data.len();
@@ -156,7 +156,7 @@ fn a_part_of_another_image_is_dropped() {
 }
 
 #[test]
-fn a_wrong_image_never_gets_its_name() {
+fn wrong_data_never_get_the_final_name() {
     let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.target(), "what was here").unwrap();
     let mut flipped = data.clone();
@@ -176,10 +176,10 @@ fn a_wrong_image_never_gets_its_name() {
     assert!(!place.part().exists());
 }
 
-/// As a server does whose backend sends no parts: the client asks for the whole image, and
-/// passes over what it has.
+/// A server whose backend has no ranges fails with an error. The client requests the whole image
+/// and skips the bytes that it has.
 #[test]
-fn a_server_that_fails_at_ranges_is_asked_for_the_whole() {
+fn whole_image_is_requested_after_a_failed_range() {
     let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![
@@ -195,7 +195,7 @@ fn a_server_that_fails_at_ranges_is_asked_for_the_whole() {
 }
 
 #[test]
-fn a_server_without_ranges_is_borne() {
+fn server_without_ranges_is_resumed_by_skipping() {
     let (place, data) = (DownloadFolder::new(), image());
     let peer = Peer::start(vec![
         head(&data),
@@ -208,7 +208,7 @@ fn a_server_without_ranges_is_borne() {
 }
 
 #[test]
-fn an_image_that_changes_in_the_middle_is_taken_anew() {
+fn image_that_changes_during_the_download_is_read_from_its_start() {
     let (place, old) = (DownloadFolder::new(), vec![1; 1_000_000]);
     let data = image();
     let peer = Peer::start(vec![
@@ -221,7 +221,7 @@ fn an_image_that_changes_in_the_middle_is_taken_anew() {
 }
 
 #[test]
-fn a_range_that_does_not_fit_is_asked_for_whole() {
+fn unsatisfiable_range_restarts_the_download() {
     let (place, data) = (DownloadFolder::new(), image());
     fs::write(place.part(), &data[..400_000]).unwrap();
     let peer = Peer::start(vec![
@@ -234,7 +234,7 @@ fn a_range_that_does_not_fit_is_asked_for_whole() {
 }
 
 #[test]
-fn tries_without_progress_end_and_the_part_stays() {
+fn retries_without_progress_end_and_the_partial_file_stays() {
     let (place, data) = (DownloadFolder::new(), image());
     let mut steps = vec![head(&data), serve_to(&data, 300_000)];
     steps.extend((0..3).map(|_| serve_to(&data, 300_000)));
@@ -247,12 +247,12 @@ fn tries_without_progress_end_and_the_part_stays() {
     );
     assert_eq!(fs::read(place.part()).unwrap().len(), 300_000);
     assert!(!place.target().exists());
-    // The first, and the two retries that the options allow.
+    // HEAD, the first GET, and the two retries that the options allow.
     assert_eq!(peer.seen().len(), 4);
 }
 
 #[test]
-fn what_is_not_there_leaves_nothing() {
+fn failed_request_leaves_no_file() {
     let (place, data) = (DownloadFolder::new(), image());
     let not_active = r#"{"message":"Image x is not active"}"#;
     let peer = Peer::start(vec![head(&data), json("404 Not Found", not_active)]);
@@ -262,7 +262,7 @@ fn what_is_not_there_leaves_nothing() {
 }
 
 #[test]
-fn a_stream_is_gone_on_with_but_never_taken_back() {
+fn stream_is_resumed_but_never_restarted() {
     let data = image();
     let changed = vec![1; data.len()];
     let client = |peer: &Peer| Client::new(peer.url().as_str()).unwrap();
@@ -295,7 +295,7 @@ fn a_stream_is_gone_on_with_but_never_taken_back() {
 }
 
 #[test]
-fn an_image_without_a_checksum_is_said_to_be_unchecked() {
+fn image_without_a_checksum_is_reported_as_unverified() {
     let place = DownloadFolder::new();
     let peer = Peer::start(vec![
         answer("200 OK", &[("x-image-meta-size", "4")], ""),

@@ -1,8 +1,8 @@
-//! Lists, metadata and members; connections and their failures.
+//! Lists, metadata and members; reuse of connections and their failures.
 
 use std::time::{Duration, Instant};
 
-use glance::client::{Client, ClientError, ListOptions};
+use glance::client::{Client, ClientError, ConnectOptions, GlanceEndpoint, ListOptions};
 use glance::wire::MemberEntry;
 
 use crate::peer::{Peer, Then, answer, json, step};
@@ -40,7 +40,7 @@ fn requests_share_a_connection_and_carry_the_token() {
 }
 
 #[test]
-fn a_kept_connection_that_the_server_closed_is_made_anew() {
+fn closed_idle_connection_is_replaced() {
     let closing = step(|exchange| {
         exchange.answer("200 OK", &[], EMPTY.as_bytes());
         Then::Close
@@ -55,7 +55,7 @@ fn a_kept_connection_that_the_server_closed_is_made_anew() {
 }
 
 #[test]
-fn lists_are_read_to_the_first_page_that_is_not_full() {
+fn list_ends_with_the_first_page_that_is_not_full() {
     let page = |ids: &[&str]| {
         let entries: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
         json(
@@ -80,7 +80,7 @@ fn lists_are_read_to_the_first_page_that_is_not_full() {
 }
 
 #[test]
-fn a_list_that_repeats_its_page_is_not_read_for_ever() {
+fn list_that_repeats_a_page_is_an_error() {
     let page = r#"{"images":[{"id":"a"},{"id":"b"}]}"#;
     let peer = Peer::start(vec![json("200 OK", page), json("200 OK", page)]);
     let client = client(&peer);
@@ -90,7 +90,7 @@ fn a_list_that_repeats_its_page_is_not_read_for_ever() {
 }
 
 #[test]
-fn metadata_come_from_either_spelling_and_by_uri() {
+fn metadata_are_read_in_both_spellings_and_by_uri() {
     let headers = [
         ("X-Image-Meta-Id", ID),
         ("X-Image-Meta-Disk-Format", "raw"),
@@ -110,7 +110,7 @@ fn metadata_come_from_either_spelling_and_by_uri() {
 }
 
 #[test]
-fn refusals_are_typed_and_keep_the_servers_words() {
+fn refusals_are_typed_and_keep_the_servers_message() {
     let refusal = |words: &str| format!(r#"{{"message":"{words}","code":"x","title":"y"}}"#);
     let peer = Peer::start(vec![
         json("401 Unauthorized", &refusal("Who?")),
@@ -179,7 +179,7 @@ fn members_are_listed_added_replaced_and_removed() {
 }
 
 #[test]
-fn a_silent_server_is_given_up() {
+fn silent_server_is_a_timeout() {
     let silent = step(|exchange| {
         std::thread::sleep(Duration::from_secs(3));
         exchange.answer("200 OK", &[], EMPTY.as_bytes());
@@ -187,7 +187,12 @@ fn a_silent_server_is_given_up() {
     });
     let peer = Peer::start(vec![silent]);
     let limit = Duration::from_millis(300);
-    let client = client_with_limit(&peer, limit);
+    let options = ConnectOptions {
+        progress_timeout: limit,
+        ..ConnectOptions::default()
+    };
+    let endpoint = GlanceEndpoint::new("127.0.0.1", peer.port);
+    let client = Client::with_options(endpoint, &options).unwrap();
     let started = Instant::now();
     let error = block_on(client.get_images(&ListOptions::default())).unwrap_err();
     assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
@@ -195,7 +200,7 @@ fn a_silent_server_is_given_up() {
 }
 
 #[test]
-fn no_server_is_said_as_glance_always_said_it() {
+fn missing_server_is_reported_in_glances_words() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -210,7 +215,7 @@ fn no_server_is_said_as_glance_always_said_it() {
 }
 
 #[test]
-fn another_kind_of_server_is_told_apart() {
+fn server_of_another_protocol_is_reported() {
     let not_http = step(|exchange| {
         exchange.send(b"220 mail.example.org ESMTP\r\n");
         Then::Close

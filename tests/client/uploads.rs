@@ -1,11 +1,11 @@
-//! Uploads: framing, refusals before and in the middle of the data, checksums.
+//! Uploads: framing, refusals before and during the transfer, failing sources, checksums.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use glance::client::{Client, ClientError, Upload};
+use glance::client::{Client, ClientError, ConnectOptions, GlanceEndpoint, Upload};
 use glance::image::{Change, Fields};
 
 use crate::peer::{Peer, Step, Then, json, step};
@@ -13,6 +13,15 @@ use crate::{ID, block_on, md5};
 
 fn client(peer: &Peer) -> Client {
     Client::new(peer.url().as_str()).unwrap()
+}
+
+fn client_with_limit(peer: &Peer, limit: Duration) -> Client {
+    let options = ConnectOptions {
+        connect_timeout: limit,
+        progress_timeout: limit,
+        ..ConnectOptions::default()
+    };
+    Client::with_options(GlanceEndpoint::new("127.0.0.1", peer.port), &options).unwrap()
 }
 
 fn fields() -> Fields {
@@ -28,7 +37,7 @@ fn created(data: &[u8]) -> Step {
     json("201 Created", &body)
 }
 
-/// A reader without an end that counts what is taken from it.
+/// A reader without an end that counts the bytes read from it.
 struct Endless(Arc<AtomicU64>);
 
 impl Read for Endless {
@@ -40,7 +49,7 @@ impl Read for Endless {
 }
 
 #[test]
-fn a_known_length_is_announced() {
+fn known_length_is_announced() {
     let data = vec![3; 1_000_000];
     let peer = Peer::start(vec![created(&data)]);
     let upload = Upload::from_reader(io::Cursor::new(data.clone()), Some(1_000_000));
@@ -60,7 +69,7 @@ fn a_known_length_is_announced() {
 }
 
 #[test]
-fn an_unknown_length_is_chunked_and_so_is_nothing() {
+fn unknown_length_and_empty_data_are_sent_chunked() {
     let data = vec![5; 700_000];
     let peer = Peer::start(vec![created(&data), created(b"")]);
     let client = client(&peer);
@@ -88,7 +97,7 @@ fn an_unknown_length_is_chunked_and_so_is_nothing() {
 }
 
 #[test]
-fn a_refusal_costs_no_data() {
+fn refusal_before_the_transfer_reads_no_data() {
     let refusing = step(|exchange| {
         let words = br#"{"message":"Denying attempt to upload image larger than 10 bytes."}"#;
         exchange.answer("413 Payload Too Large", &[], words);
@@ -104,7 +113,7 @@ fn a_refusal_costs_no_data() {
 }
 
 #[test]
-fn a_refusal_in_the_middle_is_read_though_the_server_closes() {
+fn refusal_during_the_transfer_is_read_though_the_server_closes() {
     for round in 0..10 {
         let refusing = step(|exchange| {
             exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -126,7 +135,7 @@ fn a_refusal_in_the_middle_is_read_though_the_server_closes() {
 }
 
 #[test]
-fn a_server_that_never_asks_gets_the_data_all_the_same() {
+fn data_are_sent_to_a_server_that_never_asks_for_them() {
     let body = format!(r#"{{"image":{{"id":"{ID}"}}}}"#);
     let unasking = step(move |exchange| {
         exchange.read_body_unasked();
@@ -142,7 +151,7 @@ fn a_server_that_never_asks_gets_the_data_all_the_same() {
 }
 
 #[test]
-fn a_server_that_stored_something_else_is_caught() {
+fn wrong_checksum_of_the_server_is_an_error() {
     let peer = Peer::start(vec![created(b"other data")]);
     let upload = Upload::from_bytes("data");
     let error = block_on(client(&peer).add_image(&fields(), Some(upload))).unwrap_err();
@@ -153,7 +162,7 @@ fn a_server_that_stored_something_else_is_caught() {
 }
 
 #[test]
-fn a_slow_source_is_not_the_servers_fault() {
+fn slow_source_does_not_count_as_silence_of_the_server() {
     struct Slow(u32);
     impl Read for Slow {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -172,7 +181,7 @@ fn a_slow_source_is_not_the_servers_fault() {
 }
 
 #[test]
-fn a_source_that_fails_is_named() {
+fn failure_of_the_source_is_reported() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -187,7 +196,7 @@ fn a_source_that_fails_is_named() {
 }
 
 #[test]
-fn a_reservation_has_no_body() {
+fn reservation_has_no_body() {
     let peer = Peer::start(vec![json(
         "201 Created",
         &format!(r#"{{"image":{{"id":"{ID}","status":"queued"}}}}"#),

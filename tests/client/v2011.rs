@@ -1,4 +1,4 @@
-//! The commands of 2011.
+//! The commands of 2011 of the program: their output, defaults and prompts.
 
 use std::fs::File;
 
@@ -35,7 +35,7 @@ fn index_prints_columns_and_takes_filters() {
 }
 
 #[test]
-fn details_are_blocks_between_lines() {
+fn details_are_blocks_between_separators() {
     let peer = Peer::start(vec![json("200 OK", &listing("ubuntu"))]);
     let shown = stdout(&run(&peer, &["details"]));
     let rule = "=".repeat(80);
@@ -45,13 +45,13 @@ fn details_are_blocks_between_lines() {
 }
 
 #[test]
-fn an_empty_index_says_so() {
+fn empty_index_is_reported() {
     let peer = Peer::start(vec![json("200 OK", r#"{"images":[]}"#)]);
     assert_eq!(stdout(&run(&peer, &["index"])), "No public images found.\n");
 }
 
 #[test]
-fn show_and_its_refusal() {
+fn show_prints_the_image_or_the_refusal() {
     let headers = [("x-image-meta-id", ID), ("x-image-meta-name", "x")];
     let peer = Peer::start(vec![
         answer("200 OK", &headers, ""),
@@ -67,7 +67,7 @@ fn show_and_its_refusal() {
 }
 
 #[test]
-fn add_takes_data_from_pipes_and_files_but_not_from_devices() {
+fn add_reads_data_from_pipes_and_files_but_not_from_devices() {
     let peer = Peer::start((0..4).map(|_| json("201 Created", &added())).collect());
     let add = ["add", "name=x", "status=active", "distro=Ubuntu"];
     let output = run_with_input(&peer, &add, b"piped");
@@ -104,7 +104,7 @@ fn add_takes_data_from_pipes_and_files_but_not_from_devices() {
 }
 
 #[test]
-fn a_kernel_gets_no_foreign_formats() {
+fn add_of_a_kernel_sets_no_default_formats() {
     let peer = Peer::start(vec![json("201 Created", &added())]);
     run(&peer, &["add", "name=k", "disk_format=aki"]);
     let seen = &peer.seen()[0];
@@ -113,7 +113,7 @@ fn a_kernel_gets_no_foreign_formats() {
 }
 
 #[test]
-fn add_says_what_went_wrong() {
+fn add_reports_the_servers_message() {
     let peer = Peer::start(vec![json("409 Conflict", r#"{"message":"taken"}"#)]);
     let output = run(&peer, &["add", "name=x"]);
     assert_eq!(output.status.code(), Some(1));
@@ -121,7 +121,7 @@ fn add_says_what_went_wrong() {
 }
 
 #[test]
-fn update_purges_what_is_not_named() {
+fn update_purges_properties_that_are_not_named() {
     let peer = Peer::start(vec![json("200 OK", &added())]);
     let output = run(&peer, &["update", ID, "name=y"]);
     assert_eq!(stdout(&output), format!("Updated image {ID}\n"));
@@ -130,7 +130,7 @@ fn update_purges_what_is_not_named() {
 }
 
 #[test]
-fn nothing_is_deleted_unasked() {
+fn delete_requires_confirmation() {
     let peer = Peer::start(vec![answer("200 OK", &[], "")]);
     for refused in [&["delete", ID][..], &["clear"]] {
         let output = run(&peer, refused);
@@ -142,7 +142,7 @@ fn nothing_is_deleted_unasked() {
         stdout(&dry),
         format!("Dry run. We would have done the following:\nDelete image {ID}\n")
     );
-    // Commands without dry runs must not take the option for nothing.
+    // Commands that do not support dry runs refuse the option.
     for wet in [&["image-delete", ID][..], &["member-delete", ID, "t1"]] {
         let output = run(&peer, &[wet, &["--dry-run"]].concat());
         assert_eq!(output.status.code(), Some(2));
@@ -153,7 +153,7 @@ fn nothing_is_deleted_unasked() {
 }
 
 #[test]
-fn clear_deletes_what_index_lists() {
+fn clear_deletes_all_images_of_index() {
     let peer = Peer::start(vec![
         json("200 OK", &listing("a")),
         answer("200 OK", &[], ""),
