@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -21,34 +21,38 @@ struct Cloud {
 }
 
 impl Cloud {
-    /// Returns the cloud that all tests of this file share.
-    fn shared() -> &'static Self {
-        static SHARED: OnceLock<Cloud> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let keystone = Keystone::start(&Options::default());
-            let service = keystone.user("glance");
-            let server = [
-                ("auth_url", keystone.auth_url.as_str()),
-                ("username", &service.name),
-                ("password", &service.password),
-                ("project_name", &service.project),
-                ("user_domain_name", "Default"),
-            ]
-            .into_iter()
-            .fold(
-                Setup::new().option_in("paste_deploy", "flavor", "keystone"),
-                |setup, (key, value)| setup.option_in("keystone_authtoken", key, value),
-            )
-            .start();
-            let front = TlsFront::start(server.address());
-            // Many clouds register the URL of v2.
-            keystone.set_endpoint("image", &format!("{}/v2", front.url()));
-            Cloud {
-                keystone,
-                front,
-                _server: server,
-            }
-        })
+    /// Returns the cloud that all tests of this file share, one test at a time: the SQLite of the
+    /// test's Keystone fails under concurrent logins.
+    fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: OnceLock<Mutex<Cloud>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Mutex::new(Self::start()));
+        shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start() -> Self {
+        let keystone = Keystone::start(&Options::default());
+        let service = keystone.user("glance");
+        let server = [
+            ("auth_url", keystone.auth_url.as_str()),
+            ("username", &service.name),
+            ("password", &service.password),
+            ("project_name", &service.project),
+            ("user_domain_name", "Default"),
+        ]
+        .into_iter()
+        .fold(
+            Setup::new().option_in("paste_deploy", "flavor", "keystone"),
+            |setup, (key, value)| setup.option_in("keystone_authtoken", key, value),
+        )
+        .start();
+        let front = TlsFront::start(server.address());
+        // Many clouds register the URL of v2.
+        keystone.set_endpoint("image", &format!("{}/v2", front.url()));
+        Cloud {
+            keystone,
+            front,
+            _server: server,
+        }
     }
 
     fn alice(&self) -> &User {

@@ -31,17 +31,18 @@ impl Session {
     ) -> CliResult<Self> {
         check_version(options.os_image_api_version.as_deref())?;
         let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let settings = CloudSettings::new(&options.cloud, &environment)?;
+        let token = token(&options, environment);
+        let settings = CloudSettings::new(&options.cloud, token.as_deref(), &environment)?;
         let connect = settings.connect_options(Duration::from_secs(options.timeout))?;
         let endpoint = given_endpoint(&options, &settings, environment)?;
-        let client = match (token(&options, environment), settings.cloud()?) {
-            // A token needs no login, but only a login tells where the service is.
-            (None, Some(cloud)) => Client::log_in(&cloud, endpoint, &connect).await?,
-            (Some(token), Some(cloud)) if endpoint.is_none() => {
-                let client = Client::log_in(&cloud, None, &connect).await?;
-                client.with_token(&token)?
-            }
-            (token, _) => {
+        // A token and a URL need no login; otherwise only Keystone knows where the service is.
+        let cloud = match (&token, &endpoint) {
+            (Some(_), Some(_)) => None,
+            _ => settings.cloud()?,
+        };
+        let client = match cloud {
+            Some(cloud) => Client::log_in(&cloud, endpoint, &connect).await?,
+            None => {
                 let endpoint = endpoint.unwrap_or_else(default_endpoint);
                 let client = Client::with_options(endpoint, &connect)?;
                 match token {

@@ -36,6 +36,8 @@ const SUPPLIED_TO_CLOUDS: [&str; 7] = [
 /// The sources of settings.
 pub(super) struct CloudSettings<'a> {
     options: &'a CloudOptions,
+    /// Token given for the Image service; it can also log in at Keystone.
+    image_token: Option<&'a str>,
     cloud: Option<CloudEntry>,
     environment: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -47,12 +49,14 @@ impl<'a> CloudSettings<'a> {
     /// [`CliError::Usage`] if it cannot be read.
     pub(super) fn new(
         options: &'a CloudOptions,
+        image_token: Option<&'a str>,
         environment: &'a dyn Fn(&str) -> Option<String>,
     ) -> CliResult<Self> {
         let name = options.os_cloud.clone().or_else(|| environment("OS_CLOUD"));
         let cloud = name.map(|name| CloudEntry::read(&name, environment));
         Ok(Self {
             options,
+            image_token,
             cloud: cloud.transpose()?,
             environment,
         })
@@ -245,7 +249,7 @@ mod tests {
             let found = variables.find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        CloudSettings::new(&options, &environment)?.cloud()
+        CloudSettings::new(&options, None, &environment)?.cloud()
     }
 
     const OPENRC: [(&str, &str); 5] = [
