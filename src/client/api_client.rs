@@ -141,9 +141,12 @@ impl Client {
         // v1 reads a Content-Length of 0 as a reservation without data, so an empty upload is
         // sent chunked.
         let length_bytes = upload.length_bytes().filter(|length| *length > 0);
-        let put = self.http.put(request, length_bytes, CHUNKS_QUEUED).await;
+        let started = self
+            .http
+            .start_streaming(request, length_bytes, CHUNKS_QUEUED)
+            .await;
         let mut reader = upload.into_reader();
-        let response = match put.map_err(|error| self.describe(error))? {
+        let response = match started.map_err(|error| self.describe(error))? {
             StreamStart::Answered(response) => response,
             StreamStart::Wanted(sending) => self.send_data(sending, &mut reader).await?,
         };

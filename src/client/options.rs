@@ -66,7 +66,7 @@ impl ConnectOptions {
             idle_timeout: IDLE_TIMEOUT,
             // The user names the server, and no other address is contacted: redirects are not
             // followed.
-            reach: AddressPolicy::Any,
+            address_policy: AddressPolicy::Any,
             tls: tls.map_err(|error| ClientError::Invalid(format!("Cannot use TLS: {error}.")))?,
         });
         Ok(client

@@ -125,8 +125,9 @@ impl<'a> CloudSettings<'a> {
                 project: None,
             });
         }
+        let token = self.value("token");
         let proof =
-            match self.value("token") {
+            match token.or_else(|| self.image_token.map(str::to_owned)) {
                 Some(token) => Proof::Token(Secret::new(token)),
                 None => Proof::Password {
                     user: self.user()?,
