@@ -1,4 +1,4 @@
-//! The operator's listener: `/metrics` and `/healthcheck`.
+//! The admin listener: `/metrics` and `/healthcheck`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -21,14 +21,14 @@ fn metrics(server: &Server) -> String {
     answer.text().to_owned()
 }
 
-/// The value of the one sample whose line starts so.
+/// Returns the value of the one sample whose line starts with this text.
 fn sample(metrics: &str, start: &str) -> Option<f64> {
     let line = metrics.lines().find(|line| line.starts_with(start))?;
     line.rsplit(' ').next()?.parse().ok()
 }
 
 #[test]
-fn metrics_count_what_was_done() {
+fn metrics_count_requests_and_transfers() {
     let server = Setup::new().start();
     let id = server.upload(&[], &[7; 5000]);
     server.download(&id).expect(200);
@@ -36,7 +36,7 @@ fn metrics_count_what_was_done() {
     server
         .request(&Request::get("/v1/images?limit=x"))
         .expect(400);
-    // The counters of an answer move when its last byte has gone.
+    // The counters of a response change after its last byte is sent.
     let text = eventually("both downloads are counted", || {
         let text = metrics(&server);
         let downloads = "glance_http_requests_total{";
@@ -70,14 +70,14 @@ fn metrics_count_what_was_done() {
 }
 
 #[test]
-fn metrics_are_not_for_tenants() {
+fn tenants_port_has_no_metrics() {
     Server::shared()
         .request(&Request::get("/metrics"))
         .expect(300);
 }
 
 #[test]
-fn images_are_not_for_operators() {
+fn admin_port_has_no_images() {
     let server = Server::shared();
     for path in ["/", "/v1/images", "/images", "/versions"] {
         ask(server, &Request::get(path)).expect(404);
@@ -87,7 +87,7 @@ fn images_are_not_for_operators() {
 }
 
 #[test]
-fn health_on_both_listeners() {
+fn healthcheck_is_on_both_listeners() {
     let folder = tempfile::tempdir().unwrap();
     let switch = folder.path().join("out-of-service");
     let setup = Setup::new().option_in("healthcheck", "disable_by_file_path", switch.display());
@@ -109,9 +109,9 @@ fn health_on_both_listeners() {
     );
 }
 
-/// A crowd at the operator's door waits in the kernel and takes no descriptors.
+/// Connections above the limit wait in the kernel and use no file descriptors.
 #[test]
-fn past_its_limit_operators_wait_for_their_turn() {
+fn admin_connections_above_the_limit_wait() {
     let server = Setup::new().option("admin_max_connections", 2).start();
     let mut crowd: Vec<_> = (0..2).map(|_| server.connect_admin()).collect();
     for connection in &mut crowd {
@@ -127,7 +127,7 @@ fn past_its_limit_operators_wait_for_their_turn() {
 }
 
 #[test]
-fn port_zero_is_no_listener() {
+fn port_zero_disables_the_admin_listener() {
     let server = Setup::new().option("admin_bind_port", 0).start();
     server.request(&Request::get("/v1/images")).expect(200);
     let refused = crate::support::http::Connection::open(server.admin_address());
@@ -135,9 +135,9 @@ fn port_zero_is_no_listener() {
     assert!(!server.log().contains("/metrics"), "{}", server.log());
 }
 
-/// Prometheus' own judge of names, types and help.
+/// promtool checks names, types and help texts.
 #[test]
-fn promtool_finds_nothing_wrong_with_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let server = Server::shared();
     server.upload(&[], b"data");
     let text = metrics(server);

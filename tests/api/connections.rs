@@ -1,4 +1,4 @@
-//! What holds on a connection whatever is asked on it.
+//! Connections: keep-alive, pipelining, limits of heads, slow readers, concurrent transfers.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::v1::{RAW, image_path, post_data};
 use crate::support::{md5_hex, pattern, unique};
 
 #[test]
-fn a_connection_serves_many_requests_errors_included() {
+fn connection_serves_many_requests_including_errors() {
     let server = Server::shared();
     let mut connection = server.connect();
     for _ in 0..3 {
@@ -29,7 +29,7 @@ fn a_connection_serves_many_requests_errors_included() {
 }
 
 #[test]
-fn up_and_down_on_one_connection() {
+fn upload_and_download_share_a_connection() {
     let server = Server::shared();
     let mut connection = server.connect();
     for size_bytes in [1, 4096, 300_000, 0, 70_000] {
@@ -57,8 +57,8 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(connection.read_response("HEAD").unwrap().status, 200);
 }
 
-/// Bodies come in whole with the head, in one piece, in crumbs, and with the next request
-/// right behind them: wherever the cuts are, each request gets its own bytes.
+/// Bodies arrive with the head, in one piece, byte by byte, and directly followed by the next
+/// request: wherever the pieces end, each request gets its own bytes.
 #[test]
 fn uploads_cut_anywhere_and_pipelined_keep_their_bytes() {
     const REQUESTS: usize = 8;
@@ -129,10 +129,10 @@ fn connection_close_is_honoured() {
 }
 
 #[test]
-fn a_slow_reader_holds_up_nobody() {
+fn slow_reader_delays_no_other_client() {
     let server = Server::shared();
     let id = server.upload(&[], &pattern(16 << 20, 1));
-    // More of them than workers; each takes nothing after the head.
+    // More clients than workers; each reads nothing after the head.
     let mut slow: Vec<_> = (0..6).map(|_| server.connect()).collect();
     for connection in &mut slow {
         connection.send(&Request::get(&image_path(&id))).unwrap();
@@ -149,7 +149,7 @@ fn a_slow_reader_holds_up_nobody() {
 }
 
 #[test]
-fn many_up_and_downloads_at_a_time() {
+fn concurrent_uploads_and_downloads_succeed() {
     let server = Server::shared();
     std::thread::scope(|scope| {
         for seed in 0..8 {
@@ -165,7 +165,7 @@ fn many_up_and_downloads_at_a_time() {
 }
 
 #[test]
-fn a_hundred_headers_and_more_and_thirty_kib_in_all() {
+fn head_limits_are_100_headers_and_30_kib() {
     let names: Vec<String> = (0..128)
         .map(|n| format!("x-image-meta-property-p{n}"))
         .collect();
@@ -180,11 +180,11 @@ fn a_hundred_headers_and_more_and_thirty_kib_in_all() {
 }
 
 #[test]
-fn header_lines_up_to_sixteen_kib_pass() {
+fn header_lines_up_to_16_kib_are_accepted() {
     let server = Server::shared();
     let name = "x-image-meta-property-long";
     let line = |bytes: usize| {
-        // Colon, blank and line end are four bytes of the line.
+        // Colon, space, CR and LF are four bytes of the line.
         let value = "v".repeat(bytes - name.len() - 4);
         Request::post("/v1/images").header(name, value)
     };
@@ -202,7 +202,7 @@ fn header_lines_up_to_sixteen_kib_pass() {
 }
 
 #[test]
-fn an_idle_connection_stays_open() {
+fn idle_connection_stays_open() {
     let mut connection = Server::shared().connect();
     connection.request(&Request::get("/v1/images")).expect(200);
     assert!(

@@ -1,4 +1,4 @@
-//! The form of errors, and the name that every answer carries.
+//! The format of errors, and the request id of every response.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ fn not_found(accept: Option<&str>) -> Response {
 }
 
 #[test]
-fn json_for_whoever_accepts_it() {
+fn json_errors_for_clients_that_accept_json() {
     for accept in [
         "application/json",
         "text/html, application/json;q=0.5",
@@ -33,7 +33,7 @@ fn json_for_whoever_accepts_it() {
 }
 
 #[test]
-fn html_for_browsers() {
+fn html_errors_for_browsers() {
     for accept in ["text/html", "*/*", "text/html;q=0.9, */*;q=0.1"] {
         let page = not_found(Some(accept));
         assert_eq!(
@@ -45,7 +45,7 @@ fn html_for_browsers() {
 }
 
 #[test]
-fn plain_text_for_all_others() {
+fn plain_text_errors_for_other_clients() {
     for accept in [None, Some("text/plain"), Some("image/png")] {
         let page = not_found(accept);
         assert_eq!(
@@ -65,7 +65,7 @@ fn plain_text_for_all_others() {
 }
 
 #[test]
-fn values_are_escaped_in_html() {
+fn html_errors_escape_values() {
     let request = Request::get("/v1/images/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
     let page = Server::shared()
         .request(&request.header("Accept", "text/html"))
@@ -75,7 +75,7 @@ fn values_are_escaped_in_html() {
 }
 
 #[test]
-fn head_has_the_headers_of_the_error_only() {
+fn head_of_an_error_has_no_body() {
     let answer = Server::shared()
         .request(&Request::head(UNKNOWN))
         .expect(404);
@@ -84,7 +84,7 @@ fn head_has_the_headers_of_the_error_only() {
 }
 
 #[test]
-fn messages_say_what_is_wrong_with_what() {
+fn messages_name_field_and_reason() {
     let server = Server::shared();
     for (name, value, word) in [
         ("x-image-meta-size", "many", "many"),
@@ -103,7 +103,7 @@ fn messages_say_what_is_wrong_with_what() {
 }
 
 #[test]
-fn list_parameters_are_named_with_their_values() {
+fn list_errors_name_parameter_and_value() {
     let server = Server::shared();
     for (query, words) in [
         ("size_min=abc", "size_min got abc"),
@@ -125,9 +125,9 @@ fn list_parameters_are_named_with_their_values() {
     }
 }
 
-/// Bodies of every wrong shape, at every path that reads JSON.
+/// Sends malformed bodies to every path that reads JSON.
 #[test]
-fn no_answer_names_a_type_of_the_program() {
+fn errors_name_no_rust_type() {
     let server = Server::shared();
     let members = format!("/v1/images/{}/members", server.reserve());
     let member = format!("{members}/t");
@@ -156,7 +156,7 @@ fn no_answer_names_a_type_of_the_program() {
 }
 
 #[test]
-fn every_answer_has_a_request_id_of_its_own() {
+fn every_response_has_a_unique_request_id() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let image = format!("/v1/images/{id}");
@@ -187,9 +187,9 @@ fn every_answer_has_a_request_id_of_its_own() {
     }
 }
 
-/// A name that the client gives its request is kept, on the short way of HEAD too.
+/// The request id of the client is kept, on the fast path of HEAD too.
 #[test]
-fn the_id_of_the_client_is_adopted() {
+fn request_id_of_the_client_is_adopted() {
     let server = Server::shared();
     let image = format!("/v1/images/{}", server.reserve());
     let longest = "x".repeat(64);
@@ -220,7 +220,7 @@ fn the_id_of_the_client_is_adopted() {
         let id = answer.header("x-openstack-request-id").expect("an id");
         assert!(!id.contains('x'), "{id}");
     }
-    // A name that would be more than one word in the log is not taken over.
+    // An id that would be more than one word in the log is replaced.
     let request = Request::get("/v1/images").header("X-Openstack-Request-Id", "a status=200");
     let answer = server.request(&request).expect(200);
     let id = answer.header("x-openstack-request-id").expect("an id");
@@ -228,7 +228,7 @@ fn the_id_of_the_client_is_adopted() {
 }
 
 #[test]
-fn the_log_names_the_request_id() {
+fn log_contains_the_request_id() {
     let server = Server::shared();
     let path = format!("/v1/images/{}", unique("look"));
     let answer = server.request(&Request::get(&path)).expect(404);
@@ -245,7 +245,7 @@ fn the_log_names_the_request_id() {
 }
 
 #[test]
-fn an_error_in_json_is_whole_json() {
+fn json_error_is_valid_json() {
     let request = Request::get("/v1/images?name=%22%5C%3C%0A&limit=x");
     let request = request.header("Accept", "application/json");
     let answer = Server::shared().request(&request).expect(400);

@@ -1,5 +1,5 @@
-//! Clients that end their side of the connection after the request, and wait for the response
-//! (RFC 9112, 9.6).
+//! Half-closed connections: clients that shut down their sending side after the request and wait
+//! for the response (RFC 9112, 9.6).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::http::{Connection, Request, chunk_bytes};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{OCTETS, RAW, image_path, post, post_data};
 
-/// Sends these bytes and ends the client's side.
+/// Sends these bytes and shuts down the client's sending side.
 fn send_all(server: &Server, bytes: &[u8]) -> Connection {
     let mut connection = server.connect();
     connection.send_bytes(bytes).expect("sent");
@@ -33,7 +33,7 @@ fn expect_line(server: &Server, request: &str, status: u16) {
 }
 
 #[test]
-fn every_request_is_answered_and_logged() {
+fn half_closed_requests_get_responses_and_log_lines() {
     let server = Server::shared();
     for _ in 0..10 {
         let id = uuid::Uuid::new_v4().to_string();
@@ -61,7 +61,7 @@ fn every_request_is_answered_and_logged() {
 }
 
 #[test]
-fn pipelined_requests_are_all_answered() {
+fn half_closed_pipelined_requests_get_responses() {
     let server = Server::shared();
     let id = server.upload(&[], b"some data");
     let get = Request::get(&image_path(&id)).head_bytes();
@@ -74,7 +74,7 @@ fn pipelined_requests_are_all_answered() {
 }
 
 #[test]
-fn an_upload_that_ends_early_fails_and_is_answered() {
+fn upload_that_ends_early_gets_an_error_response() {
     let server = Server::shared();
     for chunked in [false, true] {
         let id = uuid::Uuid::new_v4().to_string();
@@ -92,9 +92,9 @@ fn an_upload_that_ends_early_fails_and_is_answered() {
     }
 }
 
-/// A client that is gone for good ends its download, also one that the server cannot send to.
+/// A client that disconnects ends its download, even while the server cannot send.
 #[test]
-fn a_reset_ends_a_download() {
+fn reset_ends_a_download() {
     let server = Setup::new().start();
     let id = server.upload(&[], &crate::support::pattern(32 << 20, 5));
     let under_way = |count: usize| {
@@ -104,7 +104,7 @@ fn a_reset_ends_a_download() {
     let mut reader = send_all(&server, &Request::get(&image_path(&id)).head_bytes());
     assert_eq!(reader.read_head().unwrap().status, 200);
     under_way(1);
-    // It has not ended with the client's side.
+    // The half-close has not ended the download.
     std::thread::sleep(Duration::from_millis(300));
     under_way(1);
     // Unread data make the kernel reset the connection.
@@ -113,9 +113,9 @@ fn a_reset_ends_a_download() {
     expect_line(&server, &format!("GET {} ", image_path(&id)), 200);
 }
 
-/// A change whose client is gone before the response leaves its line all the same.
+/// A change whose client disconnects before the response is still logged.
 #[test]
-fn a_change_is_logged_without_its_client() {
+fn change_is_logged_after_its_client_disconnects() {
     let server = Setup::new().start();
     for _ in 0..20 {
         let id = server.reserve();

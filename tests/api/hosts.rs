@@ -1,9 +1,9 @@
-//! Which host a request names, and what the URLs of its response begin with.
+//! The Host header and absolute targets, and the URLs in responses that they determine.
 
 use crate::support::http::{Connection, Response};
 use crate::support::server::Server;
 
-/// Sends a head as it is.
+/// Sends a head unchanged.
 fn ask(server: &Server, head: &str) -> (Connection, Response) {
     let mut connection = server.connect();
     connection.send_bytes(head.as_bytes()).expect("sent");
@@ -21,7 +21,7 @@ fn location(server: &Server, head: &str) -> String {
 }
 
 #[test]
-fn without_a_host_urls_name_the_address_of_the_server() {
+fn urls_name_the_server_address_without_a_host() {
     let server = Server::shared();
     let own = format!("http://{}", server.address());
     for head in [
@@ -34,7 +34,7 @@ fn without_a_host_urls_name_the_address_of_the_server() {
 }
 
 #[test]
-fn a_host_that_is_none_is_refused_and_not_echoed() {
+fn invalid_host_is_refused_and_not_echoed() {
     let server = Server::shared();
     for host in [
         "a b",
@@ -57,14 +57,14 @@ fn a_host_that_is_none_is_refused_and_not_echoed() {
             }
         }
     }
-    // On the short way too.
+    // On the fast path too.
     let id = server.reserve();
     let head = format!("HEAD /v1/images/{id} HTTP/1.1\r\nHost: a b\r\n\r\n");
     ask(server, &head).1.expect(400);
 }
 
 #[test]
-fn hosts_of_every_kind_are_taken() {
+fn valid_hosts_are_accepted() {
     let server = Server::shared();
     for host in ["h", "h:80", "192.0.2.1:9292", "[2001:db8::1]:9292", "a_b.c"] {
         let head = format!("POST /v1/images HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -74,7 +74,7 @@ fn hosts_of_every_kind_are_taken() {
 
 /// A proxy's client sends the whole URL (RFC 9112, 3.2.2). Its authority replaces Host.
 #[test]
-fn whole_urls_are_targets() {
+fn absolute_targets_are_accepted() {
     let server = Server::shared();
     let head = "POST http://asked:81/v1/images HTTP/1.1\r\nHost: other\r\n\r\n";
     assert_eq!(location(server, head), "http://asked:81");
@@ -102,7 +102,7 @@ fn other_targets_are_refused() {
         ),
         ("GET http://h:x/v1/images HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         ("GET http:///v1/images HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-        // HTTP/1.1 needs a Host all the same.
+        // HTTP/1.1 requires Host nevertheless.
         ("GET http://h/v1/images HTTP/1.1\r\n\r\n", 400),
         ("GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 405),

@@ -1,9 +1,9 @@
 //! The API, tested from outside: the real server, raw bytes over a real socket.
 //!
-//! Filed by route and verb: what `POST /v1/images` should do stands in `images/create*.rs`, what
-//! `GET /v1/images/{id}` should do in `images/download.rs`. `program` has what concerns the
-//! process. Most tests share one server and look only at images they made themselves; who
-//! needs other options or an empty registry starts a server of its own.
+//! Files are named by route and verb: `images/create*.rs` tests `POST /v1/images`,
+//! `images/download.rs` tests `GET /v1/images/{id}`. `program` tests the process. Most tests share
+//! one server and read only images that they created; a test that needs other options or an empty
+//! registry starts its own server.
 
 #[path = "../support/mod.rs"]
 mod support;

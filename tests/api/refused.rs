@@ -1,5 +1,5 @@
-//! Requests that are refused because of their form: each has an id, a line in the log and a
-//! count, as every other.
+//! Malformed requests, which are refused before any API sees them: each has a request id, a log
+//! line and a metric, like every other.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::server::{Server, Setup};
 
 fn ask(server: &Server, bytes: &[u8]) -> Response {
     let mut connection = server.connect();
-    // A server that has closed already has answered.
+    // A server that has closed the connection has responded already.
     let _ = connection.send_bytes(bytes);
     let method = if bytes.starts_with(b"HEAD") {
         "HEAD"
@@ -37,7 +37,7 @@ fn counted(server: &Server) -> u64 {
 }
 
 #[test]
-fn each_has_an_id_a_line_and_a_count() {
+fn refused_requests_have_id_log_line_and_metric() {
     let server = Setup::new().option("client_socket_timeout", 1).start();
     let long = "y".repeat(70_000);
     let headers: String = (0..300).map(|n| format!("X{n}: y\r\n")).collect();
@@ -119,7 +119,7 @@ fn each_has_an_id_a_line_and_a_count() {
         let wanted = position as u64 + 1;
         eventually("its count", || (counted(&server) == wanted).then_some(()));
     }
-    // A head that is cut short is answered too.
+    // A truncated head gets a response too.
     let mut connection = server.connect();
     connection.send_bytes(b"GET /short HTTP/1.1\r\nHo").unwrap();
     connection.finish_sending().unwrap();
@@ -127,7 +127,7 @@ fn each_has_an_id_a_line_and_a_count() {
 }
 
 #[test]
-fn the_form_of_the_error_follows_accept() {
+fn error_format_of_refusals_follows_accept() {
     let server = Server::shared();
     for (accept, content_type) in [
         ("application/json", "application/json"),
@@ -141,9 +141,9 @@ fn the_form_of_the_error_follows_accept() {
     assert!(ask(server, head.as_bytes()).expect(400).body.is_empty());
 }
 
-/// An early refusal of a body that is still on its way says that the connection ends.
+/// A refusal before the body has arrived states that the connection closes.
 #[test]
-fn responses_that_end_their_connection_say_so() {
+fn closing_responses_state_connection_close() {
     let server = Server::shared();
     let upload = Request::post("/v1/images").header("x-image-meta-sice", "1");
     let mut connection = server.connect();
@@ -159,9 +159,10 @@ fn responses_that_end_their_connection_say_so() {
     connection.request(&Request::get("/v1/images")).expect(200);
 }
 
-/// The time for a head is counted from its first byte: an idle connection is closed in silence.
+/// The time limit of a head starts at its first byte: an idle connection is closed without a
+/// response.
 #[test]
-fn an_idle_connection_gets_no_408() {
+fn idle_connection_gets_no_408() {
     let server = Setup::new().option("client_socket_timeout", 1).start();
     let mut connection = server.connect();
     connection.request(&Request::get("/v1/images")).expect(200);

@@ -1,4 +1,4 @@
-//! Which path takes which method.
+//! Paths and the methods that each allows.
 
 use crate::support::http::Request;
 use crate::support::server::Server;
@@ -6,7 +6,7 @@ use crate::support::server::Server;
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "BREW"];
 
 #[test]
-fn other_methods_are_told_which_there_are() {
+fn method_not_allowed_lists_the_allowed_methods() {
     let server = Server::shared();
     let id = server.reserve();
     let image = format!("/v1/images/{id}");
@@ -30,7 +30,7 @@ fn other_methods_are_told_which_there_are() {
 }
 
 #[test]
-fn other_paths_are_nowhere() {
+fn unknown_paths_are_not_found() {
     let server = Server::shared();
     let id = server.reserve();
     let below = format!("/v1/images/{id}/x");
@@ -56,7 +56,7 @@ fn other_paths_are_nowhere() {
 
 /// Tempest deletes an image with an empty identifier and expects 404.
 #[test]
-fn an_empty_identifier_is_not_found() {
+fn empty_identifier_is_not_found() {
     let server = Server::shared();
     for (method, path, status) in [
         ("DELETE", "/v1/images/", 404),
@@ -76,7 +76,7 @@ fn an_empty_identifier_is_not_found() {
 }
 
 #[test]
-fn options_is_an_empty_yes_everywhere() {
+fn options_of_any_path_is_an_empty_200() {
     let server = Server::shared();
     for path in ["/", "/v1/images", "/v1/foo", "/images/7", "*"] {
         let answer = server.request(&Request::new("OPTIONS", path)).expect(200);
@@ -85,7 +85,7 @@ fn options_is_an_empty_yes_everywhere() {
 }
 
 #[test]
-fn segments_are_taken_apart_before_they_are_decoded() {
+fn path_is_split_before_it_is_decoded() {
     let server = Server::shared();
     let id = server.reserve();
     let escaped = id.replace('-', "%2D");
@@ -100,7 +100,7 @@ fn segments_are_taken_apart_before_they_are_decoded() {
 }
 
 #[test]
-fn what_is_no_id_is_not_found() {
+fn malformed_identifiers_are_not_found() {
     let server = Server::shared();
     let long = "a".repeat(5000);
     for id in ["7", "x", "..", "%2e%2e", "%00", "%ff", &long] {
@@ -113,7 +113,7 @@ fn what_is_no_id_is_not_found() {
 }
 
 #[test]
-fn the_query_of_other_verbs_is_passed_over() {
+fn query_of_other_verbs_is_ignored() {
     let server = Server::shared();
     let created = Request::post("/v1/images?limit=x&is_public=7");
     let id = crate::support::v1::id_of(&server.request(&created).expect(201));

@@ -7,7 +7,7 @@ use crate::support::server::Server;
 use crate::support::unique;
 
 #[test]
-fn lists_the_images_of_a_tenant() {
+fn shared_images_of_a_tenant_are_listed() {
     let server = Server::shared();
     let tenant = unique("tenant");
     let (first, second) = (server.reserve(), server.reserve());
@@ -27,13 +27,13 @@ fn lists_the_images_of_a_tenant() {
 }
 
 #[test]
-fn an_unknown_tenant_has_none() {
+fn unknown_tenant_has_no_shared_images() {
     let path = format!("/v1/shared-images/{}", unique("nobody"));
     assert_eq!(Server::shared().json(&path), json!({"shared_images": []}));
 }
 
 #[test]
-fn deleted_images_and_ended_memberships_are_gone() {
+fn deleted_images_and_removed_members_are_not_listed() {
     let server = Server::shared();
     let tenant = unique("tenant");
     let (deleted, unshared) = (server.reserve(), server.reserve());
@@ -49,7 +49,7 @@ fn deleted_images_and_ended_memberships_are_gone() {
 }
 
 #[test]
-fn the_tenant_is_percent_decoded() {
+fn tenant_in_the_path_is_percent_decoded() {
     let server = Server::shared();
     let id = server.reserve();
     let tenant = format!("a%20b%2Fc%C3%BC{}", unique("t"));

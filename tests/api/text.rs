@@ -1,4 +1,4 @@
-//! Text in headers: bytes of UTF-8, and what one client makes of them.
+//! Text in headers: UTF-8 bytes, and the percent escapes of python-glanceclient.
 
 use serde_json::json;
 
@@ -71,7 +71,7 @@ fn characters_of_four_bytes_are_refused() {
 }
 
 #[test]
-fn escapes_are_kept_raw_for_everybody() {
+fn escapes_of_other_clients_are_kept() {
     let server = Server::shared();
     for agent in ["curl/8.5", "", "fog-openstack", "not python-glanceclient"] {
         let created = server.request(&post(&[
@@ -106,10 +106,10 @@ fn escapes_of_python_glanceclient_are_decoded() {
     );
 }
 
-/// Versions before 2.11 have the same User-Agent and escape nothing. One header that the others
-/// cannot have sent shows which it is.
+/// Versions before 2.11 have the same User-Agent and escape nothing. One header that newer ones
+/// cannot have sent identifies them.
 #[test]
-fn text_of_an_old_python_glanceclient_stays_as_typed() {
+fn text_of_old_python_glanceclient_is_kept() {
     let server = Server::shared();
     for other in ["10.04 LTS", "München", "a=b", "100%", "%2f"] {
         let created = server.request(&post(&[
@@ -124,7 +124,7 @@ fn text_of_an_old_python_glanceclient_stays_as_typed() {
 }
 
 #[test]
-fn property_names_beyond_ascii_can_be_looked_for() {
+fn property_names_beyond_ascii_can_be_filtered() {
     let server = Server::shared();
     let created = server.request(&post(&[
         GLANCECLIENT,
@@ -137,7 +137,7 @@ fn property_names_beyond_ascii_can_be_looked_for() {
 }
 
 #[test]
-fn escapes_that_are_none_stay() {
+fn invalid_escapes_are_kept() {
     let server = Server::shared();
     for (sent, stored) in [
         ("100%", "100%"),
@@ -151,7 +151,7 @@ fn escapes_that_are_none_stay() {
 }
 
 #[test]
-fn escapes_cannot_smuggle_what_a_header_cannot_hold() {
+fn escapes_cannot_smuggle_control_characters() {
     let server = Server::shared();
     for (header, value) in [
         ("x-image-meta-name", "a%0d%0ax-injected:%20yes"),
@@ -168,14 +168,14 @@ fn escapes_cannot_smuggle_what_a_header_cannot_hold() {
 }
 
 #[test]
-fn outer_blanks_are_dropped_and_inner_ones_kept() {
+fn surrounding_spaces_are_trimmed() {
     let server = Server::shared();
     let created = server.request(&post(&[("x-image-meta-name", "  a  b \t ")]));
     assert_eq!(image_of(&created.expect(201))["name"], "a  b");
 }
 
 #[test]
-fn a_header_that_comes_twice_is_joined() {
+fn repeated_headers_are_joined() {
     let server = Server::shared();
     let created = server.request(&post(&[
         ("x-image-meta-name", "1"),

@@ -1,4 +1,4 @@
-//! The paths of the first documents, which had no version.
+//! The paths of the first documents, which have no version.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::v1::{OCTETS, RAW, id_of, image_of};
 use crate::support::{md5_hex, unique};
 
 #[test]
-fn lists_have_the_address_of_each_image() {
+fn unversioned_lists_have_the_url_of_each_image() {
     let server = Server::shared();
     let name = unique("seed");
     let id = server.create(&[("x-image-meta-name", &name)]);
@@ -24,7 +24,7 @@ fn lists_have_the_address_of_each_image() {
 }
 
 #[test]
-fn an_image_from_birth_to_death() {
+fn unversioned_paths_serve_the_whole_life_cycle() {
     let server = Server::shared();
     for slash in ["", "/"] {
         let create = Request::post(&format!("/images{slash}"));
@@ -54,7 +54,7 @@ fn an_image_from_birth_to_death() {
 }
 
 #[test]
-fn metadata_in_both_spellings() {
+fn unversioned_headers_have_both_spellings() {
     let server = Server::shared();
     let created = Request::post("/images/").headers(RAW).headers(&[OCTETS]);
     let created = created
@@ -91,7 +91,7 @@ fn metadata_in_both_spellings() {
 }
 
 #[test]
-fn members_too() {
+fn unversioned_paths_serve_members() {
     let server = Server::shared();
     let id = server.reserve();
     let member = Request::put(&format!("/images/{id}/members/t"));

@@ -1,4 +1,4 @@
-//! `/`, `/versions`, and how a request chooses its version.
+//! `/`, `/versions`, and the choice of the version by path and Accept header.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn document(base: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_root_offers_a_choice_to_every_method() {
+fn root_is_300_for_every_method() {
     let server = Server::shared();
     for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW"] {
         let answer = server.request(&Request::new(method, "/")).expect(300);
@@ -25,7 +25,7 @@ fn the_root_offers_a_choice_to_every_method() {
 }
 
 #[test]
-fn versions_is_the_same_document_as_an_answer() {
+fn versions_is_the_same_document_as_200() {
     let server = Server::shared();
     for path in ["/versions", "/versions/", "/versions/v1"] {
         assert_eq!(server.json(path), document("http://127.0.0.1"), "{path}");
@@ -33,7 +33,7 @@ fn versions_is_the_same_document_as_an_answer() {
 }
 
 #[test]
-fn an_unknown_first_segment_offers_the_choice() {
+fn unknown_first_segment_is_300() {
     let server = Server::shared();
     for path in [
         "/foo",
@@ -53,7 +53,7 @@ fn an_unknown_first_segment_offers_the_choice() {
 }
 
 #[test]
-fn links_name_the_host_that_was_asked() {
+fn links_name_the_requested_host() {
     let server = Server::shared();
     let ask = |host: &str| {
         Request::get("/versions")
@@ -65,7 +65,7 @@ fn links_name_the_host_that_was_asked() {
 }
 
 #[test]
-fn links_name_the_public_endpoint_where_there_is_one() {
+fn links_name_the_public_endpoint_if_configured() {
     let endpoint = "https://images.example.org/glance";
     let server = Setup::new().option("public_endpoint", endpoint).start();
     assert_eq!(server.json("/versions"), document(endpoint));
@@ -95,14 +95,14 @@ fn minor_versions_are_v1() {
 }
 
 #[test]
-fn the_media_type_stands_for_the_version() {
+fn accept_header_names_the_version() {
     let server = Server::shared();
     let id = server.reserve();
     for version in ["v1", "v1.0", "v1.1"] {
         let accept = format!("application/vnd.openstack.images-{version}");
         let ask = |path: &str| server.request(&Request::get(path).header("Accept", &accept));
         assert!(ask("/images").expect(200).json()["images"].is_array());
-        // The whole path is what follows the version.
+        // With the version in Accept, the path has none.
         ask("/v1/images").expect(404);
         let head = Request::head(&format!("/images/{id}")).header("Accept", &accept);
         let head = server.request(&head).expect(200);

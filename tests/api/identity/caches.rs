@@ -49,7 +49,7 @@ fn assert_private(response: &Response) {
 }
 
 #[test]
-fn every_response_is_for_its_caller_alone() {
+fn responses_are_private_to_their_caller() {
     let server = server();
     let id = upload(&server, "a", b"data");
     let image = image_path(&id);
@@ -85,7 +85,7 @@ fn every_response_is_for_its_caller_alone() {
 }
 
 #[test]
-fn where_everybody_is_the_same_a_cache_asks_before_it_reuses() {
+fn shared_responses_require_validation() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     for path in ["/v1/images", &image_path(&id), &format!("/images/{id}")] {
@@ -150,7 +150,7 @@ impl Drop for Varnish {
 }
 
 #[test]
-fn varnish_gives_no_image_to_another_tenant() {
+fn varnish_serves_no_image_to_another_tenant() {
     let server = server();
     let Some(varnish) = Varnish::start(server.address()) else {
         return skip("a shared cache", "varnish is not installed");

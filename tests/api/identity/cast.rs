@@ -1,27 +1,27 @@
-//! Callers, and images in every state.
+//! The callers, and images in every state, that the tests of access use.
 
 use crate::support::http::{Connection, Request, Response};
 use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path};
 
-/// Who asks.
+/// A caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// Role admin, in a tenant of its own.
     Admin,
     /// Role admin, in no tenant.
     AdminWithoutTenant,
-    /// In the tenant that owns the image, where it has one.
+    /// In the tenant that owns the image, if it has an owner.
     Owner,
     /// In a tenant that the image is shared with, with the right to share it on.
     Sharer,
     /// In a tenant that the image is shared with.
     Member,
-    /// In a tenant that has nothing to do with the image.
+    /// In a tenant without a relation to the image.
     Stranger,
-    /// Known, but in no tenant.
+    /// Authenticated without a tenant.
     WithoutTenant,
-    /// Unknown, where that is allowed.
+    /// Anonymous, if that is allowed.
     Anonymous,
 }
 
@@ -52,7 +52,7 @@ impl Caller {
         }
     }
 
-    /// Adds what the proxy says of the caller.
+    /// Adds the identity headers that the proxy sends for the caller.
     pub fn sign(self, request: Request) -> Request {
         if self == Caller::Anonymous {
             return request;
@@ -72,14 +72,14 @@ impl Caller {
         }
     }
 
-    /// One request of this caller.
+    /// Sends one request of this caller.
     #[track_caller]
     pub fn asks(self, server: &Server, request: Request) -> Response {
         server.request(&self.sign(request))
     }
 }
 
-/// The life of an image.
+/// The status of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     Queued,
@@ -105,7 +105,7 @@ impl Life {
     }
 }
 
-/// An image as far as it matters who may do what with it. Every one that is not gone is
+/// The properties of an image that access rules depend on. Every image that is not deleted is
 /// shared with `member` and, with the right to share, with `sharer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
@@ -140,7 +140,7 @@ impl State {
     }
 }
 
-/// An image that was made for a test.
+/// An image created for a test.
 pub struct Made {
     pub id: String,
     /// Whoever uploads its data, which never end.
@@ -150,7 +150,7 @@ pub struct Made {
 /// An administrator without a tenant makes images for whomever.
 const MAKER: Caller = Caller::AdminWithoutTenant;
 
-/// Makes an image in a state. The server must have `delayed_delete` on.
+/// Creates an image in a state. The server must have `delayed_delete` on.
 #[track_caller]
 pub fn make(server: &Server, state: State) -> Made {
     let mut request = Request::post("/v1/images").headers(RAW);

@@ -1,4 +1,4 @@
-//! Every question about every kind of image by every kind of caller.
+//! Every operation on every kind of image by every kind of caller, compared with `oracle`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +123,7 @@ fn own(words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_caller_every_question_every_state() {
+fn every_caller_operation_and_state_matches_glance() {
     let server = start();
     let states = State::all();
     let parts: Vec<&[State]> = states.chunks(states.len().div_ceil(4)).collect();
@@ -154,7 +154,7 @@ fn every_caller_every_question_every_state() {
 }
 
 #[test]
-fn every_caller_every_list() {
+fn lists_of_every_caller_match_glance() {
     let server = start();
     let made: BTreeMap<String, (State, Made)> = State::all()
         .into_iter()

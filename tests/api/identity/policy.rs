@@ -1,4 +1,4 @@
-//! The policy file: what each rule is asked about, and when the file is read.
+//! The policy file: the requests that each rule controls, and reloading.
 
 use std::path::{Path, PathBuf};
 
@@ -117,7 +117,7 @@ fn asked(id: &str, queued: &str) -> Vec<(&'static str, Request)> {
 
 /// The tenant owns everything, so that only the policy can refuse.
 #[test]
-fn every_rule_is_asked_where_glance_asks_it() {
+fn every_policy_rule_is_enforced_as_in_glance() {
     let names: std::collections::BTreeSet<_> = asked("", "").into_iter().map(|row| row.0).collect();
     let rules = names
         .iter()
@@ -150,9 +150,9 @@ fn every_rule_is_asked_where_glance_asks_it() {
     }
 }
 
-/// CVE-2015-5251's kin: what is refused by a rule leaves no trace.
+/// A request that a rule refuses changes nothing (compare CVE-2015-5251).
 #[test]
-fn what_is_refused_changes_nothing() {
+fn refused_requests_change_nothing() {
     let node = start(
         "policy.yaml",
         "upload_image: role:uploader\npublicize_image: role:publisher\n",
@@ -170,7 +170,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
-fn without_a_file_only_administrators_publish() {
+fn only_administrators_publish_without_a_policy_file() {
     let server = Setup::new()
         .option_in("paste_deploy", "flavor", "trusted-auth")
         .start();
@@ -192,7 +192,7 @@ fn without_a_file_only_administrators_publish() {
 
 /// A rule about the image itself cannot tell a hidden one from one that is not there.
 #[test]
-fn rules_about_images_tell_nothing_of_hidden_ones() {
+fn rules_about_images_do_not_reveal_hidden_ones() {
     let rule = "tenant:%(owner)s or role:reader";
     let rules = [
         "get_image",
@@ -229,7 +229,7 @@ fn rules_about_images_tell_nothing_of_hidden_ones() {
 }
 
 #[test]
-fn administrators_by_the_policy() {
+fn policy_defines_administrators() {
     let node = start(
         "policy.json",
         r#"{"context_is_admin": "role:admin or role:boss"}"#,
@@ -248,7 +248,7 @@ fn administrators_by_the_policy() {
 }
 
 #[test]
-fn a_hang_up_reads_the_file_again_and_a_bad_one_changes_nothing() {
+fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
     let node = start("policy.json", r#"{"get_images": "role:first"}"#);
     let write = |text: &str| std::fs::write(&node.file, text).expect("a file");
     let status = |roles: &str| ask(&node, roles, list()).status;
@@ -302,7 +302,7 @@ pub fn refusal(mut server: Server) -> String {
 }
 
 #[test]
-fn a_bad_file_stops_the_start() {
+fn invalid_file_prevents_the_start() {
     let node = prepare("policy.json", r#"{"get_image": "role:admin or"}"#);
     let (file, said) = (node.file.display().to_string(), refusal(node.server));
     for word in [file.as_str(), "get_image", "policy_file"] {

@@ -1,4 +1,4 @@
-//! The protection of properties.
+//! Protection of properties by the operator's rules.
 
 use std::path::PathBuf;
 
@@ -199,7 +199,7 @@ fn changing() {
 }
 
 #[test]
-fn by_rules_of_the_policy() {
+fn property_rules_can_name_policy_rules() {
     let policy = r#"{"bosses": "role:boss or role:admin"}"#;
     let protections = "[^x_]\ncreate = bosses\nread = bosses\nupdate = bosses\ndelete = bosses\n\
                        [.*]\ncreate = @\nread = @\nupdate = @\ndelete = @\n";
@@ -211,7 +211,7 @@ fn by_rules_of_the_policy() {
 }
 
 #[test]
-fn a_hang_up_reads_the_file_again_and_a_bad_one_changes_nothing() {
+fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
     let node = start(ROLES, None);
     let id = id_of(&ask(&node, "boss", create(SET)).expect(201));
     let seen = || shown(&ask(&node, "member", Request::head(&image_path(&id))).expect(200));
@@ -234,7 +234,7 @@ fn a_hang_up_reads_the_file_again_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn a_bad_file_stops_the_start() {
+fn invalid_file_prevents_the_start() {
     let node = prepare("[.*]\ncreate = @\nread = @\nupdate = @\n", None);
     let said = refusal(node.server);
     assert!(said.contains("line 1") && said.contains("delete"), "{said}");

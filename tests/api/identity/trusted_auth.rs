@@ -1,4 +1,4 @@
-//! Identity headers: who may send them, and what they mean.
+//! Identity headers of a trusted proxy: the peers that may send them, and their meaning.
 
 use super::cast::Caller;
 use crate::support::http::{Request, Response};
@@ -47,7 +47,7 @@ fn asks(id: &str) -> Vec<Request> {
 }
 
 #[test]
-fn who_says_nothing_is_not_let_in() {
+fn requests_without_identity_headers_are_401() {
     let server = setup().start();
     let id = id_of(
         &create(
@@ -82,7 +82,7 @@ fn who_says_nothing_is_not_let_in() {
 }
 
 #[test]
-fn from_others_than_the_proxies_the_headers_count_for_nothing() {
+fn identity_headers_of_untrusted_peers_are_ignored() {
     let server = setup()
         .option("trusted_proxies", "192.0.2.1")
         .option("allow_anonymous_access", true)
@@ -98,7 +98,7 @@ fn from_others_than_the_proxies_the_headers_count_for_nothing() {
 }
 
 #[test]
-fn what_can_be_read_in_two_ways_is_refused() {
+fn ambiguous_identity_headers_are_refused() {
     let server = setup().start();
     for odd in [
         ("X-Roles", "admin"),
@@ -122,7 +122,7 @@ fn what_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn images_are_the_tenants() {
+fn images_belong_to_the_tenant() {
     let server = setup().start();
     for (headers, owner) in [
         (&[("X-Tenant-Id", "t"), ("X-User-Id", "u")][..], "t"),
@@ -148,7 +148,7 @@ fn images_are_the_tenants() {
 }
 
 #[test]
-fn images_may_be_the_users() {
+fn images_belong_to_the_user_if_configured() {
     let server = setup().option("owner_is_tenant", false).start();
     let alice = [("X-User-Id", "alice"), ("X-Tenant-Id", "t")];
     let answer = create(&server, &alice).expect(201);
@@ -160,7 +160,7 @@ fn images_may_be_the_users() {
 }
 
 #[test]
-fn the_role_of_administrators_is_an_option() {
+fn admin_role_is_configurable() {
     let server = setup().option("admin_role", "Boss").start();
     let sees_all = |role: &str| {
         let list = confirmed(Request::get("/v1/images?is_public=None"));
@@ -173,7 +173,7 @@ fn the_role_of_administrators_is_an_option() {
 }
 
 #[test]
-fn identities_change_from_request_to_request() {
+fn identity_can_change_per_request() {
     let server = setup().start();
     let id = id_of(&create(&server, &[("X-Tenant-Id", "owner")]).expect(201));
     let mut connection = server.connect();

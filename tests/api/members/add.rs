@@ -11,7 +11,7 @@ fn add(id: &str, member: &str, body: Option<&str>) -> Response {
 }
 
 #[test]
-fn without_a_body_it_may_not_share() {
+fn added_member_cannot_share_by_default() {
     let id = Server::shared().reserve();
     let answer = add(&id, "t", None).expect(204);
     assert!(answer.body.is_empty());
@@ -19,7 +19,7 @@ fn without_a_body_it_may_not_share() {
 }
 
 #[test]
-fn the_body_says_whether_it_may_share() {
+fn body_sets_can_share() {
     let id = Server::shared().reserve();
     for (body, can_share) in [
         (r#"{"member": {"can_share": true}}"#, true),
@@ -35,7 +35,7 @@ fn the_body_says_whether_it_may_share() {
 }
 
 #[test]
-fn what_is_not_said_stays() {
+fn absent_can_share_keeps_the_value() {
     let id = Server::shared().reserve();
     add(&id, "t", Some(r#"{"member": {"can_share": true}}"#)).expect(204);
     for body in [None, Some(""), Some("{}"), Some(r#"{"member": {}}"#)] {
@@ -45,7 +45,7 @@ fn what_is_not_said_stays() {
 }
 
 #[test]
-fn other_bodies_are_refused() {
+fn malformed_bodies_are_refused() {
     let id = Server::shared().reserve();
     for body in [
         "{",
@@ -66,7 +66,7 @@ fn other_bodies_are_refused() {
 }
 
 #[test]
-fn a_body_without_end_is_refused() {
+fn oversized_body_is_refused() {
     let id = Server::shared().reserve();
     let large = " ".repeat(2 << 20);
     add(&id, "t", Some(&large)).expect(413);
@@ -74,7 +74,7 @@ fn a_body_without_end_is_refused() {
 }
 
 #[test]
-fn any_text_names_a_member() {
+fn any_text_is_a_member_id() {
     let id = Server::shared().reserve();
     for (escaped, plain) in [
         ("7", "7"),
@@ -94,7 +94,7 @@ fn any_text_names_a_member() {
 }
 
 #[test]
-fn the_quota_of_members() {
+fn member_quota_is_enforced() {
     let server = Setup::new().option("image_member_quota", 3).start();
     let id = server.reserve();
     let add = |member: &str| {

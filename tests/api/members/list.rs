@@ -7,14 +7,14 @@ use crate::support::http::Request;
 use crate::support::server::Server;
 
 #[test]
-fn an_image_has_none_at_first() {
+fn new_image_has_no_members() {
     let server = Server::shared();
     let id = server.reserve();
     assert_eq!(server.json(&members_path(&id)), json!({"members": []}));
 }
 
 #[test]
-fn all_of_them() {
+fn all_members_are_listed() {
     let server = Server::shared();
     let id = server.reserve();
     for member in ["b", "a"] {
@@ -25,7 +25,7 @@ fn all_of_them() {
 }
 
 #[test]
-fn of_an_image_that_is_not_there() {
+fn members_of_a_missing_image_are_404() {
     let server = Server::shared();
     let deleted = server.reserve();
     server.remove(&deleted).expect(200);
@@ -43,7 +43,7 @@ fn of_an_image_that_is_not_there() {
 }
 
 #[test]
-fn sharing_does_not_touch_the_image() {
+fn sharing_does_not_change_the_image() {
     let server = Server::shared();
     let id = server.reserve();
     let before = server.detail_of(&id);

@@ -5,7 +5,7 @@ use crate::support::http::Request;
 use crate::support::server::Server;
 
 #[test]
-fn a_member_leaves_and_comes_back() {
+fn removed_member_can_be_added_again() {
     let server = Server::shared();
     let id = server.reserve();
     let path = format!("{}/t", members_path(&id));
@@ -20,7 +20,7 @@ fn a_member_leaves_and_comes_back() {
 }
 
 #[test]
-fn who_is_no_member_is_not_found() {
+fn removing_an_unknown_member_is_404() {
     let server = Server::shared();
     let id = server.reserve();
     let path = format!("{}/nobody", members_path(&id));
@@ -28,7 +28,7 @@ fn who_is_no_member_is_not_found() {
 }
 
 #[test]
-fn the_others_stay() {
+fn removal_keeps_other_members() {
     let server = Server::shared();
     let id = server.reserve();
     for member in ["a", "b"] {

@@ -11,7 +11,7 @@ fn replace(id: &str, body: &str) -> Response {
 }
 
 #[test]
-fn these_and_no_others() {
+fn replace_sets_exactly_these_members() {
     let id = Server::shared().reserve();
     let body = r#"{"memberships": [{"member_id": "a", "can_share": true}, {"member_id": "b"}]}"#;
     let answer = replace(&id, body).expect(204);
@@ -24,7 +24,7 @@ fn these_and_no_others() {
 }
 
 #[test]
-fn what_is_not_said_stays() {
+fn absent_can_share_keeps_the_value() {
     let id = Server::shared().reserve();
     replace(&id, r#"[{"member_id": "a", "can_share": true}]"#).expect(204);
     replace(&id, r#"[{"member_id": "a"}, {"member_id": "b"}]"#).expect(204);
@@ -32,7 +32,7 @@ fn what_is_not_said_stays() {
 }
 
 #[test]
-fn the_bare_list_of_the_first_clients() {
+fn bare_list_of_the_first_clients_is_accepted() {
     let id = Server::shared().reserve();
     replace(&id, r#"[{"member_id": "a", "can_share": true}]"#).expect(204);
     assert_eq!(members_of(&id), members(&[("a", true)]));
@@ -41,7 +41,7 @@ fn the_bare_list_of_the_first_clients() {
 }
 
 #[test]
-fn whoever_is_named_twice_is_one_member() {
+fn repeated_member_is_stored_once() {
     let id = Server::shared().reserve();
     let body = r#"[{"member_id": "a", "can_share": true}, {"member_id": "a", "can_share": false}]"#;
     replace(&id, body).expect(204);
@@ -49,7 +49,7 @@ fn whoever_is_named_twice_is_one_member() {
 }
 
 #[test]
-fn other_bodies_change_nothing() {
+fn malformed_bodies_change_nothing() {
     let id = Server::shared().reserve();
     replace(&id, r#"[{"member_id": "a"}]"#).expect(204);
     for body in [
@@ -77,7 +77,7 @@ fn other_bodies_change_nothing() {
 }
 
 #[test]
-fn the_quota_of_members() {
+fn member_quota_is_enforced() {
     let server = Setup::new().option("image_member_quota", 3).start();
     let id = server.reserve();
     let replace = |count: usize| {

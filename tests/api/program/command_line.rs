@@ -46,7 +46,7 @@ fn print_config_is_the_sample() {
 }
 
 #[test]
-fn the_sample_is_a_sound_configuration() {
+fn sample_is_a_valid_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/glance.conf.sample");
     let output = run(folder.path(), &["--check-config", sample]);
@@ -55,7 +55,7 @@ fn the_sample_is_a_sound_configuration() {
 }
 
 #[test]
-fn without_a_configuration_it_says_so() {
+fn missing_configuration_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
@@ -65,7 +65,7 @@ fn without_a_configuration_it_says_so() {
 }
 
 #[test]
-fn a_configuration_is_found_where_it_is_looked_for() {
+fn configuration_is_found_on_the_search_path() {
     // Each is wrong in its own way, so that the message names the one that was read.
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
@@ -95,7 +95,7 @@ fn a_configuration_is_found_where_it_is_looked_for() {
 }
 
 #[test]
-fn a_named_configuration_must_be_there() {
+fn named_configuration_must_exist() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&["no-such.conf"][..], &["--config-file", "no-such.conf"]] {
         let output = run(folder.path(), words);
@@ -105,7 +105,7 @@ fn a_named_configuration_must_be_there() {
 }
 
 #[test]
-fn a_bad_value_names_file_line_key_and_what_was_wanted() {
+fn invalid_value_names_file_line_key_and_expectation() {
     for (config, words) in [
         (
             "[DEFAULT]\n\nbind_port = 99999\n",
@@ -138,7 +138,7 @@ fn a_bad_value_names_file_line_key_and_what_was_wanted() {
 
 /// The configuration, the policy and the log's own file: every problem in one run.
 #[test]
-fn check_config_tells_everything_that_is_wrong() {
+fn check_config_reports_every_error() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     put(
@@ -172,7 +172,7 @@ fn check_config_tells_everything_that_is_wrong() {
 
 /// On a terminal, and wherever standard output and standard error are one.
 #[test]
-fn an_error_at_the_start_is_told_once() {
+fn start_error_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a file"), "").unwrap();
     fs::write(
@@ -199,14 +199,14 @@ fn an_error_at_the_start_is_told_once() {
 }
 
 #[test]
-fn a_line_that_is_no_ini_is_named() {
+fn malformed_line_is_named() {
     let (code, said) = run_with("[DEFAULT]\nworkers = 1\nwhat is this\n");
     assert_eq!(code, Some(78));
     assert!(said.contains("g.conf:3"), "{said}");
 }
 
 #[test]
-fn an_unknown_key_warns_with_its_line() {
+fn unknown_key_is_a_warning_with_its_line() {
     let server = Setup::new().option("zzz_unknown_option", 1).start();
     let config = fs::read_to_string(server.config_file()).unwrap();
     let line = config
@@ -228,7 +228,7 @@ fn an_unknown_key_warns_with_its_line() {
 }
 
 #[test]
-fn a_wrong_command_line_is_64() {
+fn wrong_command_line_exits_with_64() {
     let folder = tempfile::tempdir().unwrap();
     for words in [&["--no-such"][..], &["a.conf", "b.conf"]] {
         assert_eq!(run(folder.path(), words).status.code(), Some(64));
@@ -253,7 +253,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn a_taken_port_stops_the_start() {
+fn port_in_use_prevents_the_start() {
     let server = Server::shared();
     for (api, admin) in [
         (server.address().port(), crate::support::ports::free_port()),
@@ -276,7 +276,7 @@ fn a_taken_port_stops_the_start() {
 }
 
 #[test]
-fn the_data_of_a_running_server_stop_the_start() {
+fn registry_in_use_prevents_the_start() {
     let server = Server::shared();
     let config = format!(
         "[DEFAULT]\nbind_port = {}\nadmin_bind_port = 0\ndata_dir = {}\n",
@@ -290,7 +290,7 @@ fn the_data_of_a_running_server_stop_the_start() {
 }
 
 #[test]
-fn the_start_says_where_it_listens_where_its_data_are_and_what_moves_them() {
+fn start_logs_address_folders_and_io_backend() {
     let server = Setup::new().option("io_backend", "threads").start();
     let words = [
         format!("http://{}", server.address()),
@@ -308,7 +308,7 @@ fn the_start_says_where_it_listens_where_its_data_are_and_what_moves_them() {
 }
 
 #[test]
-fn log_file_takes_the_log() {
+fn log_file_receives_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::new().option("log_dir", folder.path().display());
     let server = setup.argument("--log-file=api.log").start();

@@ -19,7 +19,7 @@ fn await_no_more_taken(server: &Server) {
 }
 
 #[test]
-fn an_idle_server_ends_at_once() {
+fn idle_server_ends_at_once() {
     let mut server = Setup::new().start();
     let mut idle = server.connect();
     idle.request(&Request::get("/v1/images")).expect(200);
@@ -33,7 +33,7 @@ fn an_idle_server_ends_at_once() {
 }
 
 #[test]
-fn a_download_comes_to_its_end() {
+fn download_completes_during_a_drain() {
     let mut server = Setup::new().start();
     let data = pattern(48 << 20, 1);
     let id = server.upload(&[], &data);
@@ -56,7 +56,7 @@ fn a_download_comes_to_its_end() {
 }
 
 #[test]
-fn an_upload_comes_to_its_end() {
+fn upload_completes_during_a_drain() {
     let mut server = Setup::new().start();
     let id = uuid::Uuid::new_v4().to_string();
     let mut connection = server.connect();
@@ -78,7 +78,7 @@ fn an_upload_comes_to_its_end() {
 }
 
 #[test]
-fn the_operator_sees_it_drain() {
+fn healthcheck_reports_draining() {
     let mut server = Setup::new().start();
     let data = pattern(32 << 20, 2);
     let id = server.upload(&[], &data);
@@ -114,7 +114,7 @@ fn stuck(server: &Server) -> [Connection; 2] {
 }
 
 #[test]
-fn the_time_to_drain_is_limited() {
+fn drain_time_is_limited() {
     let mut server = Setup::new().option("drain_timeout", 1).start();
     let _stuck = stuck(&server);
     let began = Instant::now();
@@ -133,7 +133,7 @@ fn the_time_to_drain_is_limited() {
 }
 
 #[test]
-fn the_time_after_a_reload_is_limited() {
+fn drain_time_after_a_reload_is_limited() {
     let setup = Setup::new().option("reload_timeout", 1).with_pid_file();
     let mut server = setup.start();
     let _stuck = stuck(&server);
@@ -146,7 +146,7 @@ fn the_time_after_a_reload_is_limited() {
 }
 
 #[test]
-fn half_a_head_does_not_delay_the_end() {
+fn incomplete_head_does_not_delay_the_shutdown() {
     let mut server = Setup::new().start();
     let mut first = server.connect();
     first.send_bytes(b"GET /v1/ima").unwrap();
@@ -165,7 +165,7 @@ fn half_a_head_does_not_delay_the_end() {
 }
 
 #[test]
-fn a_hang_up_ends_nothing() {
+fn sighup_ends_nothing() {
     let server = Setup::new().start();
     server.signal("HUP");
     eventually("it says so", || {

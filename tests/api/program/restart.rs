@@ -57,7 +57,7 @@ fn check(server: &Server, known: &Known, before: &Value) {
 }
 
 #[test]
-fn an_orderly_end_keeps_everything() {
+fn orderly_shutdown_keeps_everything() {
     let mut server = Setup::new().start();
     let known = populate(&server);
     let before = everything(&server);
@@ -86,7 +86,7 @@ fn kill_9_keeps_everything() {
 }
 
 #[test]
-fn what_was_on_its_way_is_killed_and_cleaned() {
+fn interrupted_uploads_are_killed_and_cleaned_up() {
     let mut server = Setup::new().start();
     let id = server.reserve();
     let mut connection = server.connect();
@@ -109,7 +109,7 @@ fn what_was_on_its_way_is_killed_and_cleaned() {
 }
 
 #[test]
-fn an_id_stays_taken_over_a_restart() {
+fn id_stays_taken_after_a_restart() {
     let mut server = Setup::new().start();
     let id = server.reserve();
     server.remove(&id).expect(200);
@@ -121,7 +121,7 @@ fn an_id_stays_taken_over_a_restart() {
 }
 
 #[test]
-fn the_order_of_lists_outlives_it() {
+fn order_of_lists_survives_a_restart() {
     let mut server = Setup::new().start();
     for size in ["3", "1", "2", "1"] {
         server.create(&[("x-image-meta-size", size)]);

@@ -18,7 +18,7 @@ fn with_properties(request: Request, count: usize) -> Request {
 }
 
 #[test]
-fn images_of_one_owner() {
+fn image_count_of_an_owner_is_limited() {
     let server = Setup::new().option("user_image_quota", 3).start();
     let ids = [server.create(&[]), server.create(&[]), server.reserve()];
     let id = fresh_id();
@@ -40,7 +40,7 @@ fn images_of_one_owner() {
 }
 
 #[test]
-fn killed_images_count_until_they_are_deleted() {
+fn killed_images_count_until_deleted() {
     let server = Setup::new().option("user_image_quota", 1).start();
     let id = fresh_id();
     let wrong = post_data(
@@ -55,7 +55,7 @@ fn killed_images_count_until_they_are_deleted() {
 }
 
 #[test]
-fn one_of_many_racers_takes_the_last_place() {
+fn one_of_many_racing_creates_gets_the_last_image() {
     let server = Setup::new().option("user_image_quota", 1).start();
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..20)
@@ -68,7 +68,7 @@ fn one_of_many_racers_takes_the_last_place() {
 }
 
 #[test]
-fn properties_of_one_image() {
+fn property_count_of_an_image_is_limited() {
     let server = Setup::new().option("image_property_quota", 3).start();
     let words = "The limit has been exceeded on the number of allowed image properties. \
                  Attempted: 4, Maximum: 3";
@@ -92,7 +92,7 @@ fn properties_of_one_image() {
 }
 
 #[test]
-fn without_limits_there_are_none() {
+fn no_limits_by_default() {
     let setup = Setup::new().option("image_property_quota", -1);
     let setup = setup.option("image_member_quota", -1);
     let setup = setup.option("user_storage_quota", "0GB");
@@ -111,7 +111,7 @@ fn member(server: &Server, method: fn(&str) -> Request, id: &str, member: &str) 
 }
 
 #[test]
-fn members_of_one_image() {
+fn member_count_of_an_image_is_limited() {
     let mut server = Setup::new().option("image_member_quota", 2).start();
     let id = server.reserve();
     assert_eq!(member(&server, Request::put, &id, "a"), 204);

@@ -74,7 +74,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn of_known_length_two_win() {
+fn racing_uploads_of_known_length_fill_the_quota_exactly() {
     let server = server();
     for _ in 0..ROUNDS {
         let answers = race(&server, |_| sized(&[], HALF));
@@ -83,7 +83,7 @@ fn of_known_length_two_win() {
 }
 
 #[test]
-fn of_unknown_length_no_more_than_two_win() {
+fn racing_uploads_of_unknown_length_stay_within_the_quota() {
     let server = server();
     for round in 0..ROUNDS {
         let answers = race(&server, |_| chunked(&[], HALF));
@@ -94,7 +94,7 @@ fn of_unknown_length_no_more_than_two_win() {
 }
 
 #[test]
-fn of_both_kinds_no_more_than_two_win() {
+fn racing_uploads_of_both_kinds_stay_within_the_quota() {
     let server = server();
     for _ in 0..ROUNDS {
         let answers = race(&server, |number| match number % 2 {
@@ -106,7 +106,7 @@ fn of_both_kinds_no_more_than_two_win() {
 }
 
 #[test]
-fn of_data_for_queued_images_two_win() {
+fn racing_uploads_to_queued_images_fill_the_quota_exactly() {
     let server = server();
     let data = vec![7; HALF];
     for _ in 0..ROUNDS {

@@ -30,7 +30,7 @@ fn cut_off(server: &Server, announced: Option<u64>) -> Connection {
 }
 
 #[test]
-fn nothing_is_forgotten_and_nothing_counts_for_ever() {
+fn usage_survives_a_restart_and_ends_with_the_image() {
     let mut server = limited().start();
     server.request(&sized(&[], 30_000)).expect(201);
     for _ in 0..4 {
@@ -55,7 +55,7 @@ fn nothing_is_forgotten_and_nothing_counts_for_ever() {
 }
 
 #[test]
-fn a_limit_that_is_lowered_stops_what_would_take_more() {
+fn lowered_limit_refuses_growth_only() {
     let mut server = limited().start();
     let id = crate::support::v1::id_of(&server.request(&sized(&[], QUOTA)).expect(201));
     server.set_up(|setup| setup.option("user_storage_quota", "10KB"));

@@ -19,7 +19,7 @@ fn assert_refused(answer: Response, size: usize, remaining: usize) {
 }
 
 #[test]
-fn up_to_the_last_byte_and_again_when_some_is_deleted() {
+fn quota_is_usable_to_the_last_byte_and_after_a_deletion() {
     let server = limited().start();
     let first = id_of(&server.request(&sized(&[], 60_000)).expect(201));
     assert_refused(server.request(&sized(&[], 40_001)), 40_001, 40_000);
@@ -35,7 +35,7 @@ fn up_to_the_last_byte_and_again_when_some_is_deleted() {
 }
 
 #[test]
-fn a_length_that_does_not_fit_is_refused_before_the_body() {
+fn length_above_the_quota_is_refused_before_the_body() {
     let server = limited().start();
     let refused = |request: Request| {
         let mut connection = server.connect();
@@ -59,7 +59,7 @@ fn a_length_that_does_not_fit_is_refused_before_the_body() {
 }
 
 #[test]
-fn a_reservation_takes_no_room() {
+fn stated_size_reserves_no_quota() {
     let server = limited().start();
     let size = [("x-image-meta-size", "100000"), RAW[0], RAW[1]];
     let ids = [server.create(&size), server.create(&size)];
@@ -72,7 +72,7 @@ fn a_reservation_takes_no_room() {
 }
 
 #[test]
-fn data_of_unknown_length_are_stopped_at_the_byte() {
+fn upload_of_unknown_length_stops_at_the_limit() {
     let server = limited().start();
     server.request(&sized(&[], 30_000)).expect(201);
     let id = fresh_id();
@@ -108,7 +108,7 @@ fn begun(server: &Server, id: &str, len: usize) -> Connection {
 }
 
 #[test]
-fn bytes_in_flight_count_until_their_image_is_deleted() {
+fn uploading_bytes_count_until_the_image_is_deleted() {
     let server = limited().start();
     let id = server.reserve();
     let mut upload = begun(&server, &id, 60_000);
@@ -121,7 +121,7 @@ fn bytes_in_flight_count_until_their_image_is_deleted() {
 }
 
 #[test]
-fn bytes_in_flight_count_until_their_sender_goes_away() {
+fn uploading_bytes_count_until_the_client_disconnects() {
     let server = limited().start();
     let id = server.reserve();
     drop(begun(&server, &id, 60_000));
@@ -133,7 +133,7 @@ fn bytes_in_flight_count_until_their_sender_goes_away() {
 
 /// CVE-2014-9623.
 #[test]
-fn deletions_during_uploads_give_everything_back() {
+fn deletion_during_an_upload_releases_the_quota() {
     let server = limited().start();
     for _ in 0..40 {
         let id = server.reserve();
@@ -149,7 +149,7 @@ fn deletions_during_uploads_give_everything_back() {
 }
 
 #[test]
-fn each_owner_has_a_quota_and_those_of_nobody_one_together() {
+fn quota_is_per_owner_and_shared_by_ownerless_images() {
     let server = limited().start();
     server.request(&sized(&owned("a"), QUOTA)).expect(201);
     server.request(&sized(&owned("b"), 60_000)).expect(201);
@@ -165,7 +165,7 @@ fn each_owner_has_a_quota_and_those_of_nobody_one_together() {
 }
 
 #[test]
-fn an_owner_who_is_full_may_do_everything_else() {
+fn full_quota_allows_everything_but_growth() {
     let server = limited().start();
     let id = id_of(&server.request(&sized(&[], QUOTA)).expect(201));
     let change = put(
@@ -182,7 +182,7 @@ fn an_owner_who_is_full_may_do_everything_else() {
 }
 
 #[test]
-fn what_waits_for_the_scrubber_counts() {
+fn images_that_wait_for_the_scrubber_count() {
     let server = limited().option("delayed_delete", true).start();
     let id = id_of(&server.request(&sized(&[], 60_000)).expect(201));
     server.remove(&id).expect(200);

@@ -10,7 +10,7 @@ fn scrubbing() -> Setup {
 }
 
 #[test]
-fn it_comes_by_itself() {
+fn scrubber_runs_by_itself() {
     let server = scrubbing().option("verbose", true).start();
     let ids = [pending(&server), pending(&server)];
     await_empty(&server);
@@ -30,7 +30,7 @@ fn it_comes_by_itself() {
 }
 
 #[test]
-fn it_leaves_images_their_time() {
+fn scrubber_waits_for_scrub_time() {
     let server = scrubbing().option("scrub_time", 4).start();
     let id = pending(&server);
     std::thread::sleep(std::time::Duration::from_millis(2500));
@@ -40,7 +40,7 @@ fn it_leaves_images_their_time() {
 }
 
 #[test]
-fn it_takes_nothing_but_what_was_deleted() {
+fn scrubber_removes_only_deleted_images() {
     let server = scrubbing().start();
     let kept = server.upload(&[], b"kept");
     let queued = server.reserve();
@@ -53,7 +53,7 @@ fn it_takes_nothing_but_what_was_deleted() {
 }
 
 #[test]
-fn it_makes_room_for_its_owner() {
+fn scrubber_releases_the_quota() {
     let server = scrubbing().option("user_storage_quota", 6).start();
     pending(&server);
     let upload = crate::support::v1::post_data(&[], b"1234");

@@ -25,7 +25,7 @@ fn pending(server: &Server) -> String {
 }
 
 #[test]
-fn administrators_list_images_that_wait() {
+fn administrators_list_pending_images() {
     let server = delaying().start();
     let kept = server.upload(&[("x-image-meta-is_public", "True")], b"kept");
     let public = pending(&server);

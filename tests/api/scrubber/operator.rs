@@ -14,7 +14,7 @@ fn token(server: &Server) -> String {
 }
 
 #[test]
-fn nobody_commands_without_the_token_of_this_start() {
+fn commands_require_the_current_token() {
     let mut server = delaying().start();
     let id = pending(&server);
     let old = token(&server);

@@ -8,7 +8,7 @@ use crate::support::server::Server;
 use crate::support::{PATIENCE, eventually, within};
 
 #[test]
-fn a_node_that_runs_does_it_when_asked() {
+fn scrubber_program_asks_a_running_server() {
     let server = delaying().start();
     let ids = [pending(&server), pending(&server), pending(&server)];
     std::thread::sleep(Duration::from_millis(300));
@@ -26,7 +26,7 @@ fn a_node_that_runs_does_it_when_asked() {
 }
 
 #[test]
-fn without_a_node_it_does_it_itself() {
+fn scrubber_program_works_without_a_server() {
     let mut server = delaying().start();
     let kept = server.upload(&[], b"kept");
     let id = pending(&server);
@@ -41,7 +41,7 @@ fn without_a_node_it_does_it_itself() {
 }
 
 #[test]
-fn images_have_their_time_both_ways() {
+fn scrub_time_applies_with_and_without_a_server() {
     let mut server = delaying().option("scrub_time", 3600).start();
     let id = pending(&server);
     run(&server, &[])
@@ -57,7 +57,7 @@ fn images_have_their_time_both_ways() {
 }
 
 #[test]
-fn without_a_registry_it_makes_none() {
+fn scrubber_program_creates_no_registry() {
     let server = delaying().prepare();
     let config = format!("[DEFAULT]\ndata_dir = {}\n", server.data_dir().display());
     std::fs::write(server.config_file(), config).unwrap();
@@ -66,7 +66,7 @@ fn without_a_registry_it_makes_none() {
 }
 
 #[test]
-fn a_node_without_an_operators_listener_cannot_be_asked() {
+fn server_without_an_admin_listener_is_reported() {
     let server = delaying().option("admin_bind_port", 0).start();
     let id = pending(&server);
     run(&server, &[]).expect(1).says("admin_bind_port is 0");
@@ -74,7 +74,7 @@ fn a_node_without_an_operators_listener_cannot_be_asked() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused() {
+fn conflicting_arguments_are_refused() {
     let id = "71c675ab-d94f-49cd-a114-e12490b328d9";
     let server = delaying().option("daemon", true).start();
     run(&server, &["--restore", id])
@@ -120,7 +120,7 @@ impl Drop for Daemon {
 }
 
 #[test]
-fn a_daemon_asks_again_and_never_keeps_a_node_from_starting() {
+fn daemon_retries_and_never_blocks_a_server_start() {
     let mut server = delaying().start();
     let mut daemon = Daemon::start(&server);
     pending(&server);
@@ -139,7 +139,7 @@ fn a_daemon_asks_again_and_never_keeps_a_node_from_starting() {
 }
 
 #[test]
-fn many_go_in_one_round_several_at_a_time() {
+fn one_pass_removes_many_images_concurrently() {
     let server = delaying().option("scrub_pool_size", 8).start();
     let ids: Vec<_> = (0..40).map(|_| pending(&server)).collect();
     run(&server, &[])

@@ -40,7 +40,7 @@ fn assert_back(server: &Server, id: &str, before: &serde_json::Value) {
 }
 
 #[test]
-fn everything_comes_back_while_the_node_runs() {
+fn restore_on_a_running_server_gives_everything_back() {
     let server = delaying().start();
     let (id, before) = lost(&server);
     let head = server.head(&id).expect(200);
@@ -65,7 +65,7 @@ fn everything_comes_back_while_the_node_runs() {
 }
 
 #[test]
-fn everything_comes_back_while_it_does_not() {
+fn restore_on_a_stopped_server_gives_everything_back() {
     let mut server = delaying().start();
     let (id, before) = lost(&server);
     server.kill();
@@ -75,7 +75,7 @@ fn everything_comes_back_while_it_does_not() {
 }
 
 #[test]
-fn nothing_else_is_restored() {
+fn only_pending_images_can_be_restored() {
     let mut server = delaying().start();
     let scrubbed = pending(&server);
     run(&server, &[]).expect(0);
@@ -96,7 +96,7 @@ fn nothing_else_is_restored() {
 }
 
 #[test]
-fn an_owner_who_may_have_no_more_images_gets_none_back() {
+fn restore_respects_the_image_quota() {
     let server = delaying().option("user_image_quota", 1).start();
     let id = pending(&server);
     let other = server.create(&[]);

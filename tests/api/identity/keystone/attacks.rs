@@ -28,7 +28,7 @@ fn asks(server: &Server, token: &str, request: Request) -> Response {
 
 /// OSSA-2026-001: who one is, is what the token says and nothing else.
 #[test]
-fn forged_headers_count_for_nothing() {
+fn forged_identity_headers_are_ignored() {
     let (server, bob) = (shared(), keystone().user("bob"));
     let token = token("bob");
     let (victims, _) = alices_image(server, &[]);
@@ -77,7 +77,7 @@ fn forged_headers_count_for_nothing() {
 
 /// What is hidden answers as what is not there, but for the id that was asked for.
 #[test]
-fn what_is_hidden_is_not_there() {
+fn hidden_images_look_like_missing_ones() {
     let server = shared();
     let (hidden, _) = alices_image(server, &[]);
     let token = token("bob");
@@ -120,7 +120,7 @@ fn what_is_hidden_is_not_there() {
 /// connection are compared; a difference that could be used stands out in every round, one
 /// that the machine makes does not.
 #[test]
-fn what_is_hidden_takes_no_other_time() {
+fn hidden_and_missing_images_take_the_same_time() {
     const ROUNDS: usize = 5;
     const ASKED: usize = 300;
     let server = shared();
@@ -157,7 +157,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 /// CVE-2012-4573: nothing of an image goes that may not be deleted.
 #[test]
-fn others_images_are_not_deleted() {
+fn images_of_others_cannot_be_deleted() {
     for delayed in [false, true] {
         let server = setup(keystone(), &keystone().auth_url)
             .option("delayed_delete", delayed)
@@ -178,7 +178,7 @@ fn others_images_are_not_deleted() {
 
 /// CVE-2015-5251 and its kin: what a request may not say of an image.
 #[test]
-fn fields_that_are_not_ones_own() {
+fn fields_of_other_tenants_are_refused() {
     let server = shared();
     let (id, alice) = alices_image(server, &[]);
     let before = asks(server, &alice, Request::head(&image_path(&id))).expect(200);
@@ -220,7 +220,7 @@ fn fields_that_are_not_ones_own() {
 
 /// An id that is taken says so, and no more.
 #[test]
-fn a_taken_id_says_nothing_else() {
+fn conflict_of_an_id_reveals_nothing_else() {
     let server = shared();
     let (id, _) = alices_image(server, &[("x-image-meta-name", "CANARY")]);
     let copy = Request::post("/v1/images")
@@ -233,7 +233,7 @@ fn a_taken_id_says_nothing_else() {
 /// Anybody can make up tokens: they neither fill the memory nor push out those that are
 /// sound, and each is asked about once.
 #[test]
-fn made_up_tokens_disturb_nobody() {
+fn forged_tokens_do_not_slow_other_callers() {
     let server = setup(keystone(), &keystone().auth_url)
         .option_in("keystone_authtoken", "token_cache_size", 50)
         .start();

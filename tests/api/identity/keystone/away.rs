@@ -1,5 +1,5 @@
-//! While Keystone cannot be asked: what is known of tokens goes on to its time, everything
-//! else is 503, and nothing has to be done when it is back.
+//! Keystone is unreachable: cached tokens work until they expire, every other request is 503, and
+//! the server recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn start(patience: Duration) -> (Gate, Server) {
 }
 
 #[test]
-fn known_tokens_go_on_others_wait_for_keystone() {
+fn cached_tokens_work_while_keystone_is_down() {
     for mode in [Mode::Closed, Mode::Silent] {
         let (gate, server) = start(PATIENCE);
         let (known, new) = (token("alice"), token("bob"));
@@ -70,7 +70,7 @@ fn assert_is_unavailable(server: &Server, token: &str) {
 }
 
 #[test]
-fn a_node_starts_before_keystone() {
+fn server_starts_before_keystone() {
     let gate = Gate::before(address_of(&keystone().auth_url));
     gate.set(Mode::Closed);
     let server = setup(keystone(), &gate.url(&keystone().auth_url)).start();
@@ -82,7 +82,7 @@ fn a_node_starts_before_keystone() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_made_anew() {
+fn broken_connection_to_keystone_is_replaced() {
     let (gate, server) = start(crate::support::PATIENCE);
     assert_eq!(status_of_list(&server, &token("alice")), 200);
     for user in ["bob", "adam", "rita"] {
@@ -94,7 +94,7 @@ fn a_connection_that_breaks_is_made_anew() {
 }
 
 #[test]
-fn a_wrong_password_of_our_own_is_nobodys_fault() {
+fn wrong_service_password_is_503() {
     let server = setup(keystone(), &keystone().auth_url)
         .option_in("keystone_authtoken", "password", "CANARY-PASSWORD")
         .option("debug", true)

@@ -88,7 +88,7 @@ fn row(table: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn two_tenants_share_an_image() {
+fn clients_share_an_image_between_tenants() {
     let cloud = start();
     let file = cloud.server.folder().join("image");
     std::fs::write(&file, b"shared data").unwrap();
@@ -145,7 +145,7 @@ fn two_tenants_share_an_image() {
 }
 
 #[test]
-fn a_wrong_password_gets_nowhere() {
+fn wrong_password_is_refused() {
     let cloud = start();
     let complaint = cloud.glance_fails("alice", &["--os-password", "wrong", "image-list"]);
     assert!(complaint.contains("401"), "{complaint}");
@@ -181,7 +181,7 @@ fn share_with_bob(cloud: &Cloud, id: &str) {
 }
 
 #[test]
-fn openstackclient_finds_the_node() {
+fn openstackclient_uses_the_catalog() {
     let cloud = start();
     let id = create(&cloud);
     let openstack = |user: &str, words: &[&str]| cloud.run(user, "openstack", words);
@@ -224,7 +224,7 @@ match sys.argv[1:]:
 "#;
 
 #[test]
-fn openstacksdk_finds_the_node() {
+fn openstacksdk_uses_the_catalog() {
     let cloud = start();
     let sdk = |user: &str, words: &[&str]| {
         let words = [&["-c", SDK], words].concat();

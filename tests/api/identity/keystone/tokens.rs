@@ -1,4 +1,4 @@
-//! What a token opens, and for how long.
+//! Tokens: validation, caching, expiry and revocation.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::http::Request;
 use crate::support::v1::{OCTETS, RAW, id_of, ids_of, image_of, image_path};
 
 #[test]
-fn without_a_sound_token_nobody_is_let_in() {
+fn requests_without_a_valid_token_are_401() {
     let (server, url) = (shared(), &keystone().auth_url);
     for token in [None, Some(""), Some("garbage"), Some("a b"), Some("gAAAAA")] {
         let mut list = Request::get("/v1/images");
@@ -31,7 +31,7 @@ fn without_a_sound_token_nobody_is_let_in() {
 }
 
 #[test]
-fn nothing_of_a_body_is_asked_for_before_the_token_is_known() {
+fn token_is_validated_before_the_body_is_read() {
     let server = shared();
     for request in [Request::post("/v1/images"), Request::put(&image_path("x"))] {
         let mut connection = server.connect();
@@ -46,7 +46,7 @@ fn nothing_of_a_body_is_asked_for_before_the_token_is_known() {
 }
 
 #[test]
-fn the_token_says_who_it_is() {
+fn token_identifies_the_caller() {
     let (server, keystone) = (shared(), keystone());
     let alice = token("alice");
     let image = reserve(server, &alice);
@@ -71,7 +71,7 @@ fn the_token_says_who_it_is() {
 }
 
 #[test]
-fn a_token_for_no_project_has_no_tenant() {
+fn unscoped_token_has_no_tenant() {
     let server = shared();
     let id = id_of(&reserve(server, &token("alice")));
     let token = unscoped_token(keystone(), "alice");
@@ -82,7 +82,7 @@ fn a_token_for_no_project_has_no_tenant() {
 }
 
 #[test]
-fn many_requests_are_one_question() {
+fn concurrent_requests_validate_a_token_once() {
     let server = setup(keystone(), &keystone().auth_url).start();
     let token = token("alice");
     std::thread::scope(|scope| {
@@ -101,7 +101,7 @@ fn many_requests_are_one_question() {
 }
 
 #[test]
-fn a_revoked_token_ends_within_the_stated_time() {
+fn revoked_token_ends_within_the_cache_time() {
     const STATED: Duration = Duration::from_secs(2);
     let server = setup(keystone(), &keystone().auth_url)
         .option_in("keystone_authtoken", "token_cache_time", STATED.as_secs())
@@ -131,7 +131,7 @@ fn a_revoked_token_ends_within_the_stated_time() {
 }
 
 #[test]
-fn without_a_cache_a_revoked_token_ends_at_once() {
+fn revoked_token_ends_at_once_without_a_cache() {
     let server = setup(keystone(), &keystone().auth_url)
         .option_in("keystone_authtoken", "token_cache_time", -1)
         .start();
@@ -144,7 +144,7 @@ fn without_a_cache_a_revoked_token_ends_at_once() {
 /// Tokens of 4 s: the user's, which is kept no longer than it lives, and the node's own,
 /// which it renews.
 #[test]
-fn tokens_expire_and_the_node_renews_its_own() {
+fn tokens_expire_and_the_service_token_is_renewed() {
     const LIFE: Duration = Duration::from_secs(4);
     let keystone = Keystone::start(&Options { token_s: 4 });
     let server = setup(&keystone, &keystone.auth_url).start();
@@ -183,7 +183,7 @@ fn tokens_expire_and_the_node_renews_its_own() {
 
 /// A token is looked at when a request begins, and not again (CVE-2015-5286).
 #[test]
-fn an_upload_outlives_its_token() {
+fn upload_outlives_its_token() {
     let keystone = Keystone::start(&Options { token_s: 3 });
     let server = setup(&keystone, &keystone.auth_url).start();
     let mut token = keystone.token("alice");
@@ -214,7 +214,7 @@ fn an_upload_outlives_its_token() {
 }
 
 #[test]
-fn who_has_no_token_may_be_let_in_to_look() {
+fn anonymous_access_is_read_only() {
     let server = setup(keystone(), &keystone().auth_url)
         .option("allow_anonymous_access", true)
         .start();
