@@ -24,7 +24,7 @@ pub struct ApiRequest {
     pub error_format: ErrorFormat,
     /// The request's id in logs and responses.
     pub request_id: RequestId,
-    /// When its head had been read.
+    /// The time at which its head had been read.
     pub began: Instant,
 }
 

@@ -27,7 +27,7 @@ pub struct ApiSettings {
     pub manages_cache: bool,
 }
 
-/// What an API serves, and to whom. Every worker thread has its own.
+/// The parts that an API needs. Every worker thread has its own.
 pub struct ApiState {
     /// The verbs.
     pub service: Arc<Service>,
@@ -69,7 +69,7 @@ impl ApiState {
         let address = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
         match address {
             Some(address) => format!("http://{address}"),
-            // The connection is gone, so the response reaches no client.
+            // The connection is closed, so the response reaches no client.
             None => "http://localhost".to_owned(),
         }
     }

@@ -1,8 +1,8 @@
-//! Visibility of an image: which callers beside its owner may use it.
+//! Visibility of an image: the callers beside its owner that may use it.
 
 use serde::{Deserialize, Serialize};
 
-/// Which callers beside the owner may use an image, as Glance's v2 API names it.
+/// The callers beside the owner that may use an image, as in Glance's v2 API.
 ///
 /// v1 knows `is_public` alone, which [`Visibility::is_public`] and
 /// [`Visibility::with_is_public`] map to and from it.

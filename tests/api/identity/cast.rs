@@ -111,7 +111,7 @@ impl Life {
 pub struct State {
     pub life: Life,
     pub is_public: bool,
-    /// Whether the tenant `owner` owns it, or nobody.
+    /// True if the tenant `owner` owns it; otherwise it has no owner.
     pub is_owned: bool,
     pub protected: bool,
 }

@@ -15,7 +15,7 @@ fn start() -> Server {
         .option_in("paste_deploy", "flavor", "trusted-auth")
         .option("allow_anonymous_access", true)
         .option("delayed_delete", true)
-        // Uploads of which nothing more comes stay `saving` until everybody has looked.
+        // Stalled uploads keep their images `saving` until all callers are tested.
         .option("client_socket_timeout", 0)
         .option("client_min_rate", 0)
         .start()
@@ -39,7 +39,7 @@ fn request(ask: Ask, id: &str) -> Request {
     }
 }
 
-/// What was found, to be shown all at once.
+/// The differences found, reported together.
 #[derive(Default)]
 struct Findings {
     cells: usize,
@@ -86,7 +86,7 @@ fn ask_about_all(server: &Server, states: &[State]) -> Findings {
     findings
 }
 
-/// Asks everything about one image. Whatever is refused changes nothing of it.
+/// Tries every operation on one image. A refused one must change nothing.
 fn ask_about(server: &Server, state: State, findings: &mut Findings) {
     let mut made = make(server, state);
     let mut before = portrait(server, &made.id);

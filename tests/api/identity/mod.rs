@@ -1,9 +1,9 @@
-//! Who may do what: identities in the headers of a trusted proxy, which this test is.
+//! Access: identities in the headers of a trusted proxy, whose part this test plays.
 //!
-//! `matrix` asks everything of every kind of image as every kind of caller, and compares with
-//! `oracle`, which is written from the description of Glance and knows nothing of this
-//! program. `trusted_auth` has what concerns the headers themselves, `keystone` what concerns
-//! tokens, `caches` what is between clients and the server. `policy` and `properties` have the files by which an operator narrows all that.
+//! `matrix` tries every operation on every kind of image as every kind of caller and compares the
+//! responses with `oracle`, which is written from the description of Glance and shares no code with
+//! the program. `trusted_auth` tests the headers themselves, `keystone` tokens, `caches` caches
+//! between clients and the server, `policy` and `properties` the operator's rule files.
 
 mod caches;
 mod cast;

@@ -1,9 +1,9 @@
-//! What Glance answers, in the words of its description: sections 9 to 11 and 13 of the v1
-//! behaviour, read one sentence at a time. It shares nothing with the program.
+//! The responses of Glance, derived from the description of its v1 behaviour (sections 9 to 11 and
+//! 13), each rule with the sentence it comes from. It shares no code with the program.
 
 use super::cast::{Caller, Life, State};
 
-/// What is asked about one image.
+/// An operation on one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     Head,

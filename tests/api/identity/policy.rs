@@ -53,7 +53,7 @@ fn list() -> Request {
     Request::get("/v1/images")
 }
 
-/// What is asked of the rule of each action: a request that is sound but for it.
+/// A request per action that is valid except for the rule of that action.
 fn asked(id: &str, queued: &str) -> Vec<(&'static str, Request)> {
     let (image, members) = (image_path(id), format!("/v1/images/{id}/members"));
     let create = || Request::post("/v1/images").headers(RAW);
@@ -237,7 +237,7 @@ fn policy_defines_administrators() {
     let create = Request::post("/v1/images").headers(RAW);
     let id = id_of(&Caller::Stranger.asks(&node.server, create).expect(201));
     for (roles, status) in [("Member", 404), ("Boss", 200), ("admin", 200)] {
-        // By the long way and by the short one.
+        // Through `handle` and through the fast path.
         for request in [
             Request::put(&image_path(&id)),
             Request::head(&image_path(&id)),
@@ -292,7 +292,7 @@ fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
     eventually("it is read", || (status("first") == 200).then_some(()));
 }
 
-/// What a server that does not start says, and how it ends.
+/// Returns the output and exit status of a server that fails to start.
 #[track_caller]
 pub fn refusal(mut server: Server) -> String {
     server.spawn();

@@ -8,8 +8,8 @@ use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{OCTETS, RAW, id_of, ids_of, image_of, image_path};
 
-/// `x_` is the boss's, whom members may watch in some; `secret_` is for nobody else;
-/// everything else is everybody's.
+/// `x_` properties belong to the role `boss`, and members may read some of them; `secret_`
+/// properties are hidden from all others; every other property is open to all.
 const ROLES: &str = "\
 [^x_fixed]\ncreate = boss, member\nread = @\nupdate = boss\ndelete = boss\n\
 [^x_]\ncreate = boss\nread = boss, member\nupdate = boss, member\ndelete = boss\n\
@@ -78,7 +78,7 @@ fn keep(request: Request) -> Request {
     request.header("x-glance-registry-purge-props", "False")
 }
 
-/// The properties that the boss sees: all that are there, but what nobody sees.
+/// The properties that the boss sees: all but those that are hidden from every role.
 #[track_caller]
 fn there(node: &Node, id: &str) -> String {
     let head = ask(node, "boss", Request::head(&image_path(id))).expect(200);
@@ -165,7 +165,7 @@ fn reading() {
 fn changing() {
     let node = start(ROLES, None);
     let id = id_of(&ask(&node, "boss", create(SET)).expect(201));
-    // What a client does not see it neither changes nor removes.
+    // A client neither changes nor removes properties that it cannot see.
     let answer = ask(&node, "member", update(&id, &[("x_a", "4"), ("c", "5")])).expect(200);
     assert_eq!(
         image_of(&answer)["properties"],
@@ -187,7 +187,7 @@ fn changing() {
     assert_eq!(there(&node, &id), "secret_b=2 x_a=4");
     ask(&node, "boss", update(&id, &[("x_fixed", "7")])).expect(200);
     assert_eq!(there(&node, &id), "x_fixed=7");
-    // Saying again what is there changes nothing, and so needs no right to update.
+    // Repeating the current value changes nothing, so it requires no right to update.
     ask(
         &node,
         "member",

@@ -30,7 +30,7 @@ fn members_of(id: &str) -> Vec<(String, bool)> {
     members
 }
 
-/// What [`members_of`] should give.
+/// The expected result of [`members_of`].
 fn members(wanted: &[(&str, bool)]) -> Vec<(String, bool)> {
     let own = |(member, can_share): &(&str, bool)| ((*member).to_owned(), *can_share);
     wanted.iter().map(own).collect()

@@ -1,4 +1,4 @@
-//! What outlives a process: everything that was acknowledged, and nothing else.
+//! Restarts: everything that was acknowledged survives, and nothing else.
 
 use serde_json::{Value, json};
 

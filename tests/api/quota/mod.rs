@@ -1,4 +1,4 @@
-//! What the images of one tenant may take up: `user_storage_quota`, `user_image_quota`.
+//! Quotas of one tenant: `user_storage_quota` and `user_image_quota`.
 
 mod numbers;
 mod race;

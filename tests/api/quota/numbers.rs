@@ -1,4 +1,4 @@
-//! How many images, properties and members there may be.
+//! Limits on the number of images, properties and members.
 
 use super::owned;
 use crate::images::create::fresh_id;
@@ -131,7 +131,7 @@ fn member_count_of_an_image_is_limited() {
     };
     server.request(&replace(&["x", "y", "z"])).expect(413);
     server.request(&replace(&["x", "y"])).expect(204);
-    // A limit that is lowered keeps nobody from having fewer.
+    // After the limit is lowered, reducing the number is still allowed.
     server.set_up(|setup| setup.option("image_member_quota", 0));
     server.restart();
     assert_eq!(member(&server, Request::delete, &id, "x"), 204);

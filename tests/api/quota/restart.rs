@@ -1,4 +1,4 @@
-//! What counts is known again after the end of a process, however it ended.
+//! Usage is correct after a restart, however the process ended.
 
 use super::{QUOTA, counted_bytes, limited, sized};
 use crate::support::http::{Connection, chunk_bytes};

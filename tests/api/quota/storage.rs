@@ -7,7 +7,7 @@ use crate::support::http::{Connection, LAST_CHUNK, Request, Response, chunk_byte
 use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, id_of, post, put, put_data};
 
-/// What Glance says.
+/// The message of Glance.
 #[track_caller]
 fn assert_refused(answer: Response, size: usize, remaining: usize) {
     let words = format!(
@@ -157,7 +157,7 @@ fn quota_is_per_owner_and_shared_by_ownerless_images() {
     assert_refused(server.request(&sized(&owned("a"), 1)), 1, 0);
     assert_refused(server.request(&sized(&owned("b"), 40_001)), 40_001, 40_000);
     assert_refused(server.request(&sized(&[], 50_001)), 50_001, 50_000);
-    // Nor can they be given to somebody who has no room for them.
+    // They cannot be given to an owner whose quota is full either.
     let refused = server.request(&put(&nobodys, &owned("b")));
     assert_refused(refused, 50_000, 40_000);
     server.request(&put(&nobodys, &owned("c"))).expect(200);

@@ -9,7 +9,7 @@ mod restore;
 use crate::support::eventually;
 use crate::support::server::{Server, Setup};
 
-/// A server whose deleted images wait until somebody comes for them.
+/// A server whose deleted images wait until a scrubber runs.
 fn delaying() -> Setup {
     let setup = Setup::new().option("delayed_delete", true);
     setup.option("scrub_in_api", false)

@@ -1,4 +1,4 @@
-//! What a tenant tries against another. After each attempt nothing has changed.
+//! Attacks of one tenant on another. None of them changes anything.
 
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ fn forged_identity_headers_are_ignored() {
     assert!(!list.text().contains(&victims));
 }
 
-/// What is hidden answers as what is not there, but for the id that was asked for.
+/// The responses for a hidden and a missing image differ only in the id.
 #[test]
 fn hidden_images_look_like_missing_ones() {
     let server = shared();

@@ -11,7 +11,7 @@ use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::v1::{id_of, image_path};
 
-/// How long a request waits for Keystone here: more than Keystone needs on a busy machine.
+/// Timeout of requests to Keystone: longer than Keystone takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn start(patience: Duration) -> (Gate, Server) {

@@ -58,7 +58,7 @@ impl Cloud {
         command.output().expect("the client starts")
     }
 
-    /// What `glance` printed, which must succeed.
+    /// Runs `glance`, which must succeed, and returns its output.
     #[track_caller]
     fn glance(&self, user: &str, words: &[&str]) -> String {
         let output = self.run(user, "glance", words);
@@ -68,7 +68,7 @@ impl Cloud {
         stdout
     }
 
-    /// What `glance` complained about, which must fail.
+    /// Runs `glance`, which must fail, and returns its error output.
     #[track_caller]
     fn glance_fails(&self, user: &str, words: &[&str]) -> String {
         let output = self.run(user, "glance", words);
@@ -131,7 +131,7 @@ fn clients_share_an_image_between_tenants() {
     cloud.glance("bob", &["image-download", &id, "--file", &copy]);
     assert_eq!(std::fs::read(&copy).unwrap(), b"shared data");
     cloud.glance_fails("bob", &["image-update", &id, "--name", "mine"]);
-    // This command complains on its standard output and ends as if it had done it.
+    // This command prints the error on its standard output and exits with success.
     let refused = cloud.glance("bob", &["image-delete", &id]);
     assert!(refused.contains("404") && listed("alice"), "{refused}");
     cloud.glance_fails("bob", &["member-create", &id, &tenant("glance")]);
@@ -151,7 +151,7 @@ fn wrong_password_is_refused() {
     assert!(complaint.contains("401"), "{complaint}");
 }
 
-/// What a program printed, which must succeed.
+/// Runs a program, which must succeed, and returns its output.
 #[track_caller]
 fn printed(output: &Output) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -195,7 +195,7 @@ fn openstackclient_uses_the_catalog() {
     assert!(!list("bob").contains(&id));
     share_with_bob(&cloud, &id);
     assert!(list("bob").contains(&id));
-    // To this command what is not there for it is as good as deleted.
+    // This command treats a missing image as deleted.
     printed(&openstack("bob", &["image", "delete", &id]));
     assert!(list("alice").contains(&id));
     printed(&openstack("alice", &["image", "delete", &id]));

@@ -1,9 +1,9 @@
 //! Tokens, against a real Keystone.
 //!
-//! * `tokens`: what a token opens, and when it opens nothing any more.
-//! * `away`: while Keystone cannot be asked.
-//! * `attacks`: what a tenant tries against another.
-//! * `clients`: the programs that people have, which find the node by the catalogue.
+//! * `tokens`: validation, caching, expiry and revocation.
+//! * `away`: Keystone is unreachable.
+//! * `attacks`: attacks of one tenant on another.
+//! * `clients`: released clients, which find the server by the catalogue.
 
 mod attacks;
 mod away;
@@ -18,14 +18,14 @@ use crate::support::http::{Connection, Request, Response};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::RAW;
 
-/// One Keystone for all tests of this folder that do nothing to it.
+/// One Keystone for all tests of this folder that do not change it.
 fn keystone() -> &'static Keystone {
     static SHARED: OnceLock<Keystone> = OnceLock::new();
     SHARED.get_or_init(|| Keystone::start(&Options::default()))
 }
 
-/// A token of a user of that Keystone, which nobody revokes. Logins cost it most, and its
-/// SQLite bears few at a time.
+/// A token of a user of that Keystone, which no test revokes. Logins are its most expensive
+/// requests, and its SQLite database allows few at a time.
 #[track_caller]
 fn token(user: &'static str) -> String {
     static TOKENS: OnceLock<Mutex<HashMap<&str, String>>> = OnceLock::new();
@@ -34,7 +34,7 @@ fn token(user: &'static str) -> String {
     token.clone()
 }
 
-/// A node that asks this Keystone at this address.
+/// A server that uses this Keystone at this address.
 fn setup(keystone: &Keystone, auth_url: &str) -> Setup {
     let glance = keystone.user("glance");
     let option = |setup: Setup, key, value: &str| setup.option_in("keystone_authtoken", key, value);
@@ -46,7 +46,7 @@ fn setup(keystone: &Keystone, auth_url: &str) -> Setup {
     option(setup, "user_domain_name", "Default")
 }
 
-/// A node for tests that look only at images they made themselves.
+/// A server for tests that read only images they created.
 fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| setup(keystone(), &keystone().auth_url).start())
@@ -57,7 +57,7 @@ fn with_token(token: &str, request: Request) -> Request {
     request.header("X-Auth-Token", token)
 }
 
-/// Whether a token opens the list of images.
+/// Returns true if a token is accepted for the list of images.
 #[track_caller]
 fn status_of_list(server: &Server, token: &str) -> u16 {
     let list = Request::get("/v1/images");
@@ -103,7 +103,7 @@ fn metric(server: &Server, name: &str) -> f64 {
     values.sum()
 }
 
-/// How often a node has asked Keystone about a token.
+/// Number of token validations that a server has requested.
 #[track_caller]
 fn questions(server: &Server) -> f64 {
     metric(server, "glance_token_validation_duration_seconds_count")
