@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::support::server::{GLANCE_API, Server, Setup};
 use crate::support::{eventually, pattern};
 
-/// Runs the program in a folder where nothing can be found but what is in it.
+/// Runs the program in a folder that isolates it from other configuration files.
 fn run(folder: &Path, words: &[&str]) -> Output {
     Command::new(GLANCE_API)
         .args(words)
@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs it with this configuration; its exit code and what it said.
+/// Runs it with this configuration and returns its exit code and output.
 fn run_with(config: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("g.conf"), config).unwrap();
@@ -66,7 +66,7 @@ fn missing_configuration_is_reported() {
 
 #[test]
 fn configuration_is_found_on_the_search_path() {
-    // Each is wrong in its own way, so that the message names the one that was read.
+    // Each file has a different error, so the message shows which one was read.
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");
     fs::create_dir_all(home.join(".glance")).unwrap();
@@ -136,7 +136,7 @@ fn invalid_value_names_file_line_key_and_expectation() {
     }
 }
 
-/// The configuration, the policy and the log's own file: every problem in one run.
+/// One run reports every problem of the configuration, the policy and the log configuration.
 #[test]
 fn check_config_reports_every_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,12 +165,12 @@ fn check_config_reports_every_error() {
     ] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
-    // A start names them as well, once each.
+    // A start reports each of them once, too.
     let (code, said) = run_with("[DEFAULT]\nworkers = many\nbind_port = 0\n");
     assert_eq!((code, said.lines().count()), (Some(78), 2), "{said}");
 }
 
-/// On a terminal, and wherever standard output and standard error are one.
+/// On a terminal, standard output and standard error are the same.
 #[test]
 fn start_error_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,7 +192,7 @@ fn start_error_is_reported_once() {
     let said = fs::read_to_string(folder.path().join("both")).unwrap();
     assert_eq!(said.matches("cannot start").count(), 1, "{said}");
     assert!(!said.contains("ERROR: ERROR"), "{said}");
-    // Apart, each has it.
+    // If they differ, both get the error.
     let output = run(folder.path(), &["g.conf"]);
     assert!(text(&output.stdout).contains("cannot start"));
     assert!(text(&output.stderr).contains("ERROR: cannot start"));

@@ -1,4 +1,4 @@
-//! SIGTERM: what is in flight ends first.
+//! SIGTERM: requests in progress complete first.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::support::server::{Server, Setup};
 use crate::support::v1::{OCTETS, RAW, image_path, post};
 use crate::support::{eventually, pattern};
 
-/// Less than any time that a server waits of its own accord (60 s).
+/// Shorter than every default timeout of a server (60 s).
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Waits until the server takes no new clients.
@@ -96,7 +96,7 @@ fn healthcheck_reports_draining() {
     assert_eq!(server.wait(LIMIT).code(), Some(0));
 }
 
-/// A reader and an uploader that are stuck.
+/// A stalled download and a stalled upload.
 fn stuck(server: &Server) -> [Connection; 2] {
     let id = server.upload(&[], &pattern(32 << 20, 3));
     let mut reader = server.connect();
@@ -153,7 +153,7 @@ fn incomplete_head_does_not_delay_the_shutdown() {
     let mut second = server.connect();
     second.request(&Request::get("/v1/images")).expect(200);
     second.send_bytes(b"PUT /v1/images HTTP/1.1\r\nHo").unwrap();
-    // The last one after a request on the short way.
+    // The last connection has served a request on the fast path.
     let id = server.reserve();
     let mut third = server.connect();
     third.request(&Request::head(&image_path(&id))).expect(200);

@@ -1,4 +1,4 @@
-//! The process: its configuration, its start, its end, and what outlives it.
+//! The process: configuration, start, shutdown and restart.
 
 mod command_line;
 mod drain;

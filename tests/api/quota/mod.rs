@@ -20,20 +20,20 @@ fn owned(owner: &str) -> [(&str, &str); 1] {
     [("x-image-meta-owner", owner)]
 }
 
-/// POST of so many bytes of announced length.
+/// POST of this many bytes with Content-Length.
 fn sized(headers: Headers, len: usize) -> Request {
     let request = post(RAW).headers(&[OCTETS]).headers(headers);
     request.body(vec![7; len])
 }
 
-/// POST of so many bytes in chunks.
+/// POST of this many bytes in chunks.
 fn chunked(headers: Headers, len: usize) -> Request {
     let data = vec![7; len];
     let request = post(RAW).headers(&[OCTETS]).headers(headers);
     request.chunked(data.chunks(1000))
 }
 
-/// Bytes that count against quotas, in all: those that stay and those that leave.
+/// All bytes that count for quotas: those in use and those being removed.
 fn counted_bytes(server: &Server) -> usize {
     let metrics = server.metrics();
     let figure = |state: &str| -> usize {

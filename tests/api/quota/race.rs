@@ -1,4 +1,4 @@
-//! Many uploads at a time, each of half the quota.
+//! Concurrent uploads, each of half the quota.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,8 +13,8 @@ const HALF: usize = QUOTA / 2;
 const RACERS: usize = 50;
 const ROUNDS: usize = 4;
 
-/// The answers of all racers, who begin at the same time. Meanwhile what counts is looked at
-/// again and again, and never more than the quota.
+/// Starts all requests at the same time and returns their responses. Meanwhile the usage is polled
+/// and must never exceed the quota.
 fn race(server: &Server, upload: impl Fn(usize) -> Request + Sync) -> Vec<Response> {
     let (start, most, ended) = (
         Barrier::new(RACERS),

@@ -6,7 +6,7 @@ use crate::support::server::Server;
 use crate::support::v1::{OCTETS, put};
 use crate::support::{eventually, within};
 
-/// An upload that the end of the server cuts off.
+/// An upload that the end of the server interrupts.
 fn cut_off(server: &Server, announced: Option<u64>) -> Connection {
     let id = server.reserve();
     let before = counted_bytes(server);
@@ -38,7 +38,7 @@ fn usage_survives_a_restart_and_ends_with_the_image() {
         server.kill();
         drop(uploads);
         server.start();
-        // Also while the remains are still being removed there is room, after a moment.
+        // The quota is released after a moment, even while the remains are being removed.
         let answer = server.request(&sized(&[], QUOTA - 30_000 + 1));
         assert_eq!(answer.status, 413, "what is stored counts");
         let id = {

@@ -1,4 +1,4 @@
-//! `user_storage_quota`, one request after the other.
+//! `user_storage_quota` with sequential requests.
 
 use super::{QUOTA, chunked, counted_bytes, limited, owned, sized};
 use crate::images::create::fresh_id;
@@ -26,7 +26,7 @@ fn quota_is_usable_to_the_last_byte_and_after_a_deletion() {
     server.request(&sized(&[], 40_000)).expect(201);
     assert_eq!(counted_bytes(&server), QUOTA);
     assert_refused(server.request(&sized(&[], 1)), 1, 0);
-    // What is deleted makes room at once, though its bytes take a moment to go.
+    // A deletion releases the quota at once, although removing the bytes takes a moment.
     let mut largest = first;
     for _ in 0..20 {
         server.remove(&largest).expect(200);
@@ -50,7 +50,7 @@ fn length_above_the_quota_is_refused_before_the_body() {
     let late = put(&queued, &[OCTETS]).announce(100_001);
     assert_refused(refused(late), 100_001, QUOTA);
     assert_eq!(server.status_of(&queued), "killed");
-    // In chunks, but of a size that was stated.
+    // Chunked, with a stated size.
     let size = ("x-image-meta-size", "100002");
     let stated = post(RAW).headers(&[OCTETS, size]).announce_chunks();
     assert_refused(refused(stated), 100_002, QUOTA);
@@ -89,7 +89,7 @@ fn upload_of_unknown_length_stops_at_the_limit() {
     assert_eq!(server.status_of(&more), "killed");
 }
 
-/// A chunked upload that has sent so many bytes, and is waited for until they are counted.
+/// Starts a chunked upload, sends this many bytes, and waits until they count.
 #[track_caller]
 fn begun(server: &Server, id: &str, len: usize) -> Connection {
     let mut connection = server.connect();
@@ -97,7 +97,7 @@ fn begun(server: &Server, id: &str, len: usize) -> Connection {
         .send_head(&put(id, &[OCTETS]).announce_chunks())
         .unwrap();
     connection.send_bytes(&chunk_bytes(&vec![7; len])).unwrap();
-    // What is counted can be what an upload before this one has not given back yet.
+    // The usage may still include bytes that the previous upload has not released yet.
     eventually("the upload has begun", || {
         (server.status_of(id) == "saving").then_some(())
     });

@@ -1,4 +1,4 @@
-//! The scrubber as a part of `glance-api`.
+//! The scrubber inside `glance-api`.
 
 use super::{await_empty, pending};
 use crate::support::eventually;

@@ -1,4 +1,4 @@
-//! Delayed deletion: the scrubber in the server, `glance-scrubber`, and what is brought back.
+//! Delayed deletion: the scrubber in the server, `glance-scrubber`, and restoration.
 
 mod in_server;
 mod operator;
@@ -15,7 +15,7 @@ fn delaying() -> Setup {
     setup.option("scrub_in_api", false)
 }
 
-/// An image with data that was deleted and waits.
+/// A deleted image with data that waits for the scrubber.
 #[track_caller]
 fn pending(server: &Server) -> String {
     let id = server.upload(&[("x-image-meta-is_public", "True")], b"data");
@@ -49,7 +49,7 @@ fn administrators_list_pending_images() {
     assert_eq!(listed("status=pending_delete&limit=1").len(), 1);
 }
 
-/// Waits until nothing of any image is left.
+/// Waits until no data of any image are left.
 #[track_caller]
 fn await_empty(server: &Server) {
     eventually("everything is removed", || {

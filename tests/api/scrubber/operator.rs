@@ -1,4 +1,4 @@
-//! Commands on the operator's listener: only for who can read the registry's folder.
+//! Commands on the admin listener: only for users that can read the registry's folder.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -35,7 +35,7 @@ fn commands_require_the_current_token() {
             let request = Request::new(method, path).header("X-Operator-Token", &now);
             assert_eq!(status(request), 405, "{method}");
         }
-        // Tenants cannot even ask.
+        // The tenants' listener does not know the path.
         let tenant = Request::post(path).header("X-Operator-Token", &now);
         let answer = server.request(&tenant);
         assert!([300, 404].contains(&answer.status), "{}", answer.status);

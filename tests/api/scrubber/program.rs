@@ -1,4 +1,4 @@
-//! `glance-scrubber`, with a node that runs and without one.
+//! `glance-scrubber`, with and without a running server.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn conflicting_arguments_are_refused() {
     run(&server, &["--restore", "no-id"]).expect(64);
 }
 
-/// A daemon that ends with its test.
+/// A daemon that is stopped with its test.
 struct Daemon(std::process::Child);
 
 impl Daemon {
@@ -113,7 +113,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Fails only when it has ended by itself.
+        // Fails only if it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! kill -9 while images are scrubbed: what was begun is ended, and nothing else is touched.
+//! kill -9 during a scrubber pass: started deletions are completed, other images are not touched.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{PATIENCE, pattern, within};
 
 const IMAGES: usize = 60;
 
-/// Deleted images that wait, and one that stays.
+/// Deleted images that wait for the scrubber, and one that is kept.
 fn filled(server: &Server) -> (Vec<String>, String) {
     let ids: Vec<_> = (0..IMAGES)
         .map(|number| server.upload(&[], &pattern(20_000, number as u64)))
@@ -20,7 +20,7 @@ fn filled(server: &Server) -> (Vec<String>, String) {
     (ids, server.upload(&[], b"kept"))
 }
 
-/// Every image is whole or gone for good: none is deleted with its data left behind.
+/// Every image is complete or finally deleted; none is deleted with data left behind.
 #[track_caller]
 fn assert_ended(server: &Server, ids: &[String], kept: &str) {
     within(PATIENCE, "all are scrubbed", || {
@@ -51,11 +51,11 @@ fn of_the_server() {
     server.set_up(|_| scrubbing());
     server.restart();
     for round in 0..6 {
-        // Somewhere in the middle of its first round.
+        // At some point of its first pass.
         std::thread::sleep(Duration::from_millis(980 + 20 * round));
         server.kill();
         server.start();
-        // What is not scrubbed can still be brought back; what is cannot.
+        // Images that are not scrubbed can be restored; scrubbed ones cannot.
         let pending = ids
             .iter()
             .filter(|id| server.status_of(id) == "pending_delete");

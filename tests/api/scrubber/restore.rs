@@ -8,7 +8,7 @@ use crate::support::scrubber::run;
 use crate::support::server::Server;
 use crate::support::v1::image_path;
 
-/// A public image with everything that a deletion takes away; it was deleted and waits.
+/// A deleted public image that waits for the scrubber and has every field that a deletion removes.
 fn lost(server: &Server) -> (String, serde_json::Value) {
     let id = server.upload(
         &[
@@ -58,7 +58,7 @@ fn restore_on_a_running_server_gives_everything_back() {
     run(&server, &[])
         .expect(0)
         .says("images scrubbed: 0, failed: 0, waiting: 0");
-    // And it may be lost again, for good.
+    // It can be deleted again, finally.
     server.remove(&id).expect(200);
     run(&server, &[]).expect(0).says("images scrubbed: 1");
     assert!(server.stored_files().is_empty());
