@@ -3,11 +3,13 @@
 //! ```text
 //! {"header":{"format":"glance-registry-dump","version":1,"program":"glance-manage 0.1.0"}}
 //! {"image":{"id":"71c675ab-d94f-49cd-a114-e12490b328d9","name":...}}
-//! {"end":{"images":1,"crc32c":"1c291ca3"}}
+//! {"document":{"key":{"kind":"task","id":"7"},"owner":null,"version":3,...}}
+//! {"end":{"images":1,"documents":1,"crc32c":"1c291ca3"}}
 //! ```
 //!
 //! The fields of an image are those of its record, and images are in the order of their
-//! identifiers. `crc32c` is that of all bytes before the last line (RFC 3720, B.4). A later
+//! identifiers. Documents follow, in the order of their keys. A dump with documents has version 2;
+//! one without documents has version 1 and can be read by releases that know no documents. `crc32c` is that of all bytes before the last line (RFC 3720, B.4). A later
 //! version that adds fields gives them defaults and keeps the number; one that changes what
 //! they mean raises it.
 
@@ -16,29 +18,49 @@ use std::io::{self, BufRead, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, ImageId};
-use crate::registry::MAX_RECORD_BYTES;
+use crate::registry::{Document, DocumentKey, MAX_RECORD_BYTES};
 
 const FORMAT: &str = "glance-registry-dump";
 const VERSION: u32 = 1;
+/// The version of a dump with documents.
+const VERSION_WITH_DOCUMENTS: u32 = 2;
 const PROGRAM: &str = concat!("glance-manage ", env!("CARGO_PKG_VERSION"));
 
 /// Longest line, and no image's is nearly as long: a file that is no dump may have no lines.
 const MAX_LINE_BYTES: u64 = 16 * MAX_RECORD_BYTES as u64;
 
-/// A line; `I` is an image, or a reference to one that is written.
+/// A line; `I` and `D` are an image and a document, or references to them when they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line<I> {
+enum Line<I, D> {
     Header {
         format: String,
         version: u32,
         program: String,
     },
     Image(I),
+    Document(D),
     End {
         images: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        documents: u64,
         crc32c: String,
     },
+}
+
+// The signature is that of serde's `skip_serializing_if`.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The content of a dump.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Dump {
+    /// In the order of their identifiers.
+    pub(super) images: Vec<Image>,
+    /// In the order of their keys.
+    pub(super) documents: Vec<Document>,
 }
 
 /// Why a dump cannot be loaded.
@@ -50,16 +72,20 @@ pub(super) enum DumpError {
     Line { line: u64, cause: serde_json::Error },
     #[error("it is no dump of a registry")]
     NoDump,
-    #[error("its format has version {0}, and this program knows {VERSION}: use a newer one")]
+    #[error(
+        "its format has version {0}, and this program knows {VERSION_WITH_DOCUMENTS}: use a newer one"
+    )]
     Version(u32),
     #[error("it is cut short after {0} images")]
     Cut(u64),
-    #[error("it says that it has {stated} images and has {found}")]
+    #[error("its end states {stated} images or documents, and it has {found}")]
     Count { stated: u64, found: u64 },
     #[error("it was changed since it was written: its checksum is not that of its bytes")]
     Checksum,
     #[error("line {0}: images are not in the order of their identifiers")]
     Order(u64),
+    #[error("line {0}: documents are not in the order of their keys, behind the images")]
+    DocumentOrder(u64),
     #[error("there is something behind its end")]
     Behind,
 }
@@ -68,19 +94,25 @@ pub(super) enum DumpError {
 pub(super) struct DumpWriter<W: Write> {
     out: W,
     images: u64,
+    documents: u64,
     crc: u32,
 }
 
 impl<W: Write> DumpWriter<W> {
-    pub(super) fn begin(out: W) -> io::Result<Self> {
+    /// Writes the header. `has_documents` decides the version.
+    pub(super) fn begin(out: W, has_documents: bool) -> io::Result<Self> {
         let mut writer = Self {
             out,
             images: 0,
+            documents: 0,
             crc: 0,
         };
         writer.line(&Line::Header {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version: match has_documents {
+                true => VERSION_WITH_DOCUMENTS,
+                false => VERSION,
+            },
             program: PROGRAM.to_owned(),
         })?;
         Ok(writer)
@@ -92,17 +124,24 @@ impl<W: Write> DumpWriter<W> {
         self.line(&Line::Image(image))
     }
 
+    /// Writes the next document in the order of keys, behind all images.
+    pub(super) fn document(&mut self, document: &Document) -> io::Result<()> {
+        self.documents += 1;
+        self.line(&Line::Document(document))
+    }
+
     /// Only now it is whole. How many images it has, and what it was written to.
     pub(super) fn end(mut self) -> io::Result<(u64, W)> {
         let end = Line::End {
             images: self.images,
+            documents: self.documents,
             crc32c: hex(self.crc),
         };
         self.line(&end)?;
         Ok((self.images, self.out))
     }
 
-    fn line(&mut self, line: &Line<&Image>) -> io::Result<()> {
+    fn line(&mut self, line: &Line<&Image, &Document>) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         self.crc = crc32c::crc32c_append(self.crc, &text);
@@ -114,11 +153,11 @@ fn hex(crc: u32) -> String {
     format!("{crc:08x}")
 }
 
-/// All images of a dump that is whole, in the order of their identifiers.
+/// Reads a dump.
 ///
 /// # Errors
 /// [`DumpError`] for anything else.
-pub(super) fn read_dump(input: impl BufRead) -> Result<Vec<Image>, DumpError> {
+pub(super) fn read_dump(input: impl BufRead) -> Result<Dump, DumpError> {
     let mut reader = Reader {
         input,
         line: 0,
@@ -128,23 +167,38 @@ pub(super) fn read_dump(input: impl BufRead) -> Result<Vec<Image>, DumpError> {
         Ok(Some(Line::Header {
             format, version, ..
         })) if format == FORMAT => match version {
-            VERSION => {}
+            VERSION | VERSION_WITH_DOCUMENTS => {}
             other => return Err(DumpError::Version(other)),
         },
         Err(DumpError::Io(error)) => return Err(error.into()),
         _ => return Err(DumpError::NoDump),
     }
-    let mut images: Vec<Image> = Vec::new();
+    let mut dump = Dump::default();
     loop {
         let crc = reader.crc;
-        let found = images.len() as u64;
+        let found = dump.images.len() as u64;
+        let found_documents = dump.documents.len() as u64;
         match reader.next()? {
             Some(Line::Image(image)) => {
-                let before = images.last().map(|image| image.id);
+                let before = dump.images.last().map(|image| image.id);
                 reader.check_order(before, image.id)?;
-                images.push(*image);
+                if !dump.documents.is_empty() {
+                    return Err(DumpError::DocumentOrder(reader.line));
+                }
+                dump.images.push(*image);
+            }
+            Some(Line::Document(document)) => {
+                let before = dump.documents.last().map(|document| &document.key);
+                reader.check_document_order(before, &document.key)?;
+                dump.documents.push(*document);
             }
             Some(Line::End { images: stated, .. }) if stated != found => {
+                return Err(DumpError::Count { stated, found });
+            }
+            Some(Line::End {
+                documents: stated, ..
+            }) if stated != found_documents => {
+                let found = found_documents;
                 return Err(DumpError::Count { stated, found });
             }
             Some(Line::End { crc32c, .. }) if crc32c != hex(crc) => {
@@ -156,7 +210,7 @@ pub(super) fn read_dump(input: impl BufRead) -> Result<Vec<Image>, DumpError> {
         }
     }
     match reader.input.fill_buf()? {
-        [] => Ok(images),
+        [] => Ok(dump),
         _ => Err(DumpError::Behind),
     }
 }
@@ -170,7 +224,7 @@ struct Reader<R> {
 
 impl<R: BufRead> Reader<R> {
     /// The next line; `None` where there is none, or not all of one.
-    fn next(&mut self) -> Result<Option<Line<Box<Image>>>, DumpError> {
+    fn next(&mut self) -> Result<Option<Line<Box<Image>, Box<Document>>>, DumpError> {
         let mut text = Vec::new();
         self.line += 1;
         let mut limited = (&mut self.input).take(MAX_LINE_BYTES);
@@ -187,6 +241,17 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
+    fn check_document_order(
+        &self,
+        before: Option<&DocumentKey>,
+        key: &DocumentKey,
+    ) -> Result<(), DumpError> {
+        match before {
+            Some(before) if before >= key => Err(DumpError::DocumentOrder(self.line)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whoever sorts finds what is there twice.
     fn check_order(&self, before: Option<ImageId>, id: ImageId) -> Result<(), DumpError> {
         match before {
@@ -201,6 +266,11 @@ mod tests {
     use super::*;
     use crate::image::Timestamp;
 
+    fn document(id: &str) -> Document {
+        let key = DocumentKey::new("task", id).unwrap();
+        Document::new(key, Timestamp::from_micros(1), b"\xff".to_vec())
+    }
+
     fn image(number: u32) -> Image {
         let id = format!("{number:032}").parse().unwrap();
         let mut image = Image::queued(id, Timestamp::from_micros(1));
@@ -209,7 +279,7 @@ mod tests {
     }
 
     fn dumped(numbers: &[u32]) -> Vec<u8> {
-        let mut writer = DumpWriter::begin(Vec::new()).unwrap();
+        let mut writer = DumpWriter::begin(Vec::new(), false).unwrap();
         for number in numbers {
             writer.image(&image(*number)).unwrap();
         }
@@ -218,9 +288,36 @@ mod tests {
 
     #[test]
     fn what_is_dumped_is_read() {
-        let images = read_dump(&dumped(&[1, 2, 7])[..]).unwrap();
-        assert_eq!(images, [image(1), image(2), image(7)]);
-        assert!(read_dump(&dumped(&[])[..]).unwrap().is_empty());
+        let dump = read_dump(&dumped(&[1, 2, 7])[..]).unwrap();
+        assert_eq!(dump.images, [image(1), image(2), image(7)]);
+        assert_eq!(read_dump(&dumped(&[])[..]).unwrap(), Dump::default());
+    }
+
+    #[test]
+    fn documents_follow_the_images() {
+        let mut writer = DumpWriter::begin(Vec::new(), true).unwrap();
+        writer.image(&image(1)).unwrap();
+        writer.document(&document("a")).unwrap();
+        writer.document(&document("b")).unwrap();
+        let bytes = writer.end().unwrap().1;
+        let dump = read_dump(&bytes[..]).unwrap();
+        assert_eq!(dump.images, [image(1)]);
+        assert_eq!(dump.documents, [document("a"), document("b")]);
+        let text = String::from_utf8(bytes).unwrap();
+        let fewer = text.replace(r#""documents":2"#, r#""documents":1"#);
+        let refused = read_dump(fewer.as_bytes()).unwrap_err();
+        assert!(matches!(
+            refused,
+            DumpError::Count {
+                stated: 1,
+                found: 2
+            }
+        ));
+        let twice = text.replace(r#""id":"b""#, r#""id":"a""#);
+        let refused = read_dump(twice.as_bytes()).unwrap_err();
+        assert!(matches!(refused, DumpError::DocumentOrder(4)));
+        // A release without documents refuses it by its version.
+        assert!(text.starts_with(r#"{"header":{"format":"glance-registry-dump","version":2"#));
     }
 
     #[test]
@@ -240,8 +337,8 @@ mod tests {
     fn it_is_said_what_is_wrong() {
         let refused = |text: &str| read_dump(text.as_bytes()).unwrap_err();
         let whole = String::from_utf8(dumped(&[1, 2])).unwrap();
-        let other = refused(&whole.replace(r#""version":1"#, r#""version":2"#));
-        assert!(matches!(other, DumpError::Version(2)), "{other}");
+        let other = refused(&whole.replace(r#""version":1"#, r#""version":3"#));
+        assert!(matches!(other, DumpError::Version(3)), "{other}");
         let fewer = refused(&whole.replace(r#"{"images":2"#, r#"{"images":3"#));
         assert!(matches!(
             fewer,

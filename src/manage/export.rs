@@ -10,6 +10,7 @@ use super::dump::DumpWriter;
 use super::failure::Failure;
 use super::records::Records;
 use crate::image::Image;
+use crate::registry::Document;
 
 /// A file that has its name when it is whole and on the disk, and nothing of which is left
 /// when it never is. Nobody but its owner can read it (mode 0600).
@@ -21,8 +22,12 @@ struct NewFile {
 
 /// Dumps all records. How many images there are.
 pub(super) async fn export(records: &Records, path: &Path, replaces: bool) -> Result<u64, Failure> {
-    let mut file = NewFile::begin(path, replaces)?;
+    let documents = records.documents().await?;
+    let mut file = NewFile::begin(path, replaces, !documents.is_empty())?;
     records.each(|image| file.image(image)).await?;
+    for document in &documents {
+        file.document(document)?;
+    }
     let images = file.end()?;
     match records.unreadable() {
         unreadable if unreadable.is_empty() => Ok(images),
@@ -36,7 +41,7 @@ pub(super) async fn export(records: &Records, path: &Path, replaces: bool) -> Re
 }
 
 impl NewFile {
-    fn begin(path: &Path, replaces: bool) -> Result<Self, Failure> {
+    fn begin(path: &Path, replaces: bool, has_documents: bool) -> Result<Self, Failure> {
         if !replaces && path.symlink_metadata().is_ok() {
             return Err(Failure::IsThere(path.to_owned()));
         }
@@ -45,7 +50,7 @@ impl NewFile {
                 .prefix(".glance-manage-")
                 .suffix(".part")
                 .tempfile_in(folder_of(path))?;
-            DumpWriter::begin(BufWriter::new(beside))
+            DumpWriter::begin(BufWriter::new(beside), has_documents)
         };
         Ok(Self {
             dump: begun().map_err(|cause| cannot_write(path, cause))?,
@@ -56,6 +61,11 @@ impl NewFile {
 
     fn image(&mut self, image: &Image) -> Result<(), Failure> {
         let written = self.dump.image(image);
+        written.map_err(|cause| cannot_write(&self.path, cause))
+    }
+
+    fn document(&mut self, document: &Document) -> Result<(), Failure> {
+        let written = self.dump.document(document);
         written.map_err(|cause| cannot_write(&self.path, cause))
     }
 

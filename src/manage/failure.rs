@@ -10,6 +10,7 @@ use super::legacy::LegacyError;
 use crate::config::{ConfigError, EXIT_FAILURE};
 use crate::error::Error;
 use crate::image::ImageId;
+use crate::registry::DocumentKey;
 use crate::server::StartError;
 
 /// Something is wrong, and it was found out as it should be.
@@ -59,6 +60,10 @@ pub(super) enum Failure {
     NotEmpty(Vec<ImageId>),
     #[error("nothing was loaded: the registry has images otherwise ({}); see --merge", named(.0))]
     Conflicts(Vec<ImageId>),
+    #[error("nothing was loaded: the registry has other states of documents ({}); see --merge", named(.0))]
+    DocumentConflicts(Vec<DocumentKey>),
+    #[error("documents that were not loaded: {0}; the others are, and it can be run again")]
+    DocumentsNotLoaded(usize),
     #[error("images that were not loaded: {0}; the others are, and it can be run again")]
     NotLoaded(usize),
     #[error("{cause}; {loaded} images are loaded, and it can be run again")]
@@ -88,8 +93,12 @@ pub(super) fn with_cause(error: &Error) -> String {
 }
 
 /// How many there are, and the first of them.
-fn named(ids: &[ImageId]) -> String {
-    let first: Vec<&str> = ids.iter().take(MOST_NAMED).map(ImageId::as_str).collect();
+fn named(ids: &[impl ToString]) -> String {
+    let first: Vec<String> = ids
+        .iter()
+        .take(MOST_NAMED)
+        .map(ToString::to_string)
+        .collect();
     let more = if ids.len() > MOST_NAMED { ", …" } else { "" };
     format!("{}: {}{more}", ids.len(), first.join(", "))
 }

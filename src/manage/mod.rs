@@ -11,6 +11,7 @@ mod dump;
 mod export;
 mod failure;
 mod import;
+mod import_documents;
 mod legacy;
 mod purge;
 mod records;

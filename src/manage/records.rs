@@ -7,8 +7,9 @@ use tokio::runtime::Runtime;
 
 use super::failure::Failure;
 use crate::config::{Config, RegistryBackend};
+use crate::error::Kind;
 use crate::image::{Image, ImageId, Query};
-use crate::registry::{JournalReader, OpenError, Record, Registry};
+use crate::registry::{Document, DocumentQuery, JournalReader, OpenError, Record, Registry};
 use crate::server::{StartError, open_registry};
 
 /// Images that are asked for at a time.
@@ -75,6 +76,25 @@ impl Records {
         };
         self.each(keep).await?;
         Ok(images)
+    }
+
+    /// Returns all documents in the order of their keys. A registry that stores no documents has
+    /// none.
+    pub(super) async fn documents(&self) -> Result<Vec<Document>, Failure> {
+        let registry = match self {
+            Self::Registry(registry) => registry,
+            Self::Journal(folder) => {
+                let journal = JournalReader::read(folder).map_err(Failure::Journal)?;
+                let documents: std::io::Result<_> = journal.documents().collect();
+                return documents.map_err(Failure::Journal);
+            }
+        };
+        let everything = DocumentQuery::everything(usize::MAX);
+        match registry.list_documents(&everything).await {
+            Ok(documents) => Ok(documents.into_iter().map(Arc::unwrap_or_clone).collect()),
+            Err(error) if error.kind() == Kind::Conflict => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Images that are there and cannot be read.

@@ -10,10 +10,11 @@ use tokio::task::LocalSet;
 
 use super::args::{Args, Command, Load};
 use super::check::check;
-use super::dump::read_dump;
+use super::dump::{Dump, read_dump};
 use super::export::export;
 use super::failure::Failure;
 use super::import::{Loaded, Survey};
+use super::import_documents::{DocumentSurvey, LoadedDocuments};
 use super::legacy::{self, Places, Taken};
 use super::purge::{Purge, purge};
 use super::records::{Records, open};
@@ -60,10 +61,10 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
         }
         Command::Import { file, load } => {
             // The file is read before anything is opened that a node may need.
-            let images = read_file(file)?;
-            note_unshown_properties(&images);
+            let dump = read_file(file)?;
+            note_unshown_properties(&dump.images);
             let registry = open(&runtime, &config)?;
-            LocalSet::new().block_on(&runtime, load_all(registry, images, *load))
+            LocalSet::new().block_on(&runtime, load_all(registry, dump, *load))
         }
         Command::LoadLegacy(options) => {
             let url = legacy::url(&options.url)?;
@@ -73,7 +74,11 @@ fn carry_out(args: &Args) -> Result<(), Failure> {
             let taken = runtime.block_on(taken)?;
             let losses = tell_losses(&taken);
             let registry = open(&runtime, &config)?;
-            let load = load_all(registry, taken.images, options.load);
+            let dump = Dump {
+                images: taken.images,
+                documents: Vec::new(),
+            };
+            let load = load_all(registry, dump, options.load);
             LocalSet::new().block_on(&runtime, load)?;
             match losses {
                 0 => Ok(()),
@@ -134,10 +139,10 @@ fn open_stores(config: &Config) -> Result<OpenStores, Failure> {
     Ok(OpenStores::open(config)?)
 }
 
-fn read_file(path: &Path) -> Result<Vec<Image>, Failure> {
+fn read_file(path: &Path) -> Result<Dump, Failure> {
     let file = File::open(path).map_err(Into::into);
-    let images = file.and_then(|file| read_dump(BufReader::new(file)));
-    images.map_err(|cause| Failure::Dump {
+    let dump = file.and_then(|file| read_dump(BufReader::new(file)));
+    dump.map_err(|cause| Failure::Dump {
         file: path.to_owned(),
         cause,
     })
@@ -182,20 +187,42 @@ fn note_unshown_properties(images: &[Image]) {
     }
 }
 
-async fn load_all(
-    registry: Arc<dyn Registry>,
-    images: Vec<Image>,
-    options: Load,
-) -> Result<(), Failure> {
+async fn load_all(registry: Arc<dyn Registry>, dump: Dump, options: Load) -> Result<(), Failure> {
     let Load { merge, dry_run } = options;
     let records = Records::Registry(Arc::clone(&registry));
-    let survey = Survey::take(&records, images, merge).await?;
+    let survey = Survey::take(&records, dump.images, merge).await?;
     survey.check(merge)?;
+    let has_documents = !dump.documents.is_empty();
+    let documents = DocumentSurvey::take(&records, dump.documents, merge).await?;
     if dry_run {
         print!("would be loaded: ");
-        return tell(&survey.forecast());
+        tell(&survey.forecast())?;
+        return match has_documents {
+            true => report_documents(&documents.forecast()),
+            false => Ok(()),
+        };
     }
-    tell(&survey.load(&registry, merge).await?)
+    let loaded = tell(&survey.load(&registry, merge).await?);
+    if has_documents {
+        report_documents(&documents.load(&*registry).await?)?;
+    }
+    loaded
+}
+
+fn report_documents(loaded: &LoadedDocuments) -> Result<(), Failure> {
+    let LoadedDocuments {
+        written,
+        kept,
+        refused,
+    } = loaded;
+    println!("documents: {written} written, {kept} kept as they were");
+    for (key, reason) in refused {
+        eprintln!("document {key}: {reason}");
+    }
+    match refused.len() {
+        0 => Ok(()),
+        number => Err(Failure::DocumentsNotLoaded(number)),
+    }
 }
 
 fn tell(loaded: &Loaded) -> Result<(), Failure> {

@@ -23,8 +23,8 @@ const HEADER_BYTES: usize = 9;
 pub enum CodecError {
     #[error("the record has {0} bytes; at most {MAX_RECORD_BYTES} are allowed")]
     TooLarge(usize),
-    #[error("the record has format {0}; this release reads formats 1 to {NEWEST_FORMAT}")]
-    UnknownFormat(u8),
+    #[error("the record has format {format}; this release reads formats 1 to {newest}")]
+    UnknownFormat { format: u8, newest: u8 },
     #[error("the record is cut short")]
     Truncated,
     #[error("the record's checksum does not match its bytes")]
@@ -46,30 +46,47 @@ struct Payload {
 }
 
 pub(super) fn encode(record: &Record) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![0; HEADER_BYTES];
     let payload = PayloadRef {
         version: record.version,
         image: &record.image,
     };
-    serde_json::to_writer(&mut bytes, &payload)?;
+    seal(record.image.stored_format(), &payload)
+}
+
+/// Encodes a payload in the form that the file header describes.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub(super) fn seal(format: u8, payload: &impl Serialize) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    serde_json::to_writer(&mut bytes, payload)?;
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(CodecError::TooLarge(bytes.len()));
     }
     let crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
     let length = (bytes.len() - HEADER_BYTES) as u32;
-    bytes[0] = record.image.stored_format();
+    bytes[0] = format;
     bytes[1..5].copy_from_slice(&crc.to_le_bytes());
     bytes[5..9].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
+    let Payload { version, image } = serde_json::from_slice(unseal(bytes, NEWEST_FORMAT)?)?;
+    Ok(Record::new(image, version))
+}
+
+/// Returns the payload of what [`seal`] has encoded.
+///
+/// # Errors
+/// [`CodecError`] if the bytes are damaged, or of a later format than `newest`.
+pub(super) fn unseal(bytes: &[u8], newest: u8) -> Result<&[u8], CodecError> {
     let (header, payload) = bytes
         .split_first_chunk::<HEADER_BYTES>()
         .ok_or(CodecError::Truncated)?;
     let [format, c0, c1, c2, c3, l0, l1, l2, l3] = *header;
-    if !(1..=NEWEST_FORMAT).contains(&format) {
-        return Err(CodecError::UnknownFormat(format));
+    if !(1..=newest).contains(&format) {
+        return Err(CodecError::UnknownFormat { format, newest });
     }
     if payload.len() != u32::from_le_bytes([l0, l1, l2, l3]) as usize {
         return Err(CodecError::Truncated);
@@ -77,8 +94,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, CodecError> {
     if crc32c::crc32c(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Err(CodecError::ChecksumMismatch);
     }
-    let Payload { version, image } = serde_json::from_slice(payload)?;
-    Ok(Record::new(image, version))
+    Ok(payload)
 }
 
 #[cfg(test)]

@@ -1,17 +1,23 @@
-//! Image metadata: what the node knows of each image, kept safe.
+//! Image metadata: the records of images, durably stored.
 //!
-//! A registry stores records and answers questions about them; the rules about what may
-//! become of an image live in `service/`. Its only write is compare-and-swap, so that a
-//! racing upload and delete, or two servers on one registry, are decided in one place.
+//! A registry stores records and answers queries about them; the rules about what may happen to an
+//! image are in `service/`. Its only write is a compare-and-swap on the version of a record, so a
+//! race between an upload and a deletion, or between two servers, is decided in one place.
+//!
+//! Drivers: [`EmbeddedRegistry`] on the local disk, [`RemoteRegistry`] on a registry server, and
+//! etcd. [`SwitchableRegistry`] wraps one of them while a process hands over to its successor. All
+//! of them pass [`conformance`].
 
 mod codec;
 #[doc(hidden)]
 pub mod conformance;
+mod documents;
 mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod handover;
 mod index;
+mod refusals;
 mod remote;
 
 use std::collections::hash_map::DefaultHasher;
@@ -26,27 +32,29 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
+pub use self::documents::{Document, DocumentKey, DocumentQuery, MAX_DOCUMENT_BODY_BYTES};
 pub use self::embedded::{EmbeddedOptions, EmbeddedRegistry, JournalReader, OpenError};
 #[cfg(feature = "etcd")]
 pub use self::etcd::{EtcdError, EtcdOptions, EtcdRegistry, EtcdTls};
 pub use self::handover::{
     MessageError, RelayDone, SwitchableRegistry, read_message, serve_relay, write_message,
 };
+use self::index::UnknownMarker;
 pub use self::remote::{RemoteError, RemoteOptions, RemoteRegistry};
 
-/// Counts the writes to one record, from 1.
+/// The number of a write. For the record of an image, the count of writes to it, from 1.
 pub type Version = u64;
 
-/// An image as it was after one particular write.
+/// An image as one write left it.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// What is known of it.
+    /// The image.
     pub image: Image,
-    /// Which write this was.
+    /// The number of the write.
     pub version: Version,
     /// See [`Record::rendered`].
     rendered: OnceLock<Box<[u8]>>,
-    /// See [`Record::digest`], once somebody has asked for it.
+    /// See [`Record::digest`]; computed on first use.
     digest: OnceLock<u64>,
 }
 
@@ -57,7 +65,7 @@ impl AsRef<Image> for Record {
 }
 
 impl Record {
-    /// An image as a write left it.
+    /// Returns the record of an image after the write with this number.
     pub fn new(image: Image, version: Version) -> Self {
         Self {
             image,
@@ -67,13 +75,15 @@ impl Record {
         }
     }
 
-    /// A digest of the image, made once. After a registry was restored from a backup, another
-    /// image may have the same version as one that was lost; it has another digest. The digest
-    /// is made for comparing answers of one program, and no defence against an attacker.
+    /// Returns a digest of the image, computed once.
+    ///
+    /// After a registry was restored from a backup, versions are assigned again, so another state
+    /// of an image can have the version of one that was lost; its digest differs. The digest
+    /// compares answers of one program and does not resist an attacker.
     pub fn digest(&self) -> u64 {
         *self.digest.get_or_init(|| {
             let mut hasher = DefaultHasher::new();
-            // Fails for no image: its keys are texts.
+            // Serialization cannot fail: all map keys of an image are texts.
             let image = serde_json::to_vec(&self.image).unwrap_or_default();
             image.hash(&mut hasher);
             hasher.finish()
@@ -95,91 +105,130 @@ impl PartialEq for Record {
     }
 }
 
-/// A registry. What it has acknowledged survives a power cut.
+/// A store of image records and documents. A write that it has acknowledged survives a power cut.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// The record of an image, also of a deleted one; `None` when the identifier was never
-    /// taken.
+    /// Returns the record of an image, also of a deleted one; `None` if the identifier was never
+    /// used.
     ///
     /// # Errors
-    /// `Internal` when the record is there but damaged; `Unavailable` when the registry
-    /// cannot be asked.
+    /// `Internal` if the record exists but is damaged; `Unavailable` if the registry cannot be
+    /// reached.
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>>;
 
-    /// The record of an image, when it is at hand without waiting for anything. `None` says
-    /// nothing: then it has to be got.
+    /// Returns the record of an image if that is possible without waiting. `None` means unknown:
+    /// the caller must use [`Registry::get`].
     fn try_get_cached(&self, _id: &ImageId) -> Option<Arc<Record>> {
         None
     }
 
-    /// Adds an image whose identifier was never taken.
+    /// Adds an image whose identifier was never used.
     ///
     /// # Errors
-    /// `Conflict` when it was; `TooLarge` for more metadata than a record holds, and when
-    /// the images of its owner would take up more than they may ([`OwnerLimits`]), which is
-    /// decided with the write itself; `Unavailable` when nothing can be written.
+    /// `Conflict` if the identifier is in use; `TooLarge` if the metadata exceed the size of a
+    /// record, or the images of the owner would exceed the [`OwnerLimits`], which is decided
+    /// atomically with the write; `Unavailable` if nothing can be written.
     ///
     /// [`OwnerLimits`]: crate::image::OwnerLimits
     async fn insert(&self, image: Image) -> Result<Arc<Record>>;
 
-    /// Puts a new state in the place of the one that was seen.
+    /// Replaces the record if it still has the version `seen`.
     ///
     /// # Errors
-    /// `Stale` when the record has changed since; otherwise as [`Registry::insert`].
+    /// `Stale` if the record has changed since; otherwise as [`Registry::insert`].
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>>;
 
-    /// Removes the record of a deleted image, so that its identifier can be taken again.
+    /// Removes the record of a deleted image, so that its identifier can be used again.
     ///
     /// # Errors
-    /// `Stale` when the record has changed since; `Conflict` when the image is not deleted,
-    /// or its data are still there, or this registry cannot forget; `Unavailable`.
+    /// `Stale` if the record has changed since; `Conflict` if the image is not deleted, its data
+    /// still exist, or this registry cannot remove records; `Unavailable`.
     async fn purge(&self, id: &ImageId, _seen: Version) -> Result<()> {
         let message =
-            format!("Image {id} cannot be forgotten: only the embedded registry can do that.");
+            format!("Image {id} cannot be purged: only the embedded registry can do that.");
         Err(Error::new(Kind::Conflict, message))
     }
 
-    /// One page of images in the query's order.
+    /// Returns one page of images in the query's order.
     ///
     /// # Errors
-    /// `Invalid` when the marker names no image.
+    /// `Invalid` if the marker names no image.
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>>;
 
-    /// What the images of an owner take up; without one, those that nobody owns.
+    /// Returns the usage of an owner's images; without an owner, that of images that have none.
     ///
     /// # Errors
-    /// `Unavailable` when the registry cannot be asked.
+    /// `Unavailable` if the registry cannot be reached.
     async fn usage(&self, owner: Option<&str>) -> Result<Usage>;
 
-    /// Whether records can be read and written, and how many there are.
+    /// Checks that records can be read and written, and returns how many there are.
     ///
     /// # Errors
-    /// `Unavailable` with the reason when they cannot.
+    /// `Unavailable` with the reason if they cannot.
     async fn check(&self) -> Result<RegistryStats>;
 
-    /// Images whose records are there and cannot be read: lists are without them. Empty where
-    /// nobody can tell.
+    /// Returns a document; `None` if there is none with this key.
+    ///
+    /// # Errors
+    /// `Conflict` if this registry stores no documents; `Unavailable`.
+    async fn get_document(&self, _key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        Err(refusals::no_documents(NO_DOCUMENTS))
+    }
+
+    /// Writes a document if it still has the version `seen`; zero creates it. The version in
+    /// `document` is ignored; the returned document has the one that was assigned.
+    ///
+    /// # Errors
+    /// `Conflict` if `seen` is zero and the document exists; `Stale` if it has another version
+    /// than `seen`; `TooLarge` ([`MAX_DOCUMENT_BODY_BYTES`]); otherwise as
+    /// [`Registry::get_document`].
+    async fn put_document(&self, _document: Document, _seen: Version) -> Result<Arc<Document>> {
+        Err(refusals::no_documents(NO_DOCUMENTS))
+    }
+
+    /// Removes a document if it still has the version `seen`.
+    ///
+    /// # Errors
+    /// `Stale` if it has another version or does not exist; otherwise as
+    /// [`Registry::get_document`].
+    async fn delete_document(&self, _key: &DocumentKey, _seen: Version) -> Result<()> {
+        Err(refusals::no_documents(NO_DOCUMENTS))
+    }
+
+    /// Returns one page of documents in the order of their keys.
+    ///
+    /// # Errors
+    /// As [`Registry::get_document`].
+    async fn list_documents(&self, _query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        Err(refusals::no_documents(NO_DOCUMENTS))
+    }
+
+    /// Returns the images whose records exist but cannot be read; lists do not contain them.
+    /// Empty if the driver cannot tell.
     fn unreadable(&self) -> Vec<ImageId> {
         Vec::new()
     }
 
-    /// Whether what it answers certainly is how things are now, and not how they were when a
-    /// registry elsewhere was last heard of.
+    /// Returns true if answers reflect the current state, and false if they may be as old as the
+    /// last contact with a registry elsewhere.
     fn is_current(&self) -> bool {
         true
     }
 
-    /// Whether other processes may write here too.
+    /// Returns true if other processes may write to this registry too.
     fn is_shared(&self) -> bool {
         false
     }
 }
 
-/// When it is worth asking again a registry that is somewhere else: it is back soon, or
-/// another one takes its place.
+/// The cause of [`refusals::no_documents`] for a registry server that speaks the legacy protocol.
+const NO_DOCUMENTS: &str = "documents need the embedded registry, etcd or glance-registry";
+
+/// Retry delay that clients are given while a registry elsewhere cannot be reached: it is back
+/// soon, or another server takes over.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A registry that is somewhere else cannot be asked.
+/// Returns the error for a registry elsewhere that cannot be reached.
 fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let kind = Kind::Unavailable {
         retry_after: RETRY_AFTER,
@@ -187,43 +236,44 @@ fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send 
     Error::new(kind, message).because(cause)
 }
 
-/// How many images there are.
+/// The number of images in a registry and their usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryStats {
-    /// What all of them take up.
+    /// The usage of all images.
     pub usage: Usage,
+    /// Images by status, in the order of [`Status::ALL`].
     counts: [usize; Status::ALL.len()],
 }
 
 impl RegistryStats {
-    /// How many images have each status.
+    /// Returns the number of images in each status.
     pub fn by_status(&self) -> impl Iterator<Item = (Status, usize)> {
         Status::ALL.into_iter().zip(self.counts)
     }
 
-    /// A census that somebody else has taken.
+    /// Returns the figures that a registry server has sent.
     fn from_counts(usage: Usage, counts: impl Iterator<Item = (Status, usize)>) -> Self {
-        let mut census = Self {
+        let mut stats = Self {
             usage,
             ..Self::default()
         };
         for (status, number) in counts {
-            census.of(status, |_| number);
+            stats.update(status, |_| number);
         }
-        census
+        stats
     }
 
     fn increment(&mut self, status: Status) {
-        self.of(status, |count| count + 1);
+        self.update(status, |count| count + 1);
     }
 
     fn decrement(&mut self, status: Status) {
-        self.of(status, |count| count.saturating_sub(1));
+        self.update(status, |count| count.saturating_sub(1));
     }
 
-    fn of(&mut self, status: Status, change: impl FnOnce(usize) -> usize) {
-        let place = Status::ALL.iter().position(|other| *other == status);
-        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+    fn update(&mut self, status: Status, change: impl FnOnce(usize) -> usize) {
+        let position = Status::ALL.iter().position(|other| *other == status);
+        if let Some(count) = position.and_then(|position| self.counts.get_mut(position)) {
             *count = change(*count);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! * `moves`: dumps of one registry that are loaded into another, of another kind too.
 //! * `check`: registries and stores that do not agree.
+//! * `documents`: dumps of registries with documents.
 //! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
 //! * `purge`: deleted images that are forgotten.
 //! * `legacy`: registries of old Glances, in files and in servers.
@@ -13,6 +14,7 @@
 mod support;
 
 mod check;
+mod documents;
 mod dumps;
 #[cfg(feature = "legacy-sql")]
 mod legacy;

@@ -1,4 +1,4 @@
-//! Uploads of a server that never comes back, and one that takes its time.
+//! Uploads of a server that does not return are ended; a slow upload is not.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,17 @@ use crate::support::server::Setup;
 use crate::support::setup::temp_folder;
 use crate::support::within;
 
-/// The shortest there is.
+/// The shortest time that the option accepts.
 const ABANDONED_AFTER_S: u64 = 30;
 
-/// Three servers: one takes its time, one is killed for good, and all see what became of both.
+/// Runs three servers: one has a slow upload, one is killed for good, and all must see the results
+/// of both uploads.
 fn one_vanishes(setup: impl Fn() -> Setup) {
     let images = temp_folder();
     let node = |name: &str| {
         setup()
             .option("upload_abandoned_after", ABANDONED_AFTER_S)
-            // The clients of this test say nothing for longer.
+            // The clients of this test pause for longer than the default.
             .option("client_socket_timeout", 0)
             .option("client_min_rate", 0)
             .option("node_name", name)
@@ -31,37 +32,37 @@ fn one_vanishes(setup: impl Fn() -> Setup) {
     other.remove(&deleted).expect(200);
     let began = Instant::now();
     let limit = Duration::from_secs(5 * ABANDONED_AFTER_S);
-    within(limit, "the upload of nobody is ended", || {
+    within(limit, "the abandoned upload is ended", || {
         other.status_of(&dead) == "killed"
     });
     let took = began.elapsed();
     eprintln!("ended after {took:?}");
-    // The last sign of life may have come just before the kill.
+    // The last heartbeat may have been written just before the kill.
     assert!(
         took > Duration::from_secs(ABANDONED_AFTER_S - 2),
         "{took:?}"
     );
     assert_eq!(slow.status_of(&dead), "killed");
     for node in [&slow, &other] {
-        assert_eq!(node.status_of(&alive), "saving", "somebody is there");
+        assert_eq!(node.status_of(&alive), "saving", "its server still runs");
     }
     upload.send_bytes(b"half").expect("half");
     upload.read_response("PUT").expect("an answer").expect(200);
     assert_eq!(other.download(&alive).expect(200).body, b"halfhalf");
-    // Now nobody writes any more.
+    // No upload is left that writes.
     other.await_nothing_stored(&dead);
     other.await_nothing_stored(&deleted);
 }
 
 #[test]
-fn a_server_on_a_registry_server_vanishes() {
+fn upload_of_a_lost_server_is_ended_with_a_registry_server() {
     let registry = Setup::registry().start();
     one_vanishes(|| Setup::new().registry_at(registry.address()));
 }
 
 #[cfg(feature = "etcd")]
 #[test]
-fn a_server_on_etcd_vanishes() {
+fn upload_of_a_lost_server_is_ended_with_etcd() {
     let etcd = crate::support::etcd::Etcd::start(1);
     one_vanishes(|| Setup::new().etcd(&etcd));
 }

@@ -1,4 +1,4 @@
-//! One script of requests, the same answers from every registry.
+//! Sends one script of requests with every registry and compares the responses.
 
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
@@ -11,7 +11,7 @@ const IDS: [&str; 4] = [
     "00000000-0000-4000-8000-000000000004",
 ];
 
-/// Everything that a registry has a part in.
+/// The requests that involve the registry.
 fn script() -> Vec<Request> {
     let [a, b, c, d] = IDS;
     let id = |id| ("x-image-meta-id", id);
@@ -72,7 +72,7 @@ fn script() -> Vec<Request> {
     ]
 }
 
-/// What of an answer is the same at any time and at any server.
+/// Returns the part of a response that does not depend on the time and the server.
 fn essence(response: &Response) -> String {
     let mut headers: Vec<String> = response
         .headers
@@ -104,7 +104,7 @@ fn essence(response: &Response) -> String {
         }
         Err(_) => body.into_owned(),
     };
-    // Bodies with times in them may differ in length, as these do when a fraction is zero.
+    // Bodies with times may differ in length, because a zero fraction is omitted.
     headers.retain(|line| !line.starts_with("content-length"));
     format!("{} {headers:?} {body}", response.status)
 }
@@ -135,21 +135,21 @@ pub fn assert_alike(node: &Server) {
 }
 
 #[test]
-fn a_registry_server_is_like_an_embedded_registry() {
+fn registry_server_behaves_as_an_embedded_registry() {
     let registry = Setup::registry().start();
     assert_alike(&Setup::new().registry_at(registry.address()).start());
 }
 
 #[cfg(feature = "etcd")]
 #[test]
-fn etcd_is_like_an_embedded_registry() {
+fn etcd_behaves_as_an_embedded_registry() {
     let etcd = crate::support::etcd::Etcd::start(1);
     assert_alike(&Setup::new().etcd(&etcd).start());
 }
 
 #[cfg(feature = "etcd")]
 #[test]
-fn a_registry_server_on_etcd_is_too() {
+fn registry_server_on_etcd_behaves_as_an_embedded_registry() {
     let etcd = crate::support::etcd::Etcd::start(1);
     let registry = Setup::registry().etcd(&etcd).start();
     assert_alike(&Setup::new().registry_at(registry.address()).start());
@@ -157,7 +157,7 @@ fn a_registry_server_on_etcd_is_too() {
 
 #[cfg(not(feature = "etcd"))]
 #[test]
-fn a_program_without_etcd_says_how_to_build_one_with() {
+fn program_without_etcd_names_the_feature() {
     let mut node = Setup::new().option("registry_backend", "etcd").prepare();
     node.spawn();
     let status = node.wait(crate::support::PATIENCE);

@@ -1,4 +1,4 @@
-//! The registry API as API servers of any make speak it.
+//! The registry API of Glance, as other API servers use it.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn names(list: &Response) -> Vec<String> {
 }
 
 #[test]
-fn images_are_registered_shown_amended_and_taken_off() {
+fn images_are_created_shown_updated_and_deleted() {
     let registry = Setup::registry().start();
     get(&registry, "/healthcheck").expect(200);
     let image = registered(
@@ -69,7 +69,7 @@ fn images_are_registered_shown_amended_and_taken_off() {
 }
 
 #[test]
-fn a_state_that_is_not_there_any_more_is_a_conflict() {
+fn outdated_from_state_is_a_conflict() {
     let registry = Setup::registry().start();
     let image = registered(&registry, json!({ "status": "queued" }));
     let path = format!("/images/{}", image["id"].as_str().expect("an id"));
@@ -84,7 +84,7 @@ fn a_state_that_is_not_there_any_more_is_a_conflict() {
 }
 
 #[test]
-fn lists_have_filters_and_the_deleted() {
+fn lists_have_filters_and_deleted_images() {
     let registry = Setup::registry().start();
     for name in ["a", "b", "c"] {
         registered(
@@ -113,7 +113,7 @@ fn lists_have_filters_and_the_deleted() {
 }
 
 #[test]
-fn members_are_those_of_the_image_api() {
+fn members_equal_those_of_the_image_api() {
     let registry = Setup::registry().start();
     let image = registered(&registry, json!({ "owner": "o" }));
     let path = format!("/images/{}/members", image["id"].as_str().expect("an id"));
@@ -134,7 +134,7 @@ fn members_are_those_of_the_image_api() {
 }
 
 #[test]
-fn what_is_not_sound_is_refused() {
+fn malformed_images_are_refused() {
     let registry = Setup::registry().start();
     register(&registry, json!({ "status": "nonsense" })).expect(400);
     register(&registry, json!({ "id": "7" })).expect(400);
@@ -161,13 +161,13 @@ fn records_are_for_administrators() {
     get(&registry, "/images").expect(401);
 }
 
-/// A registry server that believes the identity headers of its callers.
+/// Starts a registry server that trusts the identity headers of its clients.
 fn with_identity() -> Server {
     let setup = Setup::registry().option_in("paste_deploy", "flavor", "trusted-auth");
     setup.start()
 }
 
-/// The request as a caller with this role in this tenant sends it.
+/// Adds the identity of a caller with this role in this tenant to a request.
 fn sent_by(request: Request, tenant: &str, role: &str) -> Request {
     request
         .header("X-Identity-Status", "Confirmed")
@@ -177,7 +177,7 @@ fn sent_by(request: Request, tenant: &str, role: &str) -> Request {
 }
 
 #[test]
-fn a_flavor_keeps_members_from_what_api_servers_decide() {
+fn members_cannot_set_fields_that_api_servers_decide() {
     let registry = with_identity();
     let as_member = |request| registry.request(&sent_by(request, "t", "member"));
     let as_admin = |request| registry.request(&sent_by(request, "service", "admin"));
@@ -209,7 +209,7 @@ fn a_flavor_keeps_members_from_what_api_servers_decide() {
     assert_eq!(own["status"], "queued", "there are no data");
     assert_eq!(own["owner"], "t");
 
-    // An image of their own.
+    // An image of the member's own tenant.
     let path = format!("/images/{}", own["id"].as_str().expect("an id"));
     let put = |image: &Value| body("PUT", &path, &json!({ "image": image }));
     as_member(put(&json!({ "name": "renamed", "status": "queued" }))).expect(200);
@@ -230,7 +230,7 @@ fn a_flavor_keeps_members_from_what_api_servers_decide() {
     let active = as_admin(put(&active)).expect(200).json();
     assert_eq!(active["image"]["location"], "file:///own");
 
-    // One with data.
+    // An image with data.
     as_member(put(&json!({ "size": 8 }))).expect(403);
     let get = |path: &str| Request::get(path);
     let seen = as_member(get(&path)).expect(200).json()["image"].clone();
@@ -261,7 +261,7 @@ fn a_flavor_keeps_members_from_what_api_servers_decide() {
     let all = json!({ "memberships": [{ "member_id": "t", "can_share": true }] });
     as_member(body("PUT", &members, &all)).expect(404);
 
-    // One without data goes, one that is protected does not.
+    // An image without data is deleted, a protected one is not.
     let other = as_member(post(&json!({ "protected": true }))).expect(200);
     let other = other.json()["image"]["id"]
         .as_str()

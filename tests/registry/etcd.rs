@@ -1,4 +1,4 @@
-//! API servers on etcd.
+//! API servers with etcd.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::setup::temp_folder;
 use crate::support::v1::{RAW, post, put};
 use crate::support::within;
 
-/// So many API servers on etcd, and on one folder of images.
+/// Starts API servers that share etcd and a folder of images.
 fn nodes(
     etcd: &Etcd,
     count: usize,
@@ -32,7 +32,7 @@ fn age_s(node: &Server) -> f64 {
 }
 
 #[test]
-fn servers_see_what_others_write() {
+fn servers_see_the_writes_of_others() {
     let etcd = Etcd::start(1);
     let (_images, nodes) = nodes(&etcd, 2, |setup| setup);
     let [a, b] = &nodes[..] else { panic!("two") };
@@ -58,7 +58,7 @@ fn servers_see_what_others_write() {
 }
 
 #[test]
-fn reading_goes_on_without_etcd_for_a_while() {
+fn reads_continue_without_etcd_up_to_the_limit() {
     let etcd = Etcd::start(1);
     let (_images, nodes) = nodes(&etcd, 1, |setup| {
         setup
@@ -94,7 +94,7 @@ fn reading_goes_on_without_etcd_for_a_while() {
 }
 
 #[test]
-fn writing_goes_on_when_the_leader_is_lost() {
+fn writes_continue_after_the_leader_is_lost() {
     let etcd = Etcd::start(3);
     let (_images, nodes) = nodes(&etcd, 1, |setup| setup);
     let node = &nodes[0];
@@ -103,7 +103,7 @@ fn writing_goes_on_when_the_leader_is_lost() {
         kept.push(node.create(RAW));
         etcd.kill(member);
         let began = Instant::now();
-        // One answer of 503 is a client that tries again.
+        // A single 503 is acceptable: a client tries again.
         within(Duration::from_secs(15), "a write", || {
             let answer = node.request(&post(RAW));
             answer.status == 201
@@ -121,14 +121,14 @@ fn writing_goes_on_when_the_leader_is_lost() {
 }
 
 #[test]
-fn a_past_that_was_thrown_away_is_read_anew() {
+fn records_are_read_again_after_a_compaction() {
     let etcd = Etcd::start(1);
     let (_images, mut nodes) = nodes(&etcd, 2, |setup| setup);
     let id = nodes[0].create(&[("x-image-meta-is_public", "True")]);
     within(Duration::from_secs(3), "the other knows it", || {
         !nodes[1].listed("").is_empty()
     });
-    // The second one stands still while the first goes on and etcd forgets.
+    // The second server is stopped while the first one writes and etcd is compacted.
     nodes[1].signal("STOP");
     for name in ["x", "y", "z"] {
         nodes[0]
@@ -136,7 +136,7 @@ fn a_past_that_was_thrown_away_is_read_anew() {
             .expect(200);
     }
     let other = nodes[0].create(&[("x-image-meta-is_public", "True")]);
-    // Its watch is cut, so that it begins a new one in the past.
+    // Its watch is cut, so that it starts a new one at a compacted revision.
     etcd.restart(0);
     etcd.await_leader();
     etcd.ctl(&["compact", &etcd.revision().to_string()]);
@@ -150,7 +150,7 @@ fn a_past_that_was_thrown_away_is_read_anew() {
 }
 
 #[test]
-fn quotas_hold_for_all_servers_together() {
+fn quotas_hold_across_servers() {
     const QUOTA: usize = 20;
     let etcd = Etcd::start(1);
     let (_images, nodes) = nodes(&etcd, 3, |setup| setup.option("user_image_quota", QUOTA));

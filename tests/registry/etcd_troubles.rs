@@ -1,4 +1,4 @@
-//! API servers on an etcd that was restored, stalls, is full, or has records of a newer release.
+//! API servers with an etcd that was restored, stalls, is full, or has records of a newer release.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::within;
 
 const PUBLIC: (&str, &str) = ("x-image-meta-is_public", "True");
 
-/// Longest until a server has noticed something that it is to notice within seconds.
+/// Maximum time in which a server must notice a change that it checks every few seconds.
 const NOTICED: Duration = Duration::from_secs(20);
 
 fn metric(node: &Server, name: &str) -> Option<f64> {
@@ -23,7 +23,7 @@ fn metric(node: &Server, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_restored_etcd_is_read_again() {
+fn restored_etcd_is_read_again() {
     let etcd = Etcd::start(1);
     let images = temp_folder();
     let node = || Setup::new().etcd(&etcd).store_dir(images.path()).start();
@@ -65,7 +65,7 @@ fn a_restored_etcd_is_read_again() {
         node.expect_log("etcd was restored from a backup or replaced");
         node.request(&Request::get("/healthcheck")).expect(200);
     }
-    // Writes go on, and each server sees those of the other.
+    // Writes continue, and each server sees those of the other.
     nodes[1].remove(&kept).expect(200);
     within(NOTICED, "the other sees the deletion", || {
         nodes[0].listed("") == [&*renamed]
@@ -73,7 +73,7 @@ fn a_restored_etcd_is_read_again() {
 }
 
 #[test]
-fn a_quota_holds_while_etcd_stalls() {
+fn quota_holds_while_etcd_stalls() {
     let etcd = Etcd::start(1);
     let images = temp_folder();
     let node = || {
@@ -84,7 +84,7 @@ fn a_quota_holds_while_etcd_stalls() {
     for _ in 0..8 {
         nodes[0].create(&[PUBLIC]);
     }
-    // Longer than one attempt takes, so that no server knows what became of its writes.
+    // Longer than the timeout of an attempt, so that no server knows the outcome of its writes.
     etcd.signal(0, "STOP");
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let nodes = &nodes;
@@ -112,7 +112,7 @@ fn a_quota_holds_while_etcd_stalls() {
 }
 
 #[test]
-fn a_full_etcd_refuses_at_once_and_is_seen() {
+fn full_etcd_refuses_writes_at_once_and_is_reported() {
     let etcd = Etcd::start_small(1 << 20);
     let setup = Setup::new()
         .etcd(&etcd)
@@ -138,7 +138,7 @@ fn a_full_etcd_refuses_at_once_and_is_seen() {
     within(NOTICED, "the metric says so", || {
         metric(&node, "glance_registry_refuses_writes") == Some(1.0)
     });
-    // Reading goes on.
+    // Reads continue.
     assert_eq!(node.listed("").len(), 1);
     etcd.ctl(&["del", "--prefix", "/filler/"]);
     etcd.ctl(&["compact", &etcd.revision().to_string()]);
@@ -149,12 +149,12 @@ fn a_full_etcd_refuses_at_once_and_is_seen() {
 }
 
 #[test]
-fn records_of_a_newer_release_are_named_and_not_served_as_they_were() {
+fn records_of_a_newer_release_are_reported_and_not_served() {
     let etcd = Etcd::start(1);
     let node = Setup::new().etcd(&etcd).start();
     let id = node.upload(&[PUBLIC], b"data");
     let kept = node.create(&[PUBLIC]);
-    // The first byte of a record is the number of its format.
+    // The first byte of a record is its format number.
     let key = format!("/glance/images/{id}");
     etcd.ctl(&["put", &key, "2 a record of a newer release"]);
     within(NOTICED, "it is in no list", || node.listed("") == [&*kept]);
@@ -164,7 +164,7 @@ fn records_of_a_newer_release_are_named_and_not_served_as_they_were() {
         metric(&node, "glance_registry_unreadable_records"),
         Some(1.0)
     );
-    // A dump without it is not whole, and says so.
+    // The dump lacks the record, and the export fails with a message.
     let dump = node.folder().join("registry.dump");
     let mut export = beside(&node, env!("CARGO_BIN_EXE_glance-manage"));
     let config = node.config_file();

@@ -1,5 +1,5 @@
-//! Images whose metadata fill their records: they can be given data and be deleted, whatever
-//! the registry, and also when the data of deleted images are kept for a while.
+//! Images whose metadata fill their records can be uploaded and deleted with every registry, also
+//! with delayed deletion of data.
 
 use serde_json::json;
 
@@ -8,15 +8,15 @@ use crate::support::other_registry::OtherRegistry;
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{RAW, id_of, image_path, post, put_data};
 
-/// Less than a header line may have.
+/// Length of a property value, below the limit of a header line.
 const MOST_QUOTES: usize = 14_000;
 
 fn delaying() -> Setup {
     Setup::new().option("delayed_delete", true)
 }
 
-/// Registers an image with so many quotation marks in its properties, each of which takes two
-/// bytes of a record.
+/// Creates an image with this many quotation marks in its properties. Each uses two bytes of a
+/// record.
 fn fill(node: &Server, quotes: usize) -> Option<String> {
     let names = [
         "x-image-meta-property-a",
@@ -37,7 +37,7 @@ fn fill(node: &Server, quotes: usize) -> Option<String> {
     }
 }
 
-/// The image with the most metadata that the node takes.
+/// Creates the image with the most metadata that the node accepts.
 fn fullest(node: &Server) -> String {
     let (mut fits, mut too_many) = (0, 3 * MOST_QUOTES);
     let mut id = fill(node, fits).expect("it fits");
@@ -52,7 +52,7 @@ fn fullest(node: &Server) -> String {
     id
 }
 
-/// Takes the fullest image through its life.
+/// Uploads and deletes the image with the most metadata.
 fn assert_it_lives(node: &Server) {
     let id = fullest(node);
     let keep = ("x-glance-registry-purge-props", "false");
@@ -68,17 +68,17 @@ fn assert_it_lives(node: &Server) {
 }
 
 #[test]
-fn in_an_embedded_registry() {
+fn full_record_is_usable_in_an_embedded_registry() {
     assert_it_lives(&delaying().start());
 }
 
 #[test]
-fn in_a_registry_server() {
+fn full_record_is_usable_in_a_registry_server() {
     let registry = Setup::registry().start();
     let node = delaying().registry_at(registry.address()).start();
     assert_it_lives(&node);
 
-    // A record that API servers of other makes have filled to the last byte.
+    // A record that other API servers have filled to the last byte.
     let image = |len: usize| {
         json!({ "image": { "status": "active", "location": "file:///nowhere/x",
             "properties": { "p": "x".repeat(len) } } })
@@ -102,14 +102,14 @@ fn in_a_registry_server() {
 }
 
 #[test]
-fn in_a_registry_server_of_another_make() {
+fn full_record_is_usable_in_a_legacy_registry() {
     let registry = OtherRegistry::start();
     assert_it_lives(&delaying().registry_at(registry.address()).start());
 }
 
 #[cfg(feature = "etcd")]
 #[test]
-fn in_etcd() {
+fn full_record_is_usable_in_etcd() {
     let etcd = crate::support::etcd::Etcd::start(1);
     assert_it_lives(&delaying().etcd(&etcd).start());
 }

@@ -1,5 +1,5 @@
-//! `deploy/loopback/run`: three nodes on three members of etcd, with their images in S3, as
-//! an operator starts them for a try.
+//! `deploy/loopback/run`: three nodes with three members of etcd and their images in S3, as an
+//! operator starts them to try the software.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +16,7 @@ use crate::support::v1::{id_of, image_path, post_data};
 use crate::support::{PATIENCE, pattern, unique, within};
 
 const PARTS: usize = 3;
-/// How long images come and go while parts are killed.
+/// Time for which images are created and deleted while processes are killed.
 const TIME: Duration = Duration::from_secs(6);
 
 struct Cluster {
@@ -77,7 +77,7 @@ impl Cluster {
         self.folder.path().join(format!("{part}.pid"))
     }
 
-    /// kill -9, and has the script start it again.
+    /// Kills a process with SIGKILL; the script restarts it.
     fn kill(&self, part: &str) {
         let pid = fs::read_to_string(self.pid_file(part)).expect("a pid file");
         send("KILL", pid.trim());
@@ -88,7 +88,7 @@ impl Cluster {
         Connection::open(self.nodes[node])?.exchange(request)
     }
 
-    /// Whether a node shows an image with these data.
+    /// Returns true if a node shows an image with these data.
     fn shows(&self, node: usize, id: &str, data: &[u8]) -> bool {
         let answer = self.ask(node, &Request::get(&image_path(id)));
         answer.is_ok_and(|answer| match answer.status {
@@ -104,7 +104,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         send("TERM", &self.script.id().to_string());
-        // A test that fails ends it all the same.
+        // Also when the test fails.
         let _ = self.script.wait();
     }
 }
@@ -116,7 +116,7 @@ fn send(signal: &str, pid: &str) {
 }
 
 #[test]
-fn the_cluster_of_the_script_keeps_what_it_says() {
+fn loopback_cluster_loses_no_acknowledged_image() {
     let cluster = Cluster::start();
     let began = Instant::now();
     let mut kept = Vec::new();
@@ -126,7 +126,7 @@ fn the_cluster_of_the_script_keeps_what_it_says() {
         }
         let data = pattern(10_000 + round, round as u64);
         let request = post_data(&[("x-image-meta-is_public", "True")], &data);
-        // Whoever was killed is asked again, or somebody else is.
+        // A killed node is asked again later, or another node is asked.
         if let Ok(answer) = cluster.ask(round % PARTS, &request)
             && answer.status == 201
         {

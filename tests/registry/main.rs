@@ -1,23 +1,25 @@
-//! Registries that servers share: `glance-registry`, and etcd.
+//! Registries that several servers share, `glance-registry` and etcd, and the stored forms of all
+//! registries.
 //!
-//! * `api`: what a registry server says to API servers of another make.
-//! * `alike`: the image API is the same, wherever records are.
-//! * `abandoned`: uploads of a server that never comes back.
-//! * `conformance`: what every registry must do.
-//! * `remote`: API servers on a registry server, which may be away.
-//! * `etcd`: API servers on etcd, which may be away, lose its leader, or forget the past.
+//! * `api`: the registry API of Glance, as other API servers use it.
+//! * `alike`: the image API behaves the same with every registry.
+//! * `abandoned`: uploads of a server that does not return.
+//! * `conformance`: the behaviour that every registry must have.
+//! * `remote`: API servers with a registry server that is sometimes unreachable.
+//! * `etcd`: API servers with an etcd that is unreachable, loses its leader or is compacted.
 //! * `etcd_troubles`: an etcd that was restored, stalls, is full, or has newer records.
-//! * `many`: a server on etcd that has many images.
-//! * `secured`: API servers on an etcd that asks who they are.
-//! * `first_release`: registries and dumps that the first release wrote.
-//! * `full_records`: images with as much metadata as a record holds.
-//! * `other_make`: API servers on a registry server of another make.
+//! * `many`: a server with an etcd that has many images.
+//! * `secured`: API servers with an etcd that authenticates clients.
+//! * `first_release`: registries and dumps that the first release has written.
+//! * `full_records`: images with the maximum size of metadata.
+//! * `other_make`: API servers with a registry server that speaks the legacy protocol.
+//! * `lost_copy`: folders of the first release that have lost one of their two copies.
 //! * `loopback`: the cluster that `deploy/loopback/run` starts.
-//! * `model`: many clients at several servers, any of which is killed at any time.
-//! * `namesakes`: two servers that were given one name.
+//! * `model`: many clients of several servers that are killed at random.
+//! * `namesakes`: two servers with the same name.
 //! * `reload`: servers that are replaced while they serve.
 //!
-//! What needs etcd is there when the tests are built with the feature `etcd`.
+//! Tests that need etcd are compiled with the feature `etcd`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,6 +36,7 @@ mod first_release;
 mod full_records;
 #[cfg(feature = "etcd")]
 mod loopback;
+mod lost_copy;
 #[cfg(feature = "etcd")]
 mod many;
 mod model;
@@ -49,8 +52,8 @@ use support::server::Server;
 use support::v1::{OCTETS, put};
 use support::{PATIENCE, within};
 
-/// An upload of eight bytes at one server, four of which are sent; another one sees that it is
-/// under way.
+/// Starts an upload of eight bytes at one server, sends four of them, and waits until another
+/// server sees that the image is being saved.
 #[track_caller]
 fn half_an_upload(node: &Server, other: &Server) -> (String, Connection) {
     let id = node.reserve();

@@ -1,7 +1,7 @@
-//! A server on etcd with many images: how soon it is there, and how soon it shows a page
-//! while others write.
+//! A server with many images in etcd: the time until it is ready, and the time of a page while
+//! other servers write.
 //!
-//! Every day it is a few thousand images and nobody looks at the clock. The figures:
+//! By default it uses a few thousand images and checks no times. To measure:
 //!
 //! ```text
 //! GLANCE_ETCD_IMAGES=100000 cargo test --release --features etcd --test registry many -- --nocapture
@@ -24,14 +24,14 @@ use crate::support::v1::{ids_of, put};
 use crate::support::within;
 
 const IMAGES: u64 = 3_000;
-/// Writes on their way at a time.
+/// Number of concurrent writes.
 const INSERTS: usize = 64;
 const PAGE: usize = 25;
 const PAGES_OF_EACH: u32 = 1_000;
-/// Between two writes of the neighbour.
+/// Interval between two writes of the other server.
 const WRITE_EVERY: Duration = Duration::from_millis(10);
 
-/// Until a server with 100,000 images shows the first page.
+/// Maximum time until a server with 100,000 images shows the first page.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
 const LISTS: [&str; 5] = [
@@ -61,7 +61,7 @@ fn image(number: u64) -> Image {
     image
 }
 
-/// Registers so many images, as a server does.
+/// Writes this many records, as a server does.
 fn fill(etcd: &Etcd, images: u64) {
     let registry = EtcdRegistry::start(EtcdOptions {
         endpoints: etcd.endpoints().split(',').map(str::to_owned).collect(),
@@ -90,7 +90,7 @@ fn fill(etcd: &Etcd, images: u64) {
             let registry = Arc::clone(&registry);
             inserts.spawn(async move {
                 let image = image(number);
-                // A busy etcd may leave it open what became of a write.
+                // With a busy etcd the outcome of a write may be unknown.
                 while let Err(error) = registry.insert(image.clone()).await {
                     if error.kind() == Kind::Conflict {
                         return;
@@ -102,7 +102,7 @@ fn fill(etcd: &Etcd, images: u64) {
     });
 }
 
-/// The lists that a server has answered, and those of them within a millisecond.
+/// The number of lists that a server has answered, and of those within a millisecond.
 fn answered(node: &Server) -> (f64, f64) {
     let metrics = node.metrics();
     let of = |suffix: &str| -> f64 {
@@ -117,7 +117,7 @@ fn answered(node: &Server) -> (f64, f64) {
     (of("_seconds_count"), of("le=\"0.001\""))
 }
 
-/// Renames images at one server while the lists are asked of another. How many.
+/// Renames images at one server while another one answers lists. Returns how many were renamed.
 fn renames(node: &Server, ids: &[String], over: &AtomicBool) -> u64 {
     let written = AtomicU64::new(0);
     for (turn, id) in ids.iter().cycle().enumerate() {

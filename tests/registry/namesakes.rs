@@ -1,4 +1,4 @@
-//! Two servers that were given one name.
+//! Two servers with the same name.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::setup::temp_folder;
 use crate::support::within;
 
 #[test]
-fn a_start_leaves_uploads_of_a_server_of_its_name_alone() {
+fn starting_server_keeps_uploads_of_a_running_namesake() {
     let registry = Setup::registry().start();
     let images = temp_folder();
     let node = || {
@@ -23,7 +23,7 @@ fn a_start_leaves_uploads_of_a_server_of_its_name_alone() {
     let (id, mut upload) = half_an_upload(&first, &first);
     let second = node().start();
     second.expect_log("another server with this node_name has an upload under way");
-    // Longer than a record may stand still.
+    // Longer than the heartbeat timeout.
     std::thread::sleep(Duration::from_secs(17));
     assert_eq!(second.status_of(&id), "saving");
     upload.send_bytes(b"half").expect("half");
@@ -32,7 +32,7 @@ fn a_start_leaves_uploads_of_a_server_of_its_name_alone() {
 }
 
 #[test]
-fn an_upload_that_a_process_has_left_is_ended_at_the_next_start() {
+fn abandoned_upload_is_ended_at_the_next_start() {
     let registry = Setup::registry().start();
     let mut node = Setup::new().registry_at(registry.address()).start();
     let (id, _upload) = half_an_upload(&node, &node);

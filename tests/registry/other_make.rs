@@ -1,4 +1,4 @@
-//! API servers on a registry server of another make, which counts no versions.
+//! API servers with a registry server that speaks the legacy protocol and has no versions.
 
 use std::thread;
 use std::time::Duration;
@@ -28,15 +28,15 @@ fn two(registry: &OtherRegistry) -> (tempfile::TempDir, [Server; 2]) {
 }
 
 #[test]
-fn it_is_like_an_embedded_registry() {
+fn legacy_registry_behaves_as_an_embedded_registry() {
     let registry = OtherRegistry::start();
     let node = Setup::new().registry_at(registry.address()).start();
-    node.expect_log("is of another make");
+    node.expect_log("does not version records");
     assert_alike(&node);
 }
 
 #[test]
-fn of_two_uploads_at_two_servers_one_succeeds() {
+fn one_of_two_concurrent_uploads_succeeds() {
     const ROUNDS: usize = 15;
     let registry = OtherRegistry::start();
     let (_images, nodes) = two(&registry);
@@ -70,7 +70,7 @@ fn of_two_uploads_at_two_servers_one_succeeds() {
 }
 
 #[test]
-fn of_an_upload_and_a_deletion_both_come_to_an_end() {
+fn concurrent_upload_and_deletion_both_end() {
     let registry = OtherRegistry::start();
     let (_images, [a, b]) = two(&registry);
     let (id, mut upload) = half_an_upload(&a, &b);
@@ -85,7 +85,7 @@ fn of_an_upload_and_a_deletion_both_come_to_an_end() {
 }
 
 #[test]
-fn an_upload_that_was_cut_off_is_known_after_the_start() {
+fn interrupted_upload_is_known_after_a_restart() {
     let registry = OtherRegistry::start();
     let (_images, [mut a, b]) = two(&registry);
     let (id, _upload) = half_an_upload(&a, &b);
@@ -102,7 +102,7 @@ fn an_upload_that_was_cut_off_is_known_after_the_start() {
 }
 
 #[test]
-fn quotas_and_what_is_shared_are_seen_by_all() {
+fn quotas_and_members_are_seen_by_all_servers() {
     let registry = OtherRegistry::start();
     let images = temp_folder();
     let nodes = ["one", "two"].map(|name| {
@@ -128,7 +128,7 @@ fn quotas_and_what_is_shared_are_seen_by_all() {
     nodes[0].create(&[]);
 }
 
-/// Registers an image at the registry itself, as an API server of another make does.
+/// Creates an image at the registry itself, as another API server does.
 #[track_caller]
 fn register(registry: &OtherRegistry, image: Value) -> Value {
     let body = json!({ "image": image }).to_string();
@@ -142,7 +142,7 @@ fn id_of(image: &Value) -> &str {
 }
 
 #[test]
-fn an_unreadable_image_costs_no_other() {
+fn unreadable_image_hides_no_other() {
     let registry = OtherRegistry::start();
     let mut node = Setup::new().registry_at(registry.address()).start();
     let own = node.create(&[("x-image-meta-name", "own")]);
@@ -153,7 +153,7 @@ fn an_unreadable_image_costs_no_other() {
         node.request(&put(&own, &headers)).expect(400);
     }
 
-    // Such as other services on the same registry leave.
+    // Other services on the same registry may write such images.
     let unreadable = [
         json!({ "properties": { "glance_node_state": "boom" } }),
         json!({ "status": "deactivated" }),
@@ -179,7 +179,7 @@ fn an_unreadable_image_costs_no_other() {
 }
 
 #[test]
-fn a_time_in_the_future_hides_no_change() {
+fn time_in_the_future_hides_no_change() {
     let registry = OtherRegistry::start();
     let node = Setup::new().registry_at(registry.address()).start();
     let future = register(&registry, json!({ "name": "future" }));
@@ -197,7 +197,7 @@ fn a_time_in_the_future_hides_no_change() {
 }
 
 #[test]
-fn pages_become_smaller_where_an_answer_is_too_long() {
+fn page_length_shrinks_after_a_too_long_response() {
     const IMAGES: usize = 95;
     let registry = OtherRegistry::start();
     let long = "x".repeat(56 * 1024);
@@ -209,7 +209,7 @@ fn pages_become_smaller_where_an_answer_is_too_long() {
 }
 
 #[test]
-fn an_image_that_no_answer_holds_costs_no_other() {
+fn too_long_image_hides_no_other() {
     let registry = OtherRegistry::start();
     let endless = json!({ "is_public": true, "properties": { "p": "endless" } });
     let endless = register(&registry, endless);
@@ -221,7 +221,7 @@ fn an_image_that_no_answer_holds_costs_no_other() {
 }
 
 #[test]
-fn a_write_whose_answer_is_lost_is_no_failure() {
+fn write_with_a_lost_response_succeeds() {
     let registry = OtherRegistry::start();
     let late = LateWrites::before(registry.address());
     let setup = Setup::new().registry_at(late.address());

@@ -1,5 +1,5 @@
-//! Reload where records are elsewhere: of the registry server, and of API servers that ask one
-//! or etcd. Nobody who uses the image API notices.
+//! Reloads of registry servers, and of API servers with a registry server or etcd. Clients of the
+//! image API must not notice them.
 
 use std::process::Command;
 use std::thread;
@@ -9,13 +9,13 @@ use super::half_an_upload;
 use crate::support::server::{Server, Setup};
 use crate::support::traffic::{Load, Traffic};
 
-/// For what is in flight to come to its end.
+/// Time for requests in progress to end.
 const LIMIT: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 3;
-/// Between two reloads.
+/// Interval between two reloads.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// As an operator without a service manager does.
+/// Reloads as an operator without a service manager does.
 fn control_reload(server: &mut Server, name: &str) {
     let pid = server.pid();
     let output = Command::new(env!("CARGO_BIN_EXE_glance-control"))
@@ -32,12 +32,12 @@ fn control_reload(server: &mut Server, name: &str) {
     server.follow();
 }
 
-/// Whoever is slow here is the machine: it is a reload that is not to cost a request.
+/// Raises timeouts, because the test machine may be slow. Only the reload must not fail a request.
 fn patient(setup: Setup) -> Setup {
     setup.option("registry_client_timeout", 60)
 }
 
-/// Little enough for programs that are not optimised.
+/// Amount of data that programs without optimisation can transfer in time.
 const LOAD: Load = Load {
     requests_per_s: 200,
     askers: 4,
@@ -45,8 +45,8 @@ const LOAD: Load = Load {
     uploads: 2,
 };
 
-/// Reloads again and again under traffic at an API server: the registry server behind it, or
-/// the API server itself where there is none.
+/// Reloads repeatedly while an API server has traffic: the registry server if there is one,
+/// otherwise the API server itself.
 fn reload_under_traffic(node: &mut Server, mut registry: Option<&mut Server>) {
     let traffic = Traffic::at(node);
     traffic.during(&LOAD, || {
@@ -70,21 +70,21 @@ fn reload_under_traffic(node: &mut Server, mut registry: Option<&mut Server>) {
     });
     traffic.expect_no_failure();
     if registry.is_none() {
-        // Connections of an API server at rest keep a registry server for a minute.
+        // Idle connections of an API server keep a registry server running for a minute.
         node.await_retired(LIMIT);
     }
     assert_eq!(node.status_of(traffic.id()), "active");
 }
 
 #[test]
-fn nobody_notices_a_reload_of_the_registry_server() {
+fn reload_of_the_registry_server_fails_no_request() {
     let mut registry = Setup::registry().with_pid_file().start();
     let mut node = patient(Setup::new().registry_at(registry.address())).start();
     reload_under_traffic(&mut node, Some(&mut registry));
 }
 
 #[test]
-fn a_server_on_a_registry_server_reloads() {
+fn reload_of_a_server_with_a_registry_server_fails_no_request() {
     let registry = Setup::registry().start();
     let setup = patient(Setup::new().registry_at(registry.address()));
     let mut node = setup.with_pid_file().start();
@@ -93,7 +93,7 @@ fn a_server_on_a_registry_server_reloads() {
 
 #[cfg(feature = "etcd")]
 #[test]
-fn a_server_on_etcd_reloads() {
+fn reload_of_a_server_with_etcd_fails_no_request() {
     let etcd = crate::support::etcd::Etcd::start(1);
     let mut node = patient(Setup::new().etcd(&etcd)).with_pid_file().start();
     reload_under_traffic(&mut node, None);
@@ -101,7 +101,7 @@ fn a_server_on_etcd_reloads() {
 
 #[cfg(feature = "etcd")]
 #[test]
-fn nobody_notices_a_reload_of_a_registry_server_on_etcd() {
+fn reload_of_a_registry_server_on_etcd_fails_no_request() {
     let etcd = crate::support::etcd::Etcd::start(1);
     let mut registry = patient(Setup::registry().etcd(&etcd))
         .with_pid_file()
@@ -110,10 +110,10 @@ fn nobody_notices_a_reload_of_a_registry_server_on_etcd() {
     reload_under_traffic(&mut node, Some(&mut registry));
 }
 
-/// The new process looks after what the old one has left, when that one ends. The uploads that
-/// the records of a registry server tell of are those of API servers.
+/// The new process cleans up after the old one when that one ends. It must leave the uploads of API
+/// servers alone, which the records of a registry server contain.
 #[test]
-fn an_upload_outlives_the_old_process_of_the_registry_server() {
+fn upload_survives_a_reload_of_the_registry_server() {
     let setup = Setup::registry().option("reload_timeout", 1);
     let mut registry = setup.with_pid_file().start();
     let node = patient(Setup::new().registry_at(registry.address())).start();

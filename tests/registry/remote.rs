@@ -1,4 +1,4 @@
-//! API servers on one registry server.
+//! API servers that share a registry server.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::setup::temp_folder;
 use crate::support::v1::{OCTETS, RAW, post, post_data, put, put_data};
 use crate::support::within;
 
-/// Two API servers on a registry server, and on one folder of images.
+/// Starts two API servers that share a registry server and a folder of images.
 fn two(registry: &Server) -> (tempfile::TempDir, [Server; 2]) {
     let images = temp_folder();
     let nodes = [(); 2].map(|()| {
@@ -24,7 +24,7 @@ fn two(registry: &Server) -> (tempfile::TempDir, [Server; 2]) {
 }
 
 #[test]
-fn what_one_server_writes_the_other_sees_at_once() {
+fn write_of_one_server_is_visible_at_the_other_at_once() {
     let registry = Setup::registry().start();
     let (_images, [a, b]) = two(&registry);
     let id = a.upload(&[("x-image-meta-is_public", "True")], b"data");
@@ -44,7 +44,7 @@ fn what_one_server_writes_the_other_sees_at_once() {
 }
 
 #[test]
-fn a_quota_is_decided_where_it_is_written() {
+fn quota_is_enforced_by_the_registry_server() {
     let registry = Setup::registry().option("user_image_quota", 2).start();
     let (_images, [a, b]) = two(&registry);
     a.create(&[]);
@@ -54,7 +54,7 @@ fn a_quota_is_decided_where_it_is_written() {
 }
 
 #[test]
-fn a_registry_that_is_away_costs_a_while_and_no_image() {
+fn unreachable_registry_delays_requests_and_loses_no_image() {
     let mut registry = Setup::registry().start();
     let (_images, [a, _b]) = two(&registry);
     let id = a.upload(&[], b"kept");
@@ -71,7 +71,7 @@ fn a_registry_that_is_away_costs_a_while_and_no_image() {
 }
 
 #[test]
-fn a_server_that_starts_waits_for_the_registry() {
+fn starting_server_waits_for_the_registry() {
     let mut registry = Setup::registry().start();
     let address = registry.address();
     registry.kill();
@@ -97,7 +97,7 @@ fn a_server_that_starts_waits_for_the_registry() {
 }
 
 #[test]
-fn an_upload_at_one_server_outlives_the_start_of_another() {
+fn upload_survives_the_start_of_another_server() {
     let registry = Setup::registry().start();
     let (_images, [mut a, mut b]) = two(&registry);
     let (id, mut upload) = half_an_upload(&a, &b);
@@ -107,7 +107,7 @@ fn an_upload_at_one_server_outlives_the_start_of_another() {
     upload.read_response("PUT").expect("an answer").expect(200);
     assert_eq!(b.download(&id).expect(200).body, b"halfhalf");
 
-    // And one that its own server has left is killed by that.
+    // An upload that its own server has abandoned is killed by that server.
     let id = a.reserve();
     let mut upload = a.connect();
     upload
@@ -123,7 +123,7 @@ fn an_upload_at_one_server_outlives_the_start_of_another() {
 }
 
 #[test]
-fn an_upload_ends_when_another_server_deletes_its_image() {
+fn upload_ends_when_another_server_deletes_its_image() {
     let registry = Setup::registry().start();
     let (_images, [a, b]) = two(&registry);
     let (id, mut upload) = half_an_upload(&a, &b);
@@ -137,10 +137,10 @@ fn an_upload_ends_when_another_server_deletes_its_image() {
 
 const NEW_ID: &str = "0a0b0c0d-0000-4000-8000-000000000001";
 
-/// The first attempt of each write arrives after the time that a server waits for an answer,
-/// and just before the second one.
+/// The first attempt of each write arrives after the timeout of the server that sent it, and just
+/// before the second attempt.
 #[test]
-fn a_write_that_arrives_late_is_no_failure() {
+fn write_that_arrives_late_succeeds() {
     let registry = Setup::registry().start();
     let late = LateWrites::before(registry.address());
     let setup = Setup::new().registry_at(late.address());
@@ -169,7 +169,7 @@ fn a_write_that_arrives_late_is_no_failure() {
 }
 
 #[test]
-fn an_upload_that_is_registered_late_is_ended() {
+fn upload_that_is_registered_late_is_ended() {
     let registry = Setup::registry().start();
     let late = LateWrites::before(registry.address());
     let setup = Setup::new().registry_at(late.address());
@@ -188,7 +188,7 @@ fn an_upload_that_is_registered_late_is_ended() {
     node.await_nothing_stored(NEW_ID);
 }
 
-/// Copies a folder into a place where none is.
+/// Copies a folder to a path that does not exist.
 #[track_caller]
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     let status = Command::new("cp").arg("-a").args([from, to]).status();
@@ -196,7 +196,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn what_a_restored_registry_has_lost_is_neither_served_nor_written_back() {
+fn lost_state_of_a_restored_registry_is_neither_served_nor_written_back() {
     let mut registry = Setup::registry().start();
     let (_images, [a, b]) = two(&registry);
     let name = |name| {
@@ -223,7 +223,7 @@ fn what_a_restored_registry_has_lost_is_neither_served_nor_written_back() {
     std::fs::remove_dir_all(&folder).expect("a folder");
     copy(&backup, &folder);
     registry.start();
-    // Another write becomes the second version.
+    // A different write gets version 2.
     b.request(&put(&id, &name("other"))).expect(200);
     let seen = a.head(&id).expect(200);
     assert_eq!(seen.header("x-image-meta-name"), Some("other"));

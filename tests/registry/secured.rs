@@ -1,4 +1,4 @@
-//! API servers on an etcd that speaks TLS alone, wants a certificate, and asks who one is.
+//! API servers with an etcd that requires TLS, a client certificate and a login.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn servers_share_a_secured_cluster() {
     let [a, b] = &nodes;
     let id = a.upload(&[("x-image-meta-is_public", "True")], b"data");
     assert_eq!(b.download(&id).expect(200).body, b"data");
-    // A member that starts anew knows none of the tokens that it gave.
+    // A restarted member does not know the tokens that it has issued.
     for member in 0..etcd.len() {
         etcd.restart(member);
         etcd.await_leader();
@@ -30,7 +30,7 @@ fn servers_share_a_secured_cluster() {
             b.head(&id).header("x-image-meta-name") == Some(&*name)
         });
     }
-    // All of them at once: nobody is left who knows a token.
+    // All members at once: none is left that knows a token.
     (0..etcd.len()).for_each(|member| etcd.kill(member));
     (0..etcd.len()).for_each(|member| etcd.restart(member));
     etcd.await_leader();
@@ -41,7 +41,7 @@ fn servers_share_a_secured_cluster() {
     }
 }
 
-/// Starts a server that is not let in: its log.
+/// Starts a server that etcd refuses, and returns its log.
 fn refused(setup: Setup) -> String {
     let mut server: Server = setup.option("registry_start_timeout", 3).prepare();
     server.spawn();
@@ -50,7 +50,7 @@ fn refused(setup: Setup) -> String {
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why() {
+fn refused_server_logs_the_reason() {
     let etcd = Etcd::start_secured(1);
     let setup = || Setup::new().etcd(&etcd);
     let stranger = Authority::new();
@@ -80,7 +80,7 @@ fn who_is_not_let_in_is_told_why() {
         assert!(log.contains(why), "{why}: {log}");
         assert!(!log.contains("a secret of"), "{log}");
     }
-    // Without a certificate it is the other side that closes.
+    // Without a certificate etcd closes the connection.
     let anonymous = setup()
         .option("etcd_cert_file", "")
         .option("etcd_key_file", "");

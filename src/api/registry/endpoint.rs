@@ -9,9 +9,11 @@
 //! | `/images/{id}/members/{member}` | | | add | remove |
 //! | `/shared-images/{member}` | list | | | |
 //! | `/usage`, `/census` | figures | | | |
+//! | `/documents` | list | | | |
+//! | `/documents/{kind}/{id}` | show | | write | delete |
 //! | `/healthcheck` | | | | |
 //!
-//! The last three are ours; the others are those of Glance's registry.
+//! The routes from `/usage` on are ours; the others are those of Glance's registry.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -32,6 +34,10 @@ pub(super) enum Endpoint {
     SharedImages { member: String },
     Usage,
     Census,
+    Documents,
+    ShowDocument { kind: String, id: String },
+    PutDocument { kind: String, id: String },
+    DeleteDocument { kind: String, id: String },
     Healthcheck,
     NotFound,
     MethodNotAllowed(&'static str),
@@ -53,6 +59,10 @@ impl Endpoint {
             | Endpoint::RemoveMember { .. } => "members",
             Endpoint::SharedImages { .. } => "shared_images",
             Endpoint::Usage | Endpoint::Census => "figures",
+            Endpoint::Documents
+            | Endpoint::ShowDocument { .. }
+            | Endpoint::PutDocument { .. }
+            | Endpoint::DeleteDocument { .. } => "documents",
             Endpoint::Healthcheck => "healthcheck",
             Endpoint::NotFound => "not_found",
             Endpoint::MethodNotAllowed(_) => "method_not_allowed",
@@ -98,6 +108,8 @@ pub(super) fn route(method: &Method, path: &str) -> Endpoint {
         ),
         ["usage"] => only_get(method, Endpoint::Usage),
         ["census"] => only_get(method, Endpoint::Census),
+        ["documents"] => only_get(method, Endpoint::Documents),
+        ["documents", kind, id] => document(method, kind.to_owned(), id.to_owned()),
         ["healthcheck"] => Endpoint::Healthcheck,
         _ => Endpoint::NotFound,
     }
@@ -108,6 +120,15 @@ fn image(method: &str, id: String) -> Endpoint {
         "GET" => Endpoint::Show { id },
         "PUT" => Endpoint::Amend { id },
         "DELETE" => Endpoint::TakeOff { id },
+        _ => Endpoint::MethodNotAllowed("GET, PUT, DELETE"),
+    }
+}
+
+fn document(method: &str, kind: String, id: String) -> Endpoint {
+    match method {
+        "GET" => Endpoint::ShowDocument { kind, id },
+        "PUT" => Endpoint::PutDocument { kind, id },
+        "DELETE" => Endpoint::DeleteDocument { kind, id },
         _ => Endpoint::MethodNotAllowed("GET, PUT, DELETE"),
     }
 }

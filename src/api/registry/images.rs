@@ -51,7 +51,12 @@ pub(super) async fn respond(
             let id = image_id(&id)?;
             image(context, &*service.take_off(caller, &id).await?)
         }
-        Endpoint::Usage | Endpoint::Census => Ok(status_response(
+        Endpoint::Usage
+        | Endpoint::Census
+        | Endpoint::Documents
+        | Endpoint::ShowDocument { .. }
+        | Endpoint::PutDocument { .. }
+        | Endpoint::DeleteDocument { .. } => Ok(status_response(
             StatusCode::NOT_FOUND,
             "",
             request.error_format,

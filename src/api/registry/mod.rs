@@ -2,6 +2,7 @@
 //! whole records for our own.
 
 mod context;
+mod documents;
 mod endpoint;
 mod images;
 mod members;

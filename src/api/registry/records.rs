@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use super::context::Context;
+use super::documents;
 use super::endpoint::Endpoint;
 use crate::api::errors::status_response;
 use crate::api::path::image_id;
@@ -56,6 +57,12 @@ pub(super) async fn respond(
             let owner = parse_owner(request.head.uri.query().unwrap_or_default())?;
             json(&service.usage_of(caller, owner.as_deref()).await?)
         }
+        Endpoint::Documents => documents::list(context, request).await,
+        Endpoint::ShowDocument { kind, id } => documents::show(context, &kind, &id).await,
+        Endpoint::PutDocument { kind, id } => documents::put(context, &kind, &id, request).await,
+        Endpoint::DeleteDocument { kind, id } => {
+            documents::delete(context, &kind, &id, request).await
+        }
         Endpoint::Census => json(&stats_message(service.census(caller).await?)),
         _ => Ok(status_response(
             StatusCode::NOT_FOUND,
@@ -72,7 +79,7 @@ async fn message(context: &Context<'_>, request: &mut ApiRequest) -> Result<Reco
 }
 
 /// The version that a writer has seen.
-fn seen(request: &ApiRequest) -> Option<Version> {
+pub(super) fn seen(request: &ApiRequest) -> Option<Version> {
     request.header(VERSION)?.parse().ok()
 }
 

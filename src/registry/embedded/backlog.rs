@@ -1,7 +1,8 @@
-//! Which records sled does not have yet.
+//! The backlog of sled: which items changed since sled was last written.
 //!
-//! Only names: sled receives each record as it is when its turn comes. So however far sled is
-//! behind, this takes no more memory than there are images.
+//! The commit thread adds to it and the sled writer ([`sled_writer`](super::sled_writer)) takes
+//! from it. It holds keys only; the sled writer writes each item in the state it has by then. So
+//! the backlog never needs more memory than there are items, however far sled lags.
 
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,17 +10,17 @@ use std::time::Duration;
 
 use super::super::Version;
 use super::journal::Purged;
-use crate::image::ImageId;
+use super::key::Key;
 use crate::metrics;
 
 #[derive(Default)]
 struct State {
-    changed: HashSet<ImageId>,
+    changed: HashSet<Key>,
     purged: Purged,
     is_closed: bool,
 }
 
-/// The changes that sled lacks, passed from the commit thread to the thread that writes sled.
+/// The keys of items that sled lacks, passed from the commit thread to the sled writer.
 #[derive(Default)]
 pub(super) struct Backlog {
     state: Mutex<State>,
@@ -27,7 +28,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn new(changed: HashSet<ImageId>, purged: Purged) -> Self {
+    pub(super) fn new(changed: HashSet<Key>, purged: Purged) -> Self {
         let state = State {
             changed,
             purged,
@@ -39,8 +40,8 @@ impl Backlog {
         }
     }
 
-    /// Records were written or removed.
-    pub(super) fn add(&self, changed: Vec<ImageId>, purged: Vec<(ImageId, Version)>) {
+    /// Adds items that were written or removed; `purged` are the removed ones.
+    pub(super) fn add(&self, changed: Vec<Key>, purged: Vec<(Key, Version)>) {
         let mut state = self.lock();
         let was_idle = state.changed.is_empty();
         state.changed.extend(changed);
@@ -52,21 +53,20 @@ impl Backlog {
         }
     }
 
-    /// Puts back what sled did not take.
-    pub(super) fn restore_pending(&self, changed: impl IntoIterator<Item = ImageId>) {
+    /// Returns items that sled could not write.
+    pub(super) fn restore_pending(&self, changed: impl IntoIterator<Item = Key>) {
         let mut state = self.lock();
         state.changed.extend(changed);
         metrics::registry_behind(state.changed.len());
     }
 
-    /// No more will come.
+    /// Announces that nothing will be added any more.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to be told; false when there is nothing and no more will
-    /// come.
+    /// Waits until there is an item. Returns false if there is none and the backlog is closed.
     pub(super) fn wait(&self) -> bool {
         let idle = |state: &mut State| state.changed.is_empty() && !state.is_closed;
         let state = self.changed.wait_while(self.lock(), idle);
@@ -74,7 +74,7 @@ impl Backlog {
         !state.changed.is_empty()
     }
 
-    /// Waits for a time, but not when no more will come. Whether more can come.
+    /// Waits for this time or until the backlog is closed. Returns true if it is still open.
     pub(super) fn pause(&self, time: Duration) -> bool {
         let open = |state: &mut State| !state.is_closed;
         let waited = self.changed.wait_timeout_while(self.lock(), time, open);
@@ -82,38 +82,41 @@ impl Backlog {
         !state.is_closed
     }
 
-    /// Takes at most so many.
-    pub(super) fn take(&self, most: usize) -> Vec<ImageId> {
+    /// Takes at most `max` items.
+    pub(super) fn take(&self, max: usize) -> Vec<Key> {
         let mut state = self.lock();
-        let taken: Vec<ImageId> = state.changed.iter().take(most).copied().collect();
-        for id in &taken {
-            state.changed.remove(id);
+        let taken: Vec<Key> = state.changed.iter().take(max).cloned().collect();
+        for key in &taken {
+            state.changed.remove(key);
         }
         taken
     }
 
-    /// sled has these durably as they were when they were taken.
-    pub(super) fn mark_synced(&self, ids: &[ImageId]) {
+    /// Notes that sled has durably stored these items as they were when they were taken.
+    pub(super) fn mark_synced(&self, keys: &[Key]) {
         let mut state = self.lock();
-        for id in ids {
-            if !state.changed.contains(id) {
-                state.purged.remove(id);
+        for key in keys {
+            // An item that changed again since may be removed again: its tombstone is still
+            // needed by the next compaction of the journal.
+            if !state.changed.contains(key) {
+                state.purged.remove(key);
             }
         }
         metrics::registry_behind(state.changed.len());
     }
 
-    /// Images that were forgotten and that sled may still have.
+    /// Returns the removed items that sled may still have.
     pub(super) fn purged(&self) -> Purged {
         self.lock().purged.clone()
     }
 
-    /// The version in which an image was forgotten; zero for one that was not.
-    pub(super) fn purged_version(&self, id: &ImageId) -> Version {
-        self.lock().purged.get(id).copied().unwrap_or_default()
+    /// Returns the version in which an item was removed; zero if it was not.
+    pub(super) fn purged_version(&self, key: &Key) -> Version {
+        self.lock().purged.get(key).copied().unwrap_or_default()
     }
 
-    // A lock of std: it is held for a few operations on memory and never while waiting.
+    // A std lock, not an asynchronous one: it is held for a few memory operations and never while
+    // waiting for the disk.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,74 +1,85 @@
-//! The one thread that writes.
+//! The commit thread: the only writer of the registry.
 //!
-//! It takes every write that waits (group commit), decides each by compare-and-swap against
-//! a working copy of the index, appends the records to the journal and syncs it. Then it
-//! publishes the working copy and answers. So no reader sees a record that could still be
-//! lost, and no answer leaves before its write would survive a power cut. sled receives the
-//! records afterwards, from another thread ([`follower`](super::follower)).
+//! It takes all waiting writes at once (group commit), decides each by compare-and-swap against a
+//! working copy of the state, appends the results to the journal and syncs the journal. Only then
+//! does it publish the working copy and answer. So no reader sees an item that could still be
+//! lost, and every acknowledged write survives a power cut. sled is written later by another
+//! thread ([`sled_writer`](super::sled_writer)).
 //!
-//! A lack of disk space refuses the write that it affects. A failed fsync is final: after it
-//! the kernel may have dropped pages it could not write, so a second attempt could succeed
-//! without them. The registry goes on being read and refuses writes until the process is
-//! restarted and recovers from what is on disk.
+//! If the disk is full, only the writes that do not fit are refused. A failed fsync is final: the
+//! kernel may have dropped the pages it could not write, so a second fsync could succeed without
+//! them. The registry then stays readable and refuses writes until the process is restarted.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
-use super::super::index::{Index, Snapshot};
-use super::super::{Record, Version};
+use super::super::documents::{self, Document, DocumentKey};
+use super::super::{Record, Version, codec, refusals};
 use super::backlog::Backlog;
 use super::health::{Health, no_space};
 use super::journal::{AppendError, Journal, push};
+use super::key::Key;
 use super::options::MAX_GROUP_LEN;
+use super::stored::{Published, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, OwnerLimits, Status, Usage};
 
-/// A change of one record.
+/// A change of one item.
 pub(super) enum Write {
     Insert(Image),
     Replace(Image, Version),
     /// Removes the record of a deleted image.
     Purge(ImageId, Version),
+    PutDocument(Document, Version),
+    DeleteDocument(DocumentKey, Version),
 }
 
-/// A change, and the channel for its answer: the record that was written, or was removed.
+/// The result of a write.
+pub(super) enum Committed {
+    /// The record that was written or removed.
+    Record(Arc<Record>),
+    Document(Arc<Document>),
+    /// A document was removed.
+    Removed,
+}
+
+/// A change, and the channel for its result.
 pub(super) struct Request {
     pub(super) write: Write,
-    pub(super) answer: oneshot::Sender<Result<Arc<Record>>>,
+    pub(super) answer: oneshot::Sender<Result<Committed>>,
 }
 
 pub(super) struct Committer {
-    pub(super) snapshot: Snapshot,
+    pub(super) stored: Stored,
     pub(super) journal: Journal,
-    pub(super) index: Arc<Index>,
+    pub(super) published: Arc<Published>,
     pub(super) health: Arc<Health>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) owner_limits: OwnerLimits,
-    /// Most deleted images of one owner that are remembered; `None` for any number.
+    /// Maximum number of deleted images that are remembered per owner; `None` for any number.
     pub(super) max_deleted_images: Option<u64>,
 }
 
-/// The writes of a group that were accepted, before they are durable.
+/// The accepted writes of a group, before they are durable.
 struct Group {
-    working: Snapshot,
+    working: Stored,
     frames: Vec<u8>,
     accepted: Vec<Accepted>,
-    changed: Vec<ImageId>,
-    purged: Vec<(ImageId, Version)>,
+    changed: Vec<Key>,
+    purged: Vec<(Key, Version)>,
 }
 
-/// A write that was accepted and waits for the group to be durable.
+/// A write that was accepted and waits until its group is durable.
 struct Accepted {
-    answer: oneshot::Sender<Result<Arc<Record>>>,
-    record: Arc<Record>,
-    /// Where it has to be decided again, by itself.
+    answer: oneshot::Sender<Result<Committed>>,
+    result: Committed,
+    /// The write itself, in case it has to be decided again outside the group.
     write: Write,
 }
 
 impl Committer {
-    /// Commits until nobody can send any more.
+    /// Commits requests until every sender is dropped.
     pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Request>) {
         let mut requests = Vec::new();
         while waiting.blocking_recv_many(&mut requests, MAX_GROUP_LEN) > 0 {
@@ -79,21 +90,21 @@ impl Committer {
 
     fn commit(&mut self, requests: impl Iterator<Item = Request>) {
         let mut group = Group {
-            working: self.snapshot.clone(),
+            working: self.stored.clone(),
             frames: Vec::new(),
             accepted: Vec::new(),
             changed: Vec::new(),
             purged: Vec::new(),
         };
         for Request { write, answer } in requests {
-            let accepted = self.health.check();
-            match accepted.and_then(|()| self.decide(&mut group, &write)) {
-                Ok(record) => group.accepted.push(Accepted {
+            let healthy = self.health.check();
+            match healthy.and_then(|()| self.decide(&mut group, &write)) {
+                Ok(result) => group.accepted.push(Accepted {
                     answer,
-                    record,
+                    result,
                     write,
                 }),
-                // A client that stopped waiting does not need the answer.
+                // The receiver is gone if the client stopped waiting; it needs no answer.
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
@@ -105,7 +116,7 @@ impl Committer {
             Err(AppendError::NoSpace(error)) => self.commit_one_by_one(group.accepted, &error),
             Err(AppendError::Failed(error)) => {
                 let reason = format!("the registry's journal cannot be written: {error}");
-                self.give_up(reason, group.accepted);
+                self.fail(reason, group.accepted);
             }
         }
     }
@@ -113,7 +124,7 @@ impl Committer {
     fn append(&mut self, frames: &[u8]) -> std::result::Result<(), AppendError> {
         self.health.write_begins();
         let purged = || self.backlog.purged();
-        let compacted = self.journal.compact_if_due(&self.snapshot, purged);
+        let compacted = self.journal.compact_if_due(&self.stored, purged);
         let appended = compacted
             .map_err(AppendError::Failed)
             .and_then(|()| self.journal.append(frames));
@@ -121,11 +132,11 @@ impl Committer {
         appended
     }
 
-    /// The disk became full with a group: only the writes that do not fit are refused.
+    /// Commits each write of a group by itself after the disk could not take all of them, so that
+    /// only those that do not fit are refused.
     fn commit_one_by_one(&mut self, mut accepted: Vec<Accepted>, error: &std::io::Error) {
         if accepted.len() == 1 {
-            let refused = accepted.into_iter().map(|accepted| accepted.answer);
-            for answer in refused {
+            for Accepted { answer, .. } in accepted {
                 tracing::warn!(%error, "a change of the registry does not fit on the disk");
                 drop(answer.send(Err(no_space())));
             }
@@ -138,20 +149,21 @@ impl Committer {
 
     fn publish(&mut self, group: Group) {
         if self.health.check().is_err() {
-            // Those who waited were told that the disk does not answer.
+            // The sync returned after its limit. The clients were already told that the write has
+            // failed, so it must not become visible before a restart has read the journal.
             let reason = "the disk answered too late".to_owned();
-            return self.give_up(reason, group.accepted);
+            return self.fail(reason, group.accepted);
         }
-        self.snapshot = group.working.clone();
-        self.index.publish(group.working);
+        self.stored = group.working.clone();
+        self.published.publish(group.working);
         self.backlog.add(group.changed, group.purged);
-        for Accepted { answer, record, .. } in group.accepted {
-            // A client that went away finds its write when it looks again.
-            drop(answer.send(Ok(record)));
+        for Accepted { answer, result, .. } in group.accepted {
+            // A client that disconnected finds its write when it reads again.
+            drop(answer.send(Ok(result)));
         }
     }
 
-    fn give_up(&self, reason: String, accepted: Vec<Accepted>) {
+    fn fail(&self, reason: String, accepted: Vec<Accepted>) {
         if self.health.check().is_ok() {
             self.health.fail(reason);
         }
@@ -160,56 +172,99 @@ impl Committer {
         }
     }
 
-    /// Decides one write and enters it into the group.
-    fn decide(&mut self, group: &mut Group, write: &Write) -> Result<Arc<Record>> {
-        let (image, seen) = match write {
-            Write::Insert(image) => (image, 0),
-            Write::Replace(image, seen) => (image, *seen),
-            Write::Purge(id, seen) => return purge(group, id, *seen),
-        };
-        let current = group.working.get(&image.id);
+    /// Decides one write and adds it to the group.
+    fn decide(&mut self, group: &mut Group, write: &Write) -> Result<Committed> {
+        match write {
+            Write::Insert(image) => self.write_record(group, image, 0),
+            Write::Replace(image, seen) => self.write_record(group, image, *seen),
+            Write::Purge(id, seen) => purge(group, id, *seen),
+            Write::PutDocument(document, seen) => self.put_document(group, document, *seen),
+            Write::DeleteDocument(key, seen) => delete_document(group, key, *seen),
+        }
+    }
+
+    fn write_record(
+        &mut self,
+        group: &mut Group,
+        image: &Image,
+        seen: Version,
+    ) -> Result<Committed> {
+        let current = group.working.images.get(&image.id);
         let before = current.map_or(0, |record| record.version);
         if before != seen {
-            return Err(conflict(image.id, seen));
+            return Err(refusals::version_mismatch(&image.id, seen));
         }
-        // An image that was registered, forgotten and registered again.
-        let purged = self.purged_version(group, &image.id);
+        // An image that was purged and is inserted again continues the versions of its tombstone.
+        // Otherwise sled, which may still have the purged record, would look newer than the
+        // journal at the next start.
+        let key = Key::Image(image.id);
+        let purged = self.purged_version(group, &key);
         let record = Record::new(image.clone(), before.max(purged) + 1);
         check_owner(&group.working, &record.image, self.owner_limits)?;
-        let bytes = codec::encode(&record).map_err(record_refusal)?;
-        let ends = frees_resources(current.map(|record| &record.image), image);
-        let pending_bytes = group.frames.len() + bytes.len() + FRAME_BYTES;
-        if !ends && !self.journal.has_space(pending_bytes) {
+        let bytes = codec::encode(&record).map_err(refusals::unencodable)?;
+        let frees = frees_resources(current.map(|record| &record.image), image);
+        if !frees && !self.has_space(group, bytes.len()) {
             return Err(no_space());
         }
-        push(&mut group.frames, &image.id, record.version, &bytes);
+        push(&mut group.frames, &key, record.version, &bytes);
         let record = Arc::new(record);
-        group.working.put(Arc::clone(&record));
-        group.changed.push(image.id);
+        group.working.images.put(Arc::clone(&record));
+        group.changed.push(key);
         if image.is_tombstone() {
             self.purge_oldest_deleted(group, image.owner.as_deref());
         }
-        Ok(record)
+        Ok(Committed::Record(record))
     }
 
-    fn purged_version(&self, group: &Group, id: &ImageId) -> Version {
+    fn put_document(
+        &mut self,
+        group: &mut Group,
+        document: &Document,
+        seen: Version,
+    ) -> Result<Committed> {
+        if group.working.documents.version_of(&document.key) != seen {
+            return Err(refusals::document_mismatch(&document.key, seen));
+        }
+        document.check_size()?;
+        let document = Document {
+            version: group.working.documents.last_version() + 1,
+            ..document.clone()
+        };
+        let bytes = documents::encode(&document).map_err(Error::internal)?;
+        if !self.has_space(group, bytes.len()) {
+            return Err(no_space());
+        }
+        let key = Key::Document(document.key.clone());
+        push(&mut group.frames, &key, document.version, &bytes);
+        let document = Arc::new(document);
+        group.working.documents.put(Arc::clone(&document));
+        group.changed.push(key);
+        Ok(Committed::Document(document))
+    }
+
+    fn has_space(&mut self, group: &Group, bytes: usize) -> bool {
+        let pending_bytes = group.frames.len() + bytes + MAX_FRAME_OVERHEAD_BYTES;
+        self.journal.has_space(pending_bytes)
+    }
+
+    fn purged_version(&self, group: &Group, key: &Key) -> Version {
         let mut in_group = group.purged.iter().rev();
-        match in_group.find(|(purged, _)| purged == id) {
+        match in_group.find(|(purged, _)| purged == key) {
             Some((_, version)) => *version,
-            None => self.backlog.purged_version(id),
+            None => self.backlog.purged_version(key),
         }
     }
 
-    /// Forgets the oldest deleted images of an owner who has too many.
+    /// Purges the oldest deleted images of an owner that has too many.
     fn purge_oldest_deleted(&self, group: &mut Group, owner: Option<&str>) {
-        let Some(most) = self.max_deleted_images else {
+        let Some(max) = self.max_deleted_images else {
             return;
         };
-        if group.working.deleted_images(owner) <= most {
+        if group.working.images.deleted_images(owner) <= max {
             return;
         }
-        // A tenth at a time, since all of them are looked at.
-        let oldest = group.working.oldest_deleted(owner, most - most / 10);
+        // A tenth at a time, because finding the oldest reads all of the owner's images.
+        let oldest = group.working.images.oldest_deleted(owner, max - max / 10);
         tracing::info!(images = oldest.len(), owner, "deleted images are purged");
         for record in oldest {
             group.purge(&record);
@@ -217,21 +272,26 @@ impl Committer {
     }
 }
 
-/// More than a frame has beside its record.
-const FRAME_BYTES: usize = 64;
+/// Upper bound of the bytes that a frame has beside its record.
+const MAX_FRAME_OVERHEAD_BYTES: usize = 320;
 
 impl Group {
     fn purge(&mut self, record: &Record) {
-        let (id, version) = (record.image.id, record.version + 1);
-        push(&mut self.frames, &id, version, &[]);
-        self.working.remove(&id);
-        self.changed.push(id);
-        self.purged.push((id, version));
+        let (key, version) = (Key::Image(record.image.id), record.version + 1);
+        self.working.images.remove(&record.image.id);
+        self.remove(key, version);
+    }
+
+    /// Appends the tombstone of an item.
+    fn remove(&mut self, key: Key, version: Version) {
+        push(&mut self.frames, &key, version, &[]);
+        self.changed.push(key.clone());
+        self.purged.push((key, version));
     }
 }
 
-/// Whether a write ends something, and so may use the space that is reserved: deletions make
-/// room, and an upload that has its data on the disk is not thrown away for its record.
+/// Returns true if a write may use the reserved disk space: deletions free space, and an upload
+/// whose data are stored is not lost for want of space for its record.
 fn frees_resources(before: Option<&Image>, after: &Image) -> bool {
     let Some(before) = before else {
         return false;
@@ -245,53 +305,40 @@ fn frees_resources(before: Option<&Image>, after: &Image) -> bool {
     is_over(after.status) || (before.upload.is_some() && after.upload.is_none())
 }
 
-fn purge(group: &mut Group, id: &ImageId, seen: Version) -> Result<Arc<Record>> {
-    let current = group.working.get(id).map(Arc::clone);
+fn purge(group: &mut Group, id: &ImageId, seen: Version) -> Result<Committed> {
+    let current = group.working.images.get(id).map(Arc::clone);
     let current = current.filter(|record| record.version == seen);
-    let record = current.ok_or_else(|| conflict(*id, seen))?;
+    let record = current.ok_or_else(|| refusals::version_mismatch(id, seen))?;
     if !record.image.is_tombstone() {
         let message = format!("Image {id} is not deleted, or its data are still there.");
         return Err(Error::new(Kind::Conflict, message));
     }
     group.purge(&record);
-    Ok(record)
+    Ok(Committed::Record(record))
 }
 
-fn conflict(id: ImageId, seen: Version) -> Error {
-    match seen {
-        0 => {
-            let message = format!("Image with identifier {id} already exists!");
-            Error::new(Kind::Conflict, message)
-        }
-        _ => {
-            let message = format!("Image {id} was changed by another request.");
-            Error::new(Kind::Stale, message)
-        }
+fn delete_document(group: &mut Group, key: &DocumentKey, seen: Version) -> Result<Committed> {
+    let current = group.working.documents.version_of(key);
+    if current == 0 || current != seen {
+        return Err(refusals::document_changed(key));
     }
+    let version = group.working.documents.last_version() + 1;
+    group.working.documents.remove(key, version);
+    group.remove(Key::Document(key.clone()), version);
+    Ok(Committed::Removed)
 }
 
-/// Refuses a change that takes an owner past its limits. Here, where one write is decided
-/// after the other, no two of them can take the same last byte.
-fn check_owner(working: &Snapshot, image: &Image, limits: OwnerLimits) -> Result<()> {
+/// Refuses a change that would exceed the limits of the image's owner. One thread decides all
+/// writes, so two of them can never use the same remaining bytes.
+fn check_owner(working: &Stored, image: &Image, limits: OwnerLimits) -> Result<()> {
     if limits == OwnerLimits::default() {
         return Ok(());
     }
-    let current = working.get(&image.id).map(|record| &record.image);
+    let current = working.images.get(&image.id).map(|record| &record.image);
     let before = current.filter(|current| current.owner == image.owner);
     let before = before.map_or_else(Usage::default, Usage::of);
-    let mut others = working.usage(image.owner.as_deref());
+    let mut others = working.images.usage(image.owner.as_deref());
     others -= before;
-    let judged = limits.check(others, before, Usage::of(image));
-    judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
-}
-
-fn record_refusal(error: CodecError) -> Error {
-    match error {
-        CodecError::TooLarge(_) => Error::new(
-            Kind::TooLarge,
-            format!("The image's metadata have more than {MAX_RECORD_BYTES} bytes."),
-        )
-        .because(error),
-        _ => Error::internal(error),
-    }
+    let checked = limits.check(others, before, Usage::of(image));
+    checked.map_err(|over| refusals::over_limit(&over))
 }

@@ -1,4 +1,7 @@
-//! Whether the registry can still write.
+//! The health of the journal: whether the registry can still write.
+//!
+//! The commit thread reports its writes here. The threads that wait for a write check whether it
+//! has taken too long, because a thread that hangs in the kernel cannot report that itself.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 
-/// When a client of a registry that cannot write should try again.
+/// Retry delay that clients are given while the registry cannot write.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// No write to the disk is under way.
+/// Value of `began_ms` while no write is in progress.
 const IDLE: u64 = u64::MAX;
 
-/// Whether the registry can still write, and since when it waits for the disk.
+/// The first failure, and when the write in progress began.
 pub(super) struct Health {
     failure: OnceLock<String>,
     opened_at: Instant,
-    /// Milliseconds from `opened_at` to the begin of the write that is under way.
+    /// Milliseconds from `opened_at` to the beginning of the write in progress, or [`IDLE`].
     began_ms: AtomicU64,
     limit: Duration,
 }
 
 impl Health {
-    /// A write to the disk that takes longer than `limit` has failed.
+    /// Returns the health of a new registry. A write that takes longer than `limit` has failed.
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             failure: OnceLock::new(),
@@ -32,6 +35,8 @@ impl Health {
         }
     }
 
+    /// Checks that no write has failed.
+    ///
     /// # Errors
     /// `Unavailable` after a failure.
     pub(super) fn check(&self) -> Result<()> {
@@ -41,7 +46,7 @@ impl Health {
         }
     }
 
-    /// The error of a write that cannot be carried out.
+    /// Returns the error for a write to a registry that has failed.
     pub(super) fn refusal(&self) -> Error {
         let cause = self.failure.get().cloned();
         unavailable("The registry cannot be written.")
@@ -54,28 +59,27 @@ impl Health {
             reason,
             "the registry is read-only from now on; restart the node"
         );
-        // The first reason is the one that matters.
+        // Later failures follow from the first one.
         let _ = self.failure.set(reason);
     }
 
-    /// A write to the disk begins.
+    /// Notes that a write to the disk begins.
     pub(super) fn write_begins(&self) {
         self.began_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// It has ended.
+    /// Notes that the write has ended.
     pub(super) fn write_ends(&self) {
         self.began_ms.store(IDLE, Ordering::Relaxed);
     }
 
-    /// Whether a write takes longer than it may. To be asked by those who wait for it: the
-    /// thread that writes cannot tell when the system does not return.
+    /// Returns true if the write in progress has exceeded its limit.
     pub(super) fn is_stuck(&self) -> bool {
         let began_ms = self.began_ms.load(Ordering::Relaxed);
         began_ms != IDLE && self.now_ms().saturating_sub(began_ms) > self.limit_ms()
     }
 
-    /// Says that the disk does not answer.
+    /// Makes the registry read-only because the disk does not answer.
     pub(super) fn fail_stuck(&self) {
         if self.check().is_ok() {
             let limit_s = self.limit.as_secs();
@@ -85,7 +89,7 @@ impl Health {
         }
     }
 
-    /// How often those who wait look whether the write is stuck.
+    /// Returns the interval at which waiting threads check [`Health::is_stuck`].
     pub(super) fn poll_interval(&self) -> Duration {
         (self.limit / 4).min(Duration::from_secs(1))
     }
@@ -99,7 +103,7 @@ impl Health {
     }
 }
 
-/// The error of a write for which there is not enough disk space.
+/// Returns the error for a write that does not fit on the disk.
 pub(super) fn no_space() -> Error {
     unavailable("There is not enough disk space to record the change.")
 }
@@ -116,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_takes_too_long_is_stuck_until_it_ends() {
+    fn write_is_stuck_from_its_limit_until_it_ends() {
         let health = Health::new(Duration::from_millis(5));
         assert!(!health.is_stuck());
         health.write_begins();

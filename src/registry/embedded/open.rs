@@ -1,8 +1,8 @@
-//! Opening the folder of an embedded registry.
+//! Opens the folder of an embedded registry.
 //!
-//! The journal and sled are compared, and the newer record counts. The journal alone is
-//! enough: where sled cannot be opened, or has no disk space, the registry starts without it
-//! and the follower opens it later.
+//! The journal and sled are compared, and the newer state of each item wins. The journal alone is
+//! sufficient: if sled cannot be opened or has no disk space, the registry starts without it, and
+//! the sled writer opens it later.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
@@ -12,34 +12,43 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::Record;
+use super::super::documents::{Document, DocumentKey, DocumentMap};
 use super::super::index::Snapshot;
-use super::journal::{Contents, Journal, Purged};
+use super::journal::{Contents, FrameLocation, Journal, Purged};
+use super::key::Key;
 use super::open_error::OpenError;
 use super::options::EmbeddedOptions;
 use super::permissions::{FILE_MODE, create_private_folder, tighten};
 use super::reconcile::{self, MAX_LAG};
 use super::sled_mirror::{MirrorContents, SledMirror};
 use super::sled_writer::has_space_for_sled;
+use super::stored::Stored;
 use crate::image::ImageId;
 
 /// Locked by the process that uses the folder.
 const LOCK_FILE: &str = "lock";
 
-/// An open registry folder and what was in it.
+/// An open registry folder and its content.
 pub(super) struct Opened {
     pub(super) journal: Journal,
-    /// `None` where the registry starts without sled.
+    /// `None` if the registry starts without sled.
     pub(super) mirror: Option<SledMirror>,
-    pub(super) snapshot: Snapshot,
-    /// Identifiers whose records cannot be read.
+    pub(super) stored: Stored,
+    /// Identifiers of images whose records cannot be read.
     pub(super) damaged: Vec<ImageId>,
     pub(super) image_count: usize,
-    /// Images that sled has otherwise than the snapshot.
-    pub(super) backlog: HashSet<ImageId>,
-    /// Images that were forgotten and sled may still have.
+    /// Items that differ between sled and `stored`.
+    pub(super) backlog: HashSet<Key>,
+    /// Items that were removed and that sled may still have.
     pub(super) purged: Purged,
     /// Held as long as the folder is used.
     pub(super) lock: File,
+}
+
+/// The items read so far, before they are indexed.
+struct Items {
+    records: HashMap<ImageId, Arc<Record>>,
+    documents: HashMap<DocumentKey, Arc<Document>>,
 }
 
 pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
@@ -54,21 +63,22 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     let (mut journal, contents) =
         Journal::open(folder, options.reserve_bytes).map_err(in_folder)?;
     let (mirror, found) = open_sled(options, &contents)?.unzip();
-    let MirrorContents {
-        mut records,
-        mut damaged,
-    } = found.unwrap_or_default();
-    let version_of = |id: &ImageId| records.get(id).map(|record| record.version);
-    let missing = reconcile::missing(&contents, version_of);
-    let unreadable = read_missing(&mut records, &journal, &contents, &missing);
-    damaged.retain(|id| !records.contains_key(id) && !contents.purges(id));
+    let found = found.unwrap_or_default();
+    let missing = reconcile::missing(&contents, |key| found.version_of(key));
+    let mut items = Items {
+        records: found.records,
+        documents: found.documents,
+    };
+    let unreadable = items.read_missing(&journal, &contents, &missing);
+    let mut damaged = found.damaged;
+    damaged.retain(|id| !items.records.contains_key(id) && !contents.purges(&Key::Image(*id)));
     damaged.extend(unreadable);
-    let image_count = records.len() + damaged.len();
-    let snapshot = Snapshot::of(records.into_values());
-    let (mirror, backlog) = update_mirror(mirror, missing, &snapshot);
-    let purged = backlog.iter().filter_map(|id| contents.purged(id));
+    let image_count = items.records.len() + damaged.len();
+    let stored = items.into_stored(contents.document_version.max(found.document_version));
+    let (mirror, backlog) = update_mirror(mirror, missing, &stored);
+    let purged = backlog.iter().filter_map(|key| contents.purged(key));
     let purged: Purged = purged.collect();
-    match reconcile::complete(&mut journal, &contents, &snapshot) {
+    match reconcile::complete(&mut journal, &contents, &stored) {
         Err(error) if super::journal::is_no_space(&error) => tracing::error!(
             %error,
             "the registry's journal cannot be completed from sled; the next start tries again"
@@ -79,7 +89,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     Ok(Opened {
         journal,
         mirror,
-        snapshot,
+        stored,
         damaged,
         image_count,
         backlog,
@@ -88,7 +98,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     })
 }
 
-/// sled has a lock of its own, on a file that may have to be set aside.
+/// Locks the folder by a file of its own: sled's lock is on a file that may be moved aside.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let in_folder = |cause| OpenError::Folder {
         folder: folder.to_owned(),
@@ -107,7 +117,8 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens sled. Without a journal that holds everything, sled must be there.
+/// Opens sled. Returns `None` if it cannot be used and the journal is complete; without a complete
+/// journal, sled is required.
 fn open_sled(
     options: &EmbeddedOptions,
     contents: &Contents,
@@ -129,13 +140,13 @@ fn open_sled(
     }
 }
 
-/// What sled has; when it can no longer tell, nothing, in files of its own.
+/// Reads sled. If its files are damaged or have lost items, moves them aside and creates new ones.
 fn read_or_recreate(
     options: &EmbeddedOptions,
     contents: &Contents,
 ) -> Result<(SledMirror, MirrorContents), OpenError> {
     let reason = match SledMirror::open(options) {
-        Ok((mirror, found)) => match missing_too_much(&found, contents) {
+        Ok((mirror, found)) => match lost_items(&found, contents) {
             None => return Ok((mirror, found)),
             Some(reason) => reason,
         },
@@ -151,55 +162,87 @@ fn read_or_recreate(
         reason,
         set_aside = %aside.display(),
         images = contents.newest.len(),
-        "the files of sled are set aside and made anew from the journal"
+        "the files of sled are set aside and recreated from the journal"
     );
     SledMirror::open(options)
 }
 
-/// Whether sled lacks more than it can be behind the journal when a process ends.
-fn missing_too_much(found: &MirrorContents, contents: &Contents) -> Option<String> {
-    let missing = reconcile::missing(contents, |id| found.version_of(id)).len();
+/// Returns a reason if sled lacks more than it can lag when a process ends. sled opens a damaged
+/// log as if it were new, so this is how such damage shows.
+fn lost_items(found: &MirrorContents, contents: &Contents) -> Option<String> {
+    let missing = reconcile::missing(contents, |key| found.version_of(key)).len();
     let all = contents.newest.len();
     let is_too_much = missing > MAX_LAG && missing > all / 2;
-    is_too_much.then(|| format!("it missing_too_much {missing} of {all} records that were written"))
+    is_too_much.then(|| format!("it lacks {missing} of {all} records that were written"))
 }
 
-/// Takes records from the journal. Returned are the images whose records cannot be read.
-fn read_missing(
-    records: &mut HashMap<ImageId, Arc<Record>>,
-    journal: &Journal,
-    contents: &Contents,
-    missing: &[ImageId],
-) -> Vec<ImageId> {
-    let mut unreadable = Vec::new();
-    for id in missing {
-        let location = contents.newest[id];
-        if location.is_purged() {
-            records.remove(id);
-            continue;
-        }
-        match journal.read(location) {
-            Ok((record, _)) => {
-                records.insert(*id, Arc::new(record));
+impl Items {
+    /// Reads from the journal what sled lacks. Returns the images whose records cannot be read.
+    fn read_missing(
+        &mut self,
+        journal: &Journal,
+        contents: &Contents,
+        missing: &[Key],
+    ) -> Vec<ImageId> {
+        let mut unreadable = Vec::new();
+        for key in missing {
+            let location = contents.newest[key];
+            if location.is_purged() {
+                self.remove(key);
+                continue;
             }
-            Err(error) => {
-                tracing::error!(image_id = %id, %error, "a record of the journal is damaged");
-                if !records.contains_key(id) {
-                    unreadable.push(*id);
+            if let Err(error) = self.read(journal, key, location) {
+                tracing::error!(item = %key, %error, "a record of the journal is damaged");
+                match key {
+                    Key::Image(id) if !self.records.contains_key(id) => unreadable.push(*id),
+                    Key::Image(_) | Key::Document(_) => {}
                 }
             }
         }
+        unreadable
     }
-    unreadable
+
+    fn read(&mut self, journal: &Journal, key: &Key, location: FrameLocation) -> io::Result<()> {
+        match key {
+            Key::Image(id) => {
+                let record = journal.read_record(location)?;
+                self.records.insert(*id, Arc::new(record));
+            }
+            Key::Document(key) => {
+                let document = journal.read_document(location)?;
+                self.documents.insert(key.clone(), Arc::new(document));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &Key) {
+        match key {
+            Key::Image(id) => drop(self.records.remove(id)),
+            Key::Document(key) => drop(self.documents.remove(key)),
+        }
+    }
+
+    fn into_stored(self, document_version: u64) -> Stored {
+        let mut documents = DocumentMap::default();
+        self.documents
+            .into_values()
+            .for_each(|document| documents.put(document));
+        documents.advance_to(document_version);
+        Stored {
+            images: Snapshot::of(self.records.into_values()),
+            documents,
+        }
+    }
 }
 
-/// Gives sled what it lacks when that is much; little is left to the follower. Without sled,
-/// all images are left to it.
+/// Writes to sled what it lacks if that is much, and leaves the rest to the sled writer. Returns
+/// the items that are left.
 fn update_mirror(
     mirror: Option<SledMirror>,
-    missing: Vec<ImageId>,
-    snapshot: &Snapshot,
-) -> (Option<SledMirror>, HashSet<ImageId>) {
+    missing: Vec<Key>,
+    stored: &Stored,
+) -> (Option<SledMirror>, HashSet<Key>) {
     let Some(mirror) = mirror else {
         return (None, missing.into_iter().collect());
     };
@@ -208,13 +251,13 @@ fn update_mirror(
     }
     tracing::warn!(
         images = missing.len(),
-        "records that sled missing_too_much were taken from the registry's journal"
+        "records that sled lacks were taken from the registry's journal"
     );
     if missing.len() <= MAX_LAG {
         return (Some(mirror), missing.into_iter().collect());
     }
     for part in missing.chunks(MAX_LAG) {
-        if let Err(reason) = mirror.write(part, snapshot) {
+        if let Err(reason) = mirror.write(part, stored) {
             tracing::error!(reason, "the registry starts from its journal, without sled");
             return (None, missing.into_iter().collect());
         }
@@ -222,7 +265,7 @@ fn update_mirror(
     (Some(mirror), HashSet::new())
 }
 
-/// Makes the folder's own entries durable: its files, and itself in its parent.
+/// Syncs the folder and its parent, so that the names of new files survive a power cut.
 fn sync_folders(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()?;
     match folder.parent() {

@@ -1,24 +1,24 @@
-//! Permissions of the registry's folder: records contain locations, and those can contain
-//! passwords.
+//! Permissions of the registry's folder. Records contain locations, and locations can contain
+//! passwords, so only the owner of the folder may read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Only the owner reads and writes files.
+/// Mode of files: read and write for the owner.
 pub(super) const FILE_MODE: u32 = 0o600;
-/// Only the owner enters folders.
+/// Mode of folders: all rights for the owner.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Options to read and write a file that only the owner may open.
+/// Returns options that open a file for reading and writing and create it for its owner alone.
 pub(super) fn private_file() -> OpenOptions {
     let mut options = File::options();
     options.read(true).write(true).mode(FILE_MODE);
     options
 }
 
-/// Creates the folder for its owner alone. Folders above it get the usual mode.
+/// Creates the folder for its owner alone. Missing parent folders get the default mode.
 ///
 /// # Errors
 /// Those of the file system.
@@ -32,8 +32,8 @@ pub(super) fn create_private_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes from everybody but the owner what they may do in a folder and with what is in it.
-/// Folders of former releases were open to everybody, and sled creates its files so.
+/// Removes the rights of group and others from a folder and everything in it. Folders of earlier
+/// releases have them, and so have new files of sled.
 pub(super) fn tighten(folder: &Path) {
     if let Err(error) = tighten_all(folder) {
         let folder = folder.display();
@@ -56,7 +56,7 @@ fn tighten_all(path: &Path) -> io::Result<()> {
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
             match tighten_all(&entry?.path()) {
-                // Removed since.
+                // Removed since the folder was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => result?,
             }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_could_read_they_cannot_read_any_more() {
+    fn tighten_removes_rights_of_group_and_others() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("data/registry");
         create_private_folder(&folder).unwrap();

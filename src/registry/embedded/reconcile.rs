@@ -1,24 +1,25 @@
-//! Making sled and the journal agree, whichever of them has suffered.
+//! Reconciles sled and the journal when the registry is opened: the newer state of each item wins,
+//! and a damaged file is replaced from the other one.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::codec;
-use super::super::index::Snapshot;
+use super::super::Version;
 use super::journal::{AppendError, Contents, Journal, push};
-use crate::image::ImageId;
+use super::key::Key;
+use super::stored::Stored;
 
-/// What sled 0.34 has in its folder.
+/// The files of sled 0.34.
 const FILES_OF_SLED: [&str; 3] = ["db", "conf", "blobs"];
 const SNAPSHOTS_OF_SLED: &str = "snap.";
 
-/// Most records that sled receives at once at a start. When it lacks more than these and more
-/// than half of all, it has lost what it had.
+/// Maximum number of items that are written to sled at once when the registry is opened. If sled
+/// lacks more than these and more than half of all, its files count as lost.
 pub(super) const MAX_LAG: usize = super::options::MAX_GROUP_LEN;
 
-/// Moves sled's files into a folder beside them. Nothing is deleted.
+/// Moves sled's files into a new folder beside them and returns its path. Nothing is deleted.
 pub(super) fn move_sled_aside(folder: &Path) -> io::Result<PathBuf> {
     let aside = folder.join(damaged_name("damaged"));
     fs::create_dir(&aside)?;
@@ -33,55 +34,56 @@ pub(super) fn move_sled_aside(folder: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// A name that tells when, and that nothing else has.
-pub(super) fn damaged_name(what: &str) -> String {
+/// Returns an unused file name that contains the current time.
+pub(super) fn damaged_name(prefix: &str) -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!("{what}-{}", since_epoch.unwrap_or_default().as_millis())
+    format!("{prefix}-{}", since_epoch.unwrap_or_default().as_millis())
 }
 
-/// The images whose newest record, or whose removal, is in the journal and not in sled.
+/// Returns the items whose newest state, or whose removal, is in the journal but not in sled.
 pub(super) fn missing(
     contents: &Contents,
-    version_of: impl Fn(&ImageId) -> Option<u64>,
-) -> Vec<ImageId> {
-    let newer = contents.newest.iter().filter(|(id, location)| {
-        let version = version_of(id);
+    version_of: impl Fn(&Key) -> Option<Version>,
+) -> Vec<Key> {
+    let newer = contents.newest.iter().filter(|(key, location)| {
+        let version = version_of(key);
         match location.is_purged() {
             true => version.is_some_and(|version| version <= location.version),
             false => version < Some(location.version),
         }
     });
-    newer.map(|(id, _)| *id).collect()
+    newer.map(|(key, _)| key.clone()).collect()
 }
 
-/// Brings the journal up to what sled has.
+/// Adds to the journal what only sled has; rewrites a damaged journal.
 pub(super) fn complete(
     journal: &mut Journal,
     contents: &Contents,
-    records: &Snapshot,
+    stored: &Stored,
 ) -> io::Result<()> {
     if contents.is_damaged() {
         let name = damaged_name("journal.damaged");
         tracing::error!(
             kept_as = name,
-            "the registry's journal is damaged and written anew"
+            "the registry's journal is damaged and is rewritten"
         );
-        return journal.rewrite(records, Some(&name));
+        return journal.rewrite(stored, Some(&name));
     }
-    let known = |id: &ImageId| contents.newest.get(id).map(|location| location.version);
+    let known = |key: &Key| contents.newest.get(key).map(|location| location.version);
     let mut frames = Vec::new();
     let mut count = 0;
-    for record in records.records() {
-        if known(&record.image.id) >= Some(record.version) {
+    for item in stored.items() {
+        let (key, version) = (item.key(), item.version());
+        if known(&key) >= Some(version) {
             continue;
         }
         count += 1;
         if count > MAX_LAG {
-            // A journal that begins, most likely.
-            return journal.rewrite(records, None);
+            // Most likely the journal is new: sled is from a release without a journal.
+            return journal.rewrite(stored, None);
         }
-        let encoded = codec::encode(record).map_err(io::Error::other)?;
-        push(&mut frames, &record.image.id, record.version, &encoded);
+        let encoded = item.encode().map_err(io::Error::other)?;
+        push(&mut frames, &key, version, &encoded);
     }
     if frames.is_empty() {
         return Ok(());

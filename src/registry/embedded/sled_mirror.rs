@@ -1,4 +1,7 @@
-//! The records in sled.
+//! The second copy of all items, in sled.
+//!
+//! sled is read once, when the registry is opened, and written behind the journal. A damaged sled
+//! is recreated from the journal, and a damaged journal from sled.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,40 +10,49 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::Record;
-use super::super::codec;
-use super::super::index::Snapshot;
+use super::super::codec::{self, CodecError};
+use super::super::documents::{self, Document, DocumentKey};
+use super::super::{Record, Version};
+use super::key::Key;
 use super::open_error::OpenError;
 use super::options::EmbeddedOptions;
 use super::permissions::tighten;
+use super::stored::Stored;
 use crate::image::ImageId;
 
-/// The tree that holds one record an image, under the image's identifier.
+/// The tree with one record per image, under the image's identifier.
 const IMAGES: &str = "images";
+/// The tree with the documents, under their keys.
+const DOCUMENTS: &str = "documents";
 /// sled's own log, which holds everything as long as no value is large.
 pub(super) const LOG_FILE: &str = "db";
 
-/// sled, open.
+/// An open sled database.
 pub(super) struct SledMirror {
     folder: PathBuf,
     db: sled::Db,
     images: sled::Tree,
-    /// For syncing what sled only flushes.
+    documents: sled::Tree,
+    /// The log file, to sync it: sled's flush only starts write-back on Linux.
     log_file: File,
 }
 
-/// The content of sled.
+/// The content of sled when it was opened.
 #[derive(Default)]
 pub(super) struct MirrorContents {
     pub(super) records: HashMap<ImageId, Arc<Record>>,
-    /// Identifiers whose records cannot be read.
+    pub(super) documents: HashMap<DocumentKey, Arc<Document>>,
+    /// The last version that was assigned to a document.
+    pub(super) document_version: Version,
+    /// Identifiers of images whose records cannot be read.
     pub(super) damaged: Vec<ImageId>,
 }
 
 impl SledMirror {
-    /// Opens sled and reads every record. sled panics on some damaged logs, when they are
-    /// opened or when they are read; that is an error too. Nothing of a panicked attempt is
-    /// used afterwards.
+    /// Opens sled and reads every item.
+    ///
+    /// sled panics on some damaged logs, while it opens or reads them. Such a panic is returned as
+    /// an error, and nothing of the panicked attempt is used afterwards.
     ///
     /// # Errors
     /// [`OpenError::InUse`] and [`OpenError::Damaged`].
@@ -49,7 +61,7 @@ impl SledMirror {
             folder: options.folder.clone(),
             reason,
         };
-        // It is flushed here, not by a thread of its own.
+        // The sled writer flushes; sled's own flush thread is turned off.
         let config = sled::Config::new()
             .path(&options.folder)
             .cache_capacity(options.cache_bytes)
@@ -59,12 +71,16 @@ impl SledMirror {
         let read = move || -> sled::Result<(Self, MirrorContents)> {
             let db = config.open()?;
             let images = db.open_tree(IMAGES)?;
+            let documents = db.open_tree(DOCUMENTS)?;
             let log_file = File::open(folder.join(LOG_FILE))?;
-            let found = MirrorContents::read(&images)?;
+            let mut found = MirrorContents::default();
+            found.read_images(&images)?;
+            found.read_documents(&documents)?;
             let mirror = Self {
                 folder,
                 db,
                 images,
+                documents,
                 log_file,
             };
             Ok((mirror, found))
@@ -81,29 +97,42 @@ impl SledMirror {
         opened
     }
 
-    /// Writes the current records of these images, durably; removes those of images that are
-    /// not there.
+    /// Durably writes these items as they are in `stored`; removes those that are not there.
     ///
     /// # Errors
     /// Those of sled and of the file system, as text.
     pub(super) fn write<'a>(
         &self,
-        ids: impl IntoIterator<Item = &'a ImageId>,
-        records: &Snapshot,
+        keys: impl IntoIterator<Item = &'a Key>,
+        stored: &Stored,
     ) -> Result<(), String> {
-        let mut batch = sled::Batch::default();
-        for id in ids {
-            let key = id.as_str().as_bytes();
-            match records.get(id) {
-                Some(record) => {
-                    let bytes = codec::encode(record).map_err(|error| error.to_string())?;
-                    batch.insert(key, bytes);
+        let mut images = sled::Batch::default();
+        let mut documents = sled::Batch::default();
+        let mut has_documents = false;
+        for key in keys {
+            let batch = match key {
+                Key::Image(_) => &mut images,
+                Key::Document(_) => {
+                    has_documents = true;
+                    &mut documents
                 }
-                None => batch.remove(key),
+            };
+            let name = key.to_string().into_bytes();
+            match stored.get(key) {
+                Some(item) => {
+                    let bytes = item.encode().map_err(|error| error.to_string())?;
+                    batch.insert(name, bytes);
+                }
+                None => batch.remove(name),
             }
         }
         let in_sled = |error: sled::Error| format!("sled cannot write: {error}");
-        self.images.apply_batch(batch).map_err(in_sled)?;
+        self.images.apply_batch(images).map_err(in_sled)?;
+        if has_documents {
+            let last = stored.documents.last_version().to_le_bytes();
+            documents.insert(sequence_name(), last.to_vec());
+            self.documents.apply_batch(documents).map_err(in_sled)?;
+        }
         self.db.flush().map_err(in_sled)?;
         let synced = self.log_file.sync_all();
         synced.map_err(|error| format!("sled's file cannot be synced: {error}"))?;
@@ -112,44 +141,74 @@ impl SledMirror {
     }
 }
 
+fn sequence_name() -> Vec<u8> {
+    DocumentKey::sequence().to_string().into_bytes()
+}
+
 impl MirrorContents {
-    fn read(images: &sled::Tree) -> sled::Result<Self> {
-        let mut found = Self::default();
+    fn read_images(&mut self, images: &sled::Tree) -> sled::Result<()> {
         for entry in images.iter() {
-            let (key, value) = entry?;
+            let (name, value) = entry?;
             match codec::decode(&value) {
                 Ok(record) => {
-                    found.records.insert(record.image.id, Arc::new(record));
+                    self.records.insert(record.image.id, Arc::new(record));
                 }
-                Err(error) => found.damaged.extend(name_damaged(&key, &error)),
+                Err(error) => self.damaged.extend(report_damaged_image(&name, &error)),
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    pub(super) fn version_of(&self, id: &ImageId) -> Option<u64> {
-        self.records.get(id).map(|record| record.version)
+    fn read_documents(&mut self, documents: &sled::Tree) -> sled::Result<()> {
+        for entry in documents.iter() {
+            let (name, value) = entry?;
+            if *name == sequence_name() {
+                let version = <[u8; 8]>::try_from(&*value).map(Version::from_le_bytes);
+                self.document_version = version.unwrap_or_default();
+                continue;
+            }
+            match documents::decode(&value) {
+                Ok(document) => {
+                    let document = Arc::new(document);
+                    self.documents.insert(document.key.clone(), document);
+                }
+                Err(error) => {
+                    let document = String::from_utf8_lossy(&name).into_owned();
+                    tracing::error!(document, %error, "a document in sled is damaged");
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The images that sled has otherwise than these records, or has beside them.
-    pub(super) fn differences(&self, records: &Snapshot) -> Vec<ImageId> {
-        let version = |id: &ImageId| records.get(id).map(|record| record.version);
-        let ids = records.records().map(|record| record.image.id);
-        let own = self.records.keys().copied();
-        let own = own.filter(|id| version(id).is_none());
-        let differing = ids.filter(|id| version(id) != self.version_of(id));
-        differing.chain(own).collect()
+    pub(super) fn version_of(&self, key: &Key) -> Option<Version> {
+        match key {
+            Key::Image(id) => self.records.get(id).map(|record| record.version),
+            Key::Document(key) => self.documents.get(key).map(|document| document.version),
+        }
+    }
+
+    /// Returns the items that differ between sled and `stored`.
+    pub(super) fn differences(&self, stored: &Stored) -> Vec<Key> {
+        let images = self.records.keys().copied().map(Key::Image);
+        let documents = self.documents.keys().cloned().map(Key::Document);
+        let surplus = images.chain(documents);
+        let surplus = surplus.filter(|key| stored.get(key).is_none());
+        let items = stored.items().map(|item| (item.key(), item.version()));
+        let differing = items.filter(|(key, version)| self.version_of(key) != Some(*version));
+        differing.map(|(key, _)| key).chain(surplus).collect()
     }
 }
 
-/// sled wraps the lock's refusal into an error of kind Other.
+/// sled wraps the refusal of its file lock into an error of kind Other.
 fn is_locked(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::WouldBlock || cause.to_string().contains("acquire lock")
 }
 
-/// A damaged record costs that image, not the node; and not even that where the journal has it.
-fn name_damaged(key: &[u8], error: &codec::CodecError) -> Option<ImageId> {
-    let id = std::str::from_utf8(key)
+/// Logs a damaged record and returns its image. Only this image is affected, and not even it if
+/// the journal has the record.
+fn report_damaged_image(name: &[u8], error: &CodecError) -> Option<ImageId> {
+    let id = std::str::from_utf8(name)
         .ok()
         .and_then(|text| text.parse::<ImageId>().ok());
     let image_id = id.map(|id| id.to_string()).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The thread that tells sled, behind the journal.
+//! The thread that writes sled behind the journal.
 //!
-//! No client waits for it. When sled fails, hangs, or has no disk space, this says so in the
-//! log and in a metric; the journal holds every record all the same.
+//! No client waits for it. If sled fails, hangs or has no disk space, this thread reports it in
+//! the log and a metric; the journal holds every item regardless.
 
 use std::fs::File;
 use std::io;
@@ -9,45 +9,44 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::super::index::{Index, Snapshot};
 use super::backlog::Backlog;
+use super::key::Key;
 use super::options::EmbeddedOptions;
 use super::sled_mirror::SledMirror;
+use super::stored::{Published, Stored};
 use super::time_limited::TimeLimitedWorker;
-use crate::image::ImageId;
 use crate::transfer::free_bytes;
 
-/// How long changes are gathered before sled receives them.
+/// Time for which changes are collected before they are written to sled.
 const GATHER_TIME: Duration = Duration::from_secs(1);
 
-/// Wait after sled has failed, or had no disk space.
+/// Delay before the next attempt after sled has failed or had no disk space.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Most images that sled receives at a time.
+/// Maximum number of items that are written to sled at a time.
 const MAX_BATCH_LEN: usize = 4096;
 
 /// Free disk space below which sled is not used, in bytes: it can hang when a write fails.
 const MIN_FREE_BYTES: u64 = 8 << 20;
 
-/// Work on sled, which may hang.
+/// An operation of sled, which may hang.
 enum Job {
-    /// Open it and compare it with these records. Answered with the images that differ.
-    Open(Snapshot),
-    /// Write the records of these images.
-    Write(Vec<ImageId>, Snapshot),
+    /// Opens sled and compares it with this state. Returns the items that differ.
+    Open(Stored),
+    /// Writes these items.
+    Write(Vec<Key>, Stored),
     Close,
 }
 
-/// How sled is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum SledState {
     Open,
     Closed,
-    /// It does not answer. Only the end of the process frees what it has open.
+    /// A call has not returned. Its resources are freed only when the process ends.
     Hung,
 }
 
-/// Whether the disk of the registry has the space that sled needs.
+/// Returns true if the disk of the registry has the space that sled needs.
 pub(super) fn has_space_for_sled(options: &EmbeddedOptions) -> bool {
     let free = File::open(&options.folder).and_then(|folder| free_bytes(&folder));
     free.is_ok_and(|free| free >= MIN_FREE_BYTES)
@@ -55,53 +54,53 @@ pub(super) fn has_space_for_sled(options: &EmbeddedOptions) -> bool {
 
 struct SledWriter {
     options: EmbeddedOptions,
-    index: Arc<Index>,
+    published: Arc<Published>,
     backlog: Arc<Backlog>,
-    sled: TimeLimitedWorker<Job, Vec<ImageId>>,
-    state: State,
+    sled: TimeLimitedWorker<Job, Vec<Key>>,
+    state: SledState,
 }
 
-/// Starts the thread. It ends, and sled is closed, when no more changes will come.
+/// Starts the thread. It closes sled and ends once the backlog is closed and empty.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// If the system cannot create a thread.
 pub(super) fn start(
     options: &EmbeddedOptions,
     mut mirror: Option<SledMirror>,
-    index: Arc<Index>,
+    published: Arc<Published>,
     backlog: Arc<Backlog>,
 ) -> io::Result<JoinHandle<()>> {
     let state = match mirror {
-        Some(_) => State::Open,
-        None => State::Closed,
+        Some(_) => SledState::Open,
+        None => SledState::Closed,
     };
-    let opening = options.clone();
-    let run_job = move |job| run_job(job, &opening, &mut mirror);
-    let sled_writer = SledWriter {
+    let job_options = options.clone();
+    let run_job = move |job| run_job(job, &job_options, &mut mirror);
+    let writer = SledWriter {
         options: options.clone(),
-        index,
+        published,
         backlog,
         sled: TimeLimitedWorker::start("sled", options.flush_limit, run_job)?,
         state,
     };
-    let thread = std::thread::Builder::new().name("registry-sled_writer".to_owned());
-    thread.spawn(move || sled_writer.run())
+    let thread = std::thread::Builder::new().name("registry-sled-writer".to_owned());
+    thread.spawn(move || writer.run())
 }
 
 fn run_job(
     job: Job,
     options: &EmbeddedOptions,
     mirror: &mut Option<SledMirror>,
-) -> Result<Vec<ImageId>, String> {
+) -> Result<Vec<Key>, String> {
     match job {
-        Job::Open(records) => {
+        Job::Open(stored) => {
             let (opened, found) = SledMirror::open(options).map_err(|error| error.to_string())?;
             *mirror = Some(opened);
-            Ok(found.differences(&records))
+            Ok(found.differences(&stored))
         }
-        Job::Write(ids, records) => {
+        Job::Write(keys, stored) => {
             let mirror = mirror.as_ref().ok_or("sled is not open")?;
-            mirror.write(&ids, &records).map(|()| Vec::new())
+            mirror.write(&keys, &stored).map(|()| Vec::new())
         }
         Job::Close => {
             *mirror = None;
@@ -119,50 +118,51 @@ impl SledWriter {
                 false => !self.backlog.pause(GATHER_TIME),
             };
             match self.step() {
-                Ok(images) => is_full_batch = images == MAX_BATCH_LEN,
-                // The next start compares sled with the journal.
+                Ok(items) => is_full_batch = items == MAX_BATCH_LEN,
+                // The registry is being closed. The next start compares sled with the journal.
                 Err(reason) if is_last => {
-                    tracing::warn!(reason, "sled missing_too_much changes that the journal has");
+                    tracing::warn!(reason, "sled lacks changes that the journal has");
                     break;
                 }
                 Err(reason) => {
-                    self.log_failure(&reason);
+                    log_failure(&reason);
                     is_full_batch = false;
                     self.backlog.pause(RETRY_AFTER);
                 }
             }
         }
-        if self.state == State::Open {
-            // It is closed here so that the next process can open it.
+        if self.state == SledState::Open {
+            // Closing releases sled's lock before the registry's own lock, so that the next
+            // process can open both.
             drop(self.sled.run(Job::Close));
         }
     }
 
-    /// Tells sled a part of what it lacks: how many images.
+    /// Writes one batch of the backlog to sled and returns its length.
     fn step(&mut self) -> Result<usize, String> {
-        if self.state == State::Hung {
-            return Err("sled is_hung".to_owned());
+        if self.state == SledState::Hung {
+            return Err("sled hangs".to_owned());
         }
         if !has_space_for_sled(&self.options) {
             return Err("there is too little disk space for sled".to_owned());
         }
-        if self.state == State::Closed {
-            let differing = self.run_job(Job::Open(self.index.snapshot()))?;
-            self.state = State::Open;
+        if self.state == SledState::Closed {
+            let differing = self.run_job(Job::Open(self.published.snapshot()))?;
+            self.state = SledState::Open;
             self.backlog.restore_pending(differing);
         }
-        let ids = self.backlog.take(MAX_BATCH_LEN);
-        let job = Job::Write(ids.clone(), self.index.snapshot());
+        let keys = self.backlog.take(MAX_BATCH_LEN);
+        let job = Job::Write(keys.clone(), self.published.snapshot());
         match self.run_job(job) {
             Ok(_) => {
-                self.backlog.mark_synced(&ids);
-                Ok(ids.len())
+                self.backlog.mark_synced(&keys);
+                Ok(keys.len())
             }
             Err(reason) => {
-                self.backlog.restore_pending(ids);
-                if self.state == State::Open {
-                    // Its errors are final. It is opened again later.
-                    self.state = State::Closed;
+                self.backlog.restore_pending(keys);
+                if self.state == SledState::Open {
+                    // sled refuses every write after an error. A new attempt needs to open it.
+                    self.state = SledState::Closed;
                     drop(self.run_job(Job::Close));
                 }
                 Err(reason)
@@ -170,18 +170,18 @@ impl SledWriter {
         }
     }
 
-    fn run_job(&mut self, job: Job) -> Result<Vec<ImageId>, String> {
+    fn run_job(&mut self, job: Job) -> Result<Vec<Key>, String> {
         let result = self.sled.run(job);
         if self.sled.is_hung() {
-            self.state = State::Hung;
+            self.state = SledState::Hung;
         }
         result
     }
+}
 
-    fn log_failure(&self, reason: &str) {
-        tracing::error!(
-            reason,
-            "the registry's second copy of the records is not updated; the journal has them"
-        );
-    }
+fn log_failure(reason: &str) {
+    tracing::error!(
+        reason,
+        "the registry's second copy of the records is not updated; the journal has them"
+    );
 }

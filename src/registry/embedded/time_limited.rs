@@ -1,9 +1,9 @@
-//! Work that may never end, with a limit.
+//! A worker thread for operations that may never return.
 //!
-//! sled 0.34.7 can wait for ever: a write of its log that fails on one of its own threads
-//! does not always reach the caller that waits for that write, and on a full disk about one
-//! flush in ten never returned. So calls of sled run on a thread of their own, and one that
-//! takes too long counts as failed.
+//! sled 0.34.7 can wait forever: an error in a write of its log, on one of its own threads, does
+//! not always reach the caller that waits for the write. On a full disk about one flush in ten
+//! never returned. Therefore sled is only called on such a worker, and a call that exceeds its
+//! time limit counts as failed.
 
 use std::cell::Cell;
 use std::io;
@@ -11,26 +11,27 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// A thread that does one kind of work, one order after the other. Dropping it waits for the
-/// thread, which has things open, unless that hangs.
-pub(super) struct TimeLimitedWorker<O, R> {
-    what: &'static str,
-    jobs: Option<SyncSender<O>>,
+/// A thread that executes jobs one after the other. Dropping it waits for the thread, so that its
+/// files are closed, unless a job hangs.
+pub(super) struct TimeLimitedWorker<J, R> {
+    /// The component that is called, for error messages.
+    name: &'static str,
+    jobs: Option<SyncSender<J>>,
     results: Receiver<Result<R, String>>,
     limit: Duration,
     thread: Option<JoinHandle<()>>,
     is_hung: Cell<bool>,
 }
 
-impl<O: Send + 'static, R: Send + 'static> TimeLimitedWorker<O, R> {
-    /// Starts the thread. Work that takes longer than `limit` has failed.
+impl<J: Send + 'static, R: Send + 'static> TimeLimitedWorker<J, R> {
+    /// Starts the thread. A job that takes longer than `limit` has failed.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system cannot create a thread.
     pub(super) fn start(
-        what: &'static str,
+        name: &'static str,
         limit: Duration,
-        mut work: impl FnMut(O) -> Result<R, String> + Send + 'static,
+        mut work: impl FnMut(J) -> Result<R, String> + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, submitted) = sync_channel(1);
         let (answers, results) = sync_channel(1);
@@ -39,9 +40,9 @@ impl<O: Send + 'static, R: Send + 'static> TimeLimitedWorker<O, R> {
                 && answers.send(work(job)).is_ok()
             {}
         };
-        let thread = thread::Builder::new().name(format!("registry-{what}"));
+        let thread = thread::Builder::new().name(format!("registry-{name}"));
         Ok(Self {
-            what,
+            name,
             jobs: Some(jobs),
             results,
             limit,
@@ -50,11 +51,12 @@ impl<O: Send + 'static, R: Send + 'static> TimeLimitedWorker<O, R> {
         })
     }
 
-    /// Carries an order out and waits for its end. To be called no more once it hangs.
+    /// Executes a job and waits for its result. Must not be called again once the worker is hung:
+    /// the late result of the earlier job would be taken for that of the new one.
     ///
     /// # Errors
-    /// The error of the work, or that it has not ended in time.
-    pub(super) fn run(&self, job: O) -> Result<R, String> {
+    /// The error of the job, or that it exceeded the time limit.
+    pub(super) fn run(&self, job: J) -> Result<R, String> {
         let jobs = self.jobs.as_ref().ok_or_else(|| self.ended())?;
         jobs.send(job).map_err(|_| self.ended())?;
         match self.results.recv_timeout(self.limit) {
@@ -62,29 +64,29 @@ impl<O: Send + 'static, R: Send + 'static> TimeLimitedWorker<O, R> {
             Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
             Err(RecvTimeoutError::Timeout) => {
                 self.is_hung.set(true);
-                let (what, limit_s) = (self.what, self.limit.as_secs());
-                Err(format!("{what} has not answered within {limit_s} s"))
+                let (name, limit_s) = (self.name, self.limit.as_secs());
+                Err(format!("{name} has not answered within {limit_s} s"))
             }
         }
     }
 
-    /// Whether an order has not ended in time.
+    /// Returns true if a job has exceeded the time limit.
     pub(super) fn is_hung(&self) -> bool {
         self.is_hung.get()
     }
 
     fn ended(&self) -> String {
-        format!("the thread of {} has ended", self.what)
+        format!("the thread of {} has ended", self.name)
     }
 }
 
-impl<O, R> Drop for TimeLimitedWorker<O, R> {
+impl<J, R> Drop for TimeLimitedWorker<J, R> {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take()
             && !self.is_hung.get()
         {
-            // One that panicked has nothing open any more.
+            // A thread that panicked has dropped everything that it had open.
             let _ = thread.join();
         }
     }
@@ -97,7 +99,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(15);
 
     #[test]
-    fn passes_on_what_the_work_says() {
+    fn results_and_errors_of_jobs_are_returned() {
         let worker = TimeLimitedWorker::start("sled", LIMIT, |job| match job {
             0 => Ok(()),
             _ => Err("no".to_owned()),
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_hangs_is_given_up() {
+    fn hung_job_fails_after_the_limit() {
         let limit = Duration::from_millis(20);
         let worker: TimeLimitedWorker<u8, ()> = TimeLimitedWorker::start("sled", limit, |_| {
             loop {
@@ -116,13 +118,13 @@ mod tests {
             }
         })
         .unwrap();
-        let said = worker.run(0).unwrap_err();
-        assert!(said.contains("sled has not answered within"), "{said}");
+        let error = worker.run(0).unwrap_err();
+        assert!(error.contains("sled has not answered within"), "{error}");
         assert!(worker.is_hung());
     }
 
     #[test]
-    fn work_that_panics_is_a_failure() {
+    fn panicking_job_is_an_error() {
         let worker: io::Result<TimeLimitedWorker<u8, ()>> =
             TimeLimitedWorker::start("sled", LIMIT, |_| panic!("damaged"));
         assert!(worker.unwrap().run(0).is_err());

@@ -1,4 +1,8 @@
-//! The members of the cluster, one of which is spoken to until it fails.
+//! Sends requests to the members of an etcd cluster.
+//!
+//! All requests go to one member until it fails, and then to the next one. Reads are repeated until
+//! their deadline. A transaction is sent once: after a lost answer only the caller can tell whether
+//! a repetition is safe.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -14,47 +18,48 @@ use super::options::{EtcdError, EtcdOptions};
 use super::staleness::Staleness;
 use crate::error::chain;
 
-/// Longest message either way. Pages are far shorter; a watch that catches up may not be.
+/// Maximum length of a message in either direction. Pages are far shorter; a response of a watch
+/// that catches up may not be.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// How long one member may take to answer before another one is asked.
+/// Maximum time for one member to answer before another one is tried.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two attempts, so that a cluster without a leader is not stormed.
+/// Delay between two attempts, so that a cluster without a leader is not flooded with requests.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A member that is silent for so long is asked whether it is there, and given up so much later.
+/// Silence after which a member is pinged, and the time that it has to answer the ping.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(2));
 
-/// Codes of gRPC ("Status codes and their use in gRPC").
+/// Status codes of gRPC ("Status codes and their use in gRPC").
 mod grpc {
     pub(super) const INVALID_ARGUMENT: i32 = 3;
     pub(super) const PERMISSION_DENIED: i32 = 7;
     pub(super) const RESOURCE_EXHAUSTED: i32 = 8;
 }
 
-/// A request to etcd had no answer in its time, or a refusal.
+/// A request had no answer in time, or etcd has refused it.
 #[derive(Debug, thiserror::Error)]
 #[error("etcd gave no answer or refused: {cause}")]
 pub(super) struct EtcdRequestError {
     cause: String,
-    /// Whether it certainly changed nothing.
+    /// True if the request has certainly changed nothing.
     pub(super) is_unsent: bool,
-    /// Whether etcd has answered that it refuses this, so that a repetition is of no use.
+    /// True if etcd has refused the request for good, so that a repetition is useless.
     pub(super) is_permanent: bool,
 }
 
-/// The members.
+/// The members of the cluster and the connections to them.
 pub(super) struct Cluster {
     endpoints: Vec<String>,
     options: ConnectOptions,
     clients: RefCell<Vec<Option<Client>>>,
     current: Cell<usize>,
-    /// Is told of commands without an answer.
+    /// Records failed requests.
     staleness: Arc<Staleness>,
 }
 
 impl Cluster {
-    /// The cluster of these options; nobody is asked yet.
+    /// Returns the cluster of these options. Connects to no member yet.
     pub(super) fn new(options: &EtcdOptions, staleness: Arc<Staleness>) -> Result<Self, EtcdError> {
         let mut connect = ConnectOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -74,13 +79,12 @@ impl Cluster {
             endpoints: options.endpoints.clone(),
             options: connect,
             staleness,
-            // Servers that begin together begin with different members.
+            // Servers that start together start with different members.
             current: Cell::new(std::process::id() as usize % options.endpoints.len().max(1)),
         })
     }
 
-    /// Asks one member after the other until one answers or the time is over. The question
-    /// may arrive more than once.
+    /// Reads keys. Tries one member after the other until one answers or the deadline has passed.
     pub(super) async fn get(
         &self,
         key: &[u8],
@@ -91,8 +95,8 @@ impl Cluster {
         self.until(deadline, ask).await
     }
 
-    /// Carries out a transaction, or, when that is not known, says so: it is sent to one
-    /// member once.
+    /// Executes a transaction. Sent to one member once; the error says whether it may have been
+    /// executed.
     pub(super) async fn txn(
         &self,
         txn: Txn,
@@ -108,7 +112,7 @@ impl Cluster {
         }
     }
 
-    /// Begins to watch.
+    /// Starts a watch.
     pub(super) async fn watch(
         &self,
         key: &[u8],
@@ -125,7 +129,7 @@ impl Cluster {
         }
     }
 
-    /// Turns to the next member.
+    /// Sends the next requests to another member.
     pub(super) fn switch_member(&self) {
         self.switch_from(self.current.get());
     }
@@ -153,7 +157,7 @@ impl Cluster {
         }
     }
 
-    /// A member that can be asked, and its position.
+    /// Returns the connection to the current member, and the position of the member.
     async fn client(&self, deadline: Instant) -> Result<(usize, Client), EtcdRequestError> {
         loop {
             let position = self.current.get();
@@ -162,7 +166,7 @@ impl Cluster {
             }
             let limit = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
             let endpoint = std::slice::from_ref(&self.endpoints[position]);
-            // Logs in, where there is somebody to log in as.
+            // Also authenticates if a user is configured.
             let connecting = Client::connect(endpoint, Some(self.options.clone()));
             let cause = match tokio::time::timeout_at(limit, connecting).await {
                 Ok(Ok(client)) => {
@@ -201,7 +205,7 @@ impl Cluster {
         }
     }
 
-    /// Somebody else is asked next. Why, with the address.
+    /// Records a failure and switches to another member. Returns the cause with the address.
     fn mark_failed(&self, position: usize, cause: String) -> String {
         self.switch_from(position);
         let cause = format!("{}: {cause}", self.endpoints[position]);
@@ -209,7 +213,7 @@ impl Cluster {
         cause
     }
 
-    /// Turns away from a member, unless somebody has done that already.
+    /// Switches to another member unless a concurrent request has already done so.
     fn switch_from(&self, position: usize) {
         if self.current.get() == position {
             self.current.set((position + 1) % self.endpoints.len());
@@ -217,9 +221,9 @@ impl Cluster {
     }
 }
 
-/// Whether etcd refuses a request for good, by the codes and messages of its
-/// `api/v3rpc/rpctypes`. `ResourceExhausted` also stands for a short overload, and
-/// `InvalidArgument` for a revision of its users that a repetition brings up to date.
+/// Returns true if etcd refuses a request for good, by the codes and messages of its
+/// `api/v3rpc/rpctypes`. `ResourceExhausted` also means a short overload, and `InvalidArgument` an
+/// outdated revision of its users, which a repetition updates.
 fn is_permanent(error: &Error) -> bool {
     let Error::GRpcStatus(status) = error else {
         return false;

@@ -1,9 +1,9 @@
-//! Reading every record, as it was at one revision.
+//! Reads every record at one revision of etcd.
 //!
-//! etcd looks at every key of the range it is asked for, whatever the limit of the page, so
-//! pages cut from one long range would cost the square of their number. The first page tells
-//! how many keys there are; the rest is cut into ranges of about a page each by the first
-//! digits of the identifiers, which are random, and several are on their way at a time.
+//! etcd visits every key of the requested range, whatever the limit of the page, so reading one
+//! long range page by page costs the square of the number of pages. Therefore the first page only
+//! yields the number of keys. The rest is cut into ranges of about one page each by the first
+//! digits of the identifiers, which are random, and several ranges are read concurrently.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -19,48 +19,48 @@ use super::cluster::{Cluster, EtcdRequestError};
 use super::keys::{Keys, UnreadableRecord};
 use super::replica::{KnownWrite, Listing, Replica};
 
-/// About as many bytes as a page is to have. The largest records, which nobody expects, make
-/// one thirty times as long, which is still read.
+/// Target size of a page. With the largest possible records a page can be thirty times as long,
+/// which is still accepted.
 const PAGE_BYTES: usize = 2 << 20;
 const FIRST_PAGE: usize = 256;
 const MAX_PAGE_LEN: usize = 8192;
 
-/// Ranges are cut by so many first digits of identifiers.
+/// Number of leading digits of identifiers by which ranges are cut.
 const DIGITS: usize = 4;
 const MAX_RANGES: usize = 1 << (4 * DIGITS);
 
-/// Longest time for one page.
+/// Maximum time for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The records of a page, and those that cannot be read.
+/// The records of a page, and those that this release cannot read.
 #[derive(Default)]
 struct Decoded {
     records: Vec<Arc<Record>>,
     unread: Vec<UnreadableRecord>,
 }
 
-/// Keys that are still to be read.
+/// A range of keys that is still to be read: from `start` to before `end`.
 #[derive(Debug)]
-struct Range {
-    start: Vec<u8>,
-    end: Vec<u8>,
+pub(super) struct Range {
+    pub(super) start: Vec<u8>,
+    pub(super) end: Vec<u8>,
 }
 
-/// A list that is being read.
+/// A list in progress.
 struct List<'a> {
     cluster: &'a Cluster,
     keys: &'a Keys,
-    /// Whose state it is; zero until the first page has said so.
+    /// The revision of the list; zero until the first page has returned it.
     revision: Cell<i64>,
     cluster_id: Cell<u64>,
-    /// The newest write of those that were read.
+    /// The newest write among the records that were read.
     newest_write: RefCell<Option<KnownWrite>>,
     page_len: Cell<usize>,
     decoding: RefCell<Vec<JoinHandle<Decoded>>>,
 }
 
-/// Reads all records and has the replica begin with them. Pages are read while those before
-/// are taken apart by other threads.
+/// Reads all records and replaces the content of the replica. Earlier pages are decoded on other
+/// threads while the next ones are read.
 pub(super) async fn load(
     cluster: &Cluster,
     keys: &Keys,
@@ -85,7 +85,7 @@ pub(super) async fn load(
     let mut records = Vec::new();
     let mut unread = Vec::new();
     for decoding in list.decoding.take() {
-        // One that panicked is as good as damaged records.
+        // A panic has the same effect as damaged records: they are missing.
         let decoded = decoding.await.unwrap_or_default();
         records.extend(decoded.records);
         unread.extend(decoded.unread);
@@ -111,7 +111,7 @@ pub(super) async fn load(
 }
 
 impl List<'_> {
-    /// Reads ranges as long as there are some.
+    /// Reads ranges until none is left.
     async fn read_all(
         &self,
         ranges: &RefCell<std::vec::IntoIter<Range>>,
@@ -124,7 +124,8 @@ impl List<'_> {
         }
     }
 
-    /// Reads the first page of a range, which then begins behind it: how many keys it has.
+    /// Reads the first page of a range and moves the start of the range behind it. Returns how many
+    /// keys are left.
     async fn page(&self, range: &mut Range) -> Result<usize, EtcdRequestError> {
         let options = GetOptions::new()
             .with_range(range.end.clone())
@@ -147,8 +148,8 @@ impl List<'_> {
             range.start.push(0);
             self.page_len.set(next_page_len(&kvs));
         }
-        self.see(&kvs);
-        // At least one, when etcd says so.
+        self.note_newest(&kvs);
+        // At least one if etcd says so, whatever the count.
         let rest = count.saturating_sub(kvs.len()).max(usize::from(more));
         let keys = self.keys.clone();
         let decoded = spawn_blocking(move || decode(&keys, &kvs));
@@ -157,7 +158,7 @@ impl List<'_> {
     }
 
     /// Keeps the newest write.
-    fn see(&self, kvs: &[KeyValue]) {
+    fn note_newest(&self, kvs: &[KeyValue]) {
         let Some(newest) = kvs.iter().max_by_key(|kv| kv.mod_revision()) else {
             return;
         };
@@ -170,8 +171,8 @@ impl List<'_> {
 }
 
 impl Range {
-    /// All keys that begin with a prefix, which ends in a slash.
-    fn of_all(prefix: &str) -> Self {
+    /// Returns the range of all keys with a prefix that ends in a slash.
+    pub(super) fn of_all(prefix: &str) -> Self {
         let start = prefix.as_bytes().to_vec();
         let mut end = start.clone();
         if let Some(last) = end.last_mut() {
@@ -180,7 +181,7 @@ impl Range {
         Self { start, end }
     }
 
-    /// About so many ranges that together are this one; none of nothing.
+    /// Cuts the range into at most this many ranges that together are the whole.
     fn cut(self, prefix: &str, pieces: usize) -> Vec<Self> {
         let pieces = pieces.min(MAX_RANGES);
         let Self { mut start, end } = self;
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_the_whole() {
+    fn cut_ranges_cover_the_whole_range() {
         for pieces in [1, 2, 37, 100_000] {
             let mut all = Range::of_all("/x/");
             all.start = b"/x/12345678".to_vec();

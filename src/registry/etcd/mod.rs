@@ -1,11 +1,13 @@
-//! Records in etcd, for any number of servers; answers from memory.
+//! The registry in etcd, shared by any number of servers; answers from a local replica.
 //!
-//! One thread speaks with etcd: it keeps the index up to date ([`follow`]) and carries out
-//! writes ([`write`]). An image that is not in the index, or not at rest, is looked for in etcd
-//! itself, so that what another server has just written is seen; where etcd is away, what is
-//! known is what there is.
+//! One thread communicates with etcd: it keeps the replica up to date ([`watch`],
+//! [`document_watch`]) and executes writes ([`write`], [`documents`]). An image that is not in the
+//! replica, or is still being uploaded, is read from etcd itself, so that a write of another server
+//! is seen at once. While etcd cannot be reached, reads are answered from the replica.
 
 mod cluster;
+mod document_watch;
+mod documents;
 mod keys;
 mod load;
 mod options;
@@ -25,94 +27,103 @@ use async_trait::async_trait;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use self::cluster::Cluster;
+use self::documents::{DocumentReplica, PublishedDocuments};
 pub use self::options::{EtcdError, EtcdOptions, EtcdTls};
 use self::replica::Replica;
 use self::staleness::Staleness;
-use self::state::{CANNOT_WRITE, EtcdState};
+use self::state::{CANNOT_READ, CANNOT_WRITE, EtcdState};
 use self::unreadable::UnreadableRecords;
 use self::write::Write;
+use super::documents::{Document, DocumentKey, DocumentMap, DocumentQuery};
 use super::index::{Index, Snapshot};
-use super::{Record, Registry, RegistryStats, Version, unavailable};
+use super::{Record, Registry, RegistryStats, Version, refusals, unavailable};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::metrics;
 
-/// Longest time for a question whose answer the index has too, though perhaps an older one.
+/// Maximum time of a read that the replica can answer as well, though possibly with an older state.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often a write is tried while etcd refuses every write.
+/// Interval at which a write is tried while etcd refuses every write.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A registry in etcd.
 pub struct EtcdRegistry {
-    index: Arc<Index>,
-    staleness: Arc<Staleness>,
-    unreadable: Arc<UnreadableRecords>,
+    shared: Shared,
     timeout: Duration,
     commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the registry's thread is asked for.
+/// The state that the registry's thread publishes for readers on other threads.
+#[derive(Clone)]
+struct Shared {
+    index: Arc<Index>,
+    documents: Arc<PublishedDocuments>,
+    staleness: Arc<Staleness>,
+    unreadable: Arc<UnreadableRecords>,
+}
+
+type Answer<T> = oneshot::Sender<Result<T>>;
+
+/// A request for the registry's thread, with its deadline.
 enum Command {
-    Find(
-        ImageId,
-        Instant,
-        oneshot::Sender<Result<Option<Arc<Record>>>>,
-    ),
-    Write(Box<Write>, Instant, oneshot::Sender<Result<Arc<Record>>>),
+    Find(ImageId, Instant, Answer<Option<Arc<Record>>>),
+    Write(Box<Write>, Instant, Answer<Arc<Record>>),
+    FindDocument(DocumentKey, Instant, Answer<Option<Arc<Document>>>),
+    PutDocument(Document, Version, Instant, Answer<Arc<Document>>),
+    DeleteDocument(DocumentKey, Version, Instant, Answer<()>),
 }
 
 impl EtcdRegistry {
-    /// Starts the thread, which begins to read the records; until it has, nothing is read.
+    /// Starts the thread, which reads all records. Reads are refused until it has finished.
     ///
     /// # Errors
-    /// [`EtcdError`] when files cannot be read or there are no threads left.
+    /// [`EtcdError`] if files cannot be read or the system cannot create a thread.
     pub fn start(options: EtcdOptions) -> std::result::Result<Self, EtcdError> {
-        let index = Arc::new(Index::new(Snapshot::of([])));
-        let staleness = Arc::new(Staleness::new(options.read_limit));
+        let shared = Shared {
+            index: Arc::new(Index::new(Snapshot::of([]))),
+            documents: Arc::default(),
+            staleness: Arc::new(Staleness::new(options.read_limit)),
+            unreadable: Arc::default(),
+        };
         let timeout = options.timeout;
         let (commands, received) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(EtcdError::Thread)?;
-        // Files that cannot be read are said before the thread begins.
-        Cluster::new(&options, Arc::clone(&staleness))?;
-        let unreadable = Arc::<UnreadableRecords>::default();
-        let parts = (
-            Arc::clone(&index),
-            Arc::clone(&staleness),
-            Arc::clone(&unreadable),
-        );
+        // Reports unreadable files here, where the error can be returned. The cluster of the
+        // thread cannot be created here because it must not move between threads.
+        Cluster::new(&options, Arc::clone(&shared.staleness))?;
+        let published = shared.clone();
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
-            .spawn(move || run(&runtime, &options, parts, received))
+            .spawn(move || run(&runtime, &options, &published, received))
             .map_err(EtcdError::Thread)?;
         Ok(Self {
-            index,
-            staleness,
-            unreadable,
+            shared,
             timeout,
             commands: Some(commands),
             thread: Some(thread),
         })
     }
 
-    async fn ask<T>(
+    /// Sends a request to the registry's thread and waits for the answer.
+    async fn execute<T>(
         &self,
         limit: Duration,
-        question: impl FnOnce(Instant, oneshot::Sender<Result<T>>) -> Command,
+        command: impl FnOnce(Instant, Answer<T>) -> Command,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let question = question(Instant::now() + limit, answer);
+        let command = command(Instant::now() + limit, answer);
         let sent = self
             .commands
             .as_ref()
-            .map(|commands| commands.send(question));
+            .map(|commands| commands.send(command));
         let ended = || unavailable(CANNOT_WRITE, "the registry's thread has ended");
         match sent {
             Some(Ok(())) => answered.await.map_err(|_| ended())?,
@@ -120,44 +131,72 @@ impl EtcdRegistry {
         }
     }
 
-    /// An image as it was last heard of. Of one that nobody here has heard of it is not known
-    /// whether it is there.
-    fn as_known(
+    /// As [`EtcdRegistry::execute`], and records the request in the metrics.
+    async fn measured<T>(
         &self,
-        known: Option<Arc<Record>>,
-        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Result<Option<Arc<Record>>> {
-        self.staleness.check()?;
-        match known {
-            Some(known) => Ok(Some(known)),
-            None => Err(unavailable("The registry cannot be asked.", cause)),
-        }
-    }
-
-    async fn write(&self, operation: &'static str, write: Write) -> Result<Arc<Record>> {
-        self.staleness.check()?;
+        operation: &'static str,
+        limit: Duration,
+        command: impl FnOnce(Instant, Answer<T>) -> Command,
+    ) -> Result<T> {
         let began = std::time::Instant::now();
-        let write = Box::new(write);
-        // Whoever is known to be away is not waited for.
-        let limit = match self.staleness.is_unreachable() {
-            true => self.timeout.min(FETCH_TIMEOUT),
-            false => self.timeout,
-        };
-        let received = self.ask(limit, |deadline, answer| {
-            Command::Write(write, deadline, answer)
-        });
-        let result = received.await;
-        let is_answered = !result.as_ref().is_err_and(is_unreachable);
+        let result = self.execute(limit, command).await;
+        let is_answered = !result.as_ref().is_err_and(is_unavailable);
         metrics::registry_request("etcd", operation, is_answered, began.elapsed());
         result
     }
+
+    /// Returns what the replica has. If it has nothing, it is unknown whether etcd has something.
+    fn replica_answer<T>(
+        &self,
+        known: Option<T>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Result<Option<T>> {
+        self.shared.staleness.check()?;
+        match known {
+            Some(known) => Ok(Some(known)),
+            None => Err(unavailable(CANNOT_READ, cause)),
+        }
+    }
+
+    async fn write<T>(
+        &self,
+        operation: &'static str,
+        command: impl FnOnce(Instant, Answer<T>) -> Command,
+    ) -> Result<T> {
+        self.shared.staleness.check()?;
+        // A cluster that is already known to be unreachable gets less time.
+        let limit = match self.shared.staleness.is_unreachable() {
+            true => self.timeout.min(FETCH_TIMEOUT),
+            false => self.timeout,
+        };
+        self.measured(operation, limit, command).await
+    }
+
+    async fn write_record(&self, operation: &'static str, write: Write) -> Result<Arc<Record>> {
+        let write = Box::new(write);
+        let command = |deadline, answer| Command::Write(write, deadline, answer);
+        self.write(operation, command).await
+    }
+
+    /// Returns the local copy of the documents once it has been read.
+    async fn documents(&self) -> Result<Arc<DocumentMap>> {
+        let documents = &self.shared.documents;
+        let mut is_loaded = documents.is_loaded.subscribe();
+        let loaded = timeout(self.timeout, is_loaded.wait_for(|is_loaded| *is_loaded)).await;
+        if !matches!(loaded, Ok(Ok(_))) {
+            let cause = "the documents have not been read from etcd yet";
+            return Err(unavailable(CANNOT_READ, cause));
+        }
+        self.shared.staleness.check()?;
+        Ok(documents.current())
+    }
 }
 
-fn is_unreachable(error: &Error) -> bool {
+fn is_unavailable(error: &Error) -> bool {
     matches!(error.kind(), Kind::Unavailable { .. })
 }
 
-/// Whether an image will soon be in another status: somebody is working at it.
+/// Returns true unless the status of the image is about to change because of an upload.
 fn is_at_rest(image: &Image) -> bool {
     !matches!(image.status, Status::Queued | Status::Saving)
 }
@@ -165,31 +204,33 @@ fn is_at_rest(image: &Image) -> bool {
 fn run(
     runtime: &Runtime,
     options: &EtcdOptions,
-    (index, staleness, unreadable): (Arc<Index>, Arc<Staleness>, Arc<UnreadableRecords>),
+    shared: &Shared,
     mut received: mpsc::UnboundedReceiver<Command>,
 ) {
-    let Ok(cluster) = Cluster::new(options, Arc::clone(&staleness)) else {
-        // It was tried before.
+    let staleness = &shared.staleness;
+    let Ok(cluster) = Cluster::new(options, Arc::clone(staleness)) else {
+        // Cannot happen: `start` has created a cluster with the same options.
         return;
     };
-    let replica = Replica::new(index, Arc::clone(&staleness), unreadable);
-    let state = Rc::new(EtcdState::new(
-        cluster,
-        replica,
-        Arc::clone(&staleness),
-        options,
-    ));
+    let replica = Replica::new(
+        Arc::clone(&shared.index),
+        Arc::clone(staleness),
+        Arc::clone(&shared.unreadable),
+    );
+    let documents = DocumentReplica::new(Arc::clone(&shared.documents));
+    let state = EtcdState::new(cluster, replica, documents, Arc::clone(staleness), options);
+    let state = Rc::new(state);
     let answer_all = async {
-        while let Some(question) = received.recv().await {
+        while let Some(command) = received.recv().await {
             let state = Rc::clone(&state);
-            spawn_local(async move { answer(&state, question).await });
+            spawn_local(async move { answer(&state, command).await });
         }
     };
-    let tell_age = async {
+    let update_metrics = async {
         let mut each_second = interval(Duration::from_secs(1));
         loop {
             each_second.tick().await;
-            metrics::registry_age(staleness.now().unwrap_or_default());
+            metrics::registry_age(staleness.age().unwrap_or_default());
             metrics::registry_refuses(staleness.refusal().is_some());
         }
     };
@@ -201,23 +242,34 @@ fn run(
         }
     };
     LocalSet::new().block_on(runtime, async {
+        // Ends with the first of them, which is `answer_all` when the registry is dropped.
         tokio::select! {
             () = answer_all => {}
             () = watch::run(&state.cluster, &state.keys, &state.replica) => {}
-            () = tell_age => {}
+            () = document_watch::run(&state.cluster, &state.keys, &state.documents) => {}
+            () = update_metrics => {}
             () = probe => {}
         }
     });
 }
 
-async fn answer(state: &EtcdState, question: Command) {
-    // Who has gone away meanwhile needs no answer.
-    match question {
+async fn answer(state: &EtcdState, command: Command) {
+    // Sending fails if the caller has stopped waiting; it needs no answer then.
+    match command {
         Command::Find(id, deadline, answer) => {
             let _ = answer.send(state.fetch(&id, deadline).await);
         }
         Command::Write(write, deadline, answer) => {
             let _ = answer.send(state.write(*write, deadline).await);
+        }
+        Command::FindDocument(key, deadline, answer) => {
+            let _ = answer.send(state.fetch_document(&key, deadline).await);
+        }
+        Command::PutDocument(document, seen, deadline, answer) => {
+            let _ = answer.send(state.put_document(document, seen, deadline).await);
+        }
+        Command::DeleteDocument(key, seen, deadline, answer) => {
+            let _ = answer.send(state.delete_document(&key, seen, deadline).await);
         }
     }
 }
@@ -225,65 +277,86 @@ async fn answer(state: &EtcdState, question: Command) {
 #[async_trait]
 impl Registry for EtcdRegistry {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        let known = self.index.get(id);
+        let known = self.shared.index.get(id);
         let is_known = known
             .as_ref()
             .is_some_and(|record| is_at_rest(&record.image));
-        if is_known || self.staleness.is_unreachable() {
-            return self.as_known(known, "etcd is away");
+        if is_known || self.shared.staleness.is_unreachable() {
+            return self.replica_answer(known, "etcd cannot be reached");
         }
-        let began = std::time::Instant::now();
-        let found = self.ask(FETCH_TIMEOUT, |deadline, answer| {
-            Command::Find(*id, deadline, answer)
-        });
-        let found = found.await;
-        let is_answered = !found.as_ref().is_err_and(is_unreachable);
-        metrics::registry_request("etcd", "get", is_answered, began.elapsed());
-        match found {
-            Err(error) if is_unreachable(&error) => self.as_known(known, error),
+        let command = |deadline, answer| Command::Find(*id, deadline, answer);
+        match self.measured("get", FETCH_TIMEOUT, command).await {
+            Err(error) if is_unavailable(&error) => self.replica_answer(known, error),
             found => found,
         }
     }
 
     fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
-        let known = self.index.get(id)?;
-        (is_at_rest(&known.image) && self.staleness.check().is_ok()).then_some(known)
+        let known = self.shared.index.get(id)?;
+        (is_at_rest(&known.image) && self.shared.staleness.check().is_ok()).then_some(known)
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
-        self.write("insert", Write { image, seen: 0 }).await
+        self.write_record("insert", Write { image, seen: 0 }).await
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        self.write("replace", Write { image, seen }).await
+        self.write_record("replace", Write { image, seen }).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        self.staleness.check()?;
-        self.index
-            .list(query)
-            .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
+        self.shared.staleness.check()?;
+        let listed = self.shared.index.list(query);
+        listed.map_err(refusals::unknown_marker)
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        self.staleness.check()?;
-        Ok(self.index.usage(owner))
+        self.shared.staleness.check()?;
+        Ok(self.shared.index.usage(owner))
     }
 
     async fn check(&self) -> Result<RegistryStats> {
-        self.staleness.check()?;
-        if let Some(refusal) = self.staleness.refusal() {
+        self.shared.staleness.check()?;
+        if let Some(refusal) = self.shared.staleness.refusal() {
             return Err(unavailable(CANNOT_WRITE, refusal));
         }
-        Ok(self.index.stats())
+        Ok(self.shared.index.stats())
+    }
+
+    async fn get_document(&self, key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        let known = || self.shared.documents.current().get(key).cloned();
+        if self.shared.staleness.is_unreachable() {
+            return self.replica_answer(known(), "etcd cannot be reached");
+        }
+        let command = |deadline, answer| Command::FindDocument(key.clone(), deadline, answer);
+        match self.measured("get", FETCH_TIMEOUT, command).await {
+            Err(error) if is_unavailable(&error) => self.replica_answer(known(), error),
+            found => found,
+        }
+    }
+
+    async fn put_document(&self, document: Document, seen: Version) -> Result<Arc<Document>> {
+        let operation = if seen == 0 { "insert" } else { "replace" };
+        let command = |deadline, answer| Command::PutDocument(document, seen, deadline, answer);
+        self.write(operation, command).await
+    }
+
+    async fn delete_document(&self, key: &DocumentKey, seen: Version) -> Result<()> {
+        let key = key.clone();
+        let command = |deadline, answer| Command::DeleteDocument(key, seen, deadline, answer);
+        self.write("replace", command).await
+    }
+
+    async fn list_documents(&self, query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        Ok(self.documents().await?.list(query))
     }
 
     fn unreadable(&self) -> Vec<ImageId> {
-        self.unreadable.ids()
+        self.shared.unreadable.ids()
     }
 
     fn is_current(&self) -> bool {
-        !self.staleness.is_unreachable()
+        !self.shared.staleness.is_unreachable()
     }
 
     fn is_shared(&self) -> bool {
@@ -293,9 +366,10 @@ impl Registry for EtcdRegistry {
 
 impl Drop for EtcdRegistry {
     fn drop(&mut self) {
+        // The thread ends when its channel is closed.
         drop(self.commands.take());
         if let Some(thread) = self.thread.take() {
-            // One that panicked has nothing left to end.
+            // A thread that panicked has nothing left to finish.
             let _ = thread.join();
         }
     }

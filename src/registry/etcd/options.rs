@@ -1,4 +1,4 @@
-//! What an operator says about etcd.
+//! Settings of the registry in etcd.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,39 +6,39 @@ use std::time::Duration;
 
 use crate::image::OwnerLimits;
 
-/// Which cluster, and what may be asked of it.
+/// The cluster, the credentials and the limits.
 #[derive(Debug, Clone)]
 pub struct EtcdOptions {
     /// Addresses of the members.
     pub endpoints: Vec<String>,
-    /// What every key begins with; ends in a slash.
+    /// Prefix of every key; ends in a slash.
     pub prefix: String,
-    /// Empty where etcd asks nobody.
+    /// The user; empty if etcd does not authenticate clients.
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// How it is known that it is etcd.
+    /// TLS files.
     pub tls: EtcdTls,
-    /// Longest time for one question, every attempt included.
+    /// Maximum time for one request, including all attempts.
     pub timeout: Duration,
-    /// How old what is read may be; `None` for ever.
+    /// Maximum age of the local replica for reads while etcd cannot be reached; `None` for any age.
     pub read_limit: Option<Duration>,
-    /// What the images of one owner may take up.
+    /// The limits of the images of one owner.
     pub owner_limits: OwnerLimits,
 }
 
-/// Files in PEM for endpoints that begin with `https`.
+/// PEM files for endpoints that begin with `https`.
 #[derive(Debug, Clone, Default)]
 pub struct EtcdTls {
-    /// Who is trusted; without it those whom the system trusts.
+    /// The trusted authorities; `None` for those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Who we are.
+    /// The client certificate.
     pub cert_file: Option<PathBuf>,
-    /// The key of that.
+    /// The key of the client certificate.
     pub key_file: Option<PathBuf>,
 }
 
-/// Why the registry in etcd cannot be started.
+/// The reason why the registry in etcd cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdError {
     #[error("{option} {} cannot be read: {cause}", path.display())]

@@ -1,8 +1,8 @@
-//! What this process knows of the records in etcd.
+//! The local replica of the records in etcd.
 //!
-//! Belongs to the registry's thread, which alone changes it; readers on every thread have the
-//! index. Records come from the list at the start, from the watch, and from the answers to
-//! commands and writes of our own, in any order: of two states of an image the later counts.
+//! Only the registry's thread changes it; readers on every thread use the index that it publishes.
+//! Records arrive from the initial list, from the watch and from the answers to own reads and
+//! writes, in any order. Of two states of an image, the one with the higher version wins.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -18,28 +18,31 @@ use super::staleness::Staleness;
 use super::unreadable::UnreadableRecords;
 use crate::image::{ImageId, Usage};
 
-/// Owners of whom more is known than of others; what the watch has passed is forgotten.
+/// Maximum number of entries in `owner_revisions` before those that the watch has passed are
+/// removed.
 const MAX_OWNER_REVISIONS: usize = 1024;
 
 pub(super) struct Replica {
     index: Arc<Index>,
     staleness: Arc<Staleness>,
     snapshot: RefCell<Snapshot>,
-    /// Everything up to this revision is in the snapshot.
+    /// The snapshot contains every write up to this revision.
     revision: watch::Sender<i64>,
-    /// Owners of whose images all writes up to a later revision are in the snapshot.
+    /// Owners for whose images the snapshot contains every write up to a later revision than
+    /// `revision`.
     owner_revisions: RefCell<HashMap<Option<String>, i64>>,
-    /// What has come while a list is read, which may be older than this.
+    /// Records that arrived while a list is read. They may be newer than the list.
     arrived_while_listing: RefCell<Option<Vec<Arc<Record>>>>,
-    /// Records that this release cannot read.
+    /// The records that this release cannot read.
     unreadable: Arc<UnreadableRecords>,
     /// The cluster that the list was read from.
     cluster_id: Cell<u64>,
-    /// The newest write that is known of an image.
+    /// The newest write of an image that is known.
     newest_write: RefCell<Option<KnownWrite>>,
 }
 
-/// One write to a key. It stays true as long as the history of etcd stays the same.
+/// One write to a key, as evidence of the history of etcd: after a restore from a backup, etcd
+/// lacks the write or has another one in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KnownWrite {
     pub(super) key: Vec<u8>,
@@ -48,7 +51,7 @@ pub(super) struct KnownWrite {
     value_crc: u32,
 }
 
-/// All records at one revision.
+/// The result of reading all records at one revision.
 pub(super) struct Listing {
     pub(super) snapshot: Snapshot,
     pub(super) unread: Vec<UnreadableRecord>,
@@ -71,7 +74,8 @@ impl KnownWrite {
         self.revision
     }
 
-    /// Whether a key can be in this state after this write: no key is ever removed.
+    /// Returns true if a key can be in this state after this write. The keys of images are never
+    /// deleted.
     pub(super) fn agrees_with(&self, current: Option<&KeyValue>) -> bool {
         current.is_some_and(|current| match current.mod_revision() == self.revision {
             true => Self::of(current) == *self,
@@ -111,19 +115,19 @@ impl Replica {
         *self.revision.borrow()
     }
 
-    /// Something was heard that shows how things are now.
+    /// Notes that etcd has shown its current state.
     pub(super) fn record_contact(&self) {
         self.staleness.record_contact();
     }
 
-    /// The revision up to which every write to an owner's images is known.
+    /// Returns the revision up to which every write to an owner's images is known.
     pub(super) fn owner_revision(&self, owner: Option<&str>) -> i64 {
         let owner_revisions = self.owner_revisions.borrow();
         let owner_revisions = owner_revisions.get(&owner.map(str::to_owned)).copied();
         owner_revisions.unwrap_or_default().max(self.revision())
     }
 
-    /// Our own write to an owner's images, behind which there was none that we do not know.
+    /// Notes that every write to an owner's images up to the revision of an own write is known.
     pub(super) fn set_owner_revision(&self, owner: Option<&str>, revision: i64) {
         let mut owner_revisions = self.owner_revisions.borrow_mut();
         if owner_revisions.len() >= MAX_OWNER_REVISIONS {
@@ -133,23 +137,23 @@ impl Replica {
         owner_revisions.insert(owner.map(str::to_owned), revision);
     }
 
-    /// Returns when everything up to a revision is known.
+    /// Waits until every write up to a revision is known.
     pub(super) async fn wait_for_revision(&self, revision: i64) {
         let mut reached = self.revision.subscribe();
-        // The sender is here.
+        // Fails only if the sender is dropped, and `self` owns it.
         let _ = reached.wait_for(|reached| *reached >= revision).await;
     }
 
-    /// Takes one record in.
-    pub(super) fn take(&self, record: Arc<Record>) {
+    /// Adds one record.
+    pub(super) fn apply(&self, record: Arc<Record>) {
         self.apply_all(vec![record]);
     }
 
-    /// Takes in what is under a key, if it can be read.
+    /// Adds the record under a key and returns it, if this release can read it.
     pub(super) fn apply_key(&self, keys: &Keys, kv: &KeyValue) -> Option<Arc<Record>> {
         match keys.read(kv) {
             Ok(record) => {
-                self.take(Arc::clone(&record));
+                self.apply(Arc::clone(&record));
                 Some(record)
             }
             Err(unread) => {
@@ -159,7 +163,7 @@ impl Replica {
         }
     }
 
-    /// Takes in what the watch says has come after everything that is known.
+    /// Applies the writes that the watch reports, which follow everything known so far.
     pub(super) fn apply_events(&self, keys: &Keys, events: &[&KeyValue]) {
         let mut records = Vec::new();
         let mut unread = Vec::new();
@@ -183,28 +187,28 @@ impl Replica {
         }
     }
 
-    /// The newest write that is known of an image.
+    /// Returns the newest write of an image that is known.
     pub(super) fn newest_write(&self) -> Option<KnownWrite> {
         self.newest_write.borrow().clone()
     }
 
-    /// The cluster that the list was read from.
+    /// Returns the cluster that the list was read from.
     pub(super) fn cluster_id(&self) -> u64 {
         self.cluster_id.get()
     }
 
-    /// The records that are known belong to another history than that of etcd. Reads are
-    /// refused until a new list has been read.
+    /// Refuses reads until a new list has been read: the known records belong to another history
+    /// than etcd has.
     pub(super) fn invalidate(&self, why: &str) {
         self.staleness.invalidate(why);
     }
 
-    /// A list is about to be read.
+    /// Starts to collect the records that arrive while a list is read.
     pub(super) fn begin_listing(&self) {
         *self.arrived_while_listing.borrow_mut() = Some(Vec::new());
     }
 
-    /// Begins anew with a list.
+    /// Replaces the content by a list and applies what has arrived meanwhile.
     pub(super) fn finish_listing(&self, listing: Listing) {
         let since = self.arrived_while_listing.take().unwrap_or_default();
         *self.snapshot.borrow_mut() = listing.snapshot;
@@ -219,8 +223,8 @@ impl Replica {
         self.staleness.record_contact();
     }
 
-    /// Takes records that this release cannot read out of the index: their former states are
-    /// not true any more.
+    /// Removes images from the index whose current records this release cannot read: their former
+    /// states are not valid any more.
     fn exclude(&self, unread: Vec<UnreadableRecord>) {
         let mut snapshot = self.snapshot.borrow_mut();
         let mut gone = HashSet::new();

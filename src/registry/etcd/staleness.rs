@@ -1,24 +1,28 @@
-//! How old what is known is.
+//! The staleness of the local replica: how long ago etcd last showed its current state.
+//!
+//! While etcd cannot be reached, images are served from the replica, up to the age that
+//! `etcd_read_limit` allows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::unavailable;
+use super::state::CANNOT_READ;
 use crate::error::Result;
 
-/// Silence after which etcd counts as away: every second it is asked for a sign of life.
+/// Silence after which etcd counts as unreachable. The watch requests its progress every second.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
-/// When etcd was last heard of.
+/// The time of the last contact with etcd, and the reasons of failures since.
 pub(super) struct Staleness {
     began: Instant,
-    /// Milliseconds since then, plus one; zero for never.
+    /// Milliseconds from `began` to the last contact, plus one; zero before the first contact.
     contact_ms: AtomicU64,
     limit: Option<Duration>,
-    /// Why the last question got no answer.
+    /// The reason why the last request failed.
     last_failure: Mutex<String>,
-    /// Why etcd refuses every write, until a write succeeds.
+    /// The reason why etcd refuses every write, until a write succeeds.
     refusal: Mutex<Option<String>>,
 }
 
@@ -33,30 +37,31 @@ impl Staleness {
         }
     }
 
-    /// Refuses reads until the records have been read again: those that are known belong to
-    /// another history than that of etcd.
+    /// Refuses reads until all records have been read again: those in the replica belong to another
+    /// history than etcd has.
     pub(super) fn invalidate(&self, why: &str) {
         self.record_failure(why);
         self.contact_ms.store(0, Ordering::Release);
     }
 
-    /// Notes why etcd refuses every write, for health checks; `None` once it accepts one.
+    /// Sets the reason why etcd refuses every write, for health checks; `None` once it accepts one.
     pub(super) fn set_refusal(&self, why: Option<String>) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Why etcd refuses every write.
+    /// Returns the reason why etcd refuses every write.
     pub(super) fn refusal(&self) -> Option<String> {
         let refusal = self.refusal.lock();
         refusal.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Notes that etcd has shown its current state.
     pub(super) fn record_contact(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.contact_ms.store(millis + 1, Ordering::Release);
     }
 
-    /// A question got no answer.
+    /// Notes that a request has failed.
     pub(super) fn record_failure(&self, why: &str) {
         why.clone_into(
             &mut self
@@ -66,45 +71,48 @@ impl Staleness {
         );
     }
 
-    /// What is the matter, with the last last_failure there was.
-    fn with_last_failure(&self, what: String) -> String {
+    /// Appends the reason of the last failure to a message.
+    fn with_last_failure(&self, message: String) -> String {
         let last_failure = self
             .last_failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match last_failure.is_empty() {
-            true => what,
-            false => format!("{what}: {last_failure}"),
+            true => message,
+            false => format!("{message}: {last_failure}"),
         }
     }
 
-    /// How long ago that was; `None` when there was never anything.
-    pub(super) fn now(&self) -> Option<Duration> {
+    /// Returns the time since the last contact; `None` before the first one.
+    pub(super) fn age(&self) -> Option<Duration> {
         let contact_ms = self.contact_ms.load(Ordering::Acquire).checked_sub(1)?;
         let elapsed = self.began.elapsed();
         Some(elapsed.saturating_sub(Duration::from_millis(contact_ms)))
     }
 
-    /// Whether it is of use to ask etcd.
+    /// Returns true if a request to etcd would most likely fail.
     pub(super) fn is_unreachable(&self) -> bool {
-        self.now()
-            .is_none_or(|staleness| staleness > UNREACHABLE_AFTER)
+        self.age().is_none_or(|age| age > UNREACHABLE_AFTER)
     }
 
-    /// Refuses reading what nobody has read yet, and what is too old.
+    /// Refuses reads before the first contact, and when the replica is too old.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason.
     pub(super) fn check(&self) -> Result<()> {
-        let message = "The registry cannot be asked.";
-        let Some(staleness) = self.now() else {
-            let cause = "the records were not read from etcd yet";
+        let message = CANNOT_READ;
+        let Some(age) = self.age() else {
+            let cause = "the records have not been read from etcd yet";
             return Err(unavailable(
                 message,
                 self.with_last_failure(cause.to_owned()),
             ));
         };
         match self.limit {
-            Some(limit) if staleness > limit => {
-                let age_s = staleness.as_secs();
-                let cause = format!("etcd is away for {age_s} s, longer than etcd_read_limit");
+            Some(limit) if age > limit => {
+                let age_s = age.as_secs();
+                let cause =
+                    format!("etcd has been unreachable for {age_s} s, longer than etcd_read_limit");
                 Err(unavailable(message, self.with_last_failure(cause)))
             }
             _ => Ok(()),
@@ -117,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_never_heard_of_is_not_read() {
+    fn reads_are_refused_before_the_first_contact() {
         let staleness = Staleness::new(None);
         assert!(staleness.check().is_err() && staleness.is_unreachable());
         staleness.record_contact();
@@ -125,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_etcd_is_read_again_first() {
+    fn reads_are_refused_until_a_restored_etcd_is_read_again() {
         let staleness = Staleness::new(None);
         staleness.record_contact();
         staleness.invalidate("revision 7 after revision 9");
@@ -137,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_is_not_read() {
+    fn reads_are_refused_when_the_replica_is_too_old() {
         let staleness = Staleness::new(Some(Duration::from_millis(20)));
         staleness.record_contact();
         std::thread::sleep(Duration::from_millis(60));

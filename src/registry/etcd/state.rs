@@ -1,4 +1,5 @@
-//! Where commands to etcd are answered, on the registry's thread.
+//! The state of the registry's thread, which executes all requests to etcd: reads of single
+//! records, the probe for refused writes, and the queues that order writes per owner.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::super::{Record, unavailable};
 use super::cluster::{Cluster, EtcdRequestError};
+use super::documents::DocumentReplica;
 use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::replica::Replica;
@@ -18,23 +20,26 @@ use super::staleness::Staleness;
 use crate::error::{Error, Result};
 use crate::image::{ImageId, OwnerLimits};
 
-/// Between two attempts to write.
+/// Delay between two attempts to write.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// Longest time for a write that only tries whether etcd accepts any.
+/// Maximum time for a write that only checks whether etcd accepts writes.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Writes of one owner's images follow one another; owners share so many queues.
+/// Number of queues. Writes to the images of one owner are executed one after the other; several
+/// owners may share a queue.
 const QUEUES: usize = 64;
 
+pub(super) const CANNOT_READ: &str = "The registry cannot be asked.";
 pub(super) const CANNOT_WRITE: &str = "The registry cannot be written.";
 
-/// What is needed to answer.
+/// Everything that the registry's thread needs to execute a request.
 pub(super) struct EtcdState {
     pub(super) cluster: Cluster,
     pub(super) keys: Keys,
     pub(super) replica: Replica,
-    /// Is told of refused writes.
+    pub(super) documents: DocumentReplica,
+    /// Records refused writes.
     pub(super) staleness: Arc<Staleness>,
     pub(super) limits: OwnerLimits,
     queues: Vec<Mutex<()>>,
@@ -44,6 +49,7 @@ impl EtcdState {
     pub(super) fn new(
         cluster: Cluster,
         replica: Replica,
+        documents: DocumentReplica,
         staleness: Arc<Staleness>,
         options: &EtcdOptions,
     ) -> Self {
@@ -51,13 +57,14 @@ impl EtcdState {
             cluster,
             keys: Keys::below(&options.prefix),
             replica,
+            documents,
             staleness,
             limits: options.owner_limits,
             queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
         }
     }
 
-    /// Looks for a record in etcd itself.
+    /// Reads a record from etcd itself and adds it to the replica.
     pub(super) async fn fetch(
         &self,
         id: &ImageId,
@@ -65,12 +72,12 @@ impl EtcdState {
     ) -> Result<Option<Arc<Record>>> {
         let key = self.keys.image(id);
         let found = self.cluster.get(&key, &GetOptions::new(), deadline).await;
-        let found = found.map_err(|error| unavailable("The registry cannot be asked.", error))?;
+        let found = found.map_err(|error| unavailable(CANNOT_READ, error))?;
         let Some(kv) = found.kvs().first() else {
             return Ok(None);
         };
         match self.replica.apply_key(&self.keys, kv) {
-            // Or a later one, which came while this was on its way.
+            // The replica may have a later one, which arrived while this one was read.
             Some(record) => Ok(self.replica.record(id).or(Some(record))),
             None => Err(Error::internal(format!(
                 "the record of image {id} cannot be read by this release; the log says why"
@@ -78,7 +85,7 @@ impl EtcdState {
         }
     }
 
-    /// The record of an image in etcd itself, as etcd answers.
+    /// Reads the key of an image from etcd itself.
     pub(super) async fn fetch_key(
         &self,
         id: &ImageId,
@@ -89,8 +96,8 @@ impl EtcdState {
         Ok(found.take_kvs().pop())
     }
 
-    /// Tries a write that changes no record, while etcd refuses every write: so that health
-    /// checks succeed again when it accepts them, also without requests.
+    /// Writes the probe key while etcd refuses every write. So health checks succeed again once
+    /// etcd accepts writes, even if no client writes.
     pub(super) async fn probe(&self) {
         if self.staleness.refusal().is_none() {
             return;
@@ -107,7 +114,20 @@ impl EtcdState {
         }
     }
 
-    /// The end of the queue of an owner's writes.
+    /// Notes that etcd has accepted a write.
+    pub(super) fn accepts_writes(&self) {
+        if self.staleness.refusal().is_some() {
+            self.staleness.set_refusal(None);
+        }
+    }
+
+    /// Notes that etcd refuses every write.
+    pub(super) fn refuses_writes(&self, error: &EtcdRequestError) {
+        tracing::error!(%error, "etcd refuses a write");
+        self.staleness.set_refusal(Some(error.to_string()));
+    }
+
+    /// Waits until no other write to the images of an owner is in progress, and locks its queue.
     pub(super) async fn lock_owner(&self, owner: Option<&str>) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         owner.hash(&mut hasher);

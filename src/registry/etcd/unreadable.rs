@@ -1,4 +1,5 @@
-//! Records in etcd that this release cannot read: damaged, or written by a newer release.
+//! The records in etcd that this release cannot read: damaged ones, and those that a newer release
+//! has written.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,23 +9,23 @@ use super::keys::UnreadableRecord;
 use crate::image::ImageId;
 use crate::metrics;
 
-/// Most records of one list that have a log line each.
+/// Maximum number of records per list that get a log line each.
 const MAX_LOGGED: usize = 100;
 
-/// The images, with the versions of their records. Shared by the registry's thread and those
-/// that ask for images.
+/// The images, with the versions of their records. Shared by the registry's thread and the threads
+/// that serve requests.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableRecords {
     records: Mutex<BTreeMap<ImageId, Version>>,
 }
 
 impl UnreadableRecords {
-    /// The images, in the order of their identifiers.
+    /// Returns the images in the order of their identifiers.
     pub(super) fn ids(&self) -> Vec<ImageId> {
         self.records().keys().copied().collect()
     }
 
-    /// Takes in the records that a list of all records had.
+    /// Replaces all records by the unreadable ones of a new list.
     pub(super) fn replace_all(&self, unread: Vec<UnreadableRecord>) {
         self.records().clear();
         let count = unread.len();
@@ -40,13 +41,13 @@ impl UnreadableRecords {
         self.count();
     }
 
-    /// Takes in one record.
+    /// Adds one record.
     pub(super) fn add(&self, unread: UnreadableRecord) {
         self.put(unread, true);
         self.count();
     }
 
-    /// A later version of the record was read.
+    /// Removes an image of whose record a later version was read.
     pub(super) fn remove(&self, id: &ImageId) {
         if self.records().remove(id).is_some() {
             tracing::info!(image_id = %id, "a record in etcd can be read again");

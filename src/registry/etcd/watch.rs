@@ -1,9 +1,9 @@
-//! Keeping the replica up to date.
+//! Keeps the replica up to date: reads all records at one revision, and then watches from the next
+//! revision on.
 //!
-//! A list at a revision, and then a watch from the next one. A watch that breaks goes on where
-//! it was, at another member; one whose past etcd has thrown away (compaction) begins with a
-//! list again, and so does one behind which etcd has another history: it was restored from a
-//! backup.
+//! A broken watch continues from its last revision at another member. All records are read again
+//! if etcd has compacted the revisions that follow, or if it has another history because it was
+//! restored from a backup.
 
 use std::time::Duration;
 
@@ -16,42 +16,42 @@ use super::load::load;
 use super::replica::Replica;
 use crate::metrics;
 
-/// How often the watch is asked for a sign of life.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// Silence after which another member is watched.
+/// Interval at which the progress of the watch is requested. The response proves that the watch is
+/// current even if no record changes.
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Silence after which the watch moves to another member.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longest time for the comparison of histories.
+/// Maximum time for the comparison of histories.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a watch goes no further.
+/// The reason why a watch has ended.
 enum Ended {
-    /// What comes next is not to be had any more, or a record was removed, which nobody of
-    /// ours does.
+    /// The revisions that follow are compacted, or a record was deleted, which no server does.
     ListAgain(String),
-    /// Another member may know how it goes on.
+    /// The watch can continue at another member.
     Broken(String),
-    /// etcd has another history than the records that are known: it was restored from a
-    /// backup, or another cluster took its place.
+    /// etcd has another history than the known records: it was restored from a backup or replaced
+    /// by another cluster.
     Restored(String),
 }
 
-/// Follows for ever.
+/// Keeps the replica up to date. Never returns.
 pub(super) async fn run(cluster: &Cluster, keys: &Keys, replica: &Replica) {
-    let mut lists = true;
+    let mut must_list = true;
     loop {
-        if lists {
+        if must_list {
             if let Err(error) = load(cluster, keys, replica).await {
                 tracing::warn!(%error, "the records cannot be read from etcd; trying again");
                 sleep(PAUSE).await;
                 continue;
             }
-            lists = false;
+            must_list = false;
         }
         match watch(cluster, keys, replica).await {
             Ended::ListAgain(reason) => {
                 tracing::info!(reason, "reading all records from etcd again");
-                lists = true;
+                must_list = true;
             }
             Ended::Restored(reason) => {
                 tracing::error!(
@@ -60,7 +60,7 @@ pub(super) async fn run(cluster: &Cluster, keys: &Keys, replica: &Replica) {
                 );
                 metrics::registry_restored();
                 replica.invalidate(&format!("etcd was restored or replaced: {reason}"));
-                lists = true;
+                must_list = true;
             }
             Ended::Broken(reason) => {
                 tracing::warn!(reason, "the watch of etcd broke; watching another member");
@@ -93,14 +93,14 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
                     return Ended::Broken(error.to_string());
                 }
             }
-            response = next(&mut stream) => match response {
+            response = next_response(&mut stream) => match response {
                 Ok(response) => {
                     if is_suspect(&response, replica)
                         && let Ok(Some(reason)) = other_history(cluster, keys, replica).await
                     {
                         return Ended::Restored(reason);
                     }
-                    if let Err(ended) = take(&response, keys, replica) {
+                    if let Err(ended) = apply(&response, keys, replica) {
                         return ended;
                     }
                 }
@@ -110,16 +110,16 @@ async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
     }
 }
 
-/// Whether a response of the watch comes from another cluster, or from a member that has not
-/// seen what is known here: because it lags behind, or because etcd was restored.
+/// Returns true if a response of the watch comes from another cluster, or from a revision before
+/// the known one: because the member lags behind, or because etcd was restored.
 fn is_suspect(response: &WatchResponse, replica: &Replica) -> bool {
     response.header().is_some_and(|header| {
         header.cluster_id() != replica.cluster_id() || header.revision() < replica.revision()
     })
 }
 
-/// Why the history of etcd is not the one that the known records belong to; `None` when it
-/// is. The read is linearizable, so a member that lags behind cannot cause this.
+/// Returns a reason if the history of etcd is not the one that the known records belong to. The
+/// read is linearizable, so a member that lags behind cannot cause this.
 async fn other_history(
     cluster: &Cluster,
     keys: &Keys,
@@ -147,20 +147,24 @@ async fn other_history(
     Ok((!agrees).then(|| "its newest known write is not there".to_owned()))
 }
 
-async fn next(stream: &mut WatchStream) -> Result<WatchResponse, String> {
+/// Waits for the next response of a watch.
+///
+/// # Errors
+/// The reason why there is none, as text.
+pub(super) async fn next_response(stream: &mut WatchStream) -> Result<WatchResponse, String> {
     match timeout(SILENCE_TIMEOUT, stream.message()).await {
         Ok(Ok(Some(response))) => Ok(response),
-        Ok(Ok(None)) => Err("it ended".to_owned()),
+        Ok(Ok(None)) => Err("etcd has closed it".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("silence for {} s", SILENCE_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no response for {} s", SILENCE_TIMEOUT.as_secs())),
     }
 }
 
-fn take(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), Ended> {
+fn apply(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), Ended> {
     if response.compact_revision() != 0 {
         let compacted = response.compact_revision();
         return Err(Ended::ListAgain(format!(
-            "etcd has thrown away what was before revision {compacted}"
+            "etcd has compacted the revisions before {compacted}"
         )));
     }
     if response.canceled() {
@@ -172,7 +176,9 @@ fn take(response: &WatchResponse, keys: &Keys, replica: &Replica) -> Result<(), 
         .iter()
         .any(|event| event.event_type() == EventType::Delete)
     {
-        return Err(Ended::ListAgain("somebody removed a record".to_owned()));
+        return Err(Ended::ListAgain(
+            "the key of a record was deleted".to_owned(),
+        ));
     }
     let records: Vec<_> = events.iter().filter_map(|event| event.kv()).collect();
     replica.apply_events(keys, &records);

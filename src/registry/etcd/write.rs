@@ -1,8 +1,8 @@
-//! Writing a record: one transaction that decides everything.
+//! Writes a record in one transaction, which decides everything.
 //!
-//! It compares the count of writes to the record with the version that was seen, and where
-//! owners have limits, the last write to the owner's images with the last one that is known
-//! here: only then is what they take up what was judged.
+//! The transaction compares the version of the record with the one that the writer has seen. If
+//! owners have limits, it also compares the last write to the owner's images with the last one that
+//! this server knows: only if they are equal, the usage that was checked here is the current one.
 
 use std::sync::Arc;
 
@@ -10,52 +10,51 @@ use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
 use etcd_client::{KeyValue, TxnResponse};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::codec::{self, CodecError, MAX_RECORD_BYTES};
-use super::super::{Record, Version, unavailable};
+use super::super::{Record, Version, codec, refusals, unavailable};
 use super::cluster::EtcdRequestError;
 use super::keys::{record_of, version_of};
 use super::state::{CANNOT_WRITE, EtcdState, PAUSE};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::{Image, OverLimit, OwnerLimits, Usage};
 
-/// A write that is to be carried out.
+/// A write to execute.
 pub(super) struct Write {
     pub(super) image: Image,
-    /// Zero for an image that is not there yet.
+    /// The version that the writer has seen; zero to insert the image.
     pub(super) seen: Version,
 }
 
-/// What a write changes of what owners' images take up.
+/// The effect of a write on the usage of owners.
 struct Effect {
-    /// Whose it is, when it takes up something else than before.
-    grows_for: Option<Option<String>>,
-    /// Whose it was, when it is somebody else's now.
-    shrinks_for: Option<Option<String>>,
+    /// The owner of the image, if its usage changes.
+    changed_owner: Option<Option<String>>,
+    /// The previous owner, if the image was given to another one.
+    previous_owner: Option<Option<String>>,
     before: Usage,
     after: Usage,
 }
 
-/// What the transaction has come to.
+/// The outcome of a transaction.
 enum Outcome {
     Written(Arc<Record>),
     /// The record has another version.
     Conflicting(Option<KeyValue>),
-    /// Somebody wrote to an image of the owner: at this revision.
+    /// Another server wrote to an image of the owner, at this revision.
     OwnerChanged(i64),
 }
 
 impl EtcdState {
-    /// Carries a write out.
+    /// Executes a write.
     pub(super) async fn write(&self, write: Write, deadline: Instant) -> Result<Arc<Record>> {
         let Write { image, seen } = write;
         let record = Arc::new(Record::new(image, seen + 1));
-        let value = codec::encode(&record).map_err(refuse_record)?;
-        let _turn = match self.limits == OwnerLimits::default() {
+        let value = codec::encode(&record).map_err(refusals::unencodable)?;
+        let _lock = match self.limits == OwnerLimits::default() {
             true => None,
-            // Those of one owner one after the other: at once they would only collide.
+            // Concurrent writes of one owner would make each other's comparison fail.
             false => Some(self.lock_owner(record.image.owner.as_deref()).await),
         };
-        // Whether an earlier attempt may have been carried out, or may still be.
+        // True once an attempt has had no answer: it may have been executed, or may still be.
         let mut is_unknown = false;
         loop {
             if is_unknown && let Some(settled) = self.settle_unknown(&record, deadline).await? {
@@ -64,36 +63,34 @@ impl EtcdState {
             let current = self.replica.record(&record.image.id);
             let current_version = current.as_ref().map_or(0, |current| current.version);
             if current_version > seen && is_unknown {
-                // The watch has brought a write: perhaps this one.
+                // The watch has reported a write, possibly this one: read the record.
                 continue;
             }
             if current_version > seen {
-                return Err(overtaken(&record));
+                return Err(conflict(&record));
             }
             let current = current.filter(|current| current.version == seen);
             if seen > 0 && current.is_none() {
-                // Of an image that is not there, or nobody here has heard of it yet.
+                // The image does not exist, or the watch has not reported it yet.
                 let found = self.fetch(&record.image.id, deadline).await?;
                 if found.is_none_or(|found| found.version != seen) {
-                    return Err(overtaken(&record));
+                    return Err(conflict(&record));
                 }
                 continue;
             }
             let effect = Effect::of(current.as_ref().map(|current| &current.image), &record);
-            let known_of_owner = self.replica.owner_revision(record.image.owner.as_deref());
-            // Judged again in every attempt. One that had no answer cannot be carried out late
-            // past a limit: it compares the owner's last write with the one it was judged by.
-            if let Err(over) = self.judge(&record, &effect) {
-                self.refuse(over, &record, known_of_owner, deadline).await?;
+            let owner_revision = self.replica.owner_revision(record.image.owner.as_deref());
+            // Checked again in every attempt. A late execution of an earlier attempt cannot exceed
+            // the limits: it compares the owner's last write with the one it was checked against.
+            if let Err(over) = self.check_limits(&record, &effect) {
+                self.refuse(over, &record, owner_revision, deadline).await?;
                 continue;
             }
-            let txn = self.transaction(&record, &value, &effect, known_of_owner);
+            let txn = self.transaction(&record, &value, &effect, owner_revision);
             match self.cluster.txn(txn, deadline).await {
                 Ok(response) => {
-                    if self.staleness.refusal().is_some() {
-                        self.staleness.set_refusal(None);
-                    }
-                    match self.outcome(&record, &effect, known_of_owner, &response) {
+                    self.accepts_writes();
+                    match self.outcome(&record, &effect, owner_revision, &response) {
                         Outcome::Written(record) => return Ok(record),
                         Outcome::Conflicting(kv) => return self.settle(&record, kv, is_unknown),
                         Outcome::OwnerChanged(revision) => {
@@ -102,8 +99,7 @@ impl EtcdState {
                     }
                 }
                 Err(error) if error.is_permanent => {
-                    tracing::error!(%error, "etcd refuses a write");
-                    self.staleness.set_refusal(Some(error.to_string()));
+                    self.refuses_writes(&error);
                     return Err(lost(error));
                 }
                 Err(error) => {
@@ -117,8 +113,8 @@ impl EtcdState {
         }
     }
 
-    /// The record, if an attempt that had no answer has written it; `None` if the record is
-    /// still the one that was seen.
+    /// Returns the record if an attempt without an answer has written it; `None` if the record
+    /// still has the version that was seen.
     async fn settle_unknown(
         &self,
         record: &Arc<Record>,
@@ -138,14 +134,14 @@ impl EtcdState {
         }
     }
 
-    /// Whether the owner may have so much, as far as is known here.
-    fn judge(&self, record: &Record, effect: &Effect) -> std::result::Result<(), OverLimit> {
+    /// Checks the owner's limits against the known usage.
+    fn check_limits(&self, record: &Record, effect: &Effect) -> std::result::Result<(), OverLimit> {
         let mut others = self.replica.usage(record.image.owner.as_deref());
         others -= effect.before;
         self.limits.check(others, effect.before, effect.after)
     }
 
-    /// Refuses, if nothing has happened that is not known here; else waits until it is.
+    /// Refuses the write if the known usage of the owner is current; otherwise waits until it is.
     async fn refuse(
         &self,
         over: OverLimit,
@@ -158,7 +154,7 @@ impl EtcdState {
         let guard = guard.map_err(lost)?;
         let moved = guard.kvs().first().map_or(0, KeyValue::mod_revision);
         if moved <= known {
-            return Err(Error::new(Kind::TooLarge, over.to_string()));
+            return Err(refusals::over_limit(&over));
         }
         self.catch_up(moved, deadline).await
     }
@@ -174,12 +170,12 @@ impl EtcdState {
         let owner = self.keys.owner(record.image.owner.as_deref());
         let seen = i64::try_from(record.version - 1).unwrap_or(i64::MAX);
         let mut when = vec![Compare::version(image.clone(), CompareOp::Equal, seen)];
-        if effect.grows_for.is_some() && self.limits != OwnerLimits::default() {
+        if effect.changed_owner.is_some() && self.limits != OwnerLimits::default() {
             let known = known.saturating_add(1);
             when.push(Compare::mod_revision(owner.clone(), CompareOp::Less, known));
         }
         let mut then = vec![TxnOp::put(image.clone(), value, None)];
-        for touched in [&effect.grows_for, &effect.shrinks_for]
+        for touched in [&effect.changed_owner, &effect.previous_owner]
             .into_iter()
             .flatten()
         {
@@ -199,21 +195,21 @@ impl EtcdState {
     ) -> Outcome {
         let revision = response.header().map_or(0, |header| header.revision());
         if response.succeeded() {
-            self.replica.take(Arc::clone(record));
-            // The comparison has shown that nothing was between.
-            if let Some(owner) = &effect.grows_for
+            self.replica.apply(Arc::clone(record));
+            // The comparison has proved that no other write to the owner's images came between.
+            if let Some(owner) = &effect.changed_owner
                 && self.limits != OwnerLimits::default()
             {
                 self.replica.set_owner_revision(owner.as_deref(), revision);
             }
             return Outcome::Written(Arc::clone(record));
         }
-        let mut looks = response.op_responses().into_iter().map(|read| match read {
+        let mut reads = response.op_responses().into_iter().map(|read| match read {
             TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
             _ => None,
         });
-        let current = looks.next().flatten();
-        let moved = looks.next().flatten().map_or(0, |kv| kv.mod_revision());
+        let current = reads.next().flatten();
+        let moved = reads.next().flatten().map_or(0, |kv| kv.mod_revision());
         if let Some(kv) = &current {
             self.replica.apply_key(&self.keys, kv);
         }
@@ -224,8 +220,8 @@ impl EtcdState {
         }
     }
 
-    /// What a write has come to that found another version: it may be what an earlier attempt
-    /// of it left, whose answer did not come.
+    /// Returns the outcome of a write that has found another version. An earlier attempt of the same
+    /// write, whose answer was lost, may have left it.
     fn settle(
         &self,
         record: &Arc<Record>,
@@ -240,9 +236,9 @@ impl EtcdState {
             }
         }
         match is_unknown && version > record.version {
-            // Somebody wrote after it, or before it: nobody can tell.
-            true => Err(unavailable(CANNOT_WRITE, "an answer of etcd got lost")),
-            false => Err(overtaken(record)),
+            // Another write followed. It cannot be determined which version this write has left.
+            true => Err(unavailable(CANNOT_WRITE, "an answer of etcd was lost")),
+            false => Err(conflict(record)),
         }
     }
 }
@@ -254,41 +250,20 @@ impl Effect {
         let was = current.map_or_else(Usage::default, Usage::of);
         let after = Usage::of(image);
         let before = if same_owner { was } else { Usage::default() };
-        let gives_away = current.filter(|_| !same_owner);
+        let previous = current.filter(|_| !same_owner);
         Self {
-            grows_for: (before != after).then(|| image.owner.clone()),
-            shrinks_for: gives_away.map(|current| current.owner.clone()),
+            changed_owner: (before != after).then(|| image.owner.clone()),
+            previous_owner: previous.map(|current| current.owner.clone()),
             before,
             after,
         }
     }
 }
 
-fn overtaken(record: &Record) -> Error {
-    let id = record.image.id;
-    match record.version {
-        1 => Error::new(
-            Kind::Conflict,
-            format!("Image with identifier {id} already exists!"),
-        ),
-        _ => Error::new(
-            Kind::Stale,
-            format!("Image {id} was changed by another request."),
-        ),
-    }
+fn conflict(record: &Record) -> Error {
+    refusals::version_mismatch(&record.image.id, record.version - 1)
 }
 
 fn lost(error: EtcdRequestError) -> Error {
     unavailable(CANNOT_WRITE, error)
-}
-
-fn refuse_record(error: CodecError) -> Error {
-    match error {
-        CodecError::TooLarge(_) => Error::new(
-            Kind::TooLarge,
-            format!("The image's metadata have more than {MAX_RECORD_BYTES} bytes."),
-        )
-        .because(error),
-        _ => Error::internal(error),
-    }
 }

@@ -1,20 +1,23 @@
-//! Messages between two processes of one node: `length (4, little endian) | JSON`.
+//! Messages between the two processes of a node during a reload, in the form
+//! `length (4, little endian) | JSON`.
+//!
+//! Both processes may be of different releases, so fields are only added with defaults.
 
 use std::io::{self, Read, Write};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The largest message: a page of as many images as `api_limit_max` may allow, each as large
-/// as a record can be.
+/// Maximum length of a message: a page of as many images as `api_limit_max` allows, each with a
+/// record of the maximum size.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// Why a message was not exchanged.
+/// The reason why a message was not exchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     #[error("the other process has ended or does not answer: {0}")]
     Gone(#[from] io::Error),
-    #[error("the other process speaks otherwise: {0}")]
+    #[error("the message of the other process is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("a message of {0} bytes is too large")]
     TooLarge(usize),
@@ -23,7 +26,7 @@ pub enum MessageError {
 /// Sends a message.
 ///
 /// # Errors
-/// [`MessageError`]; then the stream is of no more use.
+/// [`MessageError`]. The stream must not be used any more then.
 pub fn write_message(
     stream: &mut impl Write,
     message: &impl Serialize,
@@ -39,7 +42,7 @@ pub fn write_message(
 /// Receives a message.
 ///
 /// # Errors
-/// [`MessageError`]; then the stream is of no more use.
+/// [`MessageError`]. The stream must not be used any more then.
 pub fn read_message<T: DeserializeOwned>(stream: &mut impl Read) -> Result<T, MessageError> {
     let mut stated = [0; 4];
     stream.read_exact(&mut stated)?;
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn messages_are_read_back() {
         let mut stream = Vec::new();
         write_message(&mut stream, &"one").unwrap();
         write_message(&mut stream, &2).unwrap();
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_waited_for() {
+    fn too_large_message_is_refused_before_it_is_read() {
         let mut stream = &[0xff; 8][..];
         let refused = read_message::<u8>(&mut stream);
         assert!(matches!(refused, Err(MessageError::TooLarge(_))));

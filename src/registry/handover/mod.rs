@@ -1,10 +1,10 @@
 //! A registry that only one process can have open, handed from one process to the next.
 //!
-//! While a node reloads, its old process finishes what is in flight, and some of that must
-//! still be written down: an upload becomes active in the old process, minutes after the new
-//! one has taken the registry over. So the old process' registry is one of three things in
-//! turn: its own; being passed over, when whoever asks waits; and the new process', asked over
-//! a socket between the two ([`relay`]).
+//! While a node reloads, its old process finishes the requests in progress, and some of them must
+//! still be recorded: an upload becomes active in the old process minutes after the new one has
+//! opened the registry. So the registry of the old process has three states in turn: open in this
+//! process; switching, when requests wait; and open in the new process, which is asked over a
+//! socket ([`relay`]).
 
 mod messages;
 mod relay;
@@ -20,170 +20,195 @@ use tokio::sync::watch;
 pub use self::messages::{MessageError, read_message, write_message};
 use self::relay::RelayClient;
 pub use self::relay::{RelayDone, serve_relay};
+use super::documents::{Document, DocumentKey, DocumentQuery};
 use super::{Record, Registry, RegistryStats, Version};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
 
-/// How often it is looked at whether the last question has been answered.
+/// Interval at which [`SwitchableRegistry::release`] checks whether the last request has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// When a client should try again that came when nobody had the registry.
+/// Retry delay that clients are given while no process has the registry open.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Who answers now.
+/// The registry that serves requests now.
 enum Backend {
-    /// This process.
-    Own(Arc<dyn Registry>),
-    /// Nobody yet.
-    Nobody,
-    /// The process that took over.
-    Next(RelayClient),
+    /// It is open in this process.
+    Local(Arc<dyn Registry>),
+    /// No process has it open.
+    Switching,
+    /// It is open in the successor of this process.
+    Successor(RelayClient),
 }
 
-/// A registry that can be handed over while it is in use. Those who ask see nothing of it but
-/// the time that it takes.
+/// A registry that can be handed over while it is in use. Requests only notice a delay.
 pub struct SwitchableRegistry {
-    holder: ArcSwap<Backend>,
-    /// Tells those who wait that somebody holds it.
-    held: watch::Sender<bool>,
+    backend: ArcSwap<Backend>,
+    /// False while the registry is switching. Wakes the requests that wait for it.
+    is_available: watch::Sender<bool>,
 }
 
 impl SwitchableRegistry {
-    /// A registry of this process.
-    pub fn new(own: Arc<dyn Registry>) -> Self {
+    /// Returns a registry that is open in this process.
+    pub fn new(local: Arc<dyn Registry>) -> Self {
         Self {
-            holder: ArcSwap::from_pointee(Backend::Own(own)),
-            held: watch::Sender::new(true),
+            backend: ArcSwap::from_pointee(Backend::Local(local)),
+            is_available: watch::Sender::new(true),
         }
     }
 
-    /// From now on questions wait. Returns when those before are answered and the registry is
-    /// closed: another process can open it.
+    /// Closes the registry: new requests wait from now on. Returns once earlier requests have been
+    /// answered and the registry is closed, so that another process can open it.
     pub async fn release(&self) {
-        self.held.send_replace(false);
-        let mut before = self.holder.swap(Arc::new(Backend::Nobody));
-        // Whoever asks holds a count of it until the answer is there.
-        while let Err(still_asked) = Arc::try_unwrap(before).map(close) {
-            before = still_asked;
+        self.is_available.send_replace(false);
+        let mut released = self.backend.swap(Arc::new(Backend::Switching));
+        // Every request holds a reference until it is answered. Polling is good enough: this runs
+        // once per reload, and the drop must happen here and not at the end of some request.
+        while let Err(in_use) = Arc::try_unwrap(released).map(close) {
+            released = in_use;
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Has it back: the other process could not open it.
-    pub fn reclaim(&self, own: Arc<dyn Registry>) {
-        self.hold(Backend::Own(own));
+    /// Continues with a registry of this process, because the successor could not open it.
+    pub fn reclaim(&self, local: Arc<dyn Registry>) {
+        self.switch_to(Backend::Local(local));
     }
 
-    /// From now on the process at the other end of the socket is asked.
+    /// Forwards requests to the process at the other end of the socket from now on.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// If the system cannot create a thread.
     pub fn forward_to(&self, socket: UnixStream) -> std::io::Result<()> {
-        self.hold(Backend::Next(RelayClient::start(socket)?));
+        self.switch_to(Backend::Successor(RelayClient::start(socket)?));
         Ok(())
     }
 
-    fn hold(&self, holder: Backend) {
-        self.holder.store(Arc::new(holder));
-        self.held.send_replace(true);
+    fn switch_to(&self, backend: Backend) {
+        self.backend.store(Arc::new(backend));
+        self.is_available.send_replace(true);
     }
 
-    /// Whoever can answer, once there is somebody.
-    async fn holder(&self) -> Result<Arc<Backend>> {
+    /// Returns the backend, and waits for it while the registry is switching.
+    async fn backend(&self) -> Result<Arc<Backend>> {
         loop {
-            let holder = self.holder.load_full();
-            if !matches!(*holder, Backend::Nobody) {
-                return Ok(holder);
+            let backend = self.backend.load_full();
+            if !matches!(*backend, Backend::Switching) {
+                return Ok(backend);
             }
-            let mut held = self.held.subscribe();
-            // The sender is our own: it outlives us.
-            if held.wait_for(|held| *held).await.is_err() {
-                return Err(nobody());
+            let mut is_available = self.is_available.subscribe();
+            // Fails only if the sender is dropped, and `self` owns it.
+            if is_available.wait_for(|available| *available).await.is_err() {
+                return Err(switching());
             }
         }
     }
 }
 
-/// Closing waits for the disk.
-fn close(holder: Backend) {
-    drop(holder);
+/// Drops the backend, which waits for the disk.
+fn close(backend: Backend) {
+    drop(backend);
 }
 
 impl Backend {
     fn registry(&self) -> Result<&dyn Registry> {
         match self {
-            Self::Own(own) => Ok(&**own),
-            Self::Next(next) => Ok(next),
-            Self::Nobody => Err(nobody()),
+            Self::Local(local) => Ok(&**local),
+            Self::Successor(successor) => Ok(successor),
+            Self::Switching => Err(switching()),
         }
     }
 }
 
-fn nobody() -> Error {
+fn switching() -> Error {
     let kind = Kind::Unavailable {
         retry_after: RETRY_AFTER,
     };
     Error::new(kind, "The registry is being handed over.")
 }
 
+// Every method must be forwarded. A default of the trait would silently answer for the backend.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Registry for SwitchableRegistry {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        self.holder().await?.registry()?.get(id).await
+        self.backend().await?.registry()?.get(id).await
     }
 
     fn try_get_cached(&self, id: &ImageId) -> Option<Arc<Record>> {
-        match &**self.holder.load() {
-            Backend::Own(own) => own.try_get_cached(id),
-            Backend::Nobody | Backend::Next(_) => None,
+        match &**self.backend.load() {
+            Backend::Local(local) => local.try_get_cached(id),
+            Backend::Switching | Backend::Successor(_) => None,
         }
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
-        self.holder().await?.registry()?.insert(image).await
+        self.backend().await?.registry()?.insert(image).await
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        self.holder().await?.registry()?.replace(image, seen).await
+        self.backend().await?.registry()?.replace(image, seen).await
     }
 
     async fn purge(&self, id: &ImageId, seen: Version) -> Result<()> {
-        self.holder().await?.registry()?.purge(id, seen).await
+        self.backend().await?.registry()?.purge(id, seen).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        self.holder().await?.registry()?.list(query).await
+        self.backend().await?.registry()?.list(query).await
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        self.holder().await?.registry()?.usage(owner).await
+        self.backend().await?.registry()?.usage(owner).await
     }
 
     async fn check(&self) -> Result<RegistryStats> {
-        self.holder().await?.registry()?.check().await
+        self.backend().await?.registry()?.check().await
+    }
+
+    async fn get_document(&self, key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        self.backend().await?.registry()?.get_document(key).await
+    }
+
+    async fn put_document(&self, document: Document, seen: Version) -> Result<Arc<Document>> {
+        let backend = self.backend().await?;
+        backend.registry()?.put_document(document, seen).await
+    }
+
+    async fn delete_document(&self, key: &DocumentKey, seen: Version) -> Result<()> {
+        let backend = self.backend().await?;
+        backend.registry()?.delete_document(key, seen).await
+    }
+
+    async fn list_documents(&self, query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        self.backend()
+            .await?
+            .registry()?
+            .list_documents(query)
+            .await
     }
 
     fn unreadable(&self) -> Vec<ImageId> {
-        match &**self.holder.load() {
-            Backend::Own(own) => own.unreadable(),
-            // The next process has told its log of them.
-            Backend::Next(_) | Backend::Nobody => Vec::new(),
+        match &**self.backend.load() {
+            Backend::Local(local) => local.unreadable(),
+            // The successor has logged them.
+            Backend::Successor(_) | Backend::Switching => Vec::new(),
         }
     }
 
     fn is_current(&self) -> bool {
-        match &**self.holder.load() {
-            Backend::Own(own) => own.is_current(),
-            Backend::Next(_) | Backend::Nobody => false,
+        match &**self.backend.load() {
+            Backend::Local(local) => local.is_current(),
+            Backend::Successor(_) | Backend::Switching => false,
         }
     }
 
     fn is_shared(&self) -> bool {
-        match &**self.holder.load() {
-            Backend::Own(own) => own.is_shared(),
-            // The next process writes to it for others.
-            Backend::Next(_) => true,
-            Backend::Nobody => false,
+        match &**self.backend.load() {
+            Backend::Local(local) => local.is_shared(),
+            // The successor also writes for its own clients.
+            Backend::Successor(_) => true,
+            Backend::Switching => false,
         }
     }
 }
@@ -209,13 +234,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn conforms_in_this_process() {
+    async fn passes_conformance_in_this_process() {
         let folder = tempfile::tempdir().unwrap();
-        conformance::all(&SwitchableRegistry::new(open(folder.path()))).await;
+        let registry = SwitchableRegistry::new(open(folder.path()));
+        conformance::all(&registry).await;
+        conformance::documents(&registry).await;
     }
 
     #[tokio::test]
-    async fn conforms_when_the_next_process_has_it() {
+    async fn passes_conformance_through_the_relay() {
         let folder = tempfile::tempdir().unwrap();
         let registry = SwitchableRegistry::new(open(folder.path()));
         registry.release().await;
@@ -223,12 +250,16 @@ mod tests {
         let end = serve_relay(there, open(folder.path())).unwrap();
         registry.forward_to(here).unwrap();
         conformance::all(&registry).await;
+        conformance::documents(&registry).await;
         drop(registry);
-        assert!(end.await.is_err(), "its sender only ever goes away");
+        assert!(
+            end.await.is_err(),
+            "the relay drops its sender and sends nothing"
+        );
     }
 
     #[tokio::test]
-    async fn whoever_asks_meanwhile_waits() {
+    async fn requests_wait_during_the_handover() {
         let folder = tempfile::tempdir().unwrap();
         let registry = Arc::new(SwitchableRegistry::new(open(folder.path())));
         registry.release().await;
@@ -245,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_is_gone_is_unavailable() {
+    async fn ended_successor_is_unavailable() {
         let folder = tempfile::tempdir().unwrap();
         let registry = SwitchableRegistry::new(open(folder.path()));
         registry.release().await;

@@ -1,7 +1,7 @@
-//! Asking another process' registry, one question after the other.
+//! Forwards registry requests to the successor of this process, one after the other.
 //!
-//! What is asked here is what is left of a process that is about to end, so order matters
-//! more than speed: a thread at each end, a question, its answer.
+//! Only the remaining requests of a process that is about to end use the relay, so it is simple
+//! instead of fast: one thread at each end, and one request at a time.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -13,23 +13,31 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::super::documents::{Document, DocumentKey, DocumentQuery};
 use super::super::{Record, Registry, RegistryStats, Version};
 use super::messages::{MessageError, read_message, write_message};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
 
-/// When a client should try again whose process has lost the one that took over.
+/// Retry delay that clients are given after the successor has ended.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+// The two processes may be of different releases: the names of these variants and of their fields
+// are part of the protocol.
 #[derive(Serialize, Deserialize)]
 enum RelayRequest {
     Get(ImageId),
     Insert(Image),
     Replace(Image, Version),
+    #[serde(rename = "Forget")]
     Purge(ImageId, Version),
     List(Query),
     Usage(Option<String>),
     Check,
+    GetDocument(DocumentKey),
+    PutDocument(Document, Version),
+    DeleteDocument(DocumentKey, Version),
+    ListDocuments(DocumentQuery),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,7 +46,10 @@ enum RelayResponse {
     One(Box<Image>, Version),
     Many(Vec<(Image, Version)>),
     Usage(Usage),
-    RegistryStats(RegistryStats),
+    #[serde(rename = "Census")]
+    Stats(RegistryStats),
+    Document(Box<Document>),
+    Documents(Vec<Document>),
     Refused {
         kind: Kind,
         message: String,
@@ -46,66 +57,84 @@ enum RelayResponse {
     },
 }
 
-/// Completes when the process that asks has closed its end.
+/// Completes when the other process has closed its end of the relay.
 pub type RelayDone = oneshot::Receiver<()>;
 
-/// Answers the process at the other end, on a thread of its own, until it has ended.
+/// Serves the process at the other end, on its own thread, until that process has ended.
 ///
 /// # Errors
-/// When there is no thread for it.
+/// If the system cannot create a thread.
 pub fn serve_relay(mut socket: UnixStream, registry: Arc<dyn Registry>) -> io::Result<RelayDone> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (ended, end) = oneshot::channel::<()>();
-    let answer_all = move || {
-        let answered = loop {
-            let question = match read_message(&mut socket) {
-                Ok(question) => question,
+    let serve = move || {
+        let error = loop {
+            let request = match read_message(&mut socket) {
+                Ok(request) => request,
                 Err(error) => break error,
             };
-            let answer = runtime.block_on(answer(&*registry, question));
-            if let Err(error) = write_message(&mut socket, &answer) {
+            let response = runtime.block_on(respond(&*registry, request));
+            if let Err(error) = write_message(&mut socket, &response) {
                 break error;
             }
         };
-        if !matches!(answered, MessageError::Gone(_)) {
-            tracing::error!(error = %answered, "the process before cannot be answered");
+        if !matches!(error, MessageError::Gone(_)) {
+            tracing::error!(%error, "the registry relay to the previous process has failed");
         }
         drop(ended);
     };
-    let thread = std::thread::Builder::new().name("registry-serve_relay".to_owned());
-    thread.spawn(answer_all)?;
+    let thread = std::thread::Builder::new().name("registry-relay".to_owned());
+    thread.spawn(serve)?;
     Ok(end)
 }
 
-async fn answer(registry: &dyn Registry, question: RelayRequest) -> RelayResponse {
-    let answered = match question {
+async fn respond(registry: &dyn Registry, request: RelayRequest) -> RelayResponse {
+    let result = match request {
         RelayRequest::Get(id) => registry.get(&id).await.map(RelayResponse::of),
-        RelayRequest::Insert(image) => registry
-            .insert(image)
-            .await
-            .map(Some)
-            .map(RelayResponse::of),
+        RelayRequest::Insert(image) => {
+            let inserted = registry.insert(image).await;
+            inserted.map(Some).map(RelayResponse::of)
+        }
         RelayRequest::Replace(image, seen) => {
             let replaced = registry.replace(image, seen).await;
             replaced.map(Some).map(RelayResponse::of)
         }
-        RelayRequest::Purge(id, seen) => registry
-            .purge(&id, seen)
-            .await
-            .map(|()| RelayResponse::Nothing),
+        RelayRequest::Purge(id, seen) => {
+            let purged = registry.purge(&id, seen).await;
+            purged.map(|()| RelayResponse::Nothing)
+        }
         RelayRequest::List(query) => registry.list(&query).await.map(|records| {
             let sent = |record: Arc<Record>| (record.image.clone(), record.version);
             RelayResponse::Many(records.into_iter().map(sent).collect())
         }),
-        RelayRequest::Usage(owner) => registry
-            .usage(owner.as_deref())
-            .await
-            .map(RelayResponse::Usage),
-        RelayRequest::Check => registry.check().await.map(RelayResponse::RegistryStats),
+        RelayRequest::Usage(owner) => {
+            let usage = registry.usage(owner.as_deref()).await;
+            usage.map(RelayResponse::Usage)
+        }
+        RelayRequest::Check => registry.check().await.map(RelayResponse::Stats),
+        RelayRequest::GetDocument(key) => {
+            let document = registry.get_document(&key).await;
+            document.map(RelayResponse::of_document)
+        }
+        RelayRequest::PutDocument(document, seen) => {
+            let written = registry.put_document(document, seen).await;
+            written.map(Some).map(RelayResponse::of_document)
+        }
+        RelayRequest::DeleteDocument(key, seen) => {
+            let deleted = registry.delete_document(&key, seen).await;
+            deleted.map(|()| RelayResponse::Nothing)
+        }
+        RelayRequest::ListDocuments(query) => {
+            let documents = registry.list_documents(&query).await;
+            documents.map(|documents| {
+                let documents = documents.into_iter().map(Arc::unwrap_or_clone);
+                RelayResponse::Documents(documents.collect())
+            })
+        }
     };
-    answered.unwrap_or_else(|error| RelayResponse::Refused {
+    result.unwrap_or_else(|error| RelayResponse::Refused {
         kind: error.kind(),
         message: error.message().to_owned(),
         cause: error.cause(),
@@ -119,27 +148,34 @@ impl RelayResponse {
             None => Self::Nothing,
         }
     }
+
+    fn of_document(document: Option<Arc<Document>>) -> Self {
+        match document {
+            Some(document) => Self::Document(Box::new(Arc::unwrap_or_clone(document))),
+            None => Self::Nothing,
+        }
+    }
 }
 
-type Asked = (RelayRequest, oneshot::Sender<RelayResponse>);
+type Pending = (RelayRequest, oneshot::Sender<RelayResponse>);
 
 /// The registry of the process at the other end.
 pub(super) struct RelayClient {
-    questions: Sender<Asked>,
+    requests: Sender<Pending>,
 }
 
 impl RelayClient {
     pub(super) fn start(socket: UnixStream) -> io::Result<Self> {
-        let (questions, asked) = channel();
-        let thread = std::thread::Builder::new().name("registry-serve_relay".to_owned());
-        thread.spawn(move || ask_all(socket, &asked))?;
-        Ok(Self { questions })
+        let (requests, pending) = channel();
+        let thread = std::thread::Builder::new().name("registry-relay".to_owned());
+        thread.spawn(move || send_all(socket, &pending))?;
+        Ok(Self { requests })
     }
 
-    async fn ask(&self, question: RelayRequest) -> Result<RelayResponse> {
+    async fn request(&self, request: RelayRequest) -> Result<RelayResponse> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.questions.send((question, answer));
-        sent.map_err(|_| gone("it does not answer any more"))?;
+        let sent = self.requests.send((request, answer));
+        sent.map_err(|_| unavailable("it does not answer any more"))?;
         match answered.await {
             Ok(RelayResponse::Refused {
                 kind,
@@ -152,92 +188,125 @@ impl RelayClient {
                     None => error,
                 })
             }
-            Ok(answer) => Ok(answer),
-            Err(_) => Err(gone("it ended while it was asked")),
+            Ok(response) => Ok(response),
+            Err(_) => Err(unavailable("it ended before it answered")),
         }
     }
 }
 
-/// Ends with the first question that gets no answer: what was not answered may have been
-/// done, and nobody can tell which answer belongs to which question any more.
-fn ask_all(mut socket: UnixStream, asked: &Receiver<Asked>) {
-    while let Ok((question, answer)) = asked.recv() {
-        let written = write_message(&mut socket, &question);
+/// Sends requests until one gets no response. The relay cannot continue then: the request may have
+/// been executed, and a late response would be taken for that of the next request.
+fn send_all(mut socket: UnixStream, pending: &Receiver<Pending>) {
+    while let Ok((request, answer)) = pending.recv() {
+        let written = write_message(&mut socket, &request);
         match written.and_then(|()| read_message(&mut socket)) {
-            // Whoever stopped waiting does not need it.
-            Ok(answered) => drop(answer.send(answered)),
+            // Sending fails if the caller has stopped waiting; it needs no answer then.
+            Ok(response) => drop(answer.send(response)),
             Err(error) => {
-                tracing::error!(%error, "the process that took the registry over cannot be asked");
+                tracing::error!(%error, "the registry relay to the new process has failed");
                 return;
             }
         }
     }
 }
 
-fn gone(why: &'static str) -> Error {
+fn unavailable(reason: &'static str) -> Error {
     let kind = Kind::Unavailable {
         retry_after: RETRY_AFTER,
     };
     Error::new(kind, "The registry cannot be asked.")
-        .because(format!("the process that took it over: {why}"))
+        .because(format!("the process that took it over: {reason}"))
 }
 
-fn odd() -> Error {
-    Error::internal("the process that took the registry over answered something else")
+fn unexpected() -> Error {
+    Error::internal("the process that took the registry over sent a response of another kind")
 }
 
-fn one(answer: RelayResponse) -> Result<Arc<Record>> {
-    match answer {
+fn record(response: RelayResponse) -> Result<Arc<Record>> {
+    match response {
         RelayResponse::One(image, version) => Ok(Arc::new(Record::new(*image, version))),
-        _ => Err(odd()),
+        _ => Err(unexpected()),
+    }
+}
+
+fn document(response: RelayResponse) -> Result<Arc<Document>> {
+    match response {
+        RelayResponse::Document(document) => Ok(Arc::new(*document)),
+        _ => Err(unexpected()),
     }
 }
 
 #[async_trait]
 impl Registry for RelayClient {
     async fn get(&self, id: &ImageId) -> Result<Option<Arc<Record>>> {
-        match self.ask(RelayRequest::Get(*id)).await? {
+        match self.request(RelayRequest::Get(*id)).await? {
             RelayResponse::Nothing => Ok(None),
-            answer => one(answer).map(Some),
+            response => record(response).map(Some),
         }
     }
 
     async fn insert(&self, image: Image) -> Result<Arc<Record>> {
-        one(self.ask(RelayRequest::Insert(image)).await?)
+        record(self.request(RelayRequest::Insert(image)).await?)
     }
 
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
-        one(self.ask(RelayRequest::Replace(image, seen)).await?)
+        record(self.request(RelayRequest::Replace(image, seen)).await?)
     }
 
     async fn purge(&self, id: &ImageId, seen: Version) -> Result<()> {
-        self.ask(RelayRequest::Purge(*id, seen)).await.map(drop)
+        self.request(RelayRequest::Purge(*id, seen)).await.map(drop)
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
-        match self.ask(RelayRequest::List(query.clone())).await? {
+        match self.request(RelayRequest::List(query.clone())).await? {
             RelayResponse::Many(images) => {
                 let record = |(image, version)| Arc::new(Record::new(image, version));
                 Ok(images.into_iter().map(record).collect())
             }
-            _ => Err(odd()),
+            _ => Err(unexpected()),
         }
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        match self
-            .ask(RelayRequest::Usage(owner.map(str::to_owned)))
-            .await?
-        {
+        let request = RelayRequest::Usage(owner.map(str::to_owned));
+        match self.request(request).await? {
             RelayResponse::Usage(usage) => Ok(usage),
-            _ => Err(odd()),
+            _ => Err(unexpected()),
         }
     }
 
     async fn check(&self) -> Result<RegistryStats> {
-        match self.ask(RelayRequest::Check).await? {
-            RelayResponse::RegistryStats(census) => Ok(census),
-            _ => Err(odd()),
+        match self.request(RelayRequest::Check).await? {
+            RelayResponse::Stats(stats) => Ok(stats),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn get_document(&self, key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        let request = RelayRequest::GetDocument(key.clone());
+        match self.request(request).await? {
+            RelayResponse::Nothing => Ok(None),
+            response => document(response).map(Some),
+        }
+    }
+
+    async fn put_document(&self, written: Document, seen: Version) -> Result<Arc<Document>> {
+        let request = RelayRequest::PutDocument(written, seen);
+        document(self.request(request).await?)
+    }
+
+    async fn delete_document(&self, key: &DocumentKey, seen: Version) -> Result<()> {
+        let request = RelayRequest::DeleteDocument(key.clone(), seen);
+        self.request(request).await.map(drop)
+    }
+
+    async fn list_documents(&self, query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        let request = RelayRequest::ListDocuments(query.clone());
+        match self.request(request).await? {
+            RelayResponse::Documents(documents) => {
+                Ok(documents.into_iter().map(Arc::new).collect())
+            }
+            _ => Err(unexpected()),
         }
     }
 }

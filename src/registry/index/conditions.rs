@@ -1,4 +1,4 @@
-//! A query as conditions that the index can answer.
+//! Translates a query into conditions that the index can evaluate.
 
 use super::facets::{Attribute, Collection};
 use super::slot_range::{Partition, SlotRange};
@@ -7,14 +7,14 @@ use super::snapshot::Snapshot;
 use super::table::Slot;
 use crate::image::{Filter, Image, ListScope, Query, SortKey, Status};
 
-/// One of several conditions that an image must meet. The index is a little generous: some
-/// that it lets through do not meet it, and the records themselves decide.
+/// One of several conditions that an image must meet. The index may let a few images pass that do
+/// not meet it; the search checks the records themselves.
 pub(super) struct Condition<'a> {
-    /// Those that may meet it; one image can be there twice.
+    /// The images that may meet it. An image can be in several ranges.
     candidates: Vec<SlotRange<'a>>,
-    /// Those that do not, all others: where they can be told.
+    /// All other images, if they are known as ranges.
     non_matching: Option<Vec<SlotRange<'a>>>,
-    /// Those of `fail` that may meet it after all.
+    /// The images of `non_matching` that may meet it nevertheless.
     exceptions: Vec<SlotRange<'a>>,
 }
 
@@ -23,7 +23,7 @@ fn estimated_len(ranges: &[SlotRange<'_>]) -> usize {
 }
 
 fn collect(ranges: &[SlotRange<'_>], slots: usize) -> SlotSet {
-    let mut set = SlotSet::none(slots);
+    let mut set = SlotSet::empty(slots);
     for slot_range in ranges {
         slot_range.insert_into(&mut set);
     }
@@ -39,12 +39,12 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// About how many images may meet it, and at least as many as do when they are few.
+    /// Returns the approximate number of images that may meet it; never too low if they are few.
     pub(super) fn estimated_len(&self) -> usize {
         estimated_len(&self.candidates)
     }
 
-    /// Those that may meet it, if they are neighbours in one order.
+    /// Returns the images that may meet it if they are a single range.
     pub(super) fn as_single_range(&self) -> Option<&SlotRange<'a>> {
         match self.candidates.as_slice() {
             [slot_range] => Some(slot_range),
@@ -52,7 +52,7 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// Those that may meet it, ascending, each once.
+    /// Returns the slots that may meet it in ascending order, each once.
     pub(super) fn slots(&self) -> Vec<Slot> {
         let mut slots = Vec::new();
         for slot_range in &self.candidates {
@@ -63,8 +63,8 @@ impl<'a> Condition<'a> {
         slots
     }
 
-    /// Leaves in a set what may meet the condition, by whichever of the two sides is smaller.
-    /// Returns about how many slots that took.
+    /// Removes from a set the images that do not meet the condition, using the smaller of the two
+    /// parts. Returns the approximate number of slots that were visited.
     pub(super) fn narrow(&self, set: &mut SlotSet, slots: usize) -> usize {
         let cost = estimated_len(&self.candidates);
         let other_cost = self
@@ -98,7 +98,7 @@ impl<'a> From<Partition<'a>> for Condition<'a> {
     }
 }
 
-/// The conditions of a query, those first that fewest images meet.
+/// Returns the conditions of a query, the most selective one first.
 pub(super) fn conditions<'a>(snapshot: &'a Snapshot, query: &Query) -> Vec<Condition<'a>> {
     let mut conditions = vec![age(snapshot, query)];
     conditions.extend(scope(snapshot, query));
@@ -149,7 +149,7 @@ fn scope<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
     }
 }
 
-/// All conditions on the size are one range.
+/// Returns the range that all conditions on the size describe together.
 fn size<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
     let (mut least, mut most) = (0, u64::MAX);
     for filter in &query.filters {
@@ -172,7 +172,7 @@ fn of_filter<'a>(snapshot: &'a Snapshot, filter: &Filter) -> Option<Condition<'a
         facets.split(attribute, words.iter().map(|word| Some(word.as_str())))
     };
     Some(match filter {
-        // The size is one condition, however much is said about it.
+        // `size` combines all conditions on the size.
         Filter::SizeMin(_) | Filter::SizeMax(_) => return None,
         Filter::Id(ids) => {
             let ids = ids.iter().filter_map(|id| id.parse().ok());

@@ -1,8 +1,8 @@
-//! Which images have which value: an inverted index.
+//! The inverted index: which images have which value of an attribute.
 //!
-//! A posting is a value's term and an image's slot in one number, and all postings stand in
-//! one sequence. So the images with a value are neighbours, and so are those with any other
-//! value of the same attribute.
+//! A posting combines a value's term and an image's slot in one number, and all postings are in one
+//! sorted sequence. So the images with a value are adjacent, and so are those with any other value
+//! of the same attribute.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::slot_range::{Partition, Posting, SlotRange};
 use super::table::{Slot, Table};
 use crate::image::Image;
 
-/// What an image has one value of.
+/// A property of which an image has exactly one value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Attribute {
     Name,
@@ -26,17 +26,17 @@ pub(super) enum Attribute {
     MinRam,
 }
 
-/// What an image has any number of values of.
+/// A property of which an image has any number of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Collection {
-    /// Pairs of key and value; properties without a value have no posting.
+    /// Pairs of key and value. Properties without a value have no posting.
     Properties = 0x80,
-    /// Tenants that the image is shared with.
+    /// Tenants with whom the image is shared.
     Members,
 }
 
-/// An attribute in the upper byte, a value's hash in the others. Values that look alike cost
-/// a look at the records that have the other one; they never hide one.
+/// An attribute in the upper byte, the hash of a value in the others. Values with equal hashes cost
+/// reads of records that do not match; they never hide a match.
 type Term = u32;
 
 const HASH_BITS: u32 = 24;
@@ -45,7 +45,7 @@ const HASH_BITS: u32 = 24;
 #[derive(Clone)]
 pub(super) struct Facets {
     postings: Sequence<Posting>,
-    /// Keys of this process, so that nobody outside can make values look alike.
+    /// Random keys of this process, so that clients cannot construct values with equal hashes.
     hashing: RandomState,
 }
 
@@ -54,7 +54,7 @@ fn posting(term: Term, slot: Slot) -> Posting {
 }
 
 impl Facets {
-    /// The postings of all images of a table.
+    /// Returns the postings of all images of a table.
     pub(super) fn of(table: &Table) -> Self {
         let mut facets = Self {
             postings: Sequence::from_sorted(&[]),
@@ -70,7 +70,7 @@ impl Facets {
         facets
     }
 
-    /// Enters an image that is new, or one that changes.
+    /// Adds a new image, or updates one that changes.
     pub(super) fn put(&mut self, slot: Slot, old: Option<&Image>, new: &Image) {
         let old = old.map(|image| self.terms(image)).unwrap_or_default();
         let new = self.terms(new);
@@ -84,7 +84,7 @@ impl Facets {
         }
     }
 
-    /// Takes an image out.
+    /// Removes an image.
     pub(super) fn remove(&mut self, slot: Slot, old: &Image) {
         for term in self.terms(old) {
             let position = self.position(posting(term, slot));
@@ -92,7 +92,7 @@ impl Facets {
         }
     }
 
-    /// The images that have any of these values of an attribute, and all others.
+    /// Returns the images that have any of these values of an attribute, and all others.
     pub(super) fn split<V: Hash>(
         &self,
         attribute: Attribute,
@@ -118,7 +118,7 @@ impl Facets {
         }
     }
 
-    /// The images in whose collection a value is.
+    /// Returns the images that have a value in a collection.
     pub(super) fn holding(&self, collection: Collection, value: impl Hash) -> SlotRange<'_> {
         let term = self.term(collection as u8, value);
         SlotRange::Postings(&self.postings, self.range(term))
@@ -137,7 +137,7 @@ impl Facets {
         Term::from(tag) << HASH_BITS | hash
     }
 
-    /// All terms of an image, ascending.
+    /// Returns all terms of an image in ascending order.
     fn terms(&self, image: &Image) -> Vec<Term> {
         let text = |attribute: Attribute, text: Option<&str>| self.term(attribute as u8, text);
         let flag = |attribute: Attribute, flag: bool| self.term(attribute as u8, flag);

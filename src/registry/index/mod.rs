@@ -1,10 +1,11 @@
-//! Every record in memory, in every order: what answers `get` and `list`.
+//! All records in memory, in every sort order. Answers `get` and `list` for the drivers that keep a
+//! local copy.
 //!
-//! A snapshot never changes. The one writer makes the next snapshot from it, sharing all
-//! that stays the same, and publishes it; readers take no lock and wait for nobody.
+//! A snapshot is immutable. The single writer derives the next snapshot from it, sharing everything
+//! that does not change, and publishes it. Readers take no lock and never wait.
 //!
-//! An image has a slot, a number of its own. The orders and the inverted index are sequences
-//! of such numbers, four and eight bytes each; [`search`] says how a page is found in them.
+//! Each image has a slot, a small number. The sort orders and the inverted index are sequences of
+//! slots, four and eight bytes each; [`search`] describes how a page is found in them.
 
 mod conditions;
 mod facets;
@@ -26,7 +27,7 @@ pub(super) use self::snapshot::Snapshot;
 use super::{Record, RegistryStats};
 use crate::image::{ImageId, Query, Usage};
 
-/// The snapshot of this moment, for readers on every worker.
+/// The current snapshot, for readers on every thread.
 pub(super) struct Index {
     current: ArcSwap<Snapshot>,
 }
@@ -60,12 +61,13 @@ impl Index {
         self.current.load().usage(owner)
     }
 
-    /// All records at this moment.
+    /// Returns the current snapshot.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.current.load().as_ref().clone()
     }
 
-    /// Makes a snapshot the current one. There is one writer.
+    /// Makes a snapshot the current one. Only one thread may publish: a concurrent one would lose
+    /// the changes of the other.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         self.current.store(Arc::new(snapshot));
     }

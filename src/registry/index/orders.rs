@@ -1,4 +1,4 @@
-//! The orders in which images can be listed, one a sort key.
+//! The sort orders of all images, one per sort key.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::slot_range::{Partition, SlotRange};
 use super::table::{Slot, Table};
 use crate::image::{Image, SortKey, SortValue};
 
-/// All slots, ascending by each sort key. Cloning is cheap.
+/// All slots in ascending order of each sort key. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Orders {
     /// In the order of [`SortKey::ALL`].
@@ -15,7 +15,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// The orders of all images of a table.
+    /// Returns the orders of all images of a table.
     pub(super) fn of(table: &Table) -> Self {
         let images: Vec<&Image> = table.records().map(|record| &record.image).collect();
         let mut by_age: Vec<Slot> = (0..images.len() as Slot).collect();
@@ -23,7 +23,7 @@ impl Orders {
         by_age.sort_by_cached_key(|slot| images.get(*slot as usize).copied().map(age));
         Self {
             orders: SortKey::ALL.map(|key| {
-                // The sort is stable, so ties stay in the order of age.
+                // The sort is stable, so ties stay in the order of creation.
                 let value = |slot: &Slot| -> Option<SortValue<'_>> {
                     images.get(*slot as usize).map(|image| key.value(image))
                 };
@@ -38,7 +38,7 @@ impl Orders {
         &self.orders[key as usize]
     }
 
-    /// Enters an image that is new to the table, or moves one that is about to change there.
+    /// Adds an image that is new to the table, or moves one that is about to change there.
     pub(super) fn put(&mut self, table: &Table, slot: Slot, old: Option<&Image>, new: &Image) {
         for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
             if let Some(old) = old {
@@ -54,7 +54,7 @@ impl Orders {
         }
     }
 
-    /// Takes an image out that is still in the table.
+    /// Removes an image that is still in the table.
     pub(super) fn remove(&mut self, table: &Table, old: &Image) {
         for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
             order.remove(position(order, table, |image| {
@@ -63,8 +63,8 @@ impl Orders {
         }
     }
 
-    /// The images between those that are `below` and those that are `above`, which come first
-    /// and last in the order.
+    /// Returns the images that are neither `below` nor `above`, and all others. In the order,
+    /// images that are `below` come first and images that are `above` come last.
     pub(super) fn split(
         &self,
         key: SortKey,
@@ -86,7 +86,7 @@ impl Orders {
     }
 }
 
-/// The first place in an order whose image is not `before`.
+/// Returns the first position in an order whose image is not `before`.
 pub(super) fn position(
     order: &Sequence<Slot>,
     table: &Table,

@@ -1,14 +1,14 @@
-//! What the images of each owner take up, kept up to date write by write.
+//! The usage of each owner's images, updated with every write.
 
 use imbl::HashMap;
 
 use crate::image::{Image, Usage};
 
-/// The usage of every owner who has any. Cloning is cheap.
+/// The usage of every owner that has any. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Owners {
     owned: HashMap<String, Owned>,
-    /// Images without an owner.
+    /// The images without an owner.
     ownerless: Owned,
     total: Usage,
 }
@@ -17,7 +17,7 @@ pub(super) struct Owners {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Owned {
     usage: Usage,
-    /// Deleted images of which nothing but the record is left.
+    /// Deleted images of which only the record remains.
     deleted_images: u64,
 }
 
@@ -34,7 +34,7 @@ impl Owners {
         self.total
     }
 
-    /// Counts a new state of an image in the place of its old one.
+    /// Replaces the old state of an image by a new one.
     pub(super) fn put(&mut self, old: Option<&Image>, new: &Image) {
         let after = Owned::of(new);
         if let Some(old) = old {
@@ -50,7 +50,7 @@ impl Owners {
         });
     }
 
-    /// Counts an image no more.
+    /// Removes an image.
     pub(super) fn remove(&mut self, old: &Image) {
         let before = Owned::of(old);
         self.total -= before.usage;
@@ -74,7 +74,7 @@ impl Owners {
         };
         let mut owned = self.owned(Some(owner));
         change(&mut owned);
-        // An owner who has nothing left takes no memory.
+        // An owner without images must not use memory.
         if owned == Owned::default() {
             self.owned.remove(owner);
         } else {
@@ -118,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn an_image_counts_for_whoever_owns_it() {
+    fn image_counts_for_its_current_owner() {
         let mut owners = Owners::default();
-        let (a, nobodys) = (image(Some("a"), 5), image(None, 7));
+        let (a, ownerless) = (image(Some("a"), 5), image(None, 7));
         owners.put(None, &a);
-        owners.put(None, &nobodys);
+        owners.put(None, &ownerless);
         assert_eq!(figures(&owners, Some("a")), (1, 5));
         assert_eq!(figures(&owners, None), (1, 7));
         assert_eq!(owners.total().bytes(), 12);
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(owners.deleted_images(Some("b")), 1);
         owners.remove(&gone);
         assert_eq!(owners.deleted_images(Some("b")), 0);
-        assert!(owners.owned.is_empty(), "nobody is remembered for nothing");
+        assert!(owners.owned.is_empty(), "owners without images are removed");
         assert_eq!(owners.total(), owners.usage(None));
     }
 }

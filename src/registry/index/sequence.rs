@@ -1,29 +1,29 @@
-//! Items in an order, shared between snapshots.
+//! A sorted sequence that snapshots share.
 //!
-//! Chunks of plain numbers under a persistent vector: walking is reading arrays, and a change
-//! copies one chunk of at most [`MOST_IN_CHUNK`] items and the vector's path to it. The order
-//! is the caller's: it says, item by item, what comes before a place.
+//! It consists of chunks of plain numbers in a persistent vector. So iteration reads arrays, and a
+//! change copies one chunk of at most [`MAX_CHUNK_LEN`] items and the vector's path to it. The
+//! caller defines the order: it tells for an item whether it comes before a position.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use imbl::Vector;
 
-/// Most items of a chunk.
-const MOST_IN_CHUNK: usize = 512;
+/// Maximum number of items per chunk.
+const MAX_CHUNK_LEN: usize = 512;
 
-/// A chunk with fewer items is put together with its neighbour where both fit into one.
-const FEW_IN_CHUNK: usize = MOST_IN_CHUNK / 4;
+/// A chunk with fewer items is merged with its successor if both fit into one.
+const MIN_CHUNK_LEN: usize = MAX_CHUNK_LEN / 4;
 
-/// Items in an order. Cloning is cheap.
+/// A sorted sequence. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Sequence<T> {
-    /// None is empty.
+    /// No chunk is empty.
     chunks: Vector<Arc<[T]>>,
     len: usize,
 }
 
-/// A place before an item, or behind all. It is good until the sequence changes.
+/// A position before an item or at the end. Valid until the sequence changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     chunk: usize,
@@ -31,10 +31,10 @@ pub(super) struct Position {
 }
 
 impl<T: Copy> Sequence<T> {
-    /// From items that are in order already.
+    /// Returns the sequence of items that are already sorted.
     pub(super) fn from_sorted(items: &[T]) -> Self {
-        // Room is left for what comes between.
-        let chunks = items.chunks(MOST_IN_CHUNK / 4 * 3);
+        // Chunks are filled to three quarters, so that the first insertions do not split them.
+        let chunks = items.chunks(MAX_CHUNK_LEN / 4 * 3);
         Self {
             chunks: chunks.map(Arc::from).collect(),
             len: items.len(),
@@ -55,7 +55,8 @@ impl<T: Copy> Sequence<T> {
         }
     }
 
-    /// The first place whose item is not `before`. Items that are come before all others.
+    /// Returns the first position whose item is not `before`. Items that are `before` must precede
+    /// all others.
     pub(super) fn position(&self, mut before: impl FnMut(&T) -> bool) -> Position {
         let (mut low, mut high) = (0, self.chunks.len());
         while low < high {
@@ -72,7 +73,7 @@ impl<T: Copy> Sequence<T> {
         }
     }
 
-    /// The items between two places, in slices.
+    /// Returns the items between two positions, as slices.
     pub(super) fn slices(&self, range: Range<Position>) -> impl DoubleEndedIterator<Item = &[T]> {
         let Range { start, end } = range;
         let last = end.chunk + usize::from(end.offset > 0);
@@ -92,8 +93,8 @@ impl<T: Copy> Sequence<T> {
         })
     }
 
-    /// How many items are between two places: exactly where they are near each other, else
-    /// as many as chunks have on average.
+    /// Returns the number of items between two positions: exact within a chunk, otherwise estimated
+    /// by the average length of chunks.
     pub(super) fn estimated_len(&self, range: &Range<Position>) -> usize {
         let Range { start, end } = *range;
         if start.chunk >= end.chunk {
@@ -106,7 +107,7 @@ impl<T: Copy> Sequence<T> {
 
     pub(super) fn insert(&mut self, position: Position, item: T) {
         self.len += 1;
-        // What comes behind all others fills the last chunk.
+        // An item behind all others goes to the last chunk.
         let (chunk, offset) = match self.chunks.last() {
             Some(last) if position.chunk == self.chunks.len() => (position.chunk - 1, last.len()),
             _ => (position.chunk, position.offset),
@@ -115,7 +116,7 @@ impl<T: Copy> Sequence<T> {
             self.chunks.push_back(Arc::from([item]));
             return;
         };
-        if items.len() < MOST_IN_CHUNK {
+        if items.len() < MAX_CHUNK_LEN {
             let grown = [&items[..offset], &[item], &items[offset..]].concat();
             self.chunks.set(chunk, grown.into());
         } else if position.chunk == self.chunks.len() {
@@ -125,7 +126,7 @@ impl<T: Copy> Sequence<T> {
         }
     }
 
-    /// Takes out the item behind a place.
+    /// Removes the item at a position.
     pub(super) fn remove(&mut self, position: Position) {
         let Some(items) = self.chunks.get(position.chunk) else {
             return;
@@ -135,7 +136,7 @@ impl<T: Copy> Sequence<T> {
         self.len -= 1;
         let next = self.chunks.get(position.chunk + 1);
         let next = next
-            .filter(|next| rest.len() < FEW_IN_CHUNK && rest.len() + next.len() <= MOST_IN_CHUNK);
+            .filter(|next| rest.len() < MIN_CHUNK_LEN && rest.len() + next.len() <= MAX_CHUNK_LEN);
         match next {
             Some(next) => {
                 let merged = [&rest, &next[..]].concat();
@@ -153,8 +154,8 @@ impl<T: Copy> Sequence<T> {
         self.replace(chunk..chunk + 1, [left, right]);
     }
 
-    /// Puts other chunks in the place of some. It makes a new vector, which is dear and seldom:
-    /// cutting and joining persistent vectors would leave them ever less regular.
+    /// Replaces chunks. Builds a new vector, which is expensive but rare: splitting and joining
+    /// persistent vectors would make them less balanced each time.
     fn replace<const N: usize>(&mut self, chunks: Range<usize>, by: [Vec<T>; N]) {
         let before = self.chunks.iter().take(chunks.start).cloned();
         let behind = self.chunks.iter().skip(chunks.end).cloned();
@@ -177,16 +178,16 @@ mod tests {
         sequence.chunks.get(position.chunk)?.get(position.offset)
     }
 
-    /// As many as make chunks split and merge.
+    /// Enough numbers for chunks to split and merge.
     fn numbers() -> impl Strategy<Value = Vec<u32>> {
-        prop::collection::vec(0..10_000u32, 0..4 * MOST_IN_CHUNK)
+        prop::collection::vec(0..10_000u32, 0..4 * MAX_CHUNK_LEN)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn stays_in_order(at_first in numbers(), added in numbers(), removed in numbers()) {
+        fn changes_keep_the_order(at_first in numbers(), added in numbers(), removed in numbers()) {
             let mut plain = at_first;
             plain.sort_unstable();
             let mut sequence = Sequence::from_sorted(&plain);
@@ -205,7 +206,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(items(&sequence), plain);
-            prop_assert_eq!(items(&before.0), before.1, "an earlier snapshot stays as it was");
+            prop_assert_eq!(items(&before.0), before.1, "an earlier snapshot does not change");
         }
 
         #[test]
@@ -223,12 +224,12 @@ mod tests {
             let wanted = plain.iter().copied().filter(|item| (low..low + width).contains(item));
             prop_assert!(wanted.clone().eq(got.iter().copied()));
             prop_assert!(got.iter().rev().eq(backwards.iter()));
-            prop_assert!(sequence.estimated_len(&range).abs_diff(got.len()) <= MOST_IN_CHUNK);
+            prop_assert!(sequence.estimated_len(&range).abs_diff(got.len()) <= MAX_CHUNK_LEN);
         }
     }
 
     #[test]
-    fn what_shrinks_is_put_together() {
+    fn small_chunks_are_merged() {
         let all: Vec<u32> = (0..100_000).collect();
         let mut sequence = Sequence::from_sorted(&all);
         for item in all.iter().filter(|item| *item % 100 != 0) {
@@ -236,6 +237,6 @@ mod tests {
             sequence.remove(position);
         }
         assert_eq!(items(&sequence).len(), 1000);
-        assert!(sequence.chunks.len() <= 1000 / FEW_IN_CHUNK + 1);
+        assert!(sequence.chunks.len() <= 1000 / MIN_CHUNK_LEN + 1);
     }
 }

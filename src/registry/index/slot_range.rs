@@ -1,4 +1,4 @@
-//! Images that stand next to each other somewhere in the index.
+//! Sets of images that are stored next to each other in the index.
 
 use std::ops::Range;
 
@@ -6,29 +6,29 @@ use super::sequence::{Position, Sequence};
 use super::slot_set::SlotSet;
 use super::table::Slot;
 
-/// A slot under a value: the value's term in the upper half, the slot in the lower.
+/// An entry of the inverted index: a value's term in the upper half, a slot in the lower half.
 pub(super) type Posting = u64;
 
-/// Images with something in common.
+/// Images with a common property.
 #[derive(Clone)]
 pub(super) enum SlotRange<'a> {
-    /// They have a value.
+    /// The images with a value of an attribute.
     Postings(&'a Sequence<Posting>, Range<Position>),
-    /// They have neighbouring places in an order.
+    /// A range of a sort order.
     Order(&'a Sequence<Slot>, Range<Position>),
-    /// One image alone.
+    /// One image.
     One(Slot),
 }
 
-/// All images, in two: those that have a value, and those that have not. A few may stand on
-/// both sides, where different values look alike.
+/// All images in two parts: those that match a value and the others. A few images may be in both,
+/// because different values can have the same hash.
 pub(super) struct Partition<'a> {
     pub(super) matching: Vec<SlotRange<'a>>,
     pub(super) others: Vec<SlotRange<'a>>,
 }
 
 impl SlotRange<'_> {
-    /// About how many they are; exactly, when they are few.
+    /// Returns the approximate number of images; exact if they are few.
     pub(super) fn estimated_len(&self) -> usize {
         match self {
             SlotRange::Postings(postings, range) => postings.estimated_len(range),

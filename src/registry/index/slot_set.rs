@@ -1,24 +1,24 @@
-//! Sets of slots.
+//! Sets of slots as bit vectors.
 
 use super::table::Slot;
 
 const WORD_BITS: usize = u64::BITS as usize;
 
-/// A set of slots, one bit each.
+/// A set of slots, one bit per slot.
 #[derive(Debug, Clone)]
 pub(super) struct SlotSet {
     words: Vec<u64>,
 }
 
 impl SlotSet {
-    /// None of `slots` slots.
-    pub(super) fn none(slots: usize) -> Self {
+    /// Returns the empty set for a table of `slots` slots.
+    pub(super) fn empty(slots: usize) -> Self {
         Self {
             words: vec![0; slots.div_ceil(WORD_BITS)],
         }
     }
 
-    /// All of `slots` slots.
+    /// Returns the set of all `slots` slots.
     pub(super) fn all(slots: usize) -> Self {
         let mut words = vec![u64::MAX; slots.div_ceil(WORD_BITS)];
         if let Some(last) = words.last_mut() {
@@ -27,11 +27,11 @@ impl SlotSet {
         Self { words }
     }
 
-    /// Adds slots. Those that ascend are gathered a word at a time.
+    /// Adds slots. Consecutive slots of the same word are combined before the word is written.
     pub(super) fn extend(&mut self, slots: impl Iterator<Item = Slot>) {
         let (mut current, mut gathered) = (0, 0);
         for slot in slots {
-            let (word, bit) = place_of(slot);
+            let (word, bit) = locate(slot);
             if word != current {
                 self.add(current, gathered);
                 (current, gathered) = (word, 0);
@@ -48,25 +48,25 @@ impl SlotSet {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
-        let (word, bit) = place_of(slot);
+        let (word, bit) = locate(slot);
         if let Some(word) = self.words.get_mut(word) {
             *word &= !bit;
         }
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
-        let (word, bit) = place_of(slot);
+        let (word, bit) = locate(slot);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// Keeps what is in both.
+    /// Keeps the slots that are in both sets.
     pub(super) fn intersect(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= other;
         }
     }
 
-    /// Keeps what is not in the other.
+    /// Removes the slots of the other set.
     pub(super) fn subtract(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= !other;
@@ -78,7 +78,7 @@ impl SlotSet {
         ones.sum()
     }
 
-    /// The slots in the set, ascending.
+    /// Returns the slots in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
         self.words.iter().enumerate().flat_map(|(position, word)| {
             let mut rest = *word;
@@ -93,7 +93,7 @@ impl SlotSet {
     }
 }
 
-fn place_of(slot: Slot) -> (usize, u64) {
+fn locate(slot: Slot) -> (usize, u64) {
     let slot = slot as usize;
     (slot / WORD_BITS, 1 << (slot % WORD_BITS))
 }
@@ -103,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_are_counted_joined_and_walked() {
+    fn sets_are_counted_combined_and_iterated() {
         for slots in [0, 1, 63, 64, 65, 200] {
             let mut set = SlotSet::all(slots);
             assert_eq!(set.len(), slots);
             assert!(set.iter().eq(0..slots as Slot));
-            let mut threes = SlotSet::none(slots);
+            let mut threes = SlotSet::empty(slots);
             threes.extend((0..slots as Slot).rev().step_by(3));
             let is_three = |slot: &Slot| (slots as Slot - 1 - slot).is_multiple_of(3);
             let mut others = set.clone();

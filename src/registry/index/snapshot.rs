@@ -1,4 +1,4 @@
-//! Every record at one moment.
+//! An immutable state of all records, with the structures that find them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::owners::Owners;
 use super::table::Table;
 use crate::image::{ImageId, Usage};
 
-/// All records at one moment, and what finds them. Cloning is cheap.
+/// All records at one moment and their indexes. Cloning is cheap.
 #[derive(Clone)]
 pub(in super::super) struct Snapshot {
     pub(super) table: Table,
@@ -20,7 +20,7 @@ pub(in super::super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// All records at once, which is many times faster than one by one.
+    /// Returns a snapshot of these records. Much faster than adding them one by one.
     pub(in super::super) fn of(records: impl IntoIterator<Item = Arc<Record>>) -> Self {
         let mut table = Table::default();
         let mut stats = RegistryStats::default();
@@ -45,7 +45,7 @@ impl Snapshot {
         self.table.record(self.table.slot(id)?)
     }
 
-    /// All of them, in no order that means anything.
+    /// Returns all records in no particular order.
     pub(in super::super) fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
         self.table.records()
     }
@@ -54,7 +54,7 @@ impl Snapshot {
         self.owners.usage(owner)
     }
 
-    /// Adds a record, or puts it in the place of an earlier version.
+    /// Adds a record or replaces an earlier version.
     pub(in super::super) fn put(&mut self, record: Arc<Record>) {
         let new = &record.image;
         let slot = self.table.slot(&new.id);
@@ -71,7 +71,7 @@ impl Snapshot {
         self.table.put(record);
     }
 
-    /// Takes a record out.
+    /// Removes a record.
     pub(in super::super) fn remove(&mut self, id: &ImageId) {
         let slot = self.table.slot(id);
         let Some((slot, record)) =
@@ -86,13 +86,13 @@ impl Snapshot {
         self.table.remove(id);
     }
 
-    /// How many deleted images of an owner are remembered.
+    /// Returns the number of deleted images of an owner.
     pub(in super::super) fn deleted_images(&self, owner: Option<&str>) -> u64 {
         self.owners.deleted_images(owner)
     }
 
-    /// The deleted images of an owner but the `kept` that were deleted last. Looks at all
-    /// images of the owner.
+    /// Returns the deleted images of an owner except the `kept` most recently deleted ones. Reads
+    /// all images of the owner.
     pub(in super::super) fn oldest_deleted(
         &self,
         owner: Option<&str>,
@@ -103,7 +103,7 @@ impl Snapshot {
         for slot_range in ranges {
             slot_range.for_each(|slot| deleted.extend(self.table.record(slot).cloned()));
         }
-        // Different owners may look alike in the facets.
+        // The hashes of different owners may be equal in the facets.
         deleted
             .retain(|record| record.image.is_tombstone() && record.image.owner.as_deref() == owner);
         deleted.sort_unstable_by_key(|record| (record.image.deleted_at, record.image.id));

@@ -1,4 +1,4 @@
-//! The records themselves, by identifier and by number.
+//! The records themselves, by identifier and by slot.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use imbl::{HashMap, Vector};
 use super::super::Record;
 use crate::image::{Image, ImageId};
 
-/// The number of an image in this process, from 0, in the order of arrival. It stays when the
-/// record changes, so that whatever names an image by its slot stays too. The slot of an image that
-/// was forgotten is taken by a later one.
+/// The number of an image in this process, from 0 in the order of arrival. It stays the same when
+/// the record changes, so indexes need no update for fields that do not change. The slot of a
+/// removed image is reused.
 pub(super) type Slot = u32;
 
-/// Every record. Cloning is cheap.
+/// All records. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Table {
     slots: HashMap<ImageId, Slot>,
-    /// `None` in slots whose image was forgotten.
+    /// `None` in slots whose image was removed.
     records: Vector<Option<Arc<Record>>>,
-    /// Slots that the next images take.
+    /// Free slots, for the next new images.
     free: Vector<Slot>,
 }
 
 impl Table {
-    /// All slots are below this.
+    /// Returns the upper bound of all slots.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
@@ -44,13 +44,13 @@ impl Table {
         self.records.iter().flatten()
     }
 
-    /// The slot that an image which is new will take.
+    /// Returns the slot that the next new image will have.
     pub(super) fn next_slot(&self) -> Slot {
         let next = self.records.len() as Slot;
         self.free.last().copied().unwrap_or(next)
     }
 
-    /// Adds a record, or puts it in the place of an earlier version.
+    /// Adds a record or replaces an earlier version.
     pub(super) fn put(&mut self, record: Arc<Record>) {
         match self.slot(&record.image.id) {
             Some(slot) => drop(self.records.set(slot as usize, Some(record))),
@@ -65,7 +65,7 @@ impl Table {
         }
     }
 
-    /// Takes a record out.
+    /// Removes a record.
     pub(super) fn remove(&mut self, id: &ImageId) {
         if let Some(slot) = self.slots.remove(id) {
             self.records.set(slot as usize, None);

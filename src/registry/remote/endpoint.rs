@@ -1,4 +1,4 @@
-//! One question to a registry server, and its answer.
+//! Sends requests to one registry server and reads its responses.
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -18,40 +18,41 @@ use crate::image::Timestamp;
 use crate::metrics;
 use crate::wire::registry::{RECORD, TARGET_LIST_BYTES, VERSION};
 
-/// A registry server closes a connection that rests for a minute.
+/// Idle time after which connections are closed; a registry server closes them after a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest answer: the record that goes beyond has 64 KiB, and half as much again as text.
+/// Maximum length of a response. The last record of a list may exceed the target size of the list;
+/// it has at most 64 KiB, and half as much again as JSON.
 const MAX_RESPONSE_BYTES: usize = TARGET_LIST_BYTES + (1 << 20);
 
 const JSON: &str = "application/json";
 
-/// Of a PUT: properties that are not named go.
+/// Header of a PUT: properties that are not in the body are removed.
 const PURGE_PROPERTIES: &str = "x-glance-registry-purge-props";
 
-/// Who asks, to a registry server that lets proxies say it.
+/// The identity of this client, for a registry server that trusts identity headers.
 const IDENTITY_HEADERS: [(&str, &str); 3] = [
     ("x-identity-status", "Confirmed"),
     ("x-user-id", "glance-api"),
     ("x-roles", "admin"),
 ];
 
-/// Asks one registry server.
+/// The connection to one registry server.
 pub(super) struct ServerEndpoint {
     client: HttpClient,
     address: String,
 }
 
-/// What it answered.
+/// A response.
 pub(super) struct RegistryResponse {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// There was no answer.
+/// The error of a request without a response.
 pub(super) struct RequestFailure {
-    /// Whether the question certainly did not arrive.
+    /// True if the request has certainly not reached the server.
     pub(super) is_unsent: bool,
     pub(super) cause: HttpClientError,
 }
@@ -73,8 +74,8 @@ impl ServerEndpoint {
         })
     }
 
-    /// Reads, unless the record still has the tag that is known; once more when the connection
-    /// broke, as it does when a server is started anew.
+    /// Sends a GET, conditional on the known entity tag if there is one. Repeats it once if the
+    /// connection broke, as it does when the server is restarted.
     pub(super) async fn read(
         &self,
         operation: &'static str,
@@ -94,7 +95,7 @@ impl ServerEndpoint {
         }
     }
 
-    /// Writes, once; with the tag of the record that was seen, where it is known.
+    /// Sends a write once, with the version that was seen and its entity tag if that is known.
     pub(super) async fn write(
         &self,
         method: Method,
@@ -114,12 +115,12 @@ impl ServerEndpoint {
         self.ask(operation, request, Some(body)).await
     }
 
-    /// Where the server is.
+    /// Returns the address of the server.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Asks in the dialect of Glance's own, once.
+    /// Sends a request of the legacy protocol once.
     pub(super) async fn request_legacy(
         &self,
         operation: &'static str,
@@ -138,7 +139,7 @@ impl ServerEndpoint {
 
     fn request(&self, method: Method, path: &str) -> request::Builder {
         let request = self.addressed(method, path);
-        // Errors are JSON.
+        // Errors have JSON bodies.
         request.header(ACCEPT, format!("{RECORD}, {JSON}"))
     }
 
@@ -172,18 +173,18 @@ impl ServerEndpoint {
 }
 
 impl RegistryResponse {
-    /// Whether one of our own servers has answered.
+    /// Returns true if the response is from a server with the record protocol.
     pub(super) fn has_records(&self) -> bool {
         let content_type = self.headers.get(CONTENT_TYPE);
         content_type.is_some_and(|content_type| content_type == RECORD)
     }
 
-    /// The tag of the record in the answer.
+    /// Returns the entity tag of the record in the response.
     pub(super) fn tag(&self) -> Option<HeaderValue> {
         self.headers.get(ETAG).cloned()
     }
 
-    /// When the server began to answer, by its own clock (`Date`, to the second).
+    /// Returns the time of the response by the server's clock (`Date`, to the second).
     pub(super) fn date(&self) -> Option<Timestamp> {
         let text = self.headers.get(DATE)?.to_str().ok()?;
         let date = httpdate::parse_http_date(text).ok()?;
@@ -193,27 +194,29 @@ impl RegistryResponse {
             .map(Timestamp::from_micros)
     }
 
-    /// The body as it is.
+    /// Returns the body.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// What the body says, if it is one of ours.
+    /// Parses the body of a response in the record protocol.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(self.body_of_ours()?).map_err(Error::internal)
+        serde_json::from_slice(self.record_body()?).map_err(Error::internal)
     }
 
-    /// The body as it is, if it is one of ours.
-    pub(super) fn body_of_ours(&self) -> Result<&[u8]> {
+    /// Returns the body of a response in the record protocol.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server does not speak it.
+    pub(super) fn record_body(&self) -> Result<&[u8]> {
         if !self.has_records() {
-            let cause =
-                "whoever listens at registry_host and registry_port is no glance-registry of ours";
+            let cause = "the server at registry_host and registry_port is not a glance-registry of this software";
             return Err(unavailable("The registry server cannot be used.", cause));
         }
         Ok(&self.body)
     }
 
-    /// What a refusal means here.
+    /// Converts an error response.
     pub(super) fn refusal(&self) -> Error {
         let message = self.message();
         match self.status {
@@ -227,13 +230,13 @@ impl RegistryResponse {
                 message,
             ),
             status => {
-                let cause = format!("the registry server answered {status}: {message}");
-                unavailable("The registry server refuses.", cause)
+                let cause = format!("the registry server responded {status}: {message}");
+                unavailable("The registry server has refused the request.", cause)
             }
         }
     }
 
-    /// The detail in an error's page.
+    /// Returns the detail in the page of an error.
     fn message(&self) -> String {
         let page: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let message = page["message"].as_str().unwrap_or_default();
@@ -251,7 +254,7 @@ impl RegistryResponse {
 }
 
 impl RequestFailure {
-    /// Whether the answer had more bytes than are read.
+    /// Returns true if the response exceeded the maximum length.
     pub(super) fn is_too_long(&self) -> bool {
         matches!(self.cause, HttpClientError::TooMuch)
     }

@@ -1,13 +1,13 @@
-//! A registry server of another make that has the registry API of Glance.
+//! A registry server that speaks the registry API of Glance.
 //!
-//! It keeps no versions. A record's version here is a digest of what it says: before a write
-//! the image is looked at again, and the write itself names the status that was seen
-//! (`from_state`), so that of two changes of status only one succeeds. Between that look and
-//! the write another change of the rest can be lost.
+//! Such a server has no versions. The version of a record is a digest of its content here: before a
+//! write the image is read and compared, and the write itself names the status that was seen
+//! (`from_state`), so that of two concurrent changes of status only one succeeds. A concurrent
+//! change of other fields, between the read and the write, can be lost.
 //!
-//! Members are kept by routes of their own: a write changes either them or the rest. What is
-//! left of a deleted image is known as long as the registry shows it; when nothing is left any
-//! more the image is taken off there.
+//! Members have routes of their own, so a write changes either them or the rest. The remains of a
+//! deleted image are known as long as the server shows it; when nothing remains, the image is
+//! deleted on the server.
 
 use std::sync::Arc;
 
@@ -18,22 +18,22 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
 use super::super::index::{Index, Snapshot};
-use super::super::{Record, Registry, RegistryStats, Version, unavailable};
+use super::super::{Record, Registry, RegistryStats, Version, refusals, unavailable};
 use super::endpoint::{RegistryResponse, RequestFailure, ServerEndpoint};
 use super::outcome::is_result;
 use super::replica::{Replica, version_of};
 use super::rows::rows;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::image::{Filter, Image, ImageId, ListScope, Member, OwnerLimits, Query, Status, Usage};
 use crate::wire::registry::{read_legacy_ids, read_legacy_image, write_legacy_body};
 use crate::wire::{SharedImage, write_memberships};
 
-/// A registry server of another make.
+/// The client of such a server.
 pub(super) struct LegacyProtocol {
     endpoint: Arc<ServerEndpoint>,
     owner_limits: OwnerLimits,
     replica: Mutex<Replica>,
-    /// The images that the replica lacks, for readers that do not wait for it.
+    /// The images that the replica lacks, for readers that must not wait for its lock.
     unreadable: ArcSwap<Vec<ImageId>>,
 }
 
@@ -46,11 +46,6 @@ fn path_of(id: &ImageId) -> String {
     format!("/images/{id}")
 }
 
-fn overtaken(id: &ImageId) -> Error {
-    let message = format!("Image {id} was changed by another request.");
-    Error::new(Kind::Stale, message)
-}
-
 impl LegacyProtocol {
     pub(super) fn new(endpoint: Arc<ServerEndpoint>, owner_limits: OwnerLimits) -> Self {
         Self {
@@ -61,16 +56,16 @@ impl LegacyProtocol {
         }
     }
 
-    /// Whether this is a registry at all.
+    /// Checks that the server is a registry.
     pub(super) async fn verify_is_registry(&self) -> Result<()> {
-        // The short list: a detailed one may be longer than an answer may be.
+        // The short list: a detailed one may exceed the limit of a response.
         let response = self.ask("check", Method::GET, "/images?limit=1", None);
         let response = response.await?;
         let is_list = read_legacy_ids(response.body()).is_ok();
         match response.status {
             StatusCode::OK if is_list => Ok(()),
             StatusCode::OK => {
-                let cause = "whoever listens at registry_host and registry_port is no registry";
+                let cause = "the server at registry_host and registry_port is not a registry";
                 Err(unavailable("The registry server cannot be used.", cause))
             }
             _ => Err(response.refusal()),
@@ -88,7 +83,7 @@ impl LegacyProtocol {
         Ok(asked.await?)
     }
 
-    /// An image without its members.
+    /// Reads an image without its members.
     async fn fetch(&self, id: &ImageId) -> Result<Option<Image>> {
         let response = self.ask("get", Method::GET, &path_of(id), None).await?;
         match response.status {
@@ -104,15 +99,15 @@ impl LegacyProtocol {
         rows(&response, "members")
     }
 
-    /// All images as they are now, without members.
+    /// Reads all images without members.
     async fn images(&self) -> Result<Snapshot> {
         let mut replica = self.replica.lock().await;
-        let snapshot = replica.now(&self.endpoint).await?;
+        let snapshot = replica.refresh(&self.endpoint).await?;
         self.unreadable.store(Arc::new(replica.unreadable()));
         Ok(snapshot)
     }
 
-    /// All images, with those members whom a query is about.
+    /// Reads all images, with the members that a query refers to.
     async fn snapshot_for(&self, query: &Query) -> Result<Snapshot> {
         let mut snapshot = self.images().await?;
         for tenant in tenants_of(query) {
@@ -122,12 +117,12 @@ impl LegacyProtocol {
                 .endpoint
                 .request_legacy("list", Method::GET, &path, None);
             let response = match asked.await {
-                // Any tenant may share any number of images with this one.
+                // The number of images that other tenants share with this one is not limited.
                 Err(failure) if failure.is_too_long() => {
                     tracing::error!(
                         tenant,
-                        "more images are shared with a tenant than an answer holds; its lists \
-                         are without them"
+                        "more images are shared with a tenant than a response may hold; its lists \
+                         lack them"
                     );
                     continue;
                 }
@@ -151,7 +146,7 @@ impl LegacyProtocol {
         Ok(snapshot)
     }
 
-    /// Refuses what takes an owner past the limits, as far as can be seen now.
+    /// Checks the owner's limits against the current list. Concurrent writes can still exceed them.
     async fn check_owner(&self, current: Option<&Image>, image: &Image) -> Result<()> {
         if self.owner_limits == OwnerLimits::default() {
             return Ok(());
@@ -160,11 +155,11 @@ impl LegacyProtocol {
         let same = current.filter(|current| current.owner == image.owner);
         let before = same.map_or_else(Usage::default, Usage::of);
         others -= before;
-        let judged = self.owner_limits.check(others, before, Usage::of(image));
-        judged.map_err(|over| Error::new(Kind::TooLarge, over.to_string()))
+        let checked = self.owner_limits.check(others, before, Usage::of(image));
+        checked.map_err(|over| refusals::over_limit(&over))
     }
 
-    /// Looks whether a write without an answer was carried out: the image as it is then.
+    /// Returns the current image if a write without a response was executed.
     async fn confirm_written(&self, image: &Image, failure: RequestFailure) -> Result<Image> {
         if failure.is_unsent {
             return Err(failure.into());
@@ -175,7 +170,7 @@ impl LegacyProtocol {
         }
     }
 
-    /// Writes everything but the members, if the image has still the status that was seen.
+    /// Writes everything except the members if the image still has the status that was seen.
     async fn update(&self, current: &Image, image: &Image) -> Result<Image> {
         let body = write_legacy_body(image, Some(current.status))?;
         let path = path_of(&image.id);
@@ -188,25 +183,28 @@ impl LegacyProtocol {
         };
         match response.status {
             StatusCode::OK => read_legacy_image(response.body()),
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
-            _ => Err(response.refusal()),
-        }
-    }
-
-    /// Has the registry take off an image of which nothing is left.
-    async fn delete_image(&self, id: &ImageId) -> Result<Image> {
-        let path = path_of(id);
-        let response = self.ask("replace", Method::DELETE, &path, None).await?;
-        match response.status {
-            // Gone already, for some.
-            StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
-                self.fetch(id).await?.ok_or_else(|| overtaken(id))
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
+                Err(refusals::changed_meanwhile(&image.id))
             }
             _ => Err(response.refusal()),
         }
     }
 
-    /// Changes the members if nothing else is to be changed: whether that was so.
+    /// Deletes an image of which nothing remains.
+    async fn delete_image(&self, id: &ImageId) -> Result<Image> {
+        let path = path_of(id);
+        let response = self.ask("replace", Method::DELETE, &path, None).await?;
+        match response.status {
+            // Some servers answer 404 if the image is already deleted.
+            StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => self
+                .fetch(id)
+                .await?
+                .ok_or_else(|| refusals::changed_meanwhile(id)),
+            _ => Err(response.refusal()),
+        }
+    }
+
+    /// Writes the members if nothing else changes. Returns false if something else does.
     async fn change_members(&self, current: &Image, image: &Image) -> Result<bool> {
         let others_differ = version_of(current) != version_of(image);
         if others_differ || same_members(&self.members(&image.id).await?, &image.members) {
@@ -221,7 +219,7 @@ impl LegacyProtocol {
         let response = match sent.await {
             Ok(response) => response,
             Err(failure) if failure.is_unsent => return Err(failure.into()),
-            // It may have been carried out.
+            // It may have been executed.
             Err(failure) => match self.members(&image.id).await {
                 Ok(members) if same_members(&members, &image.members) => return Ok(true),
                 _ => return Err(failure.into()),
@@ -229,13 +227,12 @@ impl LegacyProtocol {
         };
         match response.status {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
-            StatusCode::NOT_FOUND => Err(overtaken(&image.id)),
+            StatusCode::NOT_FOUND => Err(refusals::changed_meanwhile(&image.id)),
             _ => Err(response.refusal()),
         }
     }
 }
 
-/// The tenants with whom it matters what is shared.
 /// Returns true if both lists have the same members with the same rights, which is all that the
 /// legacy protocol carries.
 fn same_members(a: &[Member], b: &[Member]) -> bool {
@@ -243,6 +240,7 @@ fn same_members(a: &[Member], b: &[Member]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
+/// Returns the tenants whose shared images a query refers to.
 fn tenants_of(query: &Query) -> Vec<&str> {
     let mut tenants: Vec<&str> = query
         .filters
@@ -281,10 +279,7 @@ impl Registry for LegacyProtocol {
             StatusCode::OK | StatusCode::CREATED => {
                 Ok(record_of(read_legacy_image(response.body())?))
             }
-            StatusCode::CONFLICT => {
-                let message = format!("Image with identifier {} already exists!", image.id);
-                Err(Error::new(Kind::Conflict, message))
-            }
+            StatusCode::CONFLICT => Err(refusals::already_exists(&image.id)),
             _ => Err(response.refusal()),
         }
     }
@@ -292,7 +287,7 @@ impl Registry for LegacyProtocol {
     async fn replace(&self, image: Image, seen: Version) -> Result<Arc<Record>> {
         let current = self.fetch(&image.id).await?;
         let current = current.filter(|current| version_of(current) == seen);
-        let current = current.ok_or_else(|| overtaken(&image.id))?;
+        let current = current.ok_or_else(|| refusals::changed_meanwhile(&image.id))?;
         self.check_owner(Some(&current), &image).await?;
         if self.change_members(&current, &image).await? {
             return Ok(record_of(image));
@@ -313,9 +308,7 @@ impl Registry for LegacyProtocol {
 
     async fn list(&self, query: &Query) -> Result<Vec<Arc<Record>>> {
         let index = Index::new(self.snapshot_for(query).await?);
-        index
-            .list(query)
-            .map_err(|_| Error::new(Kind::Invalid, "Invalid marker. Image could not be found."))
+        index.list(query).map_err(refusals::unknown_marker)
     }
 
     async fn usage(&self, owner: Option<&str>) -> Result<Usage> {

@@ -1,8 +1,10 @@
-//! A registry server that this process asks over HTTP.
+//! The client of a registry server, over HTTP.
 //!
-//! Which dialect it speaks is found out with the first answer: one of ours is asked for whole
-//! records ([`records`]), one of another make in the words of Glance's own ([`standard`]).
+//! The first response shows which protocol the server speaks. A `glance-registry` of this software
+//! exchanges whole records ([`record_protocol`]); any other server speaks the registry API of
+//! Glance ([`legacy_protocol`]).
 
+mod documents;
 mod endpoint;
 mod legacy_protocol;
 mod options;
@@ -21,15 +23,16 @@ use self::endpoint::{RequestFailure, ServerEndpoint};
 use self::legacy_protocol::LegacyProtocol;
 pub use self::options::{RemoteError, RemoteOptions};
 use self::record_protocol::RecordProtocol;
+use super::documents::{Document, DocumentKey, DocumentQuery};
 use super::{Record, Registry, RegistryStats, Version};
 use crate::error::{Error, Result};
 use crate::image::{Image, ImageId, OwnerLimits, Query, Usage};
 
-/// A registry server elsewhere.
+/// A registry on another server.
 pub struct RemoteRegistry {
     endpoint: Arc<ServerEndpoint>,
     owner_limits: OwnerLimits,
-    /// Once it has answered.
+    /// Set by the first response.
     protocol: OnceLock<Protocol>,
 }
 
@@ -39,10 +42,10 @@ enum Protocol {
 }
 
 impl RemoteRegistry {
-    /// The server at an address; nobody is asked yet.
+    /// Returns the registry at an address. Sends no request yet.
     ///
     /// # Errors
-    /// [`RemoteError`] when TLS cannot be set up or the address is none.
+    /// [`RemoteError`] if TLS cannot be set up or the address is malformed.
     pub fn new(options: &RemoteOptions) -> std::result::Result<Self, RemoteError> {
         Ok(Self {
             endpoint: Arc::new(ServerEndpoint::new(options)?),
@@ -79,10 +82,9 @@ impl RemoteRegistry {
         legacy.verify_is_registry().await?;
         tracing::warn!(
             address = self.endpoint.address(),
-            "the registry server is of another make and counts no versions of records: only a \
-             change of status is certain to fail when somebody else was first (from_state); of \
-             other changes made at the same time the last one stays, and quotas may be passed \
-             by what is begun at the same time"
+            "the registry server does not version records: of concurrent changes, only changes of \
+             status are detected (from_state); otherwise the last one wins, and concurrent uploads \
+             can exceed quotas"
         );
         Ok(Protocol::Legacy(Box::new(legacy)))
     }
@@ -112,6 +114,22 @@ impl Registry for RemoteRegistry {
 
     async fn check(&self) -> Result<RegistryStats> {
         self.registry().await?.check().await
+    }
+
+    async fn get_document(&self, key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        self.registry().await?.get_document(key).await
+    }
+
+    async fn put_document(&self, document: Document, seen: Version) -> Result<Arc<Document>> {
+        self.registry().await?.put_document(document, seen).await
+    }
+
+    async fn delete_document(&self, key: &DocumentKey, seen: Version) -> Result<()> {
+        self.registry().await?.delete_document(key, seen).await
+    }
+
+    async fn list_documents(&self, query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        self.registry().await?.list_documents(query).await
     }
 
     fn unreadable(&self) -> Vec<ImageId> {

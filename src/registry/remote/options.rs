@@ -1,4 +1,4 @@
-//! What an operator says about a registry server.
+//! Settings of the client of a registry server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use crate::http_client::TlsError;
 use crate::image::OwnerLimits;
 
-/// Where the registry server is, and how long it may take.
+/// The address of the registry server and the limits of requests.
 #[derive(Debug, Clone)]
 pub struct RemoteOptions {
-    /// Such as `http://registry:9191`.
+    /// The base address, such as `http://registry:9191`.
     pub address: String,
-    /// Longest wait for a connection, and for an answer.
+    /// Maximum time to connect, and to wait for a response.
     pub timeout: Duration,
-    /// What the images of one owner may take up, where the server does not see to that.
+    /// The limits of the images of one owner, for servers that do not enforce limits themselves.
     pub owner_limits: OwnerLimits,
-    /// What is trusted.
+    /// The TLS configuration with the trusted authorities.
     pub tls: Arc<rustls::ClientConfig>,
 }
 
-/// Why a registry server cannot be used.
+/// The reason why the client of a registry server cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    #[error("registry_host: {0} is no address of a server")]
+    #[error("registry_host: {0} is not the address of a server")]
     Address(String),
     #[error("registry_client_ca_file: {0}")]
     Tls(#[from] TlsError),

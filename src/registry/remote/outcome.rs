@@ -1,24 +1,24 @@
-//! The outcome of a write whose answer did not come, as the image shows it afterwards.
+//! Determines the outcome of a write whose response was lost, from the record as it is afterwards.
 
 use std::sync::Arc;
 
 use super::super::{Record, Version};
 use crate::image::{Image, Timestamp};
 
-/// The outcome of a write, as the record shows it.
+/// The outcome of a write.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// It was carried out; this is its result.
+    /// The write was executed, with this result.
     Written(Arc<Record>),
-    /// The record is still as it was seen.
+    /// The record still has the version that was seen.
     NotWritten,
-    /// Another write has taken the version that this one would have made.
+    /// Another write has produced the next version, so this one cannot have been executed.
     Superseded,
-    /// Others have written since.
+    /// Several writes followed. It cannot be determined whether this one is among them.
     Unknown,
 }
 
-/// Compares the record that is there with what a write to the version seen makes.
+/// Compares the current record with the result of a write to the version `seen`.
 pub(super) fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version) -> Outcome {
     let Some(current) = current else {
         return match seen {
@@ -30,7 +30,7 @@ pub(super) fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version
     if current.version > seen && current.image == *image {
         return Outcome::Written(current);
     }
-    // No field of an image shows who wrote it last, but its first write is known for good.
+    // No field shows who wrote an image last, but the time and owner of its creation never change.
     let is_of_our_insert = seen == 0
         && current.version > 1
         && current.image.created_at == image.created_at
@@ -43,7 +43,7 @@ pub(super) fn outcome(current: Option<Arc<Record>>, image: &Image, seen: Version
     }
 }
 
-/// Whether an image is what a write has made of it. The registry sets the times itself.
+/// Returns true if an image is the result of a write. The registry server sets the times itself.
 pub(super) fn is_result(current: &Image, written: &Image) -> bool {
     let lasting = |image: &Image| {
         let mut image = Image {
@@ -54,7 +54,7 @@ pub(super) fn is_result(current: &Image, written: &Image) -> bool {
             ..image.clone()
         };
         if let Some(data) = &mut image.data {
-            // The registry has one size and one checksum of an image.
+            // The registry API has one size and one checksum per image.
             (data.size_bytes, data.checksum) = (image.size_bytes, image.checksum.clone());
         }
         image
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_known_by_its_result() {
+    fn outcome_of_a_lost_response_follows_from_the_record() {
         let ours = Image::queued(ImageId::random(), Timestamp::from_micros(7));
         let other = Image {
             name: Some("other".to_owned()),

@@ -1,7 +1,7 @@
-//! Reading the list of a registry of another make page by page.
+//! Reads the list of a server with the legacy protocol page by page.
 //!
-//! An answer has a largest size here. Where a page is longer, smaller pages are asked for, down
-//! to a single image. A single image that is too long is passed over.
+//! Responses are limited in size. If a page is longer, smaller pages are requested, down to a single
+//! image. A single image that is too long is skipped and reported as unreadable.
 
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,36 +14,36 @@ use crate::wire::registry::{
     ListedImage, MAX_LIST_RECORDS, TARGET_LIST_BYTES, read_legacy_ids, read_legacy_list,
 };
 
-/// Pages grow again while they are smaller than this.
+/// Pages below this size let the page length grow again.
 const SMALL_PAGE_BYTES: usize = TARGET_LIST_BYTES / 4;
 
-/// A page that was too long is followed by one with so many times fewer images. An answer is
-/// read up to its limit before it is known to be too long, so there should be few of them.
+/// Divisor of the page length after a page that was too long. Such a page is read up to the limit
+/// before it is rejected, so there should be few of them.
 const SHRINKING: usize = 8;
 
-/// The images that have changed since a moment.
+/// The images that have changed since a point in time.
 pub(super) struct Changes {
     pub(super) listed: Vec<ListedImage>,
-    /// When the registry began to answer, by its own clock.
+    /// The time of the response by the server's clock.
     pub(super) began: Option<Timestamp>,
 }
 
-/// Reads lists, and remembers how many images an answer holds.
+/// Reads lists, and remembers how many images fit into one response.
 pub(super) struct Pages {
-    images: usize,
+    page_len: usize,
 }
 
 impl Pages {
     pub(super) fn new() -> Self {
         Self {
-            images: MAX_LIST_RECORDS,
+            page_len: MAX_LIST_RECORDS,
         }
     }
 
-    /// Reads every image that has changed since a moment, deleted images included.
+    /// Reads every image that has changed since a point in time, including deleted images.
     ///
     /// # Errors
-    /// `Unavailable` when the registry cannot be asked or does not answer with a list.
+    /// `Unavailable` if the server cannot be reached or its response is not a list.
     pub(super) async fn read_since(
         &mut self,
         endpoint: &ServerEndpoint,
@@ -63,7 +63,7 @@ impl Pages {
             let last = page.listed.iter().rev().find(|entry| !entry.id.is_empty());
             let last = last.map(|entry| entry.id.clone());
             if last.is_none() || last == marker {
-                let cause = "its list has images without identifiers, or does not go on";
+                let cause = "its list has images without identifiers, or repeats its last page";
                 return Err(unavailable("The registry server cannot be used.", cause));
             }
             marker = last;
@@ -72,8 +72,8 @@ impl Pages {
         Ok(changes)
     }
 
-    /// The next page; `None` after the last one. The registry decides how many images a page
-    /// has at most, so only an empty one is the end.
+    /// Reads the next page; `None` after the last one. The server may return fewer images than
+    /// requested, so only an empty page is the end.
     async fn page(
         &mut self,
         endpoint: &ServerEndpoint,
@@ -81,14 +81,14 @@ impl Pages {
         marker: Option<&str>,
     ) -> Result<Option<Changes>> {
         loop {
-            let path = path(true, query, self.images, marker);
+            let path = path(true, query, self.page_len, marker);
             let response = match endpoint
                 .request_legacy("list", Method::GET, &path, None)
                 .await
             {
                 Ok(response) => response,
-                Err(failure) if failure.is_too_long() && self.images > 1 => {
-                    self.images = (self.images / SHRINKING).max(1);
+                Err(failure) if failure.is_too_long() && self.page_len > 1 => {
+                    self.page_len = (self.page_len / SHRINKING).max(1);
                     continue;
                 }
                 Err(failure) if failure.is_too_long() => {
@@ -99,7 +99,7 @@ impl Pages {
             check(&response)?;
             let listed = read_legacy_list(response.body())?;
             if response.body().len() < SMALL_PAGE_BYTES {
-                self.images = (self.images * 2).min(MAX_LIST_RECORDS);
+                self.page_len = (self.page_len * 2).min(MAX_LIST_RECORDS);
             }
             return Ok((!listed.is_empty()).then(|| Changes {
                 listed,
@@ -109,7 +109,7 @@ impl Pages {
     }
 }
 
-/// A page with the next image, of which only the identifier is read.
+/// Reads the identifier of the next image only, because the image itself is too long.
 async fn too_long(
     endpoint: &ServerEndpoint,
     query: &str,
@@ -123,7 +123,7 @@ async fn too_long(
     let ids = read_legacy_ids(response.body())?;
     let listed = ids.into_iter().map(|id| ListedImage {
         id,
-        image: Err("it is longer than an answer may be".to_owned()),
+        image: Err("it is longer than the limit of a response".to_owned()),
     });
     let listed: Vec<_> = listed.collect();
     Ok((!listed.is_empty()).then(|| Changes {
@@ -139,15 +139,12 @@ fn check(response: &RegistryResponse) -> Result<()> {
     }
 }
 
-fn path(has_details: bool, query: &str, images: usize, marker: Option<&str>) -> String {
+fn path(has_details: bool, query: &str, limit: usize, marker: Option<&str>) -> String {
     let list = if has_details {
         "/images/detail"
     } else {
         "/images"
     };
     let marker = marker.map(|id| format!("&marker={}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
-    format!(
-        "{list}?{query}&limit={images}{}",
-        marker.unwrap_or_default()
-    )
+    format!("{list}?{query}&limit={limit}{}", marker.unwrap_or_default())
 }

@@ -1,11 +1,10 @@
-//! A registry server of ours, which is asked for whole records.
+//! A `glance-registry` of this software, with which whole records and documents are exchanged.
 //!
-//! Every read asks the server, so that the writes of all servers are seen at once. A record
-//! that is known is asked for with its entity tag: the answer that it has not changed is short,
-//! and spares reading it again.
+//! Every read is sent to the server, so that the writes of all servers are seen at once. A cached
+//! record is requested with its entity tag: the response that it has not changed is short.
 //!
-//! A write whose answer does not come is sent again. It may have arrived after all, also later
-//! than the second one, so a refusal of that is compared with the record that is there.
+//! A write whose response is lost is sent again. The first attempt may have been executed, even
+//! after the second one, so a refusal of a repeated write is compared with the current record.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,23 +13,25 @@ use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode};
 use quick_cache::sync::Cache;
 
-use super::super::{Record, Registry, RegistryStats, Version, unavailable};
+use super::super::documents::{Document, DocumentKey, DocumentQuery};
+use super::super::{Record, Registry, RegistryStats, Version, refusals, unavailable};
+use super::documents;
 use super::endpoint::{RegistryResponse, ServerEndpoint};
 use super::outcome::{Outcome, outcome};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire::registry::{
     CensusMessage, MAX_LIST_RECORDS, ReadList, RecordMessage, read_records, write_owner,
     write_query, write_record,
 };
 
-/// Records that are kept to be asked for by their version.
+/// Maximum number of cached records.
 const MAX_CACHED: usize = 10_000;
 
-/// How often a write is sent again when nobody knows what became of it.
-const MAX_ATTEMPTS: usize = 3;
+/// Maximum number of attempts of a write whose outcome is unknown.
+pub(super) const MAX_ATTEMPTS: usize = 3;
 
-/// A registry server of ours.
+/// The client of such a server.
 pub(super) struct RecordProtocol {
     endpoint: Arc<ServerEndpoint>,
     cached: Cache<ImageId, CachedRecord>,
@@ -38,7 +39,7 @@ pub(super) struct RecordProtocol {
     unreadable: Mutex<HashSet<String>>,
 }
 
-/// A record, and the entity tag that the server gave it.
+/// A record and its entity tag.
 #[derive(Clone)]
 struct CachedRecord {
     record: Arc<Record>,
@@ -54,7 +55,7 @@ impl RecordProtocol {
         }
     }
 
-    /// Reads the record of an answer and keeps it.
+    /// Parses the record in a response and caches it.
     fn cache_record(&self, response: &RegistryResponse) -> Result<Arc<Record>> {
         let message: RecordMessage = response.json()?;
         let record = Arc::new(Record::new(message.image, message.version));
@@ -66,13 +67,13 @@ impl RecordProtocol {
         Ok(record)
     }
 
-    /// The tag of the record in this version, if it is known.
+    /// Returns the entity tag of this version of a record if it is cached.
     fn tag_of(&self, id: &ImageId, version: Version) -> Option<HeaderValue> {
         let cached = self.cached.get(id)?;
         (cached.record.version == version).then_some(cached.tag)?
     }
 
-    /// Writes, and finds out the outcome where an answer does not come.
+    /// Sends a write, and determines its outcome if a response is lost.
     async fn write(
         &self,
         method: Method,
@@ -110,14 +111,14 @@ impl RecordProtocol {
             }
             match self.fetch_outcome(image, seen).await? {
                 Outcome::Written(record) => return Ok(Ok(record)),
-                // It may be sent again, since only one write can follow the version seen.
+                // Sending it again is safe: only one write can follow the version that was seen.
                 Outcome::NotWritten | Outcome::Superseded => {}
                 Outcome::Unknown => return Err(failure.into()),
             }
         }
     }
 
-    /// Logs the records that cannot be read, each once.
+    /// Logs each unreadable record once.
     fn note_unreadable(&self, list: &ReadList) {
         for (image_id, reason) in &list.unreadable {
             if self.all_unreadable().insert(image_id.clone()) {
@@ -135,13 +136,13 @@ impl RecordProtocol {
         unreadable.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The images of the records that could not be read.
+    /// Returns the images whose records could not be read.
     pub(super) fn unreadable_images(&self) -> Vec<ImageId> {
         let unreadable = self.all_unreadable();
         unreadable.iter().filter_map(|id| id.parse().ok()).collect()
     }
 
-    /// Looks whether a write without an answer was carried out.
+    /// Determines the outcome of a write without a response.
     async fn fetch_outcome(&self, image: &Image, seen: Version) -> Result<Outcome> {
         let current = self.get(&image.id).await?;
         Ok(outcome(current, image, seen))
@@ -155,8 +156,8 @@ fn is_conflict(response: &RegistryResponse) -> bool {
     )
 }
 
-fn outcome_unknown() -> Error {
-    let cause = "an answer of the registry server was lost, and others have written since";
+pub(super) fn outcome_unknown() -> Error {
+    let cause = "a response of the registry server was lost, and other writes have followed";
     unavailable("The registry cannot be written.", cause)
 }
 
@@ -184,11 +185,8 @@ impl Registry for RecordProtocol {
         let path = format!("/images/{}", image.id);
         let written = self.write(Method::PUT, &path, &image, seen).await?;
         written.map_err(|response| match is_conflict(&response) {
-            // The version that was seen is not there, or the image is not.
-            true => {
-                let message = format!("Image {} was changed by another request.", image.id);
-                Error::new(Kind::Stale, message)
-            }
+            // The record has another version, or the image does not exist.
+            true => refusals::changed_meanwhile(&image.id),
             false => response.refusal(),
         })
     }
@@ -203,7 +201,7 @@ impl Registry for RecordProtocol {
             if response.status != StatusCode::OK {
                 return Err(response.refusal());
             }
-            let list = read_records(response.body_of_ours()?)?;
+            let list = read_records(response.record_body()?)?;
             let len = list.records.len() + list.unreadable.len();
             let is_full = list.more || len == page.limit;
             self.note_unreadable(&list);
@@ -238,6 +236,22 @@ impl Registry for RecordProtocol {
             status.map(|status| (status, *count))
         });
         Ok(RegistryStats::from_counts(message.usage, counts))
+    }
+
+    async fn get_document(&self, key: &DocumentKey) -> Result<Option<Arc<Document>>> {
+        documents::get(&self.endpoint, key).await
+    }
+
+    async fn put_document(&self, document: Document, seen: Version) -> Result<Arc<Document>> {
+        documents::put(&self.endpoint, &document, seen).await
+    }
+
+    async fn delete_document(&self, key: &DocumentKey, seen: Version) -> Result<()> {
+        documents::delete(&self.endpoint, key, seen).await
+    }
+
+    async fn list_documents(&self, query: &DocumentQuery) -> Result<Vec<Arc<Document>>> {
+        documents::list(&self.endpoint, query).await
     }
 
     fn is_shared(&self) -> bool {

@@ -1,13 +1,13 @@
-//! A copy of the images of a registry of another make, as far as lists show them there: its
-//! queries neither know all that ours do, nor are they fast.
+//! A local copy of the images of a server with the legacy protocol, as its lists show them. Its
+//! own queries have fewer conditions than ours and are slow.
 //!
-//! All images are read once. From then on each read asks for what has changed since the newest
-//! change before, which costs as much as has changed. Members are not in these lists.
+//! All images are read once. Later reads request the images that changed since the newest known
+//! change, so they cost as much as has changed. Lists do not contain members.
 //!
-//! An image that cannot be read is missing here, and is logged once.
+//! An image that cannot be read is missing here and is logged once.
 //!
-//! Where a read lacks an image that had changed just before, the registry was restored from a
-//! backup. Then all images are read again.
+//! If a read lacks an image that had changed just before, the registry was restored from a backup.
+//! All images are read again then.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
@@ -22,45 +22,45 @@ use super::pages::{Changes, Pages};
 use crate::error::Result;
 use crate::image::{Image, ImageId, Timestamp};
 
-/// Changes so much older than the newest one are asked for again: a registry server says
-/// when it began to write, and not when others could see it.
+/// Changes are requested again from this long before the newest one: a registry server reports when
+/// it began a write, and not when the write became visible.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// Before every change.
+/// A time before every change.
 const BEGINNING: Timestamp = Timestamp::from_micros(0);
 
-/// The shortest time between two reads of all images.
+/// Minimum time between two reads of all images.
 const FULL_READ_EVERY: Duration = Duration::from_secs(60);
 
-/// A digest of the image without its members, which are not in lists. Never zero.
+/// Returns a digest of the image without its members, which lists do not contain. Never zero.
 pub(super) fn version_of(image: &Image) -> Version {
     let without = Image {
         members: Vec::new(),
         ..image.clone()
     };
     let mut hasher = DefaultHasher::new();
-    // Fails for no image: its keys are texts.
+    // Serialization cannot fail: all map keys of an image are texts.
     serde_json::to_vec(&without)
         .unwrap_or_default()
         .hash(&mut hasher);
     hasher.finish().max(1)
 }
 
-/// The images of a registry server.
+/// The local copy.
 pub(super) struct Replica {
     snapshot: Snapshot,
     pages: Pages,
     newest: Option<Timestamp>,
-    /// The images that the next read has to show again, since it asks for them again.
+    /// The images that the next read must return again, because it requests the same period.
     recent: Vec<ImageId>,
-    /// When all images were read again.
+    /// The time of the last repeated read of all images.
     full_read: Option<Instant>,
-    /// The reasons by the identifiers as the registry has them.
+    /// The unreadable images: the reasons by the identifiers as the server sends them.
     unreadable: HashMap<String, String>,
 }
 
 impl Replica {
-    /// A replica without images, before the first read.
+    /// Returns an empty replica, before the first read.
     pub(super) fn new() -> Self {
         Self {
             snapshot: Snapshot::of([]),
@@ -72,8 +72,8 @@ impl Replica {
         }
     }
 
-    /// All images as they are now, without members.
-    pub(super) async fn now(&mut self, endpoint: &ServerEndpoint) -> Result<Snapshot> {
+    /// Brings the copy up to date and returns all images, without members.
+    pub(super) async fn refresh(&mut self, endpoint: &ServerEndpoint) -> Result<Snapshot> {
         let mut changes = self.pages.read_since(endpoint, self.since()).await?;
         if self.has_lost_changes(&changes) {
             tracing::warn!("the registry server has lost changes; reading all its images again");
@@ -84,11 +84,11 @@ impl Replica {
                 ..Self::new()
             };
         }
-        self.take(changes);
+        self.apply(changes);
         Ok(self.snapshot.clone())
     }
 
-    /// The moment from which on changes are asked for.
+    /// Returns the time from which on changes are requested.
     fn since(&self) -> Timestamp {
         let Some(newest) = self.newest else {
             return BEGINNING;
@@ -98,7 +98,7 @@ impl Replica {
         BEGINNING.max(Timestamp::from_micros(since))
     }
 
-    /// Whether the registry has lost changes that it had shown before.
+    /// Returns true if the server has lost changes that it had returned before.
     fn has_lost_changes(&self, changes: &Changes) -> bool {
         let is_due = self
             .full_read
@@ -107,13 +107,13 @@ impl Replica {
         is_due && !self.recent.iter().all(|id| shown.contains(id.as_str()))
     }
 
-    /// The images that cannot be read, as far as their identifiers are identifiers here.
+    /// Returns the images that cannot be read, as far as their identifiers are well-formed.
     pub(super) fn unreadable(&self) -> Vec<ImageId> {
         let ids = self.unreadable.keys();
         ids.filter_map(|id| id.parse().ok()).collect()
     }
 
-    fn take(&mut self, changes: Changes) {
+    fn apply(&mut self, changes: Changes) {
         self.newest = newest(&changes).max(self.newest);
         let since = self.since();
         let readable = changes
@@ -152,7 +152,7 @@ impl Replica {
         }
     }
 
-    /// Notes an image that cannot be read: whether it could be before.
+    /// Notes an image that cannot be read. Returns true if the copy has an earlier state of it.
     fn mark_unreadable(&mut self, id: String, reason: String) -> bool {
         let parsed: Option<ImageId> = id.parse().ok();
         let was_known = parsed.is_some_and(|id| self.snapshot.get(&id).is_some());
@@ -168,7 +168,7 @@ impl Replica {
     }
 }
 
-/// The time of the newest change, by the registry's clock. An image may bear a time in the
+/// Returns the time of the newest change by the server's clock. An image may have a time in the
 /// future, which must not hide the changes until then.
 fn newest(changes: &Changes) -> Option<Timestamp> {
     let readable = changes
@@ -179,7 +179,7 @@ fn newest(changes: &Changes) -> Option<Timestamp> {
     Some(newest.min(changes.began.unwrap_or_else(local_now)))
 }
 
-/// For a registry that states no time.
+/// Returns the local time, for a server that sends no `Date`.
 fn local_now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = since_epoch.unwrap_or_default().as_micros();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_the_future_hides_no_change() {
+    fn time_in_the_future_hides_no_change() {
         let at = |micros| newest(&changes(vec![entry(1, 5, true), entry(2, micros, true)]));
         assert_eq!(at(700), Some(Timestamp::from_micros(700)));
         assert_eq!(at(i64::MAX), Some(Timestamp::from_micros(1000)));
@@ -217,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn lost_changes_are_noticed() {
+    fn lost_changes_are_detected() {
         let mut replica = Replica::new();
-        replica.take(changes(vec![entry(1, 5, true), entry(2, 700, true)]));
+        replica.apply(changes(vec![entry(1, 5, true), entry(2, 700, true)]));
         let back = |listed| replica.has_lost_changes(&changes(listed));
         assert!(!back(vec![entry(1, 5, true), entry(2, 700, true)]));
         assert!(!back(vec![entry(1, 5, true), entry(2, 800, false)]));
@@ -228,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_missing_while_it_is_unreadable() {
+    fn unreadable_image_is_missing_until_it_is_readable() {
         let mut replica = Replica::new();
         let mut ids_after = |listed| {
-            replica.take(changes(listed));
+            replica.apply(changes(listed));
             let unreadable = replica.unreadable().len();
             (replica.snapshot.records().count(), unreadable)
         };

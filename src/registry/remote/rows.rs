@@ -1,4 +1,4 @@
-//! Lists of members, and of images that are shared with them.
+//! Reads lists of members, and of the images shared with a member, in the legacy protocol.
 
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::endpoint::RegistryResponse;
 use crate::error::{Error, Result};
 
-/// The rows of a list of members or of what they share, each read for itself. The first
-/// registries have no such lists.
+/// Returns the rows of such a list. Each row is parsed separately, so a malformed one does not hide
+/// the others. Early registry servers have no such lists and answer 404.
 pub(super) fn rows<T: DeserializeOwned>(response: &RegistryResponse, list: &str) -> Result<Vec<T>> {
     match response.status {
         StatusCode::OK => {}
@@ -18,7 +18,7 @@ pub(super) fn rows<T: DeserializeOwned>(response: &RegistryResponse, list: &str)
     let mut body: Value = serde_json::from_slice(response.body()).map_err(Error::internal)?;
     let Some(rows) = body[list].as_array_mut().map(std::mem::take) else {
         return Err(Error::internal(format!(
-            "an answer of the registry server has no {list}"
+            "a response of the registry server has no {list}"
         )));
     };
     let read = rows.into_iter().map(serde_json::from_value::<T>);

@@ -69,7 +69,7 @@ impl Service {
     }
 }
 
-fn only_admins(caller: &Caller) -> Result<()> {
+pub(super) fn only_admins(caller: &Caller) -> Result<()> {
     if caller.is_admin && !caller.read_only {
         return Ok(());
     }

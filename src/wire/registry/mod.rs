@@ -7,12 +7,14 @@
 //!   Glance's registry ignores the media type and responds in JSON, by which API servers recognize
 //!   it.
 
+mod documents;
 mod legacy_client;
 mod legacy_server;
 mod records;
 
 use http::HeaderName;
 
+pub use documents::{DocumentList, document_path, parse_document_query, write_document_query};
 pub use legacy_client::{
     ListedImage, read_legacy_ids, read_legacy_image, read_legacy_list, write_legacy_body,
 };

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Timestamp, Usage};
 
 /// Characters that are not escaped in a query string: unreserved ones (RFC 3986, 2.3).
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -174,7 +174,7 @@ pub fn parse_owner(text: &str) -> Result<Option<String>> {
     }
 }
 
-fn parameter(text: &str, name: &str) -> Result<String> {
+pub(super) fn parameter(text: &str, name: &str) -> Result<String> {
     let value = text
         .strip_prefix(name)
         .and_then(|rest| rest.strip_prefix('='));
@@ -185,7 +185,7 @@ fn parameter(text: &str, name: &str) -> Result<String> {
         .map_err(|error| invalid(name).because(error))
 }
 
-fn invalid(name: &str) -> Error {
+pub(super) fn invalid(name: &str) -> Error {
     Error::new(Kind::Invalid, format!("The parameter {name} is malformed."))
 }
 

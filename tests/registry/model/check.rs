@@ -1,4 +1,4 @@
-//! The end: every server is asked about every image.
+//! The final check of the model test: compares every image at every server.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::support::http::Request;
 use crate::support::v1::{ids_of, image_path};
 use crate::support::within;
 
-/// Longest until a server that has just started says everything.
+/// Maximum time until a server that has just started answers everything.
 const SETTLED: Duration = Duration::from_secs(60);
 
 pub struct Checked {
@@ -56,8 +56,8 @@ pub fn all(addresses: &[SocketAddr], shared: &Shared, ledger: &Ledger) -> Checke
     checked
 }
 
-/// What an image is once nothing of it is under way any more: uploads that a killed server has
-/// left are killed when it starts.
+/// Returns the state of an image once no operation on it is in progress. Uploads of a killed server
+/// are ended when it starts again.
 fn settled(address: SocketAddr, id: &str) -> Option<State> {
     let mut seen = None;
     within(SETTLED, "an image at rest", || {
@@ -76,7 +76,7 @@ fn is_possible(id: &str, possible: &[State], was_there: bool, seen: Option<&Stat
     let fits = |state: &State| {
         state.status == seen.status
             && state.name == seen.name
-            // One that was killed says what its data were to be, or nothing.
+            // A killed image shows the size of its intended data, or none.
             && (state.checksum == seen.checksum || state.status == "killed")
     };
     assert!(
@@ -106,7 +106,7 @@ fn properties(addresses: &[SocketAddr], shared: &Shared, ledger: &Ledger) {
     }
 }
 
-/// Every list has exactly the images that are there.
+/// Checks that every list has exactly the existing images.
 fn lists(addresses: &[SocketAddr], ledger: &Ledger) {
     for address in addresses {
         let mut listed = BTreeSet::new();

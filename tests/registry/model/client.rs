@@ -1,4 +1,4 @@
-//! One client: it knows what its images are.
+//! One client of the model test, which knows the expected states of its images.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,11 +11,11 @@ use crate::support::bytes::Chance;
 use crate::support::http::{Connection, Request, Response};
 use crate::support::v1::{RAW, image_path, post, post_data, put, put_data};
 
-/// Longest until a server shows what another one has acknowledged. One that was killed has to
-/// start, and a cluster that lost its leader to find another.
+/// Maximum time until a server shows what another one has acknowledged. A killed server has to
+/// start, and a cluster without a leader has to elect one.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Properties that one image is given, by all clients together, before the next one.
+/// Number of properties that all clients add to one image before they use the next one.
 const PROPERTIES: usize = 150;
 
 const LARGEST: u64 = 20_000;
@@ -38,7 +38,7 @@ impl Shared {
         shared
     }
 
-    /// The image to write to, and a property that nobody else writes.
+    /// Returns the image to write to, and a property that no other client writes.
     fn next(&self) -> (String, String) {
         let number = {
             let mut names = self.names.lock().expect("no panic");
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     fn next_id(&self) {
-        // Somebody is there, sooner or later.
+        // Some server answers after a while.
         let deadline = Instant::now() + SOON;
         let mut tries = self.addresses.iter().cycle();
         let id = loop {
@@ -81,10 +81,10 @@ pub struct Client<'a> {
     names: u64,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 enum Fate {
     Done,
-    /// Nobody knows.
+    /// The response was lost, so the outcome is unknown.
     Unknown,
 }
 
@@ -92,7 +92,7 @@ pub fn ask(address: SocketAddr, request: &Request) -> io::Result<Response> {
     Connection::open(address)?.exchange(request)
 }
 
-/// How far a status is in an image's life.
+/// Returns the position of a status in the life of an image.
 pub fn step(status: &str) -> usize {
     let steps = [
         &["queued"][..],
@@ -212,16 +212,16 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Looks at one of its images at any server.
+    /// Reads one of its images at a random server.
     fn look(&mut self) {
         let Some((id, state)) = self.one(|_| true) else {
             return;
         };
-        let address = self.somebody();
+        let address = self.random_server();
         self.expect_soon(address, &id, &state);
     }
 
-    /// Sends a change. When it is acknowledged, whoever said so shows it at once.
+    /// Sends a change. The server that acknowledges it must show it at once.
     fn change(
         &mut self,
         id: &str,
@@ -254,7 +254,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Whoever has acknowledged a write shows it, if it is still there.
+    /// Checks that the server that has acknowledged a write shows it, if the server still runs.
     fn expect_at_once(&mut self, address: SocketAddr, id: &str, state: &State) {
         let Some(seen) = self.see(address, id) else {
             return;
@@ -266,7 +266,7 @@ impl<'a> Client<'a> {
         );
     }
 
-    /// Every other shows it soon, and its status never steps back.
+    /// Checks that every other server shows it soon, and that the status never goes back.
     fn expect_soon(&mut self, address: SocketAddr, id: &str, state: &State) {
         let deadline = Instant::now() + SOON;
         let mut last = 0;
@@ -297,7 +297,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// What a server says of an image: `None` when it says nothing.
+    /// Returns the state of an image at a server; `None` if the server does not answer.
     fn see(&mut self, address: SocketAddr, id: &str) -> Option<Option<State>> {
         let seen = see(address, id)?;
         self.ledger.answers += 1;
@@ -305,10 +305,10 @@ impl<'a> Client<'a> {
     }
 
     fn send(&mut self, request: &Request, status: u16) -> (SocketAddr, Fate) {
-        let address = self.somebody();
+        let address = self.random_server();
         let fate = match ask(address, request) {
             Ok(answer) if answer.status == status => Fate::Done,
-            // Neither says what became of it.
+            // Neither of them shows the outcome.
             Ok(answer) if [500, 503].contains(&answer.status) => Fate::Unknown,
             Ok(answer) => panic!(
                 "client {}: {request:?} at {address}: {answer:?}",
@@ -323,7 +323,7 @@ impl<'a> Client<'a> {
         (address, fate)
     }
 
-    /// One of its images of which it is certain.
+    /// Returns one of its images whose state is certain.
     fn one(&mut self, is_wanted: impl Fn(&State) -> bool) -> Option<(String, State)> {
         let certain = self.ledger.entries.iter().filter_map(|(id, entry)| {
             let state = entry.known.as_ref().filter(|_| entry.possible.is_empty())?;
@@ -335,7 +335,7 @@ impl<'a> Client<'a> {
         Some(((*id).clone(), (*state).clone()))
     }
 
-    fn somebody(&mut self) -> SocketAddr {
+    fn random_server(&mut self) -> SocketAddr {
         self.addresses[self.chance.below(self.addresses.len() as u64) as usize]
     }
 
@@ -350,8 +350,8 @@ impl<'a> Client<'a> {
     }
 }
 
-/// What a server says of an image: `None` when it says nothing, `Some(None)` when it knows of
-/// none.
+/// Returns the state of an image at a server: `None` if the server does not answer, `Some(None)` if
+/// it has no such image.
 pub fn see(address: SocketAddr, id: &str) -> Option<Option<State>> {
     const STATUSES: [&str; 6] = [
         "queued",

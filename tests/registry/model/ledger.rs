@@ -1,10 +1,10 @@
-//! What clients know of their images.
+//! The expected states of images, as the clients know them.
 
 use std::collections::BTreeMap;
 
 use crate::support::bytes::md5_hex;
 
-/// What an image is to be.
+/// The expected state of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     pub status: &'static str,
@@ -48,20 +48,20 @@ impl State {
 /// An image of one client.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What was acknowledged last; `None` for an image that nobody acknowledged.
+    /// The last acknowledged state; `None` before the first acknowledgement.
     pub known: Option<State>,
-    /// What a request without an answer may have made of it. From then on it is left alone.
+    /// The possible results of a request without a response. The image is not changed any more.
     pub possible: Vec<State>,
 }
 
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub entries: BTreeMap<String, Entry>,
-    /// Properties of the image that all share which were acknowledged.
+    /// The acknowledged properties of the images that all clients share.
     pub properties: Vec<String>,
     pub acknowledged: u64,
     pub unanswered: u64,
-    /// Answers that were compared with what is known.
+    /// Number of responses that were compared with the expected states.
     pub answers: u64,
 }
 

@@ -1,9 +1,10 @@
-//! Many clients at several servers on one registry, any part of which is killed at any time.
+//! A model test: many clients of several servers with one registry, whose processes are killed at
+//! random.
 //!
-//! Each client has images of its own, so that it knows what they are: what was acknowledged
-//! is so at the server that said it at once, and at every other soon; a status never steps
-//! back; and of properties that clients add to one image together none is lost. In the end
-//! every server is asked about every image.
+//! Each client has images of its own, so it knows their states. An acknowledged change must be
+//! visible at once at the server that acknowledged it, and soon at every other server; a status must
+//! never go back; and no property that clients add concurrently to one image may be lost. At the
+//! end, every image is checked at every server.
 //!
 //! ```text
 //! GLANCE_MODEL_SECONDS=600 cargo test --release --features etcd --test registry model -- --nocapture
@@ -25,18 +26,18 @@ use crate::support::etcd::Etcd;
 use crate::support::server::{Server, Setup};
 use crate::support::setup::temp_folder;
 
-/// Seconds of load where `GLANCE_MODEL_SECONDS` does not say.
+/// Seconds of load unless `GLANCE_MODEL_SECONDS` is set.
 const SECONDS: u64 = 8;
 const CLIENTS: usize = 6;
 const NODES: usize = 3;
 
-/// Kills one part and starts it again, again and again.
+/// Processes that are killed and restarted repeatedly.
 trait Parts: Sync {
-    /// How many can be killed.
+    /// Returns the number of processes that can be killed.
     fn count(&self) -> usize;
     fn kill(&self, part: usize);
     fn start(&self, part: usize);
-    /// Whether the part is a whole again.
+    /// Returns true if all processes work again.
     fn is_well(&self) -> bool;
 }
 
@@ -73,7 +74,7 @@ impl Nodes {
     }
 }
 
-/// Nodes on a registry server, which can be killed too.
+/// Nodes with a registry server, which can be killed too.
 struct OnRegistry {
     nodes: Nodes,
     registry: Mutex<Server>,
@@ -94,7 +95,7 @@ impl Parts for OnRegistry {
     fn start(&self, part: usize) {
         match part {
             NODES => self.registry.lock().expect("no panic").start(),
-            // Its registry may be away just now.
+            // Its registry may be unreachable at this moment.
             node => self.nodes.with(node, Server::spawn),
         }
     }
@@ -130,14 +131,14 @@ impl Parts for OnEtcd {
         }
     }
 
-    /// A second member may be killed only when the first is back: two of three are needed.
+    /// A second member may only be killed once the first one is back: two of three are required.
     fn is_well(&self) -> bool {
         self.etcd.is_well()
     }
 }
 
 #[test]
-fn a_registry_server_loses_nothing() {
+fn registry_server_loses_no_acknowledged_write() {
     let registry = Setup::registry().start();
     let images = temp_folder();
     let address = registry.address();
@@ -154,7 +155,7 @@ fn a_registry_server_loses_nothing() {
 
 #[cfg(feature = "etcd")]
 #[test]
-fn etcd_loses_nothing() {
+fn etcd_loses_no_acknowledged_write() {
     let etcd = Etcd::start(3);
     let images = temp_folder();
     let nodes = Nodes::start(|| {
@@ -206,7 +207,7 @@ fn run(what: &str, parts: &impl Parts, nodes: &Nodes) {
     assert!(ledger.acknowledged > 0 && checked.images > 0);
 }
 
-/// How many there were.
+/// Kills processes at random until the time is over, and returns how many.
 fn kill_at_random(parts: &impl Parts, chance: &mut Chance) -> u64 {
     let end = Instant::now() + Duration::from_secs(seconds());
     let mut kills = 0;

@@ -1,13 +1,13 @@
-//! The journal: the write-ahead log of the registry.
+//! The journal: the write-ahead log of the embedded registry.
 //!
-//! A write is acknowledged when its record ([`frame`]) is in this file and the file is synced.
-//! sled receives the record later. So the journal holds every acknowledged record, whatever
-//! becomes of sled's files, which are known to break (spacejam/sled#1452, #1527, #1533).
+//! A write is acknowledged once its frame ([`frame`]) is in this file and the file is synced. sled
+//! receives the item later. So the journal holds every acknowledged write, whatever happens to
+//! sled's files, which are known to break (spacejam/sled#1452, #1527, #1533).
 //!
-//! When the file has grown to more than twice its size after the last compaction, another
-//! thread writes the newest records into a new file beside it. Appends go on meanwhile; they
-//! are copied at the end, and the new file replaces the old one between two appends. A
-//! compaction that fails removes its file; the journal in use is not affected.
+//! When the file has grown to more than twice its size after the last compaction, another thread
+//! writes the newest items to a new file beside it. Appends continue meanwhile; they are copied at
+//! the end, and the new file replaces the old one between two appends. A failed compaction removes
+//! its file and does not affect the journal in use.
 
 mod compaction;
 mod frame;
@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::Record;
-use super::super::index::Snapshot;
+use super::super::documents::Document;
 use super::permissions::private_file;
+use super::stored::Stored;
 use compaction::{Compacted, Compaction};
 pub(super) use frame::{Purged, push};
 pub use reader::JournalReader;
@@ -34,10 +35,10 @@ pub(super) use space::is_no_space;
 const FILE: &str = "journal";
 const NEXT_FILE: &str = "journal.new";
 
-/// Growth that is never worth a compaction.
+/// Growth below which no compaction is started.
 const SLACK_BYTES: u64 = 16 << 20;
 
-/// Wait after a compaction that failed.
+/// Delay of the next compaction after one has failed.
 const COMPACT_AGAIN: Duration = Duration::from_secs(60);
 
 /// An open journal.
@@ -47,37 +48,38 @@ pub(super) struct Journal {
     end: u64,
     space: Space,
     reserve_bytes: u64,
-    /// Bytes after the last compaction.
+    /// Length of the file after the last compaction.
     compact_bytes: u64,
     compaction: Option<Compaction>,
-    /// When a compaction may be started again, after one has failed.
+    /// Earliest start of the next compaction, after one has failed.
     compact_after: Option<Instant>,
 }
 
-/// Why records are not in the journal.
+/// The reason why frames were not appended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AppendError {
-    /// There is not enough disk space. Nothing was written; a later append can succeed.
+    /// There is not enough disk space. Nothing was appended; a later append can succeed.
     #[error("there is not enough disk space: {0}")]
     NoSpace(#[source] io::Error),
-    /// It is unknown what the disk holds. The journal must not be used any more.
+    /// The content of the disk is unknown. The journal must not be used any more.
     #[error("{0}")]
     Failed(#[source] io::Error),
 }
 
 impl Journal {
-    /// Opens the journal of a folder that this process alone uses, or creates an empty one,
-    /// and allocates its reserve.
+    /// Opens the journal of a folder that this process has locked, or creates an empty one, and
+    /// allocates its reserve.
     ///
     /// # Errors
     /// Those of the file system.
     pub(super) fn open(folder: &Path, reserve_bytes: u64) -> io::Result<(Self, Contents)> {
-        // Left by a process that ended during a compaction.
+        // A process that ended during a compaction leaves this file.
         remove_if_there(&folder.join(NEXT_FILE))?;
         let file = private_file().create(true).open(folder.join(FILE))?;
         let contents = scan::scan(&file)?;
         if contents.torn_bytes > 0 {
-            // These bytes belong to a write that was never acknowledged.
+            // The torn bytes belong to a write that was never acknowledged. They must go before
+            // the next append, which would otherwise turn them into damage between frames.
             file.set_len(contents.end)?;
         }
         let mut space = Space::new(contents.end, reserve_bytes);
@@ -101,20 +103,28 @@ impl Journal {
         Ok((journal, contents))
     }
 
-    /// The record at a place, and its bytes.
+    /// Reads the record of an image.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(super) fn read(&self, location: FrameLocation) -> io::Result<(Record, Vec<u8>)> {
-        location.read(&self.file)
+    /// Those of the file system; `InvalidData` if it is damaged.
+    pub(super) fn read_record(&self, location: FrameLocation) -> io::Result<Record> {
+        location.read_record(&self.file)
     }
 
-    /// Whether so many bytes can be appended without using the reserve.
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// Those of the file system; `InvalidData` if it is damaged.
+    pub(super) fn read_document(&self, location: FrameLocation) -> io::Result<Document> {
+        location.read_document(&self.file)
+    }
+
+    /// Returns true if this many bytes can be appended without using the reserve.
     pub(super) fn has_space(&mut self, bytes: usize) -> bool {
         self.space.has(&self.file, self.end, bytes as u64)
     }
 
-    /// Appends frames, and returns when they would survive a power cut.
+    /// Appends frames and syncs them. Returns once they would survive a power cut.
     ///
     /// # Errors
     /// [`AppendError`].
@@ -123,26 +133,27 @@ impl Journal {
             if !is_no_space(&error) {
                 return Err(AppendError::Failed(error));
             }
-            // A part may have been written. It must not be found by the next start.
+            // Some frames may have been written. The next start must not find them, because their
+            // writes are refused.
             self.file.set_len(self.end).map_err(AppendError::Failed)?;
             self.space.was_cut(self.end);
             return Err(AppendError::NoSpace(error));
         }
-        // The length is synced as well where it has changed: without it the bytes could not be
-        // read (POSIX, fdatasync).
+        // fdatasync also syncs a changed file length, because the bytes could not be read without
+        // it (POSIX).
         self.file.sync_data().map_err(AppendError::Failed)?;
         self.end += frames.len() as u64;
         Ok(())
     }
 
-    /// Starts a compaction when it is time, and puts the result of a finished one in place.
-    /// `records` and `forgotten` are the contents of the whole journal.
+    /// Starts a compaction if one is due, and installs the file of a finished one. `stored` and
+    /// `purged` are the content of the whole journal.
     ///
     /// # Errors
-    /// When the journal must not be used any more. A compaction that fails is no error.
+    /// If the journal must not be used any more. A failed compaction is not an error.
     pub(super) fn compact_if_due(
         &mut self,
-        records: &Snapshot,
+        stored: &Stored,
         purged: impl FnOnce() -> Purged,
     ) -> io::Result<()> {
         match self.compaction.take() {
@@ -153,9 +164,8 @@ impl Journal {
             },
             None if self.is_compaction_due() => {
                 let next = self.folder.join(NEXT_FILE);
-                let (records, purged) = (records.clone(), purged());
-                let started =
-                    Compaction::start(next, records, purged, self.end, self.reserve_bytes);
+                let (stored, purged) = (stored.clone(), purged());
+                let started = Compaction::start(next, stored, purged, self.end, self.reserve_bytes);
                 match started {
                     Ok(compaction) => self.compaction = Some(compaction),
                     Err(error) => self.postpone_compaction(&error),
@@ -179,7 +189,7 @@ impl Journal {
         self.compact_after = Some(Instant::now() + COMPACT_AGAIN);
     }
 
-    /// Copies what was appended during the compaction.
+    /// Copies the frames that were appended during the compaction, and syncs the new file.
     fn copy_tail(&self, compacted: Compacted) -> io::Result<(File, u64, Space)> {
         let Compacted {
             file,
@@ -197,7 +207,8 @@ impl Journal {
         Ok((file, end + tail.len() as u64, space))
     }
 
-    /// Replaces the old file by the new one.
+    /// Replaces the old file by the new one. The new file is synced before the rename, and the
+    /// folder after it, so that a power cut leaves either of them whole.
     fn install(&mut self, file: File, end: u64, space: Space) -> io::Result<()> {
         fs::rename(self.folder.join(NEXT_FILE), self.folder.join(FILE))?;
         File::open(&self.folder)?.sync_all()?;
@@ -206,14 +217,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the journal anew with these records; before anything else uses it. A damaged
-    /// file is kept under a name beside it.
+    /// Rewrites the journal with these items when the registry is opened. A damaged file is kept
+    /// under the name `keep_as`.
     ///
     /// # Errors
-    /// Those of the file system; the old file is still in place then.
-    pub(super) fn rewrite(&mut self, records: &Snapshot, keep_as: Option<&str>) -> io::Result<()> {
+    /// Those of the file system. The old file is still in place then.
+    pub(super) fn rewrite(&mut self, stored: &Stored, keep_as: Option<&str>) -> io::Result<()> {
         let next = self.folder.join(NEXT_FILE);
-        let written = compaction::write(&next, records, &Purged::new(), self.reserve_bytes);
+        let written = compaction::write(&next, stored, &Purged::new(), self.reserve_bytes);
         let (file, end, space) = written.inspect_err(|_| drop(fs::remove_file(&next)))?;
         if let Some(name) = keep_as {
             fs::rename(self.folder.join(FILE), self.folder.join(name))?;
@@ -235,11 +246,21 @@ mod tests {
 
     use super::super::super::codec;
     use super::super::super::conformance::image;
+    use super::super::super::documents::DocumentMap;
+    use super::super::super::index::Snapshot;
+    use super::super::key::Key;
     use super::*;
 
     const RESERVE_BYTES: u64 = 64 << 10;
 
-    fn append(journal: &mut Journal, frames: &[u8], before: &Snapshot) {
+    fn stored(records: &[Arc<Record>]) -> Stored {
+        Stored {
+            images: Snapshot::of(records.iter().cloned()),
+            documents: DocumentMap::default(),
+        }
+    }
+
+    fn append(journal: &mut Journal, frames: &[u8], before: &Stored) {
         journal.compact_if_due(before, Purged::new).unwrap();
         journal.append(frames).unwrap();
     }
@@ -248,30 +269,35 @@ mod tests {
         let mut bytes = Vec::new();
         for record in records {
             let encoded = codec::encode(record).unwrap();
-            push(&mut bytes, &record.image.id, record.version, &encoded);
+            push(
+                &mut bytes,
+                &Key::Image(record.image.id),
+                record.version,
+                &encoded,
+            );
         }
         bytes
     }
 
     #[test]
-    fn it_stays_small_and_forgets_nothing() {
+    fn compaction_keeps_the_newest_of_each_and_bounds_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert!(contents.newest.is_empty());
         let mut large = image("large");
         let value = "x".repeat(50_000);
         large.properties.insert("large".to_owned(), Some(value));
-        let mut records = Snapshot::of([]);
+        let mut records = stored(&[]);
         let kept = Arc::new(Record::new(image("kept"), 1));
         append(&mut journal, &frames(&[Arc::clone(&kept)]), &records);
-        records.put(Arc::clone(&kept));
+        records.images.put(Arc::clone(&kept));
         for version in 1..=2000 {
             let record = Arc::new(Record::new(large.clone(), version));
             let frames = frames(&[Arc::clone(&record)]);
             append(&mut journal, &frames, &records);
-            records.put(record);
+            records.images.put(record);
             if version % 300 == 0 {
-                // However fast this loop is, a compaction comes to its end.
+                // Gives a compaction time to finish, however fast this loop is.
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
         }
@@ -280,14 +306,14 @@ mod tests {
         drop(journal);
         let (journal, contents) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         assert_eq!(contents.newest.len(), 2);
-        assert_eq!(contents.newest[&large.id].version, 2000);
-        let (record, _) = journal.read(contents.newest[&kept.image.id]).unwrap();
-        assert_eq!(record, *kept);
+        assert_eq!(contents.newest[&Key::Image(large.id)].version, 2000);
+        let location = contents.newest[&Key::Image(kept.image.id)];
+        assert_eq!(journal.read_record(location).unwrap(), *kept);
         assert!(!folder.path().join(NEXT_FILE).exists());
     }
 
     #[test]
-    fn what_was_torn_is_cut_off() {
+    fn torn_frame_is_cut_off_before_the_next_append() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         let records: Vec<_> = (1..=2)
@@ -306,11 +332,11 @@ mod tests {
     }
 
     #[test]
-    fn a_compaction_that_fails_is_put_off_and_leaves_no_file() {
+    fn failed_compaction_is_postponed_and_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path(), RESERVE_BYTES).unwrap();
         let record = Arc::new(Record::new(image("kept"), 1));
-        let records = Snapshot::of([Arc::clone(&record)]);
+        let records = stored(&[Arc::clone(&record)]);
         journal.append(&frames(&[record])).unwrap();
         // No disk has so much space.
         journal.reserve_bytes = 1 << 60;

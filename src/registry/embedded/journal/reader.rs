@@ -1,28 +1,31 @@
-//! Reading the journal of a registry that another process has open.
+//! Reads the journal of a registry that another process has open.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::super::super::documents::{Document, DocumentKey};
+use super::super::key::Key;
 use super::FILE;
 use super::scan::{FrameLocation, scan};
 use crate::image::{Image, ImageId};
 
-/// The records in the journal of an embedded registry at one moment. Another process may have
-/// the registry open and go on writing. Nothing is changed here.
+/// The items in the journal of an embedded registry at one moment. Another process may have the
+/// registry open and continue to write. Nothing is changed by reading.
 pub struct JournalReader {
     file: File,
-    newest: Vec<(ImageId, FrameLocation)>,
+    images: Vec<(ImageId, FrameLocation)>,
+    documents: Vec<(DocumentKey, FrameLocation)>,
 }
 
 impl JournalReader {
-    /// Finds the newest record of each image.
+    /// Finds the newest frame of each item.
     ///
     /// # Errors
-    /// Those of the file system; `InvalidData` when a part of the journal cannot be read, since
-    /// the records there may have been the newest.
+    /// Those of the file system; `InvalidData` if a part of the journal is damaged, because the
+    /// frames there may have been the newest.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        // A file that is put in its place meanwhile has the same records.
+        // If a compaction replaces the file now, the open file still has the same items.
         let file = File::open(folder.join(FILE))?;
         let contents = scan(&file)?;
         if contents.is_damaged() {
@@ -30,19 +33,34 @@ impl JournalReader {
             let reason = format!("{bytes} bytes of it are damaged");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        let newest = contents.newest.into_iter();
-        let mut newest: Vec<_> = newest
-            .filter(|(_, location)| !location.is_purged())
-            .collect();
-        newest.sort_unstable_by_key(|(id, _)| *id);
-        Ok(Self { file, newest })
+        let (mut images, mut documents) = (Vec::new(), Vec::new());
+        for (key, location) in contents.newest {
+            match key {
+                _ if location.is_purged() => {}
+                Key::Image(id) => images.push((id, location)),
+                Key::Document(key) => documents.push((key, location)),
+            }
+        }
+        images.sort_unstable_by_key(|(id, _)| *id);
+        documents.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Self {
+            file,
+            images,
+            documents,
+        })
     }
 
-    /// The images, deleted ones too, by identifier.
+    /// Returns the images, including deleted ones, in the order of their identifiers.
     pub fn images(&self) -> impl Iterator<Item = io::Result<Image>> {
         let read =
-            |(_, location): &(ImageId, FrameLocation)| Ok(location.read(&self.file)?.0.image);
-        self.newest.iter().map(read)
+            |(_, location): &(ImageId, FrameLocation)| Ok(location.read_record(&self.file)?.image);
+        self.images.iter().map(read)
+    }
+
+    /// Returns the documents in the order of their keys.
+    pub fn documents(&self) -> impl Iterator<Item = io::Result<Document>> {
+        let locations = self.documents.iter();
+        locations.map(|(_, location)| location.read_document(&self.file))
     }
 }
 
@@ -57,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_beside_the_one_who_writes() {
+    fn journal_of_another_process_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path(), 0).unwrap();
         let mut frames = Vec::new();
@@ -67,7 +85,12 @@ mod tests {
             image.min_disk_gb = version;
             let record = Arc::new(Record::new(image, version.into()));
             let bytes = codec::encode(&record).unwrap();
-            push(&mut frames, &record.image.id, record.version, &bytes);
+            push(
+                &mut frames,
+                &Key::Image(record.image.id),
+                record.version,
+                &bytes,
+            );
         }
         journal.append(&frames).unwrap();
         let read = JournalReader::read(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Finding what the journal has.
+//! Scans a journal file: finds the newest frame of each key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,15 +7,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use super::super::super::codec::{self, CodecError};
+use super::super::super::documents::{self, Document};
 use super::super::super::{Record, Version};
+use super::super::key::Key;
 use super::frame::{MAX_FRAME_BYTES, Parsed, parse};
-use crate::image::ImageId;
 
 /// Bytes that are read at a time.
 const WINDOW_BYTES: usize = 1 << 20;
 const _: () = assert!(WINDOW_BYTES > 2 * MAX_FRAME_BYTES);
 
-/// Where the newest record of an image is.
+/// The position of an item in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct FrameLocation {
     pub(in super::super) version: Version,
@@ -23,24 +24,26 @@ pub(in super::super) struct FrameLocation {
     bytes: usize,
 }
 
-/// What a journal has.
+/// The content of a journal file.
 #[derive(Debug, Default)]
 pub(in super::super) struct Contents {
-    pub(in super::super) newest: HashMap<ImageId, FrameLocation>,
-    /// Where the last record ends.
+    pub(in super::super) newest: HashMap<Key, FrameLocation>,
+    /// The highest version that was assigned to a document.
+    pub(in super::super) document_version: Version,
+    /// Offset behind the last frame.
     pub(super) end: u64,
-    /// Bytes before that which belong to no record.
+    /// Bytes before `end` that belong to no frame.
     pub(super) damaged_bytes: u64,
-    /// Bytes behind it: what the end of a process cut off.
+    /// Bytes behind `end`: a frame that was cut off when a process ended.
     pub(super) torn_bytes: u64,
 }
 
-/// Reads the file from its beginning.
+/// Reads a journal from its beginning.
 pub(super) fn scan(mut file: &File) -> io::Result<Contents> {
     let mut contents = Contents::default();
     let mut window = Vec::with_capacity(WINDOW_BYTES);
     let (mut at, mut is_over) = (0, false);
-    // Where the window begins in the file.
+    // Offset of the window in the file.
     let mut base = 0;
     loop {
         if !is_over && window.len() - at < MAX_FRAME_BYTES {
@@ -55,57 +58,57 @@ pub(super) fn scan(mut file: &File) -> io::Result<Contents> {
             contents.torn_bytes = base + at as u64 - contents.end;
             return Ok(contents);
         }
-        at += contents.take(&window[at..], base + at as u64);
+        at += contents.add(&window[at..], base + at as u64);
     }
 }
 
 impl Contents {
-    /// Whether bytes between its records belong to no record.
+    /// Returns true if bytes between frames belong to no frame.
     pub(in super::super) fn is_damaged(&self) -> bool {
         self.damaged_bytes > 0
     }
 
-    /// Whether the journal holds every record, so that sled is not needed.
+    /// Returns true if the journal holds every item, so that sled is not needed.
     pub(in super::super) fn is_complete(&self) -> bool {
         !self.is_damaged() && !self.newest.is_empty()
     }
 
-    /// Whether the journal says that an image is forgotten.
-    pub(in super::super) fn purges(&self, id: &ImageId) -> bool {
-        self.newest
-            .get(id)
-            .is_some_and(|location| location.is_purged())
+    /// Returns true if the newest frame of the key is a tombstone.
+    pub(in super::super) fn purges(&self, key: &Key) -> bool {
+        self.purged(key).is_some()
     }
 
-    /// An image that is forgotten, and the version that says so.
-    pub(in super::super) fn purged(&self, id: &ImageId) -> Option<(ImageId, Version)> {
-        let location = self
-            .newest
-            .get(id)
-            .filter(|location| location.is_purged())?;
-        Some((*id, location.version))
+    /// Returns the key and the version of its tombstone if the newest frame is one.
+    pub(in super::super) fn purged(&self, key: &Key) -> Option<(Key, Version)> {
+        let location = self.newest.get(key);
+        let location = location.filter(|location| location.is_purged())?;
+        Some((key.clone(), location.version))
     }
 
-    /// Takes in what stands at this place. How many bytes that were.
-    fn take(&mut self, bytes: &[u8], offset: u64) -> usize {
+    /// Adds the frame at the beginning of `bytes` and returns its length. Without a frame, one
+    /// byte is skipped: the next frame is found behind any damage.
+    fn add(&mut self, bytes: &[u8], offset: u64) -> usize {
         let Parsed::Whole {
-            id,
+            key,
             version,
             frame_bytes,
-            record_at,
+            item_at,
         } = parse(bytes)
         else {
             return 1;
         };
         self.damaged_bytes += offset - self.end;
         self.end = offset + frame_bytes as u64;
+        if let Key::Document(_) = key {
+            self.document_version = self.document_version.max(version);
+        }
         let location = FrameLocation {
             version,
-            offset: offset + record_at as u64,
-            bytes: frame_bytes - record_at,
+            offset: offset + item_at as u64,
+            bytes: frame_bytes - item_at,
         };
-        match self.newest.entry(id) {
-            // An image that was forgotten may have been registered again, from version 1 on.
+        match self.newest.entry(key) {
+            // Earlier releases inserted a removed image again from version 1 on.
             Entry::Occupied(mut known)
                 if known.get().is_purged() || known.get().version <= version =>
             {
@@ -121,24 +124,35 @@ impl Contents {
 }
 
 impl FrameLocation {
-    /// Whether the image was forgotten: an empty record says so.
+    /// Returns true if the frame is a tombstone, which has an empty item.
     pub(in super::super) fn is_purged(self) -> bool {
         self.bytes == 0
     }
 
-    /// The record, and its bytes.
-    pub(super) fn read(self, file: &File) -> io::Result<(Record, Vec<u8>)> {
+    pub(super) fn read_record(self, file: &File) -> io::Result<Record> {
+        codec::decode(&self.read(file)?).map_err(invalid)
+    }
+
+    pub(super) fn read_document(self, file: &File) -> io::Result<Document> {
+        documents::decode(&self.read(file)?).map_err(invalid)
+    }
+
+    fn read(self, file: &File) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.bytes];
         file.read_exact_at(&mut bytes, self.offset)?;
-        let invalid = |error: CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
-        Ok((codec::decode(&bytes).map_err(invalid)?, bytes))
+        Ok(bytes)
     }
+}
+
+fn invalid(error: CodecError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::frame::push;
     use super::*;
+    use crate::image::ImageId;
     use std::io::Write;
 
     fn scanned(bytes: &[u8]) -> Contents {
@@ -150,8 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_each_over_many_windows() {
-        let ids: Vec<ImageId> = (0..50).map(|_| ImageId::random()).collect();
+    fn newest_frame_of_each_key_is_found_over_many_windows() {
+        let image = |_| Key::Image(ImageId::random());
+        let ids: Vec<Key> = (0..50).map(image).collect();
         let mut bytes = Vec::new();
         for version in 1..=3 {
             for id in &ids {
@@ -175,15 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn damage_costs_what_is_damaged() {
-        let ids: Vec<ImageId> = (0..3).map(|_| ImageId::random()).collect();
+    fn damage_affects_only_the_damaged_frames() {
+        let image = |_| Key::Image(ImageId::random());
+        let ids: Vec<Key> = (0..3).map(image).collect();
         let mut bytes = Vec::new();
         for id in &ids {
             push(&mut bytes, id, 1, &[1; 1000]);
         }
         let frame = bytes.len() / 3;
         let whole = bytes.len() as u64;
-        // The length of the second, then a byte in its midst, then all of it.
+        // The length of the second frame, then a byte inside it, then all of it.
         for damage in [
             frame + 5..frame + 6,
             frame + 500..frame + 501,

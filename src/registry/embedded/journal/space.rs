@@ -1,9 +1,10 @@
 //! Disk space for the journal, allocated before it is needed.
 //!
-//! A file system that others fill must not make the registry fail. So space behind the end of
-//! the journal is allocated in advance, and a part of it, the reserve, is left to the writes
-//! that end something: deletions, and the ends of uploads. Where the file system cannot
-//! allocate in advance, the free space is compared instead, which others can take meanwhile.
+//! Other writers may fill the file system, and the registry must still be able to record
+//! deletions. So space behind the end of the journal is allocated in advance, and a part of it, the
+//! reserve, is used only by writes that free resources: deletions, and the ends of uploads. If the
+//! file system cannot allocate in advance, the free space is checked instead, which other writers
+//! can use up meanwhile.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +24,7 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Nothing is allocated yet behind the end of the journal.
+    /// Returns the space of a journal behind whose end nothing is allocated yet.
     pub(super) fn new(end: u64, reserve_bytes: u64) -> Self {
         Self {
             reserve_bytes,
@@ -32,7 +33,8 @@ impl Space {
         }
     }
 
-    /// Whether so many bytes fit behind `end` without using the reserve.
+    /// Returns true if this many bytes fit behind `end` without using the reserve. Allocates them
+    /// if needed.
     pub(super) fn has(&mut self, file: &File, end: u64, bytes: u64) -> bool {
         let needed_to = end + bytes + self.reserve_bytes;
         if needed_to <= self.allocated_to {
@@ -59,13 +61,13 @@ impl Space {
         free_bytes(file).is_ok_and(|free| free >= needed_to - end)
     }
 
-    /// The file was cut off at `end`, which gave the space behind it back.
+    /// Notes that the file was truncated at `end`, which released the space behind it.
     pub(super) fn was_cut(&mut self, end: u64) {
         self.allocated_to = end;
     }
 }
 
-/// Whether an error says that there is not enough disk space.
+/// Returns true if an error means that there is not enough disk space.
 pub(in super::super) fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_is_allocated_and_the_length_stays() {
+    fn reserve_is_allocated_without_changing_the_length() {
         use std::os::unix::fs::MetadataExt;
 
         let file = tempfile::tempfile().unwrap();

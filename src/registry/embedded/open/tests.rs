@@ -1,4 +1,4 @@
-//! Folders that were damaged while nobody had them open.
+//! Opening folders whose files were damaged while the registry was closed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ fn options(folder: &Path) -> EmbeddedOptions {
     }
 }
 
-/// More than a group, some of them written twice.
+/// Fills a registry. Some of the records are written twice.
 async fn filled(folder: &Path, images: usize) -> BTreeMap<ImageId, Arc<Record>> {
     let registry = EmbeddedRegistry::open(&options(folder)).unwrap();
     let mut acknowledged = BTreeMap::new();
@@ -39,7 +39,7 @@ async fn filled(folder: &Path, images: usize) -> BTreeMap<ImageId, Arc<Record>> 
     acknowledged
 }
 
-/// Opens it, and compares.
+/// Opens the registry and checks that every acknowledged record is there.
 async fn check(folder: &Path, acknowledged: &BTreeMap<ImageId, Arc<Record>>, what: &str) {
     let registry = EmbeddedRegistry::open(&options(folder));
     let registry = registry.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -52,18 +52,18 @@ async fn check(folder: &Path, acknowledged: &BTreeMap<ImageId, Arc<Record>>, wha
         let found = registry.get(id).await.unwrap();
         assert_eq!(found.as_ref(), Some(record), "{what}");
     }
-    // It goes on from there.
+    // It accepts new records.
     registry.insert(image("new")).await.unwrap();
 }
 
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
-        let place = to.join(entry.file_name());
+        let target = to.join(entry.file_name());
         if entry.metadata().unwrap().is_dir() {
-            copy_folder(&entry.path(), &place);
+            copy_folder(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), place).unwrap();
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }
@@ -76,7 +76,7 @@ fn set_aside(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn whatever_befalls_sled_every_acknowledged_record_is_there() {
+async fn damage_of_sled_loses_no_acknowledged_record() {
     let whole = tempfile::tempdir().unwrap();
     let acknowledged = filled(whole.path(), 600).await;
     let db = |folder: &Path| folder.join(LOG_FILE);
@@ -87,8 +87,8 @@ async fn whatever_befalls_sled_every_acknowledged_record_is_there() {
         copy_folder(whole.path(), folder.path());
         let mut bytes = fs::read(db(folder.path())).unwrap();
         let from = part * len / 8;
-        for place in (from..from + len / 8).step_by(997) {
-            bytes[place] ^= 0x55;
+        for position in (from..from + len / 8).step_by(997) {
+            bytes[position] ^= 0x55;
         }
         fs::write(db(folder.path()), bytes).unwrap();
         check(folder.path(), &acknowledged, &what).await;
@@ -109,9 +109,9 @@ async fn whatever_befalls_sled_every_acknowledged_record_is_there() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_is_kept() {
+async fn damaged_files_of_sled_are_set_aside() {
     let folder = tempfile::tempdir().unwrap();
-    // More than the end of a process can explain: sled opens what it cannot read as if it
+    // More than sled can lag when a process ends: sled opens a file that it cannot read as if it
     // were new.
     let acknowledged = filled(folder.path(), MAX_LAG + 10).await;
     let db = folder.path().join(LOG_FILE);
@@ -124,7 +124,7 @@ async fn what_is_damaged_is_kept() {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_written_anew_from_sled() {
+async fn damaged_journal_is_rewritten_from_sled() {
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = filled(folder.path(), 10).await;
     let journal = folder.path().join("journal");
@@ -137,7 +137,7 @@ async fn a_damaged_journal_is_written_anew_from_sled() {
     let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
     assert!(names.any(|name| name.starts_with("journal.damaged-")));
 
-    // A folder of a version that had none.
+    // A folder of a release that had no journal.
     fs::remove_file(&journal).unwrap();
     drop(EmbeddedRegistry::open(&options(folder.path())).unwrap());
     fs::remove_file(folder.path().join("db")).unwrap();
