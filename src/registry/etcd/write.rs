@@ -220,8 +220,8 @@ impl EtcdState {
         }
     }
 
-    /// Returns the outcome of a write that has found another version. An earlier attempt of the same
-    /// write, whose answer was lost, may have left it.
+    /// Returns the outcome of a write that has found another version. An earlier attempt of the
+    /// same write, whose answer was lost, may have left it.
     fn settle(
         &self,
         record: &Arc<Record>,

@@ -210,7 +210,7 @@ impl RegistryResponse {
     /// `Unavailable` if the server does not speak it.
     pub(super) fn record_body(&self) -> Result<&[u8]> {
         if !self.has_records() {
-            let cause = "the server at registry_host and registry_port is not a glance-registry of this software";
+            let cause = "the server at registry_host and registry_port is not a glance-registry";
             return Err(unavailable("The registry server cannot be used.", cause));
         }
         Ok(&self.body)

@@ -1,7 +1,7 @@
 //! Reads the list of a server with the legacy protocol page by page.
 //!
-//! Responses are limited in size. If a page is longer, smaller pages are requested, down to a single
-//! image. A single image that is too long is skipped and reported as unreadable.
+//! Responses are limited in size. If a page is longer, smaller pages are requested, down to a
+//! single image. A single image that is too long is skipped and reported as unreadable.
 
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
