@@ -1,4 +1,4 @@
-//! Documents of the registry, for API servers of this software.
+//! Documents of the registry, for the API servers of this project.
 //!
 //! A missing document is answered with 204, so that a 404 always means a server that knows no
 //! documents.
@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::header::HeaderValue;
 
 use super::context::Context;
-use super::records::seen;
+use super::records::{json, seen};
 use crate::api::request::ApiRequest;
 use crate::api::response::ApiResponse;
 use crate::error::{Error, Kind, Result};
@@ -101,13 +101,4 @@ fn no_content() -> ApiResponse {
         HeaderValue::from_static(RECORD),
         Vec::new(),
     )
-}
-
-fn json(value: &impl serde::Serialize) -> Result<ApiResponse> {
-    let body = serde_json::to_vec(value).map_err(Error::internal)?;
-    Ok(ApiResponse::of(
-        StatusCode::OK,
-        HeaderValue::from_static(RECORD),
-        body,
-    ))
 }

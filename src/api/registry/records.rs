@@ -150,7 +150,7 @@ fn stats_message(stats: RegistryStats) -> CensusMessage {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<ApiResponse> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<ApiResponse> {
     let body = serde_json::to_vec(value).map_err(Error::internal)?;
     Ok(ApiResponse::of(
         StatusCode::OK,
