@@ -25,7 +25,10 @@ fn behind_a_gate() -> Behind {
     let swift = Swift::shared();
     let gate = Gate::before(address_of(&swift.url));
     // Swift returns the storage URL with the requested host, so all requests pass the gate.
-    let options = options(by_v1(&gate.url(&swift.auth_url), &swift.account));
+    let options = SwiftOptions {
+        stall: SILENCE,
+        ..options(by_v1(&gate.url(&swift.auth_url), &swift.account))
+    };
     Behind {
         store: store(&options),
         look: Look::by_v1(swift, &swift.account),
