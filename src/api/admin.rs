@@ -16,7 +16,7 @@ use super::server::Api;
 use super::status;
 use crate::error::Result;
 use crate::metrics;
-use crate::service::Service;
+use crate::service::{Catalog, Service};
 
 /// The media type of Prometheus' text format 0.0.4.
 const EXPOSITION: HeaderValue =
@@ -28,6 +28,8 @@ const ENDING: &str = "ENDING";
 /// Serves `/status`, `/metrics` and `/healthcheck` to every client, and commands to holders of the
 /// token.
 pub struct AdminApi {
+    catalog: Weak<Catalog>,
+    /// Without an image service (a registry server), never upgrades.
     service: Weak<Service>,
     health: Arc<NodeHealth>,
     disable_by_file: Option<PathBuf>,
@@ -37,12 +39,14 @@ pub struct AdminApi {
 impl AdminApi {
     /// Creates the API. Without `commands` it executes none.
     pub fn new(
+        catalog: Weak<Catalog>,
         service: Weak<Service>,
         health: Arc<NodeHealth>,
         disable_by_file: Option<PathBuf>,
         commands: Option<AdminCommands>,
     ) -> Self {
         Self {
+            catalog,
             service,
             health,
             disable_by_file,
@@ -51,8 +55,8 @@ impl AdminApi {
     }
 
     async fn metrics(&self) -> ApiResponse {
-        if let Some(service) = self.service.upgrade()
-            && let Ok(census) = service.check().await
+        if let Some(catalog) = self.catalog.upgrade()
+            && let Ok(census) = catalog.check().await
         {
             for (status, count) in census.by_status() {
                 metrics::images(status.as_str(), count);
@@ -91,10 +95,10 @@ impl AdminApi {
     }
 
     async fn healthcheck(&self) -> ApiResponse {
-        let problem = match self.service.upgrade() {
-            Some(service) => {
+        let problem = match self.catalog.upgrade() {
+            Some(catalog) => {
                 let disable_by_file = self.disable_by_file.as_deref();
-                self.health.problem(&service, disable_by_file).await
+                self.health.problem(&catalog, disable_by_file).await
             }
             None => Some(ENDING),
         };

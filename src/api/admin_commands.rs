@@ -86,7 +86,7 @@ impl AdminCommands {
         }
         match command {
             Command::Scrub => {
-                let report = ScrubReport::from(self.scrubber.round().await?);
+                let report = ScrubReport::from(self.scrubber.run_pass().await?);
                 let body = serde_json::to_string(&report).map_err(Error::internal)?;
                 Ok(ApiResponse::of(StatusCode::OK, JSON, body))
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 
 use super::response::{ApiResponse, TEXT};
-use crate::service::Service;
+use crate::service::Catalog;
 
 /// The part of the health that the service does not know.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl NodeHealth {
     /// Returns the reason why a load balancer should send no requests here, for its log.
     pub async fn problem(
         &self,
-        service: &Service,
+        catalog: &Catalog,
         disable_by_file: Option<&Path>,
     ) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
@@ -32,7 +32,7 @@ impl NodeHealth {
         if disable_by_file.is_some_and(Path::exists) {
             return Some("DISABLED BY FILE");
         }
-        match service.check().await {
+        match catalog.check().await {
             Ok(_) => None,
             Err(_) => Some("REGISTRY UNAVAILABLE"),
         }

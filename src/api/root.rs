@@ -14,6 +14,7 @@
 //! requires an identity.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{ACCEPT, LOCATION};
 use http::{Method, StatusCode};
@@ -27,6 +28,7 @@ use super::state::ApiState;
 use super::v1::{Style, V1Api};
 use crate::error::Result;
 use crate::net::FastRequest;
+use crate::service::Service;
 
 /// Dispatches between the API versions over one service.
 pub struct RootApi {
@@ -66,10 +68,10 @@ enum AcceptedVersion {
 
 impl RootApi {
     /// Creates the APIs over a service.
-    pub fn new(state: ApiState) -> Self {
+    pub fn new(state: ApiState, service: Arc<Service>) -> Self {
         let state = Rc::new(state);
         Self {
-            v1: V1Api::new(Rc::clone(&state)),
+            v1: V1Api::new(Rc::clone(&state), service),
             state,
         }
     }

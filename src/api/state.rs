@@ -12,7 +12,7 @@ use super::response::ApiResponse;
 use crate::auth::Authenticator;
 use crate::error::Result;
 use crate::image::Caller;
-use crate::service::Service;
+use crate::service::Catalog;
 
 /// Settings of an API.
 #[derive(Debug, Clone)]
@@ -29,8 +29,8 @@ pub struct ApiSettings {
 
 /// The parts that an API needs. Every worker thread has its own.
 pub struct ApiState {
-    /// The verbs.
-    pub service: Arc<Service>,
+    /// The image records.
+    pub catalog: Arc<Catalog>,
     /// Finds the caller of a request.
     pub authenticator: Arc<Authenticator>,
     /// The operator's settings.
@@ -46,13 +46,13 @@ impl ApiState {
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let peer = request.connection.peer().ip();
         let caller = self.authenticator.caller(peer, headers).await?;
-        Ok(self.service.with_policy_roles(caller))
+        Ok(self.catalog.authorization().with_policy_roles(caller))
     }
 
     /// Returns the response to `/healthcheck`.
     pub(super) async fn healthcheck(&self) -> ApiResponse {
         let disable_by_file = self.settings.disable_by_file.as_deref();
-        health_response(self.health.problem(&self.service, disable_by_file).await)
+        health_response(self.health.problem(&self.catalog, disable_by_file).await)
     }
 
     /// Returns the scheme and authority of URLs in responses: as configured, or as the client

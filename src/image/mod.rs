@@ -39,7 +39,7 @@ pub use id::{ImageId, InvalidImageId};
 pub use location::{Location, LocationError};
 pub use member::{Member, MemberStatus};
 pub use query::{Filter, ListScope, Query, SortDirection, SortKey, SortValue};
-pub use record::{Image, Properties, SecureHash, Trashed, Upload};
+pub use record::{Image, OnFailure, Properties, SecureHash, Trashed, Upload};
 pub use source_rules::{AllowDenyList, SourceRefusal, SourceRules};
 pub use status::Status;
 pub use timestamp::Timestamp;

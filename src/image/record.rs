@@ -111,6 +111,27 @@ pub struct Upload {
     /// records of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
+    /// The effect of a failure on the image.
+    #[serde(default, skip_serializing_if = "OnFailure::is_kill")]
+    pub on_failure: OnFailure,
+}
+
+/// The effect of a failed upload on its image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// The image becomes `killed` for good, as in the v1 API.
+    #[default]
+    Kill,
+    /// The image becomes `queued` once the bytes of the upload are removed, and can get new data.
+    Requeue,
+}
+
+impl OnFailure {
+    /// Returns true for the default. Records do not state it, so that earlier releases read them.
+    fn is_kill(&self) -> bool {
+        matches!(self, Self::Kill)
+    }
 }
 
 impl Upload {

@@ -123,6 +123,7 @@ mod tests {
             reserved_bytes: 3,
             node: None,
             process: None,
+            on_failure: Default::default(),
         });
         Record::new(image, 7)
     }

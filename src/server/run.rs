@@ -201,11 +201,12 @@ impl Listeners {
         };
         let limits = connection_limits::fit_limits(wanted, app.workers);
         let (name, api) = (program.name(), self.api);
-        let started = match program {
-            Program::Api => workers::start(app, name, api, limits.api, phase, RootApi::new)?,
-            Program::Registry => {
-                workers::start(app, name, api, limits.api, phase, RegistryApi::new)?
+        let started = match app.service.clone() {
+            Some(service) => {
+                let new_api = move |state| RootApi::new(state, service);
+                workers::start(app, name, api, limits.api, phase, new_api)?
             }
+            None => workers::start(app, name, api, limits.api, phase, RegistryApi::new)?,
         };
         if let Some(listener) = self.admin {
             admin::start(app, listener, limits.admin, phase)?;

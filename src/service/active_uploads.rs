@@ -1,4 +1,7 @@
-//! Uploads under way in this process.
+//! The uploads that run in this process, and the order in which they yield when their owner's quota
+//! is full.
+//!
+//! A deletion uses the set to stop an upload, and a server that shuts down waits until it is empty.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +12,7 @@ use uuid::Uuid;
 
 use crate::image::ImageId;
 
-/// The uploads under way: so that a deletion can stop one, and a server that ends can wait
-/// for them. Cheap to clone; clones are the same set.
+/// The set of running uploads. Cheap to clone; clones share the set.
 #[derive(Debug, Clone, Default)]
 pub struct ActiveUploads {
     shared: Arc<Shared>,
@@ -19,32 +21,33 @@ pub struct ActiveUploads {
 #[derive(Debug, Default)]
 struct Shared {
     uploads: Mutex<HashMap<Uuid, (ImageId, Arc<Notify>)>>,
-    ended: Notify,
-    line: Mutex<QuotaQueue>,
-    left: Notify,
+    upload_ended: Notify,
+    quota_queue: Mutex<QuotaQueue>,
+    ticket_dropped: Notify,
 }
 
-/// Uploads that make room as they grow, in the order in which they began.
+/// Uploads whose reservation grows, in the order in which they began.
 #[derive(Debug, Default)]
 struct QuotaQueue {
-    next: u64,
+    last_number: u64,
     owners: BTreeMap<u64, Option<String>>,
 }
 
-/// One upload's place in that order; dropping it gives the place up.
+/// The position of one upload in the quota queue. Dropping the ticket removes the upload from the
+/// queue.
 pub(super) struct QuotaTicket {
     active_uploads: ActiveUploads,
     number: u64,
 }
 
-/// Which upload fills which image.
+/// An upload and the image that it fills.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UploadRef {
     pub(super) upload: Uuid,
     pub(super) image: ImageId,
 }
 
-/// One upload under way; dropping it takes it off the set.
+/// The membership of one upload in the set. Dropping the guard removes the upload.
 pub(super) struct UploadGuard {
     active_uploads: ActiveUploads,
     upload: Uuid,
@@ -52,36 +55,37 @@ pub(super) struct UploadGuard {
 }
 
 impl ActiveUploads {
-    /// How many there are.
+    /// Returns the number of uploads.
     pub fn count(&self) -> usize {
-        self.uploads(|uploads| uploads.len())
+        self.with_uploads(|uploads| uploads.len())
     }
 
-    /// Which they are.
+    /// Returns the identifiers of the uploads.
     pub fn ids(&self) -> Vec<Uuid> {
-        self.uploads(|uploads| uploads.keys().copied().collect())
+        self.with_uploads(|uploads| uploads.keys().copied().collect())
     }
 
-    /// Whether this one is among them.
+    /// Returns true if this upload runs in this process.
     pub fn has(&self, upload: &Uuid) -> bool {
-        self.uploads(|uploads| uploads.contains_key(upload))
+        self.with_uploads(|uploads| uploads.contains_key(upload))
     }
 
-    /// Which they are, and of which images.
+    /// Returns the uploads with their images.
     pub(super) fn refs(&self) -> Vec<UploadRef> {
-        self.uploads(|uploads| {
-            let flight = |(upload, (image, _)): (&Uuid, &(ImageId, _))| UploadRef {
+        self.with_uploads(|uploads| {
+            let upload_ref = |(upload, (image, _)): (&Uuid, &(ImageId, _))| UploadRef {
                 upload: *upload,
                 image: *image,
             };
-            uploads.iter().map(flight).collect()
+            uploads.iter().map(upload_ref).collect()
         })
     }
 
-    /// Waits until there are none.
+    /// Waits until the set is empty.
     pub async fn all_ended(&self) {
         loop {
-            let ended = self.shared.ended.notified();
+            // Created before the count is read, so an upload that ends in between is noticed.
+            let ended = self.shared.upload_ended.notified();
             if self.count() == 0 {
                 return;
             }
@@ -89,9 +93,10 @@ impl ActiveUploads {
         }
     }
 
+    /// Adds an upload to the set.
     pub(super) fn begin(&self, upload: Uuid, image: ImageId) -> UploadGuard {
         let stop = Arc::<Notify>::default();
-        self.uploads(|uploads| uploads.insert(upload, (image, Arc::clone(&stop))));
+        self.with_uploads(|uploads| uploads.insert(upload, (image, Arc::clone(&stop))));
         UploadGuard {
             active_uploads: self.clone(),
             upload,
@@ -99,18 +104,20 @@ impl ActiveUploads {
         }
     }
 
-    /// Tells an upload that its image is gone. Whether it is under way in this process.
+    /// Stops an upload whose image was deleted. Returns true if the upload runs in this process.
     pub(super) fn stop(&self, upload: &Uuid) -> bool {
-        let flight = self.uploads(|uploads| uploads.get(upload).cloned());
-        flight.inspect(|(_, stop)| stop.notify_one()).is_some()
+        let found = self.with_uploads(|uploads| uploads.get(upload).cloned());
+        // `notify_one` stores a permit, so an upload that does not listen yet stops too.
+        found.inspect(|(_, stop)| stop.notify_one()).is_some()
     }
 
-    /// A place behind all others.
+    /// Appends an upload to the quota queue.
     pub(super) fn enqueue(&self, owner: Option<&str>) -> QuotaTicket {
-        let number = self.line(|line| {
-            line.next += 1;
-            line.owners.insert(line.next, owner.map(str::to_owned));
-            line.next
+        let number = self.with_queue(|queue| {
+            queue.last_number += 1;
+            let owner = owner.map(str::to_owned);
+            queue.owners.insert(queue.last_number, owner);
+            queue.last_number
         });
         QuotaTicket {
             active_uploads: self.clone(),
@@ -118,43 +125,46 @@ impl ActiveUploads {
         }
     }
 
-    fn line<T>(&self, look: impl FnOnce(&mut QuotaQueue) -> T) -> T {
-        let line = self.shared.line.lock();
-        look(&mut line.unwrap_or_else(PoisonError::into_inner))
+    fn with_queue<T>(&self, action: impl FnOnce(&mut QuotaQueue) -> T) -> T {
+        let queue = self.shared.quota_queue.lock();
+        action(&mut queue.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn uploads<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, (ImageId, Arc<Notify>)>) -> T) -> T {
+    fn with_uploads<T>(
+        &self,
+        action: impl FnOnce(&mut HashMap<Uuid, (ImageId, Arc<Notify>)>) -> T,
+    ) -> T {
         let uploads = self.shared.uploads.lock();
-        look(&mut uploads.unwrap_or_else(PoisonError::into_inner))
+        action(&mut uploads.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl UploadGuard {
-    /// Returns when the upload is told to stop.
+    /// Returns when [`ActiveUploads::stop`] has stopped the upload.
     pub(super) async fn stopped(&self) {
         self.stop.notified().await;
     }
 }
 
 impl QuotaTicket {
-    /// Whether an upload of the same owner began later and has not ended.
-    fn is_followed(&self) -> bool {
-        self.active_uploads.line(|line| {
-            let mut from_here = line.owners.range(self.number..);
-            let own = from_here.next();
-            own.is_some_and(|(_, own)| from_here.any(|(_, owner)| owner == own))
+    /// Returns true if an upload of the same owner began later and has not ended.
+    fn has_later(&self) -> bool {
+        self.active_uploads.with_queue(|queue| {
+            let mut from_own = queue.owners.range(self.number..);
+            let own = from_own.next();
+            own.is_some_and(|(_, own)| from_own.any(|(_, owner)| owner == own))
         })
     }
 
-    /// Waits until somebody has left the line, or for so long. Whether that was worth it: who
-    /// is last of its owner waits for nobody.
-    pub(super) async fn wait_behind(&self, longest: Duration) -> bool {
-        let left = self.active_uploads.shared.left.notified();
-        if !self.is_followed() {
+    /// Waits until a ticket is dropped, at most `longest`. Returns false at once if no later upload
+    /// of the same owner exists: the latest upload waits for none.
+    pub(super) async fn wait_for_later(&self, longest: Duration) -> bool {
+        let dropped = self.active_uploads.shared.ticket_dropped.notified();
+        if !self.has_later() {
             return false;
         }
-        // Somebody may have left just before: then the next attempt tells.
-        let _ = tokio::time::timeout(longest, left).await;
+        // A timeout counts as a change, because a deletion also frees bytes and drops no ticket.
+        let _ = tokio::time::timeout(longest, dropped).await;
         true
     }
 }
@@ -162,8 +172,8 @@ impl QuotaTicket {
 impl Drop for QuotaTicket {
     fn drop(&mut self) {
         self.active_uploads
-            .line(|line| line.owners.remove(&self.number));
-        self.active_uploads.shared.left.notify_waiters();
+            .with_queue(|queue| queue.owners.remove(&self.number));
+        self.active_uploads.shared.ticket_dropped.notify_waiters();
     }
 }
 
@@ -171,8 +181,8 @@ impl Drop for UploadGuard {
     fn drop(&mut self) {
         let upload = self.upload;
         self.active_uploads
-            .uploads(|uploads| uploads.remove(&upload));
-        self.active_uploads.shared.ended.notify_waiters();
+            .with_uploads(|uploads| uploads.remove(&upload));
+        self.active_uploads.shared.upload_ended.notify_waiters();
     }
 }
 
@@ -181,7 +191,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_upload_is_stopped_and_waited_for() {
+    async fn upload_can_be_stopped_and_awaited() {
         let active_uploads = ActiveUploads::default();
         let id = Uuid::new_v4();
         assert!(!active_uploads.stop(&id));
@@ -194,17 +204,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_came_last_waits_for_nobody() {
+    async fn latest_upload_of_owner_waits_for_none() {
         let active_uploads = ActiveUploads::default();
         let (a, others) = (Some("a"), Some("b"));
         let first = active_uploads.enqueue(a);
         let _other = active_uploads.enqueue(others);
         let moment = Duration::from_millis(1);
-        assert!(!first.wait_behind(moment).await);
+        assert!(!first.wait_for_later(moment).await);
         let last = active_uploads.enqueue(a);
-        assert!(first.wait_behind(moment).await);
-        assert!(!last.wait_behind(moment).await);
+        assert!(first.wait_for_later(moment).await);
+        assert!(!last.wait_for_later(moment).await);
         drop(last);
-        assert!(!first.wait_behind(moment).await);
+        assert!(!first.wait_for_later(moment).await);
     }
 }

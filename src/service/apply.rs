@@ -1,22 +1,23 @@
-//! What a request's fields make of a record.
+//! Applies the fields of a request to an image, and checks their limits.
 
 use std::io;
 
 use serde::Serialize;
 
-use super::{Limits, invalid};
+use super::Limits;
+use super::errors::{invalid, over_cap};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Caller, Fields, Image, Properties};
 use crate::registry::MAX_RECORD_BYTES;
 
-/// Room in a record for fields that the service adds after a client has written it: the
-/// upload, the location and checksum of the data, the times and the frame of a deletion.
+/// Bytes of a record that are kept for fields that the service adds later: the upload, the location
+/// and checksum of the data, and the times and saved properties of a deletion.
 const SERVICE_FIELDS_BYTES: usize = 4 * 1024;
 
-/// Most bytes of an image's metadata as JSON that clients can write.
+/// Most bytes that clients can write to an image's metadata, as JSON.
 const MAX_METADATA_BYTES: usize = MAX_RECORD_BYTES - SERVICE_FIELDS_BYTES;
 
-/// Checks what can be judged without looking at the image, and completes the formats.
+/// Completes the formats of a request and checks the fields that do not depend on the image.
 pub(super) fn check_fields(limits: &Limits, fields: &mut Fields, len: Option<u64>) -> Result<()> {
     let formats = limits.formats.complete(fields);
     formats.map_err(|error| invalid(error.to_string()))?;
@@ -32,24 +33,16 @@ pub(super) fn check_fields(limits: &Limits, fields: &mut Fields, len: Option<u64
     Ok(())
 }
 
-/// The data passed the largest size there is.
-pub(super) fn over_cap(cap: u64) -> Error {
-    Error::new(
-        Kind::TooLarge,
-        format!("Image exceeds the maximum size of {cap} bytes (image_size_cap)."),
-    )
-}
-
-/// What happens to properties that an update does not name.
+/// The effect of an update on the properties that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purge {
-    /// They go.
+    /// Removes them.
     Unnamed,
-    /// They stay.
+    /// Keeps them.
     Nothing,
 }
 
-/// Writes the fields of a request into an image.
+/// Sets the fields of an image that a request names.
 pub(super) fn apply(caller: &Caller, fields: Fields, purge: Purge, image: &mut Image) {
     fields.name.apply(&mut image.name);
     fields.disk_format.apply(&mut image.disk_format);
@@ -58,6 +51,7 @@ pub(super) fn apply(caller: &Caller, fields: Fields, purge: Purge, image: &mut I
     fields
         .virtual_size_bytes
         .apply(&mut image.virtual_size_bytes);
+    // Glance ignores the owner in other callers' requests.
     if caller.is_admin {
         fields.owner.apply(&mut image.owner);
     }
@@ -80,7 +74,7 @@ fn set<T>(value: Option<T>, field: &mut T) {
     }
 }
 
-/// Refuses more properties than an image may have, each counted once.
+/// Refuses an image with more properties than the quota allows.
 pub(super) fn check_property_quota(limits: &Limits, properties: &Properties) -> Result<()> {
     let quota = limits.property_quota;
     if properties.len() <= quota {
@@ -96,9 +90,8 @@ pub(super) fn check_property_quota(limits: &Limits, properties: &Properties) -> 
     ))
 }
 
-/// Refuses metadata that would fill the room in the record that the service needs later, for
-/// instance to delete the image. An image that is larger already, by an earlier release, may
-/// become smaller.
+/// Refuses metadata that would leave no bytes of the record for the fields of the service, so that
+/// every image can be deleted. An image of an earlier release that is already larger may shrink.
 pub(super) fn check_metadata_bytes(before: Option<&Image>, after: &Image) -> Result<()> {
     let bytes = metadata_bytes(after);
     if bytes <= MAX_METADATA_BYTES || before.is_some_and(|image| bytes <= metadata_bytes(image)) {
@@ -110,7 +103,7 @@ pub(super) fn check_metadata_bytes(before: Option<&Image>, after: &Image) -> Res
     ))
 }
 
-/// The size of a record without the fields that only the service writes.
+/// Returns the size of a record as JSON, without the fields that only the service writes.
 fn metadata_bytes(image: &Image) -> usize {
     let of_service = json_bytes(&image.upload).saturating_add(json_bytes(&image.trashed));
     json_bytes(image).saturating_sub(of_service)
@@ -118,14 +111,14 @@ fn metadata_bytes(image: &Image) -> usize {
 
 fn json_bytes(value: &impl Serialize) -> usize {
     let mut counter = Counter(0);
-    // Neither counting nor writing an image as JSON can fail: its keys are texts.
+    // Cannot fail: counting succeeds, and every key of an image is a string.
     match serde_json::to_writer(&mut counter, value) {
         Ok(()) => counter.0,
         Err(_) => usize::MAX,
     }
 }
 
-/// Counts the bytes that are written to it.
+/// A writer that counts bytes.
 struct Counter(usize);
 
 impl io::Write for Counter {

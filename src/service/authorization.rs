@@ -1,22 +1,40 @@
-//! What the operator's rules allow, as the verbs ask it: the policy, and the protection of
-//! properties. Both say no with 403; that an image is not there is told after that, so that
-//! a rule answers alike for what is hidden and what is not there.
+//! Decides what a caller may do under the operator's rules: the policy and the protection of
+//! properties.
+//!
+//! `enforce` (policy) and `authorize` (ownership, in `errors.rs`) are separate checks. The verbs call
+//! `enforce` before they report that an image does not exist. A rule therefore answers 403 alike
+//! for a hidden image and for a missing one.
 
 use std::sync::Arc;
 
-use super::{Purge, Service, forbidden, not_found};
-use crate::error::Result;
-use crate::image::{Caller, Fields, Filter, Image, ImageId, Properties, can_see};
+use arc_swap::ArcSwap;
+
+use super::Purge;
+use super::errors::forbidden;
+use crate::error::{Error, Result};
+use crate::image::{Caller, Fields, Filter, Image, Properties};
 use crate::policy::{Action, Operation, Rules};
 use crate::registry::Record;
 
-impl Service {
-    /// Puts these rules in force, for every request that begins from now on.
+/// The rules in force. A reload replaces them while requests run.
+#[derive(Default)]
+pub struct Authorization {
+    rules: ArcSwap<Rules>,
+}
+
+impl Authorization {
+    /// Puts these rules in force for every check from now on.
     pub fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
     }
 
-    /// The caller as the rules know it: they may make it an administrator.
+    /// Returns the rules in force.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Returns the caller with the roles that the policy gives it: `context_is_admin` can make it an
+    /// administrator.
     pub fn with_policy_roles(&self, caller: Arc<Caller>) -> Arc<Caller> {
         if caller.is_admin || !self.rules.load().makes_admin(&caller) {
             return caller;
@@ -28,7 +46,10 @@ impl Service {
         })
     }
 
-    /// Refuses what the policy does not allow. The image is one that the caller sees.
+    /// Checks an action against the policy. `image` must be an image that the caller can see.
+    ///
+    /// # Errors
+    /// `Forbidden` if the policy does not allow the action.
     pub(super) fn enforce(
         &self,
         action: Action,
@@ -44,33 +65,11 @@ impl Service {
         )))
     }
 
-    /// The record of an image that the caller sees and may do this with.
-    pub(super) async fn find_permitted(
-        &self,
-        actions: &[Action],
-        caller: &Caller,
-        id: &ImageId,
-    ) -> Result<Arc<Record>> {
-        let record = self.find_visible(caller, id).await?;
-        let image = record.as_ref().map(|record| &record.image);
-        for action in actions {
-            self.enforce(*action, caller, image)?;
-        }
-        record.ok_or_else(|| not_found(id))
-    }
-
-    /// The record of an image that the caller sees, if there is one.
-    pub(super) async fn find_visible(
-        &self,
-        caller: &Caller,
-        id: &ImageId,
-    ) -> Result<Option<Arc<Record>>> {
-        let record = self.registry.get(id).await?;
-        Ok(record.filter(|record| can_see(caller, &record.image)))
-    }
-
-    /// Refuses what the policy does not allow of what a request says of an image: that
-    /// everybody shall see it, and where its data come from.
+    /// Checks the fields of a request that have an action of their own: publishing an image,
+    /// uploading or copying data, and setting a location.
+    ///
+    /// # Errors
+    /// `Forbidden` for the first one that the policy does not allow.
     pub(super) fn enforce_fields(
         &self,
         caller: &Caller,
@@ -79,18 +78,21 @@ impl Service {
         has_data: bool,
     ) -> Result<()> {
         let copies = fields.copy_from.is_some();
-        let asked = [
+        let requested = [
             (fields.is_public == Some(true), Action::PublicizeImage),
             (copies, Action::CopyFrom),
             (has_data || copies, Action::UploadImage),
             (fields.location.is_some(), Action::SetImageLocation),
         ];
-        let mut asked = asked.into_iter().filter(|(is_asked, _)| *is_asked);
-        asked.try_for_each(|(_, action)| self.enforce(action, caller, image))
+        let mut requested = requested.into_iter().filter(|(is_set, _)| *is_set);
+        requested.try_for_each(|(_, action)| self.enforce(action, caller, image))
     }
 
-    /// Refuses changes of properties that are protected from the caller. Properties that it
-    /// does not even see are kept.
+    /// Checks a change of properties against the property protection. Adds the properties that
+    /// the caller cannot read to `new`, so that a purge does not remove them.
+    ///
+    /// # Errors
+    /// `Forbidden` for the first property that the caller may not create, update or delete.
     pub(super) fn protect_properties(
         &self,
         caller: &Caller,
@@ -106,6 +108,8 @@ impl Service {
         for (name, value) in new.iter() {
             let may = match current.get(name) {
                 None => may(Operation::Create, name),
+                // An unreadable property is refused even if the value is the same. Otherwise the
+                // caller could guess the value.
                 Some(_) if !may(Operation::Read, name) => false,
                 Some(known) => known == value || may(Operation::Update, name),
             };
@@ -129,18 +133,18 @@ impl Service {
         Ok(())
     }
 
-    /// The record without properties that are protected from the caller.
+    /// Returns the record without the properties that the caller may not read.
     pub(super) fn redact(&self, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
         redact(&self.rules.load(), caller, record)
     }
 
-    /// Whether no property of the image is protected from the caller.
+    /// Returns true if the caller may read every property of the image.
     pub(super) fn is_fully_visible(&self, caller: &Caller, image: &Image) -> bool {
         is_fully_visible(&self.rules.load(), caller, image)
     }
 
-    /// Whether the caller may be told which images have this. Else who may not read a
-    /// property could find its value out.
+    /// Returns true if the caller may filter a list by this. Filtering by an unreadable property
+    /// would reveal its value.
     pub(super) fn may_filter(&self, caller: &Caller, filter: &Filter) -> bool {
         match filter {
             Filter::Property(name, _) => self.rules.load().permits(Operation::Read, caller, name),
@@ -149,8 +153,9 @@ impl Service {
     }
 }
 
-/// The record without properties that these rules protect from the caller.
+/// Returns the record without the properties that these rules hide from the caller.
 pub(super) fn redact(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
+    // The common case shares the record. Only a caller with hidden properties costs a copy.
     if is_fully_visible(rules, caller, &record.image) {
         return record;
     }
@@ -165,6 +170,6 @@ fn is_fully_visible(rules: &Rules, caller: &Caller, image: &Image) -> bool {
     !rules.protect_properties() || names.all(|name| rules.permits(Operation::Read, caller, name))
 }
 
-fn protected(name: &str) -> crate::error::Error {
+fn protected(name: &str) -> Error {
     forbidden(format!("Property '{name}' is protected"))
 }

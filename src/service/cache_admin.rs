@@ -1,4 +1,7 @@
-//! What operators see and change of the image cache.
+//! The cache management API: listing, removing and queueing cached images.
+//!
+//! Every verb requires the policy action `manage_image_cache`, and returns `NotFound` on a node without a
+//! cache.
 
 use super::Service;
 use crate::cache::{Cache, CachedImage};
@@ -7,15 +10,15 @@ use crate::image::{Caller, ImageId};
 use crate::policy::Action;
 
 impl Service {
-    /// The kept images.
+    /// Returns the cached images.
     ///
     /// # Errors
-    /// `Forbidden` by the policy; `NotFound` on a node that keeps none, as for all of these.
+    /// `Forbidden` by the policy; `NotFound` on a node without a cache.
     pub fn cached_images(&self, caller: &Caller) -> Result<Vec<CachedImage>> {
         Ok(self.managed(caller)?.images())
     }
 
-    /// Forgets a kept image; one that is not kept is as good as forgotten.
+    /// Removes an image from the cache. Succeeds if the image is not cached.
     ///
     /// # Errors
     /// As [`Service::cached_images`].
@@ -24,7 +27,7 @@ impl Service {
         Ok(())
     }
 
-    /// Forgets all kept images; how many there were.
+    /// Removes all images from the cache. Returns how many there were.
     ///
     /// # Errors
     /// As [`Service::cached_images`].
@@ -32,7 +35,7 @@ impl Service {
         Ok(self.managed(caller)?.forget_all())
     }
 
-    /// The images that wait to be fetched, in order.
+    /// Returns the images in the prefetch queue, in order.
     ///
     /// # Errors
     /// As [`Service::cached_images`].
@@ -40,11 +43,11 @@ impl Service {
         Ok(self.managed(caller)?.queue().images())
     }
 
-    /// Has an image fetched when its turn comes, unless it is kept. Whether there is such an
-    /// image is found out then.
+    /// Appends an image to the prefetch queue, unless it is cached. The prefetcher checks later that
+    /// the image exists.
     ///
     /// # Errors
-    /// As [`Service::cached_images`]; `Internal` when the queue's disk fails.
+    /// As [`Service::cached_images`]; `Internal` if the queue cannot be written to disk.
     pub async fn queue_image(&self, caller: &Caller, id: ImageId) -> Result<()> {
         let cache = self.managed(caller)?;
         match cache.contains(&id) {
@@ -53,7 +56,7 @@ impl Service {
         }
     }
 
-    /// Takes an image off the queue; one that is not in it is as good as taken off.
+    /// Removes an image from the prefetch queue. Succeeds if the image is not queued.
     ///
     /// # Errors
     /// As [`Service::queue_image`].
@@ -62,7 +65,7 @@ impl Service {
         Ok(())
     }
 
-    /// Takes all images off the queue; how many there were.
+    /// Empties the prefetch queue. Returns how many images there were.
     ///
     /// # Errors
     /// As [`Service::queue_image`].
@@ -70,8 +73,10 @@ impl Service {
         self.managed(caller)?.queue().clear().await
     }
 
+    /// Returns the cache for a caller that may manage it.
     fn managed(&self, caller: &Caller) -> Result<&Cache> {
-        self.enforce(Action::ManageImageCache, caller, None)?;
+        let authorization = self.catalog.authorization();
+        authorization.enforce(Action::ManageImageCache, caller, None)?;
         let none = || Error::new(Kind::NotFound, "This node has no image cache.");
         self.cache.as_ref().ok_or_else(none)
     }

@@ -1,4 +1,7 @@
-//! What arrives in pieces of any size, in pieces worth their handling.
+//! Re-blocking: turns the pieces that arrive from the network into chunks for hash and store.
+//!
+//! A store may accept only whole blocks (file), or any size (S3, Swift). For the latter, large pieces
+//! pass without a copy and small ones are gathered into blocks.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +9,18 @@ use bytes::Bytes;
 
 use crate::transfer::{Block, BlockPool};
 
-/// From here on a piece is passed on as it is, where the store takes any. Below it, the
-/// cost of handing a piece to hash and store is above that of copying it.
+/// The least size of a piece that passes without a copy. For a smaller piece, handing it to hash and
+/// store costs more than copying it.
 const WHOLE_BYTES: usize = 32 * 1024;
 
-/// Gathers pieces into blocks, and lets large ones through untouched if it may.
+/// Gathers pieces into chunks.
 pub(super) struct Chunker<'pool> {
     pool: &'pool BlockPool,
     blocks_only: bool,
     block: Option<Block>,
-    /// When the first bytes of the block came.
+    /// The time at which the first bytes of the block arrived.
     since: Instant,
-    /// What came last and is not in a block.
+    /// The bytes of the last piece that are not in a block.
     piece: Bytes,
 }
 
@@ -32,19 +35,19 @@ impl<'pool> Chunker<'pool> {
         }
     }
 
-    /// Takes the next piece. [`Chunker::next`] has to be exhausted before.
+    /// Adds the next piece. [`Chunker::next`] must have returned `None` before.
     pub(super) fn add(&mut self, piece: Bytes) {
         self.piece = piece;
     }
 
-    /// The next chunk, if there is one without waiting for more. Where the store takes blocks,
-    /// this waits until there is room for one more of them in memory.
+    /// Returns the next chunk, or `None` if more pieces are needed. For a store of blocks, waits
+    /// until the pool admits one more block in memory.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         if self.piece.is_empty() {
             return None;
         }
         if !self.blocks_only && self.piece.len() >= WHOLE_BYTES {
-            // Bytes that came before go before.
+            // The gathered bytes arrived earlier, so they are returned first.
             return match self.rest().await {
                 None => Some(std::mem::take(&mut self.piece)),
                 gathered => gathered,
@@ -65,21 +68,21 @@ impl<'pool> Chunker<'pool> {
         None
     }
 
-    /// How long bytes that make no whole block may still be kept, where they may be for
-    /// `kept_for`; `None` when there are none.
-    pub(super) fn due_in(&self, kept_for: Duration) -> Option<Duration> {
+    /// Returns the time until the gathered bytes have waited for `max_delay`; `None` if there are
+    /// none.
+    pub(super) fn due_in(&self, max_delay: Duration) -> Option<Duration> {
         self.block.as_ref()?;
-        Some(kept_for.saturating_sub(self.since.elapsed()))
+        Some(max_delay.saturating_sub(self.since.elapsed()))
     }
 
-    /// The bytes that have been gathered and make no whole block.
+    /// Returns the gathered bytes, which make no whole block.
     pub(super) async fn rest(&mut self) -> Option<Bytes> {
         let block = self.block.take()?;
         Some(self.freeze(block).await)
     }
 
-    /// A store that takes pieces of any size may keep them until it has enough for a request of
-    /// its own, and bounds its memory itself.
+    /// Turns a block into a chunk. Only a store of blocks is held to the pool's bound: any other
+    /// store may keep chunks until it has enough for a request, and bounds its memory itself.
     async fn freeze(&self, block: Block) -> Bytes {
         match self.blocks_only {
             true => self.pool.admit(block).await,
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
     use crate::transfer::BLOCK_BYTES;
 
-    async fn chunker(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
+    async fn chunk_lens(blocks_only: bool, pieces: &[usize]) -> Vec<usize> {
         let pool = BlockPool::new(2);
         let mut chunker = Chunker::new(&pool, blocks_only);
         let mut whole = Vec::new();
@@ -119,22 +122,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blocks_are_whole_but_for_the_last() {
-        let lens = chunker(true, &[1, BLOCK_BYTES * 2, 70_000, 5]).await;
+    async fn every_block_but_the_last_is_full() {
+        let lens = chunk_lens(true, &[1, BLOCK_BYTES * 2, 70_000, 5]).await;
         assert_eq!(lens, [BLOCK_BYTES, BLOCK_BYTES, 70_006]);
     }
 
     #[tokio::test]
-    async fn large_pieces_go_through_and_small_ones_gather_in_order() {
-        let lens = chunker(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]).await;
+    async fn large_pieces_pass_and_small_ones_gather_in_order() {
+        let lens = chunk_lens(false, &[10, 20, 400_000, 40_000, 30, BLOCK_BYTES]).await;
         assert_eq!(lens, [30, 400_000, 40_000, 30, BLOCK_BYTES]);
         let many = vec![1000; 300];
-        let lens = chunker(false, &many).await;
+        let lens = chunk_lens(false, &many).await;
         assert_eq!(lens, [BLOCK_BYTES, 300_000 - BLOCK_BYTES]);
     }
 
     #[tokio::test]
-    async fn bytes_that_make_no_block_become_due() {
+    async fn incomplete_block_becomes_due() {
         let pool = BlockPool::new(2);
         let mut chunker = Chunker::new(&pool, false);
         assert_eq!(chunker.due_in(Duration::ZERO), None);
@@ -147,8 +150,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_makes_no_parcel() {
-        assert!(chunker(true, &[]).await.is_empty());
-        assert!(chunker(false, &[0]).await.is_empty());
+    async fn empty_input_makes_no_chunk() {
+        assert!(chunk_lens(true, &[]).await.is_empty());
+        assert!(chunk_lens(false, &[0]).await.is_empty());
     }
 }

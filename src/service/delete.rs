@@ -1,22 +1,26 @@
 //! Deleting an image.
+//!
+//! The registry records the deletion first. The data are removed afterwards, by the upload that still
+//! writes them, by the cleaner, or, with delayed deletion, by the scrubber.
 
 use std::sync::Arc;
 
+use super::Service;
+use super::clock::now_after;
+use super::errors::{authorize, authorize_any, check_conditions, forbidden, not_found};
 use super::modify::modify;
-use super::{Service, authorize, authorize_any, forbidden, meets, not_found, now_after};
 use crate::error::{Kind, Result};
 use crate::image::{Caller, Conditions, Image, ImageId, ImageOperation, Status, Trashed};
 use crate::policy::Action;
 use crate::registry::Record;
 
 impl Service {
-    /// Deletes an image. The registry says so first; its data are removed after that, by
-    /// the cleaner, until it succeeds (CVE-2012-4573). The conditions are judged on the
-    /// version of the record that is replaced.
+    /// Deletes an image. Its data are removed in the background, with retries until that succeeds
+    /// (CVE-2012-4573). The conditions are checked on the version of the record that is replaced.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` for a protected image, one that waits for the scrubber, and
-    /// one that is somebody else's; `PreconditionFailed`.
+    /// `NotFound`; `Forbidden` for a protected image, one in `pending_delete`, and one that the
+    /// caller does not own; `PreconditionFailed`.
     pub async fn delete(
         &self,
         caller: &Caller,
@@ -26,11 +30,12 @@ impl Service {
         authorize_any(caller, ImageOperation::Change)?;
         let deleted = modify(id, async || {
             let record = self
+                .catalog
                 .find_permitted(&[Action::DeleteImage], caller, id)
                 .await?;
             let image = self.deleted(caller, &record.image)?;
-            meets(&record.image, conditions)?;
-            match self.registry.replace(image, record.version).await {
+            check_conditions(&record.image, conditions)?;
+            match self.catalog.registry.replace(image, record.version).await {
                 Err(error) if error.kind() == Kind::TooLarge => {
                     self.delete_full(caller, &record).await
                 }
@@ -45,21 +50,21 @@ impl Service {
         Ok(())
     }
 
-    /// Deletes an image whose record has no room for what is set aside: an earlier release or
+    /// Deletes an image whose record cannot hold the saved properties, because an earlier release or
     /// another service has filled it. It must be possible to delete every image.
     async fn delete_full(&self, caller: &Caller, record: &Record) -> Result<Arc<Record>> {
         tracing::warn!(
             image_id = %record.image.id,
-            "the image is deleted without keeping its properties and members for a restoration: \
-             its record has no room for them"
+            "image deleted without saving its properties and members: its record is full, so a \
+             restore will not bring them back"
         );
         let mut image = self.deleted(caller, &record.image)?;
         image.trashed = None;
-        self.registry.replace(image, record.version).await
+        self.catalog.registry.replace(image, record.version).await
     }
 
-    /// The image as a deletion leaves it. Whoever sees it is told what keeps it from being
-    /// deleted, before being told that it is not theirs: the order of Glance.
+    /// Returns the image as it is after its deletion. The order of the checks is Glance's: a caller
+    /// that can see the image learns that it is protected before it learns that it does not own it.
     fn deleted(&self, caller: &Caller, current: &Image) -> Result<Image> {
         match current.status {
             Status::Deleted => return Err(not_found(current.id)),
@@ -71,13 +76,13 @@ impl Service {
             _ => authorize(caller, ImageOperation::Change, current)?,
         }
         let mut image = current.clone();
-        let waits = self.limits.delayed_delete && current.data.is_some();
+        let is_delayed = self.catalog.limits.delayed_delete && current.data.is_some();
         let trashed = Trashed {
             properties: std::mem::take(&mut image.properties),
             members: std::mem::take(&mut image.members),
         };
         image.status = Status::Deleted;
-        if waits {
+        if is_delayed {
             image.status = Status::PendingDelete;
             image.trashed = Some(Box::new(trashed));
         }
@@ -86,12 +91,13 @@ impl Service {
         Ok(image)
     }
 
-    /// An upload under way removes what it wrote itself, once it is told to stop.
+    /// Stops the image's upload, which then removes its own bytes. Without one, has the cleaner remove
+    /// the data.
     fn remove_remains(&self, image: &Image) {
         let upload = image.upload.as_ref();
-        let stopped = upload.is_some_and(|upload| self.active_uploads.stop(&upload.id));
-        if image.has_remains() && !stopped {
-            self.cleaner.clean(image.id);
+        let is_stopped = upload.is_some_and(|upload| self.uploads.active.stop(&upload.id));
+        if image.has_remains() && !is_stopped {
+            self.uploads.cleaner.clean(image.id);
         }
     }
 }

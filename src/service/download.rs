@@ -1,6 +1,10 @@
-//! One image's data.
+//! Reading an image's data, from the cache or from its store.
+//!
+//! Data of another server are compared with the checksum of the record as they pass, if the whole image is
+//! read.
 
-use super::{Service, forbidden};
+use super::Service;
+use super::errors::forbidden;
 use crate::cache::FillSource;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Status};
@@ -9,20 +13,20 @@ use crate::registry::Record;
 use crate::store::ObjectRange;
 use crate::transfer::{Payload, RangeReader};
 
-/// Data on their way to a client.
+/// The data of one response.
 #[derive(Default)]
 pub struct Download {
-    /// The data.
+    /// The bytes.
     pub payload: Payload,
-    /// To be told of the bytes as they leave, and kept until the last has.
+    /// Counts the bytes that are sent. Must live until the last of them is.
     pub transfer: Option<Transfer>,
 }
 
 impl Service {
-    /// How many bytes a download of the image has.
+    /// Returns the number of bytes that a download of the image has.
     ///
     /// # Errors
-    /// `NotFound` for an image without data to serve; `Forbidden` for a deactivated one.
+    /// `NotFound` for an image that is not active; `Forbidden` for a deactivated one.
     pub fn downloadable_bytes(&self, image: &Image) -> Result<u64> {
         if image.status == Status::Deactivated {
             return Err(forbidden(
@@ -34,19 +38,19 @@ impl Service {
         size_bytes.ok_or_else(|| Error::new(Kind::NotFound, message()))
     }
 
-    /// `len` bytes of the image's data from `offset` on; both lie within the data.
+    /// Opens `len` bytes of the image's data from `offset`. The range must lie within the data.
     ///
     /// # Errors
-    /// `NotFound` when the store has lost the data; `Internal` when they are damaged;
-    /// `Unavailable` when the store cannot be asked.
+    /// `NotFound` if the store has lost the data; `Internal` if the data are damaged;
+    /// `Unavailable` if the store does not respond.
     pub async fn download(&self, record: &Record, offset: u64, len: u64) -> Result<Download> {
         let Some(data) = record.image.data.as_ref().filter(|_| len > 0) else {
             return Ok(Download::default());
         };
         if let Some(since) = record.image.damaged_since {
             return Err(Error::internal(format!(
-                "the data of image {} are known since {since} not to match their checksum, and \
-                 are not served",
+                "the data of image {} have not matched their checksum since {since} and are not \
+                 served",
                 record.image.id
             )));
         }
@@ -74,10 +78,10 @@ impl Service {
             });
         }
         let payload = match store.open(data.location(), wanted).await? {
-            // A file is in this node's own hands; what crosses a network is checked on its
-            // way, if all of it does.
+            // The auditor checks files of this node. Data from another server are checked here,
+            // which is possible only if all of them pass.
             Payload::Remote(remote) if len == data.size_bytes => {
-                Payload::Remote(Box::new(self.checked(*remote, data)))
+                Payload::Remote(Box::new(self.verified(*remote, data)))
             }
             payload => payload,
         };
@@ -87,12 +91,13 @@ impl Service {
         })
     }
 
-    /// The same bytes, of which the last are kept back until all are known to be right.
-    fn checked(&self, remote: RangeReader, data: &ImageData) -> RangeReader {
+    /// Returns the same bytes with a check of their MD5. The last bytes are held back until the check
+    /// has passed, so a client never completes a download of wrong data.
+    fn verified(&self, remote: RangeReader, data: &ImageData) -> RangeReader {
         let checksum = data.checksum.as_ref();
         match checksum.and_then(|checksum| checksum.digest()) {
-            Some(digest) if self.limits.verify_downloads => {
-                let window_bytes = self.limits.upload_window_bytes;
+            Some(digest) if self.catalog.limits.verify_downloads => {
+                let window_bytes = self.catalog.limits.upload_window_bytes;
                 remote.with_digest(self.hashes.stream_with_window(window_bytes), digest)
             }
             _ => remote,
@@ -100,7 +105,7 @@ impl Service {
     }
 }
 
-/// What the cache has to know to fetch an image.
+/// Returns the description by which the cache fetches an image.
 pub(super) fn cache_source(image: ImageId, data: &ImageData) -> FillSource {
     let digest = data.checksum.as_ref().and_then(Checksum::digest);
     FillSource {

@@ -1,59 +1,68 @@
-//! Sources that clients name: where an image's data are, or are to be copied from.
+//! External sources: URLs that a client names as the location of an image's data
+//! (`x-image-meta-location`) or as the source of a copy (`x-glance-api-copy-from`).
+//!
+//! A source passes two steps: `named` validates the URL against the operator's rules without any
+//! request to it, and `measure` asks the source for its size.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use super::apply::over_cap;
-use super::upload::{UploadSession, missing_format};
-use super::{Service, invalid};
+use super::Limits;
+use super::errors::{invalid, over_cap};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Fields, HttpUri, Image, ImageData, Location, Status};
-use crate::store::{ObjectRange, Store};
+use crate::image::{Fields, HttpUri, Image, Location};
+use crate::store::{ObjectRange, Store, Stores};
 use crate::transfer::Payload;
 
-/// What becomes of the data.
+/// The use that a request makes of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SourceMode {
-    /// They stay where they are (`x-image-meta-location`).
+pub(super) enum SourceMode {
+    /// The data stay at the source, which becomes the image's location.
     InPlace,
-    /// They are copied into a store of ours (`x-glance-api-copy-from`).
-    Copied,
+    /// The data are copied into one of our stores.
+    Copy,
 }
 
-/// A source that the rules allow. It has not been asked for anything.
+/// A source that the operator's rules allow.
 pub(super) struct ExternalSource {
     mode: SourceMode,
     location: Location,
     store: Arc<dyn Store>,
 }
 
-/// A source that was asked how long it is.
+/// A source of known size.
 #[derive(Clone)]
 pub(super) struct MeasuredSource {
-    mode: SourceMode,
-    location: Location,
+    pub(super) mode: SourceMode,
+    pub(super) location: Location,
     store: Arc<dyn Store>,
     pub(super) size_bytes: u64,
 }
 
-/// A copy that is entered into its image's record and has not begun.
-pub(super) struct PendingCopy {
-    pub(super) session: UploadSession,
-    pub(super) source: MeasuredSource,
+/// Validates and measures external sources.
+pub(super) struct ExternalSources {
+    stores: Stores,
+    limits: Arc<Limits>,
 }
 
-impl Service {
-    /// Judges what a request names as a source.
+impl ExternalSources {
+    pub(super) fn new(stores: Stores, limits: Arc<Limits>) -> Self {
+        Self { stores, limits }
+    }
+
+    /// Returns the source that a request names, if it names one.
     ///
     /// # Errors
-    /// `Invalid` for what no configured store reads, and for what the operator does not
-    /// allow.
-    pub(super) fn external_source(&self, fields: &Fields) -> Result<Option<ExternalSource>> {
+    /// `Invalid` if no configured store reads it, or if the operator's rules do not allow it.
+    pub(super) fn named(&self, fields: &Fields) -> Result<Option<ExternalSource>> {
         let validate = |mode, text: &Option<String>| {
             let text = text.as_deref();
             text.map(|text| self.validate(mode, text)).transpose()
         };
+        // Both are validated, also if the request names both: Glance reports an invalid source
+        // before it reports that there is more than one.
         let location = validate(SourceMode::InPlace, &fields.location)?;
-        let copy_from = validate(SourceMode::Copied, &fields.copy_from)?;
+        let copy_from = validate(SourceMode::Copy, &fields.copy_from)?;
         Ok(location.or(copy_from))
     }
 
@@ -62,16 +71,16 @@ impl Service {
             return Err(invalid("The source of an image cannot be empty."));
         }
         let location = Location::parse(text).ok();
-        let read_by =
+        let readable =
             location.and_then(|location| Some((self.stores.for_source(&location)?, location)));
-        let Some((store, location)) = read_by else {
+        let Some((store, location)) = readable else {
             return Err(invalid(
                 "External source is not supported: clients may name none of its scheme.",
             ));
         };
-        let refuse = |why: &dyn std::fmt::Display| {
+        let refuse = |reason: &dyn Display| {
             invalid(format!(
-                "The source of the image is not one that may be named: {why}."
+                "The source of the image is not one that may be named: {reason}."
             ))
         };
         let uri = HttpUri::parse(text).map_err(|error| refuse(&error))?;
@@ -84,86 +93,47 @@ impl Service {
         })
     }
 
-    /// Asks a source for its length.
+    /// Asks a source for its size.
     ///
     /// # Errors
-    /// `Invalid` where its address may not be reached; `TooLarge` past the largest image;
-    /// `NotFound` for whatever else there is, in the same words: who could tell a closed
-    /// port from a missing page could scan networks with this node (CVE-2017-7200).
-    pub(super) async fn measure(&self, named: ExternalSource) -> Result<MeasuredSource> {
-        let size = named.store.size(&named.location).await;
+    /// `Invalid` if its address may not be reached; `TooLarge` past the largest image size;
+    /// `NotFound` for every other failure, with one text. If a closed port and a missing page had
+    /// different texts, clients could scan networks with this node (CVE-2017-7200).
+    pub(super) async fn measure(&self, source: ExternalSource) -> Result<MeasuredSource> {
+        let size = source.store.size(&source.location).await;
         let size_bytes = size.map_err(|error| match error.kind() {
             Kind::Invalid => error,
             _ => {
                 tracing::warn!(
-                    scheme = named.location.scheme(),
+                    scheme = source.location.scheme(),
                     ?error,
-                    "a source that a client names cannot be read"
+                    "external source of an image cannot be read"
                 );
                 Error::new(Kind::NotFound, "The source of the image cannot be read.").because(error)
             }
         })?;
-        let cap = self.limits.image_size_cap_bytes;
-        if size_bytes > cap {
-            return Err(over_cap(cap));
+        let cap_bytes = self.limits.image_size_cap_bytes;
+        if size_bytes > cap_bytes {
+            return Err(over_cap(cap_bytes));
         }
-        let ExternalSource {
-            mode,
-            location,
-            store,
-        } = named;
         Ok(MeasuredSource {
-            mode,
-            location,
-            store,
+            mode: source.mode,
+            location: source.location,
+            store: source.store,
             size_bytes,
         })
-    }
-
-    /// Gives a queued image its source: the data themselves, or a copy that is to be begun
-    /// once the record says so. On an error the image is as it was.
-    ///
-    /// # Errors
-    /// `Invalid` without formats; `Conflict` when the stated size is not the source's.
-    pub(super) fn attach(
-        &self,
-        image: &mut Image,
-        source: MeasuredSource,
-        store: Arc<dyn Store>,
-    ) -> Result<Option<PendingCopy>> {
-        if source.mode == SourceMode::Copied {
-            let session = UploadSession::reserve(self, store, image, source.size_bytes);
-            return Ok(Some(PendingCopy { session, source }));
-        }
-        if let Some(missing) = missing_format(image) {
-            return Err(missing);
-        }
-        if image.size_bytes != source.size_bytes {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!(
-                    "The stated size ({}) is not that of the data at the location ({}).",
-                    image.size_bytes, source.size_bytes
-                ),
-            ));
-        }
-        image.status = Status::Active;
-        // The stated checksum: every download compares the data with it from now on.
-        let checksum = image.checksum.clone().filter(|sum| sum.digest().is_some());
-        image.data = Some(ImageData::new(source.location, source.size_bytes, checksum));
-        Ok(None)
     }
 }
 
 impl MeasuredSource {
-    /// The size of the source, for an image of which nobody has stated one.
+    /// Sets the image's size to that of the source if the client has not stated one.
     pub(super) fn state_size(&self, image: &mut Image) {
         if image.size_bytes == 0 {
             image.size_bytes = self.size_bytes;
         }
     }
 
-    /// All bytes of the source.
+    /// Opens the source for all its bytes.
     pub(super) async fn open(&self) -> Result<Payload> {
         if self.size_bytes == 0 {
             return Ok(Payload::Empty);
@@ -175,18 +145,4 @@ impl MeasuredSource {
         };
         self.store.open(&self.location, whole).await
     }
-}
-
-/// An image has one source: its data come with the request, or are somewhere, or are to be
-/// copied.
-pub(super) fn check_one_source(fields: &Fields, has_data: bool) -> Result<()> {
-    let sources = [
-        has_data,
-        fields.location.is_some(),
-        fields.copy_from.is_some(),
-    ];
-    if sources.iter().filter(|named| **named).count() > 1 {
-        return Err(invalid("It's invalid to provide multiple image sources."));
-    }
-    Ok(())
 }

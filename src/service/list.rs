@@ -1,9 +1,10 @@
-//! Lists of images.
+//! Lists of images, one page a request.
 
 use std::sync::Arc;
 
 use super::authorization::redact;
-use super::{Service, invalid};
+use super::catalog::Catalog;
+use super::errors::invalid;
 use crate::error::Result;
 use crate::image::{
     Caller, Filter, Image, ImageId, Query, SortDirection, SortKey, Timestamp, can_see, list_scope,
@@ -11,30 +12,32 @@ use crate::image::{
 use crate::policy::{Action, Rules};
 use crate::registry::Record;
 
-/// A list as a client asks for it.
+/// The parameters of a list request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListRequest {
-    /// Conditions; all must hold.
+    /// Conditions that every image of the list meets.
     pub filters: Vec<Filter>,
-    /// What is said about publicity: public ones, all others, or (`Some(None)`) both.
+    /// `Some(Some(true))`: public images only. `Some(Some(false))`: all others only. `Some(None)`:
+    /// both. `None`: the request does not filter by publicity.
     pub is_public: Option<Option<bool>>,
-    /// Only what changed after this moment, deleted images included.
+    /// Only images that changed after this time, including deleted ones.
     pub changes_since: Option<Timestamp>,
     /// The keys to sort by, most significant first.
     pub sort_keys: Vec<(SortKey, SortDirection)>,
-    /// The last image of the page before.
+    /// The last image of the previous page.
     pub marker: Option<ImageId>,
-    /// Images wanted on the page.
+    /// Most images on the page; `None` for the default page size.
     pub limit: Option<usize>,
 }
 
-impl Service {
-    /// One page of the images that the caller may see in lists.
+impl Catalog {
+    /// Returns one page of the images that the caller may see in lists.
     ///
     /// # Errors
-    /// `Invalid` when the marker is no image the caller may see; `Forbidden` by the policy.
+    /// `Invalid` if the marker is not an image that the caller can see; `Forbidden` by the policy.
     pub async fn list(&self, caller: &Arc<Caller>, request: ListRequest) -> Result<Page> {
-        self.enforce(Action::GetImages, caller, None)?;
+        self.authorization
+            .enforce(Action::GetImages, caller, None)?;
         if let Some(marker) = &request.marker {
             let record = self.registry.get(marker).await?;
             if !record.is_some_and(|record| can_see(caller, &record.image)) {
@@ -42,7 +45,8 @@ impl Service {
             }
         }
         let mut filters = request.filters.iter();
-        if !filters.all(|filter| self.may_filter(caller, filter)) {
+        if !filters.all(|filter| self.authorization.may_filter(caller, filter)) {
+            // An empty page tells the caller nothing about a property it may not read.
             return Ok(self.page(caller, Vec::new()));
         }
         let limit = request.limit.unwrap_or(self.limits.default_page);
@@ -62,14 +66,13 @@ impl Service {
         Page {
             records: records.into_iter(),
             caller: Arc::clone(caller),
-            rules: self.rules.load_full(),
+            rules: self.authorization.rules(),
         }
     }
 }
 
-/// A page of a list: its records in order, each made for the caller when it is asked for. A page
-/// may be long, and the records as the caller sees them are copies where properties are
-/// protected.
+/// One page of a list, in order. Each record is redacted when the iterator reaches it: a page may be
+/// long, and a redacted record is a copy.
 #[derive(Debug)]
 pub struct Page {
     records: std::vec::IntoIter<Arc<Record>>,
@@ -77,7 +80,7 @@ pub struct Page {
     rules: Arc<Rules>,
 }
 
-/// A record as one caller may see it.
+/// A record without the properties that the caller may not read.
 #[derive(Debug)]
 pub struct RedactedRecord(Arc<Record>);
 

@@ -1,11 +1,16 @@
-//! Sharing images with tenants.
+//! Sharing images with other projects (tenants).
+//!
+//! The members are part of the image's record. Every change reads the record, edits its members and
+//! writes it back with [`modify`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::apply::check_metadata_bytes;
+use super::catalog::Catalog;
+use super::clock::now;
+use super::errors::{authorize, authorize_any};
 use super::modify::modify;
-use super::{Service, authorize, authorize_any, now};
 use crate::error::{Error, Kind, Result};
 use crate::image::{
     Caller, Filter, Image, ImageId, ImageOperation, ListScope, Member, Query, SortDirection,
@@ -14,11 +19,11 @@ use crate::image::{
 use crate::policy::Action;
 use crate::registry::Record;
 
-impl Service {
-    /// The tenants an image is shared with, as far as the caller may know.
+impl Catalog {
+    /// Returns the members of an image that the caller may know of.
     ///
     /// # Errors
-    /// `NotFound` for an image that is not there, deleted, or not for the caller.
+    /// `NotFound` if the image does not exist, is deleted, or is hidden from the caller.
     pub async fn members(&self, caller: &Caller, id: &ImageId) -> Result<Vec<Member>> {
         let record = self
             .find_permitted(&[Action::GetMembers], caller, id)
@@ -27,12 +32,12 @@ impl Service {
         Ok(visible_members(caller, &record.image).cloned().collect())
     }
 
-    /// Shares an image with a tenant, or changes how. What is not said about `can_share`
-    /// stays, and is no for a new member.
+    /// Adds a member to an image, or changes an existing one. `can_share` of `None` keeps the
+    /// value of an existing member and means false for a new one.
     ///
     /// # Errors
-    /// `NotFound` also when the caller may not share it; `TooLarge` past the quota;
-    /// `Unauthenticated` for a caller without a tenant.
+    /// `NotFound`, also if the caller may not share the image; `TooLarge` past the member quota;
+    /// `Unauthenticated` for a caller without a project.
     pub async fn add_member(
         &self,
         caller: &Caller,
@@ -42,7 +47,7 @@ impl Service {
     ) -> Result<()> {
         let quota = self.limits.member_quota;
         self.change_members(Action::ModifyMember, caller, id, |members| {
-            // Glance counts one more also when it is there already.
+            // Glance counts the request as one more member even if the member exists already.
             check_quota(members.len() + 1, quota)?;
             match members.iter_mut().find(|known| known.id == member) {
                 Some(known) => known.set_can_share(can_share.unwrap_or(known.can_share), now()),
@@ -53,10 +58,10 @@ impl Service {
         .await
     }
 
-    /// Shares an image with a tenant no longer.
+    /// Removes a member from an image.
     ///
     /// # Errors
-    /// `NotFound` also when it was not shared with the tenant.
+    /// `NotFound`, also if the image has no such member.
     pub async fn remove_member(&self, caller: &Caller, id: &ImageId, member: &str) -> Result<()> {
         self.change_members(Action::DeleteMember, caller, id, |members| {
             let before = members.len();
@@ -69,7 +74,7 @@ impl Service {
         .await
     }
 
-    /// Shares an image with these tenants and no others.
+    /// Replaces all members of an image.
     ///
     /// # Errors
     /// As [`Service::add_member`].
@@ -87,16 +92,18 @@ impl Service {
         .await
     }
 
-    /// The images shared with a tenant, as far as the caller may know.
+    /// Returns the images shared with a tenant that the caller may know of.
     ///
     /// # Errors
     /// Those of the registry.
     pub async fn shared_images(&self, caller: &Caller, tenant: &str) -> Result<Vec<Arc<Record>>> {
-        self.enforce(Action::GetMembers, caller, None)?;
+        self.authorization
+            .enforce(Action::GetMembers, caller, None)?;
         let query = Query {
             scope: ListScope::All,
             filters: vec![Filter::Member(tenant.to_owned())],
-            // Killed images are shared as before; those that are gone have no members.
+            // The earliest time includes images of every status: a killed image keeps its members.
+            // Deleted images have none, so the filter excludes them.
             changes_since: Some(Timestamp::from_micros(i64::MIN)),
             sort_keys: vec![(SortKey::CreatedAt, SortDirection::Descending)],
             marker: None,
@@ -107,6 +114,7 @@ impl Service {
         Ok(records)
     }
 
+    /// Applies `change` to the members of an image, after the checks of the policy and of ownership.
     async fn change_members(
         &self,
         action: Action,
@@ -122,7 +130,8 @@ impl Service {
             change(&mut image.members)?;
             check_metadata_bytes(Some(&record.image), &image)?;
             if gains_members(&record.image, &image) {
-                self.enforce(Action::AddMember, caller, Some(&record.image))?;
+                self.authorization
+                    .enforce(Action::AddMember, caller, Some(&record.image))?;
             }
             self.registry.replace(image, record.version).await?;
             Ok(())
@@ -131,8 +140,8 @@ impl Service {
     }
 }
 
-/// The members that were wanted; of one that is named twice the last counts. A request may
-/// name tens of thousands.
+/// Returns the wanted members. If a member is named twice, the last entry counts. A request may name
+/// tens of thousands of members, hence the hash tables.
 fn replaced(before: &[Member], wanted: &[(String, Option<bool>)], now: Timestamp) -> Vec<Member> {
     let known = before.iter().map(|member| (&*member.id, member));
     let known: HashMap<&str, &Member> = known.collect();
@@ -166,7 +175,7 @@ fn check_quota(attempted: usize, quota: usize) -> Result<()> {
     ))
 }
 
-/// Whether the image is shared with somebody with whom it was not.
+/// Returns true if `after` has a member that `before` does not have.
 fn gains_members(before: &Image, after: &Image) -> bool {
     let known: HashSet<_> = before.members.iter().map(|member| &member.id).collect();
     let mut members = after.members.iter();
@@ -179,7 +188,7 @@ mod tests {
     use crate::image::MemberStatus;
 
     #[test]
-    fn who_is_named_twice_is_there_once() {
+    fn replace_keeps_last_entry_of_repeated_member() {
         let (earlier, now) = (Timestamp::from_micros(1), Timestamp::from_micros(2));
         let mut known = Member::new("a", true, earlier);
         known.status = MemberStatus::Accepted;

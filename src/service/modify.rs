@@ -1,4 +1,4 @@
-//! Changing a record: read, decide, compare and swap, again when another request was faster.
+//! Changing a record: read, decide, compare and swap, and repeat if another writer was faster.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn modify_within<T>(
             result => return result,
         }
     }
-    tracing::warn!(image_id = %id, attempts = most_attempts, "a change of an image lost every race");
+    tracing::warn!(image_id = %id, attempts = most_attempts, "change of an image given up: every attempt lost a race");
     let message = format!("Image {id} is being changed by too many requests.");
     Err(Error::new(Kind::Conflict, message))
 }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_race_is_run_again() {
+    async fn lost_race_is_repeated() {
         let id = ImageId::random();
         let mut attempts = 0;
         let result = modify(&id, async || {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_errors_end_it_at_once() {
+    async fn other_errors_are_returned_at_once() {
         let mut attempts = 0;
         let result: Result<()> = modify(&ImageId::random(), async || {
             attempts += 1;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_have_a_bound() {
+    fn pauses_are_bounded() {
         for lost_before in 0..MOST_ATTEMPTS {
             assert!(pause(lost_before) <= LAST_PAUSE);
         }

@@ -1,45 +1,62 @@
-//! Room for data: what is left of an owner's quota.
+//! Storage quotas: reservations of bytes for the data of an image.
 //!
-//! The registry decides, with the write that takes the room, so that nobody is overtaken. Here
-//! is what comes before that: waiting for what is being removed, and asking for more as data
-//! of unknown length come in.
+//! The registry checks the quota within the write that reserves the bytes, so two writers cannot
+//! both take the last bytes. This file adds what happens around that write: waiting for bytes that
+//! are being removed, and growing the reservation of an upload of unknown length.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Service;
 use super::modify::modify;
-use super::upload::UploadSession;
+use super::upload_session::UploadSession;
 use crate::error::{Kind, Result};
 use crate::image::{Image, Upload, Usage};
+use crate::registry::Registry;
 
-/// Longest wait for bytes that are being removed. Where their store does not answer, whoever
-/// needs their room is refused.
+/// Longest wait for bytes that are being removed. If their store does not answer in this time, the
+/// request that needs the bytes is refused.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Most bytes that data of unknown length reserve ahead: a durable write of the registry for
-/// each of them is lost in the time that so many bytes take.
+/// Most bytes that an upload of unknown length reserves ahead. Each reservation is a durable write,
+/// whose cost is negligible beside the transfer of this many bytes.
 const MOST_AHEAD_BYTES: u64 = 64 << 20;
-/// And the part of what is left, so that near the limit nobody starves others with room
-/// that is not used.
-const PART_AHEAD: u64 = 16;
 
-impl Service {
-    /// Returns when there is room for the data of an image that has none yet, or when there
-    /// will be none: the registry will say so.
+/// An upload reserves at most this fraction (1/16) of the free bytes ahead. Near the limit, an
+/// upload then does not block others with a reservation it does not use.
+const AHEAD_DIVISOR: u64 = 16;
+
+/// Reserves bytes of an owner's quota.
+pub(super) struct Quota {
+    registry: Arc<dyn Registry>,
+    /// The most bytes of one owner; `None` for no limit.
+    limit_bytes: Option<u64>,
+}
+
+impl Quota {
+    pub(super) fn new(registry: Arc<dyn Registry>, limit_bytes: Option<u64>) -> Self {
+        Self {
+            registry,
+            limit_bytes,
+        }
+    }
+
+    /// Waits while the image's data do not fit but will once data of deleted images are removed.
+    /// If they never fit, the registry refuses the write that follows.
     ///
     /// # Errors
     /// Those of the registry.
-    pub(super) async fn await_room_for(&self, image: &Image) -> Result<()> {
+    pub(super) async fn wait_for_removals(&self, image: &Image) -> Result<()> {
         let wanted_bytes = Usage::of(image).kept_bytes;
-        self.await_room(image.owner.as_deref(), wanted_bytes).await
+        self.wait_until_free(image.owner.as_deref(), wanted_bytes)
+            .await
     }
 
-    async fn await_room(&self, owner: Option<&str>, wanted_bytes: u64) -> Result<()> {
-        let Some(limit_bytes) = self.limits.owner.bytes.filter(|_| wanted_bytes > 0) else {
+    async fn wait_until_free(&self, owner: Option<&str>, wanted_bytes: u64) -> Result<()> {
+        let Some(limit_bytes) = self.limit_bytes.filter(|_| wanted_bytes > 0) else {
             return Ok(());
         };
         let deadline = Instant::now() + LONGEST_WAIT;
@@ -47,6 +64,7 @@ impl Service {
         loop {
             let usage = self.registry.usage(owner).await?;
             let fits = |used_bytes: u64| used_bytes.saturating_add(wanted_bytes) <= limit_bytes;
+            // Bytes on removal still count. Waiting helps only if the kept bytes alone would fit.
             let waits = fits(usage.kept_bytes) && !fits(usage.bytes());
             if !waits || Instant::now() >= deadline {
                 return Ok(());
@@ -56,33 +74,29 @@ impl Service {
         }
     }
 
-    /// Reserves room for the first `needed_bytes` bytes of an upload under way, and for some
-    /// more where there is plenty. How many bytes may now come.
+    /// Extends the reservation of an upload to at least `needed_bytes`, and ahead of that if many
+    /// bytes are free. Returns the bytes that the upload may now write.
     ///
     /// # Errors
-    /// `TooLarge` when there is no room; `DeletedMeanwhile` when the upload is none any more.
-    pub(super) async fn extend_reservation(
-        &self,
-        session: &UploadSession,
-        needed_bytes: u64,
-    ) -> Result<u64> {
-        let Some(limit_bytes) = self.limits.owner.bytes else {
+    /// `TooLarge` if the quota does not allow it; `DeletedMeanwhile` if the image was deleted.
+    pub(super) async fn extend(&self, session: &UploadSession, needed_bytes: u64) -> Result<u64> {
+        let Some(limit_bytes) = self.limit_bytes else {
             return Ok(u64::MAX);
         };
         let deadline = Instant::now() + LONGEST_WAIT;
-        let mut looks_ahead = true;
+        let mut reserves_ahead = true;
         loop {
-            match self
-                .reserve(session, needed_bytes, limit_bytes, looks_ahead)
-                .await
-            {
-                // Another upload took some of it meanwhile. The room for `needed_bytes` alone
-                // may still be there.
-                Err(error) if error.kind() == Kind::TooLarge && looks_ahead => {
-                    looks_ahead = false;
+            let reserved = self
+                .reserve(session, needed_bytes, limit_bytes, reserves_ahead)
+                .await;
+            match reserved {
+                // Another upload has reserved bytes since the usage was read. `needed_bytes` alone
+                // may still fit.
+                Err(error) if error.kind() == Kind::TooLarge && reserves_ahead => {
+                    reserves_ahead = false;
                 }
                 Err(error) if error.kind() == Kind::TooLarge && Instant::now() < deadline => {
-                    if !waits_behind(session).await {
+                    if !wait_for_later_upload(session).await {
                         return Err(error);
                     }
                 }
@@ -91,30 +105,29 @@ impl Service {
         }
     }
 
-    /// Writes the reservation of an upload under way into its record. Returns how many bytes
-    /// it has reserved.
+    /// Writes a larger reservation into the record. Returns the reserved bytes.
     async fn reserve(
         &self,
         session: &UploadSession,
         needed_bytes: u64,
         limit_bytes: u64,
-        looks_ahead: bool,
+        reserves_ahead: bool,
     ) -> Result<u64> {
-        modify(&session.image(), async || {
-            let record = self.current(session).await?;
+        modify(&session.image, async || {
+            let record = session.record(&*self.registry).await?;
             let missing_bytes = needed_bytes.saturating_sub(reserved(&record.image));
             let owner = record.image.owner.as_deref();
-            self.await_room(owner, missing_bytes).await?;
+            self.wait_until_free(owner, missing_bytes).await?;
             let used_bytes = self.registry.usage(owner).await?.bytes();
             let free_bytes = limit_bytes.saturating_sub(used_bytes.saturating_add(missing_bytes));
-            let ahead_bytes = match looks_ahead {
-                true => (free_bytes / PART_AHEAD).min(MOST_AHEAD_BYTES),
+            let ahead_bytes = match reserves_ahead {
+                true => (free_bytes / AHEAD_DIVISOR).min(MOST_AHEAD_BYTES),
                 false => 0,
             };
-            let room_bytes = needed_bytes.saturating_add(ahead_bytes);
-            let image = with_reserved(&record.image, room_bytes);
+            let reserved_bytes = needed_bytes.saturating_add(ahead_bytes);
+            let image = with_reserved(&record.image, reserved_bytes);
             self.registry.replace(image, record.version).await?;
-            Ok(room_bytes)
+            Ok(reserved_bytes)
         })
         .await
     }
@@ -136,11 +149,13 @@ fn with_reserved(image: &Image, reserved_bytes: u64) -> Image {
     }
 }
 
-/// Of uploads that outgrow their owner's room together, the one that began last gives way,
-/// and those before it go on when it is gone. If all were refused, none would ever fit.
-async fn waits_behind(session: &UploadSession) -> bool {
-    match &session.place {
-        Some(place) => place.wait_behind(LAST_PAUSE).await,
+/// Waits for an upload of the same owner that began later. Returns false if there is none.
+///
+/// When several uploads outgrow the quota together, the latest is refused and the earlier ones
+/// continue with its bytes. If all were refused, none could ever complete.
+async fn wait_for_later_upload(session: &UploadSession) -> bool {
+    match &session.quota_ticket {
+        Some(ticket) => ticket.wait_for_later(LAST_PAUSE).await,
         None => false,
     }
 }

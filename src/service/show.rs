@@ -1,39 +1,42 @@
-//! One image's metadata.
+//! Reading the record of one image.
 
 use std::sync::Arc;
 
-use super::Service;
+use super::catalog::Catalog;
 use crate::error::Result;
 use crate::image::{Caller, ImageId, can_see};
 use crate::policy::Action;
 use crate::registry::Record;
 
-impl Service {
-    /// The same as [`Service::show`], but only when it needs no waiting and nothing of the
-    /// record is protected from the caller. `None` says nothing.
+impl Catalog {
+    /// Returns the same as [`Catalog::show`] if the registry has the record in memory and the
+    /// caller may see all of it. `None` means unknown: use [`Catalog::show`].
     pub fn try_show(&self, caller: &Caller, id: &ImageId) -> Option<Arc<Record>> {
         let record = self.registry.try_get_cached(id)?;
-        let image = &record.image;
-        let is_shown = can_see(caller, image)
-            && self.enforce(Action::GetImage, caller, Some(image)).is_ok()
-            && self.is_fully_visible(caller, image);
-        is_shown.then_some(record)
+        let (image, action) = (&record.image, Action::GetImage);
+        let is_unchanged = can_see(caller, image)
+            && self
+                .authorization
+                .enforce(action, caller, Some(image))
+                .is_ok()
+            && self.authorization.is_fully_visible(caller, image);
+        is_unchanged.then_some(record)
     }
 
-    /// The record of an image that the caller may see, as far as it may.
+    /// Returns the record of an image, without the properties that the caller may not read.
     ///
     /// # Errors
-    /// `NotFound` when there is none, with the same words as when it is not for the caller;
+    /// `NotFound` if there is no such image, with the same text if the caller may not see it;
     /// `Forbidden` by the policy.
     pub async fn show(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
         let record = self.find_permitted(&[Action::GetImage], caller, id).await?;
         Ok(self.redact(caller, record))
     }
 
-    /// The same, of an image whose data the caller may have.
+    /// Returns the record of an image whose data the caller may download.
     ///
     /// # Errors
-    /// As [`Service::show`].
+    /// As [`Catalog::show`].
     pub async fn show_to_download(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Record>> {
         let actions = [Action::GetImage, Action::DownloadImage];
         let record = self.find_permitted(&actions, caller, id).await?;

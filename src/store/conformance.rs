@@ -76,6 +76,7 @@ fn upload(store: &dyn Store) -> (ImageId, Upload) {
         reserved_bytes: 0,
         node: None,
         process: None,
+        on_failure: Default::default(),
     };
     (ImageId::random(), upload)
 }

@@ -7,11 +7,11 @@ use crate::api::request::ApiRequest;
 use crate::api::state::ApiSettings;
 use crate::error::Result;
 use crate::image::Caller;
-use crate::service::Service;
+use crate::service::RegistryService;
 
 /// What a handler needs beside the request itself.
 pub(super) struct Context<'a> {
-    pub(super) service: &'a Service,
+    pub(super) service: &'a RegistryService,
     pub(super) settings: &'a ApiSettings,
     pub(super) caller: Arc<Caller>,
 }

@@ -34,9 +34,12 @@ pub(super) async fn respond(
         Endpoint::Detail => list(context, request, true).await,
         Endpoint::Register => {
             let (fields, _) = parse_legacy_body(&context.body(request).await?)?;
-            image(context, &*service.register(caller, fields).await?)
+            image(context, &*service.create(caller, fields).await?)
         }
-        Endpoint::Show { id } => image(context, &*service.show(caller, &image_id(&id)?).await?),
+        Endpoint::Show { id } => image(
+            context,
+            &*service.catalog().show(caller, &image_id(&id)?).await?,
+        ),
         Endpoint::Amend { id } => {
             let id = image_id(&id)?;
             let (fields, from_state) = parse_legacy_body(&context.body(request).await?)?;
@@ -44,12 +47,12 @@ pub(super) async fn respond(
                 Some(word) if is_true_word(word) => Purge::Unnamed,
                 _ => Purge::Nothing,
             };
-            let amended = service.amend(caller, &id, &fields, purge, from_state.as_deref());
+            let amended = service.update(caller, &id, &fields, purge, from_state.as_deref());
             image(context, &*amended.await?)
         }
         Endpoint::TakeOff { id } => {
             let id = image_id(&id)?;
-            image(context, &*service.take_off(caller, &id).await?)
+            image(context, &*service.delete(caller, &id).await?)
         }
         Endpoint::Usage
         | Endpoint::Census
@@ -87,7 +90,11 @@ async fn list(context: &Context<'_>, request: &ApiRequest, detailed: bool) -> Re
     if context.caller.is_admin {
         apply_deleted_filter(query, &mut list)?;
     }
-    let page = context.service.list(&context.caller, list).await?;
+    let page = context
+        .service
+        .catalog()
+        .list(&context.caller, list)
+        .await?;
     Ok(match detailed {
         true => ApiResponse::rendered(StatusCode::OK, JSON, legacy_listing(page, reader(context))),
         false => ApiResponse::rendered(StatusCode::OK, JSON, listing(page, false, None)),

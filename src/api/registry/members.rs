@@ -19,12 +19,12 @@ pub(super) async fn respond(
     let (service, caller) = (context.service, &*context.caller);
     match endpoint {
         Endpoint::Members { id } => {
-            let members = service.members(caller, &image_id(&id)?).await?;
+            let members = service.catalog().members(caller, &image_id(&id)?).await?;
             let body = wire::write_members(members.iter());
             return Ok(ApiResponse::of(StatusCode::OK, JSON, body));
         }
         Endpoint::SharedImages { member } => {
-            let shared = service.shared_images(caller, &member).await?;
+            let shared = service.catalog().shared_images(caller, &member).await?;
             let images = shared.iter().map(|record| &record.image);
             let body = wire::write_shared_images(images, &member);
             return Ok(ApiResponse::of(StatusCode::OK, JSON, body));
@@ -32,16 +32,23 @@ pub(super) async fn respond(
         Endpoint::ReplaceMembers { id } => {
             let wanted = wire::parse_memberships(&context.body(request).await?)?;
             let id = image_id(&id)?;
-            service.replace_members(caller, &id, &wanted).await?;
+            service
+                .catalog()
+                .replace_members(caller, &id, &wanted)
+                .await?;
         }
         Endpoint::AddMember { id, member } => {
             let can_share = wire::parse_member(&context.body(request).await?)?;
             wire::check_member_id(&member)?;
             let id = image_id(&id)?;
-            service.add_member(caller, &id, &member, can_share).await?;
+            service
+                .catalog()
+                .add_member(caller, &id, &member, can_share)
+                .await?;
         }
         Endpoint::RemoveMember { id, member } => {
             service
+                .catalog()
                 .remove_member(caller, &image_id(&id)?, &member)
                 .await?;
         }

@@ -9,6 +9,7 @@ mod members;
 mod records;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -22,17 +23,20 @@ use super::response::ApiResponse;
 use super::server::Api;
 use super::state::ApiState;
 use crate::error::Result;
+use crate::service::RegistryService;
 use crate::wire::registry::RECORD;
 
 /// The registry API over the service.
 pub struct RegistryApi {
     state: ApiState,
+    service: RegistryService,
 }
 
 impl RegistryApi {
     /// The door to a service, for whom the authenticator lets in.
     pub fn new(state: ApiState) -> Self {
-        Self { state }
+        let service = RegistryService::new(Arc::clone(&state.catalog));
+        Self { state, service }
     }
 
     async fn dispatch(&self, endpoint: Endpoint, mut request: ApiRequest) -> Result<ApiResponse> {
@@ -51,7 +55,7 @@ impl RegistryApi {
             _ => {}
         }
         let context = Context {
-            service: &self.state.service,
+            service: &self.service,
             settings: &self.state.settings,
             caller: self.state.caller(&request).await?,
         };

@@ -26,6 +26,7 @@ pub(super) async fn get(
 ) -> Result<ApiResponse> {
     let record = context
         .service
+        .catalog()
         .show_to_download(&context.caller, &image_id(id)?)
         .await?;
     let image = &record.image;
@@ -69,6 +70,7 @@ pub(super) async fn head(
 ) -> Result<ApiResponse> {
     let record = context
         .service
+        .catalog()
         .show(&context.caller, &image_id(id)?)
         .await?;
     let image = &record.image;

@@ -10,21 +10,21 @@ use httpdate::HttpDate;
 use crate::auth::Authenticator;
 use crate::image::{ImageId, Validators};
 use crate::net::FastRequest;
-use crate::service::Service;
+use crate::service::Catalog;
 use crate::wire;
 
 /// Responds to `HEAD /v1/images/{id}` without conditions, if caller and image are cached and the
 /// caller may see the image. Returns `None` for every other request.
 pub(super) fn respond(
-    service: &Service,
+    catalog: &Catalog,
     authenticator: &Authenticator,
     request: &FastRequest<'_>,
     out: &mut Vec<u8>,
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
     let caller = authenticator.try_caller(request.peer.ip(), request.headers())?;
-    let caller = service.with_policy_roles(caller);
-    let record = service.try_show(&caller, &id)?;
+    let caller = catalog.authorization().with_policy_roles(caller);
+    let record = catalog.try_show(&caller, &id)?;
     let now = since_epoch();
     if Validators::of(&record.image).modified_s > seconds(now) {
         // The clock of the server that changed the image is ahead. The lines would state a future

@@ -13,7 +13,7 @@ use crate::api::path::image_id;
 use crate::api::request::ApiRequest;
 use crate::api::response::{ApiResponse, HTML, JSON};
 use crate::error::Result;
-use crate::image::{Fields, Image};
+use crate::image::{Fields, Image, OnFailure};
 use crate::service::{Purge, UploadData};
 use crate::wire::{self, MetaReader, Spelling, is_true_word, read_conditions, read_content_md5};
 
@@ -29,7 +29,11 @@ pub(super) async fn list(
     if context.caller.is_admin {
         apply_deleted_and_pending_filter(query, &mut list);
     }
-    let page = context.service.list(&context.caller, list).await?;
+    let page = context
+        .service
+        .catalog()
+        .list(&context.caller, list)
+        .await?;
     let text = wire::listing(page, detailed, context.uri_base());
     Ok(ApiResponse::rendered(StatusCode::OK, JSON, text))
 }
@@ -147,5 +151,6 @@ fn take_data(
         len_bytes,
         is_octets,
         stated_md5,
+        on_failure: OnFailure::Kill,
     }))
 }

@@ -12,6 +12,7 @@ use crate::wire;
 pub(super) async fn list(context: &V1Context<'_>, id: &str) -> Result<ApiResponse> {
     let members = context
         .service
+        .catalog()
         .members(&context.caller, &image_id(id)?)
         .await?;
     let body = wire::write_members(members.iter());
@@ -29,6 +30,7 @@ pub(super) async fn add(
     let id = image_id(id)?;
     let added = context
         .service
+        .catalog()
         .add_member(&context.caller, &id, member, can_share);
     added.await?;
     Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
@@ -43,6 +45,7 @@ pub(super) async fn replace(
     let id = image_id(id)?;
     context
         .service
+        .catalog()
         .replace_members(&context.caller, &id, &wanted)
         .await?;
     Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
@@ -52,6 +55,7 @@ pub(super) async fn remove(context: &V1Context<'_>, id: &str, member: &str) -> R
     let id = image_id(id)?;
     context
         .service
+        .catalog()
         .remove_member(&context.caller, &id, member)
         .await?;
     Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
@@ -60,6 +64,7 @@ pub(super) async fn remove(context: &V1Context<'_>, id: &str, member: &str) -> R
 pub(super) async fn shared_images(context: &V1Context<'_>, member: &str) -> Result<ApiResponse> {
     let shared = context
         .service
+        .catalog()
         .shared_images(&context.caller, member)
         .await?;
     let images = shared.iter().map(|record| &record.image);

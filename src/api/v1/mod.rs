@@ -15,6 +15,7 @@ pub(super) mod list_query;
 mod members;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
@@ -27,11 +28,13 @@ use super::response::ApiResponse;
 use super::state::ApiState;
 use crate::error::{Error, Kind, Result};
 use crate::net::FastRequest;
+use crate::service::Service;
 use crate::wire::read_conditions;
 
 /// The v1 API over a service.
 pub(super) struct V1Api {
     state: Rc<ApiState>,
+    service: Arc<Service>,
 }
 
 /// The form of responses, which depends on how the path names the version.
@@ -45,8 +48,8 @@ pub(super) enum Style {
 }
 
 impl V1Api {
-    pub(super) fn new(state: Rc<ApiState>) -> Self {
-        Self { state }
+    pub(super) fn new(state: Rc<ApiState>, service: Arc<Service>) -> Self {
+        Self { state, service }
     }
 
     /// Responds to a request whose path has these segments behind the version. The first of the
@@ -73,7 +76,7 @@ impl V1Api {
         request: &FastRequest<'_>,
         out: &mut Vec<u8>,
     ) -> Option<(&'static str, u16)> {
-        fast_path::respond(&self.state.service, &self.state.authenticator, request, out)
+        fast_path::respond(&self.state.catalog, &self.state.authenticator, request, out)
     }
 
     async fn dispatch(
@@ -85,7 +88,7 @@ impl V1Api {
         // Authentication precedes everything: a caller without a valid token learns neither
         // whether a path exists nor what is wrong with its request.
         let context = V1Context {
-            service: &self.state.service,
+            service: &self.service,
             settings: &self.state.settings,
             caller: self.state.caller(&request).await?,
             style,

@@ -150,6 +150,7 @@ mod tests {
             reserved_bytes: 0,
             node: None,
             process: None,
+            on_failure: Default::default(),
         }
     }
 

@@ -182,6 +182,7 @@ fn reserving(owner: &str, reserved_bytes: u64) -> Image {
         reserved_bytes,
         node: None,
         process: None,
+        on_failure: Default::default(),
     });
     image
 }

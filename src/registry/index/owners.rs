@@ -108,6 +108,7 @@ mod tests {
             reserved_bytes,
             node: None,
             process: None,
+            on_failure: Default::default(),
         });
         image
     }

@@ -14,7 +14,7 @@ use crate::policy::Rules;
 use crate::registry::SwitchableRegistry;
 use crate::runtime::{LocalThread, RuntimeKind};
 use crate::server::start_error::StartError;
-use crate::service::{Auditor, Heartbeat, Scrubber, Service};
+use crate::service::{ActiveUploads, Auditor, Catalog, Heartbeat, Scrubber, Service};
 use crate::transfer::disk::{IoBackend, NoUring, probe_uring};
 use crate::transfer::{BlockingPool, BlockingThreads};
 
@@ -22,8 +22,12 @@ use crate::transfer::{BlockingPool, BlockingThreads};
 pub struct App {
     /// The configuration that the components were built from.
     pub config: Config,
-    /// The operations of the Image service.
-    pub service: Arc<Service>,
+    /// The image records.
+    pub catalog: Arc<Catalog>,
+    /// The verbs that touch image data. A registry server has none.
+    pub service: Option<Arc<Service>>,
+    /// The uploads of this process. Always empty in a registry server.
+    pub active_uploads: ActiveUploads,
     /// Determines the caller of a request.
     pub authenticator: Arc<Authenticator>,
     /// The state that `/healthcheck` reports.
@@ -61,7 +65,7 @@ impl App {
     /// Returns the state that the API object of a worker needs.
     pub(in crate::server) fn api_state(&self) -> ApiState {
         ApiState {
-            service: Arc::clone(&self.service),
+            catalog: Arc::clone(&self.catalog),
             authenticator: Arc::clone(&self.authenticator),
             settings: settings::api(&self.config),
             health: Arc::clone(&self.health),
@@ -72,6 +76,7 @@ impl App {
     /// have ended, and outside any runtime, because it joins threads.
     pub fn close(self) {
         let Self {
+            catalog,
             service,
             scrubber,
             heartbeat,
@@ -85,7 +90,9 @@ impl App {
         }
         // Every thread is told to stop before the first one is joined, so that they end at the
         // same time.
-        service.cleaner().end();
+        if let Some(service) = &service {
+            service.cleaner().end();
+        }
         if let Some(scrubber) = scrubber {
             scrubber.end();
         }
@@ -95,8 +102,8 @@ impl App {
             // A thread that panicked has reported the panic and has nothing left to end.
             let _ = thread.join();
         }
-        // The last reference, since the threads are joined: this closes the registry.
-        drop(service);
+        // The last references, since the threads are joined: this closes the registry.
+        drop((service, catalog));
     }
 }
 
@@ -133,17 +140,23 @@ impl CommonParts {
     pub(in crate::server) fn app(
         self,
         config: Config,
-        service: Arc<Service>,
+        catalog: Arc<Catalog>,
+        service: Option<Arc<Service>>,
         registry: Arc<SwitchableRegistry>,
         blocking: BlockingThreads,
     ) -> App {
-        service.set_rules(self.rules);
+        catalog.authorization().set_rules(self.rules);
+        let active_uploads = service
+            .as_ref()
+            .map(|service| service.active_uploads().clone());
         App {
             workers: settings::or_cores(config.listen.workers),
             authenticator: Arc::new(self.authenticator),
             health: Arc::default(),
             config,
+            catalog,
             service,
+            active_uploads: active_uploads.unwrap_or_default(),
             io_backend: self.io_backend,
             registry,
             blocking,

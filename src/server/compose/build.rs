@@ -14,8 +14,9 @@ use crate::log;
 use crate::md5::HashEngine;
 use crate::registry::{Registry, SwitchableRegistry};
 use crate::runtime;
-use crate::service::{Auditor, Cleaner, CleanupQueue, Heartbeat, Scrubber, Service};
-use crate::store::Stores;
+use crate::service::{
+    Auditor, Catalog, Cleaner, CleanupQueue, Heartbeat, Scrubber, Service, ServiceParts,
+};
 use crate::transfer::disk::{Disk, IoBackend};
 use crate::transfer::{BlockPool, BlockingThreads};
 
@@ -49,21 +50,23 @@ pub(in crate::server) fn build(
         filler,
     } = open_parts(&config, io_backend, Caching::AsConfigured, predecessor)?;
     // The threads hold weak references: the service is closed when the `App` is.
-    let cleaner = cleanups.start(Arc::downgrade(&service))?;
+    let maintenance = || Arc::downgrade(service.maintenance());
+    let cleaner = cleanups.start(maintenance())?;
     let (scrubber, scrub_requests) = Scrubber::new();
     let every = config.scrubber.scrub_in_api;
     let every = every.then_some(config.scrubber.wakeup_time);
-    let scrubbing = scrub_requests.start(Arc::downgrade(&service), every)?;
+    let scrubbing = scrub_requests.start(maintenance(), every)?;
     let abandoned_after = config.registry.upload_abandoned_after;
-    let (heartbeat, watching) = Heartbeat::start(Arc::downgrade(&service), abandoned_after)?;
+    let (heartbeat, watching) = Heartbeat::start(maintenance(), abandoned_after)?;
     let audit = settings::audit(&config);
-    let audit = audit.map(|options| Auditor::start(Arc::downgrade(&service), options));
+    let audit = audit.map(|options| Auditor::start(maintenance(), options));
     let (auditor, auditing) = audit.transpose()?.unzip();
     let prefetches = config.cache.image_cache_prefetches;
     let cache_thread = filler
-        .map(|filler| cache::start_thread(filler, Arc::downgrade(&service), io_backend, prefetches))
+        .map(|filler| cache::start_thread(filler, maintenance(), io_backend, prefetches))
         .transpose()?;
-    let mut app = common.app(config, service, registry, blocking);
+    let catalog = Arc::clone(service.catalog());
+    let mut app = common.app(config, catalog, Some(service), registry, blocking);
     app.scrubber = Some(scrubber);
     app.heartbeat = Some(heartbeat);
     app.auditor = auditor;
@@ -86,22 +89,13 @@ pub(in crate::server) fn build_registry(
     let common = CommonParts::of(&config)?;
     let blocking = BlockingThreads::start(config.data.blocking_threads);
     let blocking = blocking.map_err(StartError::Threads)?;
-    let hashes = HashEngine::start(1).map_err(StartError::Threads)?;
     if let Some(predecessor) = predecessor {
         predecessor.claim_registry()?;
     }
     let registry = Arc::new(SwitchableRegistry::new(open_registry(&config)?));
-    let service = Service::new(
-        Arc::clone(&registry) as Arc<dyn Registry>,
-        Stores::none(),
-        hashes,
-        BlockPool::new(0),
-        settings::limits(&config),
-        // A registry server has no stores, so it removes no data.
-        Cleaner::new().0,
-    );
-    let service = Arc::new(service.without_uploads());
-    Ok(common.app(config, service, registry, blocking))
+    let limits = Arc::new(settings::limits(&config));
+    let catalog = Catalog::new(Arc::clone(&registry) as Arc<dyn Registry>, limits);
+    Ok(common.app(config, Arc::new(catalog), None, registry, blocking))
 }
 
 /// The service over an open registry, after recovery, and what the background threads need.
@@ -153,15 +147,15 @@ pub(in crate::server) fn open_parts(
     };
     let (cache, filler) = opened.unzip();
     let registry = Arc::new(SwitchableRegistry::new(open_registry(config)?));
-    let service = Service::new(
-        Arc::clone(&registry) as Arc<dyn Registry>,
+    let service = Arc::new(Service::new(ServiceParts {
+        registry: Arc::clone(&registry) as Arc<dyn Registry>,
         stores,
         hashes,
-        BlockPool::new(MAX_IDLE_BLOCKS).with_limit(config.data.blocks_memory_bytes()),
-        settings::limits(config),
+        blocks: BlockPool::new(MAX_IDLE_BLOCKS).with_limit(config.data.blocks_memory_bytes()),
+        limits: settings::limits(config),
         cleaner,
-    );
-    let service = Arc::new(service.with_cache(cache));
+        cache,
+    }));
     recover(&service, &continuing)?;
     Ok(Parts {
         service,
@@ -184,7 +178,11 @@ fn start_hashes(config: &Config) -> Result<HashEngine, StartError> {
 fn recover(service: &Service, continuing: &HashSet<Uuid>) -> Result<(), StartError> {
     let runtime = runtime::current_thread()?;
     let recovered = runtime
-        .block_on(service.recover(|upload| continuing.contains(upload)))
+        .block_on(
+            service
+                .maintenance()
+                .recover(|upload| continuing.contains(upload)),
+        )
         .map_err(StartError::Recovery)?;
     if recovered != Default::default() {
         tracing::info!(

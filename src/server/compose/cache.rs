@@ -9,7 +9,7 @@ use crate::log;
 use crate::md5::HashEngine;
 use crate::runtime::{self, LocalThread};
 use crate::server::start_error::StartError;
-use crate::service::{Service, prefetch};
+use crate::service::{Maintenance, prefetch};
 use crate::store::Stores;
 use crate::transfer::disk::{Disk, IoBackend};
 
@@ -57,7 +57,7 @@ pub(in crate::server) fn open(
 /// When the system refuses the thread.
 pub(in crate::server) fn start_thread(
     filler: Filler,
-    service: Weak<Service>,
+    service: Weak<Maintenance>,
     backend: IoBackend,
     prefetches: usize,
 ) -> Result<LocalThread, StartError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{ConfigError, ProtectionRules, RulesConfig, text_file};
 use crate::log;
 use crate::policy::{Policy, PolicyError, ProtectionError, ProtectionFormat, Protections, Rules};
-use crate::service::Service;
+use crate::service::Catalog;
 
 /// A policy file or a property protection file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(in crate::server) fn check(config: &RulesConfig) -> Vec<PolicyFilesError> {
 
 /// Reads both files again and applies them together. If one of them is wrong, the previous policy
 /// and protections remain in force.
-pub(in crate::server) fn reload(config: &RulesConfig, service: &Service) {
+pub(in crate::server) fn reload(config: &RulesConfig, catalog: &Catalog) {
     if config.policy_file.is_none() && config.property_protection_file.is_none() {
         tracing::warn!(
             "SIGHUP ignored: there is no policy_file and no property_protection_file to read \
@@ -74,7 +74,7 @@ pub(in crate::server) fn reload(config: &RulesConfig, service: &Service) {
     }
     match load(config) {
         Ok(rules) => {
-            service.set_rules(rules);
+            catalog.authorization().set_rules(rules);
             tracing::info!(target: log::STARTUP, "SIGHUP: policy and property protection read again");
         }
         Err(error) => {

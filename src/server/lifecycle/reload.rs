@@ -108,7 +108,7 @@ pub(in crate::server) async fn hand_over(
     app.registry.release().await;
     // Read after the registry was closed: an upload that begins later writes its first record
     // through the successor, which then knows it.
-    let mut uploads = app.service.active_uploads().ids();
+    let mut uploads = app.active_uploads.ids();
     uploads.extend(earlier_uploads);
     if let Err(error) = successor.grant(uploads).await {
         // The successor must be dead before the registry is opened, or both would have it open.
@@ -129,7 +129,7 @@ pub(in crate::server) async fn hand_over(
 /// Sets whether the cache of this process is retired. Two processes must not both evict and
 /// account for the files of one cache directory.
 fn set_cache_retired(app: &App, is_retired: bool) {
-    if let Some(cache) = app.service.cache() {
+    if let Some(cache) = app.service.as_ref().and_then(|service| service.cache()) {
         cache.set_retired(is_retired);
     }
 }

@@ -77,7 +77,7 @@ impl RunningServer {
         loop {
             match self.next_event().await {
                 Event::ReloadPolicy => {
-                    policy_files::reload(&self.app.config.rules, &self.app.service);
+                    policy_files::reload(&self.app.config.rules, &self.app.catalog);
                 }
                 Event::PredecessorEnded => self.recover().await,
                 Event::ShutDown(signal) => return Ok(self.shut_down(signal).await),
@@ -136,11 +136,12 @@ impl RunningServer {
     /// server, which has no uploads.
     async fn recover(&mut self) {
         self.predecessor = None;
-        let active_uploads = self.app.service.active_uploads();
-        let recovered = self
-            .app
-            .service
-            .recover(|upload| active_uploads.has(upload));
+        let Some(service) = &self.app.service else {
+            return;
+        };
+        let active_uploads = &self.app.active_uploads;
+        let maintenance = service.maintenance();
+        let recovered = maintenance.recover(|upload| active_uploads.has(upload));
         match recovered.await {
             Ok(recovered) => tracing::info!(
                 target: log::STARTUP,
@@ -193,7 +194,7 @@ impl RunningServer {
             scrubber.end();
         }
         let limit = self.app.config.listen.reload_timeout;
-        let active_uploads = self.app.service.active_uploads();
+        let active_uploads = &self.app.active_uploads;
         let end = async {
             let drained = drain(&self.loads, active_uploads, limit).await;
             // Its registry requests are relayed through this process, which therefore outlives
@@ -223,7 +224,7 @@ impl RunningServer {
         self.listeners.clear();
         self.phase.send_replace(ServerState::ShuttingDown);
         let limit = self.app.config.listen.drain_timeout;
-        drain(&self.loads, self.app.service.active_uploads(), limit).await
+        drain(&self.loads, &self.app.active_uploads, limit).await
     }
 }
 

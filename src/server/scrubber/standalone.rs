@@ -40,8 +40,8 @@ impl StandaloneNode {
     /// # Errors
     /// Those of the registry.
     pub(in crate::server) async fn scrub(&self) -> Result<ScrubReport> {
-        let scrubbed = self.service.scrub().await?;
-        let cleaned = self.service.clean_remains().await?;
+        let scrubbed = self.service.maintenance().scrub().await?;
+        let cleaned = self.service.maintenance().clean_remains().await?;
         Ok(ScrubReport {
             removed: scrubbed.removed + cleaned.removed,
             // The failures of the first step were retried by the second.

@@ -34,7 +34,9 @@ pub(in crate::server) fn start(
     phase: &watch::Receiver<ServerState>,
 ) -> Result<(), StartError> {
     // A weak reference: the thread never ends, and must not keep the registry open.
-    let (service, health) = (Arc::downgrade(&app.service), Arc::clone(&app.health));
+    let catalog = Arc::downgrade(&app.catalog);
+    let service = app.service.as_ref().map(Arc::downgrade).unwrap_or_default();
+    let health = Arc::clone(&app.health);
     let operator = operator(app)?;
     let disable_by_file = app.config.healthcheck.disable_by_file_path.clone();
     let blocking = app.blocking();
@@ -44,7 +46,7 @@ pub(in crate::server) fn start(
     let phase = phase.clone();
     let permits = Arc::new(Semaphore::new(max_connections));
     let run = move |_| async move {
-        let admin = AdminApi::new(service, health, disable_by_file, operator);
+        let admin = AdminApi::new(catalog, service, health, disable_by_file, operator);
         let handler = Rc::new(ApiServer::new(admin, server_settings));
         let served = serve(socket, handler, connection, blocking, permits, phase).await;
         if let Err(error) = served {

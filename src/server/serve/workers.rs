@@ -32,7 +32,7 @@ pub(in crate::server) fn start<A: Api>(
     listener: Listener,
     max_connections: usize,
     phase: &watch::Receiver<ServerState>,
-    new_api: fn(ApiState) -> A,
+    new_api: impl FnOnce(ApiState) -> A + Clone + Send + 'static,
 ) -> Result<Started, StartError> {
     let loads = WorkerLoads::new(app.workers);
     let (acceptor, receivers) = Acceptor::new(loads.clone(), app.workers, max_connections);
@@ -44,10 +44,10 @@ pub(in crate::server) fn start<A: Api>(
             settings: settings::connection(&app.config),
             blocking: app.blocking(),
             loads: loads.clone(),
-            active_uploads: app.service.active_uploads().clone(),
+            active_uploads: app.active_uploads.clone(),
             phase: phase.clone(),
         };
-        let new_api = (new_api, app.api_state());
+        let new_api = (new_api.clone(), app.api_state());
         threads.push(start_worker(app, worker, offers, ready.clone(), new_api)?);
     }
     drop(ready);
@@ -87,7 +87,7 @@ fn start_worker<A: Api>(
     worker: Worker,
     offers: OfferReceiver,
     ready: SyncSender<()>,
-    (new_api, state): (fn(ApiState) -> A, ApiState),
+    (new_api, state): (impl FnOnce(ApiState) -> A + Send + 'static, ApiState),
 ) -> Result<JoinHandle<()>, StartError> {
     let server_settings = settings::api_server(&app.config, app.config.log.access_log);
     let (number, kind) = (worker.number, app.runtime_kind());

@@ -1,32 +1,33 @@
-//! One round of comparing stored data with their MD5.
+//! One pass of the auditor over the images of this node and its cache.
 //!
-//! An image whose data are wrong is marked in its record, so that every server of the registry
-//! knows it and the next start too; it is not served until its data are right again. A cached
-//! image that is wrong is dropped and fetched again.
+//! An image whose data do not match their MD5 is marked as damaged in its record, and no server
+//! serves it until its data match again. A cached image that does not match is removed and fetched
+//! again.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use super::maintenance::Maintenance;
 use super::read_rate::ReadRate;
 use crate::cache::{Cache, CachedFile};
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Image, ImageData, ImageId, Md5Digest, Query, Status};
 use crate::md5::Md5;
 use crate::metrics::{self, VerifiedCopy};
+use crate::service::clock::now;
 use crate::service::modify::modify;
-use crate::service::{Service, now};
 use crate::store::ObjectRange;
 use crate::transfer::{Payload, digest_of_file};
 
-/// The state kept from one round to the next.
+/// The state between two passes.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    /// Images whose data are wrong, with the state of their files when that was found.
+    /// Damaged images, with the state of the file that was compared.
     damaged: HashMap<ImageId, Option<Stamp>>,
-    /// Whether records that an earlier process has marked were looked for.
-    has_looked: bool,
+    /// True once the marks of earlier processes are loaded.
+    has_loaded_marks: bool,
 }
 
 /// Values that change when a file is written or replaced.
@@ -42,7 +43,7 @@ struct Stamp {
 enum Finding {
     Right,
     Wrong(Option<Stamp>),
-    /// The image is gone, has no data here, or no MD5.
+    /// The image is deleted, has no data on this node, or has no MD5.
     Nothing,
 }
 
@@ -59,23 +60,23 @@ impl Stamp {
 }
 
 impl Audit {
-    /// Compares everything that is stored here.
-    pub(super) async fn round(&mut self, service: &Service, read_rate: &mut ReadRate) {
+    /// Compares all images of this node.
+    pub(super) async fn run_pass(&mut self, service: &Maintenance, read_rate: &mut ReadRate) {
         let images = match service.auditable_images().await {
             Ok(images) => images,
             Err(error) => {
-                tracing::warn!(?error, "stored data are not compared: the registry is away");
+                tracing::warn!(?error, "audit pass skipped: cannot list images");
                 return;
             }
         };
-        self.take_in_marked(&images);
+        self.load_marks(&images);
         for (id, _) in &images {
             if read_rate.is_ended() || !service.registry.is_current() {
                 return;
             }
             self.compare(service, id, read_rate).await;
         }
-        if let Some(cache) = service.cache() {
+        if let Some(cache) = &service.cache {
             compare_cache(cache, read_rate).await;
         }
         if !read_rate.is_ended() {
@@ -83,8 +84,8 @@ impl Audit {
         }
     }
 
-    /// Compares the damaged images again whose files were changed.
-    pub(super) async fn recheck(&mut self, service: &Service, read_rate: &mut ReadRate) {
+    /// Compares damaged images again if their files have changed.
+    pub(super) async fn recheck(&mut self, service: &Maintenance, read_rate: &mut ReadRate) {
         let damaged: Vec<_> = self
             .damaged
             .iter()
@@ -98,16 +99,16 @@ impl Audit {
         }
     }
 
-    /// Images that an earlier process or another server has found damaged.
-    fn take_in_marked(&mut self, images: &[(ImageId, bool)]) {
-        if !std::mem::replace(&mut self.has_looked, true) {
+    /// Adds the images that an earlier process or another server has marked as damaged.
+    fn load_marks(&mut self, images: &[(ImageId, bool)]) {
+        if !std::mem::replace(&mut self.has_loaded_marks, true) {
             let marked = images.iter().filter(|(_, is_marked)| *is_marked);
             self.damaged.extend(marked.map(|(id, _)| (*id, None)));
             metrics::set_damaged_images(self.damaged.len());
         }
     }
 
-    async fn compare(&mut self, service: &Service, id: &ImageId, read_rate: &mut ReadRate) {
+    async fn compare(&mut self, service: &Maintenance, id: &ImageId, read_rate: &mut ReadRate) {
         let ended = match service.read_and_compare(id, read_rate).await {
             Ok(Finding::Wrong(stamp)) => {
                 if self.damaged.insert(*id, stamp).is_none() {
@@ -131,14 +132,14 @@ impl Audit {
             && !read_rate.is_ended()
         {
             metrics::count_verification(VerifiedCopy::Image, "failed");
-            tracing::error!(image_id = %id, ?error, "the data of an image could not be compared");
+            tracing::error!(image_id = %id, ?error, "cannot compare the data of an image");
         }
     }
 }
 
-impl Service {
-    /// Images whose data are in this node's own hands and have an MD5, in the order of their
-    /// identifiers, each with whether it is marked as damaged.
+impl Maintenance {
+    /// Returns the images whose data are files of this node and have an MD5, each with true if it is
+    /// marked as damaged.
     async fn auditable_images(&self) -> Result<Vec<(ImageId, bool)>> {
         let records = self.registry.list(&Query::everything(usize::MAX)).await?;
         let images = records.iter().map(|record| &record.image);
@@ -148,7 +149,7 @@ impl Service {
             .collect())
     }
 
-    /// The data of an image, if this node keeps them in files and knows their MD5.
+    /// Returns the data and MD5 of an image whose data are files of this node.
     fn local_data<'a>(&self, image: &'a Image) -> Option<(&'a ImageData, Md5Digest)> {
         let is_kept = matches!(image.status, Status::Active | Status::Deactivated);
         let data = image.data.as_ref().filter(|_| is_kept)?;
@@ -157,8 +158,8 @@ impl Service {
         store.is_local().then_some((data, digest))
     }
 
-    /// Reads the data of an image and compares them; what is wrong is read twice, in case a
-    /// fault on the way from the disk was to blame.
+    /// Reads the data of an image and compares them with their MD5. Reads them a second time if they
+    /// differ, because the first read may have been faulty.
     async fn read_and_compare(&self, id: &ImageId, read_rate: &mut ReadRate) -> Result<Finding> {
         let mut found = Finding::Nothing;
         for _ in 0..2 {
@@ -189,14 +190,14 @@ impl Service {
         store.open(data.location(), wanted).await
     }
 
-    /// The state of an image's file; `None` when it cannot be told.
+    /// Returns the state of an image's file; `None` if it is unknown.
     async fn stamp_of(&self, id: &ImageId) -> Option<Stamp> {
         let record = self.registry.get(id).await.ok()??;
         let (data, _) = self.local_data(&record.image)?;
         stamp_of(&self.payload_of(data).await.ok()?)
     }
 
-    /// Says in the record of an image whether its data are damaged, if that is news.
+    /// Sets or clears the damage mark in the record of an image, unless the record has it already.
     async fn mark_damaged(&self, id: &ImageId, is_damaged: bool) -> Result<()> {
         let marked = modify(id, async || {
             let record = self.registry.get(id).await?;
@@ -215,12 +216,12 @@ impl Service {
         match (marked.await?, is_damaged) {
             (true, true) => tracing::error!(
                 image_id = %id,
-                "the data of an image do not match its checksum: it is not served until its \
-                 file is repaired or the image deleted"
+                "image data do not match the checksum: the image is not served until its file is \
+                 repaired or the image is deleted"
             ),
             (true, false) => tracing::info!(
                 image_id = %id,
-                "the data of an image match their checksum again: it is served"
+                "image data match the checksum again: the image is served"
             ),
             (false, _) => {}
         }
@@ -228,7 +229,7 @@ impl Service {
     }
 }
 
-/// Compares all cached images. What is wrong is dropped, and fetched again.
+/// Compares all cached images. Removes and queues again those that do not match.
 async fn compare_cache(cache: &Cache, read_rate: &mut ReadRate) {
     for kept in cache.cached_files() {
         if read_rate.is_ended() || cache.is_retired() {
@@ -242,23 +243,24 @@ async fn compare_cache(cache: &Cache, read_rate: &mut ReadRate) {
                 metrics::count_verification(VerifiedCopy::Cached, "wrong");
                 tracing::error!(
                     %image_id,
-                    "a cached image does not match its checksum: it is dropped and fetched again"
+                    "cached image does not match its checksum: removed, and queued to be fetched again"
                 );
                 cache.drop_corrupt(&kept);
                 if let Err(error) = cache.queue().add(image_id).await {
-                    tracing::warn!(%image_id, ?error, "a dropped image cannot be queued");
+                    tracing::warn!(%image_id, ?error, "cannot queue a removed image");
                 }
             }
             Err(_) if read_rate.is_ended() => return,
             Err(error) => {
                 metrics::count_verification(VerifiedCopy::Cached, "failed");
-                tracing::error!(%image_id, %error, "a cached image cannot be read");
+                tracing::error!(%image_id, %error, "cannot read a cached image");
             }
         }
     }
 }
 
-/// Whether a cached image is wrong, twice; `None` when it is kept no longer.
+/// Returns true if a cached image differs from its MD5 in two reads; `None` if it is no longer
+/// cached.
 fn is_wrong(
     cache: &Cache,
     kept: &CachedFile,

@@ -1,7 +1,7 @@
-//! The thread that compares stored data with their MD5 now and then.
+//! The auditor: a thread that periodically compares stored data with their MD5.
 //!
-//! It reads at a bounded rate, past the page cache where it can, and on a thread of its own, so
-//! that transfers do not wait for it.
+//! It reads at a bounded rate and past the page cache where possible. It has its own thread because
+//! it sleeps and reads synchronously, which must not delay transfers.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,43 +12,42 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
 use super::audit::Audit;
+use super::maintenance::Maintenance;
 use super::read_rate::ReadRate;
-use crate::service::Service;
 
-/// Longest wait for the first round after a start.
+/// Longest wait from the start to the first pass.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// How often images that are known to be damaged are looked at: a file that was repaired is
-/// compared again.
+/// Interval of the check whether the files of damaged images have changed. A repaired file is compared again.
 const RECHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// The operator's options of the comparison.
+/// The operator's options of the auditor.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditOptions {
-    /// From the beginning of one round to that of the next.
+    /// Time from the start of a pass to the start of the next.
     pub interval: Duration,
-    /// Most bytes that are read in a second. Never zero.
+    /// Most bytes read per second. Never zero.
     pub rate_bytes: u64,
 }
 
-/// The thread. Dropping this ends it.
+/// The auditor thread. Dropping this ends it.
 #[derive(Debug)]
 pub struct Auditor {
     ended: Arc<AtomicBool>,
 }
 
-/// The thread that compares stored data cannot be started.
+/// The auditor thread cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the thread that compares stored data with their checksums cannot be started")]
+#[error("cannot start the auditor thread")]
 pub struct AuditorError(#[from] io::Error);
 
 impl Auditor {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`AuditorError`] when the system has no thread left.
+    /// [`AuditorError`] if the system cannot create a thread.
     pub fn start(
-        service: Weak<Service>,
+        service: Weak<Maintenance>,
         options: AuditOptions,
     ) -> std::result::Result<(Self, JoinHandle<()>), AuditorError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,8 +56,8 @@ impl Auditor {
         let ended = Arc::new(AtomicBool::new(false));
         let read_rate = ReadRate::new(options.rate_bytes, Arc::clone(&ended));
         let work = move || {
-            let rounds = rounds(&service, options.interval, read_rate);
-            LocalSet::new().block_on(&runtime, rounds);
+            let passes = run_passes(&service, options.interval, read_rate);
+            LocalSet::new().block_on(&runtime, passes);
         };
         let thread = std::thread::Builder::new().name("auditor".to_owned());
         Ok((Self { ended }, thread.spawn(work)?))
@@ -71,7 +70,7 @@ impl Drop for Auditor {
     }
 }
 
-async fn rounds(service: &Weak<Service>, interval: Duration, mut read_rate: ReadRate) {
+async fn run_passes(service: &Weak<Maintenance>, interval: Duration, mut read_rate: ReadRate) {
     let mut audit = Audit::default();
     read_rate.sleep(FIRST_WAIT.min(interval));
     loop {
@@ -79,7 +78,7 @@ async fn rounds(service: &Weak<Service>, interval: Duration, mut read_rate: Read
         let Some(current) = upgrade(service, &read_rate) else {
             return;
         };
-        audit.round(&current, &mut read_rate).await;
+        audit.run_pass(&current, &mut read_rate).await;
         drop(current);
         while began.elapsed() < interval {
             read_rate.sleep(RECHECK_EVERY.min(interval.saturating_sub(began.elapsed())));
@@ -91,6 +90,6 @@ async fn rounds(service: &Weak<Service>, interval: Duration, mut read_rate: Read
     }
 }
 
-fn upgrade(service: &Weak<Service>, read_rate: &ReadRate) -> Option<Arc<Service>> {
+fn upgrade(service: &Weak<Maintenance>, read_rate: &ReadRate) -> Option<Arc<Maintenance>> {
     service.upgrade().filter(|_| !read_rate.is_ended())
 }

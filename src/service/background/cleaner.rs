@@ -1,4 +1,7 @@
-//! The thread that removes things, until they are gone.
+//! The cleaner: a thread that removes the remaining data of images, and retries until it succeeds.
+//!
+//! The queue lives in memory only. An entry that is lost with the process is found again in the registry
+//! by the recovery of the next start.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -18,70 +21,69 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait between two attempts.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
-/// Removals that are under way at a time.
-const MOST_AT_A_TIME: usize = 8;
+/// Removals that run at the same time.
+const MAX_CONCURRENT: usize = 8;
 
-/// Who knows how to remove what is left of an image.
+/// Removes the remaining data of an image.
 pub trait Cleanup: Send + Sync + 'static {
-    /// Removes it, and what says that there is something left.
+    /// Removes the remaining data from the stores, and then their mention from the record.
     ///
     /// # Errors
-    /// Those of the store and of the registry; trying again is right.
+    /// Those of the store and of the registry. The cleaner retries.
     fn clean(&self, id: &ImageId) -> impl Future<Output = Result<()>>;
 }
 
-/// Takes orders for images that have something to be removed. Cheap to clone.
+/// The handle of the cleaner. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cleaner {
-    orders: mpsc::UnboundedSender<Order>,
+    requests: mpsc::UnboundedSender<Request>,
 }
 
 #[derive(Debug)]
-enum Order {
+enum Request {
     Clean(ImageId),
     End,
 }
 
 /// The cleaner's thread cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the housekeeping thread cannot be started")]
+#[error("cannot start the cleaner thread")]
 pub struct CleanerError(#[from] io::Error);
 
-/// CleanupQueue that wait for somebody to carry them out.
-pub struct CleanupQueue(mpsc::UnboundedReceiver<Order>);
+/// The requests to the cleaner, for its thread.
+pub struct CleanupQueue(mpsc::UnboundedReceiver<Request>);
 
 impl Cleaner {
-    /// Somebody to give orders to, and the orders.
+    /// Creates the handle and the queue behind it.
     pub fn new() -> (Self, CleanupQueue) {
-        let (orders, waiting) = mpsc::unbounded_channel();
-        (Self { orders }, CleanupQueue(waiting))
+        let (requests, queue) = mpsc::unbounded_channel();
+        (Self { requests }, CleanupQueue(queue))
     }
 
-    /// Has what is left of an image removed. When the process ends before, the next one
-    /// finds it in the registry.
+    /// Queues an image for the removal of its remaining data.
     pub(in crate::service) fn clean(&self, id: ImageId) {
-        // Nobody listens only while the process ends.
-        let _ = self.orders.send(Order::Clean(id));
+        // Fails only after the thread has ended. The next process then finds the image.
+        let _ = self.requests.send(Request::Clean(id));
     }
 
-    /// Ends the work at once: a backend that hangs does not hold up the end of the process.
-    /// The next one finds in the registry what is not done.
+    /// Ends the thread at once, without waiting for a backend that hangs. The next process finds in
+    /// the registry what is not done.
     pub fn end(&self) {
-        // Nobody listens when it has ended already.
-        let _ = self.orders.send(Order::End);
+        // Fails only after the thread has ended.
+        let _ = self.requests.send(Request::End);
     }
 }
 
 impl CleanupQueue {
-    /// Starts the thread that carries orders out, until it is told to end.
+    /// Starts the thread. It ends after [`Cleaner::end`], or when `service` is dropped.
     ///
     /// # Errors
-    /// [`CleanerError`] when the system has no thread left.
+    /// [`CleanerError`] if the system cannot create a thread.
     pub fn start<C: Cleanup>(
         self,
         service: Weak<C>,
     ) -> std::result::Result<JoinHandle<()>, CleanerError> {
-        // With sockets: what is to be removed may be at another server.
+        // With I/O enabled, because the data may be at another server.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -91,26 +93,26 @@ impl CleanupQueue {
     }
 }
 
-/// What is to be done, and what is being done.
+/// The queued, running and failed removals.
 #[derive(Default)]
 struct Work {
-    /// CleanupQueue that wait for a free hand, first come first served.
+    /// Images that wait for a free slot, in the order of their requests.
     waiting: VecDeque<ImageId>,
-    /// Several at a time, so that a backend that hangs does not hold up another.
+    /// Several at the same time, so that a backend that hangs does not block another.
     running: JoinSet<(ImageId, Result<()>)>,
-    /// When a failed one is tried again.
+    /// The time of the next attempt for images that have failed.
     retries: HashMap<ImageId, Instant>,
-    /// The wait before its last attempt.
+    /// The wait before the next attempt, doubled with each failure.
     waits: HashMap<ImageId, Duration>,
 }
 
-async fn work<C: Cleanup>(mut orders: mpsc::UnboundedReceiver<Order>, service: Weak<C>) {
+async fn work<C: Cleanup>(mut requests: mpsc::UnboundedReceiver<Request>, service: Weak<C>) {
     let mut work = Work::default();
     loop {
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(Order::Clean(id)) => work.waiting.push_back(id),
-                Some(Order::End) | None => return,
+            request = requests.recv() => match request {
+                Some(Request::Clean(id)) => work.waiting.push_back(id),
+                Some(Request::End) | None => return,
             },
             Some(ended) = work.running.join_next() => work.ended(ended),
             () = next_due(&work.retries) => work.take_due(),
@@ -124,7 +126,7 @@ async fn work<C: Cleanup>(mut orders: mpsc::UnboundedReceiver<Order>, service: W
 
 impl Work {
     fn start<C: Cleanup>(&mut self, service: &Arc<C>) {
-        while self.running.len() < MOST_AT_A_TIME
+        while self.running.len() < MAX_CONCURRENT
             && let Some(id) = self.waiting.pop_front()
         {
             let service = Arc::clone(service);
@@ -147,7 +149,7 @@ impl Work {
             }
             Ok((id, Err(error))) => (id, error),
             Err(error) => {
-                tracing::error!(%error, "a removal broke down; the next start tries again");
+                tracing::error!(%error, "removal of image data panicked; the next start retries it");
                 return;
             }
         };
@@ -157,14 +159,14 @@ impl Work {
             image_id = %id,
             ?error,
             retry_after_s = wait.as_secs(),
-            "what is left of an image could not be removed"
+            "cannot remove the remaining data of an image; will retry"
         );
         self.waits.insert(id, wait);
         self.retries.insert(id, Instant::now() + wait);
     }
 }
 
-/// Returns when the first of these is due.
+/// Returns when the earliest retry is due.
 async fn next_due(retries: &HashMap<ImageId, Instant>) {
     match retries.values().min() {
         Some(at) => sleep_until(*at).await,
@@ -178,7 +180,7 @@ mod tests {
     use crate::error::Error;
     use std::sync::Mutex;
 
-    /// Fails the first time it is asked for `fails`, and hangs on everything in `hangs`.
+    /// Fails the first request for `fails`, and hangs on every image in `hangs`.
     struct Backend {
         hangs: Vec<ImageId>,
         fails: ImageId,
@@ -203,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_holds_up_neither_others_nor_the_end() {
+    fn cleaner_survives_hung_backend() {
         let backend = Arc::new(Backend {
-            hangs: (1..MOST_AT_A_TIME).map(|_| ImageId::random()).collect(),
+            hangs: (1..MAX_CONCURRENT).map(|_| ImageId::random()).collect(),
             fails: ImageId::random(),
             asked: Mutex::default(),
         });
-        let (cleaner, orders) = Cleaner::new();
-        let thread = orders.start(Arc::downgrade(&backend)).unwrap();
+        let (cleaner, queue) = Cleaner::new();
+        let thread = queue.start(Arc::downgrade(&backend)).unwrap();
         backend.hangs.iter().for_each(|id| cleaner.clean(*id));
         let last = ImageId::random();
         cleaner.clean(backend.fails);

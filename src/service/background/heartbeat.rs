@@ -1,16 +1,15 @@
-//! Ending the uploads of servers that never come back.
+//! Heartbeats of running uploads, and the end of abandoned ones.
 //!
-//! A server that starts ends the uploads that one of its name has left. One that is gone for
-//! good would leave images `saving` for ever. So each server that shares a registry writes the
-//! record of every upload it has under way once more, as it is, every [`SIGN_EVERY`]; and
-//! looks, more seldom, at those of the others. An upload whose record has stood still over
-//! [`LOOKS`] looks in a row has nobody any more. Whoever notices takes it over, under its own
-//! name, and ends it.
+//! A server that starts ends the uploads that an earlier process of its name has left. A server that
+//! never returns would leave images `saving` forever. Therefore each server of a shared registry
+//! rewrites the record of each of its running uploads every [`HEARTBEAT_INTERVAL`], and polls the
+//! uploads of other servers. An upload whose record stays unchanged for [`NEEDED_POLLS`]
+//! consecutive polls is abandoned: the server that notices takes it over and ends it.
 //!
-//! No clock is compared with another one, only looks are counted, and only those that
-//! certainly saw what is there now: an outage of the registry is nobody's end. Taking over is a compare-and-swap, so a sign of life that
-//! comes first wins. A server that was cut off from the registry for so long finds that the
-//! image was killed, and removes what it has written.
+//! Clocks of different servers are never compared. Polls count only if they certainly saw the
+//! current record, so an outage of the registry never ends an upload. The takeover is a
+//! compare-and-swap, so a heartbeat that is written first wins. A server that was cut off from the
+//! registry for longer finds its image killed, and removes the bytes that it has written.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,26 +20,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::cleanup::killed;
+use super::maintenance::{Maintenance, killed};
 use crate::error::{Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status};
 use crate::registry::{Record, Version};
-use crate::service::Service;
 use crate::service::active_uploads::UploadRef;
-use crate::service::upload::is_current;
+use crate::service::upload_session::is_current;
 
-/// How often an upload under way shows that it is. Six times in the shortest time after which
-/// it can count as abandoned.
-const SIGN_EVERY: Duration = Duration::from_secs(5);
+/// Interval of the heartbeats of a running upload. At most a sixth of the shortest time after which
+/// an upload can count as abandoned.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// So many looks in a row without a sign of life are needed.
-const LOOKS: u32 = 8;
+/// Consecutive polls without a change after which an upload is abandoned.
+const NEEDED_POLLS: u32 = 8;
 
-/// So many of them at least after a moment without sight of the registry: whoever had lost
-/// sight of it too has shown a sign of life by then.
-const LOOKS_AFTER_BLINDNESS: u32 = 4;
+/// Polls that are needed at least after a poll failed. Another server that had lost the registry
+/// too has written a heartbeat by then.
+const NEEDED_POLLS_AFTER_OUTAGE: u32 = 4;
 
-/// Statuses of images that have an upload, or what is left of one.
+/// Statuses of images that may have an upload, or the remains of one.
 const UNFINISHED: [Status; 4] = [
     Status::Queued,
     Status::Saving,
@@ -48,187 +46,192 @@ const UNFINISHED: [Status; 4] = [
     Status::Deleted,
 ];
 
-/// The thread that keeps watch. Dropping this ends it.
+/// The heartbeat thread. Dropping this ends it.
 #[derive(Debug)]
 pub struct Heartbeat {
     _ends: watch::Sender<()>,
 }
 
-/// The thread that watches over uploads cannot be started.
+/// The heartbeat thread cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the thread that watches over uploads cannot be started")]
+#[error("cannot start the heartbeat thread")]
 pub struct HeartbeatError(#[from] io::Error);
 
 impl Heartbeat {
-    /// Starts the thread. Uploads of others are ended after `abandoned_after` without a sign
-    /// of life; without it never.
+    /// Starts the thread. It ends uploads of other servers after `abandoned_after` without a
+    /// heartbeat; with `None`, never.
     ///
     /// # Errors
-    /// [`HeartbeatError`] when the system has no thread left.
+    /// [`HeartbeatError`] if the system cannot create a thread.
     pub fn start(
-        service: Weak<Service>,
+        service: Weak<Maintenance>,
         abandoned_after: Option<Duration>,
     ) -> std::result::Result<(Self, JoinHandle<()>), HeartbeatError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (ends, mut ended) = watch::channel(());
-        let keep = move || {
+        let run = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    // Only its end is ever told.
+                    // Nothing is ever sent: this returns when the sender is dropped.
                     _ = ended.changed() => {}
-                    () = show_life(&service) => {}
-                    () = look_at_others(&service, abandoned_after) => {}
-                    () = look_at_namesakes(&service, abandoned_after) => {}
+                    () = send_heartbeats(&service) => {}
+                    () = poll_other_servers(&service, abandoned_after) => {}
+                    () = poll_name_conflicts(&service, abandoned_after) => {}
                 }
             });
         };
         let thread = std::thread::Builder::new().name("heartbeat".to_owned());
-        Ok((Self { _ends: ends }, thread.spawn(keep)?))
+        Ok((Self { _ends: ends }, thread.spawn(run)?))
     }
 }
 
-async fn show_life(service: &Weak<Service>) {
-    let mut each = every(SIGN_EVERY);
+async fn send_heartbeats(service: &Weak<Maintenance>) {
+    let mut ticks = ticks(HEARTBEAT_INTERVAL);
     loop {
-        each.tick().await;
+        ticks.tick().await;
         let Some(service) = service.upgrade() else {
             return;
         };
-        service.look_at_doubtful();
-        for flight in service.active_uploads.refs() {
-            if let Err(error) = service.show_life_of(&flight).await {
-                let image_id = flight.image;
-                tracing::debug!(%image_id, ?error, "an upload could not show that it is alive");
+        service.clean_unconfirmed();
+        for upload in service.active_uploads.refs() {
+            if let Err(error) = service.send_heartbeat(&upload).await {
+                let image_id = upload.image;
+                tracing::debug!(%image_id, ?error, "cannot write the heartbeat of an upload");
             }
         }
     }
 }
 
-async fn look_at_others(service: &Weak<Service>, abandoned_after: Option<Duration>) {
+async fn poll_other_servers(service: &Weak<Maintenance>, abandoned_after: Option<Duration>) {
     let Some(abandoned_after) = abandoned_after else {
         return std::future::pending().await;
     };
-    let mut each = every(abandoned_after / LOOKS);
-    let mut seen = Seen::default();
+    let mut ticks = ticks(abandoned_after / NEEDED_POLLS);
+    let mut observed = ObservedUploads::default();
     loop {
-        each.tick().await;
+        ticks.tick().await;
         let Some(service) = service.upgrade() else {
             return;
         };
         if !service.registry.is_shared() {
             continue;
         }
-        for abandoned in service.look(&mut seen).await {
+        for abandoned in service.poll_uploads(&mut observed).await {
             if let Err(error) = service.take_over(&abandoned).await {
                 let image_id = abandoned.image.id;
-                tracing::warn!(%image_id, ?error, "an abandoned upload could not be ended");
+                tracing::warn!(%image_id, ?error, "cannot end an abandoned upload");
             }
         }
     }
 }
 
-/// Looks at uploads of this server's name as often as their records are written.
-async fn look_at_namesakes(service: &Weak<Service>, abandoned_after: Option<Duration>) {
-    let looks_of_others = abandoned_after.map(|time| {
-        let looks = time.as_secs().div_ceil(SIGN_EVERY.as_secs());
-        u32::try_from(looks).unwrap_or(u32::MAX)
+/// Polls uploads under this server's name as often as their servers write heartbeats.
+async fn poll_name_conflicts(service: &Weak<Maintenance>, abandoned_after: Option<Duration>) {
+    let polls_of_others = abandoned_after.map(|time| {
+        let polls = time.as_secs().div_ceil(HEARTBEAT_INTERVAL.as_secs());
+        u32::try_from(polls).unwrap_or(u32::MAX)
     });
-    let mut each = every(SIGN_EVERY);
+    let mut ticks = ticks(HEARTBEAT_INTERVAL);
     loop {
-        each.tick().await;
+        ticks.tick().await;
         let Some(service) = service.upgrade() else {
             return;
         };
-        service.look_at_namesakes(looks_of_others).await;
+        service.check_name_conflicts(polls_of_others).await;
     }
 }
 
-/// Ticks that never come faster than this, and for the first time then.
-fn every(time: Duration) -> tokio::time::Interval {
-    let mut each = interval_at(tokio::time::Instant::now() + time, time);
-    each.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    each
+/// Returns ticks that are at least `interval` apart, the first one after `interval`.
+fn ticks(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
+    // Ticks must not bunch up after a delay: polls in quick succession would count as polls over the
+    // whole time.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
-/// The uploads of others, each with the version of its record and how many looks have seen no
-/// other one.
+/// The uploads of other servers: the version of each record, and the consecutive polls that found
+/// it.
 #[derive(Debug, Default)]
-struct Seen {
+struct ObservedUploads {
     uploads: HashMap<ImageId, (Version, u32)>,
 }
 
-impl Seen {
-    /// Takes in what one look saw: what has stood still for long enough, and is forgotten.
-    fn look(&mut self, records: impl IntoIterator<Item = Arc<Record>>) -> Vec<Arc<Record>> {
+impl ObservedUploads {
+    /// Processes the records of one poll. Returns and forgets those that have been unchanged long
+    /// enough.
+    fn poll(&mut self, records: impl IntoIterator<Item = Arc<Record>>) -> Vec<Arc<Record>> {
         let mut abandoned = Vec::new();
         let before = std::mem::take(&mut self.uploads);
         for record in records {
             let id = record.image.id;
-            let looks = match before.get(&id) {
-                Some((version, looks)) if *version == record.version => looks + 1,
+            let polls = match before.get(&id) {
+                Some((version, polls)) if *version == record.version => polls + 1,
                 _ => 0,
             };
-            match looks < LOOKS {
-                true => drop(self.uploads.insert(id, (record.version, looks))),
+            match polls < NEEDED_POLLS {
+                true => drop(self.uploads.insert(id, (record.version, polls))),
                 false => abandoned.push(record),
             }
         }
         abandoned
     }
 
-    /// Nothing could be seen for sure.
-    fn is_blind(&mut self) {
-        for (_, looks) in self.uploads.values_mut() {
-            *looks = (*looks).min(LOOKS - LOOKS_AFTER_BLINDNESS);
+    /// Processes a poll that could not read the current records.
+    fn poll_failed(&mut self) {
+        for (_, polls) in self.uploads.values_mut() {
+            *polls = (*polls).min(NEEDED_POLLS - NEEDED_POLLS_AFTER_OUTAGE);
         }
     }
 }
 
-impl Service {
-    /// Writes the record of an upload as it is. That it was written meanwhile is as good.
-    async fn show_life_of(&self, flight: &UploadRef) -> Result<()> {
+impl Maintenance {
+    /// Rewrites the record of a running upload, which raises its version.
+    async fn send_heartbeat(&self, upload: &UploadRef) -> Result<()> {
         if !self.registry.is_shared() {
             return Ok(());
         }
-        let Some(record) = self.registry.get(&flight.image).await? else {
+        let Some(record) = self.registry.get(&upload.image).await? else {
             return Ok(());
         };
-        if !is_current(&record.image, flight.upload) {
+        if !is_current(&record.image, upload.upload) {
             return Ok(());
         }
-        let again = record.image.clone();
-        match self.registry.replace(again, record.version).await {
+        let unchanged = record.image.clone();
+        match self.registry.replace(unchanged, record.version).await {
+            // Another write has raised the version, which is as good.
             Err(error) if error.kind() != Kind::Stale => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Looks at the uploads of other servers: those that are abandoned.
-    async fn look(&self, seen: &mut Seen) -> Vec<Arc<Record>> {
+    /// Polls the uploads of other servers and returns the abandoned ones.
+    async fn poll_uploads(&self, observed: &mut ObservedUploads) -> Vec<Arc<Record>> {
         match self.registry.list(&unfinished()).await {
             Ok(records) if self.registry.is_current() => {
                 let of_others = records.into_iter().filter(|record| {
                     let upload = record.image.upload.as_ref();
                     upload.is_some_and(|upload| !self.is_ours(upload))
                 });
-                seen.look(of_others)
+                observed.poll(of_others)
             }
             _ => {
-                seen.is_blind();
+                observed.poll_failed();
                 Vec::new()
             }
         }
     }
 
-    /// Makes an upload of another server one of this server's that was cut off.
+    /// Ends the upload of another server, and makes it this server's to clean up.
     async fn take_over(&self, record: &Record) -> Result<()> {
         let id = record.image.id;
         let Some(image) = taken_over(&record.image, &self.limits.node_name) else {
             return Ok(());
         };
         match self.registry.replace(image, record.version).await {
+            // A heartbeat was faster: the upload is not abandoned.
             Err(error) if error.kind() == Kind::Stale => return Ok(()),
             result => drop(result?),
         }
@@ -237,14 +240,14 @@ impl Service {
         tracing::warn!(
             image_id = %id,
             node,
-            "the upload of a server that shows no sign of life was ended"
+            "ended an abandoned upload: its server has sent no heartbeat"
         );
         self.cleaner.clean(id);
         Ok(())
     }
 }
 
-/// The image with an upload that is over, and this server's to clean up.
+/// Returns the image with its upload ended and assigned to the server `node`.
 fn taken_over(image: &Image, node: &str) -> Option<Image> {
     let mut taken = match image.status {
         Status::Queued | Status::Saving => killed(image),
@@ -279,39 +282,43 @@ mod tests {
             reserved_bytes: 0,
             node: Some("other".to_owned()),
             process: None,
+            on_failure: Default::default(),
         });
         Arc::new(Record::new(image, version))
     }
 
     #[test]
-    fn only_what_stands_still_is_abandoned() {
-        let mut seen = Seen::default();
-        for _ in 0..LOOKS {
-            assert!(seen.look([record(1)]).is_empty());
+    fn only_unchanged_upload_is_abandoned() {
+        let mut observed = ObservedUploads::default();
+        for _ in 0..NEEDED_POLLS {
+            assert!(observed.poll([record(1)]).is_empty());
         }
-        // A sign of life just in time.
-        for _ in 0..LOOKS {
-            assert!(seen.look([record(2)]).is_empty());
+        // A heartbeat just in time.
+        for _ in 0..NEEDED_POLLS {
+            assert!(observed.poll([record(2)]).is_empty());
         }
-        // It was not there once.
-        assert!(seen.look([]).is_empty());
-        for _ in 0..LOOKS {
-            assert!(seen.look([record(2)]).is_empty());
+        // A poll without the upload restarts the count.
+        assert!(observed.poll([]).is_empty());
+        for _ in 0..NEEDED_POLLS {
+            assert!(observed.poll([record(2)]).is_empty());
         }
-        assert_eq!(seen.look([record(2)]).len(), 1);
-        assert!(seen.look([record(2)]).is_empty(), "it is forgotten");
-        for _ in 1..LOOKS {
-            assert!(seen.look([record(2)]).is_empty());
+        assert_eq!(observed.poll([record(2)]).len(), 1);
+        assert!(
+            observed.poll([record(2)]).is_empty(),
+            "it was returned once already"
+        );
+        for _ in 1..NEEDED_POLLS {
+            assert!(observed.poll([record(2)]).is_empty());
         }
-        seen.is_blind();
-        for _ in 1..LOOKS_AFTER_BLINDNESS {
-            assert!(seen.look([record(2)]).is_empty());
+        observed.poll_failed();
+        for _ in 1..NEEDED_POLLS_AFTER_OUTAGE {
+            assert!(observed.poll([record(2)]).is_empty());
         }
-        assert_eq!(seen.look([record(2)]).len(), 1);
+        assert_eq!(observed.poll([record(2)]).len(), 1);
     }
 
     #[test]
-    fn what_is_taken_over_is_over() {
+    fn taken_over_upload_has_ended() {
         let record = record(1);
         let taken = taken_over(&record.image, "here").unwrap();
         assert_eq!(taken.status, Status::Killed);

@@ -1,10 +1,10 @@
-//! Uploads under this server's `node_name` that another process may have under way.
+//! Uploads under this server's `node_name` that another process may run.
 //!
-//! A start ends the uploads that the process before it has left. In a registry that servers
-//! share, the name alone does not prove that: two servers may have been given one name. An
-//! upload whose process certainly has ended is ended at once. Any other is watched: each server
-//! writes the record of an upload under way every few seconds, so a record that stands still
-//! over several looks belongs to an upload that has ended. `watch.rs` does the looking.
+//! A start ends the uploads of the previous process. In a shared registry the name alone does not
+//! identify them: two servers may have been given the same name. An upload whose process has certainly ended
+//! is ended at once. Any other is watched: a server writes the record of each running upload every
+//! few seconds, so an upload whose record stays unchanged for several polls has ended.
+//! `name_conflict_check.rs` polls.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,28 +13,28 @@ use uuid::Uuid;
 use crate::image::ImageId;
 use crate::registry::{Record, Version};
 
-/// Uploads that are watched.
+/// The watched uploads.
 #[derive(Debug, Default)]
-pub(in crate::service) struct NameConflicts {
+pub(super) struct NameConflicts {
     suspects: Mutex<Vec<SuspectUpload>>,
 }
 
-/// An upload of this name, which may have ended.
+/// An upload under this server's name that may have ended.
 #[derive(Debug, Clone)]
-pub(in crate::service) struct SuspectUpload {
-    pub(in crate::service) image: ImageId,
-    pub(in crate::service) upload: Uuid,
-    pub(in crate::service) version: Version,
-    /// Looks in a row that found this version.
-    pub(in crate::service) looks: u32,
-    /// Whether its record has changed since the start: then it is another server's, and needs
-    /// to stand still for as long as any other server's.
-    pub(in crate::service) has_changed: bool,
+pub(super) struct SuspectUpload {
+    pub(super) image: ImageId,
+    pub(super) upload: Uuid,
+    pub(super) version: Version,
+    /// Consecutive polls that found this version.
+    pub(super) polls: u32,
+    /// True if the record has changed since the start. Another server then runs the upload, and the
+    /// upload is abandoned only after as many polls as any upload of another server.
+    pub(super) has_changed: bool,
 }
 
 impl NameConflicts {
-    /// Begins to watch the upload of a record.
-    pub(in crate::service) fn watch(&self, record: &Record) {
+    /// Starts to watch the upload of a record.
+    pub(super) fn watch(&self, record: &Record) {
         let Some(upload) = &record.image.upload else {
             return;
         };
@@ -42,7 +42,7 @@ impl NameConflicts {
             image: record.image.id,
             upload: upload.id,
             version: record.version,
-            looks: 0,
+            polls: 0,
             has_changed: false,
         };
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,14 +50,15 @@ impl NameConflicts {
         suspects.push(suspect);
     }
 
-    /// Takes out what is watched, for a look.
-    pub(in crate::service) fn take(&self) -> Vec<SuspectUpload> {
+    /// Removes and returns all watched uploads, for a poll.
+    pub(super) fn take(&self) -> Vec<SuspectUpload> {
+        // The lock is not held during the poll, which waits for the registry.
         std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts back what is watched further.
-    pub(in crate::service) fn put_back(&self, left: Vec<SuspectUpload>) {
+    /// Adds the uploads that remain watched after a poll.
+    pub(super) fn put_back(&self, watched: Vec<SuspectUpload>) {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        suspects.extend(left);
+        suspects.extend(watched);
     }
 }

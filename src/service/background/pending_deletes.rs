@@ -1,44 +1,37 @@
-//! Since when this process knows that images wait for the scrubber.
+//! The time since which this process has seen images in `pending_delete`.
 //!
-//! The record of an image says when it was deleted by the clock of the server that did it. The
-//! clock of this server may differ, so an image that began to wait while this process looked
-//! must also have waited for its time by the clock of this process.
+//! A record states when its image was deleted by the clock of the server that deleted it, which may
+//! differ from the clock here. An image that became pending while this process ran must therefore also have
+//! waited for `scrub_time` by the clock of this process.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::image::ImageId;
 
-/// The images that waited at the last look.
+/// The pending images of the last poll.
 #[derive(Debug, Default)]
-pub(in crate::service) struct PendingDeletes {
-    /// When each was seen first; `None` for those of the first look, which began to wait before.
+pub(super) struct PendingDeletes {
+    /// The time of the first poll that saw the image; `None` for images that the first poll of this
+    /// process saw, which became pending earlier.
     since: HashMap<ImageId, Option<Instant>>,
-    has_looked: bool,
+    has_polled: bool,
 }
 
 impl PendingDeletes {
-    /// Takes in which images wait now.
-    pub(in crate::service) fn look(
-        &mut self,
-        pending: impl Iterator<Item = ImageId>,
-        now: Instant,
-    ) {
+    /// Replaces the pending images by those of a poll.
+    pub(super) fn update(&mut self, pending: impl Iterator<Item = ImageId>, now: Instant) {
         let before = std::mem::take(&mut self.since);
-        let first_seen = self.has_looked.then_some(now);
+        let first_seen = self.has_polled.then_some(now);
         self.since = pending
             .map(|id| (id, before.get(&id).copied().unwrap_or(first_seen)))
             .collect();
-        self.has_looked = true;
+        self.has_polled = true;
     }
 
-    /// Whether an image has waited so long by the clock of this process, as far as it knows.
-    pub(in crate::service) fn has_waited(
-        &self,
-        id: &ImageId,
-        time: Duration,
-        now: Instant,
-    ) -> bool {
+    /// Returns true if the image has been pending for at least `time`, as far as this process
+    /// knows.
+    pub(super) fn has_waited(&self, id: &ImageId, time: Duration, now: Instant) -> bool {
         let since = self.since.get(id).copied().flatten();
         since.is_none_or(|since| now.saturating_duration_since(since) >= time)
     }
@@ -49,23 +42,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_began_to_wait_meanwhile_has_to_wait_here() {
+    fn image_that_becomes_pending_later_waits_by_own_clock() {
         let (old, new) = (ImageId::random(), ImageId::random());
         let (began, time) = (Instant::now(), Duration::from_secs(600));
-        let mut seen = PendingDeletes::default();
-        seen.look([old].into_iter(), began);
-        assert!(seen.has_waited(&old, time, began));
+        let mut pending = PendingDeletes::default();
+        pending.update([old].into_iter(), began);
+        assert!(pending.has_waited(&old, time, began));
         let later = began + Duration::from_secs(5);
-        seen.look([old, new].into_iter(), later);
-        assert!(seen.has_waited(&old, time, later));
-        // Whatever the record says of its deletion.
-        assert!(!seen.has_waited(&new, time, later));
-        seen.look([new].into_iter(), later + time / 2);
-        assert!(!seen.has_waited(&new, time, later + time / 2));
-        assert!(seen.has_waited(&new, time, later + time));
-        // Restored and deleted once more: it waits anew.
-        seen.look([].into_iter(), later + time);
-        seen.look([new].into_iter(), later + time);
-        assert!(!seen.has_waited(&new, time, later + time));
+        pending.update([old, new].into_iter(), later);
+        assert!(pending.has_waited(&old, time, later));
+        // Whatever time the record states for its deletion.
+        assert!(!pending.has_waited(&new, time, later));
+        pending.update([new].into_iter(), later + time / 2);
+        assert!(!pending.has_waited(&new, time, later + time / 2));
+        assert!(pending.has_waited(&new, time, later + time));
+        // Restored and deleted once more: the wait starts again.
+        pending.update([].into_iter(), later + time);
+        pending.update([new].into_iter(), later + time);
+        assert!(!pending.has_waited(&new, time, later + time));
     }
 }

@@ -1,29 +1,29 @@
-//! Fetching images before anybody asks for them.
+//! The prefetcher: fills the image cache from its queue, ahead of requests.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::maintenance::Maintenance;
 use crate::cache::{Cache, FillOutcome};
 use crate::error::{Kind, Result};
 use crate::image::{ImageId, Status};
-use crate::service::Service;
 use crate::service::download::cache_source;
 
-/// The wait after an origin was away.
+/// The wait after a store was unavailable.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// What became of a queued image.
+/// The result for a queued image.
 enum Prefetched {
-    Kept,
-    /// It cannot be, for this reason.
-    Never(&'static str),
+    Cached,
+    /// The image cannot be cached, for this reason.
+    Impossible(&'static str),
 }
 
-/// Works on the queue of a cache, so many images at a time, until the service is gone. On a
-/// thread's local set.
-pub async fn prefetch(cache: Cache, service: Weak<Service>, at_a_time: usize) {
+/// Fetches the images in the queue of a cache, `at_a_time` of them at the same time, until the
+/// service is dropped. Must run in a [`tokio::task::LocalSet`].
+pub async fn prefetch(cache: Cache, service: Weak<Maintenance>, at_a_time: usize) {
     let mut workers = JoinSet::new();
     for _ in 0..at_a_time {
         workers.spawn_local(work(cache.clone(), Weak::clone(&service)));
@@ -31,9 +31,9 @@ pub async fn prefetch(cache: Cache, service: Weak<Service>, at_a_time: usize) {
     while workers.join_next().await.is_some() {}
 }
 
-async fn work(cache: Cache, service: Weak<Service>) {
+async fn work(cache: Cache, service: Weak<Maintenance>) {
     loop {
-        let turn = cache.queue().next().await;
+        let queued = cache.queue().next().await;
         if cache.is_retired() {
             tokio::time::sleep(RETRY_AFTER).await;
             continue;
@@ -41,7 +41,7 @@ async fn work(cache: Cache, service: Weak<Service>) {
         let Some(service) = service.upgrade() else {
             return;
         };
-        let id = turn.image();
+        let id = queued.image();
         let fetched = service.prefetch(&cache, &id).await;
         drop(service);
         if cache.is_retired() {
@@ -49,7 +49,7 @@ async fn work(cache: Cache, service: Weak<Service>) {
         }
         let is_to_be_retried = is_to_be_retried(&id, &fetched);
         if is_to_be_retried {
-            // Nobody else takes it meanwhile.
+            // The image stays reserved for this worker during the wait.
             tokio::time::sleep(RETRY_AFTER).await;
         }
         let moved = match cache.queue().remove(id).await {
@@ -57,43 +57,43 @@ async fn work(cache: Cache, service: Weak<Service>) {
             removed => removed.map(|_| ()),
         };
         if let Err(error) = moved {
-            tracing::error!(?error, "the queue of the image cache cannot be written");
+            tracing::error!(?error, "cannot write the queue of the image cache");
         }
     }
 }
 
-/// Whether an image goes back into the queue. Says why one is not fetched.
+/// Returns true if the image goes back into the queue. Logs why an image was not fetched.
 fn is_to_be_retried(image_id: &ImageId, fetched: &Result<Prefetched>) -> bool {
     match fetched {
-        Ok(Prefetched::Kept) => false,
-        Ok(Prefetched::Never(why)) => {
-            tracing::warn!(%image_id, why, "a queued image is not fetched");
+        Ok(Prefetched::Cached) => false,
+        Ok(Prefetched::Impossible(why)) => {
+            tracing::warn!(%image_id, why, "queued image not fetched");
             false
         }
         Err(error) => {
-            tracing::error!(%image_id, ?error, "a queued image could not be fetched");
+            tracing::error!(%image_id, ?error, "cannot fetch a queued image");
             matches!(error.kind(), Kind::Unavailable { .. })
         }
     }
 }
 
-impl Service {
+impl Maintenance {
     async fn prefetch(&self, cache: &Cache, id: &ImageId) -> Result<Prefetched> {
         let Some(record) = self.registry.get(id).await? else {
-            return Ok(Prefetched::Never("there is no such image"));
+            return Ok(Prefetched::Impossible("the image does not exist"));
         };
         let image = &record.image;
         let data = image.data.as_ref().filter(|data| data.size_bytes > 0);
         let (Status::Active, Some(data)) = (image.status, data) else {
-            return Ok(Prefetched::Never("it has no data to serve"));
+            return Ok(Prefetched::Impossible("the image has no data to serve"));
         };
         if self.stores.for_location(data.location())?.is_local() {
-            return Ok(Prefetched::Never("its data are at this node"));
+            return Ok(Prefetched::Impossible("its data are on this node"));
         }
         Ok(match cache.fetch(&cache_source(*id, data)).await? {
-            FillOutcome::Cached => Prefetched::Kept,
-            FillOutcome::NoSpace => Prefetched::Never("there is no room for it"),
-            FillOutcome::Discarded => Prefetched::Never("it was deleted meanwhile"),
+            FillOutcome::Cached => Prefetched::Cached,
+            FillOutcome::NoSpace => Prefetched::Impossible("it does not fit into the cache"),
+            FillOutcome::Discarded => Prefetched::Impossible("it was deleted during the fetch"),
         })
     }
 }

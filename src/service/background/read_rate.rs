@@ -1,23 +1,25 @@
-//! Reading slowly in the background.
+//! A limit on the bytes per second that the auditor reads.
+//!
+//! The limit sleeps on the calling thread, in short steps, and notices the end of the thread in between.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest sleep before the end of the thread is noticed.
+/// Longest sleep between two checks for the end of the thread.
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
-/// Spreads reads over time, and ends them with the thread.
+/// Spreads reads over time.
 pub(super) struct ReadRate {
     rate_bytes: u64,
-    /// When the bytes that were read so far may have been read.
+    /// The earliest time at which the bytes read so far conform to the rate.
     due: Instant,
     ended: Arc<AtomicBool>,
 }
 
 impl ReadRate {
-    /// At most so many bytes a second, until `ended` says so.
+    /// Creates a limit of `rate_bytes` per second. Every wait ends when `ended` is set.
     pub(super) fn new(rate_bytes: u64, ended: Arc<AtomicBool>) -> Self {
         Self {
             rate_bytes: rate_bytes.max(1),
@@ -26,13 +28,13 @@ impl ReadRate {
         }
     }
 
-    /// Waits until so many more bytes may have been read.
+    /// Waits after a read of `bytes`, so that the average stays below the rate.
     ///
     /// # Errors
-    /// `Interrupted` when the thread is to end.
+    /// `Interrupted` if the thread must end.
     pub(super) fn after_bytes(&mut self, bytes: usize) -> io::Result<()> {
         let takes = Duration::from_secs_f64(bytes as f64 / self.rate_bytes as f64);
-        // Time in which nothing was read is not made up for.
+        // Time without reads gives no credit: the rate also bounds bursts.
         self.due = self.due.max(Instant::now()) + takes;
         self.sleep(self.due.saturating_duration_since(Instant::now()));
         match self.is_ended() {
@@ -41,12 +43,12 @@ impl ReadRate {
         }
     }
 
-    /// Whether the thread is to end.
+    /// Returns true if the thread must end.
     pub(super) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Sleeps, but not beyond the end of the thread.
+    /// Sleeps for `time`, or until the thread must end.
     pub(super) fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
         while !self.is_ended()
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_take_their_time() {
+    fn reads_are_spread_over_time() {
         let mut read_rate = ReadRate::new(1000, Arc::default());
         let began = Instant::now();
         read_rate.after_bytes(100).unwrap();
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_noticed() {
+    fn wait_ends_with_thread() {
         let ended = Arc::new(AtomicBool::new(true));
         let mut read_rate = ReadRate::new(1, ended);
         let error = read_rate.after_bytes(1_000_000).unwrap_err();

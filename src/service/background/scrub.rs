@@ -1,8 +1,8 @@
-//! Delayed deletion: what becomes of images in status `pending_delete`.
+//! One pass of the scrubber over images in `pending_delete` (delayed deletion).
 //!
-//! The registry says first that an image is deleted, so that nobody can restore it any more;
-//! then its data are removed, and last its record forgets them. Wherever that is cut off, the
-//! record says what is left, and the cleaner of this process or the next goes on.
+//! The registry first records the image as `deleted`, after which no restore is possible. Then the data are removed,
+//! and last their mention in the record. The record always tells what remains, so the cleaner of this
+//! or the next process continues after an interruption.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,41 +10,42 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::cleaner::Cleanup;
-use crate::error::{Error, Kind, Result};
+use super::maintenance::Maintenance;
+use crate::error::Result;
 use crate::image::{Filter, Image, ImageId, Query, Status, Timestamp};
 use crate::metrics;
 use crate::registry::Record;
+use crate::service::clock::{now, now_after};
 use crate::service::modify::modify;
-use crate::service::{Service, not_found, now, now_after};
 
-/// What a round of the scrubber did.
+/// The result of a pass of the scrubber.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scrubbed {
-    /// Images whose data are gone.
+    /// Images whose data were removed.
     pub removed: usize,
-    /// Images whose data could not be removed. They are deleted, and their removal is tried
-    /// again.
+    /// Images whose data could not be removed. They are `deleted`, and the cleaner retries.
     pub failed: usize,
-    /// Images that wait for their time.
+    /// Images that have not waited long enough.
     pub waiting: usize,
 }
 
-impl Service {
-    /// Removes the data of every image that has waited long enough in `pending_delete`.
-    /// Must be called in a [`tokio::task::LocalSet`].
+impl Maintenance {
+    /// Removes the data of every image that has been in `pending_delete` long enough. Must run in a
+    /// [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// Those of the registry, before anything was done.
+    /// Those of the registry, before any image is changed.
     pub async fn scrub(self: &Arc<Self>) -> Result<Scrubbed> {
         let records = self.registry.list(&pending()).await?;
-        self.see_pending(&records);
+        self.update_pending(&records);
         let images = records.iter().map(|record| &record.image);
         let due: Vec<ImageId> = images
             .filter(|image| self.is_due(image))
             .map(|image| image.id)
             .collect();
-        let mut scrubbed = self.each(due.clone()).await;
-        scrubbed.waiting = records.len() - due.len();
+        let waiting = records.len() - due.len();
+        let mut scrubbed = self.scrub_all(due).await;
+        scrubbed.waiting = waiting;
         metrics::scrubbed(scrubbed.removed, scrubbed.failed);
         if scrubbed.removed + scrubbed.failed > 0 {
             tracing::info!(
@@ -57,28 +58,29 @@ impl Service {
         Ok(scrubbed)
     }
 
-    /// Notes which images wait, where other servers may have deleted them.
-    pub(super) async fn look_at_pending(&self) {
+    /// Updates the times since which images are pending. Does nothing if no other server can delete
+    /// images.
+    pub(super) async fn poll_pending(&self) {
         if !self.registry.is_shared() {
             return;
         }
         match self.registry.list(&pending()).await {
-            Ok(records) => self.see_pending(&records),
-            Err(error) => tracing::debug!(?error, "images that wait could not be listed"),
+            Ok(records) => self.update_pending(&records),
+            Err(error) => tracing::debug!(?error, "cannot list images in pending_delete"),
         }
     }
 
-    fn see_pending(&self, records: &[Arc<Record>]) {
+    fn update_pending(&self, records: &[Arc<Record>]) {
         let pending = records.iter().map(|record| record.image.id);
         let mut seen = self
             .pending_deletes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        seen.look(pending, Instant::now());
+        seen.update(pending, Instant::now());
     }
 
-    /// Whether an image has waited long enough: by the time in its record, and on a shared
-    /// registry, whose servers may have different clocks, by the clock of this process too.
+    /// Returns true if an image has waited long enough by the time in its record. In a shared
+    /// registry, whose servers may have different clocks, also requires this of the own clock.
     fn is_due(&self, image: &Image) -> bool {
         let scrub_after = self.limits.scrub_after;
         let seen = self
@@ -89,20 +91,21 @@ impl Service {
         has_waited(image, scrub_after, now()) && (!self.registry.is_shared() || has_been_seen())
     }
 
-    /// Removes at once what no cleaner of this process will: to be called where none
-    /// runs. Must be called in a [`tokio::task::LocalSet`].
+    /// Removes all remaining data now. For programs that run no cleaner. Must run in a
+    /// [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// Those of the registry, before anything was done.
+    /// Those of the registry, before any image is changed.
     pub async fn clean_remains(self: &Arc<Self>) -> Result<Scrubbed> {
         let records = self.registry.list(&Query::everything(usize::MAX)).await?;
         let images = records.iter().map(|record| &record.image);
         let left = images.filter(|image| image.has_remains());
-        Ok(self.each(left.map(|image| image.id).collect()).await)
+        Ok(self.scrub_all(left.map(|image| image.id).collect()).await)
     }
 
-    /// So many at a time: one whose store hangs holds up no more than its own place.
-    async fn each(self: &Arc<Self>, images: Vec<ImageId>) -> Scrubbed {
+    /// Scrubs images, `scrubs` of them at the same time: a store that hangs blocks one of these, not
+    /// the whole pass.
+    async fn scrub_all(self: &Arc<Self>, images: Vec<ImageId>) -> Scrubbed {
         let mut scrubbed = Scrubbed::default();
         let mut running = JoinSet::new();
         let mut images = images.into_iter();
@@ -117,19 +120,19 @@ impl Service {
                 None => return scrubbed,
                 Some(Ok((_, Ok(removed)))) => scrubbed.removed += usize::from(removed),
                 Some(Ok((image_id, Err(error)))) => {
-                    tracing::error!(%image_id, ?error, "an image could not be scrubbed");
+                    tracing::error!(%image_id, ?error, "cannot scrub an image; the cleaner will retry");
                     self.cleaner.clean(image_id);
                     scrubbed.failed += 1;
                 }
                 Some(Err(error)) => {
-                    tracing::error!(%error, "a scrub broke down");
+                    tracing::error!(%error, "scrub of an image panicked");
                     scrubbed.failed += 1;
                 }
             }
         }
     }
 
-    /// Whether there was something to remove: somebody may have restored the image.
+    /// Returns true if there were data to remove. There are none if an operator has restored the image.
     async fn scrub_one(&self, id: &ImageId) -> Result<bool> {
         self.finalize_delete(id).await?;
         let record = self.registry.get(id).await?;
@@ -141,7 +144,7 @@ impl Service {
         Ok(true)
     }
 
-    /// Makes an image deleted for good, if it still waits.
+    /// Makes an image in `pending_delete` finally `deleted`, without the saved properties.
     pub(in crate::service) async fn finalize_delete(&self, id: &ImageId) -> Result<()> {
         modify(id, async || {
             let record = self.registry.get(id).await?;
@@ -158,53 +161,16 @@ impl Service {
         })
         .await
     }
-
-    /// Makes an image that waits for the scrubber active again, with the properties and the
-    /// members it had. For operators: nobody is asked who it is.
-    ///
-    /// # Errors
-    /// `NotFound`; `Conflict` in any other status; `TooLarge` when its owner may have no more
-    /// images.
-    pub async fn restore(&self, id: &ImageId) -> Result<()> {
-        let restored = modify(id, async || {
-            let record = self.registry.get(id).await?;
-            let record = record.ok_or_else(|| not_found(id))?;
-            let image = restored(&record.image)?;
-            self.registry.replace(image, record.version).await
-        });
-        restored.await?;
-        tracing::info!(image_id = %id, "image restored");
-        Ok(())
-    }
-}
-
-fn restored(current: &Image) -> Result<Image> {
-    if current.status != Status::PendingDelete {
-        let message = format!(
-            "cannot restore the image from {} to active (wanted from_state=pending_delete)",
-            current.status.as_str()
-        );
-        return Err(Error::new(Kind::Conflict, message));
-    }
-    let mut image = current.clone();
-    if let Some(trashed) = image.trashed.take() {
-        image.properties = trashed.properties;
-        image.members = trashed.members;
-    }
-    image.status = Status::Active;
-    image.deleted_at = None;
-    image.updated_at = now_after(current.updated_at);
-    Ok(image)
 }
 
 fn has_waited(image: &Image, scrub_after: Duration, now: Timestamp) -> bool {
     let since = image.deleted_at.unwrap_or(image.updated_at);
     let waited_micros = now.as_micros().saturating_sub(since.as_micros());
-    // A clock that was set back only makes them wait longer.
+    // A negative time (the clock was set back) only makes the image wait longer.
     u128::try_from(waited_micros).is_ok_and(|waited| waited >= scrub_after.as_micros())
 }
 
-/// Every image that waits.
+/// Returns the query for all images in `pending_delete`.
 fn pending() -> Query {
     Query {
         filters: vec![Filter::Status(vec![
@@ -217,7 +183,6 @@ fn pending() -> Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Member, Trashed};
 
     fn image(status: Status) -> Image {
         let mut image = Image::queued(ImageId::random(), Timestamp::from_micros(0));
@@ -227,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_as_long_as_it_should() {
+    fn image_waits_for_scrub_time() {
         let image = image(Status::PendingDelete);
         let waited = |after_s, now_micros| {
             let now = Timestamp::from_micros(now_micros);
@@ -238,32 +203,5 @@ mod tests {
         assert!(waited(0, 5_000_000));
         assert!(!waited(0, 4_000_000), "the clock was set back");
         assert!(!waited(u64::MAX, i64::MAX));
-    }
-
-    #[test]
-    fn a_restoration_gives_everything_back() {
-        let mut pending = image(Status::PendingDelete);
-        let member = Member::new("t", true, Timestamp::from_micros(1));
-        pending.trashed = Some(Box::new(Trashed {
-            properties: [("os".to_owned(), Some("linux".to_owned()))].into(),
-            members: vec![member.clone()],
-        }));
-        let restored = restored(&pending).unwrap();
-        assert_eq!(restored.status, Status::Active);
-        assert_eq!(restored.deleted_at, None);
-        assert_eq!(restored.properties["os"].as_deref(), Some("linux"));
-        assert_eq!(restored.members, [member]);
-        assert_eq!(restored.trashed, None);
-        assert!(restored.updated_at > pending.updated_at);
-    }
-
-    #[test]
-    fn nothing_else_is_restored() {
-        for status in Status::ALL {
-            if status != Status::PendingDelete {
-                let refused = restored(&image(status)).unwrap_err();
-                assert_eq!(refused.kind(), Kind::Conflict, "{status:?}");
-            }
-        }
     }
 }

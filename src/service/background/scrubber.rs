@@ -1,4 +1,4 @@
-//! The thread that scrubs, now and then and when it is asked to.
+//! The scrubber: a thread that runs scrub passes, periodically and on request.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -8,69 +8,69 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
+use super::maintenance::Maintenance;
 use super::scrub::Scrubbed;
 use crate::error::{Error, Result};
-use crate::service::Service;
 
-/// How often it is noted which images wait.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Interval of the poll for images in `pending_delete`.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Takes orders for rounds of scrubbing. Cheap to clone.
+/// The handle of the scrubber. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scrubber {
-    orders: mpsc::UnboundedSender<oneshot::Sender<Result<Scrubbed>>>,
+    requests: mpsc::UnboundedSender<oneshot::Sender<Result<Scrubbed>>>,
     ends: watch::Sender<bool>,
 }
 
-/// What wakes the scrubber.
+/// The requests to the scrubber, for its thread.
 pub struct ScrubberReceiver {
-    orders: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
+    requests: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
     ends: watch::Receiver<bool>,
 }
 
 /// The scrubber's thread cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the scrubbing thread cannot be started")]
+#[error("cannot start the scrubber thread")]
 pub struct ScrubberError(#[from] io::Error);
 
 impl Scrubber {
-    /// Somebody to give orders to, and what is to be listened to.
+    /// Creates the handle and the receiver behind it.
     pub fn new() -> (Self, ScrubberReceiver) {
-        let (orders, ordered) = mpsc::unbounded_channel();
-        let (ends, told_to_end) = watch::channel(false);
-        let wakeups = ScrubberReceiver {
-            orders: ordered,
-            ends: told_to_end,
+        let (requests, queue) = mpsc::unbounded_channel();
+        let (ends, ended) = watch::channel(false);
+        let receiver = ScrubberReceiver {
+            requests: queue,
+            ends: ended,
         };
-        (Self { orders, ends }, wakeups)
+        (Self { requests, ends }, receiver)
     }
 
-    /// Has a round done, after the one that is under way, and returns what it did.
+    /// Runs a pass, after the one that may be running, and returns its result.
     ///
     /// # Errors
-    /// Those of the registry; `Internal` while the process ends.
-    pub async fn round(&self) -> Result<Scrubbed> {
-        let (answer, answered) = oneshot::channel();
+    /// Those of the registry; `Internal` if the scrubber has ended.
+    pub async fn run_pass(&self) -> Result<Scrubbed> {
+        let (response, result) = oneshot::channel();
         let ended = || Error::internal("the scrubber has ended");
-        self.orders.send(answer).map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())?
+        self.requests.send(response).map_err(|_| ended())?;
+        result.await.map_err(|_| ended())?
     }
 
-    /// Ends the thread at once: a backend that hangs does not hold up the end of the process.
-    /// The next one finds in the registry what is not done.
+    /// Ends the thread at once, without waiting for a backend that hangs. The next process finds in
+    /// the registry what is not done.
     pub fn end(&self) {
         self.ends.send_replace(true);
     }
 }
 
 impl ScrubberReceiver {
-    /// Starts the thread, with a round `every` so often; without that only when asked.
+    /// Starts the thread. It runs a pass in each interval `every`; with `None`, only on request.
     ///
     /// # Errors
-    /// [`ScrubberError`] when the system has no thread left.
+    /// [`ScrubberError`] if the system cannot create a thread.
     pub fn start(
         self,
-        service: Weak<Service>,
+        service: Weak<Maintenance>,
         every: Option<Duration>,
     ) -> std::result::Result<JoinHandle<()>, ScrubberError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,12 +78,12 @@ impl ScrubberReceiver {
             .build()?;
         let keep = move || {
             let mut ends = self.ends;
-            let rounds = rounds(self.orders, service, every);
+            let passes = run_passes(self.requests, service, every);
             LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
-                    // An error says that nobody can tell any more.
+                    // An error means that every handle was dropped.
                     _ = ends.wait_for(|end| *end) => {}
-                    () = rounds => {}
+                    () = passes => {}
                 }
             });
         };
@@ -92,42 +92,42 @@ impl ScrubberReceiver {
     }
 }
 
-async fn rounds(
-    mut orders: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
-    service: Weak<Service>,
+async fn run_passes(
+    mut requests: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
+    service: Weak<Maintenance>,
     every: Option<Duration>,
 ) {
     loop {
-        let order = tokio::select! {
-            order = orders.recv() => match order {
-                Some(order) => Some(order),
+        let request = tokio::select! {
+            request = requests.recv() => match request {
+                Some(request) => Some(request),
                 None => return,
             },
             () = after(every) => None,
-            () = look_at_pending(&service) => return,
+            () = poll_pending(&service) => return,
         };
         let Some(service) = service.upgrade() else {
             return;
         };
         let result = Arc::clone(&service).scrub().await;
-        match (order, result) {
-            // Whoever stopped waiting finds the result in the log.
-            (Some(order), result) => drop(order.send(result)),
+        match (request, result) {
+            // Fails if the requester no longer waits. The log has the result.
+            (Some(request), result) => drop(request.send(result)),
             (None, Ok(_)) => {}
-            (None, Err(error)) => tracing::error!(?error, "a round of scrubbing failed"),
+            (None, Err(error)) => tracing::error!(?error, "scrub pass failed"),
         }
     }
 }
 
-/// Notes every few seconds which images wait, until the service is gone.
-async fn look_at_pending(service: &Weak<Service>) {
+/// Polls the images in `pending_delete` until the service is dropped.
+async fn poll_pending(service: &Weak<Maintenance>) {
     loop {
         let Some(service) = service.upgrade() else {
             return;
         };
-        service.look_at_pending().await;
+        service.poll_pending().await;
         drop(service);
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

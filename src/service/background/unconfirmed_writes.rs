@@ -1,8 +1,8 @@
-//! Images with a write whose outcome nobody knows.
+//! Images with a write whose outcome is unknown.
 //!
-//! A registry server that stalls may carry out a write after the API server has given it up,
-//! and even after a look at the record has found nothing. So the record is looked at again,
-//! more and more seldom, as long as the write may be on its way.
+//! A registry server that stalls may apply a write after the API server has given up, and even
+//! after a check of the record has found nothing. The record is therefore checked again, at growing intervals, as long
+//! as the write may still be applied.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,47 +10,48 @@ use std::time::{Duration, Instant};
 
 use crate::image::ImageId;
 
-/// The wait before the second look; doubled before each further one.
+/// The wait before the first repeated check; doubled before each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// No more looks after a wait as long as this.
+/// The longest wait. The check after it is the last.
 const LAST_WAIT: Duration = Duration::from_secs(640);
-/// Most images that are kept. Of more than that, the start of the next process takes care.
+/// Most images that are tracked. The recovery at the next start finds any further ones.
 const MOST_IMAGES: usize = 10_000;
 
+/// The images to check, with the time of the next check.
 #[derive(Debug, Default)]
 pub(in crate::service) struct UnconfirmedWrites {
-    images: Mutex<HashMap<ImageId, Look>>,
+    images: Mutex<HashMap<ImageId, NextCheck>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct NextCheck {
     at: Instant,
     wait: Duration,
 }
 
 impl UnconfirmedWrites {
-    /// Notes an image.
+    /// Adds an image whose last write is unconfirmed.
     pub(in crate::service) fn note(&self, id: ImageId, now: Instant) {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.len() < MOST_IMAGES || images.contains_key(&id) {
             let wait = FIRST_WAIT;
             let at = now + wait;
-            images.insert(id, Look { at, wait });
+            images.insert(id, NextCheck { at, wait });
         }
     }
 
-    /// The images to look at now.
-    pub(in crate::service) fn due(&self, now: Instant) -> Vec<ImageId> {
+    /// Returns the images that are due, and schedules their next checks.
+    pub(super) fn due(&self, now: Instant) -> Vec<ImageId> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = images.iter().filter(|(_, look)| look.at <= now);
+        let due = images.iter().filter(|(_, next)| next.at <= now);
         let due: Vec<ImageId> = due.map(|(id, _)| *id).collect();
         for id in &due {
-            if let Some(look) = images.get_mut(id) {
-                look.wait *= 2;
-                look.at = now + look.wait;
+            if let Some(next) = images.get_mut(id) {
+                next.wait *= 2;
+                next.at = now + next.wait;
             }
         }
-        images.retain(|_, look| look.wait <= LAST_WAIT);
+        images.retain(|_, next| next.wait <= LAST_WAIT);
         due
     }
 }
@@ -60,19 +61,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_is_looked_at_again_and_again_and_then_forgotten() {
-        let unconfirmed_writes = UnconfirmedWrites::default();
+    fn image_is_checked_at_doubling_intervals_and_then_forgotten() {
+        let unconfirmed = UnconfirmedWrites::default();
         let (id, began) = (ImageId::random(), Instant::now());
-        unconfirmed_writes.note(id, began);
-        let looks = (0..3600).filter(|second| {
-            let due = unconfirmed_writes.due(began + Duration::from_secs(*second));
+        unconfirmed.note(id, began);
+        let checks = (0..3600).filter(|second| {
+            let due = unconfirmed.due(began + Duration::from_secs(*second));
             assert!(due.is_empty() || due == [id]);
             !due.is_empty()
         });
         assert_eq!(
-            looks.collect::<Vec<_>>(),
+            checks.collect::<Vec<_>>(),
             [5, 15, 35, 75, 155, 315, 635, 1275]
         );
-        assert!(unconfirmed_writes.images.lock().unwrap().is_empty());
+        assert!(unconfirmed.images.lock().unwrap().is_empty());
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::RegistryService;
 use super::records::only_admins;
 use crate::error::Result;
 use crate::image::Caller;
 use crate::registry::{Document, DocumentKey, DocumentQuery, Version};
-use crate::service::Service;
 
-impl Service {
+impl RegistryService {
     /// Returns a document.
     ///
     /// # Errors
@@ -19,7 +19,7 @@ impl Service {
         key: &DocumentKey,
     ) -> Result<Option<Arc<Document>>> {
         only_admins(caller)?;
-        self.registry.get_document(key).await
+        self.catalog.registry.get_document(key).await
     }
 
     /// Writes a document if it still has the version that was seen.
@@ -33,7 +33,7 @@ impl Service {
         seen: Version,
     ) -> Result<Arc<Document>> {
         only_admins(caller)?;
-        self.registry.put_document(document, seen).await
+        self.catalog.registry.put_document(document, seen).await
     }
 
     /// Deletes a document if it still has the version that was seen.
@@ -47,7 +47,7 @@ impl Service {
         seen: Version,
     ) -> Result<()> {
         only_admins(caller)?;
-        self.registry.delete_document(key, seen).await
+        self.catalog.registry.delete_document(key, seen).await
     }
 
     /// Returns one page of documents.
@@ -60,6 +60,6 @@ impl Service {
         query: &DocumentQuery,
     ) -> Result<Vec<Arc<Document>>> {
         only_admins(caller)?;
-        self.registry.list_documents(query).await
+        self.catalog.registry.list_documents(query).await
     }
 }

@@ -118,6 +118,7 @@ fn upload_that_cannot_fit_is_refused_at_its_start() {
         reserved_bytes: 0,
         node: None,
         process: None,
+        on_failure: Default::default(),
     };
     let image = ImageId::random();
     on_worker(async {

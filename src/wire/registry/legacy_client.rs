@@ -333,6 +333,7 @@ mod tests {
             reserved_bytes: 5,
             node: Some("node".to_owned()),
             process: None,
+            on_failure: Default::default(),
         });
         let body = write_legacy_body(&image, Some(Status::Queued)).unwrap();
         let (fields, from_state) = parse_legacy_body(&body).unwrap();

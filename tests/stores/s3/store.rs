@@ -76,6 +76,7 @@ fn upload() -> (ImageId, Upload) {
         reserved_bytes: 0,
         node: None,
         process: None,
+        on_failure: Default::default(),
     };
     (ImageId::random(), upload)
 }

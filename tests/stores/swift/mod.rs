@@ -124,6 +124,7 @@ fn an_upload() -> (ImageId, Upload) {
         reserved_bytes: 0,
         node: None,
         process: None,
+        on_failure: Default::default(),
     };
     (ImageId::random(), upload)
 }
