@@ -1,12 +1,12 @@
-//! Conditions on images (RFC 9110, section 13) beside those of `download_ranges`: HEAD, dates,
-//! and requests that change an image.
+//! Conditional requests for images (RFC 9110, section 13): HEAD, dates, and requests that change an
+//! image. `download_ranges` has those of GET.
 
 use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{Headers, OCTETS, image_path, put};
 use crate::support::{md5_hex, pattern};
 
-/// Both methods that read, by both implementations: conditions are judged by hyper's.
+/// Requests that read an image, with each method and through each implementation.
 fn reads(id: &str) -> [Request; 4] {
     let (versioned, unversioned) = (image_path(id), format!("/images/{id}"));
     [
@@ -37,7 +37,7 @@ fn last_modified(id: &str) -> String {
 }
 
 #[test]
-fn head_is_judged_as_get() {
+fn head_and_get_check_same_conditions() {
     let id = Server::shared().upload(&[], b"data");
     let tag = format!("\"{}\"", md5_hex(b"data"));
     expect_of_reads(&id, &[("If-None-Match", &tag)], 304);
@@ -50,7 +50,7 @@ fn head_is_judged_as_get() {
 }
 
 #[test]
-fn the_date_is_the_second_of_the_last_change() {
+fn last_modified_has_resolution_of_seconds() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let head = server.head(&id).expect(200);
@@ -65,7 +65,7 @@ fn the_date_is_the_second_of_the_last_change() {
 }
 
 #[test]
-fn dates_decide_where_there_are_no_tags() {
+fn dates_apply_without_tags() {
     let id = Server::shared().upload(&[], b"data");
     let date = last_modified(&id);
     let (earlier, later) = (
@@ -86,7 +86,7 @@ fn dates_decide_where_there_are_no_tags() {
 }
 
 #[test]
-fn a_range_under_a_date() {
+fn if_range_accepts_date() {
     let server = Server::shared();
     let data = pattern(1000, 3);
     let id = server.upload(&[], &data);
@@ -100,7 +100,7 @@ fn a_range_under_a_date() {
     assert!(part(earlier).expect(200).body == data);
 }
 
-/// Requests that change an image in each way.
+/// Requests that change an image: an update and a deletion.
 fn changes(id: &str) -> [Request; 2] {
     [
         Request::delete(&image_path(id)),
@@ -108,20 +108,20 @@ fn changes(id: &str) -> [Request; 2] {
     ]
 }
 
-/// The visible part of an image, apart from times.
-fn seen(response: &Response) -> Vec<(String, Vec<u8>)> {
+/// The headers and the body of an image, without times.
+fn visible_part(response: &Response) -> Vec<(String, Vec<u8>)> {
     let mut headers = response.head.headers.clone();
     headers.retain(|(name, _)| name.starts_with("X-Image-Meta"));
     headers
 }
 
 #[test]
-fn a_change_under_a_false_condition_changes_nothing() {
+fn false_condition_prevents_change() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-name", "old")], b"data");
     let tag = md5_hex(b"data");
     let (quoted, weak) = (format!("\"{tag}\""), format!("W/\"{tag}\""));
-    let before = seen(&server.head(&id));
+    let before = visible_part(&server.head(&id));
     for condition in [
         ("If-Match", "\"00000000000000000000000000000000\""),
         ("If-Match", &weak),
@@ -134,13 +134,13 @@ fn a_change_under_a_false_condition_changes_nothing() {
         for change in changes(&id) {
             server.request(&change.headers(&[condition])).expect(412);
         }
-        assert_eq!(seen(&server.head(&id)), before, "{condition:?}");
+        assert_eq!(visible_part(&server.head(&id)), before, "{condition:?}");
     }
     assert_eq!(server.download(&id).expect(200).body, b"data");
 }
 
 #[test]
-fn a_change_under_a_true_condition_is_made() {
+fn true_condition_allows_change() {
     let server = Server::shared();
     let tag = md5_hex(b"data");
     let quoted = format!("\"{tag}\"");
@@ -150,7 +150,7 @@ fn a_change_under_a_true_condition_is_made() {
         ("If-Match", "*"),
         ("If-None-Match", "\"x\""),
         ("If-Unmodified-Since", "Fri, 31 Dec 9999 23:59:59 GMT"),
-        // This one is for GET and HEAD alone.
+        // If-Modified-Since applies to GET and HEAD only.
         ("If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT"),
     ] {
         let id = server.upload(&[], b"data");
@@ -161,7 +161,7 @@ fn a_change_under_a_true_condition_is_made() {
 }
 
 #[test]
-fn data_under_a_false_condition_leave_the_image_queued() {
+fn false_condition_on_upload_leaves_image_queued() {
     let server = Server::shared();
     let id = server.reserve();
     let upload = |condition| {
@@ -188,7 +188,7 @@ fn other_errors_precede_conditions() {
 }
 
 #[test]
-fn what_has_no_tag_matches_none() {
+fn image_without_checksum_matches_no_tag() {
     let server = Server::shared();
     let id = server.reserve();
     let members = format!("/v1/images/{id}/members");
@@ -205,10 +205,10 @@ fn what_has_no_tag_matches_none() {
     server.request(&member).expect(204);
 }
 
-/// Each of several deletions states the tag that it has seen, while the image's checksum is
-/// changed back and forth: none may hit an image that has another.
+/// Deletions state the tag that they have seen while the checksum of the image changes back and
+/// forth. No deletion may remove an image with another tag.
 #[test]
-fn a_condition_is_judged_with_the_write() {
+fn condition_is_checked_atomically_with_write() {
     let server = Setup::new().start();
     let (a, b) = ("a".repeat(32), "b".repeat(32));
     for _ in 0..20 {
@@ -223,7 +223,7 @@ fn a_condition_is_judged_with_the_write() {
                 deleted.join().expect("no panic"),
             )
         });
-        // Whichever came first made the other's condition false, or the image disappear.
+        // The first change makes the condition of the other false, or removes the image.
         assert!(
             matches!((set, deleted), (200, 412) | (403, 200)),
             "PUT {set}, DELETE {deleted}"

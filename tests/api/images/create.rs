@@ -1,4 +1,4 @@
-//! `POST /v1/images` without data: reservations, ids, stores, sources.
+//! `POST /v1/images` without data: reservations, identifiers, stores and external sources.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,13 @@ use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::v1::{RAW, id_of, image_of, image_path, post, post_data};
 
-/// A new id, in the form clients may choose themselves.
+/// Returns a new identifier for an image whose client chooses it.
 pub fn fresh_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
 #[test]
-fn a_reservation_has_every_field_at_its_default() {
+fn reservation_has_default_fields() {
     let created = Server::shared().request(&post(&[])).expect(201);
     let mut image = image_of(&created);
     let object = image.as_object_mut().unwrap();
@@ -32,7 +32,7 @@ fn a_reservation_has_every_field_at_its_default() {
     assert_eq!(image, wanted);
 }
 
-/// `2010-02-03T09:34:01.123456`, the fraction left out when it is zero.
+/// Checks for the form `2010-02-03T09:34:01.123456`, without the fraction if it is zero.
 fn check_time(time: &Value) {
     let time = time.as_str().expect("a time");
     let form: String = time
@@ -44,7 +44,7 @@ fn check_time(time: &Value) {
 }
 
 #[test]
-fn the_answer_says_where_it_is_and_what() {
+fn response_has_location_and_image() {
     let server = Server::shared();
     let created = server.request(&post(&[])).expect(201);
     let location = format!("http://127.0.0.1/v1/images/{}", id_of(&created));
@@ -54,13 +54,13 @@ fn the_answer_says_where_it_is_and_what() {
 }
 
 #[test]
-fn content_length_zero_is_a_reservation() {
+fn content_length_zero_reserves() {
     let created = Server::shared().request(&post(RAW).body("")).expect(201);
     assert_eq!(image_of(&created)["status"], "queued");
 }
 
 #[test]
-fn the_content_type_of_nothing_is_irrelevant() {
+fn content_type_without_body_is_ignored() {
     for content_type in ["application/json", "text/plain", ""] {
         let request = post(RAW).header("Content-Type", content_type);
         let created = Server::shared().request(&request).expect(201);
@@ -69,7 +69,7 @@ fn the_content_type_of_nothing_is_irrelevant() {
 }
 
 #[test]
-fn size_zero_makes_it_active_at_once() {
+fn stated_size_zero_makes_image_active() {
     let server = Server::shared();
     let created = server
         .request(&post(&[("x-image-meta-size", "0")]))
@@ -83,7 +83,7 @@ fn size_zero_makes_it_active_at_once() {
 }
 
 #[test]
-fn a_stated_size_is_shown_while_queued() {
+fn queued_image_shows_stated_size() {
     let server = Server::shared();
     let id = server.create(&[("x-image-meta-size", "12345")]);
     let head = server.head(&id).expect(200);
@@ -92,7 +92,7 @@ fn a_stated_size_is_shown_while_queued() {
 }
 
 #[test]
-fn the_id_may_be_chosen_and_is_kept_as_sent() {
+fn chosen_id_is_kept_as_sent() {
     let server = Server::shared();
     let (plain, upper) = (fresh_id(), fresh_id().to_uppercase());
     let simple = fresh_id().replace('-', "");
@@ -116,7 +116,7 @@ fn ids_are_compared_exactly() {
 }
 
 #[test]
-fn an_id_is_a_uuid() {
+fn id_must_be_uuid() {
     for id in [
         "",
         "1",
@@ -130,7 +130,7 @@ fn an_id_is_a_uuid() {
 }
 
 #[test]
-fn a_taken_id_is_a_conflict() {
+fn existing_id_is_conflict() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-name", "first")], b"data");
     let again = [
@@ -145,7 +145,7 @@ fn a_taken_id_is_a_conflict() {
 }
 
 #[test]
-fn the_id_of_a_deleted_image_stays_taken() {
+fn id_of_deleted_image_is_conflict() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     server.remove(&id).expect(200);
@@ -155,7 +155,7 @@ fn the_id_of_a_deleted_image_stays_taken() {
 }
 
 #[test]
-fn one_of_many_at_a_time_gets_the_id() {
+fn one_of_concurrent_creations_gets_id() {
     let server = Server::shared();
     let id = fresh_id();
     let statuses = std::thread::scope(|scope| {
@@ -169,7 +169,7 @@ fn one_of_many_at_a_time_gets_the_id() {
 }
 
 #[test]
-fn the_configured_store_may_be_named() {
+fn configured_store_is_accepted() {
     for store in ["file", "filesystem"] {
         let headers = [("x-image-meta-store", store)];
         let id = Server::shared().upload(&headers, b"data");
@@ -182,9 +182,9 @@ fn the_configured_store_may_be_named() {
     }
 }
 
-/// Sends it with an id of its own, and checks that no image of that id came to be.
+/// Sends a request with a new identifier and checks that no image of this identifier was created.
 #[track_caller]
-fn refused_without_trace(request: Request, status: u16) {
+fn expect_refusal_without_image(request: Request, status: u16) {
     let id = fresh_id();
     let request = request.header("x-image-meta-id", &id);
     Server::shared().request(&request).expect(status);
@@ -192,15 +192,15 @@ fn refused_without_trace(request: Request, status: u16) {
 }
 
 #[test]
-fn an_unknown_store_is_refused_before_anything_is_made() {
+fn unknown_store_creates_no_image() {
     for store in ["", "s3", "tape", "file:///"] {
-        refused_without_trace(post(&[("x-image-meta-store", store)]), 400);
-        refused_without_trace(post_data(&[("x-image-meta-store", store)], b"data"), 400);
+        expect_refusal_without_image(post(&[("x-image-meta-store", store)]), 400);
+        expect_refusal_without_image(post_data(&[("x-image-meta-store", store)], b"data"), 400);
     }
 }
 
 #[test]
-fn sources_that_may_not_be_named_are_refused_without_trace() {
+fn refused_source_creates_no_image() {
     for header in ["x-image-meta-location", "x-glance-api-copy-from"] {
         for source in [
             "http://127.0.0.1:1/x",
@@ -211,26 +211,26 @@ fn sources_that_may_not_be_named_are_refused_without_trace() {
             "x",
             "",
         ] {
-            refused_without_trace(post(&[(header, source)]).headers(RAW), 400);
-            refused_without_trace(post_data(&[(header, source)], b"data"), 400);
+            expect_refusal_without_image(post(&[(header, source)]).headers(RAW), 400);
+            expect_refusal_without_image(post_data(&[(header, source)], b"data"), 400);
         }
     }
 }
 
 #[test]
-fn what_is_refused_leaves_nothing() {
+fn refused_request_creates_no_image() {
     for (header, value) in [
         ("x-image-meta-foo", "1"),
         ("x-image-meta-size", "-1"),
         ("x-image-meta-disk_format", "floppy"),
         ("x-image-meta-checksum", "012345678901234567890123456789012"),
     ] {
-        refused_without_trace(post(&[(header, value)]), 400);
+        expect_refusal_without_image(post(&[(header, value)]), 400);
     }
 }
 
 #[test]
-fn the_quota_of_properties() {
+fn property_quota_is_enforced() {
     let server = Server::shared();
     let with = |count: usize| {
         let add = |request: Request, n| request.header(&format!("x-image-meta-property-{n}"), "v");

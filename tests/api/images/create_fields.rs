@@ -1,4 +1,4 @@
-//! `POST /v1/images`: what each field takes, in every spelling.
+//! `POST /v1/images`: the values of each field and the spellings of its header.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn refused(name: &str, value: &str) {
 }
 
 #[test]
-fn every_field_in_every_spelling() {
+fn every_field_is_accepted_in_every_spelling() {
     let spellings: [fn(&str) -> String; 4] = [
         |name| format!("x-image-meta-{name}"),
         |name| format!("x-image-meta-{}", name.replace('_', "-")),
@@ -75,7 +75,7 @@ fn every_field_in_every_spelling() {
 }
 
 #[test]
-fn unknown_fields_are_bad_headers() {
+fn unknown_fields_are_refused() {
     for name in [
         "foo",
         "type",
@@ -89,7 +89,7 @@ fn unknown_fields_are_bad_headers() {
 }
 
 #[test]
-fn fields_without_effect() {
+fn ignored_fields_have_no_effect() {
     for (name, value) in [
         ("status", "active"),
         ("status", "banana"),
@@ -106,7 +106,7 @@ fn fields_without_effect() {
 }
 
 #[test]
-fn integers() {
+fn integers_are_parsed_like_glance() {
     for name in ["size", "min_disk", "min_ram", "virtual_size"] {
         assert_eq!(field(name, "7"), json!(7));
         assert_eq!(field(name, "007"), json!(7));
@@ -127,13 +127,13 @@ fn integers() {
 }
 
 #[test]
-fn the_stated_size_may_reach_the_cap() {
+fn stated_size_may_equal_cap() {
     assert_eq!(field("size", "1099511627776"), json!(1_099_511_627_776_u64));
     refused("size", "1099511627777");
 }
 
 #[test]
-fn booleans_never_fail() {
+fn booleans_are_never_refused() {
     for name in ["is_public", "protected"] {
         for word in ["1", "t", "T", "true", "TRUE", "on", "On", "y", "yes", "YES"] {
             assert_eq!(field(name, word), json!(true), "{name}: {word}");
@@ -145,7 +145,7 @@ fn booleans_never_fail() {
 }
 
 #[test]
-fn times_are_checked() {
+fn times_are_validated() {
     for name in ["created_at", "updated_at", "deleted_at"] {
         for value in [
             "2010-02-03T09:34:01",
@@ -161,7 +161,7 @@ fn times_are_checked() {
 }
 
 #[test]
-fn names() {
+fn names_are_limited_in_length() {
     let longest = "ü".repeat(255);
     assert_eq!(field("name", &longest), json!(longest));
     refused("name", &"x".repeat(256));
@@ -173,7 +173,7 @@ fn names() {
 }
 
 #[test]
-fn checksums() {
+fn checksums_are_stored_as_text() {
     assert_eq!(
         field("checksum", "ABC"),
         json!("ABC"),
@@ -185,13 +185,13 @@ fn checksums() {
 }
 
 #[test]
-fn owners() {
+fn owner_is_set_for_administrator() {
     assert_eq!(field("owner", "tenant"), json!("tenant"));
     assert_eq!(field("owner", ""), Value::Null);
 }
 
 #[test]
-fn keys_of_properties() {
+fn property_names_are_validated() {
     let image = created(&[
         ("x-image-meta-property-Kernel-Id", "1"),
         ("X-Image-Meta-Property-OS_Type", "2"),
@@ -212,7 +212,7 @@ fn keys_of_properties() {
 }
 
 #[test]
-fn an_empty_property_is_null_and_has_no_header() {
+fn empty_property_is_null_and_has_no_header() {
     let server = Server::shared();
     let image = created(&[("x-image-meta-property-empty", "")]);
     assert_eq!(image["properties"], json!({"empty": null}));
@@ -221,7 +221,7 @@ fn an_empty_property_is_null_and_has_no_header() {
 }
 
 #[test]
-fn a_header_of_the_other_kind_is_nobodys_business() {
+fn unrelated_headers_are_ignored() {
     let image = created(&[
         ("x-image-metadata", "1"),
         ("x-image", "2"),

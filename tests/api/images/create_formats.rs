@@ -23,7 +23,7 @@ fn formats(answer: Response) -> (Value, Value) {
 }
 
 #[test]
-fn every_format_there_is() {
+fn every_known_format_is_accepted() {
     for disk in ["vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"] {
         assert_eq!(formats(with(Some(disk), None)), (json!(disk), Value::Null));
     }
@@ -36,9 +36,9 @@ fn every_format_there_is() {
 }
 
 #[test]
-fn no_others() {
+fn other_formats_are_refused() {
     for format in ["", "RAW", "floppy", "raw ", "raw,qcow2", "None"] {
-        // Outer blanks are no part of a header's value.
+        // Leading and trailing blanks are not part of a header's value.
         let wanted = if format.trim() == "raw" { 201 } else { 400 };
         with(Some(format), None).expect(wanted);
     }
@@ -50,7 +50,7 @@ fn no_others() {
 }
 
 #[test]
-fn amazon_formats_complete_each_other() {
+fn amazon_format_sets_the_other() {
     for format in ["aki", "ari", "ami"] {
         let both = (json!(format), json!(format));
         assert_eq!(formats(with(Some(format), None)), both);
@@ -60,7 +60,7 @@ fn amazon_formats_complete_each_other() {
 }
 
 #[test]
-fn amazon_formats_do_not_mix() {
+fn amazon_formats_must_match() {
     for (disk, container) in [
         ("aki", "ari"),
         ("ami", "bare"),
@@ -73,7 +73,7 @@ fn amazon_formats_do_not_mix() {
 }
 
 #[test]
-fn the_operator_says_which_there_are() {
+fn configured_formats_replace_defaults() {
     let server = Setup::new()
         .option("disk_formats", "raw,root-tar")
         .option("container_formats", "bare")

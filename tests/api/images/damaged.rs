@@ -1,4 +1,4 @@
-//! Image data that are not what was stored.
+//! Images whose stored data were damaged: the auditor finds and marks them.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::support::server::{Server, Setup};
 use crate::support::within;
 
-/// Longest until the comparison has come round.
+/// Longest wait for a pass of the auditor.
 const NOTICED: Duration = Duration::from_secs(60);
 
-/// Flips a bit, and leaves the time of the last change as it was.
+/// Flips a bit of the file and restores its modification time.
 fn flip(path: &Path) {
     let modified = fs::metadata(path)
         .and_then(|file| file.modified())
@@ -28,7 +28,7 @@ fn damaged(server: &Server) -> bool {
 }
 
 #[test]
-fn data_that_are_known_to_be_wrong_are_not_served() {
+fn damaged_data_are_not_served_until_repaired() {
     let mut server = Setup::new()
         .option("verify_interval", 1)
         .option("verbose", true)
@@ -50,12 +50,12 @@ fn data_that_are_known_to_be_wrong_are_not_served() {
     }
     within(NOTICED, "the metric says so", || damaged(&server));
     assert_eq!(server.download(&kept).expect(200).body, b"kept");
-    // The next process knows it before it has read anything.
+    // The next process knows it from the record, before its first pass.
     server.restart();
     for id in ids {
         server.download(id).expect(500);
     }
-    // A repaired file is noticed.
+    // The auditor notices the repaired file.
     for id in ids {
         flip(&server.store_dir().join(id));
     }
@@ -70,7 +70,7 @@ fn data_that_are_known_to_be_wrong_are_not_served() {
 }
 
 #[test]
-fn nothing_is_read_when_it_is_off() {
+fn auditor_reads_nothing_when_disabled() {
     let server = Setup::new().option("verify_interval", 0).start();
     let id = server.upload(&[], b"data");
     flip(&server.store_dir().join(&id));

@@ -9,7 +9,7 @@ use crate::support::v1::{image_path, post, put};
 use crate::support::{PATIENCE, eventually};
 
 #[test]
-fn an_image_and_its_data_are_gone() {
+fn delete_removes_image_and_data() {
     let server = Server::shared();
     let headers = [("x-image-meta-name", "n"), ("x-image-meta-property-a", "1")];
     let id = server.upload(&headers, b"data");
@@ -21,7 +21,7 @@ fn an_image_and_its_data_are_gone() {
 }
 
 #[test]
-fn the_record_tells_that_it_was() {
+fn record_of_deleted_image_remains_visible() {
     let server = Server::shared();
     let headers = [("x-image-meta-name", "n"), ("x-image-meta-property-a", "1")];
     let id = server.upload(&headers, b"data");
@@ -48,7 +48,7 @@ fn the_record_tells_that_it_was() {
 }
 
 #[test]
-fn twice_is_not_found() {
+fn second_delete_is_not_found() {
     let server = Server::shared();
     let id = server.reserve();
     server.remove(&id).expect(200);
@@ -57,7 +57,7 @@ fn twice_is_not_found() {
 }
 
 #[test]
-fn one_of_many_at_a_time_deletes() {
+fn one_of_concurrent_deletes_succeeds() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let answers: Vec<u16> = std::thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn one_of_many_at_a_time_deletes() {
 }
 
 #[test]
-fn a_protected_image_stays() {
+fn protected_image_is_not_deleted() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-protected", "True")], b"data");
     let refused = server.remove(&id).expect(403);
@@ -98,7 +98,7 @@ fn a_protected_image_stays() {
 }
 
 #[test]
-fn the_id_stays_taken() {
+fn id_of_deleted_image_stays_used() {
     let server = Server::shared();
     let id = server.reserve();
     server.remove(&id).expect(200);
@@ -108,7 +108,7 @@ fn the_id_stays_taken() {
 }
 
 #[test]
-fn a_body_is_nobodys_business() {
+fn body_of_delete_is_ignored() {
     let server = Server::shared();
     let id = server.reserve();
     let mut connection = server.connect();
@@ -118,7 +118,7 @@ fn a_body_is_nobodys_business() {
 }
 
 #[test]
-fn memberships_go_with_it() {
+fn delete_removes_memberships() {
     let server = Server::shared();
     let id = server.reserve();
     let members = format!("/v1/images/{id}/members");
@@ -130,7 +130,7 @@ fn memberships_go_with_it() {
 }
 
 #[test]
-fn delayed_deletion_keeps_the_data_for_the_scrubber() {
+fn delayed_delete_keeps_data_for_scrubber() {
     let server = Setup::new().option("delayed_delete", true).start();
     let id = server.upload(&[], b"data");
     server.remove(&id).expect(200);
@@ -149,7 +149,7 @@ fn delayed_deletion_keeps_the_data_for_the_scrubber() {
 }
 
 #[test]
-fn delayed_deletion_of_nothing_is_deletion() {
+fn delayed_delete_without_data_is_immediate() {
     let server = Setup::new().option("delayed_delete", true).start();
     let id = server.reserve();
     server.remove(&id).expect(200);
@@ -157,7 +157,7 @@ fn delayed_deletion_of_nothing_is_deletion() {
 }
 
 #[test]
-fn changes_since_shows_it() {
+fn changes_since_lists_deleted_image() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     server.remove(&id).expect(200);
@@ -169,7 +169,7 @@ fn changes_since_shows_it() {
 }
 
 #[test]
-fn the_room_on_disk_is_free_again() {
+fn delete_frees_disk_space() {
     let server = Setup::new().start();
     for _ in 0..3 {
         let id = server.upload(&[], &[1; 100_000]);
@@ -181,7 +181,7 @@ fn the_room_on_disk_is_free_again() {
 }
 
 #[test]
-fn whoever_leaves_in_the_middle_leaves_nothing_behind() {
+fn disconnect_during_delete_leaves_no_data() {
     let server = Setup::new().start();
     let ids: Vec<_> = (0..60).map(|_| server.upload(&[], b"data")).collect();
     for id in &ids {
@@ -189,7 +189,7 @@ fn whoever_leaves_in_the_middle_leaves_nothing_behind() {
         let delete = Request::delete(&image_path(id));
         connection.send_head(&delete).expect("sent");
         connection.finish_sending().expect("sent");
-        // It may be answered, or be cut for having left.
+        // The server may respond, or close the half-closed connection.
         let _ = connection.until_closed(PATIENCE);
     }
     eventually("the store has what the registry has", || {

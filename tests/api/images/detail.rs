@@ -9,7 +9,7 @@ use crate::support::v1::image_of;
 use crate::support::v1::post_data;
 
 #[test]
-fn an_entry_is_the_image_that_was_answered() {
+fn entry_equals_created_image() {
     let server = Server::shared();
     let headers = [
         ("x-image-meta-property-a", "1"),
@@ -50,7 +50,7 @@ fn an_entry_is_the_image_that_was_answered() {
 }
 
 #[test]
-fn the_same_filters_order_and_limits_as_the_index() {
+fn filters_order_and_limits_equal_index() {
     let server = Server::shared();
     let name = unique("detailed");
     for size in ["3", "1", "2"] {

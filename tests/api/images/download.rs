@@ -1,4 +1,4 @@
-//! `GET /v1/images/{id}`, whole.
+//! `GET /v1/images/{id}` of whole images.
 
 use super::create::fresh_id;
 use crate::support::http::Request;
@@ -7,7 +7,7 @@ use crate::support::v1::{RAW, image_path, post};
 use crate::support::{md5_hex, pattern};
 
 #[test]
-fn data_and_metadata_in_one_answer() {
+fn response_has_data_and_metadata() {
     let server = Server::shared();
     let id = server.upload(&[("x-image-meta-property-os", "linux")], b"data");
     let got = server.download(&id).expect(200);
@@ -41,7 +41,7 @@ fn data_and_metadata_in_one_answer() {
 }
 
 #[test]
-fn only_active_images_have_data() {
+fn only_active_image_has_data() {
     let server = Server::shared();
     let queued = server.reserve();
     let killed = fresh_id();
@@ -62,7 +62,7 @@ fn only_active_images_have_data() {
 }
 
 #[test]
-fn a_changed_size_changes_nothing_of_the_data() {
+fn changed_size_does_not_change_data() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let update = crate::support::v1::put(&id, &[("x-image-meta-size", "2")]);
@@ -74,7 +74,7 @@ fn a_changed_size_changes_nothing_of_the_data() {
 }
 
 #[test]
-fn a_large_image_over_one_connection_and_again() {
+fn large_image_downloads_twice_on_one_connection() {
     let server = Server::shared();
     let data = pattern(24 << 20, 9);
     let id = server.upload(&[], &data);
@@ -88,7 +88,7 @@ fn a_large_image_over_one_connection_and_again() {
 }
 
 #[test]
-fn data_that_are_missing_from_the_store_are_not_found() {
+fn missing_data_are_not_found() {
     let server = Setup::new().start();
     let id = server.upload(&[], b"data");
     let (file, _) = server.stored_files().remove(0);
@@ -97,7 +97,7 @@ fn data_that_are_missing_from_the_store_are_not_found() {
     assert_eq!(server.status_of(&id), "active");
 }
 
-/// The file of the only image of a server.
+/// Opens the file of the only image of a server.
 fn only_file(server: &Server) -> std::fs::File {
     let (file, _) = server.stored_files().remove(0);
     let file = server.store_dir().join(file);
@@ -105,7 +105,7 @@ fn only_file(server: &Server) -> std::fs::File {
 }
 
 #[test]
-fn data_that_were_cut_short_are_a_fault_of_the_server() {
+fn truncated_data_are_server_error() {
     let server = Setup::new().start();
     let id = server.upload(&[], &pattern(300_000, 4));
     only_file(&server).set_len(100_000).unwrap();
@@ -114,14 +114,14 @@ fn data_that_were_cut_short_are_a_fault_of_the_server() {
 }
 
 #[test]
-fn data_that_are_cut_short_meanwhile_break_the_connection() {
+fn truncation_during_download_breaks_connection() {
     let server = Setup::new().start();
     let data = pattern(48 << 20, 4);
     let id = server.upload(&[], &data);
     let mut reader = server.connect();
     reader.send(&Request::get(&image_path(&id))).unwrap();
     assert_eq!(reader.read_head().unwrap().status, 200);
-    // More than what the sockets hold, less than the image.
+    // More than the socket buffers hold, and less than the image.
     only_file(&server).set_len(30 << 20).unwrap();
     let got = reader.read_bytes(30 << 20).unwrap();
     assert!(got == data[..30 << 20]);
@@ -130,7 +130,7 @@ fn data_that_are_cut_short_meanwhile_break_the_connection() {
 }
 
 #[test]
-fn downloads_and_uploads_on_the_same_workers_do_not_stop_each_other() {
+fn downloads_and_uploads_share_workers() {
     let server = Setup::new().option("workers", 1).start();
     let data = pattern(4 << 20, 8);
     let id = server.upload(&[], &data);
@@ -151,7 +151,7 @@ fn downloads_and_uploads_on_the_same_workers_do_not_stop_each_other() {
 }
 
 #[test]
-fn downloads_of_a_reader_that_stops_are_forgotten() {
+fn download_of_stalled_reader_is_dropped() {
     let server = Server::shared();
     let id = server.upload(&[], &pattern(8 << 20, 6));
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! `GET /v1/images/{id}` in parts and under conditions (RFC 9110, sections 13 and 14).
+//! `GET /v1/images/{id}` with ranges and conditions (RFC 9110, sections 13 and 14).
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ fn tag() -> String {
 }
 
 #[test]
-fn one_range_is_a_part() {
+fn single_range_returns_part() {
     for (range, first, last) in [
         ("bytes=0-0", 0, 0),
         ("bytes=0-99", 0, 99),
@@ -59,7 +59,7 @@ fn one_range_is_a_part() {
 }
 
 #[test]
-fn a_broken_download_is_resumed() {
+fn broken_download_can_be_resumed() {
     let server = Server::shared();
     let mut broken = server.connect();
     broken.send(&Request::get(&image_path(image()))).unwrap();
@@ -77,7 +77,7 @@ fn a_broken_download_is_resumed() {
 }
 
 #[test]
-fn behind_the_end_there_is_nothing() {
+fn range_past_end_is_not_satisfiable() {
     for range in [
         "bytes=100000-",
         "bytes=100000-100001",
@@ -99,7 +99,7 @@ fn behind_the_end_there_is_nothing() {
 }
 
 #[test]
-fn what_is_no_single_range_is_passed_over() {
+fn invalid_or_multiple_ranges_are_ignored() {
     for range in [
         "bytes=0-1,5-6",
         "bytes=5-1",
@@ -116,7 +116,7 @@ fn what_is_no_single_range_is_passed_over() {
 }
 
 #[test]
-fn if_range_asks_for_the_same_image() {
+fn if_range_must_match_tag() {
     let range = ("Range", "bytes=0-9");
     let (plain, quoted) = (tag(), format!("\"{}\"", tag()));
     for same in [&plain, &quoted] {
@@ -129,7 +129,7 @@ fn if_range_asks_for_the_same_image() {
 }
 
 #[test]
-fn who_has_it_needs_nothing() {
+fn if_none_match_returns_not_modified() {
     let (plain, weak) = (tag(), format!("W/\"{}\"", tag()));
     let among = format!("\"0\", \"{}\"", tag());
     for tags in [&plain, &weak, &among, "*"] {
@@ -138,12 +138,12 @@ fn who_has_it_needs_nothing() {
         assert!(answer.body.is_empty());
     }
     get(&[("If-None-Match", "\"0\"")]).expect(200);
-    // Of the two, the condition is looked at first.
+    // The condition is checked before the range.
     get(&[("If-None-Match", &plain), ("Range", "bytes=0-1")]).expect(304);
 }
 
 #[test]
-fn not_modified_leaves_the_connection_usable() {
+fn not_modified_keeps_connection_usable() {
     let mut connection = Server::shared().connect();
     let request = Request::get(&image_path(image())).header("If-None-Match", "*");
     connection.request(&request).expect(304);
@@ -151,7 +151,7 @@ fn not_modified_leaves_the_connection_usable() {
 }
 
 #[test]
-fn if_match_insists() {
+fn if_match_must_match_tag() {
     let (plain, quoted) = (tag(), format!("\"{}\"", tag()));
     for tags in [&plain, &quoted, "*"] {
         get(&[("If-Match", tags)]).expect(200);
@@ -161,7 +161,7 @@ fn if_match_insists() {
 }
 
 #[test]
-fn conditions_do_not_show_what_is_not_there() {
+fn conditions_do_not_reveal_missing_data() {
     let server = Server::shared();
     let queued = server.reserve();
     for header in ["If-None-Match", "If-Match"] {
@@ -171,7 +171,7 @@ fn conditions_do_not_show_what_is_not_there() {
 }
 
 #[test]
-fn many_parts_make_the_whole() {
+fn parts_combine_to_whole() {
     let mut connection = Server::shared().connect();
     let mut all = Vec::new();
     for first in (0..SIZE).step_by(7919) {

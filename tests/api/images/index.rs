@@ -1,4 +1,4 @@
-//! `GET /v1/images`: who is listed, how it looks, how much of it.
+//! `GET /v1/images`: the listed images, the fields of an entry, and the page size.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::unique;
 use crate::support::v1::{RAW, post};
 
 #[test]
-fn an_empty_registry_is_an_empty_list() {
+fn empty_registry_lists_nothing() {
     let server = Setup::new().start();
     for path in ["/v1/images", "/v1/images/detail", "/images"] {
         assert_eq!(server.json(path), json!({"images": []}));
@@ -17,7 +17,7 @@ fn an_empty_registry_is_an_empty_list() {
 }
 
 #[test]
-fn an_entry_has_six_fields() {
+fn entry_has_six_fields() {
     let server = Server::shared();
     let name = unique("six");
     let id = server.upload(&[("x-image-meta-name", &name)], b"data");
@@ -30,7 +30,7 @@ fn an_entry_has_six_fields() {
 }
 
 #[test]
-fn without_is_public_only_public_images() {
+fn default_list_has_public_images_only() {
     let server = Server::shared();
     let name = unique("public");
     let public = server.create(&[
@@ -88,7 +88,7 @@ fn deleted_and_killed_images_are_not_listed() {
 }
 
 #[test]
-fn the_page_is_25_unless_asked_and_1000_at_most() {
+fn page_has_25_by_default_and_at_most_1000() {
     let server = Setup::new().option("api_limit_max", 30).start();
     let mut connection = server.connect();
     for _ in 0..32 {
@@ -110,7 +110,7 @@ fn the_page_is_25_unless_asked_and_1000_at_most() {
 }
 
 #[test]
-fn the_operator_says_how_much_a_page_is() {
+fn page_limits_are_configurable() {
     let server = Setup::new().option("limit_param_default", 2).start();
     for _ in 0..3 {
         server.create(&[("x-image-meta-is_public", "1")]);
@@ -120,7 +120,7 @@ fn the_operator_says_how_much_a_page_is() {
 }
 
 #[test]
-fn bad_parameters_are_told() {
+fn invalid_parameters_are_refused() {
     let server = Server::shared();
     let unknown = format!("marker={}", fresh_id());
     for query in [
@@ -163,7 +163,7 @@ fn bad_parameters_are_told() {
 }
 
 #[test]
-fn unknown_parameters_are_passed_over() {
+fn unknown_parameters_are_ignored() {
     let server = Server::shared();
     for query in [
         "banana=1",

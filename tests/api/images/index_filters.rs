@@ -4,7 +4,7 @@ use crate::support::server::Server;
 use crate::support::unique;
 use crate::support::v1::{Headers, put};
 
-/// A set of images that one property tells from all others.
+/// A set of images that share a unique property.
 struct Set {
     tag: String,
 }
@@ -21,7 +21,7 @@ impl Set {
         Server::shared().create(&all)
     }
 
-    /// Checks that a filter gives these images, in whatever order.
+    /// Checks that a filter matches exactly these images, in any order.
     #[track_caller]
     fn gives(&self, filter: &str, wanted: &[&String]) {
         let query = format!("is_public=None&property-set={}&{filter}", self.tag);
@@ -34,7 +34,7 @@ impl Set {
 }
 
 #[test]
-fn by_name() {
+fn filter_by_name() {
     let set = Set::new();
     let name = |name| set.add(&[("x-image-meta-name", name)]);
     let (a, upper, ab, colon) = (name("a"), name("A"), name("a b"), name("in:x"));
@@ -51,7 +51,7 @@ fn by_name() {
 }
 
 #[test]
-fn by_formats() {
+fn filter_by_formats() {
     let set = Set::new();
     let raw = set.add(&[("x-image-meta-disk_format", "raw")]);
     let qcow2 = set.add(&[("x-image-meta-disk_format", "qcow2")]);
@@ -65,7 +65,7 @@ fn by_formats() {
 }
 
 #[test]
-fn by_status() {
+fn filter_by_status() {
     let set = Set::new();
     let queued = set.add(&[]);
     let active = set.add(&[("x-image-meta-size", "0")]);
@@ -76,7 +76,7 @@ fn by_status() {
 }
 
 #[test]
-fn by_size() {
+fn filter_by_size() {
     let set = Set::new();
     let size = |size| set.add(&[("x-image-meta-size", size)]);
     let (one, five, nine) = (size("1"), size("5"), size("9"));
@@ -89,7 +89,7 @@ fn by_size() {
 }
 
 #[test]
-fn by_minimums() {
+fn filter_by_minimums() {
     let set = Set::new();
     let disk = set.add(&[("x-image-meta-min_disk", "5")]);
     let ram = set.add(&[("x-image-meta-min_ram", "256")]);
@@ -100,7 +100,7 @@ fn by_minimums() {
 }
 
 #[test]
-fn by_protected() {
+fn filter_by_protected() {
     let set = Set::new();
     let yes = set.add(&[("x-image-meta-protected", "1")]);
     let no = set.add(&[]);
@@ -113,7 +113,7 @@ fn by_protected() {
 }
 
 #[test]
-fn by_properties() {
+fn filter_by_properties() {
     let set = Set::new();
     let linux = set.add(&[
         ("x-image-meta-property-os_type", "linux"),
@@ -131,7 +131,7 @@ fn by_properties() {
 }
 
 #[test]
-fn by_id() {
+fn filter_by_id() {
     let set = Set::new();
     let (one, two) = (set.add(&[]), set.add(&[]));
     set.gives(&format!("id={one}"), &[&one]);
@@ -140,7 +140,7 @@ fn by_id() {
 }
 
 #[test]
-fn all_filters_hold_at_once() {
+fn all_filters_must_match() {
     let set = Set::new();
     let both = set.add(&[("x-image-meta-name", "n"), ("x-image-meta-size", "7")]);
     set.add(&[("x-image-meta-name", "n"), ("x-image-meta-size", "6")]);
@@ -149,7 +149,7 @@ fn all_filters_hold_at_once() {
 }
 
 #[test]
-fn filters_see_a_change_at_once() {
+fn filters_see_change_at_once() {
     let set = Set::new();
     let id = set.add(&[("x-image-meta-name", "before")]);
     let keep = ("x-glance-registry-purge-props", "false");
@@ -160,7 +160,7 @@ fn filters_see_a_change_at_once() {
 }
 
 #[test]
-fn by_the_time_of_the_last_change() {
+fn filter_by_changes_since() {
     let set = Set::new();
     let server = Server::shared();
     let (first, second) = (set.add(&[("x-image-meta-name", "cs")]), set.add(&[]));
@@ -173,10 +173,10 @@ fn by_the_time_of_the_last_change() {
     set.gives("changes-since=2010-01-01", &[&first, &second]);
     set.gives("changes-since=2010-01-01T00:00:00Z", &[&first, &second]);
     set.gives("changes-since=2999-01-01T00:00:00", &[]);
-    // Strictly later.
+    // `changes-since` compares strictly.
     set.gives(&format!("changes-since={}", time(&first)), &[&second]);
     set.gives(&format!("changes-since={}", time(&second)), &[]);
-    // The same moment, told from elsewhere: nine hours ahead.
+    // The same time in a time zone nine hours ahead.
     let utc = time(&first);
     let hour: u32 = utc[11..13].parse().unwrap();
     if hour + 9 < 24 {
@@ -186,7 +186,7 @@ fn by_the_time_of_the_last_change() {
 }
 
 #[test]
-fn changes_include_deleted_and_killed_images() {
+fn changes_since_includes_deleted_and_killed_images() {
     let server = Server::shared();
     let name = unique("changed");
     let named = ("x-image-meta-name", name.as_str());

@@ -1,4 +1,4 @@
-//! `GET /v1/images`: order, ties, markers.
+//! `GET /v1/images`: sort order, ties and markers.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::unique;
 
-/// Five images with ties in every key but the time of creation.
+/// Five images with ties in every sort key but the time of creation.
 struct Set {
     name: String,
-    /// In the order of their creation.
+    /// The images in the order of their creation.
     ids: Vec<String>,
 }
 
@@ -42,23 +42,23 @@ impl Set {
         Server::shared().listed(&all)
     }
 
-    /// Places in the order of creation.
-    fn places(&self, query: &str) -> Vec<usize> {
+    /// Returns the listed images as positions in the order of creation.
+    fn positions(&self, query: &str) -> Vec<usize> {
         let place = |id: &String| self.ids.iter().position(|own| own == id).unwrap();
         self.listed(query).iter().map(place).collect()
     }
 }
 
 #[test]
-fn the_newest_first_unless_asked() {
+fn default_order_is_newest_first() {
     let set = Set::new();
-    assert_eq!(set.places(""), [4, 3, 2, 1, 0]);
-    assert_eq!(set.places("sort_dir=asc"), [0, 1, 2, 3, 4]);
-    assert_eq!(set.places("sort_key=created_at"), [4, 3, 2, 1, 0]);
+    assert_eq!(set.positions(""), [4, 3, 2, 1, 0]);
+    assert_eq!(set.positions("sort_dir=asc"), [0, 1, 2, 3, 4]);
+    assert_eq!(set.positions("sort_key=created_at"), [4, 3, 2, 1, 0]);
 }
 
 #[test]
-fn every_key_in_both_directions_with_ties_by_creation() {
+fn every_key_sorts_both_ways_with_ties_by_creation() {
     let set = Set::new();
     for (key, ascending) in [
         ("size", [1, 3, 0, 2, 4]),
@@ -70,14 +70,14 @@ fn every_key_in_both_directions_with_ties_by_creation() {
         ("updated_at", [0, 1, 2, 3, 4]),
     ] {
         assert_eq!(
-            set.places(&format!("sort_key={key}&sort_dir=asc")),
+            set.positions(&format!("sort_key={key}&sort_dir=asc")),
             ascending,
             "{key}"
         );
         let mut descending = ascending;
         descending.reverse();
-        // Descending is the default for a given key too, and ties turn round with it.
-        assert_eq!(set.places(&format!("sort_key={key}")), descending, "{key}");
+        // Descending is the default for a given key too, and applies to ties.
+        assert_eq!(set.positions(&format!("sort_key={key}")), descending, "{key}");
     }
     let mut by_id = set.ids.clone();
     by_id.sort();
@@ -85,17 +85,17 @@ fn every_key_in_both_directions_with_ties_by_creation() {
 }
 
 #[test]
-fn a_change_moves_an_image_in_the_order_of_changes() {
+fn update_moves_image_in_order_of_updates() {
     let set = Set::new();
     let keep = ("x-glance-registry-purge-props", "false");
     let update = crate::support::v1::put(&set.ids[1], &[keep]);
     Server::shared().request(&update).expect(200);
-    assert_eq!(set.places("sort_key=updated_at"), [1, 4, 3, 2, 0]);
-    assert_eq!(set.places("sort_key=created_at"), [4, 3, 2, 1, 0]);
+    assert_eq!(set.positions("sort_key=updated_at"), [1, 4, 3, 2, 0]);
+    assert_eq!(set.positions("sort_key=created_at"), [4, 3, 2, 1, 0]);
 }
 
 #[test]
-fn pages_of_every_size_make_the_whole() {
+fn pages_of_every_size_combine_to_whole() {
     let set = Set::new();
     for key in ["created_at", "size", "name", "disk_format", "id", "status"] {
         for direction in ["asc", "desc"] {
@@ -117,7 +117,7 @@ fn pages_of_every_size_make_the_whole() {
 }
 
 #[test]
-fn images_without_a_value_have_their_place_too() {
+fn images_without_value_are_sorted() {
     let server = Setup::new().start();
     for name in ["b", "", "a", ""] {
         server.create(&[("x-image-meta-name", name)]);
@@ -136,15 +136,15 @@ fn images_without_a_value_have_their_place_too() {
 }
 
 #[test]
-fn the_marker_need_not_match_the_filters() {
+fn marker_need_not_match_filters() {
     let set = Set::new();
-    // Number 2 has size 20; of those after it in time, number 3 has 10.
+    // Image 2 has size 20. Of the later images, image 3 has size 10.
     let query = format!("size_max=10&sort_dir=asc&marker={}", set.ids[2]);
-    assert_eq!(set.places(&query), [3]);
+    assert_eq!(set.positions(&query), [3]);
 }
 
 #[test]
-fn a_marker_must_exist() {
+fn marker_must_exist() {
     let server = Server::shared();
     for marker in [fresh_id().as_str(), "", "7", "None"] {
         let path = format!("/v1/images?marker={marker}");
@@ -153,15 +153,15 @@ fn a_marker_must_exist() {
 }
 
 #[test]
-fn a_marker_that_was_deleted_meanwhile_still_marks_its_place() {
+fn deleted_marker_keeps_its_position() {
     let set = Set::new();
     Server::shared().remove(&set.ids[2]).expect(200);
     let query = format!("sort_dir=asc&marker={}", set.ids[2]);
-    assert_eq!(set.places(&query), [3, 4]);
+    assert_eq!(set.positions(&query), [3, 4]);
 }
 
 #[test]
-fn a_page_of_glanceclient() {
+fn glanceclient_page_request_works() {
     let set = Set::new();
     let query = format!(
         "/v1/images/detail?limit=20&sort_key=name&sort_dir=asc&is_public=None&property-set={}",

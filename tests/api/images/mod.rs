@@ -1,4 +1,4 @@
-//! `/v1/images` and what is below it.
+//! `/v1/images` and the paths below it.
 
 mod conditions;
 pub mod create;

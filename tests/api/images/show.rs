@@ -7,7 +7,7 @@ use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, id_of, image_path, post};
 
 #[test]
-fn every_field_that_is_not_null() {
+fn every_non_null_field_is_a_header() {
     let server = Server::shared();
     let headers = [
         ("x-image-meta-name", "Fedora"),
@@ -53,7 +53,7 @@ fn every_field_that_is_not_null() {
     assert_eq!(head.header("content-length"), Some("4"));
 }
 
-/// The headers of a response but those of the moment, by name as spelled.
+/// Returns the headers of a response without those that change with time, by their exact names.
 fn lasting_headers(response: &Response) -> Vec<(String, Vec<u8>)> {
     let mut headers = response.head.headers.clone();
     headers.retain(|(name, _)| name != "Date" && name != "X-Openstack-Request-Id");
@@ -61,7 +61,7 @@ fn lasting_headers(response: &Response) -> Vec<(String, Vec<u8>)> {
     headers
 }
 
-/// Requests for one image that are answered by different code: from memory, and by hyper.
+/// Requests for one image that different code answers: the fast path and hyper.
 fn ways(id: &str) -> [(&'static str, Request, Request); 3] {
     let (versioned, unversioned) = (image_path(id), format!("/images/{id}"));
     let by_hyper = |request: Request| request.header("Accept", "text/html, */*");
@@ -81,7 +81,7 @@ fn ways(id: &str) -> [(&'static str, Request, Request); 3] {
 }
 
 #[test]
-fn the_head_of_a_get() {
+fn head_equals_headers_of_get() {
     let server = Server::shared();
     let headers = [
         ("x-image-meta-name", "n"),
@@ -111,7 +111,7 @@ fn the_head_of_a_get() {
 }
 
 #[test]
-fn ranges_are_ignored() {
+fn head_ignores_ranges() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     for (way, head, _) in ways(&id) {
@@ -125,14 +125,14 @@ fn ranges_are_ignored() {
 }
 
 #[test]
-fn images_without_data_are_shown_as_glance_shows_them() {
+fn image_without_data_is_shown_as_in_glance() {
     let server = Server::shared();
     let deleted = server.upload(&[], b"data");
     server.remove(&deleted).expect(200);
     for id in [server.reserve(), deleted] {
         for (way, head, get) in ways(&id) {
             server.request(&get).expect(404);
-            // There is no representation that a condition could be about.
+            // Without data there is no representation that a condition could apply to.
             let head = server
                 .request(&head.header("If-Match", "\"x\""))
                 .expect(200);
@@ -192,7 +192,7 @@ fn header_names_are_in_title_case() {
 }
 
 #[test]
-fn nulls_are_left_out() {
+fn null_fields_have_no_header() {
     let server = Server::shared();
     let head = server.head(&server.create(&[])).expect(200);
     for name in [
@@ -212,7 +212,7 @@ fn nulls_are_left_out() {
 }
 
 #[test]
-fn each_status() {
+fn every_status_is_shown() {
     let server = Server::shared();
     assert_eq!(server.status_of(&server.reserve()), "queued");
     assert_eq!(server.status_of(&server.upload(&[], b"data")), "active");
@@ -226,7 +226,7 @@ fn each_status() {
 }
 
 #[test]
-fn an_unknown_image() {
+fn unknown_image_is_not_found() {
     let server = Server::shared();
     let answer = server.head(&fresh_id()).expect(404);
     assert!(answer.body.is_empty());
@@ -235,13 +235,13 @@ fn an_unknown_image() {
 }
 
 #[test]
-fn the_answer_has_no_body_on_the_wire() {
+fn head_response_has_no_body_on_wire() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let mut connection = server.connect();
     let path = format!("/v1/images/{id}");
     connection.request(&Request::head(&path)).expect(200);
-    // Had there been a body, it would be taken for the next head.
+    // The client would parse a body as the next response head.
     assert_eq!(
         connection.request(&Request::get(&path)).expect(200).body,
         b"data"

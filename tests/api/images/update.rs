@@ -31,7 +31,7 @@ fn refused(id: &str, headers: Headers, status: u16) {
 }
 
 #[test]
-fn what_is_named_changes_and_the_rest_stays() {
+fn named_fields_change_and_others_stay() {
     let server = Server::shared();
     let id = server.create(&[
         ("x-image-meta-name", "first"),
@@ -93,7 +93,7 @@ fn every_field_can_change() {
 }
 
 #[test]
-fn an_empty_value_clears() {
+fn empty_value_clears_field() {
     let server = Server::shared();
     let id = server.create(&[("x-image-meta-name", "n"), ("x-image-meta-owner", "o")]);
     let image = updated(
@@ -109,7 +109,7 @@ fn an_empty_value_clears() {
 }
 
 #[test]
-fn the_answer_is_the_image() {
+fn response_is_updated_image() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let answer = server.request(&put(&id, &[])).expect(200);
@@ -119,7 +119,7 @@ fn the_answer_is_the_image() {
 }
 
 #[test]
-fn updated_at_always_moves_and_created_at_never() {
+fn updated_at_moves_and_created_at_stays() {
     let server = Server::shared();
     let id = server.create(&[]);
     let mut before = server.detail_of(&id);
@@ -140,7 +140,7 @@ fn updated_at_always_moves_and_created_at_never() {
 }
 
 #[test]
-fn properties_that_are_not_named_are_purged() {
+fn unnamed_properties_are_purged() {
     let server = Server::shared();
     let id = server.create(&[
         ("x-image-meta-property-a", "1"),
@@ -161,7 +161,7 @@ fn properties_that_are_not_named_are_purged() {
 }
 
 #[test]
-fn purge_props_false_keeps_them() {
+fn purge_props_false_keeps_properties() {
     let server = Server::shared();
     let id = server.create(&[
         ("x-image-meta-property-a", "1"),
@@ -182,7 +182,7 @@ fn purge_props_false_keeps_them() {
 }
 
 #[test]
-fn data_switch_purging_off() {
+fn data_disable_purging() {
     let server = Server::shared();
     let id = server.create(&[RAW[0], RAW[1], ("x-image-meta-property-a", "1")]);
     let upload = put_data(&id, &[("x-image-meta-property-b", "2")], b"data");
@@ -191,7 +191,7 @@ fn data_switch_purging_off() {
 }
 
 #[test]
-fn the_quota_counts_each_name_once() {
+fn property_quota_counts_each_name_once() {
     let server = Server::shared();
     let with = |request: Request, from: usize, to: usize| {
         let add = |request: Request, n| request.header(&format!("x-image-meta-property-{n}"), "v");
@@ -224,7 +224,7 @@ fn id_and_status_cannot_change() {
 }
 
 #[test]
-fn deletion_takes_a_delete() {
+fn update_cannot_delete() {
     let server = Server::shared();
     let id = server.create(&[]);
     let image = updated(
@@ -241,7 +241,7 @@ fn deletion_takes_a_delete() {
 }
 
 #[test]
-fn a_deleted_image_is_forbidden() {
+fn deleted_image_cannot_change() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     server.remove(&id).expect(200);
@@ -250,7 +250,7 @@ fn a_deleted_image_is_forbidden() {
 }
 
 #[test]
-fn an_unknown_image_is_not_found() {
+fn unknown_image_is_not_found() {
     let server = Server::shared();
     server
         .request(&put(&fresh_id(), &[("x-image-meta-name", "n")]))
@@ -261,7 +261,7 @@ fn an_unknown_image_is_not_found() {
 }
 
 #[test]
-fn bad_metadata_come_before_everything() {
+fn invalid_metadata_precede_other_errors() {
     let server = Server::shared();
     let deleted = server.reserve();
     server.remove(&deleted).expect(200);
@@ -278,13 +278,13 @@ fn bad_metadata_come_before_everything() {
 }
 
 #[test]
-fn protected_images_can_be_updated() {
+fn protected_image_can_change() {
     let id = Server::shared().create(&[("x-image-meta-protected", "1")]);
     assert_eq!(updated(&id, &[("x-image-meta-name", "n")])["name"], "n");
 }
 
 #[test]
-fn amazon_formats_complete_each_other_in_each_request() {
+fn amazon_format_sets_the_other_in_each_request() {
     let server = Server::shared();
     let id = server.create(RAW);
     let image = updated(&id, &[("x-image-meta-disk_format", "ami")]);
@@ -297,7 +297,7 @@ fn amazon_formats_complete_each_other_in_each_request() {
 }
 
 #[test]
-fn sources_that_may_not_be_named_are_refused() {
+fn refused_source_is_invalid() {
     let server = Server::shared();
     let (queued, active) = (server.reserve(), server.upload(&[], b"data"));
     for header in ["x-image-meta-location", "x-glance-api-copy-from"] {
@@ -309,7 +309,7 @@ fn sources_that_may_not_be_named_are_refused() {
 }
 
 #[test]
-fn many_updates_at_a_time_are_all_kept() {
+fn concurrent_updates_are_all_kept() {
     let server = Server::shared();
     let id = server.create(&[]);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! `PUT /v1/images/{id}` with data: the second half of a reservation.
+//! `PUT /v1/images/{id}` with data for a reserved image.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::v1::{OCTETS, RAW, image_of, image_path, put, put_data};
 use crate::support::{md5_hex, pattern};
 
 #[test]
-fn a_reservation_gets_its_data() {
+fn reservation_gets_data() {
     let server = Server::shared();
     let id = server.reserve();
     let data = pattern(54_321, 1);
@@ -24,7 +24,7 @@ fn a_reservation_gets_its_data() {
 }
 
 #[test]
-fn in_chunks_too() {
+fn reservation_gets_chunked_data() {
     let server = Server::shared();
     let id = server.reserve();
     let data = pattern(54_321, 2);
@@ -34,7 +34,7 @@ fn in_chunks_too() {
 }
 
 #[test]
-fn formats_may_come_with_the_data() {
+fn formats_may_come_with_data() {
     let server = Server::shared();
     let id = server.create(&[]);
     server.request(&put_data(&id, &[], b"data")).expect(400);
@@ -44,7 +44,7 @@ fn formats_may_come_with_the_data() {
 }
 
 #[test]
-fn what_the_reservation_stated_is_checked() {
+fn statements_of_reservation_are_checked() {
     let server = Server::shared();
     let sum = md5_hex(b"other");
     for stated in [
@@ -61,7 +61,7 @@ fn what_the_reservation_stated_is_checked() {
 }
 
 #[test]
-fn what_the_upload_states_wins() {
+fn statements_of_upload_win() {
     let server = Server::shared();
     let id = server.create(&[RAW[0], RAW[1], ("x-image-meta-size", "5")]);
     server
@@ -70,7 +70,7 @@ fn what_the_upload_states_wins() {
 }
 
 #[test]
-fn other_content_types_kill() {
+fn other_content_type_kills() {
     let server = Server::shared();
     for headers in [&[][..], &[("Content-Type", "application/json")]] {
         let id = server.reserve();
@@ -81,11 +81,11 @@ fn other_content_types_kill() {
 }
 
 #[test]
-fn an_active_image_takes_no_data() {
+fn active_image_refuses_data() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     server.request(&put_data(&id, &[], b"other")).expect(409);
-    // The conflict comes before the content type, what cannot change before the conflict.
+    // A fixed field is reported before the conflict, and the conflict before the content type.
     server.request(&put(&id, &[]).body("other")).expect(409);
     let status = [("x-image-meta-status", "queued")];
     server
@@ -96,7 +96,7 @@ fn an_active_image_takes_no_data() {
 }
 
 #[test]
-fn a_deleted_image_takes_no_data() {
+fn deleted_image_refuses_data() {
     let server = Server::shared();
     let id = server.reserve();
     server.remove(&id).expect(200);
@@ -113,7 +113,7 @@ fn content_length_zero_is_no_upload() {
 }
 
 #[test]
-fn no_bytes_in_chunks_are_one() {
+fn empty_chunked_body_is_upload() {
     let server = Server::shared();
     let id = server.reserve();
     let request = put(&id, &[OCTETS]).chunked([[0u8; 0]; 0]);
@@ -122,7 +122,7 @@ fn no_bytes_in_chunks_are_one() {
 }
 
 #[test]
-fn continue_is_sent_only_for_data_that_are_wanted() {
+fn continue_is_sent_only_for_accepted_data() {
     let server = Server::shared();
     let expect = [OCTETS, ("Expect", "100-continue"), ("Content-Length", "4")];
     let id = server.reserve();
@@ -131,14 +131,14 @@ fn continue_is_sent_only_for_data_that_are_wanted() {
     assert_eq!(connection.read_head().unwrap().status, 100);
     connection.send_bytes(b"data").unwrap();
     connection.read_response("PUT").unwrap().expect(200);
-    // Now it is active: the same request is a conflict, and is told so at once.
+    // The image is active now: the same request is a conflict, reported without 100 Continue.
     let mut connection = server.connect();
     connection.send_head(&put(&id, &expect)).unwrap();
     assert_eq!(connection.read_head().unwrap().status, 409);
 }
 
 #[test]
-fn a_refused_upload_leaves_the_connection_or_closes_it_cleanly() {
+fn refused_upload_keeps_or_closes_connection_cleanly() {
     let server = Server::shared();
     let id = server.upload(&[], b"data");
     let mut connection = server.connect();

@@ -11,7 +11,7 @@ use crate::support::{eventually, md5_hex, pattern};
 const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 #[test]
-fn data_make_an_image_active() {
+fn upload_makes_image_active() {
     let server = Server::shared();
     let data = pattern(123_456, 1);
     let created = server
@@ -31,7 +31,7 @@ fn data_make_an_image_active() {
 }
 
 #[test]
-fn sizes_around_the_blocks_of_disks_and_hashes() {
+fn sizes_around_block_boundaries_are_stored() {
     let server = Server::shared();
     for size in [
         1, 63, 64, 511, 512, 513, 4095, 4096, 4097, 65_536, 262_145, 1_048_576, 3_000_001,
@@ -45,7 +45,7 @@ fn sizes_around_the_blocks_of_disks_and_hashes() {
 }
 
 #[test]
-fn chunks_of_any_size() {
+fn chunks_of_any_size_are_stored() {
     let server = Server::shared();
     let data = pattern(200_000, 2);
     for chunk in [1000, 4096, 65_537, 200_000] {
@@ -63,7 +63,7 @@ fn chunks_of_any_size() {
 }
 
 #[test]
-fn chunk_extensions_and_trailers_are_no_data() {
+fn chunk_extensions_and_trailers_are_ignored() {
     let server = Server::shared();
     let mut connection = server.connect();
     let head = post(RAW)
@@ -78,7 +78,7 @@ fn chunk_extensions_and_trailers_are_no_data() {
 }
 
 #[test]
-fn no_bytes_in_chunks_are_an_upload() {
+fn empty_chunked_body_is_upload() {
     let server = Server::shared();
     let request = post(RAW).headers(&[OCTETS]).chunked([[0u8; 0]; 0]);
     let created = server.request(&request).expect(201);
@@ -98,13 +98,13 @@ fn no_bytes_in_chunks_are_an_upload() {
 }
 
 #[test]
-fn a_stated_size_of_zero_is_not_checked() {
+fn stated_size_of_zero_is_not_checked() {
     let created = Server::shared().request(&post_data(&[("x-image-meta-size", "0")], b"data"));
     assert_eq!(image_of(&created.expect(201))["size"], json!(4));
 }
 
 #[test]
-fn what_is_stated_and_true_passes() {
+fn true_statements_pass() {
     let sum = md5_hex(b"data");
     let headers = [
         ("x-image-meta-size", "4"),
@@ -117,7 +117,7 @@ fn what_is_stated_and_true_passes() {
 }
 
 #[test]
-fn the_content_type_may_have_parameters() {
+fn content_type_may_have_parameters() {
     for content_type in [
         "application/octet-stream; charset=binary",
         "Application/Octet-Stream",
@@ -127,7 +127,7 @@ fn the_content_type_may_have_parameters() {
     }
 }
 
-/// The request fails so, its image is killed with what it stated, and no byte stays.
+/// Checks that the request fails with 400, that its image is killed, and that no data remain.
 #[track_caller]
 fn killed(request: Request) -> String {
     let server = Server::shared();
@@ -142,7 +142,7 @@ fn killed(request: Request) -> String {
 }
 
 #[test]
-fn other_content_types_kill() {
+fn other_content_type_kills() {
     for content_type in [
         "application/json",
         "text/plain",
@@ -156,7 +156,7 @@ fn other_content_types_kill() {
 }
 
 #[test]
-fn another_size_than_stated_kills() {
+fn wrong_size_kills() {
     for size in ["3", "5", "1000000"] {
         let id = killed(post_data(&[("x-image-meta-size", size)], b"data"));
         let head = Server::shared().head(&id).expect(200);
@@ -171,7 +171,7 @@ fn another_size_than_stated_kills() {
 }
 
 #[test]
-fn another_checksum_than_stated_kills() {
+fn wrong_checksum_kills() {
     let upper = md5_hex(b"data").to_uppercase();
     for sum in ["0", "d41d8cd98f00b204e9800998ecf8427e", &upper] {
         let id = killed(post_data(&[("x-image-meta-checksum", sum)], b"data"));
@@ -185,7 +185,7 @@ fn another_checksum_than_stated_kills() {
 }
 
 #[test]
-fn killed_images_can_be_renamed_and_deleted_but_take_no_data() {
+fn killed_image_can_change_but_refuses_data() {
     let server = Server::shared();
     let id = killed(post(RAW).body("data"));
     let list = format!("is_public=None&id={id}");
@@ -202,7 +202,7 @@ fn killed_images_can_be_renamed_and_deleted_but_take_no_data() {
 }
 
 #[test]
-fn missing_formats_leave_it_queued() {
+fn missing_format_leaves_image_queued() {
     let server = Server::shared();
     for headers in [&RAW[..0], &RAW[..1], &RAW[1..]] {
         let id = fresh_id();
@@ -219,7 +219,7 @@ fn missing_formats_leave_it_queued() {
 }
 
 #[test]
-fn saving_is_shown_while_data_come() {
+fn image_is_saving_during_upload() {
     let server = Server::shared();
     let id = fresh_id();
     let mut connection = server.connect();
@@ -243,7 +243,7 @@ fn saving_is_shown_while_data_come() {
 }
 
 #[test]
-fn a_client_that_goes_away_kills() {
+fn disconnect_kills() {
     let server = Server::shared();
     for framing in [
         ("Content-Length", "1000000"),
@@ -268,7 +268,7 @@ fn a_client_that_goes_away_kills() {
 }
 
 #[test]
-fn a_body_that_ends_early_is_answered_when_somebody_still_listens() {
+fn truncated_body_gets_response_on_half_closed_connection() {
     let server = Server::shared();
     let id = fresh_id();
     let mut connection = server.connect();
@@ -284,7 +284,7 @@ fn a_body_that_ends_early_is_answered_when_somebody_still_listens() {
 }
 
 #[test]
-fn continue_is_sent_when_the_data_are_wanted() {
+fn continue_is_sent_for_accepted_data() {
     let mut connection = Server::shared().connect();
     let head = post(RAW).headers(&[OCTETS, ("Expect", "100-continue"), ("Content-Length", "4")]);
     connection.send_head(&head).unwrap();
@@ -295,7 +295,7 @@ fn continue_is_sent_when_the_data_are_wanted() {
 }
 
 #[test]
-fn continue_is_not_sent_when_they_are_refused() {
+fn continue_is_not_sent_for_refused_data() {
     let server = Server::shared();
     for (header, value, status) in [
         ("x-image-meta-disk_format", "floppy", 400),
@@ -313,7 +313,7 @@ fn continue_is_not_sent_when_they_are_refused() {
 }
 
 #[test]
-fn a_checksum_is_never_null_after_data() {
+fn checksum_is_set_after_upload() {
     let id = Server::shared().upload(&[], b"x");
     assert_ne!(Server::shared().detail_of(&id)["checksum"], Value::Null);
 }

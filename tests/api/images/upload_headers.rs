@@ -1,17 +1,17 @@
-//! Headers of a request with data that say what the data are.
+//! Headers that describe the data of a request: Content-Range and Content-MD5.
 
 use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, image_path, post, put};
 use crate::support::{md5_hex, pattern};
 
-/// `Content-MD5` of `data`, of which `openssl md5 -binary | base64` says so.
+/// `Content-MD5` of `data`, computed by `openssl md5 -binary | base64`.
 const DATA_MD5: &str = "jXd/OF09/siBXSD3SWAm3A==";
-/// The same of no bytes at all.
+/// `Content-MD5` of an empty body.
 const EMPTY_MD5: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
 
 #[test]
-fn a_part_is_not_taken_for_the_whole() {
+fn partial_body_is_refused() {
     let server = Server::shared();
     let id = server.reserve();
     for range in ["bytes 4000-9999/10000", "bytes 0-9999/10000", "nonsense"] {
@@ -35,13 +35,13 @@ fn a_part_is_not_taken_for_the_whole() {
     server
         .request(&members.body("{\"memberships\": []}"))
         .expect(400);
-    // The image still takes its data.
+    // The image is still queued and takes its data.
     let whole = put(&id, &[OCTETS]).body("data");
     server.request(&whole).expect(200);
 }
 
 #[test]
-fn a_right_content_md5_is_taken() {
+fn correct_content_md5_passes() {
     let server = Server::shared();
     let request = post(RAW).headers(&[OCTETS, ("Content-MD5", DATA_MD5)]);
     server.request(&request.clone().body("data")).expect(201);
@@ -52,7 +52,7 @@ fn a_right_content_md5_is_taken() {
 }
 
 #[test]
-fn a_wrong_content_md5_kills_the_image() {
+fn wrong_content_md5_kills() {
     let server = Server::shared();
     let id = server.reserve();
     let wrong = put(&id, &[OCTETS, ("Content-MD5", EMPTY_MD5)]).body("data");
@@ -61,7 +61,7 @@ fn a_wrong_content_md5_kills_the_image() {
     server.download(&id).expect(404);
     server.await_nothing_stored(&id);
     let stated = super::create::fresh_id();
-    // A right checksum in the metadata does not make up for it.
+    // A correct checksum in the metadata does not change that.
     let wrong = post(RAW).headers(&[
         OCTETS,
         ("x-image-meta-id", &stated),
@@ -73,7 +73,7 @@ fn a_wrong_content_md5_kills_the_image() {
 }
 
 #[test]
-fn a_malformed_content_md5_is_refused_before_anything_is_done() {
+fn malformed_content_md5_creates_no_image() {
     let server = Server::shared();
     let id = server.reserve();
     let hexadecimal = md5_hex(b"data");
@@ -85,7 +85,7 @@ fn a_malformed_content_md5_is_refused_before_anything_is_done() {
 }
 
 #[test]
-fn other_bodies_are_compared_too() {
+fn content_md5_is_checked_for_other_bodies() {
     let server = Server::shared();
     let members = format!("{}/members", image_path(&server.reserve()));
     let replace = Request::put(&members).header("Content-MD5", DATA_MD5);

@@ -1,4 +1,4 @@
-//! Data past `image_size_cap`.
+//! Uploads larger than `image_size_cap`.
 
 use std::time::{Duration, Instant};
 
@@ -23,14 +23,14 @@ fn chunked(len: usize) -> Request {
 }
 
 #[test]
-fn data_up_to_the_cap_pass() {
+fn data_up_to_cap_pass() {
     let server = capped();
     server.request(&sized(CAP)).expect(201);
     server.request(&chunked(CAP)).expect(201);
 }
 
 #[test]
-fn a_length_past_the_cap_is_refused_before_anything_is_made() {
+fn length_past_cap_creates_no_image() {
     let server = capped();
     let id = fresh_id();
     let refused = sized(CAP + 1).header("x-image-meta-id", &id);
@@ -40,7 +40,7 @@ fn a_length_past_the_cap_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn chunks_past_the_cap_are_cut() {
+fn chunked_data_past_cap_are_refused() {
     let server = capped();
     let id = fresh_id();
     let refused = chunked(CAP + 1).header("x-image-meta-id", &id);
@@ -51,7 +51,7 @@ fn chunks_past_the_cap_are_cut() {
 }
 
 #[test]
-fn a_late_upload_is_held_to_it_too() {
+fn cap_applies_to_reserved_image() {
     let server = capped();
     let id = server.reserve();
     server
@@ -70,16 +70,17 @@ fn a_late_upload_is_held_to_it_too() {
 }
 
 #[test]
-fn a_stated_size_past_the_cap_is_a_bad_value() {
+fn stated_size_past_cap_is_invalid() {
     let server = capped();
     let stated = |size: usize| post(&[("x-image-meta-size", &size.to_string())]);
     server.request(&stated(CAP)).expect(201);
     server.request(&stated(CAP + 1)).expect(400);
 }
 
-/// It is listened to for a while, or closing would take the answer from it, but not for ever.
+/// The server reads on for a while, because closing at once could discard the response in the
+/// client's socket. It does not read forever.
 #[test]
-fn a_refused_client_that_goes_on_sending_is_cut() {
+fn refused_client_that_keeps_sending_is_disconnected() {
     let setup = Setup::new().option("image_size_cap", CAP);
     let server = setup.option("client_linger_timeout", 1).start();
     let mut connection = server.connect();

@@ -1,4 +1,4 @@
-//! Uploads that meet others: a second one, a deletion, an update.
+//! Uploads that run concurrently with another upload, a deletion or an update.
 
 use super::create::fresh_id;
 use crate::support::http::{Connection, LAST_CHUNK, chunk_bytes};
@@ -6,24 +6,24 @@ use crate::support::server::Server;
 use crate::support::v1::{OCTETS, RAW, post, put, put_data};
 use crate::support::{eventually, pattern};
 
-/// Begins an upload and returns when the server shows it.
+/// Starts an upload and returns when the image is `saving`.
 #[track_caller]
-fn begun(server: &Server, id: &str, first: &[u8]) -> Connection {
+fn started_upload(server: &Server, id: &str, first: &[u8]) -> Connection {
     let mut connection = server.connect();
     let head = put(id, &[OCTETS, ("Transfer-Encoding", "chunked")]);
     connection.send_head(&head).unwrap();
     connection.send_bytes(&chunk_bytes(first)).unwrap();
-    eventually("it is saving", || {
+    eventually("the image is saving", || {
         (server.status_of(id) == "saving").then_some(())
     });
     connection
 }
 
 #[test]
-fn the_second_upload_is_a_conflict_and_the_first_unharmed() {
+fn second_upload_is_conflict_and_first_completes() {
     let server = Server::shared();
     let id = server.reserve();
-    let mut first = begun(server, &id, b"of the first");
+    let mut first = started_upload(server, &id, b"of the first");
     server
         .request(&put_data(&id, &[], b"of the second"))
         .expect(409);
@@ -35,7 +35,7 @@ fn the_second_upload_is_a_conflict_and_the_first_unharmed() {
 }
 
 #[test]
-fn one_of_many_uploads_at_a_time_wins() {
+fn one_of_concurrent_uploads_wins() {
     let server = Server::shared();
     let id = server.reserve();
     let answers: Vec<u16> = std::thread::scope(|scope| {
@@ -65,12 +65,12 @@ fn one_of_many_uploads_at_a_time_wins() {
 }
 
 #[test]
-fn deletion_ends_an_upload() {
+fn delete_ends_upload() {
     let server = Server::shared();
     let id = server.reserve();
-    let mut upload = begun(server, &id, &pattern(300_000, 1));
+    let mut upload = started_upload(server, &id, &pattern(300_000, 1));
     server.remove(&id).expect(200);
-    // It may be told before it has sent everything.
+    // The server may respond before the client has sent everything.
     let _ = upload.send_bytes(LAST_CHUNK);
     upload.read_response("PUT").unwrap().expect(412);
     server.await_nothing_stored(&id);
@@ -82,14 +82,14 @@ fn deletion_ends_an_upload() {
 }
 
 #[test]
-fn deletion_ends_the_upload_of_a_creation() {
+fn delete_ends_upload_of_creation() {
     let server = Server::shared();
     let id = fresh_id();
     let mut upload = server.connect();
     let head = post(RAW).headers(&[OCTETS, ("Content-Length", "10"), ("x-image-meta-id", &id)]);
     upload.send_head(&head).unwrap();
     upload.send_bytes(b"12345").unwrap();
-    eventually("it is saving", || {
+    eventually("the image is saving", || {
         (server.head(&id).status == 200).then_some(())
     });
     server.remove(&id).expect(200);
@@ -99,7 +99,7 @@ fn deletion_ends_the_upload_of_a_creation() {
 }
 
 #[test]
-fn deletions_and_uploads_at_once_leave_nothing_behind() {
+fn concurrent_deletes_and_uploads_leave_no_data() {
     let server = Server::shared();
     for round in 0..10 {
         let id = server.reserve();
@@ -109,30 +109,55 @@ fn deletions_and_uploads_at_once_leave_nothing_behind() {
             server.remove(&id).expect(200);
             upload.join().unwrap()
         });
-        // Before, during or after it; a body of no bytes is no upload.
+        // The deletion may come before, during or after the upload. An empty body is no upload (200).
         assert!([200, 403, 404, 412].contains(&uploaded), "{uploaded}");
         assert_eq!(server.status_of(&id), "deleted");
         server.await_nothing_stored(&id);
     }
 }
 
+/// An upload writes back only status, size, checksum, location and its own entry. All other fields
+/// keep the values of requests that were answered while it ran.
 #[test]
-fn metadata_may_change_while_data_come() {
+fn metadata_changed_during_upload_survive() {
     let server = Server::shared();
     let id = server.reserve();
-    let mut upload = begun(server, &id, b"data");
-    let rename = put(&id, &[("x-image-meta-name", "meanwhile")]);
-    server.request(&rename).expect(200);
+    let mut upload = started_upload(server, &id, b"da");
+    let changes = [
+        ("x-image-meta-name", "changed"),
+        ("x-image-meta-min_disk", "7"),
+        ("x-image-meta-protected", "True"),
+        ("x-image-meta-property-os", "linux"),
+    ];
+    server.request(&put(&id, &changes)).expect(200);
+    upload.send_bytes(&chunk_bytes(b"ta")).unwrap();
+    // Without purging, so that this request adds a property to the first one.
+    let more = [
+        ("x-glance-registry-purge-props", "false"),
+        ("x-image-meta-property-arch", "x86_64"),
+    ];
+    server.request(&put(&id, &more)).expect(200);
     upload.send_bytes(LAST_CHUNK).unwrap();
     upload.read_response("PUT").unwrap().expect(200);
     let got = server.download(&id).expect(200);
     assert_eq!(got.body, b"data");
-    assert_eq!(got.header("x-image-meta-name"), Some("meanwhile"));
-    assert_eq!(got.header("x-image-meta-status"), Some("active"));
+    let expected = [
+        ("x-image-meta-status", "active"),
+        ("x-image-meta-size", "4"),
+        // printf data | md5sum
+        ("x-image-meta-checksum", "8d777f385d3dfec8815d20f7496026dc"),
+        ("x-image-meta-property-arch", "x86_64"),
+    ];
+    for (name, value) in changes.into_iter().chain(expected) {
+        assert_eq!(got.header(name), Some(value), "{name}");
+    }
+    server
+        .request(&put(&id, &[("x-image-meta-protected", "False")]))
+        .expect(200);
 }
 
 #[test]
-fn a_download_goes_on_when_its_image_is_deleted() {
+fn download_continues_after_delete() {
     let server = Server::shared();
     let data = pattern(16 << 20, 5);
     let id = server.upload(&[], &data);
