@@ -38,6 +38,6 @@ fn flipped_bit_is_detected_and_the_image_fetched_again() {
     within(Duration::from_secs(60), "it is fetched again", || {
         fills(&node, "kept") == 2
     });
-    node.expect_log("a cached image does not match its checksum");
+    node.expect_log("cached image does not match its checksum");
     assert!(read_image(node.address(), &id, &all).is_good());
 }

@@ -22,7 +22,7 @@ fn starting_server_keeps_uploads_of_a_running_namesake() {
     let first = node().start();
     let (id, mut upload) = half_an_upload(&first, &first);
     let second = node().start();
-    second.expect_log("another server with this node_name has an upload under way");
+    second.expect_log("another server with this node_name runs an upload");
     // Longer than the heartbeat timeout.
     std::thread::sleep(Duration::from_secs(17));
     assert_eq!(second.status_of(&id), "saving");

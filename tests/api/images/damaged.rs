@@ -45,7 +45,7 @@ fn damaged_data_are_not_served_until_repaired() {
         within(NOTICED, "it is not served", || {
             server.download(id).status == 500
         });
-        server.expect_log("do not match its checksum");
+        server.expect_log("do not match the checksum");
         server.head(id).expect(200);
     }
     within(NOTICED, "the metric says so", || damaged(&server));
@@ -63,7 +63,7 @@ fn damaged_data_are_not_served_until_repaired() {
         ids.iter().all(|id| server.download(id).status == 200)
     });
     assert_eq!(server.download(&large).expect(200).body, large_data);
-    server.expect_log("match their checksum again");
+    server.expect_log("match the checksum again");
     within(NOTICED, "the metric says so", || {
         server.metrics().contains("glance_damaged_images 0\n")
     });

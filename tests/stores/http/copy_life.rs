@@ -177,7 +177,7 @@ fn copies_are_logged() {
         let log = node.log();
         let line = log
             .lines()
-            .find(|line| line.contains("was not copied") && line.contains(&id));
+            .find(|line| line.contains("image copy failed") && line.contains(&id));
         line.map(str::to_owned)
     });
     assert!(line.contains("checksum"), "{line}");

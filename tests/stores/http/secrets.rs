@@ -120,7 +120,7 @@ fn credentials_are_used_and_never_shown() {
         assert!(!answer.contains(CANARY), "{answer}");
         assert!(!answer.contains("Q0FOQVJZ"), "{answer}");
     }
-    node.expect_log("was not copied");
+    node.expect_log("image copy failed");
     let log = node.log();
     for line in log.lines() {
         assert!(
