@@ -1,9 +1,9 @@
 //! Decides what a caller may do under the operator's rules: the policy and the protection of
 //! properties.
 //!
-//! `enforce` (policy) and `authorize` (ownership, in `errors.rs`) are separate checks. The verbs call
-//! `enforce` before they report that an image does not exist. A rule therefore answers 403 alike
-//! for a hidden image and for a missing one.
+//! `enforce` (policy) and `authorize` (ownership, in `errors.rs`) are separate checks. The verbs
+//! call `enforce` before they report that an image does not exist. A rule therefore answers 403
+//! alike for a hidden image and for a missing one.
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ impl Authorization {
         self.rules.load_full()
     }
 
-    /// Returns the caller with the roles that the policy gives it: `context_is_admin` can make it an
-    /// administrator.
+    /// Returns the caller with the roles that the policy gives it: `context_is_admin` can make it
+    /// an administrator.
     pub fn with_policy_roles(&self, caller: Arc<Caller>) -> Arc<Caller> {
         if caller.is_admin || !self.rules.load().makes_admin(&caller) {
             return caller;

@@ -1,7 +1,7 @@
 //! The cache management API: listing, removing and queueing cached images.
 //!
-//! Every verb requires the policy action `manage_image_cache`, and returns `NotFound` on a node without a
-//! cache.
+//! Every verb requires the policy action `manage_image_cache`, and returns `NotFound` on a node
+//! without a cache.
 
 use super::Service;
 use crate::cache::{Cache, CachedImage};
@@ -43,8 +43,8 @@ impl Service {
         Ok(self.managed(caller)?.queue().images())
     }
 
-    /// Appends an image to the prefetch queue, unless it is cached. The prefetcher checks later that
-    /// the image exists.
+    /// Appends an image to the prefetch queue, unless it is cached. The prefetcher checks later
+    /// that the image exists.
     ///
     /// # Errors
     /// As [`Service::cached_images`]; `Internal` if the queue cannot be written to disk.

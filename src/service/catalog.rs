@@ -1,8 +1,8 @@
 //! Access to image records under the caller's permissions. The image service and the registry
 //! API both build on it.
 //!
-//! `show.rs`, `list.rs` and `members.rs` add the verbs that need records only. Verbs that touch image
-//! data belong to [`Service`](super::Service).
+//! `show.rs`, `list.rs` and `members.rs` add the verbs that need records only. Verbs that touch
+//! image data belong to [`Service`](super::Service).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Re-blocking: turns the pieces that arrive from the network into chunks for hash and store.
 //!
-//! A store may accept only whole blocks (file), or any size (S3, Swift). For the latter, large pieces
-//! pass without a copy and small ones are gathered into blocks.
+//! A store may accept only whole blocks (file), or any size (S3, Swift). For the latter, large
+//! pieces pass without a copy and small ones are gathered into blocks.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::transfer::{Block, BlockPool};
 
-/// The least size of a piece that passes without a copy. For a smaller piece, handing it to hash and
-/// store costs more than copying it.
+/// The least size of a piece that passes without a copy. For a smaller piece, handing it to hash
+/// and store costs more than copying it.
 const WHOLE_BYTES: usize = 32 * 1024;
 
 /// Gathers pieces into chunks.

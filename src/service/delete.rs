@@ -1,7 +1,7 @@
 //! Deleting an image.
 //!
-//! The registry records the deletion first. The data are removed afterwards, by the upload that still
-//! writes them, by the cleaner, or, with delayed deletion, by the scrubber.
+//! The registry records the deletion first. The data are removed afterwards, by the upload that
+//! still writes them, by the cleaner, or, with delayed deletion, by the scrubber.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ impl Service {
         Ok(())
     }
 
-    /// Deletes an image whose record cannot hold the saved properties, because an earlier release or
-    /// another service has filled it. It must be possible to delete every image.
+    /// Deletes an image whose record cannot hold the saved properties, because an earlier release
+    /// or another service has filled it. It must be possible to delete every image.
     async fn delete_full(&self, caller: &Caller, record: &Record) -> Result<Arc<Record>> {
         tracing::warn!(
             image_id = %record.image.id,
@@ -91,8 +91,8 @@ impl Service {
         Ok(image)
     }
 
-    /// Stops the image's upload, which then removes its own bytes. Without one, has the cleaner remove
-    /// the data.
+    /// Stops the image's upload, which then removes its own bytes. Without one, has the cleaner
+    /// remove the data.
     fn remove_remains(&self, image: &Image) {
         let upload = image.upload.as_ref();
         let is_stopped = upload.is_some_and(|upload| self.uploads.active.stop(&upload.id));

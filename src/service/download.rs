@@ -1,7 +1,7 @@
 //! Reading an image's data, from the cache or from its store.
 //!
-//! Data of another server are compared with the checksum of the record as they pass, if the whole image is
-//! read.
+//! Data of another server are compared with the checksum of the record as they pass, if the whole
+//! image is read.
 
 use super::Service;
 use super::errors::forbidden;
@@ -91,8 +91,8 @@ impl Service {
         })
     }
 
-    /// Returns the same bytes with a check of their MD5. The last bytes are held back until the check
-    /// has passed, so a client never completes a download of wrong data.
+    /// Returns the same bytes with a check of their MD5. The last bytes are held back until the
+    /// check has passed, so a client never completes a download of wrong data.
     fn verified(&self, remote: RangeReader, data: &ImageData) -> RangeReader {
         let checksum = data.checksum.as_ref();
         match checksum.and_then(|checksum| checksum.digest()) {

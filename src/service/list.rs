@@ -71,8 +71,8 @@ impl Catalog {
     }
 }
 
-/// One page of a list, in order. Each record is redacted when the iterator reaches it: a page may be
-/// long, and a redacted record is a copy.
+/// One page of a list, in order. Each record is redacted when the iterator reaches it: a page may
+/// be long, and a redacted record is a copy.
 #[derive(Debug)]
 pub struct Page {
     records: std::vec::IntoIter<Arc<Record>>,

@@ -114,7 +114,8 @@ impl Catalog {
         Ok(records)
     }
 
-    /// Applies `change` to the members of an image, after the checks of the policy and of ownership.
+    /// Applies `change` to the members of an image, after the checks of the policy and of
+    /// ownership.
     async fn change_members(
         &self,
         action: Action,
@@ -140,8 +141,8 @@ impl Catalog {
     }
 }
 
-/// Returns the wanted members. If a member is named twice, the last entry counts. A request may name
-/// tens of thousands of members, hence the hash tables.
+/// Returns the wanted members. If a member is named twice, the last entry counts. A request may
+/// name tens of thousands of members, hence the hash tables.
 fn replaced(before: &[Member], wanted: &[(String, Option<bool>)], now: Timestamp) -> Vec<Member> {
     let known = before.iter().map(|member| (&*member.id, member));
     let known: HashMap<&str, &Member> = known.collect();

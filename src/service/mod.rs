@@ -1,8 +1,8 @@
 //! The verbs of the Image service and the rules of Glance behind them.
 //!
-//! Every API version calls the same verbs; no file here knows a header or a status code. [`Service`]
-//! is the image service of `glance-api`, [`RegistryService`] the one of `glance-registry`. Both use
-//! [`Catalog`] for verbs that need records only.
+//! Every API version calls the same verbs; no file here knows a header or a status code.
+//! [`Service`] is the image service of `glance-api`, [`RegistryService`] the one of
+//! `glance-registry`. Both use [`Catalog`] for verbs that need records only.
 //!
 //! * `create`, `update`, `delete`, `restore`, `download`, `cache_admin`: verbs of [`Service`].
 //! * `attach_data`, `upload_session`, `upload`, `copy`, `chunker`, `active_uploads`, `quota`,

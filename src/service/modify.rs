@@ -37,7 +37,11 @@ async fn modify_within<T>(
             result => return result,
         }
     }
-    tracing::warn!(image_id = %id, attempts = most_attempts, "change of an image given up: every attempt lost a race");
+    tracing::warn!(
+        image_id = %id,
+        attempts = most_attempts,
+        "change of an image given up: every attempt lost a race"
+    );
     let message = format!("Image {id} is being changed by too many requests.");
     Err(Error::new(Kind::Conflict, message))
 }

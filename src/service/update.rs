@@ -29,8 +29,8 @@ impl Service {
     /// copy from an external source continues in the background.
     ///
     /// # Errors
-    /// `Invalid`, `NotFound`; `Forbidden` for a fixed field; `Conflict` for data on an image that is
-    /// not `queued`; `PreconditionFailed` if a condition is false for the version of the record
+    /// `Invalid`, `NotFound`; `Forbidden` for a fixed field; `Conflict` for data on an image that
+    /// is not `queued`; `PreconditionFailed` if a condition is false for the version of the record
     /// that would be replaced; those of an upload.
     pub async fn update<S: DataSource>(
         &self,

@@ -289,8 +289,8 @@ impl Uploads {
     }
 }
 
-/// Returns the image after its upload failed. While bytes remain, the image is `killed` and names the
-/// upload; the cleaner removes them and then requeues the image if `on_failure` says so.
+/// Returns the image after its upload failed. While bytes remain, the image is `killed` and names
+/// the upload; the cleaner removes them and then requeues the image if `on_failure` says so.
 fn after_failure(current: &Image, on_failure: OnFailure, is_removed: bool) -> Image {
     let status = match (on_failure, is_removed) {
         (OnFailure::Requeue, true) => Status::Queued,

@@ -77,7 +77,8 @@ impl UploadSession {
         session
     }
 
-    /// Creates a session that waits for its turn. Names the upload in the image, which stays `queued`.
+    /// Creates a session that waits for its turn. Names the upload in the image, which stays
+    /// `queued`.
     pub(super) fn queued(
         options: SessionOptions<'_>,
         image: &mut Image,

@@ -1,8 +1,8 @@
 //! The parts that store image data: registry, hash engine, buffers and quota.
 //!
 //! `attach_data.rs` starts uploads, `upload.rs` runs them, and `copy.rs` runs uploads from external
-//! sources. [`Uploads`] is shared, because an upload continues as a task of its own after its request
-//! was cancelled.
+//! sources. [`Uploads`] is shared, because an upload continues as a task of its own after its
+//! request was cancelled.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,8 +50,8 @@ impl Uploads {
         }
     }
 
-    /// Has the cleaner check an image if the outcome of a write is unknown. The record may name an upload
-    /// that never begins.
+    /// Has the cleaner check an image if the outcome of a write is unknown. The record may name an
+    /// upload that never begins.
     pub(super) fn clean_if_unconfirmed(&self, id: ImageId, error: &Error) {
         if matches!(error.kind(), Kind::Unavailable { .. }) {
             self.cleaner.clean(id);

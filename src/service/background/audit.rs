@@ -138,8 +138,8 @@ impl Audit {
 }
 
 impl Maintenance {
-    /// Returns the images whose data are files of this node and have an MD5, each with true if it is
-    /// marked as damaged.
+    /// Returns the images whose data are files of this node and have an MD5, each with true if it
+    /// is marked as damaged.
     async fn auditable_images(&self) -> Result<Vec<(ImageId, bool)>> {
         let records = self.registry.list(&Query::everything(usize::MAX)).await?;
         let images = records.iter().map(|record| &record.image);
@@ -158,8 +158,8 @@ impl Maintenance {
         store.is_local().then_some((data, digest))
     }
 
-    /// Reads the data of an image and compares them with their MD5. Reads them a second time if they
-    /// differ, because the first read may have been faulty.
+    /// Reads the data of an image and compares them with their MD5. Reads them a second time if
+    /// they differ, because the first read may have been faulty.
     async fn read_and_compare(&self, id: &ImageId, read_rate: &mut ReadRate) -> Result<Finding> {
         let mut found = Finding::Nothing;
         for _ in 0..2 {
@@ -243,7 +243,7 @@ async fn compare_cache(cache: &Cache, read_rate: &mut ReadRate) {
                 metrics::count_verification(VerifiedCopy::Cached, "wrong");
                 tracing::error!(
                     %image_id,
-                    "cached image does not match its checksum: removed, and queued to be fetched again"
+                    "cached image does not match its checksum: removed and queued for another fetch"
                 );
                 cache.drop_corrupt(&kept);
                 if let Err(error) = cache.queue().add(image_id).await {

@@ -18,7 +18,8 @@ use super::read_rate::ReadRate;
 /// Longest wait from the start to the first pass.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// Interval of the check whether the files of damaged images have changed. A repaired file is compared again.
+/// Interval of the check whether the files of damaged images have changed. A repaired file is
+/// compared again.
 const RECHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// The operator's options of the auditor.

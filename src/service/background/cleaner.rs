@@ -1,7 +1,7 @@
 //! The cleaner: a thread that removes the remaining data of images, and retries until it succeeds.
 //!
-//! The queue lives in memory only. An entry that is lost with the process is found again in the registry
-//! by the recovery of the next start.
+//! The queue lives in memory only. An entry that is lost with the process is found again in the
+//! registry by the recovery of the next start.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -149,7 +149,7 @@ impl Work {
             }
             Ok((id, Err(error))) => (id, error),
             Err(error) => {
-                tracing::error!(%error, "removal of image data panicked; the next start retries it");
+                tracing::error!(%error, "removal of image data panicked; next start retries");
                 return;
             }
         };

@@ -1,9 +1,9 @@
 //! Heartbeats of running uploads, and the end of abandoned ones.
 //!
-//! A server that starts ends the uploads that an earlier process of its name has left. A server that
-//! never returns would leave images `saving` forever. Therefore each server of a shared registry
-//! rewrites the record of each of its running uploads every [`HEARTBEAT_INTERVAL`], and polls the
-//! uploads of other servers. An upload whose record stays unchanged for [`NEEDED_POLLS`]
+//! A server that starts ends the uploads that an earlier process of its name has left. A server
+//! that never returns would leave images `saving` forever. Therefore each server of a shared
+//! registry rewrites the record of each of its running uploads every [`HEARTBEAT_INTERVAL`], and
+//! polls the uploads of other servers. An upload whose record stays unchanged for [`NEEDED_POLLS`]
 //! consecutive polls is abandoned: the server that notices takes it over and ends it.
 //!
 //! Clocks of different servers are never compared. Polls count only if they certainly saw the
@@ -146,8 +146,8 @@ async fn poll_name_conflicts(service: &Weak<Maintenance>, abandoned_after: Optio
 /// Returns ticks that are at least `interval` apart, the first one after `interval`.
 fn ticks(interval: Duration) -> tokio::time::Interval {
     let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
-    // Ticks must not bunch up after a delay: polls in quick succession would count as polls over the
-    // whole time.
+    // Ticks must not bunch up after a delay: polls in quick succession would count as polls over
+    // the whole time.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

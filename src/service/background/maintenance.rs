@@ -1,7 +1,7 @@
 //! The parts that background work needs, and the ownership of uploads.
 //!
-//! The other files of this folder add their work to [`Maintenance`]. Threads hold it weakly, so that they end with
-//! the service.
+//! The other files of this folder add their work to [`Maintenance`]. Threads hold it weakly, so
+//! that they end with the service.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,7 @@
 //! Periodic and deferred work of an image server.
 //!
-//! The cleaner removes data that no image refers to any more, the scrubber ends delayed deletions, the
-//! heartbeat shows which uploads are alive and ends abandoned ones, the auditor compares stored
+//! The cleaner removes data that no image refers to any more, the scrubber ends delayed deletions,
+//! the heartbeat shows which uploads are alive and ends abandoned ones, the auditor compares stored
 //! data with their checksums, and the prefetcher fills the image cache. `server` starts the
 //! threads. They hold [`Maintenance`] weakly, so that they end with the service.
 

@@ -8,8 +8,8 @@ use crate::error::{Kind, Result};
 use crate::image::ImageId;
 use crate::service::upload_session::is_current;
 
-/// Consecutive polls that must find the record unchanged. A server writes the records of its running
-/// uploads as often as this check polls.
+/// Consecutive polls that must find the record unchanged. A server writes the records of its
+/// running uploads as often as this check polls.
 const NEEDED_POLLS: u32 = 3;
 
 impl Maintenance {

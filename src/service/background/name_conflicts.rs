@@ -1,10 +1,10 @@
 //! Uploads under this server's `node_name` that another process may run.
 //!
 //! A start ends the uploads of the previous process. In a shared registry the name alone does not
-//! identify them: two servers may have been given the same name. An upload whose process has certainly ended
-//! is ended at once. Any other is watched: a server writes the record of each running upload every
-//! few seconds, so an upload whose record stays unchanged for several polls has ended.
-//! `name_conflict_check.rs` polls.
+//! identify them: two servers may have been given the same name. An upload whose process has
+//! certainly ended is ended at once. Any other is watched: a server writes the record of each
+//! running upload every few seconds, so an upload whose record stays unchanged for several polls
+//! has ended. `name_conflict_check.rs` polls.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
 //! The time since which this process has seen images in `pending_delete`.
 //!
 //! A record states when its image was deleted by the clock of the server that deleted it, which may
-//! differ from the clock here. An image that became pending while this process ran must therefore also have
-//! waited for `scrub_time` by the clock of this process.
+//! differ from the clock here. An image that became pending while this process ran must therefore
+//! also have waited for `scrub_time` by the clock of this process.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

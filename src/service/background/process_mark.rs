@@ -17,9 +17,9 @@ pub(in crate::service) enum ProcessState {
     Unknown,
 }
 
-/// Returns the mark of this process: `<boot id>/<PID namespace>/<PID>/<start time>`. The start time, in
-/// clock ticks since boot (proc_pid_stat(5), field 22), distinguishes processes that had the same PID.
-/// Returns `None` without a /proc.
+/// Returns the mark of this process: `<boot id>/<PID namespace>/<PID>/<start time>`. The start
+/// time, in clock ticks since boot (proc_pid_stat(5), field 22), distinguishes processes that had
+/// the same PID. Returns `None` without a /proc.
 pub(in crate::service) fn current_process_mark() -> Option<String> {
     static MARK: OnceLock<Option<String>> = OnceLock::new();
     MARK.get_or_init(|| {

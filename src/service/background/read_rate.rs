@@ -1,6 +1,7 @@
 //! A limit on the bytes per second that the auditor reads.
 //!
-//! The limit sleeps on the calling thread, in short steps, and notices the end of the thread in between.
+//! The limit sleeps on the calling thread, in short steps, and notices the end of the thread in
+//! between.
 
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! One pass of the scrubber over images in `pending_delete` (delayed deletion).
 //!
-//! The registry first records the image as `deleted`, after which no restore is possible. Then the data are removed,
-//! and last their mention in the record. The record always tells what remains, so the cleaner of this
-//! or the next process continues after an interruption.
+//! The registry first records the image as `deleted`, after which no restore is possible. Then the
+//! data are removed, and last their mention in the record. The record always tells what remains, so
+//! the cleaner of this or the next process continues after an interruption.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -103,8 +103,8 @@ impl Maintenance {
         Ok(self.scrub_all(left.map(|image| image.id).collect()).await)
     }
 
-    /// Scrubs images, `scrubs` of them at the same time: a store that hangs blocks one of these, not
-    /// the whole pass.
+    /// Scrubs images, `scrubs` of them at the same time: a store that hangs blocks one of these,
+    /// not the whole pass.
     async fn scrub_all(self: &Arc<Self>, images: Vec<ImageId>) -> Scrubbed {
         let mut scrubbed = Scrubbed::default();
         let mut running = JoinSet::new();
@@ -120,7 +120,7 @@ impl Maintenance {
                 None => return scrubbed,
                 Some(Ok((_, Ok(removed)))) => scrubbed.removed += usize::from(removed),
                 Some(Ok((image_id, Err(error)))) => {
-                    tracing::error!(%image_id, ?error, "cannot scrub an image; the cleaner will retry");
+                    tracing::error!(%image_id, ?error, "cannot scrub an image; cleaner will retry");
                     self.cleaner.clean(image_id);
                     scrubbed.failed += 1;
                 }
@@ -132,7 +132,8 @@ impl Maintenance {
         }
     }
 
-    /// Returns true if there were data to remove. There are none if an operator has restored the image.
+    /// Returns true if there were data to remove. There are none if an operator has restored the
+    /// image.
     async fn scrub_one(&self, id: &ImageId) -> Result<bool> {
         self.finalize_delete(id).await?;
         let record = self.registry.get(id).await?;

@@ -1,8 +1,8 @@
 //! Images with a write whose outcome is unknown.
 //!
 //! A registry server that stalls may apply a write after the API server has given up, and even
-//! after a check of the record has found nothing. The record is therefore checked again, at growing intervals, as long
-//! as the write may still be applied.
+//! after a check of the record has found nothing. The record is therefore checked again, at growing
+//! intervals, as long as the write may still be applied.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Checks of requests to a registry server: the fields that users may set, and the changes of status
-//! that are possible.
+//! Checks of requests to a registry server: the fields that users may set, and the changes of
+//! status that are possible.
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Change, Fields, Image, Properties, Status};
@@ -7,8 +7,8 @@ use crate::service::errors::{forbidden, invalid};
 use crate::wire::registry::{STATE_PROPERTY, is_reserved_property};
 
 /// Refuses fields that only an API server can know or decide: the location of the data, the status
-/// that follows from it, and the fields under the API servers' policy. Repeating the current value is
-/// allowed.
+/// that follows from it, and the fields under the API servers' policy. Repeating the current value
+/// is allowed.
 pub(super) fn check_user_fields(current: &Image, fields: &Fields) -> Result<()> {
     let location = fields.location.as_deref();
     let other_location = location.is_some_and(|location| !location.is_empty());

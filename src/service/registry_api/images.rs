@@ -25,8 +25,8 @@ use crate::service::modify::modify;
 use crate::service::update::check_immutable;
 
 impl RegistryService {
-    /// Creates an image in the requested status. Without one, an administrator's image is `active`, as in
-    /// Glance, and another caller's is `queued`.
+    /// Creates an image in the requested status. Without one, an administrator's image is `active`,
+    /// as in Glance, and another caller's is `queued`.
     ///
     /// # Errors
     /// `Invalid` for an unknown status; `Conflict` if the identifier exists; `Forbidden` for
@@ -91,8 +91,8 @@ impl RegistryService {
         .await
     }
 
-    /// Marks an image as deleted. Its record stays, without properties, members and location; the API
-    /// server that asks removes the data. Deleting a deleted image succeeds.
+    /// Marks an image as deleted. Its record stays, without properties, members and location; the
+    /// API server that asks removes the data. Deleting a deleted image succeeds.
     ///
     /// # Errors
     /// `NotFound`; `Forbidden`, also for an image with data if the caller is not an
@@ -123,8 +123,8 @@ impl RegistryService {
         .await
     }
 
-    /// Checks the request of a caller that is not an administrator by the rules of the image API. For a new
-    /// image, `current` is the image without any requested field.
+    /// Checks the request of a caller that is not an administrator by the rules of the image API.
+    /// For a new image, `current` is the image without any requested field.
     fn restrict_user(
         &self,
         caller: &Caller,
@@ -173,8 +173,8 @@ fn apply_fields(
         ));
     }
     if image.status != Status::Saving {
-        // With any other status, an upload of one of our own servers has ended: either it completed,
-        // or another server has set the status.
+        // With any other status, an upload of one of our own servers has ended: either it
+        // completed, or another server has set the status.
         image.upload = image.upload.take().filter(|_| image.data.is_none());
     }
     Ok(())

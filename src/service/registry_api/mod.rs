@@ -2,8 +2,8 @@
 //! data.
 //!
 //! [`RegistryService`] adds to [`Catalog`] the verbs that only a registry serves. Glance's own API
-//! servers use `images.rs` (create, update and delete by fields); our API servers use `records.rs` (whole
-//! records with their version).
+//! servers use `images.rs` (create, update and delete by fields); our API servers use `records.rs`
+//! (whole records with their version).
 
 mod checks;
 mod documents;

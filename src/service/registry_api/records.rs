@@ -1,7 +1,7 @@
 //! Whole records with their version, for our own API servers.
 //!
-//! The API servers apply the rules of the image API themselves. These verbs therefore check only that
-//! the caller is an administrator, and pass the call to the registry.
+//! The API servers apply the rules of the image API themselves. These verbs therefore check only
+//! that the caller is an administrator, and pass the call to the registry.
 
 use std::sync::Arc;
 

@@ -109,7 +109,8 @@ fn concurrent_deletes_and_uploads_leave_no_data() {
             server.remove(&id).expect(200);
             upload.join().unwrap()
         });
-        // The deletion may come before, during or after the upload. An empty body is no upload (200).
+        // The deletion may come before, during or after the upload. An empty body is no upload
+        // (200).
         assert!([200, 403, 404, 412].contains(&uploaded), "{uploaded}");
         assert_eq!(server.status_of(&id), "deleted");
         server.await_nothing_stored(&id);
