@@ -77,7 +77,11 @@ fn every_key_sorts_both_ways_with_ties_by_creation() {
         let mut descending = ascending;
         descending.reverse();
         // Descending is the default for a given key too, and applies to ties.
-        assert_eq!(set.positions(&format!("sort_key={key}")), descending, "{key}");
+        assert_eq!(
+            set.positions(&format!("sort_key={key}")),
+            descending,
+            "{key}"
+        );
     }
     let mut by_id = set.ids.clone();
     by_id.sort();
