@@ -16,7 +16,7 @@ pub(super) fn check_user_fields(current: &Image, fields: &Fields) -> Result<()> 
     let other_status = status.is_some_and(|status| status != current.status.as_str());
     let other_publicity = fields
         .is_public
-        .is_some_and(|public| public != current.is_public);
+        .is_some_and(|public| public != current.visibility.is_public());
     let other_owner = match &fields.owner {
         Change::Keep => false,
         Change::Clear => current.owner.is_some(),
