@@ -12,7 +12,6 @@ use crate::registry::EtcdError;
 use crate::registry::{MessageError, OpenError, RemoteError};
 use crate::runtime::ThreadError;
 use crate::server::compose::policy_files::PolicyFilesError;
-use crate::service::{AuditorError, CleanerError, HeartbeatError, ScrubberError};
 use crate::store::{FileStoreError, S3StoreError, SwiftStoreError};
 use crate::transfer::disk::NoUring;
 
@@ -60,14 +59,6 @@ pub enum StartError {
     KeystoneTls(#[source] TlsError),
     #[error(transparent)]
     Rules(#[from] PolicyFilesError),
-    #[error(transparent)]
-    Cleaner(#[from] CleanerError),
-    #[error(transparent)]
-    Scrubber(#[from] ScrubberError),
-    #[error(transparent)]
-    Heartbeat(#[from] HeartbeatError),
-    #[error(transparent)]
-    Auditor(#[from] AuditorError),
     #[error("cannot write the operator token to registry_dir: {0}")]
     OperatorToken(#[source] io::Error),
     #[error("recovery failed: {0}")]

@@ -1,15 +1,11 @@
-//! The time that the verbs write into records.
+//! The times that the verbs write into records.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use crate::clock::{micros, since_epoch};
 use crate::image::Timestamp;
 
 /// Returns the current time.
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    Timestamp::from_micros(micros(since_epoch()))
 }
 
 /// Returns the current time, but at least one microsecond after `before`. `updated_at` is a

@@ -61,9 +61,8 @@ pub use active_uploads::ActiveUploads;
 pub use apply::Purge;
 pub use authorization::Authorization;
 pub use background::{
-    AuditOptions, Auditor, AuditorError, Cleaner, CleanerError, Cleanup, CleanupQueue, Heartbeat,
-    HeartbeatError, Maintenance, Recovered, Scrubbed, Scrubber, ScrubberError, ScrubberReceiver,
-    prefetch,
+    AuditOptions, Auditor, Cleaner, Cleanup, CleanupQueue, Heartbeat, Maintenance, Recovered,
+    Scrubbed, Scrubber, ScrubberReceiver, prefetch,
 };
 pub use catalog::Catalog;
 pub use download::Download;

@@ -14,6 +14,7 @@ use tokio::task::LocalSet;
 use super::audit::Audit;
 use super::maintenance::Maintenance;
 use super::read_rate::ReadRate;
+use crate::runtime::{self, ThreadError};
 
 /// Longest wait from the start to the first pass.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
@@ -37,31 +38,23 @@ pub struct Auditor {
     ended: Arc<AtomicBool>,
 }
 
-/// The auditor thread cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the auditor thread")]
-pub struct AuditorError(#[from] io::Error);
-
 impl Auditor {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`AuditorError`] if the system cannot create a thread.
+    /// [`ThreadError`] if the system cannot create a thread.
     pub fn start(
         service: Weak<Maintenance>,
         options: AuditOptions,
-    ) -> std::result::Result<(Self, JoinHandle<()>), AuditorError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+    ) -> std::result::Result<(Self, JoinHandle<()>), ThreadError> {
+        let runtime = runtime::current_thread()?;
         let ended = Arc::new(AtomicBool::new(false));
         let read_rate = ReadRate::new(options.rate_bytes, Arc::clone(&ended));
         let work = move || {
             let passes = run_passes(&service, options.interval, read_rate);
             LocalSet::new().block_on(&runtime, passes);
         };
-        let thread = std::thread::Builder::new().name("auditor".to_owned());
-        Ok((Self { ended }, thread.spawn(work)?))
+        Ok((Self { ended }, runtime::spawn("auditor", work)?))
     }
 }
 

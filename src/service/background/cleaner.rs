@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::Result;
 use crate::image::ImageId;
+use crate::runtime::{self, ThreadError};
 
 /// Wait after a first failure; doubled with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -45,11 +46,6 @@ enum Request {
     End,
 }
 
-/// The cleaner's thread cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the cleaner thread")]
-pub struct CleanerError(#[from] io::Error);
-
 /// The requests to the cleaner, for its thread.
 pub struct CleanupQueue(mpsc::UnboundedReceiver<Request>);
 
@@ -78,18 +74,15 @@ impl CleanupQueue {
     /// Starts the thread. It ends after [`Cleaner::end`], or when `service` is dropped.
     ///
     /// # Errors
-    /// [`CleanerError`] if the system cannot create a thread.
+    /// [`ThreadError`] if the system cannot create a thread.
     pub fn start<C: Cleanup>(
         self,
         service: Weak<C>,
-    ) -> std::result::Result<JoinHandle<()>, CleanerError> {
+    ) -> std::result::Result<JoinHandle<()>, ThreadError> {
         // With I/O enabled, because the data may be at another server.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let keep = move || LocalSet::new().block_on(&runtime, work(self.0, service));
-        let thread = std::thread::Builder::new().name("cleaner".to_owned());
-        Ok(thread.spawn(keep)?)
+        let runtime = runtime::current_thread()?;
+        let run = move || LocalSet::new().block_on(&runtime, work(self.0, service));
+        runtime::spawn("cleaner", run)
     }
 }
 

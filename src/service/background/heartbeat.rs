@@ -24,6 +24,7 @@ use super::maintenance::{Maintenance, killed};
 use crate::error::{Kind, Result};
 use crate::image::{Filter, Image, ImageId, Query, Status};
 use crate::registry::{Record, Version};
+use crate::runtime::{self, ThreadError};
 use crate::service::active_uploads::UploadRef;
 use crate::service::upload_session::is_current;
 
@@ -52,24 +53,17 @@ pub struct Heartbeat {
     _ends: watch::Sender<()>,
 }
 
-/// The heartbeat thread cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the heartbeat thread")]
-pub struct HeartbeatError(#[from] io::Error);
-
 impl Heartbeat {
     /// Starts the thread. It ends uploads of other servers after `abandoned_after` without a
     /// heartbeat; with `None`, never.
     ///
     /// # Errors
-    /// [`HeartbeatError`] if the system cannot create a thread.
+    /// [`ThreadError`] if the system cannot create a thread.
     pub fn start(
         service: Weak<Maintenance>,
         abandoned_after: Option<Duration>,
-    ) -> std::result::Result<(Self, JoinHandle<()>), HeartbeatError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+    ) -> std::result::Result<(Self, JoinHandle<()>), ThreadError> {
+        let runtime = runtime::current_thread()?;
         let (ends, mut ended) = watch::channel(());
         let run = move || {
             runtime.block_on(async {
@@ -82,8 +76,7 @@ impl Heartbeat {
                 }
             });
         };
-        let thread = std::thread::Builder::new().name("heartbeat".to_owned());
-        Ok((Self { _ends: ends }, thread.spawn(run)?))
+        Ok((Self { _ends: ends }, runtime::spawn("heartbeat", run)?))
     }
 }
 

@@ -22,14 +22,14 @@ mod scrub;
 mod scrubber;
 mod unconfirmed_writes;
 
-pub use auditor::{AuditOptions, Auditor, AuditorError};
-pub use cleaner::{Cleaner, CleanerError, Cleanup, CleanupQueue};
-pub use heartbeat::{Heartbeat, HeartbeatError};
+pub use auditor::{AuditOptions, Auditor};
+pub use cleaner::{Cleaner, Cleanup, CleanupQueue};
+pub use heartbeat::Heartbeat;
 pub use maintenance::Maintenance;
 pub use prefetcher::prefetch;
 pub use recovery::Recovered;
 pub use scrub::Scrubbed;
-pub use scrubber::{Scrubber, ScrubberError, ScrubberReceiver};
+pub use scrubber::{Scrubber, ScrubberReceiver};
 
 pub(super) use process_mark::current_process_mark;
 pub(super) use unconfirmed_writes::UnconfirmedWrites;

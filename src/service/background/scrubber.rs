@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 use super::maintenance::Maintenance;
 use super::scrub::Scrubbed;
 use crate::error::{Error, Result};
+use crate::runtime::{self, ThreadError};
 
 /// Interval of the poll for images in `pending_delete`.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,11 +28,6 @@ pub struct ScrubberReceiver {
     requests: mpsc::UnboundedReceiver<oneshot::Sender<Result<Scrubbed>>>,
     ends: watch::Receiver<bool>,
 }
-
-/// The scrubber's thread cannot be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the scrubber thread")]
-pub struct ScrubberError(#[from] io::Error);
 
 impl Scrubber {
     /// Creates the handle and the receiver behind it.
@@ -67,16 +63,14 @@ impl ScrubberReceiver {
     /// Starts the thread. It runs a pass in each interval `every`; with `None`, only on request.
     ///
     /// # Errors
-    /// [`ScrubberError`] if the system cannot create a thread.
+    /// [`ThreadError`] if the system cannot create a thread.
     pub fn start(
         self,
         service: Weak<Maintenance>,
         every: Option<Duration>,
-    ) -> std::result::Result<JoinHandle<()>, ScrubberError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let keep = move || {
+    ) -> std::result::Result<JoinHandle<()>, ThreadError> {
+        let runtime = runtime::current_thread()?;
+        let run = move || {
             let mut ends = self.ends;
             let passes = run_passes(self.requests, service, every);
             LocalSet::new().block_on(&runtime, async {
@@ -87,8 +81,7 @@ impl ScrubberReceiver {
                 }
             });
         };
-        let thread = std::thread::Builder::new().name("scrubber".to_owned());
-        Ok(thread.spawn(keep)?)
+        runtime::spawn("scrubber", run)
     }
 }
 
