@@ -3,7 +3,6 @@
 //! It reads at a bounded rate and past the page cache where possible. It has its own thread because
 //! it sleeps and reads synchronously, which must not delay transfers.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;

@@ -4,7 +4,6 @@
 //! registry by the recovery of the next start.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;

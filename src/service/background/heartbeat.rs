@@ -12,7 +12,6 @@
 //! registry for longer finds its image killed, and removes the bytes that it has written.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! The scrubber: a thread that runs scrub passes, periodically and on request.
 
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
