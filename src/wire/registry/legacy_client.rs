@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{STATE_PROPERTY, is_reserved_property};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::{
     Checksum, Image, ImageData, ImageId, Location, Properties, Status, Timestamp, Trashed, Upload,
     Visibility,
@@ -187,8 +187,16 @@ impl LegacyImage {
 /// Writes the body of POST and PUT: every field, and the status that the image must have now.
 ///
 /// # Errors
+/// `Conflict` for an image with fields of the v2 API, which the protocol would silently drop;
 /// `Internal`.
 pub fn write_legacy_body(image: &Image, from_state: Option<Status>) -> Result<Vec<u8>> {
+    if image.stored_format() > 1 {
+        let message = format!(
+            "Image {} uses features of the v2 API, which a registry server of Glance cannot store.",
+            image.id
+        );
+        return Err(Error::new(Kind::Conflict, message));
+    }
     let mut properties = image.properties.clone();
     // An image from another registry may have a property of the reserved name.
     properties.retain(|name, _| !is_reserved_property(name));
@@ -320,6 +328,14 @@ mod tests {
             );
         }
         assert_eq!(read_legacy_ids(&body).unwrap()[6], "7");
+    }
+
+    #[test]
+    fn v2_features_are_refused() {
+        let mut image = image();
+        image.visibility = Visibility::Community;
+        let error = write_legacy_body(&image, None).unwrap_err();
+        assert_eq!(error.kind(), Kind::Conflict);
     }
 
     #[test]
