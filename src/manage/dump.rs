@@ -222,9 +222,12 @@ struct Reader<R> {
     crc: u32,
 }
 
+/// A line as it is read.
+type OwnedLine = Line<Box<Image>, Box<Document>>;
+
 impl<R: BufRead> Reader<R> {
     /// The next line; `None` where there is none, or not all of one.
-    fn next(&mut self) -> Result<Option<Line<Box<Image>, Box<Document>>>, DumpError> {
+    fn next(&mut self) -> Result<Option<OwnedLine>, DumpError> {
         let mut text = Vec::new();
         self.line += 1;
         let mut limited = (&mut self.input).take(MAX_LINE_BYTES);

@@ -32,7 +32,7 @@ fn image(server: &Server, id: &str) -> Value {
     let query = "is_public=None&changes-since=2000-01-01&limit=10";
     let list = server.json(&format!("/v1/images/detail?{query}"));
     let images = list["images"].as_array().expect("a list").iter();
-    images.cloned().find(|image| image["id"] == id).expect(id)
+    images.find(|image| image["id"] == id).cloned().expect(id)
 }
 
 /// Checks every field that the first release stored and v1 shows.

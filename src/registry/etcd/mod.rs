@@ -120,15 +120,13 @@ impl EtcdRegistry {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let command = command(Instant::now() + limit, answer);
-        let sent = self
-            .commands
-            .as_ref()
-            .map(|commands| commands.send(command));
+        let commands = self.commands.as_ref();
+        let is_sent = commands.is_some_and(|commands| commands.send(command).is_ok());
         let ended = || unavailable(CANNOT_WRITE, "the registry's thread has ended");
-        match sent {
-            Some(Ok(())) => answered.await.map_err(|_| ended())?,
-            _ => Err(ended()),
+        if !is_sent {
+            return Err(ended());
         }
+        answered.await.map_err(|_| ended())?
     }
 
     /// As [`EtcdRegistry::execute`], and records the request in the metrics.
