@@ -31,7 +31,7 @@ fn prepared() -> Server {
 fn image(server: &Server, id: &str) -> Value {
     let query = "is_public=None&changes-since=2000-01-01&limit=10";
     let list = server.json(&format!("/v1/images/detail?{query}"));
-    let images = list["images"].as_array().expect("a list").iter();
+    let mut images = list["images"].as_array().expect("a list").iter();
     images.find(|image| image["id"] == id).cloned().expect(id)
 }
 
