@@ -50,10 +50,11 @@ fn admin() -> Caller {
 
 #[tokio::test]
 async fn kill_leaves_killed_image_without_bytes() {
+    let caller = admin();
     let (image, store) = (queued_image(), MemoryStore::default());
     let (service, registry, _queue) = service(image.clone(), false, store.clone());
     let upload = data(OnFailure::Kill, Some(Kind::Disconnected));
-    let attached = service.attach_data(&admin(), &image.id, None, upload);
+    let attached = service.attach_data(&caller, &image.id, None, upload);
     let error = LocalSet::new().run_until(attached).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Disconnected);
     let record = registry.get(&image.id).await.unwrap().unwrap();
@@ -63,18 +64,19 @@ async fn kill_leaves_killed_image_without_bytes() {
 
 #[tokio::test]
 async fn requeue_leaves_queued_image_that_takes_new_data() {
+    let caller = admin();
     let (image, store) = (queued_image(), MemoryStore::default());
     let (service, registry, _queue) = service(image.clone(), false, store.clone());
     let local = LocalSet::new();
     let upload = data(OnFailure::Requeue, Some(Kind::Disconnected));
-    let attached = service.attach_data(&admin(), &image.id, None, upload);
+    let attached = service.attach_data(&caller, &image.id, None, upload);
     local.run_until(attached).await.unwrap_err();
     let record = registry.get(&image.id).await.unwrap().unwrap();
     assert_eq!(record.image.status, Status::Queued);
     assert_eq!((record.image.upload.clone(), store.count()), (None, 0));
     // And again, with success.
     let upload = data(OnFailure::Requeue, None);
-    let attached = service.attach_data(&admin(), &image.id, None, upload);
+    let attached = service.attach_data(&caller, &image.id, None, upload);
     let record = local.run_until(attached).await.unwrap();
     assert_eq!(record.image.status, Status::Active);
     assert_eq!(record.image.size_bytes, 5);
@@ -83,11 +85,12 @@ async fn requeue_leaves_queued_image_that_takes_new_data() {
 
 #[tokio::test]
 async fn requeue_waits_until_cleaner_has_removed_bytes() {
+    let caller = admin();
     let (image, store) = (queued_image(), MemoryStore::default());
     let (service, registry, _queue) = service(image.clone(), false, store.clone());
     store.is_read_only.store(true, Ordering::Relaxed);
     let upload = data(OnFailure::Requeue, Some(Kind::Timeout));
-    let attached = service.attach_data(&admin(), &image.id, None, upload);
+    let attached = service.attach_data(&caller, &image.id, None, upload);
     LocalSet::new().run_until(attached).await.unwrap_err();
     let record = registry.get(&image.id).await.unwrap().unwrap();
     assert_eq!(record.image.status, Status::Killed);
@@ -101,6 +104,7 @@ async fn requeue_waits_until_cleaner_has_removed_bytes() {
 
 #[tokio::test]
 async fn requeue_after_interrupted_process_removes_bytes_first() {
+    let caller = admin();
     let (mut image, store) = (queued_image(), MemoryStore::default());
     image.status = Status::Saving;
     let upload = Upload {
