@@ -313,7 +313,8 @@ impl RangeReader {
         self.since_cut = 0;
         self.resumes += 1;
         if self.resumes > self.most_resumes {
-            let error = unavailable("The store broke off in the middle of the image.");
+            let error =
+                unavailable("The connection to the store failed in the middle of the image.");
             return Err(match cause {
                 Some(cause) => error.because(cause),
                 None => error,
@@ -385,8 +386,8 @@ impl fmt::Debug for RangeReader {
 }
 
 fn silent(limit: Duration) -> Error {
-    unavailable("The store sends nothing any more.")
-        .because(format!("no byte for {} s", limit.as_secs()))
+    unavailable("The store stopped sending in the middle of the image.")
+        .because(format!("no bytes received for {} s", limit.as_secs()))
 }
 
 fn unavailable(message: &str) -> Error {
