@@ -104,7 +104,6 @@ async fn requeue_waits_until_cleaner_has_removed_bytes() {
 
 #[tokio::test]
 async fn requeue_after_interrupted_process_removes_bytes_first() {
-    let caller = admin();
     let (mut image, store) = (queued_image(), MemoryStore::default());
     image.status = Status::Saving;
     let upload = Upload {
