@@ -36,6 +36,7 @@ impl Service {
             let image = self.deleted(caller, &record.image)?;
             check_conditions(&record.image, conditions)?;
             match self.catalog.registry.replace(image, record.version).await {
+                // Saving the properties has made the record larger than a record may be.
                 Err(error) if error.kind() == Kind::TooLarge => {
                     self.delete_full(caller, &record).await
                 }
@@ -43,6 +44,7 @@ impl Service {
             }
         });
         let record = deleted.await?;
+        // After the record, so that a concurrent download does not fill the cache again.
         if let Some(cache) = &self.cache {
             cache.forget(id);
         }

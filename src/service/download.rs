@@ -68,6 +68,7 @@ impl Service {
                 Some(len),
             )
         };
+        // A cached copy of a file of this node would only cost space.
         if let Some(cache) = self.cache.as_ref().filter(|_| !store.is_local())
             && let source = cache_source(record.image.id, data)
             && let Some(payload) = cache.open_image(&source, offset, len).await?
@@ -78,8 +79,9 @@ impl Service {
             });
         }
         let payload = match store.open(data.location(), wanted).await? {
-            // The auditor checks files of this node. Data from another server are checked here,
-            // which is possible only if all of them pass.
+            // Files of this node are compared by the auditor, not by every download: that would
+            // cost the zero-copy path. Data from another server are compared here, if all of them
+            // pass.
             Payload::Remote(remote) if len == data.size_bytes => {
                 Payload::Remote(Box::new(self.verified(*remote, data)))
             }

@@ -71,6 +71,8 @@ impl Audit {
         };
         self.load_marks(&images);
         for (id, _) in &images {
+            // Checked before each image, because one read can take minutes. Marks must not be based
+            // on records that may be out of date.
             if read_rate.is_ended() || !service.registry.is_current() {
                 return;
             }
@@ -92,6 +94,7 @@ impl Audit {
             .map(|(id, stamp)| (*id, *stamp))
             .collect();
         for (id, known) in damaged {
+            // The state of the file is cheap to read. It avoids reading all the data every time.
             let stamp = service.stamp_of(&id).await;
             if known.is_none() || stamp != known {
                 self.compare(service, &id, read_rate).await;
@@ -101,6 +104,8 @@ impl Audit {
 
     /// Adds the images that an earlier process or another server has marked as damaged.
     fn load_marks(&mut self, images: &[(ImageId, bool)]) {
+        // Only once: later marks of this process are in `damaged` with the state of their files,
+        // which a reload of the marks would discard.
         if !std::mem::replace(&mut self.has_loaded_marks, true) {
             let marked = images.iter().filter(|(_, is_marked)| *is_marked);
             self.damaged.extend(marked.map(|(id, _)| (*id, None)));

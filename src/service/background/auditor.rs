@@ -72,6 +72,7 @@ async fn run_passes(service: &Weak<Maintenance>, interval: Duration, mut read_ra
             return;
         };
         audit.run_pass(&current, &mut read_rate).await;
+        // Not held while the thread sleeps: the reference would keep the service open.
         drop(current);
         while began.elapsed() < interval {
             read_rate.sleep(RECHECK_EVERY.min(interval.saturating_sub(began.elapsed())));

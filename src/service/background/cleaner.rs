@@ -109,6 +109,7 @@ async fn work<C: Cleanup>(mut requests: mpsc::UnboundedReceiver<Request>, servic
             Some(ended) = work.running.join_next() => work.ended(ended),
             () = next_due(&work.retries) => work.take_due(),
         }
+        // Only running removals hold the service, so an idle cleaner does not keep it open.
         let Some(service) = service.upgrade() else {
             return;
         };
@@ -140,6 +141,7 @@ impl Work {
                 return;
             }
             Ok((id, Err(error))) => (id, error),
+            // The identifier is lost with the task, so only the recovery finds the image again.
             Err(error) => {
                 tracing::error!(%error, "removal of image data panicked; next start retries");
                 return;

@@ -34,6 +34,8 @@ pub async fn prefetch(cache: Cache, service: Weak<Maintenance>, at_a_time: usize
 async fn work(cache: Cache, service: Weak<Maintenance>) {
     loop {
         let queued = cache.queue().next().await;
+        // During a reload the successor owns the folder of the cache. If the reload fails, this
+        // process takes it back, so the worker waits instead of ending.
         if cache.is_retired() {
             tokio::time::sleep(RETRY_AFTER).await;
             continue;
@@ -43,7 +45,10 @@ async fn work(cache: Cache, service: Weak<Maintenance>) {
         };
         let id = queued.image();
         let fetched = service.prefetch(&cache, &id).await;
+        // The reference must not outlive the fetch: it would keep the service open while this task
+        // waits below.
         drop(service);
+        // Retired during the fetch: the successor has its own copy of the queue.
         if cache.is_retired() {
             continue;
         }

@@ -149,7 +149,7 @@ pub(super) fn service(
     let (cleaner, queue) = Cleaner::new();
     let service = Service::new(ServiceParts {
         registry: Arc::clone(&registry) as Arc<dyn Registry>,
-        stores: Stores::new(vec![Arc::new(store)], "file").unwrap(),
+        stores: Stores::new(vec![Arc::new(store) as Arc<dyn Store>], "file").unwrap(),
         hashes: HashEngine::start(1).unwrap(),
         blocks: BlockPool::new(0),
         limits: Limits {
