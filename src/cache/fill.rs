@@ -40,9 +40,9 @@ enum Stage {
     Requested,
     /// The store sends the data.
     Receiving(Arc<PartialFile>),
-    /// All bytes arrived and their MD5 is right; the file is being published.
+    /// All bytes arrived and were verified; the file is being published.
     Verified(Arc<PartialFile>),
-    /// All bytes arrived and their MD5 is right, with this outcome.
+    /// All bytes arrived and were verified, with this outcome.
     Finished(Arc<PartialFile>, FillOutcome),
     /// The image does not fit: its readers open the store instead.
     NoSpace,

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_refused() {
+    fn malformed_locations_are_refused() {
         for uri in [
             "swift:x",
             "swift://h",
