@@ -43,7 +43,7 @@ fn storm(address: SocketAddr, id: &str, expected: &Arc<Vec<u8>>) -> usize {
 }
 
 #[track_caller]
-fn everybody_was_served(node: &Server) {
+fn assert_all_served(node: &Server) {
     assert_eq!(fills(node, "kept"), 1);
     assert_eq!(answers(node, "miss"), 1);
     let others = answers(node, "coalesced") + answers(node, "hit");
@@ -59,7 +59,7 @@ fn web_server_sends_every_byte_once() {
     let expected = Arc::new(origin.content.all());
     assert_eq!(storm(node.address(), &id, &expected), READERS);
     assert_eq!(origin.times_sent(), (1, 1));
-    everybody_was_served(&node);
+    assert_all_served(&node);
     // A cached image needs no origin.
     drop(origin);
     assert!(read_image(node.address(), &id, &expected).is_good());
@@ -77,7 +77,7 @@ fn behind_a_gate(setup: Setup, gate: &Gate) {
         (SIZE_BYTES..SIZE_BYTES + HEADS_BYTES).contains(&passed),
         "{passed}"
     );
-    everybody_was_served(&node);
+    assert_all_served(&node);
 }
 
 #[test]
