@@ -53,12 +53,15 @@ impl DataSource for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
         let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
+            // hyper reports the end of a body also for a client that disconnects in the middle of
+            // a body without Content-Length. The connection knows whether the end was received.
             return if self.connection.is_fully_received() {
                 Ok(None)
             } else {
                 Err(disconnected())
             };
         };
+        // Only the time spent waiting for the client counts, not the time the store takes.
         if self.pace.keeps_up(began.elapsed(), bytes.len()) {
             Ok(Some(bytes))
         } else {

@@ -165,6 +165,8 @@ impl<'a> Destination<'a> {
             return Destination::NoPath;
         };
         let mut segments: Vec<&str> = path.split('/').collect();
+        // These two come before the Accept header: probes and clients that look for versions send
+        // any Accept header.
         if segments == ["healthcheck"] {
             return Destination::Healthcheck;
         }

@@ -149,6 +149,7 @@ impl<A: Api> ApiServer<A> {
             record.log_failure(&error);
             errors::error_response(&error, error_format)
         });
+        // RFC 9110, 15.5.2: a 401 must have a challenge.
         if response.status == StatusCode::UNAUTHORIZED
             && let Some(challenge) = self.api.challenge()
         {
@@ -165,6 +166,8 @@ type Outcome = (ApiResponse, Option<AccessRecord>);
 
 impl<A: Api> FastHandler for ApiServer<A> {
     fn handle_fast(&self, request: &FastRequest<'_>, out: &mut Vec<u8>) -> bool {
+        // No line of a head can be longer than the head. A longer head may still be within the
+        // limits, which `refused` checks line by line.
         if request.head_bytes > self.settings.max_header_line_bytes {
             return false;
         }
@@ -232,6 +235,8 @@ impl<A: Api> Handler for ApiServer<A> {
             }
         };
         self.caching.add_to(&mut response.headers);
+        // The record is written when the body has been sent or dropped, because only then the
+        // number of bytes and the duration are known.
         let transfer = response.transfer.take();
         let progress = transfer.as_ref().map(Transfer::progress);
         response.into_response(&connection).map(|body| {

@@ -212,6 +212,7 @@ impl Image {
     /// remains of an upload that cannot complete.
     pub fn has_remains(&self) -> bool {
         match self.status {
+            // Data of a pending deletion are not remains: they may be restored.
             Status::Deleted => self.data.is_some() || self.upload.is_some(),
             Status::Queued | Status::Saving => false,
             _ => self.upload.is_some(),

@@ -97,6 +97,8 @@ impl Image {
 
 impl Serialize for Image {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Format 2 omits `is_public`, so that an older server fails to read the image instead of
+        // ignoring what it does not know.
         let is_format_1 = self.stored_format() == 1;
         let hash = self.secure_hash.as_ref();
         StoredImage {

@@ -32,6 +32,8 @@ impl Usage {
         match image.status {
             Status::Deleted => usage.leaving_bytes = data.saturating_add(upload),
             Status::Queued | Status::Saving => usage.kept_bytes = upload,
+            // The upload of an image with data, or of a killed one, has failed; its bytes are being
+            // removed.
             _ => (usage.kept_bytes, usage.leaving_bytes) = (data, upload),
         }
         usage

@@ -54,6 +54,8 @@ fn is_of_current(headers: &HeaderMap, current: Validators<'_>) -> bool {
     let Some(validator) = headers.get(IF_RANGE) else {
         return true;
     };
+    // Data without a checksum are served by an external store and may differ since the first part
+    // was sent, so the client must get the whole.
     let Some(etag) = current.etag else {
         return false;
     };
@@ -122,6 +124,7 @@ fn parse_range(range: &str, size_bytes: u64) -> Selection {
     let Some((unit, spec)) = range.split_once('=') else {
         return Selection::Whole;
     };
+    // Several ranges would require a multipart response, which no client of Glance requests.
     if !unit.trim().eq_ignore_ascii_case("bytes") || spec.contains(',') {
         return Selection::Whole;
     }
@@ -136,6 +139,7 @@ fn parse_suffix(suffix: &str, size_bytes: u64) -> Selection {
     match number(suffix) {
         None => Selection::Whole,
         Some(0) => Selection::Unsatisfiable,
+        // The last bytes of empty data do not exist.
         Some(_) if size_bytes == 0 => Selection::Unsatisfiable,
         Some(suffix) => {
             let len = suffix.min(size_bytes);

@@ -104,6 +104,7 @@ where
         }
         let begin = out.len();
         (self.write)(out, image.as_ref());
+        // The image could not be written; its comma must not remain either.
         if out.len() == begin {
             out.truncate(before);
         } else {

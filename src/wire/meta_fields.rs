@@ -33,6 +33,8 @@ impl MetaReader {
     /// # Errors
     /// [`Kind::Invalid`] for an unknown field and for a value that its field cannot hold.
     pub fn read(self, headers: &HeaderMap) -> Result<Fields> {
+        // Versions that escape, escape every header; one that cannot be escaped proves an older
+        // version, whose values must not be decoded.
         let escaped = self.escaped && headers.iter().all(may_be_escaped);
         Self { escaped }.read_all(headers)
     }

@@ -13,6 +13,7 @@ use crate::service::ListRequest;
 /// `Invalid` for another word.
 pub(in crate::api) fn apply_deleted_filter(query: &str, list: &mut ListRequest) -> Result<bool> {
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+    // Of a repeated parameter the last counts, as in `list_query`.
     let mut stated = parameters.rev().filter(|(name, _)| *name == "deleted");
     let Some((_, word)) = stated.next() else {
         return Ok(false);
@@ -51,6 +52,7 @@ pub(super) fn apply_deleted_and_pending_filter(query: &str, list: &mut ListReque
         includes_deleted = true;
     }
     if includes_deleted {
+        // Without `is_public`, an administrator's list would have only public images and its own.
         list.is_public = list.is_public.or(Some(None));
     }
 }

@@ -38,7 +38,8 @@ pub(super) async fn get(
         Selection::Whole => whole(context, request, &record, size_bytes).await,
         Selection::Part { offset, len } => {
             let (mut response, _) = match data(context, request, &record, offset, len).await {
-                // A server may ignore Range (RFC 9110, 14.2).
+                // The store can only read from the first byte on. A server may ignore Range
+                // (RFC 9110, 14.2).
                 Err(error) if error.kind() == Kind::WholeOnly => {
                     return whole(context, request, &record, size_bytes).await;
                 }

@@ -22,6 +22,7 @@ pub(super) fn respond(
     out: &mut Vec<u8>,
 ) -> Option<(&'static str, u16)> {
     let id = image_of(request)?;
+    // A cache miss of either leaves the request to the general path, which may wait.
     let caller = authenticator.try_caller(request.peer.ip(), request.headers())?;
     let caller = catalog.authorization().with_policy_roles(caller);
     let record = catalog.try_show(&caller, &id)?;

@@ -141,11 +141,14 @@ impl LegacyImage {
         let updated_at = self.updated_at.as_deref().map(time).transpose()?;
         let deleted_at = self.deleted_at.as_deref().map(time).transpose()?;
         let status = Status::from_word(&self.status).ok_or_else(|| malformed("status"))?;
+        // Removed here, so that neither lists nor updates show the reserved property as one of the
+        // image's own.
         let state = self.properties.remove(STATE_PROPERTY).flatten();
         let state = state
             .map(|text| serde_json::from_str::<State>(&text))
             .transpose();
         let state = state.map_err(Error::internal)?.unwrap_or_default();
+        // A checksum that no header can have is dropped: it could only fail to match.
         let checksum = self.checksum.as_deref().and_then(Checksum::stated);
         let size_bytes = self.size.unwrap_or_default();
         let location = self.location.filter(|uri| !uri.is_empty());
