@@ -53,8 +53,8 @@ impl DataSource for BodySource {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let began = Instant::now();
         let Some(bytes) = next_data(&mut self.body, self.stall).await? else {
-            // hyper reports the end of a body also for a client that disconnects in the middle of
-            // a body without Content-Length. The connection knows whether the end was received.
+            // hyper and the framing validator must agree on the end: storing a truncated image as
+            // complete would be the worst failure of an upload.
             return if self.connection.is_fully_received() {
                 Ok(None)
             } else {

@@ -124,7 +124,7 @@ fn parse_range(range: &str, size_bytes: u64) -> Selection {
     let Some((unit, spec)) = range.split_once('=') else {
         return Selection::Whole;
     };
-    // Several ranges would require a multipart response, which no client of Glance requests.
+    // Several ranges would require a multipart response; a server may ignore them (14.2).
     if !unit.trim().eq_ignore_ascii_case("bytes") || spec.contains(',') {
         return Selection::Whole;
     }
