@@ -1,4 +1,4 @@
-//! What every handler of this door needs.
+//! Values that every handler of the registry API needs beside the request.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::error::Result;
 use crate::image::Caller;
 use crate::service::RegistryService;
 
-/// What a handler needs beside the request itself.
-pub(super) struct Context<'a> {
+/// The context of one request.
+pub(super) struct RegistryContext<'a> {
     pub(super) service: &'a RegistryService,
     pub(super) settings: &'a ApiSettings,
     pub(super) caller: Arc<Caller>,
 }
 
-impl Context<'_> {
-    /// The body of a request, whole.
+impl RegistryContext<'_> {
+    /// Reads the whole body of a request.
     pub(super) async fn body(&self, request: &mut ApiRequest) -> Result<Vec<u8>> {
         small_body(request, self.settings.timeouts).await
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use super::context::Context;
+use super::context::RegistryContext;
 use super::records::{json, seen};
 use crate::api::request::ApiRequest;
 use crate::api::response::ApiResponse;
@@ -18,7 +18,10 @@ use crate::wire::registry::{
     DocumentList, MAX_LIST_RECORDS, RECORD, TARGET_LIST_BYTES, parse_document_query,
 };
 
-pub(super) async fn list(context: &Context<'_>, request: &ApiRequest) -> Result<ApiResponse> {
+pub(super) async fn list(
+    context: &RegistryContext<'_>,
+    request: &ApiRequest,
+) -> Result<ApiResponse> {
     let text = request.head.uri.query().unwrap_or_default();
     let query: DocumentQuery = parse_document_query(text)?;
     let page = query.limit.min(MAX_LIST_RECORDS);
@@ -49,7 +52,11 @@ fn fitting(documents: &[Arc<Document>]) -> usize {
     fitting.max(1)
 }
 
-pub(super) async fn show(context: &Context<'_>, kind: &str, id: &str) -> Result<ApiResponse> {
+pub(super) async fn show(
+    context: &RegistryContext<'_>,
+    kind: &str,
+    id: &str,
+) -> Result<ApiResponse> {
     let key = DocumentKey::new(kind, id)?;
     match context.service.document(&context.caller, &key).await? {
         Some(document) => json(&*document),
@@ -58,7 +65,7 @@ pub(super) async fn show(context: &Context<'_>, kind: &str, id: &str) -> Result<
 }
 
 pub(super) async fn put(
-    context: &Context<'_>,
+    context: &RegistryContext<'_>,
     kind: &str,
     id: &str,
     request: &mut ApiRequest,
@@ -79,7 +86,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(
-    context: &Context<'_>,
+    context: &RegistryContext<'_>,
     kind: &str,
     id: &str,
     request: &ApiRequest,

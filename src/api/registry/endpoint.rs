@@ -2,9 +2,9 @@
 //!
 //! | path | GET | POST | PUT | DELETE |
 //! |---|---|---|---|---|
-//! | `/`, `/images` | index | register | | |
+//! | `/`, `/images` | index | create | | |
 //! | `/images/detail` | detail, or records | | | |
-//! | `/images/{id}` | show | | amend | take off |
+//! | `/images/{id}` | show | | update | delete |
 //! | `/images/{id}/members` | list | | replace | |
 //! | `/images/{id}/members/{member}` | | | add | remove |
 //! | `/shared-images/{member}` | list | | | |
@@ -13,20 +13,32 @@
 //! | `/documents/{kind}/{id}` | show | | write | delete |
 //! | `/healthcheck` | | | | |
 //!
-//! The routes from `/usage` on are ours; the others are those of Glance's registry.
+//! The routes from `/usage` on exist only in this project; the others are those of Glance's
+//! registry.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// What a request asks for.
+/// The endpoint of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Healthcheck,
+    NotFound,
+    /// With the methods that are allowed.
+    MethodNotAllowed(&'static str),
+    /// An operation that requires authentication.
+    Resource(Resource),
+}
+
+/// An operation on a resource of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Resource {
     Index,
     Detail,
-    Register,
+    Create,
     Show { id: String },
-    Amend { id: String },
-    TakeOff { id: String },
+    Update { id: String },
+    Delete { id: String },
     Members { id: String },
     ReplaceMembers { id: String },
     AddMember { id: String, member: String },
@@ -38,110 +50,121 @@ pub(super) enum Endpoint {
     ShowDocument { kind: String, id: String },
     PutDocument { kind: String, id: String },
     DeleteDocument { kind: String, id: String },
-    Healthcheck,
-    NotFound,
-    MethodNotAllowed(&'static str),
 }
 
 impl Endpoint {
-    /// The route's name in metrics.
+    /// Returns the route's name in metrics.
     pub(super) fn route(&self) -> &'static str {
         match self {
-            Endpoint::Index => "images",
-            Endpoint::Detail => "images_detail",
-            Endpoint::Register => "create",
-            Endpoint::Show { .. } => "show",
-            Endpoint::Amend { .. } => "update",
-            Endpoint::TakeOff { .. } => "delete",
-            Endpoint::Members { .. }
-            | Endpoint::ReplaceMembers { .. }
-            | Endpoint::AddMember { .. }
-            | Endpoint::RemoveMember { .. } => "members",
-            Endpoint::SharedImages { .. } => "shared_images",
-            Endpoint::Usage | Endpoint::Census => "figures",
-            Endpoint::Documents
-            | Endpoint::ShowDocument { .. }
-            | Endpoint::PutDocument { .. }
-            | Endpoint::DeleteDocument { .. } => "documents",
             Endpoint::Healthcheck => "healthcheck",
             Endpoint::NotFound => "not_found",
             Endpoint::MethodNotAllowed(_) => "method_not_allowed",
+            Endpoint::Resource(resource) => resource.route(),
         }
     }
 }
 
-/// Finds the endpoint. The parts of a path are decoded one by one.
+impl Resource {
+    fn route(&self) -> &'static str {
+        match self {
+            Resource::Index => "images",
+            Resource::Detail => "images_detail",
+            Resource::Create => "create",
+            Resource::Show { .. } => "show",
+            Resource::Update { .. } => "update",
+            Resource::Delete { .. } => "delete",
+            Resource::Members { .. }
+            | Resource::ReplaceMembers { .. }
+            | Resource::AddMember { .. }
+            | Resource::RemoveMember { .. } => "members",
+            Resource::SharedImages { .. } => "shared_images",
+            Resource::Usage | Resource::Census => "figures",
+            Resource::Documents
+            | Resource::ShowDocument { .. }
+            | Resource::PutDocument { .. }
+            | Resource::DeleteDocument { .. } => "documents",
+        }
+    }
+}
+
+/// Finds the endpoint. The path is split before its segments are decoded, so that an escaped slash
+/// stays part of its segment.
 pub(super) fn route(method: &Method, path: &str) -> Endpoint {
     let path = path.trim_matches('/');
-    let parts: Option<Vec<String>> = path.split('/').map(decoded).collect();
-    let Some(parts) = parts else {
+    let segments: Option<Vec<String>> = path.split('/').map(decoded).collect();
+    let Some(segments) = segments else {
         return Endpoint::NotFound;
     };
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let method = method.as_str();
-    match parts[..] {
+    let found = match segments[..] {
         ["" | "images"] => match method {
-            "GET" => Endpoint::Index,
-            "POST" => Endpoint::Register,
-            _ => Endpoint::MethodNotAllowed("GET, POST"),
+            "GET" => Ok(Resource::Index),
+            "POST" => Ok(Resource::Create),
+            _ => Err("GET, POST"),
         },
-        ["images", "detail"] => only_get(method, Endpoint::Detail),
+        ["images", "detail"] => only_get(method, Resource::Detail),
         ["images", id] => image(method, id.to_owned()),
         ["images", id, "members"] => match method {
-            "GET" => Endpoint::Members { id: id.to_owned() },
-            "PUT" => Endpoint::ReplaceMembers { id: id.to_owned() },
-            _ => Endpoint::MethodNotAllowed("GET, PUT"),
+            "GET" => Ok(Resource::Members { id: id.to_owned() }),
+            "PUT" => Ok(Resource::ReplaceMembers { id: id.to_owned() }),
+            _ => Err("GET, PUT"),
         },
         ["images", id, "members", member] => {
             let (id, member) = (id.to_owned(), member.to_owned());
             match method {
-                "PUT" => Endpoint::AddMember { id, member },
-                "DELETE" => Endpoint::RemoveMember { id, member },
-                _ => Endpoint::MethodNotAllowed("PUT, DELETE"),
+                "PUT" => Ok(Resource::AddMember { id, member }),
+                "DELETE" => Ok(Resource::RemoveMember { id, member }),
+                _ => Err("PUT, DELETE"),
             }
         }
-        ["shared-images", member] => only_get(
-            method,
-            Endpoint::SharedImages {
-                member: member.to_owned(),
-            },
-        ),
-        ["usage"] => only_get(method, Endpoint::Usage),
-        ["census"] => only_get(method, Endpoint::Census),
-        ["documents"] => only_get(method, Endpoint::Documents),
+        ["shared-images", member] => {
+            let member = member.to_owned();
+            only_get(method, Resource::SharedImages { member })
+        }
+        ["usage"] => only_get(method, Resource::Usage),
+        ["census"] => only_get(method, Resource::Census),
+        ["documents"] => only_get(method, Resource::Documents),
         ["documents", kind, id] => document(method, kind.to_owned(), id.to_owned()),
-        ["healthcheck"] => Endpoint::Healthcheck,
-        _ => Endpoint::NotFound,
+        ["healthcheck"] => return Endpoint::Healthcheck,
+        _ => return Endpoint::NotFound,
+    };
+    match found {
+        Ok(resource) => Endpoint::Resource(resource),
+        Err(allowed) => Endpoint::MethodNotAllowed(allowed),
     }
 }
 
-fn image(method: &str, id: String) -> Endpoint {
+/// A resource, or the methods that its path allows.
+type Found = Result<Resource, &'static str>;
+
+fn image(method: &str, id: String) -> Found {
     match method {
-        "GET" => Endpoint::Show { id },
-        "PUT" => Endpoint::Amend { id },
-        "DELETE" => Endpoint::TakeOff { id },
-        _ => Endpoint::MethodNotAllowed("GET, PUT, DELETE"),
+        "GET" => Ok(Resource::Show { id }),
+        "PUT" => Ok(Resource::Update { id }),
+        "DELETE" => Ok(Resource::Delete { id }),
+        _ => Err("GET, PUT, DELETE"),
     }
 }
 
-fn document(method: &str, kind: String, id: String) -> Endpoint {
+fn document(method: &str, kind: String, id: String) -> Found {
     match method {
-        "GET" => Endpoint::ShowDocument { kind, id },
-        "PUT" => Endpoint::PutDocument { kind, id },
-        "DELETE" => Endpoint::DeleteDocument { kind, id },
-        _ => Endpoint::MethodNotAllowed("GET, PUT, DELETE"),
+        "GET" => Ok(Resource::ShowDocument { kind, id }),
+        "PUT" => Ok(Resource::PutDocument { kind, id }),
+        "DELETE" => Ok(Resource::DeleteDocument { kind, id }),
+        _ => Err("GET, PUT, DELETE"),
     }
 }
 
-fn only_get(method: &str, endpoint: Endpoint) -> Endpoint {
+fn only_get(method: &str, resource: Resource) -> Found {
     match method {
-        "GET" => endpoint,
-        _ => Endpoint::MethodNotAllowed("GET"),
+        "GET" => Ok(resource),
+        _ => Err("GET"),
     }
 }
 
-fn decoded(part: &str) -> Option<String> {
-    let decoded = percent_decode_str(part).decode_utf8().ok()?;
+fn decoded(segment: &str) -> Option<String> {
+    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
     Some(decoded.into_owned())
 }
 
@@ -150,23 +173,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route() {
+    fn paths_and_methods_select_endpoints() {
         let at =
             |method: &str, path: &str| route(&Method::from_bytes(method.as_bytes()).unwrap(), path);
         let id = || "7".to_owned();
         for path in ["/", "/images", "/images/"] {
-            assert_eq!(at("GET", path), Endpoint::Index, "{path}");
-            assert_eq!(at("POST", path), Endpoint::Register, "{path}");
+            assert_eq!(
+                at("GET", path),
+                Endpoint::Resource(Resource::Index),
+                "{path}"
+            );
+            assert_eq!(
+                at("POST", path),
+                Endpoint::Resource(Resource::Create),
+                "{path}"
+            );
         }
-        assert_eq!(at("GET", "/images/detail"), Endpoint::Detail);
-        assert_eq!(at("PUT", "/images/7"), Endpoint::Amend { id: id() });
+        let detail = Endpoint::Resource(Resource::Detail);
+        assert_eq!(at("GET", "/images/detail"), detail);
+        let update = Endpoint::Resource(Resource::Update { id: id() });
+        assert_eq!(at("PUT", "/images/7"), update);
         let member = "a/b".to_owned();
-        assert_eq!(
-            at("PUT", "/images/7/members/a%2Fb"),
-            Endpoint::AddMember { id: id(), member }
-        );
+        let add = Endpoint::Resource(Resource::AddMember { id: id(), member });
+        assert_eq!(at("PUT", "/images/7/members/a%2Fb"), add);
         assert_eq!(at("POST", "/usage"), Endpoint::MethodNotAllowed("GET"));
-        for path in ["/images/7/x", "/v1/images", "/images/%ff"] {
+        assert_eq!(at("PUT", "/healthcheck"), Endpoint::Healthcheck);
+        for path in ["/images/7/x", "/v1/images", "/images/%ff", "/documents/k"] {
             assert_eq!(at("GET", path), Endpoint::NotFound, "{path}");
         }
     }

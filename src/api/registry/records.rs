@@ -1,21 +1,18 @@
-//! Whole records, for our own API servers.
+//! Whole records, for API servers of this project.
 //!
-//! The entity tag of a record has its version and a digest of its content. The version alone
-//! would not do: after the registry was restored from a backup, versions are counted again from
-//! where the backup ends, and name other content than before.
+//! The entity tag of a record consists of its version and a digest of its content. The version
+//! alone is not enough: after the registry is restored from a backup, the versions written since
+//! the backup are assigned again, to other content.
 
 use http::StatusCode;
 use http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
-use super::context::Context;
-use super::documents;
-use super::endpoint::Endpoint;
-use crate::api::errors::status_response;
+use super::context::RegistryContext;
 use crate::api::path::image_id;
 use crate::api::request::ApiRequest;
 use crate::api::response::ApiResponse;
 use crate::error::{Error, Kind, Result};
-use crate::image::Query;
+use crate::image::{ImageId, Query};
 use crate::registry::{Record, RegistryStats, Version};
 use crate::service::not_found;
 use crate::wire::registry::{
@@ -23,70 +20,79 @@ use crate::wire::registry::{
     write_record, write_records,
 };
 
-pub(super) async fn respond(
-    context: &Context<'_>,
-    endpoint: Endpoint,
+pub(super) async fn show(
+    context: &RegistryContext<'_>,
+    id: &ImageId,
+    request: &ApiRequest,
+) -> Result<ApiResponse> {
+    let record = context.service.record(&context.caller, id).await?;
+    let record = record.ok_or_else(|| not_found(id))?;
+    if request.header(IF_NONE_MATCH) == Some(&etag(&record)) {
+        return Ok(versioned(StatusCode::NOT_MODIFIED, &record, Vec::new()));
+    }
+    whole(&record)
+}
+
+pub(super) async fn insert(
+    context: &RegistryContext<'_>,
     request: &mut ApiRequest,
 ) -> Result<ApiResponse> {
-    let (service, caller) = (context.service, &*context.caller);
-    match endpoint {
-        Endpoint::Show { id } => {
-            let record = service.record(caller, &image_id(&id)?).await?;
-            let record = record.ok_or_else(|| not_found(&id))?;
-            if request.header(IF_NONE_MATCH) == Some(&etag(&record)) {
-                return Ok(versioned(StatusCode::NOT_MODIFIED, &record, Vec::new()));
-            }
-            whole(&record)
-        }
-        Endpoint::Register => {
-            let message = message(context, request).await?;
-            whole(&*service.insert_record(caller, message.image).await?)
-        }
-        Endpoint::Amend { id } => {
-            let message = message(context, request).await?;
-            if message.image.id != image_id(&id)? || Some(message.version) != seen(request) {
-                let text = "Path, version header and record do not fit.";
-                return Err(Error::new(Kind::Invalid, text));
-            }
-            check_seen(context, request, &message).await?;
-            let replaced = service.replace_record(caller, message.image, message.version);
-            whole(&*replaced.await?)
-        }
-        Endpoint::Detail => list(context, request).await,
-        Endpoint::Usage => {
-            let owner = parse_owner(request.head.uri.query().unwrap_or_default())?;
-            json(&service.usage_of(caller, owner.as_deref()).await?)
-        }
-        Endpoint::Documents => documents::list(context, request).await,
-        Endpoint::ShowDocument { kind, id } => documents::show(context, &kind, &id).await,
-        Endpoint::PutDocument { kind, id } => documents::put(context, &kind, &id, request).await,
-        Endpoint::DeleteDocument { kind, id } => {
-            documents::delete(context, &kind, &id, request).await
-        }
-        Endpoint::Census => json(&stats_message(service.census(caller).await?)),
-        _ => Ok(status_response(
-            StatusCode::NOT_FOUND,
-            "",
-            request.error_format,
-        )),
-    }
+    let image = message(context, request).await?.image;
+    let inserted = context
+        .service
+        .insert_record(&context.caller, image)
+        .await?;
+    whole(&inserted)
 }
 
-async fn message(context: &Context<'_>, request: &mut ApiRequest) -> Result<RecordMessage> {
+pub(super) async fn replace(
+    context: &RegistryContext<'_>,
+    id: &str,
+    request: &mut ApiRequest,
+) -> Result<ApiResponse> {
+    let message = message(context, request).await?;
+    if message.image.id != image_id(id)? || Some(message.version) != seen(request) {
+        let text = "The path, the version header and the record do not match.";
+        return Err(Error::new(Kind::Invalid, text));
+    }
+    check_seen(context, request, &message).await?;
+    let RecordMessage { image, version } = message;
+    let replaced = context
+        .service
+        .replace_record(&context.caller, image, version);
+    whole(&*replaced.await?)
+}
+
+pub(super) async fn usage(
+    context: &RegistryContext<'_>,
+    request: &ApiRequest,
+) -> Result<ApiResponse> {
+    let owner = parse_owner(request.head.uri.query().unwrap_or_default())?;
+    let usage = context.service.usage_of(&context.caller, owner.as_deref());
+    json(&usage.await?)
+}
+
+pub(super) async fn stats(context: &RegistryContext<'_>) -> Result<ApiResponse> {
+    json(&stats_message(
+        context.service.census(&context.caller).await?,
+    ))
+}
+
+async fn message(context: &RegistryContext<'_>, request: &mut ApiRequest) -> Result<RecordMessage> {
     let body = context.body(request).await?;
     serde_json::from_slice(&body)
-        .map_err(|error| Error::new(Kind::Invalid, "The body is no record.").because(error))
+        .map_err(|error| Error::new(Kind::Invalid, "The body is not a record.").because(error))
 }
 
-/// The version that a writer has seen.
+/// Returns the version that the writer has read.
 pub(super) fn seen(request: &ApiRequest) -> Option<Version> {
     request.header(VERSION)?.parse().ok()
 }
 
-/// Refuses a write whose writer has seen another record with the same version, before the
-/// registry was restored. That the version is still there is decided with the write itself.
+/// Refuses a write whose writer has read another record with the same version, before the registry
+/// was restored. The write itself checks that the version is still current.
 async fn check_seen(
-    context: &Context<'_>,
+    context: &RegistryContext<'_>,
     request: &ApiRequest,
     message: &RecordMessage,
 ) -> Result<()> {
@@ -96,7 +102,7 @@ async fn check_seen(
     let id = message.image.id;
     match context.service.record(&context.caller, &id).await? {
         Some(current) if current.version == message.version && tag != etag(&current) => {
-            let text = format!("Image {id} is not the one that was seen.");
+            let text = format!("Image {id} has been replaced since it was read.");
             Err(Error::new(Kind::Conflict, text))
         }
         _ => Ok(()),
@@ -119,7 +125,10 @@ fn versioned(status: StatusCode, record: &Record, body: Vec<u8>) -> ApiResponse 
     response.with(ETAG, &etag(record))
 }
 
-async fn list(context: &Context<'_>, request: &ApiRequest) -> Result<ApiResponse> {
+pub(super) async fn list(
+    context: &RegistryContext<'_>,
+    request: &ApiRequest,
+) -> Result<ApiResponse> {
     let query = parse_query(request.head.uri.query().unwrap_or_default())?;
     let page = query.limit.min(MAX_LIST_RECORDS);
     let is_cut = page < query.limit;
@@ -150,11 +159,7 @@ fn stats_message(stats: RegistryStats) -> CensusMessage {
     }
 }
 
+/// Returns a value as JSON with the media type of records.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<ApiResponse> {
-    let body = serde_json::to_vec(value).map_err(Error::internal)?;
-    Ok(ApiResponse::of(
-        StatusCode::OK,
-        HeaderValue::from_static(RECORD),
-        body,
-    ))
+    ApiResponse::json_as(HeaderValue::from_static(RECORD), value)
 }
