@@ -132,11 +132,11 @@ impl RunningServer {
         }
     }
 
-    /// Cleans up after uploads that the predecessor did not finish. Has no effect in a registry
-    /// server, which has no uploads.
+    /// Cleans up after uploads that the predecessor did not finish. A registry server has none.
     async fn recover(&mut self) {
         self.predecessor = None;
         let Some(service) = &self.app.service else {
+            tracing::info!(target: log::STARTUP, "the previous process has ended");
             return;
         };
         let active_uploads = &self.app.active_uploads;

@@ -272,19 +272,19 @@ fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
         eventually("it says so", || {
             let log = node.server.log();
             let last = log
-                .rsplit("stay in force")
+                .rsplit("keeping the previous policy")
                 .next()
-                .filter(|_| log.contains("stay in force"));
+                .filter(|_| log.contains("keeping the previous policy"));
             last.is_some_and(|last| last.contains(complaint))
                 .then_some(())
         });
         assert_eq!((status("first"), status("second")), (403, 200));
     }
     std::fs::remove_file(&node.file).expect("a file to remove");
-    let before = node.server.log().matches("stay in force").count();
+    let before = node.server.log().matches("keeping the previous policy").count();
     node.server.signal("HUP");
     eventually("it says so", || {
-        (node.server.log().matches("stay in force").count() > before).then_some(())
+        (node.server.log().matches("keeping the previous policy").count() > before).then_some(())
     });
     assert_eq!((status("first"), status("second")), (403, 200));
     write("");

@@ -126,7 +126,7 @@ fn drain_time_is_limited() {
     );
     assert!(began.elapsed() < Duration::from_secs(10), "and no more");
     assert_eq!(status.code(), Some(0), "{}", server.log());
-    server.expect_log("cut");
+    server.expect_log("drain timed out");
     assert!(!server.log().contains("panicked"), "{}", server.log());
     server.restart();
     server.request(&Request::get("/v1/images")).expect(200);

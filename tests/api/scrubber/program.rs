@@ -79,7 +79,7 @@ fn conflicting_arguments_are_refused() {
     let server = delaying().option("daemon", true).start();
     run(&server, &["--restore", id])
         .expect(1)
-        .says("daemon and --restore");
+        .says("daemon conflicts with --restore");
     run(&server, &["--restore", id, "-D"]).expect(64);
     run(&server, &["--restore", "no-id"]).expect(64);
 }
