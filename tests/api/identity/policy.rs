@@ -281,10 +281,20 @@ fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
         assert_eq!((status("first"), status("second")), (403, 200));
     }
     std::fs::remove_file(&node.file).expect("a file to remove");
-    let before = node.server.log().matches("keeping the previous policy").count();
+    let before = node
+        .server
+        .log()
+        .matches("keeping the previous policy")
+        .count();
     node.server.signal("HUP");
     eventually("it says so", || {
-        (node.server.log().matches("keeping the previous policy").count() > before).then_some(())
+        (node
+            .server
+            .log()
+            .matches("keeping the previous policy")
+            .count()
+            > before)
+            .then_some(())
     });
     assert_eq!((status("first"), status("second")), (403, 200));
     write("");

@@ -219,7 +219,10 @@ fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
     std::fs::write(&node.file, "[a(]\n").expect("a file");
     node.server.signal("HUP");
     eventually("it says so", || {
-        node.server.log().contains("keeping the previous policy").then_some(())
+        node.server
+            .log()
+            .contains("keeping the previous policy")
+            .then_some(())
     });
     assert_eq!(seen(), "c=3 x_a=1");
     std::fs::write(
