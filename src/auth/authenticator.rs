@@ -1,120 +1,123 @@
-//! The way that was configured, as doors use it.
+//! The configured authentication mode behind one interface.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::presented::Presented;
-use super::rules::CallerRules;
-use super::tokens::{TokenOptions, Tokens};
-use super::trusted::TrustedProxies;
+use super::caller_rules::CallerRules;
+use super::identity_headers::IdentityHeaders;
+use super::tokens::{TokenAuthenticator, TokenOptions};
+use super::trusted_proxies::TrustedProxies;
 use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
 
-/// How identities are found.
-pub enum Way {
-    /// Nobody is asked: everybody is an administrator without a tenant.
-    Nobody,
-    /// These proxies say who is asking.
+/// The authentication mode.
+pub enum AuthMode {
+    /// No authentication: every caller is an administrator without a tenant.
+    Disabled,
+    /// Proxies with these addresses state the identity in headers.
     TrustedProxies(Vec<IpNet>, CallerRules),
-    /// The identity service says who shows a token.
+    /// The identity service validates tokens.
     Tokens(Box<TokenOptions>),
 }
 
-/// What an operator decides about identities.
+/// The options of an [`Authenticator`].
 pub struct AuthenticatorOptions {
-    /// How they are found.
-    pub way: Way,
-    /// Whether who says nothing may look at what is public.
+    /// The authentication mode.
+    pub mode: AuthMode,
+    /// True if requests without an identity may read public images.
     pub allow_anonymous: bool,
-    /// Where tokens are had, for the answer to who has none.
+    /// The address at which clients obtain tokens, for `WWW-Authenticate`.
     pub identity_uri: Option<String>,
 }
 
-enum Found {
+enum Backend {
+    /// Every request has this caller.
     Administrator(Arc<Caller>),
     TrustedProxies(TrustedProxies),
-    Tokens(Tokens),
+    Tokens(TokenAuthenticator),
 }
 
-/// Finds out who is asking. Shared by all workers.
+/// Determines the caller of a request. Shared by all workers.
 pub struct Authenticator {
-    found: Found,
+    backend: Backend,
+    /// The caller of requests without an identity, if they are allowed.
     anonymous: Option<Arc<Caller>>,
+    /// The value of `WWW-Authenticate`.
     challenge: Option<String>,
 }
 
 impl Authenticator {
-    /// The way that was chosen; nobody is asked anything yet.
+    /// Creates the backend of the mode. The identity service is not contacted yet.
     pub fn new(options: AuthenticatorOptions) -> Self {
-        let found = match options.way {
-            Way::Nobody => Found::Administrator(Arc::new(Caller::administrator())),
-            Way::TrustedProxies(proxies, rules) => {
-                Found::TrustedProxies(TrustedProxies::new(proxies, rules))
+        let backend = match options.mode {
+            AuthMode::Disabled => Backend::Administrator(Arc::new(Caller::administrator())),
+            AuthMode::TrustedProxies(proxies, rules) => {
+                Backend::TrustedProxies(TrustedProxies::new(proxies, rules))
             }
-            Way::Tokens(options) => Found::Tokens(Tokens::new(*options)),
+            AuthMode::Tokens(options) => Backend::Tokens(TokenAuthenticator::new(*options)),
         };
         let anonymous = options.allow_anonymous.then(Caller::anonymous);
         let uri = options.identity_uri.as_ref();
         Self {
-            found,
+            backend,
             anonymous: anonymous.map(Arc::new),
             challenge: uri.map(|uri| format!("Keystone uri=\"{uri}\"")),
         }
     }
 
-    /// The value of `WWW-Authenticate`, for answers that say 401 (RFC 9110, 11.6.1).
+    /// Returns the value of `WWW-Authenticate` for 401 responses (RFC 9110, section 11.6.1).
     pub fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref()
     }
 
-    /// The headers that say who is asking, as `Vary` lists them; none where everybody is the
-    /// same.
+    /// Returns the headers that determine the caller, in the form of `Vary`. Empty if every caller
+    /// is the same.
     pub fn identity_headers(&self) -> &'static str {
-        match &self.found {
-            Found::Administrator(_) => "",
-            Found::TrustedProxies(_) => {
+        match &self.backend {
+            Backend::Administrator(_) => "",
+            Backend::TrustedProxies(_) => {
                 "X-Identity-Status, X-User-Id, X-Tenant-Id, X-Project-Id, X-Roles"
             }
-            Found::Tokens(_) => "X-Auth-Token, X-Storage-Token, X-Service-Token",
+            Backend::Tokens(_) => "X-Auth-Token, X-Storage-Token, X-Service-Token",
         }
     }
 
-    /// Who is asking, from the request's headers (names in any case) and its peer, when that
-    /// is known without waiting. `None` says nothing.
+    /// Returns the caller if it can be determined without waiting for the identity service. `None`
+    /// means unknown: use [`Authenticator::caller`]. Header names may have any case.
     pub fn try_caller<'a>(
         &self,
         peer: IpAddr,
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     ) -> Option<Arc<Caller>> {
-        match &self.found {
-            Found::Administrator(caller) => Some(Arc::clone(caller)),
-            Found::TrustedProxies(proxies) => {
-                let found = proxies.caller(peer, &Presented::read(headers)).ok()?;
+        match &self.backend {
+            Backend::Administrator(caller) => Some(Arc::clone(caller)),
+            Backend::TrustedProxies(proxies) => {
+                let found = proxies.caller(peer, &IdentityHeaders::read(headers)).ok()?;
                 found.map(Arc::new)
             }
-            Found::Tokens(tokens) => tokens.try_caller(&Presented::read(headers)),
+            Backend::Tokens(tokens) => tokens.try_caller(&IdentityHeaders::read(headers)),
         }
     }
 
-    /// Who is asking, from the request's headers (names in any case) and its peer.
+    /// Determines the caller from the request's headers (names in any case) and its peer.
     ///
     /// # Errors
-    /// `Unauthenticated` when nobody says who it is, or what is said is not true; `Invalid`
-    /// when it can be read in two ways; `Unavailable` when nobody can tell.
+    /// `Unauthenticated` when the request has no identity or an invalid token; `Invalid` when its
+    /// headers are ambiguous; `Unavailable` when the identity service does not answer.
     pub async fn caller<'a>(
         &self,
         peer: IpAddr,
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Arc<Caller>> {
-        let found = match &self.found {
-            Found::Administrator(caller) => return Ok(Arc::clone(caller)),
-            Found::TrustedProxies(proxies) => {
-                let found = proxies.caller(peer, &Presented::read(headers))?;
+        let found = match &self.backend {
+            Backend::Administrator(caller) => return Ok(Arc::clone(caller)),
+            Backend::TrustedProxies(proxies) => {
+                let found = proxies.caller(peer, &IdentityHeaders::read(headers))?;
                 found.map(Arc::new)
             }
-            Found::Tokens(tokens) => tokens.caller(&Presented::read(headers)).await?,
+            Backend::Tokens(tokens) => tokens.caller(&IdentityHeaders::read(headers)).await?,
         };
         found.or_else(|| self.anonymous.clone()).ok_or_else(|| {
             let message = "The request does not say who makes it.";
@@ -135,7 +138,7 @@ mod tests {
             owner_is_tenant: true,
         };
         Authenticator::new(AuthenticatorOptions {
-            way: Way::TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()], rules),
+            mode: AuthMode::TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()], rules),
             allow_anonymous,
             identity_uri: Some("http://keystone:5000".to_owned()),
         })
@@ -150,20 +153,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_identities_everybody_is_an_administrator() {
-        let nobody = Authenticator::new(AuthenticatorOptions {
-            way: Way::Nobody,
+    async fn every_caller_is_administrator_without_authentication() {
+        let disabled = Authenticator::new(AuthenticatorOptions {
+            mode: AuthMode::Disabled,
             allow_anonymous: false,
             identity_uri: None,
         });
-        let caller = nobody.caller(PEER, std::iter::empty()).await.unwrap();
+        let caller = disabled.caller(PEER, std::iter::empty()).await.unwrap();
         assert_eq!(*caller, Caller::administrator());
-        assert!(nobody.try_caller(PEER, std::iter::empty()).is_some());
-        assert_eq!(nobody.challenge(), None);
+        assert!(disabled.try_caller(PEER, std::iter::empty()).is_some());
+        assert_eq!(disabled.challenge(), None);
     }
 
     #[tokio::test]
-    async fn who_says_nothing_is_refused_or_may_look() {
+    async fn request_without_identity_is_refused_or_anonymous() {
         let stranger = "10.0.0.1".parse().unwrap();
         let strict = trusted(false);
         assert!(ask(&strict, PEER).await.unwrap().roles.is_empty());

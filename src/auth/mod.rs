@@ -1,16 +1,17 @@
-//! Who is asking: from what a request says of its sender to a [`Caller`].
+//! Authentication: determines the [`Caller`] of a request from its headers.
 //!
-//! Three ways, chosen by `[paste_deploy] flavor`: nobody is asked, and everybody is an
-//! administrator; a proxy in front has asked, and says so in headers (`trusted`); or the
-//! request has a token, which the identity service knows (`tokens`). Headers that claim an
-//! identity count in the second way only, and only from the proxies that were named.
+//! `[paste_deploy] flavor` selects one of three modes. Without authentication every caller is an
+//! administrator. In `trusted-auth` a proxy has authenticated the caller and states the identity
+//! in headers (`trusted_proxies`). In `keystone` the request carries a token, which the identity
+//! service validates (`tokens`). Identity headers are ignored in every mode but `trusted-auth`,
+//! and there unless a configured proxy sends them.
 
 mod authenticator;
-mod presented;
-mod rules;
+mod caller_rules;
+mod identity_headers;
 mod tokens;
-mod trusted;
+mod trusted_proxies;
 
-pub use authenticator::{Authenticator, AuthenticatorOptions, Way};
-pub use rules::CallerRules;
+pub use authenticator::{AuthMode, Authenticator, AuthenticatorOptions};
+pub use caller_rules::CallerRules;
 pub use tokens::TokenOptions;

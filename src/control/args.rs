@@ -6,51 +6,52 @@ use clap::{Parser, ValueEnum};
 
 use super::servers::Server;
 use crate::config::{EXIT_OK, EXIT_USAGE};
+use crate::console::print_error;
 
 const AFTER_HELP: &str = "\
 Commands:
   start         start it, and wait until it serves (15 s)
   stop          SIGTERM: accept no more, finish what is in flight (drain_timeout); wait 15 s
-  shutdown      the same by SIGHUP, with the pid file removed before
+  shutdown      the same by SIGHUP, with the pid file removed first
   restart       stop, then start
-  reload        SIGHUP: start a successor that reads the configuration anew and takes over its
-                sockets; no request fails. A configuration that is wrong is said, and nothing is
-                done. glance-scrubber has none: it is shut down and started
+  reload        SIGHUP: start a successor that reads the configuration again and takes over the
+                sockets; no request fails. If the configuration is wrong, the errors are printed
+                and nothing changes. glance-scrubber is shut down and started instead
   force-reload  the same as reload
-  status        tell whether it runs
+  status        report whether it runs
 
 all: glance-api; glance-registry where the configuration names one; glance-scrubber where
 glance-api does not scrub itself.
 
 Exit codes:
-  0   done; status: it runs
-  1   not done; status: it has ended without removing its pid file
+  0   success; status: it runs
+  1   failure; status: it has ended without removing its pid file
   3   status: it does not run
   64  the command line is wrong";
 
-/// What can be said on the command line.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "glance-control", version, about = "Starts, ends and reloads Glance's servers",
+#[command(name = "glance-control", version, about = "Starts, stops and reloads Glance's servers",
           after_help = AFTER_HELP, max_term_width = 100)]
 pub(super) struct Args {
-    /// Whom it is about
+    /// Server
     #[arg(value_name = "SERVER")]
     pub(super) target: Target,
 
-    /// What is to be done
+    /// Command
     #[arg(value_name = "COMMAND")]
     pub(super) command: Command,
 
-    /// Configuration file [default: the one the server finds by itself]
+    /// Configuration file [default: the one that the server finds]
     #[arg(value_name = "CONFPATH")]
     pub(super) config: Option<PathBuf>,
 
-    /// File that the server's process id is in [default: /var/run/glance/<server>.pid]
+    /// Pid file of the server [default: /var/run/glance/<server>.pid]
     #[arg(long, value_name = "PATH", alias = "pid_file")]
     pub(super) pid_file: Option<PathBuf>,
 }
 
-/// Whom a command is about.
+/// The servers that a command applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Target {
     All,
@@ -62,7 +63,7 @@ pub(super) enum Target {
     Scrubber,
 }
 
-/// What is to be done.
+/// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Command {
     Start,
@@ -75,10 +76,10 @@ pub(super) enum Command {
 }
 
 impl Target {
-    /// The servers it stands for.
+    /// Returns the servers in the order in which they are started.
     pub(super) fn servers(self) -> &'static [Server] {
         match self {
-            // Who is asked comes before who asks.
+            // The registry first, because the API server waits for it.
             Self::All => &[Server::Registry, Server::Api, Server::Scrubber],
             Self::Api => &[Server::Api],
             Self::Registry => &[Server::Registry],
@@ -88,13 +89,13 @@ impl Target {
 }
 
 impl Args {
-    /// Reads the command line of this process. Help, version and complaints are printed here.
+    /// Reads the command line of this process. Prints help, version and errors.
     ///
     /// # Errors
     /// The exit code to end with.
     pub(super) fn of_process() -> Result<Self, u8> {
         let args = Self::try_parse().map_err(|error| {
-            // Nothing is left to tell anybody when this fails.
+            // If this fails, the exit code is the only report.
             let _ = error.print();
             if error.use_stderr() {
                 EXIT_USAGE
@@ -103,7 +104,7 @@ impl Args {
             }
         })?;
         if args.target == Target::All && args.pid_file.is_some() {
-            eprintln!("--pid-file is the file of one server; name one, or leave the option out");
+            print_error("--pid-file applies to one server; name the server or omit the option");
             return Err(EXIT_USAGE);
         }
         Ok(args)
@@ -116,7 +117,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_words_of_glance() {
+    fn commands_of_glance_are_accepted() {
         Args::command().debug_assert();
         let read = |words: &str| Args::try_parse_from(words.split(' '));
         let args = read("glance-control --pid-file /a.pid api force-reload /etc/a.conf").unwrap();

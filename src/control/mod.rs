@@ -1,14 +1,13 @@
-//! `glance-control`: starts, ends and reloads servers that no service manager looks after.
+//! `glance-control`: starts, stops and reloads servers without a service manager.
 //!
-//! Words, signals and waits are those of Glance's own glance-control. A server writes its
-//! process id to its pid file when it serves, and takes the file away when it ends. So that
-//! SIGHUP can mean what it always meant - to end, softly - and a reload as well, a server
-//! looks for its pid file: `shutdown` removes it first, `reload` leaves it there.
+//! The commands, signals and time limits are those of Glance's own glance-control. A server writes
+//! its pid file when it accepts requests and removes it when it ends. SIGHUP means both a graceful
+//! end, as in Glance, and a reload: a server that receives it reloads if its pid file exists and
+//! ends if it does not. Therefore `shutdown` removes the file first, and `reload` leaves it.
 
 mod args;
 mod commands;
-mod pid_file;
-mod process;
+mod server_process;
 mod servers;
 
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use std::process::ExitCode;
 use self::args::Args;
 use self::commands::run;
 
-/// The whole of `glance-control`.
+/// Runs `glance-control`.
 pub fn main() -> ExitCode {
     match Args::of_process() {
         Ok(args) => ExitCode::from(run(&args)),

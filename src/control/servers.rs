@@ -1,4 +1,4 @@
-//! The servers there are.
+//! The servers that `glance-control` manages, and how it starts them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -6,13 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::process::Origin;
+use super::server_process::CommandLine;
 use crate::config::{Config, ConfigError, RegistryBackend, find_config_file, search_dirs};
 
-/// Where pid files are unless somebody says otherwise.
+/// The default directory of pid files.
 const PID_FOLDER: &str = "/var/run/glance";
 
-/// One of Glance's servers.
+/// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Server {
     Api,
@@ -20,14 +20,15 @@ pub(super) enum Server {
     Scrubber,
 }
 
-/// A server that was started, and what it complains of.
-pub(super) struct Started {
+/// A server process that was started.
+pub(super) struct StartedServer {
     pub(super) child: Child,
-    complaints: File,
+    /// Its standard error.
+    stderr: File,
 }
 
 impl Server {
-    /// The program.
+    /// Returns the name of the program.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Api => "glance-api",
@@ -36,33 +37,40 @@ impl Server {
         }
     }
 
-    /// Whether it can start a successor and hand over to it.
-    pub(super) fn hands_over(self) -> bool {
+    /// Returns true if the server can start a successor and hand over to it.
+    pub(super) fn supports_reload(self) -> bool {
         self != Self::Scrubber
     }
 
-    /// Its pid file, where nobody says otherwise.
+    /// Returns the path of its default pid file.
     pub(super) fn pid_file(self) -> PathBuf {
         Path::new(PID_FOLDER).join(format!("{}.pid", self.name()))
     }
 
-    /// The configuration it is to be started with.
+    /// Finds the configuration file to start it with.
+    ///
+    /// # Errors
+    /// When there is none.
     pub(super) fn config(self, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
         let home = std::env::home_dir();
         find_config_file(self.name(), named, &search_dirs(home.as_deref()))
     }
 
-    /// Why `all` does without it, if it does. `named` is the file named for all of them.
-    pub(super) fn is_needless(
+    /// Returns why `all` does not start this server, or `None` if the configuration needs it. `named`
+    /// is the configuration file on the command line.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn reason_not_needed(
         self,
         named: Option<&Path>,
     ) -> Result<Option<&'static str>, ConfigError> {
-        // Whether there is anything for a registry server to do, its client says.
-        let asked = match self {
+        // The configuration of the API server decides whether it uses a registry server.
+        let decisive = match self {
             Self::Registry | Self::Api => Self::Api,
             Self::Scrubber => Self::Scrubber,
         };
-        let (config, _) = Config::load(&asked.config(named)?)?;
+        let (config, _) = Config::load(&decisive.config(named)?)?;
         Ok(match (self, config.registry.backend()) {
             (Self::Registry, RegistryBackend::Embedded) => {
                 Some("glance-api has its registry embedded")
@@ -75,9 +83,13 @@ impl Server {
         })
     }
 
-    /// Starts the program, which goes on when this process and its terminal are gone.
-    pub(super) fn start(self, config: &Path, pid_file: &Path) -> io::Result<Started> {
-        let complaints = unnamed_file()?;
+    /// Starts the program in a process group of its own, so that it outlives this process and its
+    /// terminal.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub(super) fn start(self, config: &Path, pid_file: &Path) -> io::Result<StartedServer> {
+        let stderr = unnamed_file()?;
         let mut command = Command::new(self.program()?);
         command
             .arg(config)
@@ -85,34 +97,34 @@ impl Server {
             .arg(pid_file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(complaints.try_clone()?)
+            .stderr(stderr.try_clone()?)
             .process_group(0);
         if self == Self::Scrubber {
             command.arg("--daemon");
         }
         let child = command.spawn()?;
-        Ok(Started { child, complaints })
+        Ok(StartedServer { child, stderr })
     }
 
-    /// What the program says against the configuration that a process of it would reload; `None`
-    /// when that is sound.
+    /// Checks the configuration that a running server would read when it reloads. Returns the
+    /// errors that the program prints, or `None` if there are none.
     ///
     /// # Errors
-    /// When the program cannot be run as that process was.
-    pub(super) fn judge_reload(origin: &Origin) -> io::Result<Option<String>> {
-        let judged = Command::new(&origin.program)
-            .args(&origin.arguments)
+    /// When the program cannot be started.
+    pub(super) fn check_config(command: &CommandLine) -> io::Result<Option<String>> {
+        let checked = Command::new(&command.program)
+            .args(&command.arguments)
             .arg("--check-config")
-            .current_dir(&origin.folder)
+            .current_dir(&command.folder)
             .stdin(Stdio::null())
             .output()?;
-        let said = String::from_utf8_lossy(&judged.stderr)
+        let errors = String::from_utf8_lossy(&checked.stderr)
             .trim_end()
             .to_owned();
-        Ok((!judged.status.success()).then_some(said))
+        Ok((!checked.status.success()).then_some(errors))
     }
 
-    /// The program beside this one, else the one in the path.
+    /// Returns the program beside this one if it exists, else its name for a search in `PATH`.
     fn program(self) -> io::Result<PathBuf> {
         let beside = std::env::current_exe()?.with_file_name(self.name());
         if beside.is_file() {
@@ -122,18 +134,19 @@ impl Server {
     }
 }
 
-impl Started {
-    /// What it has said so far.
-    pub(super) fn complaints(&mut self) -> String {
+impl StartedServer {
+    /// Returns the text that it has written to standard error.
+    pub(super) fn stderr(&mut self) -> String {
         let mut text = String::new();
-        let read = self.complaints.rewind();
-        // What cannot be read cannot be shown; the exit code says the rest.
-        let _ = read.and_then(|()| self.complaints.read_to_string(&mut text));
+        let read = self.stderr.rewind();
+        // A read error leaves the text incomplete; the exit status is reported in any case.
+        let _ = read.and_then(|()| self.stderr.read_to_string(&mut text));
         text
     }
 }
 
-/// A pipe would be closed when this process ends, and the server fail when it complains.
+/// Creates a file without a name. A pipe would be closed when this process ends, and the server
+/// would then fail to write errors.
 fn unnamed_file() -> io::Result<File> {
     let name = format!("glance-control-{}", uuid::Uuid::new_v4());
     let path = std::env::temp_dir().join(name);
@@ -149,15 +162,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_server_is_for_those_who_ask_one() {
+    fn registry_server_is_needed_for_remote_registries_only() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let is_needless = |options: &str| {
+        let reason_not_needed = |options: &str| {
             std::fs::write(file.path(), format!("[DEFAULT]\n{options}\n")).unwrap();
-            let needless = Server::Registry.is_needless(Some(file.path()));
-            needless.unwrap().is_some()
+            let reason = Server::Registry.reason_not_needed(Some(file.path()));
+            reason.unwrap().is_some()
         };
-        assert!(is_needless(""));
-        assert!(is_needless("registry_backend = etcd"));
-        assert!(!is_needless("registry_host = 127.0.0.1"));
+        assert!(reason_not_needed(""));
+        assert!(reason_not_needed("registry_backend = etcd"));
+        assert!(!reason_not_needed("registry_host = 127.0.0.1"));
     }
 }

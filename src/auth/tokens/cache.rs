@@ -1,4 +1,4 @@
-//! What the identity service said of tokens, for a time.
+//! A cache of validated and of refused tokens.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,16 +8,17 @@ use ring::digest::{Context, SHA256};
 
 use crate::image::Caller;
 
-/// A token, and whether one that has expired will do, as nobody can read them.
+/// The key of a token: its SHA-256, so that the cache contains no usable tokens, together with
+/// whether an expired token is accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct TokenKey([u8; 32]);
 
-/// Who shows a token; nobody, when it is not valid.
+/// The caller behind a token, or `None` if the token is not valid.
 #[derive(Clone)]
 pub(super) struct Entry(pub(super) Option<Arc<Caller>>);
 
-/// Bounded in number and in time. Tokens that are not valid are kept apart: anybody can
-/// make up any number of them, and must not push out those that are.
+/// The cache, bounded in number and in time. Refused tokens have a cache of their own: a client can
+/// invent any number of them, and must not evict valid ones.
 pub(super) struct Cache {
     valid: sync::Cache<TokenKey, (Entry, Instant)>,
     refused: sync::Cache<TokenKey, Instant>,
@@ -37,17 +38,18 @@ impl TokenKey {
 }
 
 impl Cache {
-    /// A cache that keeps `most` tokens so long, and as many that are not valid.
-    pub(super) fn new((keep, keep_refusals): (Duration, Duration), most: usize) -> Self {
+    /// Returns a cache of `max_tokens` valid and as many refused tokens. The two durations are the longest
+    /// times that a valid and a refused token are kept.
+    pub(super) fn new((keep, keep_refusals): (Duration, Duration), max_tokens: usize) -> Self {
         Self {
-            valid: sync::Cache::new(most),
-            refused: sync::Cache::new(most),
+            valid: sync::Cache::new(max_tokens),
+            refused: sync::Cache::new(max_tokens),
             keep,
             keep_refusals,
         }
     }
 
-    /// What is known of a token at this time.
+    /// Returns the entry of a token, unless its time has passed.
     pub(super) fn get(&self, key: &TokenKey) -> Option<Entry> {
         let now = Instant::now();
         if let Some((entry, until)) = self.valid.get(key) {
@@ -57,7 +59,7 @@ impl Cache {
         (now < until).then_some(Entry(None))
     }
 
-    /// Keeps what was said just now of a token that is valid for `left`.
+    /// Stores the result of a validation. `left` is the remaining lifetime of a valid token.
     pub(super) fn put(&self, key: TokenKey, entry: Entry, left: Option<Duration>) {
         let now = Instant::now();
         if entry.0.is_some() {
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_last_counts_for_a_time() {
+    fn last_result_counts_until_it_expires() {
         let cache = Cache::new((LONG, LONG), 10);
         let key = TokenKey::new("a", false);
         assert_eq!(known(&cache, &key), None);
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_time() {
+    fn valid_and_refused_tokens_have_separate_lifetimes() {
         let cache = Cache::new((Duration::ZERO, LONG), 10);
         let key = TokenKey::new("a", false);
         cache.put(key, valid(), Some(LONG));
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tokens_push_nobody_out() {
+    fn invented_tokens_do_not_evict_valid_ones() {
         let cache = Cache::new((LONG, LONG), 100);
         let key = TokenKey::new("good", false);
         cache.put(key, valid(), Some(LONG));

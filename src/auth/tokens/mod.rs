@@ -1,14 +1,14 @@
-//! Identities that are behind a token (`keystone`).
+//! Identities behind tokens that the identity service validates (`keystone`).
 //!
-//! What Keystone says of a token is kept for a time, so most requests cost a hash and a look
-//! into memory. While Keystone cannot be asked, tokens that are kept go on to their time;
-//! others are answered 503. A token that is revoked works until its time is over.
+//! Validated tokens are cached, so most requests cost a hash and a lookup in memory. While
+//! Keystone is not available, cached tokens remain valid until their cache time ends, and
+//! requests with other tokens receive 503. A revoked token also works until its cache time ends.
 
-mod asker;
 mod cache;
-mod flights;
+mod single_flight;
 #[cfg(test)]
 mod tests;
+mod validator;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,71 +16,71 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use tokio::time::timeout;
 
-use self::asker::Asker;
 use self::cache::{Cache, Entry, TokenKey};
-use self::flights::Flights;
-use super::presented::{Presented, Said};
-use super::rules::CallerRules;
+use self::single_flight::SingleFlight;
+use self::validator::TokenValidator;
+use super::caller_rules::CallerRules;
+use super::identity_headers::{IdentityHeader, IdentityHeaders};
 use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
 use crate::keystone::{Keystone, KeystoneError, Login, TokenInfo};
 use crate::metrics::{self, TokenCheck};
 
-/// When it is worth asking again after Keystone could not be asked.
+/// Value of `Retry-After` when Keystone is not available.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What an operator says about tokens.
+/// The options of token authentication.
 pub struct TokenOptions {
     /// The identity service.
     pub keystone: Keystone,
-    /// Who we are to it.
+    /// The credentials of this server at the identity service.
     pub login: Login,
-    /// Longest time that what it says of a token is believed; zero asks every time.
+    /// Longest time that a valid token is cached. Zero disables the cache.
     pub keep: Duration,
-    /// Longest time that a token it does not know is refused without asking.
+    /// Longest time that a refused token is cached.
     pub keep_refusals: Duration,
-    /// Tokens that are kept.
-    pub most_kept: usize,
-    /// Questions to it at a time.
-    pub most_questions: usize,
-    /// How often a question is asked again that brought no answer.
+    /// The most tokens in the cache.
+    pub max_cached: usize,
+    /// The most concurrent validations.
+    pub max_validations: usize,
+    /// Number of retries while the identity service is unreachable.
     pub retries: u32,
-    /// Longest time that a request waits for its tokens to be checked: logins, retries and the
-    /// wait for a turn included.
+    /// Longest time that a request waits for the validation of its tokens, including logins,
+    /// retries and the wait for a permit.
     pub limit: Duration,
-    /// Who shows a token of a service with one of these roles, in lower case, may show a
-    /// user's token that has expired meanwhile.
+    /// A request with the token of a service that has one of these roles (in lower case) may carry
+    /// an expired token of a user.
     pub service_roles: Vec<String>,
-    /// Whether a service's token without any of these roles is worth nothing.
+    /// True if a request whose service token has none of these roles is refused.
     pub service_roles_required: bool,
-    /// What makes a caller of an identity.
+    /// The rules that turn an identity into a caller.
     pub rules: CallerRules,
 }
 
-/// Finds out who shows a token. For all workers together.
-pub(super) struct Tokens {
+/// Determines the caller behind a token. Shared by all workers.
+pub(super) struct TokenAuthenticator {
     cache: Arc<Cache>,
-    flights: Arc<Flights<TokenKey, Answer>>,
-    asker: Arc<Asker>,
+    calls: Arc<SingleFlight<TokenKey, Validation>>,
+    validator: Arc<TokenValidator>,
     service_roles: Vec<String>,
     service_roles_required: bool,
     rules: Arc<CallerRules>,
     limit: Duration,
 }
 
-/// Who shows a token; nobody, when it is not valid.
-type Answer = std::result::Result<Option<Arc<Caller>>, Arc<KeystoneError>>;
+/// The caller behind a token, or `None` if the token is not valid.
+type Validation = std::result::Result<Option<Arc<Caller>>, Arc<KeystoneError>>;
 
-impl Tokens {
+impl TokenAuthenticator {
     pub(super) fn new(options: TokenOptions) -> Self {
         let kept = (options.keep, options.keep_refusals);
         Self {
-            cache: Arc::new(Cache::new(kept, options.most_kept)),
-            flights: Arc::default(),
-            asker: Arc::new(Asker::new(
+            cache: Arc::new(Cache::new(kept, options.max_cached)),
+            calls: Arc::default(),
+            validator: Arc::new(TokenValidator::new(
                 options.keystone,
                 options.login,
-                options.most_questions,
+                options.max_validations,
                 options.retries,
                 options.limit,
             )),
@@ -91,23 +91,27 @@ impl Tokens {
         }
     }
 
-    /// Who is asking, when that is known without waiting. `None` says nothing.
-    pub(super) fn try_caller(&self, presented: &Presented<'_>) -> Option<Arc<Caller>> {
-        let is_plain = matches!(presented.text(Said::ServiceToken), Ok(None));
-        let token = user_token(presented).ok().flatten().filter(|_| is_plain)?;
+    /// Returns the caller if its token is cached and the request has no service token. `None` means
+    /// unknown: use [`TokenAuthenticator::caller`].
+    pub(super) fn try_caller(&self, headers: &IdentityHeaders<'_>) -> Option<Arc<Caller>> {
+        let is_plain = matches!(headers.text(IdentityHeader::ServiceToken), Ok(None));
+        let token = user_token(headers).ok().flatten().filter(|_| is_plain)?;
         let caller = self.cache.get(&TokenKey::new(token, false))?.0?;
         metrics::token_checked(TokenCheck::Valid);
         Some(caller)
     }
 
-    /// Who is asking; `None` when the request has no token.
+    /// Returns the caller, or `None` if the request has no token.
     ///
     /// # Errors
-    /// `Unauthenticated` when a token is not valid; `Unavailable` when the identity service
-    /// cannot be asked or has not answered within the limit for a request.
-    pub(super) async fn caller(&self, presented: &Presented<'_>) -> Result<Option<Arc<Caller>>> {
-        // A request with a service's token asks twice; the limit is for both together.
-        match timeout(self.limit, self.caller_without_limit(presented)).await {
+    /// `Unauthenticated` when a token is not valid; `Unavailable` when the identity service is
+    /// unreachable or has not answered within the limit.
+    pub(super) async fn caller(
+        &self,
+        headers: &IdentityHeaders<'_>,
+    ) -> Result<Option<Arc<Caller>>> {
+        // One limit for both validations of a request that carries a service token as well.
+        match timeout(self.limit, self.caller_without_limit(headers)).await {
             Ok(caller) => caller,
             Err(_) => {
                 metrics::token_checked(TokenCheck::Unavailable);
@@ -116,11 +120,14 @@ impl Tokens {
         }
     }
 
-    async fn caller_without_limit(&self, presented: &Presented<'_>) -> Result<Option<Arc<Caller>>> {
-        let Some(token) = user_token(presented)? else {
+    async fn caller_without_limit(
+        &self,
+        headers: &IdentityHeaders<'_>,
+    ) -> Result<Option<Arc<Caller>>> {
+        let Some(token) = user_token(headers)? else {
             return Ok(None);
         };
-        let Some(service_token) = presented.text(Said::ServiceToken)? else {
+        let Some(service_token) = headers.text(IdentityHeader::ServiceToken)? else {
             return self.check(token, false).await.map(Some);
         };
         let service = self.check(service_token, false).await?;
@@ -141,60 +148,64 @@ impl Tokens {
     }
 
     async fn check(&self, token: &str, expired_too: bool) -> Result<Arc<Caller>> {
-        let answer = self.answer(token, expired_too).await;
-        metrics::token_checked(match &answer {
+        let validation = self.lookup(token, expired_too).await;
+        metrics::token_checked(match &validation {
             Some(Ok(Some(_))) => TokenCheck::Valid,
             Some(Ok(None)) => TokenCheck::Refused,
             Some(Err(_)) | None => TokenCheck::Unavailable,
         });
-        match answer {
+        match validation {
             Some(Ok(caller)) => caller.ok_or_else(invalid),
             Some(Err(error)) => Err(unavailable().because(error)),
             None => Err(unavailable()),
         }
     }
 
-    /// From what is kept, else from the identity service; `None` when whoever asked it on
-    /// behalf of all ended before the answer.
-    async fn answer(&self, token: &str, expired_too: bool) -> Option<Answer> {
-        let Some(shown) = header_of(token) else {
+    /// Validates a token by the cache or the identity service. Returns `None` if the worker that
+    /// made the shared call has ended before the response.
+    async fn lookup(&self, token: &str, expired_too: bool) -> Option<Validation> {
+        let Some(token_header) = header_of(token) else {
             return Some(Ok(None));
         };
         let key = TokenKey::new(token, expired_too);
         if let Some(entry) = self.cache.get(&key) {
             return Some(Ok(entry.0));
         }
-        let answer = self.flights.join(key, || self.ask(key, shown, expired_too));
-        answer.await
+        let validation = self
+            .calls
+            .join(key, || self.validate(key, token_header, expired_too));
+        validation.await
     }
 
-    /// Asks, for everybody who waits for the same answer, and keeps what comes.
-    fn ask(
+    /// Validates a token at the identity service and stores the result in the cache. The call is
+    /// shared by every request with the same token.
+    fn validate(
         &self,
         key: TokenKey,
-        shown: HeaderValue,
+        token_header: HeaderValue,
         expired_too: bool,
-    ) -> impl Future<Output = Answer> + use<> {
-        let (cache, asker) = (Arc::clone(&self.cache), Arc::clone(&self.asker));
+    ) -> impl Future<Output = Validation> + use<> {
+        let (cache, validator) = (Arc::clone(&self.cache), Arc::clone(&self.validator));
         let rules = Arc::clone(&self.rules);
         async move {
-            // Whoever was here before may have left while this one was on its way.
+            // A call that ended after the caller's lookup may have stored the token since.
             if let Some(entry) = cache.get(&key) {
                 return Ok(entry.0);
             }
             let began = Instant::now();
-            let asked = asker.ask(shown, expired_too).await;
-            let result = match &asked {
+            let validated = validator.validate(token_header, expired_too).await;
+            let result = match &validated {
                 Ok(Some(_)) => TokenCheck::Valid,
                 Ok(None) => TokenCheck::Refused,
                 Err(_) => TokenCheck::Unavailable,
             };
             metrics::token_validated(result, began.elapsed());
-            let Some(verified) = asked? else {
+            let Some(verified) = validated? else {
                 cache.put(key, Entry(None), None);
                 return Ok(None);
             };
             let left = (!expired_too).then_some(verified.left);
+            // The token expired while the response was in transit.
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
@@ -210,16 +221,18 @@ fn caller_of(verified: TokenInfo, rules: &CallerRules) -> Caller {
     rules.caller(Some(verified.user), verified.project, roles)
 }
 
-/// The user's token, by its name of today or that of Swift's first clients.
-fn user_token<'a>(presented: &Presented<'a>) -> Result<Option<&'a str>> {
-    match presented.text(Said::Token)? {
-        None => presented.text(Said::StorageToken),
+/// Returns the user's token from `X-Auth-Token`, or from `X-Storage-Token`, the name that early
+/// Swift clients use.
+fn user_token<'a>(headers: &IdentityHeaders<'a>) -> Result<Option<&'a str>> {
+    match headers.text(IdentityHeader::Token)? {
+        None => headers.text(IdentityHeader::StorageToken),
         token => Ok(token),
     }
 }
 
-/// The token as a header; `None` for what no identity service would issue. A token is bounded
-/// by `max_header_line` alone: PKI tokens of old Keystones have 8 KiB and more.
+/// Returns the token as a header value, or `None` if it has characters that no identity service
+/// issues. `max_header_line` alone bounds its length: PKI tokens of old Keystones have 8 KiB and
+/// more.
 fn header_of(token: &str) -> Option<HeaderValue> {
     let is_sound = token.bytes().all(|b| b.is_ascii_graphic());
     let mut header = HeaderValue::from_str(token).ok().filter(|_| is_sound)?;

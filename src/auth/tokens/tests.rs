@@ -1,5 +1,5 @@
-//! Against a peer that says what Keystone says (checked with a real one in `tests/node`), so
-//! that questions can be counted and faults made.
+//! Tests with a simulated Keystone, which counts requests and injects faults. `tests/api` runs
+//! against a real one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,17 +21,17 @@ use crate::config::Secret;
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config};
 use crate::keystone::{Domain, Project, User};
 
-/// What the peer knows and has seen.
+/// The state of the simulated Keystone.
 #[derive(Default)]
 struct Peer {
     address: Option<SocketAddr>,
-    /// The tokens it would vouch for: roles, and whether they have expired.
+    /// The issued tokens: roles, and whether the token has expired.
     tokens: HashMap<&'static str, (&'static str, bool)>,
-    /// Answers to give in place of the true ones.
+    /// Error statuses to send instead of responses, last one first.
     faults: Vec<StatusCode>,
     logins: usize,
-    questions: usize,
-    /// Number of the last login, which is the only one that is valid.
+    validations: usize,
+    /// Number of the last login; tokens of earlier logins are not valid.
     own: usize,
     slow: Duration,
 }
@@ -47,7 +47,7 @@ async fn answer(peer: Shared, request: Request<Incoming>) -> Response<Full<Bytes
     sleep(slow).await;
     with(&peer, |peer| {
         if let Some(fault) = peer.faults.pop() {
-            peer.questions += usize::from(request.method() == Method::GET);
+            peer.validations += usize::from(request.method() == Method::GET);
             return plain(fault);
         }
         match *request.method() {
@@ -84,7 +84,7 @@ impl Peer {
     }
 
     fn tell(&mut self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        self.questions += 1;
+        self.validations += 1;
         let own = format!("own-{}", self.own);
         if request.headers()["x-auth-token"] != own.as_str() {
             return plain(StatusCode::UNAUTHORIZED);
@@ -107,7 +107,7 @@ async fn start() -> Shared {
     peer
 }
 
-/// Listens, and returns what ends it, connections included.
+/// Starts the server. Aborting the returned task closes the listener and its connections.
 async fn serve(peer: &Shared, address: SocketAddr) -> tokio::task::JoinHandle<()> {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -127,7 +127,7 @@ async fn serve(peer: &Shared, address: SocketAddr) -> tokio::task::JoinHandle<()
     })
 }
 
-fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
+fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> TokenAuthenticator {
     let limit = Duration::from_secs(2);
     let client = HttpClient::new(HttpClientOptions {
         connect_timeout: limit,
@@ -151,8 +151,8 @@ fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
         ),
         keep: Duration::from_secs(300),
         keep_refusals: Duration::from_secs(300),
-        most_kept: 100,
-        most_questions: 10,
+        max_cached: 100,
+        max_validations: 10,
         retries: 0,
         limit: Duration::from_secs(15),
         service_roles: vec!["service".to_owned()],
@@ -163,28 +163,28 @@ fn tokens(peer: &Shared, change: impl FnOnce(&mut TokenOptions)) -> Tokens {
         },
     };
     change(&mut options);
-    Tokens::new(options)
+    TokenAuthenticator::new(options)
 }
 
-async fn ask(tokens: &Tokens, headers: &[(&str, &str)]) -> Result<Option<Arc<Caller>>> {
+async fn ask(tokens: &TokenAuthenticator, headers: &[(&str, &str)]) -> Result<Option<Arc<Caller>>> {
     let headers = headers
         .iter()
         .map(|(name, value)| (*name, value.as_bytes()));
-    tokens.caller(&Presented::read(headers)).await
+    tokens.caller(&IdentityHeaders::read(headers)).await
 }
 
-async fn show(tokens: &Tokens, token: &str) -> Result<Arc<Caller>> {
+async fn show(tokens: &TokenAuthenticator, token: &str) -> Result<Arc<Caller>> {
     let caller = ask(tokens, &[("X-Auth-Token", token)]).await?;
-    Ok(caller.expect("it shows a token"))
+    Ok(caller.expect("the request has a token"))
 }
 
-fn try_caller(tokens: &Tokens, token: &str) -> bool {
+fn try_caller(tokens: &TokenAuthenticator, token: &str) -> bool {
     let headers = [("x-auth-token", token.as_bytes())].into_iter();
-    tokens.try_caller(&Presented::read(headers)).is_some()
+    tokens.try_caller(&IdentityHeaders::read(headers)).is_some()
 }
 
-fn questions(peer: &Shared) -> usize {
-    with(peer, |peer| peer.questions)
+fn validations(peer: &Shared) -> usize {
+    with(peer, |peer| peer.validations)
 }
 
 #[track_caller]
@@ -206,11 +206,11 @@ fn run(test: impl Future<Output = ()>) {
     let test = async { timeout(Duration::from_secs(20), test).await };
     LocalSet::new()
         .block_on(&runtime, test)
-        .expect("it ends in time");
+        .expect("the test ends in time");
 }
 
 #[test]
-fn one_question_serves_everybody_for_a_time() {
+fn concurrent_requests_cause_one_validation() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {
@@ -227,11 +227,14 @@ fn one_question_serves_everybody_for_a_time() {
         }
         assert!(try_caller(&tokens, "good"));
         show(&tokens, "good").await.unwrap();
-        assert_eq!((questions(&peer), with(&peer, |peer| peer.logins)), (1, 1));
+        assert_eq!(
+            (validations(&peer), with(&peer, |peer| peer.logins)),
+            (1, 1)
+        );
     });
 }
 
-/// Runs so many at a time.
+/// Runs `count` futures concurrently and returns their results.
 async fn futures_of<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F) -> Vec<T> {
     let mut all: Vec<_> = (0..count).map(|_| Box::pin(make())).collect();
     let mut done: Vec<Option<T>> = (0..count).map(|_| None).collect();
@@ -253,18 +256,22 @@ async fn futures_of<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F
 }
 
 #[test]
-fn what_is_not_valid_is_refused_and_not_asked_about_again() {
+fn invalid_token_is_refused_and_cached() {
     run(async {
         let peer = start().await;
         let tokens = tokens(&peer, |_| {});
         is_refused(show(&tokens, "bad").await);
         is_refused(show(&tokens, "bad").await);
-        assert_eq!(questions(&peer), 1);
+        assert_eq!(validations(&peer), 1);
         assert!(!try_caller(&tokens, "bad"));
         for odd in ["a b", "ü", "\u{7f}"] {
             is_refused(show(&tokens, odd).await);
         }
-        assert_eq!(questions(&peer), 1, "no identity service would issue these");
+        assert_eq!(
+            validations(&peer),
+            1,
+            "malformed tokens are not sent to Keystone"
+        );
         assert_eq!(ask(&tokens, &[]).await.unwrap(), None);
         let twice = [("x-auth-token", "a"), ("x-auth-token", "b")];
         assert_eq!(
@@ -276,7 +283,7 @@ fn what_is_not_valid_is_refused_and_not_asked_about_again() {
 
 /// PKI tokens of old Keystones.
 #[test]
-fn long_tokens_are_asked_about() {
+fn long_token_is_validated() {
     run(async {
         let peer = start().await;
         let long = "M".repeat(12 * 1024);
@@ -285,12 +292,12 @@ fn long_tokens_are_asked_about() {
         let tokens = tokens(&peer, |_| {});
         show(&tokens, &long).await.unwrap();
         is_refused(show(&tokens, &format!("{long}x")).await);
-        assert_eq!(questions(&peer), 2);
+        assert_eq!(validations(&peer), 2);
     });
 }
 
 #[test]
-fn one_limit_holds_for_everything_a_request_waits_for() {
+fn one_time_limit_covers_all_validations_of_a_request() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {
@@ -320,7 +327,7 @@ fn one_limit_holds_for_everything_a_request_waits_for() {
 }
 
 #[test]
-fn a_revoked_token_ends_with_its_time() {
+fn revoked_token_works_until_its_cache_time_ends() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| peer.tokens.insert("good", ("member", false)));
@@ -341,7 +348,7 @@ fn a_revoked_token_ends_with_its_time() {
 }
 
 #[test]
-fn our_own_token_is_renewed_when_it_is_refused() {
+fn own_token_is_renewed_when_refused() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {
@@ -350,15 +357,18 @@ fn our_own_token_is_renewed_when_it_is_refused() {
         });
         let tokens = tokens(&peer, |_| {});
         show(&tokens, "a").await.unwrap();
-        // Revoked at the other side.
+        // Keystone has revoked the token of this server.
         with(&peer, |peer| peer.own = 0);
         show(&tokens, "b").await.unwrap();
-        assert_eq!((questions(&peer), with(&peer, |peer| peer.logins)), (3, 2));
+        assert_eq!(
+            (validations(&peer), with(&peer, |peer| peer.logins)),
+            (3, 2)
+        );
     });
 }
 
 #[test]
-fn faults_of_keystone_are_nobodys_fault() {
+fn keystone_errors_make_requests_unavailable_not_unauthenticated() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {
@@ -374,7 +384,7 @@ fn faults_of_keystone_are_nobodys_fault() {
 }
 
 #[test]
-fn while_keystone_is_away_known_tokens_go_on() {
+fn cached_tokens_work_while_keystone_is_down() {
     run(async {
         let peer = Shared::default();
         let listening = serve(&peer, SocketAddr::from(([127, 0, 0, 1], 0))).await;
@@ -389,7 +399,7 @@ fn while_keystone_is_away_known_tokens_go_on() {
         show(&tokens, "known").await.unwrap();
         let asking = show(&tokens, "new");
         let away = timeout(Duration::from_millis(300), asking).await;
-        assert!(away.is_err(), "it asks again");
+        assert!(away.is_err(), "it retries");
         let address = with(&peer, |peer| peer.address.unwrap());
         serve(&peer, address).await;
         show(&tokens, "new").await.unwrap();
@@ -397,7 +407,7 @@ fn while_keystone_is_away_known_tokens_go_on() {
 }
 
 #[test]
-fn without_retries_who_is_away_is_unavailable() {
+fn unreachable_keystone_without_retries_is_unavailable() {
     run(async {
         let peer = Shared::default();
         let listening = serve(&peer, SocketAddr::from(([127, 0, 0, 1], 0))).await;
@@ -409,7 +419,7 @@ fn without_retries_who_is_away_is_unavailable() {
 }
 
 #[test]
-fn whoever_asks_first_may_leave() {
+fn validation_survives_cancelled_request() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {
@@ -420,12 +430,12 @@ fn whoever_asks_first_may_leave() {
         let gone = timeout(Duration::from_millis(10), show(&tokens, "good")).await;
         assert!(gone.is_err());
         show(&tokens, "good").await.unwrap();
-        assert_eq!(questions(&peer), 1);
+        assert_eq!(validations(&peer), 1);
     });
 }
 
 #[test]
-fn a_service_may_carry_an_expired_token() {
+fn service_may_present_expired_user_token() {
     run(async {
         let peer = start().await;
         with(&peer, |peer| {

@@ -1,44 +1,47 @@
-//! The configured way to know who is asking.
+//! Builds the authenticator of the configured mode.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{Authenticator, AuthenticatorOptions, CallerRules, TokenOptions, Way};
+use crate::auth::{AuthMode, Authenticator, AuthenticatorOptions, CallerRules, TokenOptions};
 use crate::config::{Config, IdentityMode, KeystoneConfig};
 use crate::http_client::{AddressPolicy, HttpClient, HttpClientOptions, TlsOptions, client_config};
 use crate::keystone::{Domain, Keystone, Login, Project, User};
 use crate::log;
 use crate::server::start_error::StartError;
 
-/// How long before its end our own token is renewed.
+/// Time before the expiry of our own token at which it is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// Longest time that an unused connection to Keystone is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Sets up the way that was chosen. Keystone is not asked yet: a node can start before it.
+/// Builds the authenticator. Keystone is not contacted, so a server can start before it.
+///
+/// # Errors
+/// When a certificate file or the address of Keystone cannot be used.
 pub(in crate::server) fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
     let identity = &config.identity;
     let rules = CallerRules {
         admin_role: identity.admin_role.trim().to_lowercase(),
         owner_is_tenant: identity.owner_is_tenant,
     };
-    let (name, way) = match config.paste.identity() {
-        IdentityMode::Disabled => ("none", Way::Nobody),
+    let (name, mode) = match config.paste.identity() {
+        IdentityMode::Disabled => ("none", AuthMode::Disabled),
         IdentityMode::TrustedAuth => {
             let proxies = identity.trusted_proxies.clone();
-            ("trusted-auth", Way::TrustedProxies(proxies, rules))
+            ("trusted-auth", AuthMode::TrustedProxies(proxies, rules))
         }
         IdentityMode::Keystone => {
             let options = token_options(&config.keystone, rules)?;
-            ("keystone", Way::Tokens(Box::new(options)))
+            ("keystone", AuthMode::Tokens(Box::new(options)))
         }
     };
-    tracing::info!(target: log::STARTUP, flavor = name, "identities ready");
+    tracing::info!(target: log::STARTUP, flavor = name, "authentication ready");
     let keystone = &config.keystone;
     let identity_uri = keystone.www_authenticate_uri.as_ref();
     Ok(Authenticator::new(AuthenticatorOptions {
-        way,
+        mode,
         allow_anonymous: identity.allow_anonymous_access,
         identity_uri: identity_uri.or(keystone.auth_url.as_ref()).cloned(),
     }))
@@ -64,8 +67,8 @@ fn token_options(config: &KeystoneConfig, rules: CallerRules) -> Result<TokenOpt
         login: login(config),
         keep: config.token_cache_time,
         keep_refusals: config.token_refusal_time,
-        most_kept: config.token_cache_size,
-        most_questions: config.token_validations_max,
+        max_cached: config.token_cache_size,
+        max_validations: config.token_validations_max,
         retries: config.http_request_max_retries,
         limit: config.token_validation_timeout,
         service_roles: config.service_token_roles.iter().map(lower).collect(),
@@ -92,7 +95,7 @@ fn login(config: &KeystoneConfig) -> Login {
     Login::by_password(user, config.password.clone(), project)
 }
 
-/// The domain by its name, else by its id.
+/// Returns the domain by its name if it is set, else by its id.
 fn domain(name: &str, id: &str) -> Domain {
     match name {
         "" => Domain::Id(id.to_owned()),

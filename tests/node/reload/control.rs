@@ -127,7 +127,7 @@ fn failed_reload_reports_the_reason() {
     std::fs::write(server.config_file(), wrong).unwrap();
     with_files(&server, &["api", "reload"])
         .expect(1)
-        .says("glance-api is not reloaded and goes on as it is")
+        .says("glance-api is not reloaded and continues unchanged")
         .says("workers = \"many\"")
         .says("metadata_encryption_key: this release does not encrypt")
         .keeps("CANARY");

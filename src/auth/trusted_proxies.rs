@@ -1,24 +1,24 @@
-//! Identities that a proxy in front has found out (`trusted-auth`).
+//! Identities that an authenticating proxy states in headers (`trusted-auth`).
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::presented::{Presented, Said};
-use super::rules::CallerRules;
+use super::caller_rules::CallerRules;
+use super::identity_headers::{IdentityHeader, IdentityHeaders};
 use crate::error::{Error, Kind, Result};
 use crate::image::Caller;
 
-/// The headers that say who somebody is.
-const IDENTITY: [Said; 5] = [
-    Said::Status,
-    Said::User,
-    Said::Tenant,
-    Said::Project,
-    Said::Roles,
+/// The headers that a proxy sets.
+const IDENTITY: [IdentityHeader; 5] = [
+    IdentityHeader::Status,
+    IdentityHeader::User,
+    IdentityHeader::Tenant,
+    IdentityHeader::Project,
+    IdentityHeader::Roles,
 ];
 
-/// Takes the word of the proxies that were named, and of nobody else.
+/// Accepts identity headers from the configured proxies and ignores those of other peers.
 pub(super) struct TrustedProxies {
     proxies: Vec<IpNet>,
     rules: CallerRules,
@@ -29,22 +29,29 @@ impl TrustedProxies {
         Self { proxies, rules }
     }
 
-    /// Who a proxy says is asking; `None` when it does not say, or is none of ours.
+    /// Returns the caller that a proxy states, or `None` if it states none or the peer is not a
+    /// configured proxy.
     ///
     /// # Errors
-    /// `Invalid` when one of our proxies says it in a way that can be read in two.
-    pub(super) fn caller(&self, peer: IpAddr, presented: &Presented<'_>) -> Result<Option<Caller>> {
+    /// `Invalid` when the headers of a configured proxy are ambiguous.
+    pub(super) fn caller(
+        &self,
+        peer: IpAddr,
+        headers: &IdentityHeaders<'_>,
+    ) -> Result<Option<Caller>> {
         if !self.trusts(peer) {
             return Ok(None);
         }
-        presented.refuse_underscores(&IDENTITY)?;
-        let user = presented.text(Said::User)?;
-        let roles = presented.text(Said::Roles)?.unwrap_or_default();
+        // Everything is validated before the status is examined, so that an ambiguous request is
+        // refused in any case.
+        headers.refuse_underscores(&IDENTITY)?;
+        let user = headers.text(IdentityHeader::User)?;
+        let roles = headers.text(IdentityHeader::Roles)?.unwrap_or_default();
         let tenant = one_of(
-            presented.text(Said::Tenant)?,
-            presented.text(Said::Project)?,
+            headers.text(IdentityHeader::Tenant)?,
+            headers.text(IdentityHeader::Project)?,
         )?;
-        if presented.text(Said::Status)? != Some("Confirmed") {
+        if headers.text(IdentityHeader::Status)? != Some("Confirmed") {
             return Ok(None);
         }
         let (user, tenant) = (user.map(str::to_owned), tenant.map(str::to_owned));
@@ -52,13 +59,13 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
-        // An IPv4 peer of an IPv6 socket is still that peer.
+        // On an IPv6 socket, IPv4 peers have mapped addresses (::ffff:a.b.c.d).
         let peer = peer.to_canonical();
         self.proxies.iter().any(|proxies| proxies.contains(&peer))
     }
 }
 
-/// The tenant by either of its names.
+/// Returns the tenant from its two headers, of which the second is the newer name.
 fn one_of<'a>(tenant: Option<&'a str>, project: Option<&'a str>) -> Result<Option<&'a str>> {
     match (tenant, project) {
         (Some(tenant), Some(project)) if tenant != project => Err(Error::new(
@@ -87,7 +94,7 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()));
-        proxies().caller(peer.parse().unwrap(), &Presented::read(headers))
+        proxies().caller(peer.parse().unwrap(), &IdentityHeaders::read(headers))
     }
 
     const ALICE: [(&str, &str); 4] = [
@@ -98,7 +105,7 @@ mod tests {
     ];
 
     #[test]
-    fn proxies_are_believed_and_others_are_not() {
+    fn headers_of_proxies_only_are_accepted() {
         for peer in ["127.0.0.1", "127.1.2.3", "::ffff:127.0.0.1", "2001:db8::7"] {
             let caller = ask(peer, &ALICE).unwrap().expect(peer);
             assert_eq!(caller.user.as_deref(), Some("alice"));
@@ -112,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_confirmed_is_nobody() {
+    fn unconfirmed_identity_is_ignored() {
         for status in ["Invalid", "confirmed", ""] {
             let mut headers = ALICE;
             headers[0].1 = status;
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_headers_are_refused() {
         for odd in [
             ("x-roles", "admin"),
             ("X_Roles", "admin"),

@@ -1,18 +1,18 @@
-//! What makes a caller of an identity.
+//! The rules that turn an identity into a [`Caller`].
 
 use crate::image::Caller;
 
-/// What an operator says about identities.
+/// The operator's rules for identities.
 #[derive(Debug, Clone)]
 pub struct CallerRules {
-    /// Who has this role is an administrator; in lower case.
+    /// Callers with this role are administrators. In lower case.
     pub admin_role: String,
-    /// Whether images belong to tenants; else to users.
+    /// True if the owner of an image is its creator's tenant, false if it is the user.
     pub owner_is_tenant: bool,
 }
 
 impl CallerRules {
-    /// The caller that an identity makes. Roles are compared without case.
+    /// Returns the caller of an identity. Roles are compared without case.
     pub(super) fn caller<'a>(
         &self,
         user: Option<String>,
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_role_and_the_owner_are_options() {
+    fn admin_role_and_kind_of_owner_are_configurable() {
         let rules = CallerRules {
             admin_role: "boss".to_owned(),
             owner_is_tenant: true,
