@@ -8,7 +8,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 
@@ -18,6 +17,7 @@ use super::fill::{Fill, FillProgress};
 use super::folder::CacheFolder;
 use super::prefetch_queue::PrefetchQueue;
 use super::usage::{SavedUsage, format_record};
+use crate::clock;
 use crate::image::ImageId;
 use crate::transfer::BlockingPool;
 
@@ -234,6 +234,5 @@ impl CachedImage {
 
 /// Returns the current time in microseconds since the epoch.
 pub(super) fn now_us() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+    clock::micros(clock::since_epoch())
 }

@@ -3,7 +3,6 @@
 //! ends it and is returned by the next call.
 
 use std::io::{self, Write};
-use std::thread;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -11,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::{ClientError, Result};
 use crate::image::Md5Digest;
 use crate::md5::Md5;
+use crate::runtime;
 
 /// Chunks that may wait for the writing thread.
 const CHUNKS_AHEAD: usize = 16;
@@ -108,9 +108,8 @@ impl DownloadWriter {
             // The receiver is gone if the download was cancelled.
             let _ = end.send(run(target, ready, inbox));
         };
-        let thread = thread::Builder::new().name("download-writer".to_owned());
-        let spawned = thread.spawn(work);
-        spawned.map_err(|error| ClientError::io("Cannot start a thread", error))?;
+        let spawned = runtime::spawn("download-writer", work);
+        spawned.map_err(|error| ClientError::io("Cannot start a thread", error.into()))?;
         let mut sink = Self {
             commands,
             outcome: Some(outcome),

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::progress::ProgressReporter;
 use crate::image::Md5Digest;
 use crate::md5::Md5;
+use crate::runtime;
 
 /// Bytes read from a source at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -196,8 +197,7 @@ impl UploadReader {
             return Ok(());
         };
         let reader = reader.take(max_bytes);
-        let builder = thread::Builder::new().name("upload-reader".to_owned());
-        let started = builder.spawn(move || read_all(reader, &sender))?;
+        let started = runtime::spawn("upload-reader", move || read_all(reader, &sender))?;
         if let ReaderSource::Thread(_, thread) = &mut self.source {
             *thread = Some(started);
         }

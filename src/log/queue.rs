@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::output::Output;
+use crate::runtime;
 
 /// Longest time that the end of a process waits until the log is written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,7 +114,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let lines = queue.clone();
-        thread::Builder::new().name("log".into()).spawn(move || {
+        runtime::spawn("log", move || {
             write_all(&lines, output, notice);
             // The receiver no longer exists if the process did not wait.
             let _ = end.send(());

@@ -1,7 +1,5 @@
 //! Metrics of the verification of stored and cached data against their MD5.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use metrics::{Unit, counter, gauge};
 
 use super::table::{Metric, Shape};
@@ -68,6 +66,5 @@ pub fn set_damaged_images(images: usize) {
 
 /// Records the end of a verification of all images.
 pub fn verification_finished() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    gauge!(LAST_ROUND).set(now.unwrap_or_default().as_secs_f64());
+    gauge!(LAST_ROUND).set(crate::clock::since_epoch().as_secs_f64());
 }

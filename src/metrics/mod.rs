@@ -14,7 +14,7 @@ mod table;
 mod transfers;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use metrics::{
     Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -309,8 +309,7 @@ pub fn images(status: &'static str, count: usize) {
 pub fn scrubbed(removed: usize, failed: usize) {
     counter!(SCRUBBED, "result" => "removed").increment(removed as u64);
     counter!(SCRUBBED, "result" => "failed").increment(failed as u64);
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    gauge!(LAST_SCRUB).set(since_epoch.unwrap_or_default().as_secs_f64());
+    gauge!(LAST_SCRUB).set(crate::clock::since_epoch().as_secs_f64());
 }
 
 /// Sets the bytes of images, and the bytes that are being removed.

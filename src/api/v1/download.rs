@@ -160,6 +160,6 @@ fn describe(
 }
 
 fn now_s() -> i64 {
-    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let since_epoch = crate::clock::since_epoch();
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }

@@ -62,7 +62,7 @@ fn is_condition(name: &str) -> bool {
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+    crate::clock::since_epoch()
 }
 
 fn seconds(since_epoch: Duration) -> i64 {

@@ -28,9 +28,7 @@ pub(super) fn run(
 }
 
 fn carry_out(options: GlobalOptions, work: impl AsyncFnOnce(&Session) -> CliResult) -> CliResult {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = crate::runtime::current_thread().map_err(std::io::Error::from)?;
     let outcome = runtime.block_on(async {
         let environment = |name: &str| std::env::var(name).ok();
         work(&Session::open(options, &environment).await?).await

@@ -42,6 +42,7 @@ use super::documents::{Document, DocumentKey, DocumentQuery};
 use super::{Record, Registry, RegistryStats, Version, refusals};
 use crate::error::{Error, Result};
 use crate::image::{Image, ImageId, Query, Usage};
+use crate::runtime;
 
 /// A registry in this process and on the local disk.
 pub struct EmbeddedRegistry {
@@ -96,9 +97,8 @@ impl EmbeddedRegistry {
             image_count: opened.image_count,
             _lock: opened.lock,
         };
-        let thread = std::thread::Builder::new().name("registry".to_owned());
-        let committer = thread.spawn(move || committer.run(waiting));
-        registry.committer = Some(committer.map_err(OpenError::Thread)?);
+        let committer = runtime::spawn("registry", move || committer.run(waiting));
+        registry.committer = Some(committer.map_err(|error| OpenError::Thread(error.into()))?);
         Ok(registry)
     }
 

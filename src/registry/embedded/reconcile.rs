@@ -4,7 +4,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::Version;
 use super::journal::{AppendError, Contents, Journal, push};
@@ -36,8 +35,7 @@ pub(super) fn move_sled_aside(folder: &Path) -> io::Result<PathBuf> {
 
 /// Returns an unused file name that contains the current time.
 pub(super) fn damaged_name(prefix: &str) -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!("{prefix}-{}", since_epoch.unwrap_or_default().as_millis())
+    format!("{prefix}-{}", crate::clock::since_epoch().as_millis())
 }
 
 /// Returns the items whose newest state, or whose removal, is in the journal but not in sled.

@@ -15,6 +15,7 @@ use super::options::EmbeddedOptions;
 use super::sled_mirror::SledMirror;
 use super::stored::{Published, Stored};
 use super::time_limited::TimeLimitedWorker;
+use crate::runtime;
 use crate::transfer::free_bytes;
 
 /// Time for which changes are collected before they are written to sled.
@@ -83,8 +84,7 @@ pub(super) fn start(
         sled: TimeLimitedWorker::start("sled", options.flush_limit, run_job)?,
         state,
     };
-    let thread = std::thread::Builder::new().name("registry-sled-writer".to_owned());
-    thread.spawn(move || writer.run())
+    Ok(runtime::spawn("registry-sled", move || writer.run())?)
 }
 
 fn run_job(

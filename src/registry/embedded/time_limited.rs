@@ -5,10 +5,11 @@
 //! never returned. Therefore sled is only called on such a worker, and a call that exceeds its
 //! time limit counts as failed.
 
+use crate::runtime;
 use std::cell::Cell;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A thread that executes jobs one after the other. Dropping it waits for the thread, so that its
@@ -40,13 +41,13 @@ impl<J: Send + 'static, R: Send + 'static> TimeLimitedWorker<J, R> {
                 && answers.send(work(job)).is_ok()
             {}
         };
-        let thread = thread::Builder::new().name(format!("registry-{name}"));
+        let thread = runtime::spawn(format!("registry-{name}"), work)?;
         Ok(Self {
             name,
             jobs: Some(jobs),
             results,
             limit,
-            thread: Some(thread.spawn(work)?),
+            thread: Some(thread),
             is_hung: Cell::new(false),
         })
     }
@@ -114,7 +115,7 @@ mod tests {
         let limit = Duration::from_millis(20);
         let worker: TimeLimitedWorker<u8, ()> = TimeLimitedWorker::start("sled", limit, |_| {
             loop {
-                thread::park();
+                std::thread::park();
             }
         })
         .unwrap();

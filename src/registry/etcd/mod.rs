@@ -92,18 +92,16 @@ impl EtcdRegistry {
         };
         let timeout = options.timeout;
         let (commands, received) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(EtcdError::Thread)?;
+        let runtime =
+            crate::runtime::current_thread().map_err(|error| EtcdError::Thread(error.into()))?;
         // Reports unreadable files here, where the error can be returned. The cluster of the
         // thread cannot be created here because it must not move between threads.
         Cluster::new(&options, Arc::clone(&shared.staleness))?;
         let published = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("registry".to_owned())
-            .spawn(move || run(&runtime, &options, &published, received))
-            .map_err(EtcdError::Thread)?;
+        let thread = crate::runtime::spawn("registry", move || {
+            run(&runtime, &options, &published, received)
+        })
+        .map_err(|error| EtcdError::Thread(error.into()))?;
         Ok(Self {
             shared,
             timeout,

@@ -18,6 +18,7 @@ use super::super::{Record, Registry, RegistryStats, Version};
 use super::messages::{MessageError, read_message, write_message};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Usage};
+use crate::runtime;
 
 /// Retry delay that clients are given after the successor has ended.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -65,9 +66,7 @@ pub type RelayDone = oneshot::Receiver<()>;
 /// # Errors
 /// If the system cannot create a thread.
 pub fn serve_relay(mut socket: UnixStream, registry: Arc<dyn Registry>) -> io::Result<RelayDone> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::current_thread()?;
     let (ended, end) = oneshot::channel::<()>();
     let serve = move || {
         let error = loop {
@@ -85,8 +84,7 @@ pub fn serve_relay(mut socket: UnixStream, registry: Arc<dyn Registry>) -> io::R
         }
         drop(ended);
     };
-    let thread = std::thread::Builder::new().name("registry-relay".to_owned());
-    thread.spawn(serve)?;
+    runtime::spawn("registry-relay", serve)?;
     Ok(end)
 }
 
@@ -167,8 +165,7 @@ pub(super) struct RelayClient {
 impl RelayClient {
     pub(super) fn start(socket: UnixStream) -> io::Result<Self> {
         let (requests, pending) = channel();
-        let thread = std::thread::Builder::new().name("registry-relay".to_owned());
-        thread.spawn(move || send_all(socket, &pending))?;
+        runtime::spawn("registry-relay", move || send_all(socket, &pending))?;
         Ok(Self { requests })
     }
 

@@ -13,12 +13,13 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::super::index::Snapshot;
 use super::super::{Record, Version};
 use super::endpoint::ServerEndpoint;
 use super::pages::{Changes, Pages};
+use crate::clock;
 use crate::error::Result;
 use crate::image::{Image, ImageId, Timestamp};
 
@@ -181,9 +182,7 @@ fn newest(changes: &Changes) -> Option<Timestamp> {
 
 /// Returns the local time, for a server that sends no `Date`.
 fn local_now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since_epoch.unwrap_or_default().as_micros();
-    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    Timestamp::from_micros(clock::micros(clock::since_epoch()))
 }
 
 #[cfg(test)]

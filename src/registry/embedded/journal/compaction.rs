@@ -11,6 +11,7 @@ use super::super::permissions::private_file;
 use super::super::stored::Stored;
 use super::frame::{Purged, push};
 use super::space::Space;
+use crate::runtime;
 
 /// Size of the write buffer.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -31,8 +32,9 @@ impl Compaction {
         from: u64,
         reserve_bytes: u64,
     ) -> io::Result<Self> {
-        let thread = std::thread::Builder::new().name("registry-compact".to_owned());
-        let thread = thread.spawn(move || write(&path, &stored, &purged, reserve_bytes))?;
+        let thread = runtime::spawn("registry-compact", move || {
+            write(&path, &stored, &purged, reserve_bytes)
+        })?;
         Ok(Self { thread, from })
     }
 
