@@ -1,8 +1,8 @@
-//! What a policy is asked about.
+//! The actions that a policy allows or refuses.
 
 use super::check::Check;
 
-/// Something that a rule of the policy allows or refuses, by Glance's name for it.
+/// An action, named as in Glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     GetImages,
@@ -23,7 +23,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every action, each at its own number.
+    /// Every action, in the order of the discriminants.
     pub const ALL: [Action; 15] = [
         Action::GetImages,
         Action::GetImage,
@@ -42,7 +42,7 @@ impl Action {
         Action::ManageImageCache,
     ];
 
-    /// The name of its rule in policy files.
+    /// Returns the name of its rule in policy files.
     pub fn name(self) -> &'static str {
         match self {
             Action::GetImages => "get_images",
@@ -63,8 +63,8 @@ impl Action {
         }
     }
 
-    /// Its rule where no file has one. Glance's own, but that administrators are known by
-    /// `admin_role` and `context_is_admin` and not by the word `admin`.
+    /// Returns the rule that applies if no file has one. It is Glance's, except that administrators
+    /// are determined by `admin_role` and `context_is_admin` and not by the role `admin`.
     pub(super) fn default_rule(self) -> Check {
         match self {
             Action::PublicizeImage | Action::ManageImageCache => Check::is_admin(),
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_stands_at_its_own_number() {
+    fn all_lists_actions_by_discriminant() {
         for (number, action) in Action::ALL.into_iter().enumerate() {
             assert_eq!(action as usize, number, "{action:?}");
         }

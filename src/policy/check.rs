@@ -1,20 +1,20 @@
-//! Checks, as rules are made of them.
+//! The parsed form of rules, and their evaluation.
 
 use crate::image::{Caller, Image, Visibility};
 
-/// What a rule asks. Rules that name each other do so by number.
+/// A check, of which rules consist. References to other rules are by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Everybody: the empty rule, and `@`.
+    /// Holds for every caller: the empty rule, and `@`.
     Always,
-    /// Nobody: `!`.
+    /// Holds for no caller: `!`.
     Never,
     Not(Box<Check>),
     All(Vec<Check>),
     Any(Vec<Check>),
-    /// What another rule asks.
+    /// Another rule.
     Rule(usize),
-    /// A role, in lower case.
+    /// The caller has a role. In lower case.
     Role(Box<str>),
     Same(Left, Right),
 }
@@ -38,7 +38,7 @@ pub(super) enum Right {
     Nothing,
 }
 
-/// What is known of a caller.
+/// An attribute of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribute {
     User,
@@ -49,7 +49,7 @@ pub(super) enum Attribute {
     ReadOnly,
 }
 
-/// What is known of an image.
+/// An attribute of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Owner,
@@ -70,16 +70,16 @@ pub(super) enum Key {
     Visibility,
     /// The caller, where the image is shared with it.
     Member,
-    /// Any other name is that of a property.
+    /// A property; every other name denotes one.
     Property(Box<str>),
 }
 
-/// What a check is asked about.
+/// The input of an evaluation.
 #[derive(Clone, Copy)]
-pub(super) struct Question<'a> {
+pub(super) struct EvalContext<'a> {
     pub(super) caller: &'a Caller,
     pub(super) image: Option<&'a Image>,
-    /// The rules that [`Check::Rule`] counts; none leads to itself.
+    /// The rules by number. They contain no cycle, so the evaluation ends.
     pub(super) rules: &'a [Check],
 }
 
@@ -92,27 +92,27 @@ impl Check {
         )
     }
 
-    /// Whether what is asked holds. A rule that is not there holds for nobody.
-    pub(super) fn holds(&self, question: Question<'_>) -> bool {
+    /// Returns true if the check holds. A rule that does not exist never holds.
+    pub(super) fn holds(&self, context: EvalContext<'_>) -> bool {
         match self {
             Check::Always => true,
             Check::Never => false,
-            Check::Not(check) => !check.holds(question),
-            Check::All(checks) => checks.iter().all(|check| check.holds(question)),
-            Check::Any(checks) => checks.iter().any(|check| check.holds(question)),
+            Check::Not(check) => !check.holds(context),
+            Check::All(checks) => checks.iter().all(|check| check.holds(context)),
+            Check::Any(checks) => checks.iter().any(|check| check.holds(context)),
             Check::Rule(number) => {
-                let rule = question.rules.get(*number);
-                rule.is_some_and(|rule| rule.holds(question))
+                let rule = context.rules.get(*number);
+                rule.is_some_and(|rule| rule.holds(context))
             }
-            Check::Role(role) => has(&question.caller.roles, role),
-            Check::Same(left, right) => right.with_text(question, |wanted| {
+            Check::Role(role) => has(&context.caller.roles, role),
+            Check::Same(left, right) => right.with_text(context, |wanted| {
                 let is_nothing = *right == Right::Nothing;
-                wanted.is_some_and(|wanted| left.is(wanted, is_nothing, question.caller))
+                wanted.is_some_and(|wanted| left.is(wanted, is_nothing, context.caller))
             }),
         }
     }
 
-    /// The numbers of the rules that it names.
+    /// Returns the numbers of the rules that it refers to.
     pub(super) fn named_rules(&self) -> Vec<usize> {
         match self {
             Check::Rule(number) => vec![*number],
@@ -126,8 +126,8 @@ impl Check {
 }
 
 impl Left {
-    /// Whether this is the text that is wanted. What is absent is the same as Python's
-    /// `None` and as nothing else: a caller without a tenant does not own what nobody owns.
+    /// Returns true if this side equals `wanted`. A missing attribute equals Python's `None` only:
+    /// otherwise a caller without a tenant would own every image without an owner.
     fn is(&self, wanted: Option<&str>, wants_nothing: bool, caller: &Caller) -> bool {
         let word = |flag: bool| Some(if flag { "True" } else { "False" });
         let own = match self {
@@ -153,11 +153,11 @@ impl Left {
 }
 
 impl Right {
-    /// Passes the value on: `Some(None)` is Python's `None`. `None` is a key that is not there,
-    /// for which oslo.policy's check fails whatever is on its left side.
+    /// Calls `pass` with the value. `Some(None)` is Python's `None`. `None` is a missing key, for which
+    /// the check of oslo.policy fails whatever its left side is.
     fn with_text<T>(
         &self,
-        question: Question<'_>,
+        context: EvalContext<'_>,
         pass: impl FnOnce(Option<Option<&str>>) -> T,
     ) -> T {
         let key = match self {
@@ -165,7 +165,7 @@ impl Right {
             Right::Nothing => return pass(Some(None)),
             Right::Image(key) => key,
         };
-        let Some(image) = question.image else {
+        let Some(image) = context.image else {
             return pass(None);
         };
         let word = |flag: bool| Some(if flag { "True" } else { "False" });
@@ -189,7 +189,7 @@ impl Right {
             }
             Key::Visibility => Some(Some(visibility(image))),
             Key::Member => {
-                let caller = question.caller.owner.as_deref();
+                let caller = context.caller.owner.as_deref();
                 let mut members = image.members.iter();
                 let is_member = members.any(|member| Some(member.id.as_str()) == caller);
                 caller.filter(|_| is_member).map(Some)
@@ -210,7 +210,7 @@ fn visibility(image: &Image) -> &'static str {
     }
 }
 
-/// Roles of callers are in lower case, wherever they come from.
+/// Returns true if a role is in the list. Roles are compared without case.
 fn has(roles: &[String], wanted: &str) -> bool {
     roles.iter().any(|role| role.eq_ignore_ascii_case(wanted))
 }

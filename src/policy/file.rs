@@ -1,4 +1,4 @@
-//! A policy file as text: JSON, or YAML, of which JSON is a part.
+//! Reads policy files: YAML, of which JSON is a subset.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use serde_saphyr::DuplicateKeyPolicy;
 use super::check::Check;
 use super::grammar::{Finder, Problem, one_or, parse, parse_check};
 
-/// The rules of a file by their names.
+/// The rules of a file by name.
 pub(super) type RuleTexts = BTreeMap<String, RuleText>;
 
-/// One rule as it stands in a file.
+/// A rule in a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum RuleText {
-    /// In the language of rules.
+    /// In the rule language (`grammar`).
     Text(String),
-    /// In the form of the first policy files: one of these must hold.
+    /// In the list form of early releases: one of the alternatives must hold.
     List(Vec<Option<Alternative>>),
-    /// Nothing (`null`), which oslo.policy takes for a rule that always holds.
+    /// `null`, which oslo.policy treats as a rule that always holds.
     Null(()),
 }
 
-/// An alternative in the old form.
+/// An alternative of the list form.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Alternative {
@@ -33,10 +33,10 @@ pub(super) enum Alternative {
 }
 
 impl RuleText {
-    /// What the rule asks.
+    /// Parses the rule.
     ///
     /// # Errors
-    /// What cannot be read, or means nothing here.
+    /// The syntax error or the unsupported part.
     pub(super) fn parse(&self, find: &Finder<'_>) -> Result<Check, Problem> {
         match self {
             RuleText::Text(text) => parse(text, find),
@@ -52,7 +52,7 @@ impl RuleText {
                     };
                     let all = words.iter().map(|word| parse_check(word, find));
                     let all: Vec<Check> = all.collect::<Result<_, _>>()?;
-                    // As in oslo.policy, an alternative that asks nothing is none.
+                    // As in oslo.policy, an empty alternative does not count.
                     if !all.is_empty() {
                         checks.push(one_or(all, Check::All));
                     }
@@ -66,17 +66,17 @@ impl RuleText {
     }
 }
 
-/// Reads a file. One without a word in it has no rules; of a rule that is there twice the last
-/// counts, as in Python.
+/// Parses a file. An empty file has no rules. Of rules with the same name the last one counts, as in
+/// Python.
 ///
 /// # Errors
-/// In words, with the line.
+/// The syntax error, with the line.
 pub(super) fn read(text: &str) -> Result<RuleTexts, Problem> {
     let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
     let rules: Result<Option<RuleTexts>, _> = serde_saphyr::from_str_with_options(text, options);
     rules.map(Option::unwrap_or_default).map_err(|error| {
         format!(
-            "is no JSON or YAML with a text for each rule: {}",
+            "is not JSON or YAML with a text for each rule: {}",
             error.without_snippet()
         )
     })

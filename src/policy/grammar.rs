@@ -1,4 +1,4 @@
-//! The language of rules, as oslo.policy reads it.
+//! The parser of the rule language of oslo.policy.
 //!
 //! ```text
 //! rule  := ""  |  any
@@ -8,26 +8,26 @@
 //! check := "@"  |  "!"  |  kind ":" match
 //! ```
 //!
-//! Words are set apart by white space; brackets may touch what they enclose. `rule:NAME`
-//! names another rule, `role:NAME` a role of the caller. Any other kind is an attribute of
-//! the caller or a literal, and is compared with the match: a literal, or `%(key)s` for what
-//! the image has. What oslo.policy takes for "never" when it cannot read it is an error here.
+//! Tokens are separated by white space, which is optional beside parentheses. `rule:NAME` refers to
+//! another rule, `role:NAME` to a role of the caller. Any other kind is an attribute of the caller
+//! or a literal, and is compared with the match: a literal, or `%(key)s` for an attribute of the
+//! image. oslo.policy treats rules that it cannot parse as "never"; here they are errors.
 
 use super::check::{Attribute, Check, Key, Left, Right};
 
-/// How deep brackets and negations may be nested.
+/// The deepest nesting of parentheses and negations. It bounds the recursion of the parser.
 const MAX_DEPTH: usize = 100;
 
-/// What is wrong with a rule, in words that can follow its name.
+/// An error in a rule, as a phrase that follows the name of the rule.
 pub(super) type Problem = String;
 
-/// Finds the number of a rule by its name.
+/// Returns the number of a rule by name.
 pub(super) type Finder<'a> = dyn Fn(&str) -> Result<usize, Problem> + 'a;
 
-/// Reads one rule.
+/// Parses a rule.
 ///
 /// # Errors
-/// What cannot be read, or means nothing here.
+/// The syntax error or the unsupported part.
 pub(super) fn parse(text: &str, find: &Finder<'_>) -> Result<Check, Problem> {
     let tokens = tokens(text);
     if tokens.is_empty() {
@@ -41,11 +41,11 @@ pub(super) fn parse(text: &str, find: &Finder<'_>) -> Result<Check, Problem> {
     let check = parser.any()?;
     match parser.rest.first() {
         None => Ok(check),
-        Some(token) => Err(format!("has {token} where \"and\" or \"or\" could stand")),
+        Some(token) => Err(format!("has {token} where \"and\" or \"or\" is expected")),
     }
 }
 
-/// Reads a single check, as the old form of rules, lists of lists, has them.
+/// Parses a single check, of which the list form of early releases consists.
 ///
 /// # Errors
 /// As [`parse`].
@@ -57,17 +57,17 @@ pub(super) fn parse_check(text: &str, find: &Finder<'_>) -> Result<Check, Proble
     }
     let Some((kind, wanted)) = text.split_once(':') else {
         return Err(format!(
-            "has {text:?}, which is no check: that would be kind:match, @ for always or ! for never"
+            "has {text:?}, which is not a check; write kind:match, @ for always or ! for never"
         ));
     };
     match kind {
         "rule" => find(wanted).map(Check::Rule),
         "role" if wanted.contains("%(") => Err(format!(
-            "has {text:?}, but a role cannot come from the image"
+            "has {text:?}, but the name of a role cannot be an attribute of the image"
         )),
         "role" => Ok(Check::Role(wanted.to_lowercase().into())),
         "http" | "https" => Err(format!(
-            "has {text:?}, but no other server is asked here; say it with roles and attributes"
+            "has {text:?}, but checks by other servers are not supported; use roles and attributes"
         )),
         _ => Ok(Check::Same(left(kind, text)?, right(wanted, text)?)),
     }
@@ -102,7 +102,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     for word in text.split_whitespace() {
         let opened = word.trim_start_matches('(');
         tokens.extend((opened.len()..word.len()).map(|_| Token::Open));
-        // The bracket of %(key)s is never at the end.
+        // The closing parenthesis of %(key)s is not at the end of a token, since an s follows.
         let bare = opened.trim_end_matches(')');
         if !bare.is_empty() {
             tokens.push(match bare.to_ascii_lowercase().as_str() {
@@ -165,19 +165,19 @@ impl<'a> Parser<'a> {
             Some(Token::Open) => {
                 let check = self.any()?;
                 if !self.takes(Token::Close) {
-                    return Err("has a bracket that is not closed".to_owned());
+                    return Err("has an unclosed parenthesis".to_owned());
                 }
                 check
             }
-            Some(token) => return Err(format!("has {token} where a check should stand")),
-            None => return Err("ends where a check should stand".to_owned()),
+            Some(token) => return Err(format!("has {token} where a check is expected")),
+            None => return Err("ends where a check is expected".to_owned()),
         };
         self.depth -= 1;
         Ok(check)
     }
 }
 
-/// One check is itself; several are joined.
+/// Returns a single check as it is, and joins several.
 pub(super) fn one_or(mut checks: Vec<Check>, join: fn(Vec<Check>) -> Check) -> Check {
     match checks.len() {
         1 => checks.remove(0),
@@ -202,8 +202,8 @@ fn left(kind: &str, check: &str) -> Result<Left, Problem> {
         "is_admin" => Ok(Left::Caller(Attribute::IsAdmin)),
         "read_only" => Ok(Left::Caller(Attribute::ReadOnly)),
         _ => Err(format!(
-            "has {check:?}, but of callers only user_id, tenant, roles, service_roles, is_admin and read_only are \
-             known; a text of your own stands in quotes"
+            "has {check:?}, but callers only have the attributes user_id, tenant, roles, service_roles, \
+             is_admin and read_only; put a literal in quotes"
         )),
     }
 }
@@ -221,13 +221,13 @@ fn right(wanted: &str, check: &str) -> Result<Right, Problem> {
     match inner.filter(|inner| !inner.is_empty() && !inner.contains(['%', '(', ')'])) {
         Some(name) => key(name).map(Right::Image),
         None => Err(format!(
-            "has {check:?}, but only the whole of a match can be taken from the image, as %(key)s"
+            "has {check:?}, but %(key)s must be the whole match"
         )),
     }
 }
 
-/// Fields of Glance's images that images here do not have. They are no properties either: a rule
-/// that names one would refuse without a word.
+/// Fields of Glance's images that rules cannot use here. They are not treated as properties either,
+/// because a rule with one would then silently never hold.
 const NO_FIELDS: [&str; 11] = [
     "created_at",
     "deleted",
@@ -242,13 +242,13 @@ const NO_FIELDS: [&str; 11] = [
     "updated_at",
 ];
 
-/// The meaning of a name in `%(name)s`; `target.image.NAME` is `NAME`.
+/// Returns the attribute for `%(name)s`. `target.image.NAME` is the same as `NAME`.
 fn key(name: &str) -> Result<Key, Problem> {
     let field = name.strip_prefix("target.image.").unwrap_or(name);
     if NO_FIELDS.contains(&field) || field.starts_with("target.") {
         return Err(format!(
-            "has %({name})s, which rules cannot ask about here; they can about owner, id, name, \
-             status, visibility, is_public, member_id, protected, formats, sizes, checksum and \
+            "has %({name})s, which is not supported; rules can use owner, id, name, status, \
+             visibility, is_public, member_id, protected, formats, sizes, checksum and \
              properties"
         ));
     }

@@ -1,8 +1,8 @@
-//! What operators allow to whom, beyond who owns an image: the rules of oslo.policy's files
-//! ([`Policy`]) and the protection of single properties ([`Protections`]).
+//! Operator policy: which callers may do what, in addition to the ownership of images.
 //!
-//! Both are read from text once. On a request they are walked where they stand: no text is
-//! taken apart, nothing is allocated, and what is allowed to everybody costs a comparison.
+//! [`Policy`] implements the rules of oslo.policy's files, and [`Protections`] those for single
+//! properties. Both are parsed once, when a file is loaded. A request evaluates the parsed rules
+//! without allocation, and a rule that allows every caller costs one comparison.
 
 mod action;
 mod check;
@@ -17,16 +17,15 @@ pub use rules::{Policy, PolicyError};
 
 use crate::image::{Caller, Image};
 
-/// All that an operator's files say, read together: protections may name rules of the
-/// policy.
+/// A policy and the property protections that were loaded with it, which may refer to its rules.
 #[derive(Debug, Default)]
-pub struct Rules {
+pub struct AccessRules {
     policy: Policy,
     protections: Option<Protections>,
 }
 
-impl Rules {
-    /// A policy, and the protections that were read with it.
+impl AccessRules {
+    /// Combines a policy with the protections that were parsed with it.
     pub fn new(policy: Policy, protections: Option<Protections>) -> Self {
         Self {
             policy,
@@ -34,23 +33,23 @@ impl Rules {
         }
     }
 
-    /// Whether the caller may do this with the image, or where none is known, at all. The
-    /// image must be one that the caller may see: else the answer would tell of it.
+    /// Returns true if the caller may do this with the image, or, without an image, at all. The
+    /// caller must be allowed to see the image; otherwise the result would reveal its existence.
     pub fn allows(&self, action: Action, caller: &Caller, image: Option<&Image>) -> bool {
         self.policy.allows(action, caller, image)
     }
 
-    /// Whether the policy makes the caller an administrator (`context_is_admin`).
+    /// Returns true if the policy makes the caller an administrator (`context_is_admin`).
     pub fn makes_admin(&self, caller: &Caller) -> bool {
         self.policy.makes_admin(caller)
     }
 
-    /// Whether properties are protected at all.
+    /// Returns true if any property is protected.
     pub fn protect_properties(&self) -> bool {
         self.protections.is_some()
     }
 
-    /// Whether the caller may do this with the property of this name.
+    /// Returns true if the caller may do this with the property of this name.
     pub fn permits(&self, operation: Operation, caller: &Caller, property: &str) -> bool {
         let protections = self.protections.as_ref();
         protections

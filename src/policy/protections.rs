@@ -1,9 +1,9 @@
-//! Who may create, read, update and delete single properties.
+//! Property protections: which callers may create, read, update and delete single properties.
 //!
-//! A file in INI: each section is named after a regular expression, which is searched for in
-//! a property's name. The first that is found decides; a property that none finds is for
-//! nobody. A section has a line for each operation: roles with commas between or, in the
-//! other format, the name of one rule of the policy; `@` is everybody, `!` nobody.
+//! The file is an INI file. The name of each section is a regular expression. The first section
+//! whose expression is found in the name of a property decides about it, and a property without a
+//! section is inaccessible. A section has a line for each operation, with a list of roles or, in
+//! the other format, the name of a rule of the policy. `@` means every caller, `!` none.
 
 use regex::Regex;
 
@@ -11,7 +11,7 @@ use super::rules::Policy;
 use crate::config::ini::{self, Ini};
 use crate::image::Caller;
 
-/// What can be done to a property.
+/// An operation on a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Create,
@@ -38,7 +38,7 @@ impl Operation {
     }
 }
 
-/// What the lines of a protection file name.
+/// The meaning of the lines of a protection file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtectionFormat {
     /// Roles of callers.
@@ -47,17 +47,17 @@ pub enum ProtectionFormat {
     Policies,
 }
 
-/// Why a protection file cannot be used.
+/// A protection file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ProtectionError {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The error.
     pub problem: String,
 }
 
-/// The sections of a protection file in their order.
+/// The sections of a protection file, in order.
 #[derive(Debug)]
 pub struct Protections {
     sections: Vec<Section>,
@@ -70,19 +70,19 @@ struct Section {
     permissions: [Permission; 4],
 }
 
-/// Who may.
+/// The callers that may carry out an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Permission {
-    Everybody,
-    Nobody,
-    /// Who has one of these, which are in lower case.
+    All,
+    None,
+    /// Callers with one of these roles, in lower case.
     Roles(Vec<String>),
-    /// For whom the policy's rule of this number holds.
+    /// Callers for whom the rule of the policy with this number holds.
     Rule(usize),
 }
 
 impl Protections {
-    /// Reads a protection file. The policy is the one whose rules it names.
+    /// Parses a protection file, whose rules are those of `policy`.
     ///
     /// # Errors
     /// [`ProtectionError`], with the line.
@@ -115,7 +115,7 @@ impl Protections {
         property: &str,
         policy: &Policy,
     ) -> bool {
-        // A file without sections protects nothing.
+        // As in Glance, a file without sections protects nothing.
         if self.sections.is_empty() {
             return true;
         }
@@ -124,15 +124,16 @@ impl Protections {
             return false;
         };
         match &section.permissions[operation as usize] {
-            Permission::Everybody => true,
-            Permission::Nobody => false,
+            Permission::All => true,
+            Permission::None => false,
             Permission::Roles(roles) => caller.roles.iter().any(|role| roles.contains(role)),
             Permission::Rule(number) => policy.holds(*number, caller, None),
         }
     }
 }
 
-/// A word that is misspelt would leave something open, or closed, that was not meant to be.
+/// Refuses unknown keys: a misspelt operation would otherwise leave properties open or closed by
+/// mistake.
 fn check_keys(ini: &Ini) -> Result<(), ProtectionError> {
     let known = Operation::ALL.map(Operation::name);
     let mut entries = ini.entries.iter();
@@ -140,7 +141,11 @@ fn check_keys(ini: &Ini) -> Result<(), ProtectionError> {
         None => Ok(()),
         Some(entry) => Err(ProtectionError {
             line: entry.line,
-            problem: format!("{} is none of {}", entry.key, known.join(", ")),
+            problem: format!(
+                "unknown key {}, expected one of {}",
+                entry.key,
+                known.join(", ")
+            ),
         }),
     }
 }
@@ -156,15 +161,15 @@ impl Reader<'_> {
         let wrong = |problem: String| ProtectionError { line, problem };
         let headers = self.ini.sections.iter();
         if headers.filter(|(other, _)| other == name).count() > 1 {
-            return Err(wrong(format!("[{name}] is there twice")));
+            return Err(wrong(format!("duplicate section [{name}]")));
         }
         let names = Regex::new(name);
         let names = names.map_err(|error| {
             wrong(format!(
-                "[{name}] is no regular expression that is known here: {error}"
+                "[{name}] is not a supported regular expression: {error}"
             ))
         })?;
-        let mut permissions = [const { Permission::Nobody }; 4];
+        let mut permissions = [const { Permission::None }; 4];
         for (operation, permission) in Operation::ALL.into_iter().zip(&mut permissions) {
             let operation = operation.name();
             let Some(entry) = self.ini.last(name, operation) else {
@@ -181,12 +186,12 @@ impl Reader<'_> {
 
     fn permission(&self, text: &str) -> Result<Permission, String> {
         let words: Vec<&str> = text.split(',').map(str::trim).collect();
-        let (everybody, nobody) = (words.contains(&"@"), words.contains(&"!"));
-        match (everybody, nobody) {
+        let (all, none) = (words.contains(&"@"), words.contains(&"!"));
+        match (all, none) {
             (true, true) => return Err("has both @ and !".to_owned()),
-            (false, true) => return Ok(Permission::Nobody),
-            (true, false) => return Ok(Permission::Everybody),
-            (false, false) if text.is_empty() => return Ok(Permission::Nobody),
+            (false, true) => return Ok(Permission::None),
+            (true, false) => return Ok(Permission::All),
+            (false, false) if text.is_empty() => return Ok(Permission::None),
             (false, false) => {}
         }
         if self.format == ProtectionFormat::Roles {
@@ -196,7 +201,7 @@ impl Reader<'_> {
             ));
         }
         if words.len() > 1 {
-            return Err("names several rules; join them in the policy file".to_owned());
+            return Err("names several rules; combine them in the policy file".to_owned());
         }
         let number = self.policy.number(text);
         number.map(Permission::Rule).ok_or_else(|| {

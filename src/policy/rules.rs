@@ -1,50 +1,50 @@
-//! The policy: a rule for each action.
+//! The policy: a rule for each action, parsed from a policy file.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::action::Action;
-use super::check::{Check, Question};
+use super::check::{Check, EvalContext};
 use super::file::{self, RuleTexts};
 use crate::image::{Caller, Image};
 
-/// The rule that makes administrators.
+/// The name of the rule that makes a caller an administrator.
 const ADMIN_RULE: &str = "context_is_admin";
 
-/// Why a policy file cannot be used.
+/// A policy file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// It is neither JSON nor YAML, or has something else than rules.
+    /// The file is neither JSON nor YAML, or contains something else than rules.
     #[error("{0}")]
     Form(String),
-    /// A rule cannot be read, or means nothing here.
+    /// A rule has a syntax error or an unsupported part.
     #[error("rule {name:?} {problem}")]
     Rule {
-        /// Its name.
+        /// The name of the rule.
         name: String,
-        /// What is wrong with it.
+        /// The error.
         problem: String,
     },
-    /// Several of them.
+    /// Several rules are wrong.
     #[error("{}", joined(.0))]
     Several(Vec<PolicyError>),
-    /// A rule leads back to itself.
-    #[error("rule {0:?} leads back to itself")]
-    Circle(String),
+    /// A rule refers to itself, directly or through others.
+    #[error("rule {0:?} refers to itself")]
+    Cycle(String),
 }
 
-/// A rule for each action; rules may use each other.
+/// A rule for each action. Rules may refer to each other.
 #[derive(Debug)]
 pub struct Policy {
     checks: Vec<Check>,
-    /// The numbers of the rules.
+    /// The numbers of the rules by name.
     numbers: HashMap<String, usize>,
     /// The rule of each action, in the order of [`Action::ALL`].
     actions: [usize; Action::ALL.len()],
-    /// The rule that makes administrators, where the file has one.
+    /// The rule that makes administrators, if the file has one.
     admin: Option<usize>,
 }
 
-/// Glance's own rules, for a node without a policy file.
+/// Glance's default rules, for a server without a policy file.
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -57,11 +57,11 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Reads a policy file. An action without a rule in it has the rule called
-    /// `default_rule`, if the file has that, else Glance's own.
+    /// Parses a policy file. An action without a rule in the file has the rule `default_rule` of the
+    /// file, if that exists, else Glance's default.
     ///
     /// # Errors
-    /// [`PolicyError`], with the rule that is wrong.
+    /// [`PolicyError`], with the rules that are wrong.
     pub fn parse(text: &str, default_rule: &str) -> Result<Self, PolicyError> {
         let texts = file::read(text).map_err(PolicyError::Form)?;
         let known = Action::ALL.map(Action::name).into_iter();
@@ -74,8 +74,8 @@ impl Policy {
             .map(|(number, name)| ((*name).to_owned(), number))
             .collect();
         let checks = read_rules(&texts, &names, &numbers, default_rule)?;
-        if let Some(number) = in_a_circle(&checks) {
-            return Err(PolicyError::Circle(names[number].to_owned()));
+        if let Some(number) = first_cyclic_rule(&checks) {
+            return Err(PolicyError::Cycle(names[number].to_owned()));
         }
         let actions = Action::ALL.map(|action| number_of(&numbers, action.name()));
         Ok(Self {
@@ -97,11 +97,11 @@ impl Policy {
         admin.is_some_and(|number| self.holds(number, caller, None))
     }
 
-    /// Whether the rule of this number holds.
+    /// Returns true if the rule with this number holds.
     pub(super) fn holds(&self, number: usize, caller: &Caller, image: Option<&Image>) -> bool {
         let rule = self.checks.get(number);
         rule.is_some_and(|rule| {
-            rule.holds(Question {
+            rule.holds(EvalContext {
                 caller,
                 image,
                 rules: &self.checks,
@@ -109,13 +109,13 @@ impl Policy {
         })
     }
 
-    /// The number of the rule of this name.
+    /// Returns the number of the rule with this name.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.numbers.get(name).copied()
     }
 }
 
-/// What each rule asks, in the order of the names.
+/// Parses every rule, in the order of the names. Reports every rule that is wrong.
 fn read_rules(
     texts: &RuleTexts,
     names: &[&str],
@@ -126,7 +126,7 @@ fn read_rules(
     let find = |name: &str| {
         let number = numbers.get(name).or(default).copied();
         number.ok_or_else(|| {
-            format!("names the rule {name:?}; neither that nor {default_rule:?} is there")
+            format!("refers to the rule {name:?}, but neither that nor {default_rule:?} exists")
         })
     };
     let read = |name: &&str| {
@@ -158,25 +158,25 @@ fn joined(problems: &[PolicyError]) -> String {
     words.join("; ")
 }
 
-/// The rule of an action that the file does not name, and that of administrators.
+/// Returns the rule of an action without one in the file, or the default rule for administrators.
 fn missing_rule(name: &str, default: Option<usize>) -> Check {
     let action = Action::ALL.into_iter().find(|action| action.name() == name);
     match (action, default) {
         (Some(_), Some(default)) => Check::Rule(default),
         (Some(action), None) => action.default_rule(),
-        // Not the default rule, which in many files lets everybody pass.
+        // Not the default rule, which in many files allows every caller.
         (None, _) => Check::is_admin(),
     }
 }
 
-/// The number of a rule; of one that is not there, a number that none has, so that it holds
-/// for nobody.
+/// Returns the number of a rule. For a missing rule it is one that no rule has, so that it never
+/// holds.
 fn number_of(numbers: &HashMap<String, usize>, name: &str) -> usize {
     numbers.get(name).copied().unwrap_or(usize::MAX)
 }
 
-/// The number of a rule that leads to itself, if one does.
-fn in_a_circle(checks: &[Check]) -> Option<usize> {
+/// Returns the number of a rule that refers to itself, directly or through others.
+fn first_cyclic_rule(checks: &[Check]) -> Option<usize> {
     let named: Vec<Vec<usize>> = checks.iter().map(Check::named_rules).collect();
     (0..checks.len()).find(|start| {
         let mut reached = vec![false; checks.len()];

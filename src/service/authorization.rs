@@ -13,23 +13,23 @@ use super::Purge;
 use super::errors::forbidden;
 use crate::error::{Error, Result};
 use crate::image::{Caller, Fields, Filter, Image, Properties};
-use crate::policy::{Action, Operation, Rules};
+use crate::policy::{AccessRules, Action, Operation};
 use crate::registry::Record;
 
 /// The rules in force. A reload replaces them while requests run.
 #[derive(Default)]
 pub struct Authorization {
-    rules: ArcSwap<Rules>,
+    rules: ArcSwap<AccessRules>,
 }
 
 impl Authorization {
     /// Puts these rules in force for every check from now on.
-    pub fn set_rules(&self, rules: Rules) {
+    pub fn set_rules(&self, rules: AccessRules) {
         self.rules.store(Arc::new(rules));
     }
 
     /// Returns the rules in force.
-    pub(super) fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<AccessRules> {
         self.rules.load_full()
     }
 
@@ -154,7 +154,7 @@ impl Authorization {
 }
 
 /// Returns the record without the properties that these rules hide from the caller.
-pub(super) fn redact(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
+pub(super) fn redact(rules: &AccessRules, caller: &Caller, record: Arc<Record>) -> Arc<Record> {
     // The common case shares the record. Only a caller with hidden properties costs a copy.
     if is_fully_visible(rules, caller, &record.image) {
         return record;
@@ -165,7 +165,7 @@ pub(super) fn redact(rules: &Rules, caller: &Caller, record: Arc<Record>) -> Arc
     Arc::new(Record::new(image, record.version))
 }
 
-fn is_fully_visible(rules: &Rules, caller: &Caller, image: &Image) -> bool {
+fn is_fully_visible(rules: &AccessRules, caller: &Caller, image: &Image) -> bool {
     let mut names = image.properties.keys();
     !rules.protect_properties() || names.all(|name| rules.permits(Operation::Read, caller, name))
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::image::{
     Caller, Filter, Image, ImageId, Query, SortDirection, SortKey, Timestamp, can_see, list_scope,
 };
-use crate::policy::{Action, Rules};
+use crate::policy::{AccessRules, Action};
 use crate::registry::Record;
 
 /// The parameters of a list request.
@@ -77,7 +77,7 @@ impl Catalog {
 pub struct Page {
     records: std::vec::IntoIter<Arc<Record>>,
     caller: Arc<Caller>,
-    rules: Arc<Rules>,
+    rules: Arc<AccessRules>,
 }
 
 /// A record without the properties that the caller may not read.

@@ -26,7 +26,7 @@ fn permitted(protections: &Protections, role: &str, property: &str) -> [bool; 4]
 }
 
 #[test]
-fn the_first_section_that_is_found_decides() {
+fn first_matching_section_decides() {
     let protections = roles(
         "[^x_.*]\ncreate = admin, Member\nread = member\nupdate = !\ndelete =\n\
          [billing]\ncreate = !\nread = @\nupdate = @, member\ndelete = !, member\n\
@@ -43,7 +43,7 @@ fn the_first_section_that_is_found_decides() {
 }
 
 #[test]
-fn rules_of_the_policy() {
+fn policies_format_refers_to_policy_rules() {
     let text = "[.*]\ncreate = boss_only\nread = @\nupdate = get_image\ndelete = !\n";
     let policy = r#"{"boss_only": "role:boss", "get_image": "role:member"}"#;
     let policy = Policy::parse(policy, "default").unwrap();
@@ -56,19 +56,29 @@ fn rules_of_the_policy() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_line() {
+fn error_has_its_line() {
     use ProtectionFormat::{Policies, Roles};
     for (text, format, line, problem) in [
         ("create = @\n", Roles, 1, "before the first"),
-        ("[a(]\ncreate = @\n", Roles, 1, "no regular expression"),
-        ("[(?=a)]\ncreate = @\n", Roles, 1, "no regular expression"),
+        (
+            "[a(]\ncreate = @\n",
+            Roles,
+            1,
+            "not a supported regular expression",
+        ),
+        (
+            "[(?=a)]\ncreate = @\n",
+            Roles,
+            1,
+            "not a supported regular expression",
+        ),
         (
             "[a]\ncreate = @\nread = @\nupdate = @\n",
             Roles,
             1,
             "no line for delete",
         ),
-        ("[a]\ncreate = @\nraed = @\n", Roles, 3, "raed is none of"),
+        ("[a]\ncreate = @\nraed = @\n", Roles, 3, "unknown key raed"),
         (
             "[a]\ncreate = @, !\nread = @\nupdate = @\ndelete = @\n",
             Roles,
@@ -87,7 +97,7 @@ fn what_is_wrong_is_told_with_its_line() {
             3,
             "\"b\"",
         ),
-        (&format!("[a]\n{ALL}[a]\n{ALL}"), Roles, 1, "twice"),
+        (&format!("[a]\n{ALL}[a]\n{ALL}"), Roles, 1, "duplicate"),
     ] {
         let error = wrong(text, format);
         assert!(error.starts_with(&format!("line {line}: ")), "{error}");

@@ -39,7 +39,7 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
-fn without_a_file_publishing_and_the_cache_are_for_administrators() {
+fn default_policy_reserves_publishing_and_cache_for_administrators() {
     for policy in [Policy::default(), Policy::parse("", "default").unwrap()] {
         for action in Action::ALL {
             let member = policy.allows(action, &caller("u", "t", &["member"]), None);
@@ -52,7 +52,7 @@ fn without_a_file_publishing_and_the_cache_are_for_administrators() {
 }
 
 #[test]
-fn checks() {
+fn each_kind_of_check_is_evaluated() {
     for (rule, expected) in [
         ("", true),
         ("  ", true),
@@ -99,7 +99,7 @@ fn checks() {
 
 /// The rule of current Glance's `get_image`, without the administrators.
 #[test]
-fn rules_about_visibility_and_members() {
+fn visibility_and_members_can_be_checked() {
     let text = serde_json::json!({"get_image": "role:reader and (project_id:%(project_id)s or \
         project_id:%(member_id)s or \"community\":%(visibility)s or \"public\":%(visibility)s)"});
     let policy = Policy::parse(&text.to_string(), "default").unwrap();
@@ -125,7 +125,7 @@ fn rules_about_visibility_and_members() {
 
 /// As `json.loads` and `yaml.safe_load` read files, and oslo.policy rules.
 #[test]
-fn duplicate_and_null_rules_are_read_as_python_reads_them() {
+fn duplicate_and_null_rules_behave_as_in_oslo_policy() {
     for text in [
         r#"{"get_image": "!", "add_image": null, "get_image": "@", "get_members": [null, ""]}"#,
         "get_image: '!'\nadd_image:\nget_image: '@'\nget_members: [~, '']\n",
@@ -147,7 +147,7 @@ fn duplicate_and_null_rules_are_read_as_python_reads_them() {
 }
 
 #[test]
-fn not_binds_before_and_before_or() {
+fn precedence_is_not_and_or() {
     for (rule, expected) in [
         ("@ or @ and !", true),
         ("(@ or @) and !", false),
@@ -166,25 +166,25 @@ fn not_binds_before_and_before_or() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_with_its_rule() {
+fn invalid_rule_is_refused_with_its_name() {
     for (rule, problem) in [
-        ("@ @", "\"and\" or \"or\" could stand"),
+        ("@ @", "\"and\" or \"or\" is expected"),
         ("(@", "not closed"),
         ("@)", "\")\""),
-        ("and @", "a check should stand"),
+        ("and @", "a check is expected"),
         ("@ or", "ends where"),
         ("not", "ends where"),
-        ("admin", "no check"),
-        ("True", "no check"),
+        ("admin", "not a check"),
+        ("True", "not a check"),
         ("rule:unheard_of", "unheard_of"),
-        ("role:%(owner)s", "cannot come from the image"),
-        ("http://policy/check", "no other server"),
-        ("system_scope:all", "of callers only"),
-        ("tenant:x%(owner)s", "whole of a match"),
-        ("tenant:%(owner)", "whole of a match"),
-        ("'False':%(os_hidden)s", "cannot ask about"),
-        ("'x':%(target.image.tags)s", "cannot ask about"),
-        ("user_id:%(target.user.id)s", "cannot ask about"),
+        ("role:%(owner)s", "cannot be an attribute of the image"),
+        ("http://policy/check", "not supported"),
+        ("system_scope:all", "only have the attributes"),
+        ("tenant:x%(owner)s", "whole match"),
+        ("tenant:%(owner)", "whole match"),
+        ("'False':%(os_hidden)s", "not supported"),
+        ("'x':%(target.image.tags)s", "not supported"),
+        ("user_id:%(target.user.id)s", "not supported"),
     ] {
         let error = wrong(&serde_json::json!({"get_image": rule}).to_string());
         assert!(error.starts_with("rule \"get_image\" "), "{error}");
@@ -196,13 +196,13 @@ fn what_cannot_be_read_is_refused_with_its_rule() {
 }
 
 #[test]
-fn circles_are_refused() {
+fn cyclic_rules_are_refused() {
     let error =
         wrong(r#"{"a": "rule:b", "b": "not (@ and rule:c)", "c": "rule:a", "d": "rule:a"}"#);
-    assert_eq!(error, "rule \"a\" leads back to itself");
+    assert_eq!(error, "rule \"a\" refers to itself");
     let error = wrong(r#"{"default": "rule:unheard_of"}"#);
     assert!(error.contains("itself"), "{error}");
-    // A rule that two others name is no circle.
+    // A rule that two others refer to is no cycle.
     Policy::parse(
         r#"{"a": "rule:c", "b": "rule:c and rule:a", "c": "@"}"#,
         "default",
@@ -211,7 +211,7 @@ fn circles_are_refused() {
 }
 
 #[test]
-fn json_yaml_and_the_lists_of_the_first_files() {
+fn json_yaml_and_list_form_are_equivalent() {
     let yaml = "# a comment\n\"get_image\": \"role:member\"\nadd_image: role:admin or\n  role:boss\n\
                 delete_image: []\nmodify_image: [[\"role:member\", \"role:boss\"], \"role:admin\"]\n\
                 get_members: [[]]\n";
@@ -246,12 +246,12 @@ fn json_yaml_and_the_lists_of_the_first_files() {
         "{",
         "a: @",
     ] {
-        assert!(wrong(bad).starts_with("is no JSON or YAML"), "{bad}");
+        assert!(wrong(bad).starts_with("is not JSON or YAML"), "{bad}");
     }
 }
 
 #[test]
-fn the_default_rule_stands_for_those_that_are_missing() {
+fn default_rule_applies_to_missing_rules() {
     let text = r#"{"get_image": "@", "fallback": "role:boss", "default": "!", "x": "rule:y"}"#;
     let policy = Policy::parse(text, "fallback").unwrap();
     let may = |action, role| policy.allows(action, &caller("u", "t", &[role]), None);
@@ -264,7 +264,7 @@ fn the_default_rule_stands_for_those_that_are_missing() {
 }
 
 #[test]
-fn administrators_by_policy() {
+fn context_is_admin_makes_administrators() {
     let policy = Policy::parse(
         r#"{"context_is_admin": "role:admin or role:boss"}"#,
         "default",
@@ -276,7 +276,7 @@ fn administrators_by_policy() {
 
 /// What is absent is not the same as anything else that is absent.
 #[test]
-fn nobody_owns_what_nobody_owns() {
+fn image_without_owner_matches_no_caller() {
     let policy = Policy::parse(r#"{"get_image": "tenant:%(owner)s"}"#, "default").unwrap();
     let may = |tenant, owner| {
         let image = image(owner);

@@ -5,12 +5,13 @@
 //! never returned. Therefore sled is only called on such a worker, and a call that exceeds its
 //! time limit counts as failed.
 
-use crate::runtime;
 use std::cell::Cell;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::runtime;
 
 /// A thread that executes jobs one after the other. Dropping it waits for the thread, so that its
 /// files are closed, unless a job hangs.

@@ -10,7 +10,7 @@ use crate::api::{ApiState, NodeHealth};
 use crate::auth::Authenticator;
 use crate::config::{self, Config};
 use crate::metrics;
-use crate::policy::Rules;
+use crate::policy::AccessRules;
 use crate::registry::SwitchableRegistry;
 use crate::runtime::{LocalThread, RuntimeKind};
 use crate::server::start_error::StartError;
@@ -118,7 +118,7 @@ pub(in crate::server) fn runtime_kind(io_backend: IoBackend) -> RuntimeKind {
 /// The components that both servers build before they open the registry.
 pub(in crate::server) struct CommonParts {
     pub(in crate::server) io_backend: IoBackend,
-    rules: Rules,
+    rules: AccessRules,
     authenticator: Authenticator,
 }
 

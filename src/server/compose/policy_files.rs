@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigError, ProtectionRules, RulesConfig, text_file};
 use crate::log;
-use crate::policy::{Policy, PolicyError, ProtectionError, ProtectionFormat, Protections, Rules};
+use crate::policy::{
+    AccessRules, Policy, PolicyError, ProtectionError, ProtectionFormat, Protections,
+};
 use crate::service::Catalog;
 
 /// A policy file or a property protection file cannot be used.
@@ -30,7 +32,7 @@ pub enum PolicyFilesError {
 ///
 /// # Errors
 /// The first file that is wrong.
-pub(in crate::server) fn load(config: &RulesConfig) -> Result<Rules, PolicyFilesError> {
+pub(in crate::server) fn load(config: &RulesConfig) -> Result<AccessRules, PolicyFilesError> {
     let policy = match &config.policy_file {
         Some(path) => read_policy(path, &config.policy_default_rule)?,
         None => Policy::default(),
@@ -39,7 +41,7 @@ pub(in crate::server) fn load(config: &RulesConfig) -> Result<Rules, PolicyFiles
         Some(path) => Some(read_protections(path, config, &policy)?),
         None => None,
     };
-    Ok(Rules::new(policy, protections))
+    Ok(AccessRules::new(policy, protections))
 }
 
 /// Returns every error of both files.
