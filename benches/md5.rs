@@ -1,4 +1,4 @@
-//! MD5: the md-5 crate, each kernel of ours, and the hash engine.
+//! Benchmark of MD5: the md-5 crate, each kernel of this crate, and the hash engine.
 //!
 //! `taskset -c 1 cargo bench --bench md5`. Pinned to one core, the engine's
 //! figures include the thread that feeds it. Compare with
@@ -14,10 +14,10 @@ use md5::Digest;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, spawn_local};
 
-/// What an upload brings at a time.
+/// Size of a block of an upload.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// What each stream brings to the engine in one turn of the bench.
+/// Number of bytes that each stream feeds to the engine per iteration.
 const PIECES: usize = 16;
 
 fn one_stream(bench: &mut Criterion) {
@@ -64,7 +64,7 @@ fn engine(bench: &mut Criterion) {
     }
 }
 
-/// One stream for each of `pieces`, all at the same time.
+/// Hashes one stream for each of `pieces`, all concurrently.
 fn feed(runtime: &Runtime, engine: &HashEngine, pieces: &[Bytes]) {
     let all = async {
         let uploads: Vec<_> = pieces

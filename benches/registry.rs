@@ -1,7 +1,7 @@
-//! Writes of the embedded registry: how many are acknowledged in a second by 1, 4 and 16
-//! writers, and how much memory a deleted image takes.
+//! Benchmark of the embedded registry: acknowledged writes per second with 1, 4 and 16 writers, and
+//! the memory of a deleted image.
 //!
-//! `cargo bench --bench registry -- [SECONDS [FOLDER]]`. FOLDER is on the disk that is measured;
+//! `cargo bench --bench registry -- [SECONDS [FOLDER]]`. FOLDER selects the disk to measure;
 //! without it the registry is in the system's folder for temporary files.
 
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 const WRITERS: [usize; 3] = [1, 4, 16];
 
-/// Deleted images whose memory is measured.
+/// Number of deleted images whose memory is measured.
 const DELETED: usize = 50_000;
 
-/// Writes under way at a time while images are registered and deleted.
+/// Number of concurrent writes while images are registered and deleted.
 const AT_A_TIME: usize = 256;
 
 fn open(folder: &Path) -> Arc<EmbeddedRegistry> {
@@ -42,7 +42,7 @@ fn image() -> Image {
     image
 }
 
-/// Registers an image and changes it until the time is up: how many writes.
+/// Registers an image and changes it until the time is up. Returns the number of writes.
 async fn write(registry: Arc<EmbeddedRegistry>, until: Instant) -> u64 {
     let mut record = registry.insert(image()).await.expect("a write");
     let mut writes = 1;
@@ -97,7 +97,7 @@ fn bytes_per_deleted_image(runtime: &Runtime, folder: &Path) -> f64 {
             running.join_all().await;
         });
     };
-    // The first ones make threads, buffers and arenas.
+    // The first images are not counted: they allocate threads, buffers and arenas.
     delete(DELETED / 10);
     let before = rss_bytes();
     delete(DELETED);

@@ -1,25 +1,25 @@
-//! The head of an answer.
+//! Parses the head of a response.
 
-/// Longest head that is taken.
+/// The longest head that is accepted.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// What the client needs to know of an answer.
+/// The parts of a response head that the client uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// Bytes of the head, the empty line included.
+    /// Size of the head, including the empty line.
     pub head_bytes: usize,
-    /// Bytes of the body as announced.
+    /// Size of the body by `Content-Length`.
     pub body_bytes: u64,
-    /// Whether the server ends the connection after it.
+    /// True if the server closes the connection after the response.
     pub closes: bool,
     pub location: Option<String>,
 }
 
-/// Parses a head if all of it is there.
+/// Parses a head. Returns `None` if it is incomplete.
 ///
 /// # Errors
-/// When it is none, is too long, or announces a body of unknown length.
+/// When the head is invalid, too long, or has no length of the body.
 pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > MAX_HEAD_BYTES {

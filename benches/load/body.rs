@@ -1,4 +1,4 @@
-//! The body of uploads: one block in a file in memory, sent over and over.
+//! The body of uploads: one block in a memory file, which is sent repeatedly.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,27 +8,27 @@ use md5::{Digest, Md5};
 
 use super::sys;
 
-/// Bytes of image data in the block: as much as stays in a core's own cache.
+/// Bytes of image data in the block. They fit into the cache of a core.
 const BLOCK_BYTES: usize = 256 * 1024;
 
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// What every upload of a run sends.
+/// The body of every upload of a run.
 pub struct Body {
     file: File,
-    /// Bytes of the block with its framing.
+    /// Size of the block with its framing.
     block_bytes: u64,
-    /// Bytes of a whole upload with its framing, the last chunk not included.
+    /// Size of a whole upload with its framing, without the last chunk.
     framed_bytes: u64,
     size_bytes: u64,
     chunked: bool,
 }
 
 impl Body {
-    /// A body of `size_bytes`; in chunks it must be a multiple of the block.
+    /// Creates a body of `size_bytes`. With chunked encoding that must be a multiple of the block.
     ///
     /// # Errors
-    /// When it is not, or there is no memory.
+    /// When it is not, or the memory file cannot be created.
     pub fn new(size_bytes: u64, chunked: bool) -> Result<Self, String> {
         let block = block();
         let mut framed = Vec::new();
@@ -58,7 +58,7 @@ impl Body {
         })
     }
 
-    /// Bytes that go over the wire for one upload.
+    /// Returns the number of bytes that one upload sends.
     pub fn wire_bytes(&self) -> u64 {
         let last = if self.chunked { LAST_CHUNK.len() } else { 0 };
         self.framed_bytes + last as u64
@@ -71,14 +71,14 @@ impl Body {
             let left = (self.framed_bytes - sent).min(self.block_bytes - offset);
             (offset, left)
         } else {
-            // The last chunk stands behind the block.
+            // The last chunk is stored after the block.
             let behind = sent - self.framed_bytes;
             (self.block_bytes + behind, self.wire_bytes() - sent)
         };
         sys::send_file(socket, &self.file, offset, left as usize)
     }
 
-    /// The MD5 of the data of one upload, as hexadecimal digits.
+    /// Returns the MD5 of the data of one upload in hexadecimal.
     pub fn digest(&self) -> String {
         let (block, mut left) = (block(), self.size_bytes);
         let mut digest = Md5::new();
@@ -91,12 +91,12 @@ impl Body {
     }
 }
 
-/// A digest as people write it.
+/// Formats a digest in hexadecimal.
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes without a pattern that anything could make use of (xorshift64).
+/// Returns incompressible bytes (xorshift64).
 fn block() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = std::iter::repeat_with(|| {

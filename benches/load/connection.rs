@@ -1,4 +1,4 @@
-//! One connection and where it is in its request.
+//! A connection and the state of its request.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,55 +10,55 @@ use super::body::Body;
 use super::sys;
 use super::tally::Tally;
 
-/// Room for the head of an answer and the begin of its body.
+/// Size of the buffer for the head of a response and the beginning of its body.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Most bytes discarded by one call.
+/// The most bytes that one call discards.
 const DISCARD_BYTES: u64 = 4 << 20;
 
-/// Calls on one connection before the others have their turn.
+/// The most calls on one connection before the other connections are served.
 const TURN_CALLS: usize = 16;
 
-/// Where a connection is.
+/// The state of a connection.
 enum State {
-    /// No request under way.
+    /// No request in progress.
     Idle,
-    /// This many bytes of the request's head are sent.
+    /// This many bytes of the request head were sent.
     SendHead(usize),
-    /// This many bytes of the upload are sent.
+    /// This many bytes of the upload were sent.
     SendBody(u64),
-    /// Waiting for the head of the answer.
+    /// Waiting for the head of the response.
     ReadHead,
-    /// This many bytes of the answer's body are still to come.
+    /// This many bytes of the response body are still expected.
     ReadBody(u64),
 }
 
-/// What a connection waits for after its turn.
+/// The condition for which a connection waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
-    /// For bytes to read.
+    /// Readable.
     Read,
-    /// For room to write.
+    /// Writable.
     Write,
-    /// For its next request: the answer is complete.
+    /// The next request; the response is complete.
     Request,
-    /// For a new connection: the server ended this one.
+    /// A new connection; the server closed this one.
     Connect,
 }
 
 pub struct Connection {
     stream: TcpStream,
     state: State,
-    /// What epoll was told to wait for.
+    /// The events registered with epoll.
     pub interest: u32,
-    /// The head of the request under way.
+    /// The head of the current request.
     pub request: Vec<u8>,
     started: Instant,
-    /// When its request should begin.
+    /// The time at which the current request should begin.
     pub due: Instant,
     head: Vec<u8>,
     answer: Option<Answer>,
-    /// Bytes it has received in all.
+    /// Total number of received bytes.
     pub received: u64,
 }
 
@@ -83,8 +83,7 @@ impl Connection {
         self.stream.as_raw_fd()
     }
 
-    /// Begins the request whose head was put into `request`; its latency counts from
-    /// `started`.
+    /// Begins the request whose head is in `request`. Its latency is measured from `started`.
     pub fn begin(&mut self, started: Instant) {
         self.state = State::SendHead(0);
         self.started = started;
@@ -96,11 +95,10 @@ impl Connection {
         matches!(self.state, State::Idle)
     }
 
-    /// Sends and receives until the socket or `allowance`, the bytes it may receive, is
-    /// used up.
+    /// Sends and receives until the socket would block or `allowance` bytes were received.
     ///
     /// # Errors
-    /// When the answer cannot be understood; the run ends then.
+    /// When the response is invalid, which ends the run.
     pub fn turn(
         &mut self,
         tally: &mut Tally,
@@ -146,7 +144,7 @@ impl Connection {
     }
 
     fn broken(&mut self, error: &io::Error, tally: &mut Tally) -> Waits {
-        // An answer that came before the upload was through says why.
+        // A response before the end of the upload is an error, and states the reason.
         let early = self.stream.read(&mut [0; 256]).is_ok_and(|count| count > 0);
         let word = if early { " (it had answered)" } else { "" };
         tally.fail(format!("connection lost: {error}{word}"));
@@ -213,7 +211,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Notes how much of the body is still to come.
+    /// Updates the number of bytes of the body that are still expected.
     fn came(&mut self, left: u64, tally: &mut Tally) {
         self.state = State::ReadBody(left);
         if left == 0 {
@@ -225,7 +223,7 @@ impl Connection {
     }
 }
 
-/// Makes an error of the end of the stream.
+/// Converts the end of the stream to an error.
 fn some(result: io::Result<usize>) -> io::Result<usize> {
     match result {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),

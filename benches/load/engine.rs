@@ -1,4 +1,4 @@
-//! The loop that keeps all connections of a run busy.
+//! The event loop of a run.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,26 +16,26 @@ use super::sys::{self, Epoll};
 use super::tally::Tally;
 use super::target::Requests;
 
-/// Failures after which a run is given up: it would say nothing.
+/// Number of failures after which a run is aborted, because its figures would be meaningless.
 const MAX_FAILURES: u64 = 1000;
 
-/// Time between two looks at a connection that is slowed down.
+/// Time between two reads of a connection with a limited rate.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Connections that are slowed down take their looks in so many groups, one after the other:
-/// clients that know nothing of one another do not all read in the same moment.
+/// Number of groups into which connections with a limited rate are divided. The groups read at
+/// different times, since independent clients do not all read at once.
 const GROUPS: usize = 20;
 
-/// Receive buffer of a client that is slowed down, so that the kernel holds little for it.
+/// Receive buffer of a client with a limited rate. Small, so that the kernel buffers little.
 const SLOW_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What a client that is slowed down reads at a time, as python-glanceclient 2.17 does.
+/// Size of a read of a client with a limited rate, as in python-glanceclient 2.17.
 const SLOW_READ_BYTES: u64 = 64 * 1024;
 
 /// Runs `get`, `head`, `post` or `put`.
 ///
 /// # Errors
-/// When the server cannot be reached, or hardly ever answers.
+/// When the server cannot be reached or most requests fail.
 pub fn run(options: &Options) -> Result<Value, String> {
     let body = match options.uploads() {
         true => Some(Body::new(options.size_bytes, options.chunked)?),
@@ -55,7 +55,7 @@ fn told(options: &Options, error: &io::Error) -> String {
     format!("{}: {error}", options.target.address)
 }
 
-/// Connects connection `number`, from one of the addresses it may come from.
+/// Opens connection `number` from one of the source addresses.
 pub fn connect(options: &Options, number: usize) -> io::Result<TcpStream> {
     let address = options.target.address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -75,8 +75,7 @@ pub fn connect(options: &Options, number: usize) -> io::Result<TcpStream> {
 struct Due {
     at: Instant,
     token: usize,
-    /// Whether it should have begun while the one before was under way: what it waited for
-    /// then counts as its latency.
+    /// True if it should have begun during the previous request. The delay counts as latency.
     late: bool,
 }
 
@@ -134,7 +133,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// One look at every connection that is slowed down.
+    /// Reads from every connection with a limited rate.
     fn look_at_groups(&mut self) -> Result<(), String> {
         for group in 0..GROUPS {
             let begun = Instant::now();
@@ -146,7 +145,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Paced clients do not all start at once.
+    /// Returns the delay of the first request, which spreads the starts of paced clients.
     fn spread_starts(&mut self) {
         let period = self.options.every.unwrap_or_default() / self.options.clients as u32;
         for (token, connection) in self.connections.iter_mut().enumerate() {
@@ -159,7 +158,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether all requests that were wanted are answered.
+    /// Returns true if every requested response was received.
     fn is_done(&self) -> bool {
         self.asked >= self.options.requests && self.connections.iter().all(Connection::is_idle)
     }
@@ -194,7 +193,7 @@ impl<'a> Engine<'a> {
         let allowance = self.allowance(token);
         let connection = &mut self.connections[token];
         if connection.is_idle() {
-            // Readable without a request: the server has ended the connection.
+            // Readable without a request: the server has closed the connection.
             return match self.options.rate {
                 Some(_) => Ok(()),
                 None => self.reconnect(token),
@@ -215,12 +214,12 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// How many bytes a connection may take now.
+    /// Returns the number of bytes that a connection may receive now.
     fn allowance(&self, token: usize) -> u64 {
         let Some(rate) = self.options.rate else {
             return u64::MAX;
         };
-        // Else all of them would come to their next read in the same moment.
+        // Otherwise all connections would read at the same time.
         let head_start = token as u64 * SLOW_READ_BYTES / self.connections.len() as u64;
         let allowed = rate as f64 * self.begun.elapsed().as_secs_f64();
         let due = (allowed as u64 + head_start).saturating_sub(self.connections[token].received);

@@ -1,4 +1,4 @@
-//! Connections that are held open and do nothing.
+//! Holds idle connections open.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ use super::engine::connect;
 use super::options::Options;
 use super::target::Requests;
 
-/// Opens the connections, says so in a line, and holds them until standard input ends.
+/// Opens the connections, prints a line, and holds them until standard input ends.
 ///
 /// # Errors
-/// When one cannot be opened or is not answered.
+/// When a connection cannot be opened or its request has no response.
 pub fn run(options: &Options) -> Result<Value, String> {
     let mut held = Vec::with_capacity(options.clients);
     let mut request = Vec::new();
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<Value, String> {
     Ok(json!({"command": "idle", "closed": held.len()}))
 }
 
-/// One request, its answer read to the end.
+/// Sends a request and reads the whole response.
 fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
     stream.write_all(request).map_err(told)?;

@@ -1,9 +1,9 @@
-//! The load client of `benches/run`: what a server is measured with.
+//! The load generator of `benches/run`.
 //!
-//! One thread over epoll. Bodies that come in are discarded inside the kernel and bodies
-//! that go out are sent from the page cache, so that the client is not what is measured.
-//! It talks to this machine only, and every run is bounded in time and count. Each
-//! command prints one line of JSON.
+//! It has one thread with epoll. Received bodies are discarded inside the kernel and sent bodies come
+//! from the page cache, so that the client does not limit the measurement. It connects to this
+//! machine only, and every run is bounded in time and in requests. Each command prints one line of
+//! JSON.
 
 mod answer;
 mod body;
@@ -47,12 +47,12 @@ options
   --sources N      spread connections over so many addresses 127.0.0.x (1)
 In the URL and in headers {n} is the number of the request and {m} its last two digits.";
 
-/// What a run may take beyond its `--seconds` before it is given up.
+/// Time beyond `--seconds` after which a run is aborted.
 const GRACE: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` and `cargo test` start every bench; alone this one has nothing to do.
+    // `cargo bench` and `cargo test` start every benchmark without arguments.
     if arguments.is_empty() || arguments.iter().all(|word| word == "--bench") {
         println!("{HELP}");
         return;

@@ -1,28 +1,28 @@
-//! The command line.
+//! The command line of the load generator.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::target::Target;
 
-/// Longest run that is taken.
+/// The longest run.
 const MAX_SECONDS: f64 = 600.0;
 
-/// Most connections at a time.
+/// The most concurrent connections.
 const MAX_CLIENTS: usize = 20_000;
 
-/// What a run does.
+/// The options of a run.
 pub struct Options {
     pub command: String,
     pub target: Target,
     pub clients: usize,
     pub seconds: Duration,
-    /// Most requests in the whole run.
+    /// The most requests of the whole run.
     pub requests: u64,
     pub range: Option<String>,
-    /// Bytes a second for each client.
+    /// Rate limit of each client in bytes per second.
     pub rate: Option<u64>,
-    /// Time from one request of a client to its next.
+    /// Time between the starts of two requests of a client.
     pub every: Option<Duration>,
     pub size_bytes: u64,
     pub chunked: bool,
@@ -36,7 +36,7 @@ impl Options {
     /// Parses the arguments.
     ///
     /// # Errors
-    /// A sentence that names the argument.
+    /// A message that names the wrong argument.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
         let (command, rest) = arguments.split_first().ok_or("no command")?;
         let mut url = None;
@@ -95,7 +95,7 @@ impl Options {
         Ok(self)
     }
 
-    /// Whether requests carry a body.
+    /// Returns true if requests have a body.
     pub fn uploads(&self) -> bool {
         matches!(self.command.as_str(), "post" | "put")
     }

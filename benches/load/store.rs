@@ -1,6 +1,6 @@
-//! A server that S3 and Swift clients take for one of theirs: what it is sent it throws away
-//! inside the kernel, and what it is asked for it sends from memory. It costs less than any
-//! store that keeps something, so what is measured before it is its client.
+//! A server that acts as an S3 or Swift store. It discards uploads inside the kernel and sends
+//! downloads from memory. It is cheaper than a store that keeps data, so a measurement with it
+//! measures its client.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use super::body::Body;
 use super::options::Options;
 use super::sys;
 
-/// Longest head that is taken.
+/// The longest head that is accepted.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Most bytes discarded by one call.
+/// The most bytes that one call discards.
 const DISCARD_BYTES: u64 = 4 << 20;
 
 const BEGUN: &str = "<InitiateMultipartUploadResult><UploadId>an-upload</UploadId>\
@@ -26,7 +26,7 @@ const COMPLETED: &str = "<CompleteMultipartUploadResult><ETag>\"tag\"</ETag>\
 const LISTED: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>\
     </ListMultipartUploadsResult>";
 
-/// What every object is.
+/// The properties of every object.
 struct Objects {
     address: SocketAddr,
     body: Body,
@@ -34,11 +34,11 @@ struct Objects {
     md5: String,
 }
 
-/// Serves until standard input ends. Every object has `--size` bytes: those that the load
-/// client uploads at that size.
+/// Serves until standard input ends. Every object has `--size` bytes, the same that the load
+/// generator uploads at that size.
 ///
 /// # Errors
-/// When the address is not free.
+/// When the address is in use.
 pub fn run(options: &Options) -> Result<Value, String> {
     let address = options.target.address;
     let told = |error: io::Error| format!("{address}: {error}");
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<Value, String> {
         for stream in listener.incoming().flatten() {
             let objects = Arc::clone(&objects);
             std::thread::spawn(move || {
-                // A client that goes away has its reasons.
+                // A client may disconnect at any time.
                 let _ = serve(stream, &objects);
             });
         }
@@ -127,7 +127,7 @@ fn send_object(stream: &mut TcpStream, objects: &Objects) -> io::Result<()> {
     Ok(())
 }
 
-/// What there is to know of a request.
+/// The parts of a request that the server uses.
 struct Head {
     method: String,
     target: String,
@@ -136,7 +136,7 @@ struct Head {
 }
 
 impl Head {
-    /// The next head; what came behind it stays in `buffer`. `None` at the end.
+    /// Reads the next head. Bytes after it stay in `buffer`. Returns `None` at the end of the stream.
     fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
         loop {
             if let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n") {
@@ -177,7 +177,7 @@ impl Head {
             } else if name.eq_ignore_ascii_case("expect") {
                 parsed.waits_to_be_asked = true;
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                // No upload that is measured has chunks here.
+                // Measured uploads do not use chunked encoding here.
                 return Err(ErrorKind::Unsupported.into());
             }
         }

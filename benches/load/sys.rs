@@ -1,16 +1,16 @@
-//! The system calls that std does not have. All of the client's `unsafe` is here.
+//! System calls that the standard library lacks. All `unsafe` code of the load generator is here.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// Readiness to read, or that the peer is gone.
+/// Readable, or closed by the peer.
 pub const READ: u32 = libc::EPOLLIN as u32;
 
-/// Readiness to write.
+/// Writable.
 pub const WRITE: u32 = libc::EPOLLOUT as u32;
 
-/// Events taken from the kernel at a time.
+/// The most events that one call returns.
 const EVENTS: usize = 256;
 
 /// A level-triggered epoll instance.
@@ -48,7 +48,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits at most `timeout_ms` and fills `ready` with tokens and what they are ready for.
+    /// Waits at most `timeout_ms` and fills `ready` with tokens and their events.
     pub fn wait(&mut self, timeout_ms: i32, ready: &mut Vec<(usize, u32)>) -> io::Result<()> {
         ready.clear();
         // SAFETY: the pointer and the length are those of one live vector.
@@ -70,8 +70,7 @@ impl Epoll {
     }
 }
 
-/// Takes up to `most` bytes off the socket and throws them away inside the kernel.
-/// 0 is the end of the stream.
+/// Discards up to `most` received bytes inside the kernel. Returns 0 at the end of the stream.
 pub fn discard(socket: RawFd, most: usize) -> io::Result<usize> {
     // SAFETY: with MSG_TRUNC, TCP writes nothing to the pointer (tcp(7)), so none is given.
     let count = unsafe { libc::recv(socket, std::ptr::null_mut(), most, libc::MSG_TRUNC) };
@@ -86,7 +85,7 @@ pub fn send_file(socket: RawFd, file: &File, offset: u64, most: usize) -> io::Re
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// A file in memory without a name.
+/// Creates a memory file.
 pub fn memory_file() -> io::Result<File> {
     // SAFETY: the name is a C string constant; the descriptor is checked and then owned.
     unsafe {
@@ -95,7 +94,7 @@ pub fn memory_file() -> io::Result<File> {
     }
 }
 
-/// Lets this process open as many files as it may.
+/// Raises the descriptor limit as far as the system allows.
 pub fn raise_file_limit() {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

@@ -1,4 +1,4 @@
-//! What a run counted.
+//! The counters of a run.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 
-/// Most latencies that are kept; a run that makes more keeps the first.
+/// The most latencies that are stored. Later ones are dropped.
 const MAX_LATENCIES: usize = 16_000_000;
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -24,7 +24,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a whole answer that took `latency`; `bytes` are the first of it.
+    /// Counts a complete response. `bytes` is the beginning of the response.
     pub fn answered(&mut self, answer: Answer, bytes: &[u8], latency: Duration) {
         self.requests += 1;
         if !(200..300).contains(&answer.status) {
@@ -37,7 +37,7 @@ impl Tally {
         self.last = Some(answer);
     }
 
-    /// Counts a request that had no good answer.
+    /// Counts a failed request.
     pub fn fail(&mut self, reason: String) {
         self.failed += 1;
         self.first_failure.get_or_insert(reason);
@@ -47,7 +47,7 @@ impl Tally {
         self.failed
     }
 
-    /// The line of a run that took `time`.
+    /// Returns the output line of a run that took `time`.
     pub fn report(mut self, command: &str, time: Duration) -> Value {
         self.latencies_us.sort_unstable();
         let seconds = time.as_secs_f64();
@@ -74,7 +74,7 @@ impl Tally {
         })
     }
 
-    /// The latency that so many percent of the requests did not exceed.
+    /// Returns a percentile of the latencies.
     fn percentile(&self, percent: f64) -> Option<u32> {
         let rank = (self.latencies_us.len() as f64 * percent / 100.0).ceil() as usize;
         self.latencies_us.get(rank.saturating_sub(1)).copied()

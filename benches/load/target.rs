@@ -1,4 +1,4 @@
-//! Where requests go, and what they say.
+//! The address and the heads of requests.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,11 +21,11 @@ impl Default for Target {
 }
 
 impl Target {
-    /// Parses a URL whose host is an address of this machine: loopback, or a link-local one
-    /// as the network namespaces of `benches/run` have.
+    /// Parses a URL whose host is a loopback address, or a link-local one as in the network
+    /// namespaces of `benches/run`.
     ///
     /// # Errors
-    /// A sentence that says what was wanted.
+    /// A message with the expected form.
     pub fn parse(url: &str) -> Result<Self, String> {
         let wanted = || format!("--url wants http://127.0.0.1:PORT/PATH, not {url}");
         let rest = url.strip_prefix("http://").ok_or_else(wanted)?;
@@ -43,14 +43,14 @@ impl Target {
     }
 }
 
-/// The heads of a run's requests.
+/// The request heads of a run.
 pub struct Requests {
     template: String,
     numbered: bool,
 }
 
 impl Requests {
-    /// One request head for all, with room for the request's number.
+    /// Creates the template of all heads, with a place for the number of the request.
     pub fn new(method: &str, options: &Options) -> Self {
         let target = &options.target;
         let mut template = format!("{method} {} HTTP/1.1\r\n", target.path);

@@ -1,4 +1,4 @@
-//! One GET whose body is read and hashed.
+//! Downloads one body and hashes it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,13 +12,13 @@ use super::body;
 use super::options::Options;
 use super::target::Requests;
 
-/// Longest silence of the server.
+/// Time limit for each read.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Fetches the URL once and prints status, bytes and MD5 of the body.
 ///
 /// # Errors
-/// When there is no whole answer.
+/// When the response is incomplete.
 pub fn run(options: &Options) -> Result<Value, String> {
     let told = |error: std::io::Error| format!("{}: {error}", options.target.address);
     let mut stream = TcpStream::connect(options.target.address).map_err(told)?;

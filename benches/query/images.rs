@@ -1,22 +1,22 @@
-//! 100,000 images as a public cloud has them, and the lists that are asked of them.
+//! The data of the benchmark: 100,000 images like those of a public cloud, and list queries.
 
 use glance::image::{
     Filter, Image, ImageId, ListScope, Member, Query, SortDirection, SortKey, Status, Timestamp,
     Visibility,
 };
 
-/// Images in the registry.
+/// Number of images in the registry.
 pub const IMAGES: u64 = 100_000;
 
-/// Images on a page.
+/// Number of images per page.
 const PAGE: usize = 25;
 
-/// When the image of this number was registered: one a millisecond.
+/// Returns the time at which an image was registered: one per millisecond.
 fn created_at(number: u64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + number as i64 * 1_000)
 }
 
-/// An image; `number` decides its fields.
+/// Returns an image whose fields are derived from `number`.
 pub fn image(number: u64) -> Image {
     let of =
         |words: &[&str], position: u64| Some(words[position as usize % words.len()].to_owned());
@@ -29,7 +29,7 @@ pub fn image(number: u64) -> Image {
         _ => Status::Active,
     };
     image.size_bytes = number * 104_729_003 % (64 << 30);
-    // What is rare stands at the far end of most orders.
+    // Rare values sort last in most orders.
     image.disk_format = if number >= IMAGES - 20 {
         of(&["vhdx"], 0)
     } else {
@@ -64,7 +64,7 @@ pub fn image(number: u64) -> Image {
     image
 }
 
-/// A list in the default order of the API, of whatever is not deleted.
+/// Returns the query of all images that are not deleted, in the default order of the API.
 pub fn list(filters: Vec<Filter>) -> Query {
     Query {
         scope: ListScope::All,
@@ -102,7 +102,7 @@ fn changed_since(number: u64) -> Query {
     }
 }
 
-/// Every filter of the API, dense and sparse, and some combinations.
+/// Returns queries with every filter of the API, common and rare, and with combinations.
 pub fn lists() -> Vec<(&'static str, Query)> {
     let early = || property("half", "early");
     let private = |filters| Query {

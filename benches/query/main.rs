@@ -1,5 +1,5 @@
-//! Small requests without the network: one page out of 100,000 images, and the metadata of
-//! an image from and to headers.
+//! Benchmark of small requests without the network: a page of 100,000 images, and the conversion of
+//! an image's metadata from and to headers.
 //!
 //! `taskset -c 1 cargo bench --bench query`. Before criterion's figures it prints the slowest
 //! form of each list, over all orders, directions and markers; `--bench query -- slowest` stops
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use images::{IMAGES, image, list, lists};
 use slowest::slowest;
 
-/// Inserts on their way to the commit thread at a time.
+/// Number of concurrent inserts.
 const INSERTS: usize = 512;
 
 fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<EmbeddedRegistry> {
@@ -53,7 +53,7 @@ fn filled(runtime: &Runtime, folder: &TempDir) -> Arc<EmbeddedRegistry> {
     registry
 }
 
-/// Images in the middle and near the end of the list by name.
+/// Returns images in the middle and near the end of the list by name.
 fn markers(runtime: &Runtime, registry: &EmbeddedRegistry) -> [(&'static str, ImageId); 2] {
     let all = Query {
         sort_keys: vec![(SortKey::Name, SortDirection::Descending)],
@@ -105,7 +105,7 @@ fn headers(bench: &mut Criterion) {
     let image = image(4_711);
     let mut written = HeaderMap::new();
     write_meta(&image, Spelling::Underscores, None, &mut written);
-    // What a client may say about an image; the rest only a server says.
+    // The fields that clients may set.
     let mut said = written.clone();
     for own in ["created_at", "updated_at", "deleted", "status"] {
         said.remove(format!("x-image-meta-{own}"));

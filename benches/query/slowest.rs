@@ -1,22 +1,22 @@
-//! Each list in every order, both directions, and from three places: what its slowest form
-//! takes.
+//! Measures each list in every order, in both directions and from three markers, and reports the
+//! slowest form.
 
 use std::time::{Duration, Instant};
 
 use glance::image::{ImageId, Query, SortDirection, SortKey};
 
-/// How often each form of a list is asked for.
+/// Number of measurements of each form.
 const TIMES: usize = 300;
 
-/// One form of a list and the time within which 99 of 100 are answered.
+/// One form of a list and its p99.
 pub struct Slowest {
     pub p50: Duration,
     pub p99: Duration,
     pub form: String,
 }
 
-/// The form of a list with the longest p99. `ask` answers it; `markers` are images to begin
-/// behind, each with what to call it.
+/// Returns the form of a list with the longest p99. `ask` executes a query; `markers` are images to
+/// begin after, each with a label.
 pub fn slowest(
     list: &Query,
     markers: &[(&str, ImageId)],
@@ -44,7 +44,7 @@ pub fn slowest(
     forms.into_iter().max_by_key(|form| form.p99)
 }
 
-/// Half of the times are within the first, 99 of 100 within the second.
+/// Returns the median and the p99.
 fn percentiles(mut ask: impl FnMut()) -> (Duration, Duration) {
     let mut times: Vec<Duration> = (0..TIMES)
         .map(|_| {

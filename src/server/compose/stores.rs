@@ -1,4 +1,4 @@
-//! The configured stores.
+//! Opens the configured stores.
 
 use std::sync::Arc;
 
@@ -15,7 +15,10 @@ use crate::store::{
 };
 use crate::transfer::disk::Disk;
 
-/// Opens every store that is in use.
+/// Opens every enabled store.
+///
+/// # Errors
+/// [`StartError`] for the first store that cannot be opened, or if the default store is not enabled.
 pub(in crate::server) fn open_stores(
     config: &Config,
     disk: Disk,

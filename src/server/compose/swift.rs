@@ -1,4 +1,4 @@
-//! The Swift store, from the configuration.
+//! Opens the Swift store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,16 @@ use crate::md5::HashEngine;
 use crate::server::start_error::StartError;
 use crate::store::{Store, SwiftEndpoint, SwiftOptions, SwiftResources, SwiftStore};
 
-/// How long an unused connection to Swift is kept: less than Swift's own 60 s.
+/// Idle time after which a connection to Swift is closed. Shorter than Swift's own 60 s, so that the
+/// server never sends a request on a connection that Swift is closing.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 
 const MIB: u64 = 1 << 20;
 
+/// Opens the Swift store.
+///
+/// # Errors
+/// When an option or a certificate file is wrong. Swift is not contacted.
 pub(in crate::server) fn open_swift(
     config: &Config,
     hashes: &HashEngine,
@@ -27,21 +32,23 @@ pub(in crate::server) fn open_swift(
         insecure: swift.swift_store_auth_insecure,
     };
     let tls = client_config(&tls).map_err(StartError::SwiftTls)?;
-    let client = |reach| {
+    let client = |address_policy| {
         HttpClient::new(HttpClientOptions {
             connect_timeout: swift.swift_store_connect_timeout,
             answer_timeout: swift.swift_store_timeout,
             idle_timeout: KEEP_IDLE,
-            address_policy: reach,
+            address_policy,
             tls: Arc::clone(&tls),
         })
     };
-    let parts = SwiftResources {
+    // Requests to addresses that clients name use a client of their own, which refuses private
+    // addresses. The configured Swift may have one.
+    let resources = SwiftResources {
         client: client(AddressPolicy::Any),
         untrusted: client(AddressPolicy::Filtered(settings::address_filter(config))),
         hashes: hashes.clone(),
     };
-    let store = SwiftStore::new(options(config), parts)?;
+    let store = SwiftStore::new(options(config), resources)?;
     tracing::info!(
         target: log::STARTUP,
         accounts = config.swift_accounts.len(),
