@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::api_client::Client;
-use super::endpoint::{GlanceEndpoint, is_https};
+use super::endpoint::is_https;
 use super::error::{ClientError, Result};
 use super::options::ConnectOptions;
 use crate::http_client::ExpiringCell;
-use crate::keystone::{EndpointQuery, Interface, Keystone, KeystoneError, Login, Token};
+use crate::keystone::{Interface, Keystone, KeystoneError, Login, Token};
 
-/// Type of the Image service in the catalogue.
-const SERVICE_TYPE: &str = "image";
 /// Time before its expiry at which a token is replaced: the longest that a request may wait in the
 /// queues of a server before its token is validated.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
@@ -68,7 +65,7 @@ impl Identity {
 }
 
 impl KeystoneSession {
-    fn new(cloud: &Cloud, options: &ConnectOptions) -> Result<Self> {
+    pub(super) fn new(cloud: &Cloud, options: &ConnectOptions) -> Result<Self> {
         let http = options.http_client(is_https(&cloud.auth_url))?;
         let keystone = Keystone::new(http, &cloud.auth_url, RENEW_BEFORE);
         Ok(Self {
@@ -83,7 +80,7 @@ impl KeystoneSession {
         })
     }
 
-    async fn token(&self) -> Result<Arc<Token>> {
+    pub(super) async fn token(&self) -> Result<Arc<Token>> {
         let login = async {
             tracing::debug!(keystone = %self.address, "requesting a token");
             self.keystone.issue(&self.login).await
@@ -94,44 +91,6 @@ impl KeystoneSession {
             source,
         })
     }
-}
-
-impl Client {
-    /// Logs in at Keystone and returns a client of the Image service that its catalogue names, or
-    /// of `endpoint` if one is given.
-    ///
-    /// # Errors
-    /// [`ClientError::Login`] if Keystone refuses the login or cannot be reached,
-    /// [`ClientError::Invalid`] if the catalogue has no usable endpoint of the Image service.
-    pub async fn log_in(
-        cloud: &Cloud,
-        endpoint: Option<GlanceEndpoint>,
-        options: &ConnectOptions,
-    ) -> Result<Self> {
-        let session = KeystoneSession::new(cloud, options)?;
-        let token = session.token().await?;
-        let endpoint = match endpoint {
-            Some(endpoint) => endpoint,
-            None => endpoint_of(cloud, &token)?,
-        };
-        let client = Self::with_options(endpoint, options)?;
-        Ok(client.with_identity(Identity::Keystone(Arc::new(session))))
-    }
-}
-
-fn endpoint_of(cloud: &Cloud, token: &Token) -> Result<GlanceEndpoint> {
-    let url = token.catalogue().find(EndpointQuery {
-        service_type: SERVICE_TYPE,
-        interface: cloud.interface,
-        region: cloud.region.as_deref(),
-    });
-    let url = url.map_err(|error| {
-        ClientError::Invalid(format!(
-            "Cannot find the Image service: {error}. Give its URL with --os-image-url, or check \
-             --os-region-name and --os-interface."
-        ))
-    })?;
-    GlanceEndpoint::from_catalogue(url)
 }
 
 /// Returns the part of a URL that messages may show: no user name, password, path or query.

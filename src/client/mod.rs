@@ -35,6 +35,7 @@ mod error;
 mod identity;
 mod images;
 mod list;
+mod login;
 mod members;
 mod options;
 mod progress;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Style;
+use super::style::Style;
 use crate::api::body::small_body;
 use crate::api::request::ApiRequest;
 use crate::api::state::ApiSettings;

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::Style;
+use super::style::Style;
 
 /// The operation that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use http::header::{CONTENT_TYPE, ETAG, LOCATION, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Body;
 
-use super::Style;
 use super::context::V1Context;
 use super::deleted_filter::apply_deleted_and_pending_filter;
 use super::list_query;
+use super::style::Style;
 use crate::api::body::{BodySource, check_content_md5};
 use crate::api::path::image_id;
 use crate::api::request::ApiRequest;

@@ -13,6 +13,7 @@ mod fast_path;
 mod images;
 pub(super) mod list_query;
 mod members;
+mod style;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use http::{HeaderMap, StatusCode};
 
 use self::context::V1Context;
 use self::endpoint::{Endpoint, route};
+pub(super) use self::style::Style;
 use super::body::refuse_partial;
 use super::errors::{method_not_allowed, status_response};
 use super::request::ApiRequest;
@@ -35,16 +37,6 @@ use crate::wire::read_conditions;
 pub(super) struct V1Api {
     state: Rc<ApiState>,
     service: Arc<Service>,
-}
-
-/// The form of responses, which depends on how the path names the version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
-    /// `/v1/...`: as the last Glance that had v1.
-    Versioned,
-    /// `/images...`, the paths of the first documents: with `uri`, and with dashed headers
-    /// beside those with underscores.
-    Unversioned,
 }
 
 impl V1Api {
