@@ -68,7 +68,7 @@ impl HttpUri {
         if !rest.bytes().all(may_stand_in_uri) {
             return Err(HttpUriError::Characters);
         }
-        // The fragment is removed first: an @ or a slash in it must not become part of the authority.
+        // The fragment is removed first: an @ in it must not become part of the authority.
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         // Passwords with an unescaped @ are in use: the last @ ends the user information.

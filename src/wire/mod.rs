@@ -1,5 +1,5 @@
-//! Messages of the v1 API and of the registry API: headers and JSON bodies. Each file holds both the
-//! server's and the client's side of a message, so that they cannot disagree.
+//! Messages of the v1 API and of the registry API: headers and JSON bodies. Each file holds both
+//! the server's and the client's side of a message, so that they cannot disagree.
 
 mod cached;
 mod conditions;

@@ -36,8 +36,8 @@ pub(in crate::api) fn apply_deleted_filter(query: &str, list: &mut ListRequest) 
     Ok(true)
 }
 
-/// Applies `deleted` to an administrator's list of the v1 API, and includes images that wait for the
-/// scrubber if the status filter names `pending_delete`. Deleted images of all owners are listed
+/// Applies `deleted` to an administrator's list of the v1 API, and includes images that wait for
+/// the scrubber if the status filter names `pending_delete`. Deleted images of all owners are listed
 /// unless the query has `is_public`. `deleted` is not a parameter of Glance's v1 API, so an
 /// invalid word is ignored like an unknown parameter.
 pub(super) fn apply_deleted_and_pending_filter(query: &str, list: &mut ListRequest) {

@@ -27,8 +27,8 @@ pub use records::{
 /// The media type of records.
 pub const RECORD: &str = "application/vnd.glance.registry-record+json";
 
-/// The version of a record in a response; in a PUT, the version that the writer has read, which must
-/// still be current.
+/// The version of a record in a response; in a PUT, the version that the writer has read, which
+/// must still be current.
 pub const VERSION: HeaderName = HeaderName::from_static("x-glance-registry-version");
 
 /// The reserved property for values that the legacy protocol has no fields for, as JSON.

@@ -49,8 +49,8 @@ fn race(server: &Server, upload: impl Fn(usize) -> Request + Sync) -> Vec<Respon
     answers
 }
 
-/// Checks a round: the stored bytes are within the quota and equal to the acknowledged ones, and are
-/// removed afterwards.
+/// Checks a round: the stored bytes are within the quota and equal to the acknowledged ones, and
+/// are removed afterwards.
 fn settle(server: &Server, answers: &[Response], good: u16) -> usize {
     let bytes: u64 = server.stored_files().iter().map(|(_, size)| size).sum();
     assert!(bytes <= QUOTA as u64, "{bytes} bytes stored");
