@@ -80,9 +80,9 @@ impl Client {
     ) -> Result<DownloadSummary> {
         let (meta, validator) = self.head(image).await?;
         let name = target.display().to_string();
-        let part = ResumableFile::open(target)
+        let file = ResumableFile::open(target)
             .map_err(|error| ClientError::io(format!("Cannot write {name}"), error))?;
-        self.download(meta, validator, part, name, options).await
+        self.download(meta, validator, file, name, options).await
     }
 
     /// Downloads an image into a stream. A lost connection is resumed if the server supports
@@ -111,20 +111,20 @@ impl Client {
         name: String,
         options: &DownloadOptions,
     ) -> Result<DownloadSummary> {
-        let sink = DownloadWriter::start(target, name).await?;
+        let writer = DownloadWriter::start(target, name).await?;
         let mut transfer = ResumableDownload {
             client: self,
             options,
-            leftover_bytes: sink.bytes(),
-            furthest_bytes: sink.bytes(),
-            asks_whole: false,
+            leftover_bytes: writer.bytes(),
+            furthest_bytes: writer.bytes(),
+            requests_whole: false,
             meta,
             validator,
-            sink,
+            writer,
         };
         match transfer.run().await {
             Ok(downloaded) => {
-                transfer.sink.end(Completion::Publish).await?;
+                transfer.writer.end(Completion::Publish).await?;
                 Ok(downloaded)
             }
             Err(error) => {
@@ -133,7 +133,7 @@ impl Client {
                     _ => Completion::Leave,
                 };
                 // The error of the download matters more than one of the cleanup.
-                let _ = transfer.sink.end(how).await;
+                let _ = transfer.writer.end(how).await;
                 Err(error)
             }
         }
@@ -147,13 +147,13 @@ struct ResumableDownload<'a> {
     meta: ImageMeta,
     /// Entity tag of the data that are being written.
     validator: Option<HeaderValue>,
-    sink: DownloadWriter,
+    writer: DownloadWriter,
     /// Bytes taken over from an earlier download; not verified until the end.
     leftover_bytes: u64,
     /// Largest number of bytes present at any time; more bytes count as progress.
     furthest_bytes: u64,
     /// True if the next request is for the whole image because the server failed to send a range.
-    asks_whole: bool,
+    requests_whole: bool,
 }
 
 impl ResumableDownload<'_> {
@@ -180,8 +180,8 @@ impl ResumableDownload<'_> {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if self.sink.bytes() > self.furthest_bytes {
-                self.furthest_bytes = self.sink.bytes();
+            if self.writer.bytes() > self.furthest_bytes {
+                self.furthest_bytes = self.writer.bytes();
                 failures = 0;
             }
             if !error.is_transient() || failures >= self.options.retries {
@@ -199,7 +199,7 @@ impl ResumableDownload<'_> {
 
     /// Sends one request for the missing bytes, or for all bytes if the server cannot send a range.
     async fn fetch(&mut self) -> Result<()> {
-        let present = self.sink.bytes();
+        let present = self.writer.bytes();
         let is_too_long = self.meta.size.is_some_and(|size| present > size);
         // Without an entity tag the bytes cannot be told from those of an earlier image.
         if is_too_long || self.validator.is_none() {
@@ -207,9 +207,9 @@ impl ResumableDownload<'_> {
         } else if present > 0 && self.meta.size == Some(present) {
             return Ok(());
         }
-        let start = match self.asks_whole {
+        let start = match self.requests_whole {
             true => 0,
-            false => self.sink.bytes(),
+            false => self.writer.bytes(),
         };
         let validator = self.validator.as_ref();
         let answer = self.client.get_image_from(&self.meta.id, start, validator);
@@ -226,7 +226,7 @@ impl ResumableDownload<'_> {
                 // Some servers fail with an error if their backend has no ranges. The next request
                 // is for the whole image, and the bytes that are present are skipped.
                 let has_answered = matches!(error, ClientError::Status { .. });
-                self.asks_whole = has_answered && start > 0;
+                self.requests_whole = has_answered && start > 0;
                 Err(error)
             }
         }
@@ -244,21 +244,21 @@ impl ResumableDownload<'_> {
         }
         self.meta = meta;
         let total = data.expected_bytes().map(|rest| rest + data.start_byte());
-        self.options.progress.set(total, self.sink.bytes());
+        self.options.progress.set(total, self.writer.bytes());
         // A server without ranges sends all bytes again: skip those that are present.
-        let mut known = self.sink.bytes() - data.start_byte();
+        let mut known = self.writer.bytes() - data.start_byte();
         while let Some(mut chunk) = data.chunk().await? {
             let passed = known.min(chunk.len() as u64);
             known -= passed;
             // At most the length of the chunk, so the conversion is exact.
             let fresh = chunk.split_off(passed as usize);
             self.options.progress.add(fresh.len() as u64);
-            self.sink.write(fresh).await?;
+            self.writer.write(fresh).await?;
         }
         match total {
-            Some(expected_bytes) if expected_bytes != self.sink.bytes() => {
+            Some(expected_bytes) if expected_bytes != self.writer.bytes() => {
                 Err(ClientError::ShortBody {
-                    received_bytes: self.sink.bytes(),
+                    received_bytes: self.writer.bytes(),
                     expected_bytes,
                 })
             }
@@ -268,11 +268,11 @@ impl ResumableDownload<'_> {
 
     async fn restart(&mut self) -> Result<()> {
         self.leftover_bytes = 0;
-        self.sink.restart().await
+        self.writer.restart().await
     }
 
     async fn verify(&mut self) -> Result<DownloadSummary> {
-        let md5 = Checksum::of(&self.sink.digest().await?).to_string();
+        let md5 = Checksum::of(&self.writer.digest().await?).to_string();
         let stated = self.stated_md5();
         match &stated {
             Some(expected) if !expected.eq_ignore_ascii_case(&md5) => {
@@ -283,7 +283,7 @@ impl ResumableDownload<'_> {
             }
             _ => Ok(DownloadSummary {
                 meta: self.meta.clone(),
-                size_bytes: self.sink.bytes(),
+                size_bytes: self.writer.bytes(),
                 resumed_from_bytes: self.leftover_bytes,
                 md5,
                 is_verified: stated.is_some(),

@@ -12,8 +12,8 @@ use super::options::ConnectOptions;
 use crate::http_client::ExpiringCell;
 use crate::keystone::{Interface, Keystone, KeystoneError, Login, Token};
 
-/// Time before its expiry at which a token is replaced: the longest that a request may wait in the
-/// queues of a server before its token is validated.
+/// Time before its expiry at which a token is renewed, so that none expires between here and the
+/// server's validation.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// A cloud: its Keystone, the login there, and the choice among the endpoints of the catalogue.
@@ -45,7 +45,7 @@ pub(super) enum Identity {
 pub(super) struct KeystoneSession {
     keystone: Keystone,
     login: Login,
-    /// `HOST:PORT` or whatever of the URL can be shown.
+    /// `HOST:PORT` of Keystone, for errors.
     address: String,
     token: ExpiringCell<Token, KeystoneError>,
 }
@@ -65,6 +65,10 @@ impl Identity {
 }
 
 impl KeystoneSession {
+    /// Prepares a login; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`] if the URL of Keystone or a file with certificates is invalid.
     pub(super) fn new(cloud: &Cloud, options: &ConnectOptions) -> Result<Self> {
         let http = options.http_client(is_https(&cloud.auth_url))?;
         let keystone = Keystone::new(http, &cloud.auth_url, RENEW_BEFORE);
@@ -80,6 +84,10 @@ impl KeystoneSession {
         })
     }
 
+    /// Returns the current token; requests one if there is none yet or it expires soon.
+    ///
+    /// # Errors
+    /// [`ClientError::Login`] if Keystone issues no token.
     pub(super) async fn token(&self) -> Result<Arc<Token>> {
         let login = async {
             tracing::debug!(keystone = %self.address, "requesting a token");

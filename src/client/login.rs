@@ -1,4 +1,4 @@
-//! Login at Keystone, and the endpoint of the Image service in its catalogue.
+//! [`Client::log_in`]: makes a client of the Image service that Keystone's catalogue names.
 
 use std::sync::Arc;
 
