@@ -55,7 +55,7 @@ pub(super) struct GlobalOptions {
     /// Port of the server [default: 9292]
     #[arg(short = 'p', long, global = true)]
     pub(super) port: Option<u16>,
-    /// Token sent with every request; no login is made [env: OS_AUTH_TOKEN]
+    /// Token for the Image service; with its URL no login is made [env: OS_AUTH_TOKEN]
     #[arg(short = 'A', long = "os-auth-token", aliases = ["os_auth_token", "auth_token"])]
     #[arg(visible_alias = "auth-token", global = true, value_name = "TOKEN")]
     pub(super) token: Option<String>,
