@@ -1,7 +1,5 @@
 //! GET and HEAD of an image: its metadata in headers, and its data or a range of them.
 
-use std::time::SystemTime;
-
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, ETAG};
 
