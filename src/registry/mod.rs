@@ -210,7 +210,7 @@ pub trait Registry: Send + Sync {
     }
 
     /// Returns true if answers reflect the current state, and false if they may be as old as the
-    /// last contact with a registry elsewhere.
+    /// last contact with a remote registry.
     fn is_current(&self) -> bool {
         true
     }
@@ -224,11 +224,11 @@ pub trait Registry: Send + Sync {
 /// The cause of [`refusals::no_documents`] for a registry server that speaks the legacy protocol.
 const NO_DOCUMENTS: &str = "documents need the embedded registry, etcd or glance-registry";
 
-/// Retry delay that clients are given while a registry elsewhere cannot be reached: it is back
+/// Retry delay that clients are given while a remote registry cannot be reached: it is back
 /// soon, or another server takes over.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Returns the error for a registry elsewhere that cannot be reached.
+/// Returns the error for a remote registry that cannot be reached.
 fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let kind = Kind::Unavailable {
         retry_after: RETRY_AFTER,

@@ -65,6 +65,7 @@ impl Health {
 
     /// Notes that a write to the disk begins.
     pub(super) fn write_begins(&self) {
+        // Relaxed is sufficient: the value is a hint for a timeout and guards no other memory.
         self.began_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 

@@ -220,6 +220,8 @@ impl Registry for EmbeddedRegistry {
 impl Drop for EmbeddedRegistry {
     /// Waits until the writes in progress are on disk and sled is closed.
     fn drop(&mut self) {
+        // The order matters: the commit thread ends when its channel is closed, and only then is the
+        // backlog complete that the sled writer writes before it ends.
         drop(self.writes.take());
         if let Some(committer) = self.committer.take()
             && !self.health.is_stuck()

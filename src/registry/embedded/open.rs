@@ -58,6 +58,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
         cause,
     };
     create_private_folder(folder).map_err(in_folder)?;
+    // Before anything is read or repaired: another process may be writing to the folder.
     let lock = lock(folder)?;
     tighten(folder);
     let (mut journal, contents) =
@@ -78,7 +79,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     let (mirror, backlog) = update_mirror(mirror, missing, &stored);
     let purged = backlog.iter().filter_map(|key| contents.purged(key));
     let purged: Purged = purged.collect();
-    match reconcile::complete(&mut journal, &contents, &stored) {
+    match reconcile::complete(&mut journal, &contents, &stored, &purged) {
         Err(error) if super::journal::is_no_space(&error) => tracing::error!(
             %error,
             "the registry's journal cannot be completed from sled; the next start tries again"

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::Version;
-use super::journal::{AppendError, Contents, Journal, push};
+use super::journal::{AppendError, Contents, Journal, Purged, push};
 use super::key::Key;
 use super::stored::Stored;
 
@@ -53,11 +53,14 @@ pub(super) fn missing(
     newer.map(|(key, _)| key.clone()).collect()
 }
 
-/// Adds to the journal what only sled has; rewrites a damaged journal.
+/// Adds to the journal what only sled has; rewrites a damaged journal. `purged` are the tombstones
+/// of items that sled may still have: without them in the journal, the items would return if the
+/// process ended before sled is written.
 pub(super) fn complete(
     journal: &mut Journal,
     contents: &Contents,
     stored: &Stored,
+    purged: &Purged,
 ) -> io::Result<()> {
     if contents.is_damaged() {
         let name = damaged_name("journal.damaged");
@@ -65,7 +68,7 @@ pub(super) fn complete(
             kept_as = name,
             "the registry's journal is damaged and is rewritten"
         );
-        return journal.rewrite(stored, Some(&name));
+        return journal.rewrite(stored, purged, Some(&name));
     }
     let known = |key: &Key| contents.newest.get(key).map(|location| location.version);
     let mut frames = Vec::new();
@@ -78,7 +81,7 @@ pub(super) fn complete(
         count += 1;
         if count > MAX_LAG {
             // Most likely the journal is new: sled is from a release without a journal.
-            return journal.rewrite(stored, None);
+            return journal.rewrite(stored, purged, None);
         }
         let encoded = item.encode().map_err(io::Error::other)?;
         push(&mut frames, &key, version, &encoded);

@@ -133,6 +133,8 @@ impl SledMirror {
             documents.insert(sequence_name(), last.to_vec());
             self.documents.apply_batch(documents).map_err(in_sled)?;
         }
+        // sled's flush starts write-back only. The sync of its file makes the batch durable, which
+        // allows the backlog to drop the tombstones of removed items.
         self.db.flush().map_err(in_sled)?;
         let synced = self.log_file.sync_all();
         synced.map_err(|error| format!("sled's file cannot be synced: {error}"))?;

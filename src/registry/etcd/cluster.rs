@@ -64,8 +64,11 @@ impl Cluster {
         let mut connect = ConnectOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1)
+            // A watch may be idle for long. Without pings, a member that vanished without closing
+            // the connection would not be detected.
             .with_keep_alive_while_idle(true)
             .with_auto_token_refresh(true)
+            // A member that is cut off from the leader must refuse to watch, not stay silent.
             .with_require_leader(true);
         if !options.user.is_empty() {
             connect = connect.with_user(options.user.clone(), options.password.clone());

@@ -211,6 +211,8 @@ impl Replica {
     /// Replaces the content by a list and applies what has arrived meanwhile.
     pub(super) fn finish_listing(&self, listing: Listing) {
         let since = self.arrived_while_listing.take().unwrap_or_default();
+        // The list replaces the replica even if its versions are lower: after a restore from a
+        // backup they are. Records that arrived meanwhile may be newer than the list.
         *self.snapshot.borrow_mut() = listing.snapshot;
         // Revisions of another history say nothing about this one.
         self.owner_revisions.borrow_mut().clear();
@@ -219,6 +221,7 @@ impl Replica {
         self.unreadable.replace_all(listing.unread);
         self.apply_all(since);
         self.index.publish(self.snapshot.borrow().clone());
+        // Last: both tell readers and writers that the published index has everything up to here.
         self.revision.send_replace(listing.revision);
         self.staleness.record_contact();
     }

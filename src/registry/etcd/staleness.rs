@@ -57,6 +57,8 @@ impl Staleness {
 
     /// Notes that etcd has shown its current state.
     pub(super) fn record_contact(&self) {
+        // Release, with Acquire in `age`: a reader that sees the contact also sees the snapshot that
+        // was published before it.
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.contact_ms.store(millis + 1, Ordering::Release);
     }

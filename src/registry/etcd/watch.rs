@@ -72,6 +72,8 @@ pub(super) async fn run(cluster: &Cluster, keys: &Keys, replica: &Replica) {
 }
 
 async fn watch(cluster: &Cluster, keys: &Keys, replica: &Replica) -> Ended {
+    // A watch from a revision that a restored etcd has not reached yet would silently wait for it,
+    // so the history is compared before each watch.
     match other_history(cluster, keys, replica).await {
         Ok(None) => {}
         Ok(Some(reason)) => return Ended::Restored(reason),

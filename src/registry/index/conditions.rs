@@ -139,6 +139,8 @@ fn scope<'a>(snapshot: &'a Snapshot, query: &Query) -> Option<Condition<'a>> {
                 .matching;
             let shared = snapshot.facets.holding(Collection::Members, tenant);
             let Partition { matching, others } = publicity(true);
+            // Own and shared images may be public too. The sets may overlap, because they are only
+            // merged and never counted exactly.
             let private: Vec<_> = own.into_iter().chain([shared]).collect();
             Some(Condition {
                 candidates: matching.into_iter().chain(private.clone()).collect(),

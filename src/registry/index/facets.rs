@@ -72,6 +72,7 @@ impl Facets {
 
     /// Adds a new image, or updates one that changes.
     pub(super) fn put(&mut self, slot: Slot, old: Option<&Image>, new: &Image) {
+        // Only the difference is written: most changes concern one or two of a dozen terms.
         let old = old.map(|image| self.terms(image)).unwrap_or_default();
         let new = self.terms(new);
         for term in old.iter().filter(|term| new.binary_search(term).is_err()) {

@@ -42,6 +42,8 @@ impl Orders {
     pub(super) fn put(&mut self, table: &Table, slot: Slot, old: Option<&Image>, new: &Image) {
         for (order, key) in self.orders.iter_mut().zip(SortKey::ALL) {
             if let Some(old) = old {
+                // Most changes leave most orders as they are. The order is total, so equal means
+                // the same position.
                 if key.order(old, new) == Ordering::Equal {
                     continue;
                 }

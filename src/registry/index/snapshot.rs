@@ -61,6 +61,8 @@ impl Snapshot {
         let old = slot.and_then(|slot| self.table.record(slot)).cloned();
         let slot = slot.unwrap_or(self.table.next_slot());
         let old = old.as_ref().map(|record| &record.image);
+        // The table changes last: orders and facets find the old entries by the old record, which
+        // they read from the table.
         self.orders.put(&self.table, slot, old, new);
         self.facets.put(slot, old, new);
         self.owners.put(old, new);
@@ -79,6 +81,7 @@ impl Snapshot {
         else {
             return;
         };
+        // The table changes last, as in `put`.
         self.orders.remove(&self.table, &record.image);
         self.facets.remove(slot, &record.image);
         self.owners.remove(&record.image);

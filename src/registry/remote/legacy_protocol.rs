@@ -296,6 +296,8 @@ impl Registry for LegacyProtocol {
         let written = match image.status == Status::Deleted && is_empty {
             false => self.update(&current, &image).await?,
             true => {
+                // The server deletes an image in any status; the update first makes sure that it
+                // still has the status that was seen.
                 if current.status != Status::Deleted {
                     self.update(&current, &image).await?;
                 }

@@ -82,6 +82,8 @@ impl RecordProtocol {
         seen: Version,
     ) -> Result<std::result::Result<Arc<Record>, RegistryResponse>> {
         let body = write_record(seen, image)?;
+        // The version alone does not identify the seen record after the registry was restored from
+        // a backup: versions are assigned again.
         let tag = self.tag_of(&image.id, seen);
         let mut is_unknown = false;
         let mut attempt = 0;

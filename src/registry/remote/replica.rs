@@ -115,6 +115,7 @@ impl Replica {
     }
 
     fn apply(&mut self, changes: Changes) {
+        // Never goes back: a read without changes must not request older changes next time.
         self.newest = newest(&changes).max(self.newest);
         let since = self.since();
         let readable = changes

@@ -158,12 +158,15 @@ impl Journal {
     ) -> io::Result<()> {
         match self.compaction.take() {
             Some(running) if !running.has_ended() => self.compaction = Some(running),
+            // This runs on the commit thread between two appends, so no frame can be added while
+            // the tail is copied and the files are exchanged.
             Some(ended) => match ended.result().and_then(|done| self.copy_tail(done)) {
                 Ok((file, end, space)) => self.install(file, end, space)?,
                 Err(error) => self.postpone_compaction(&error),
             },
             None if self.is_compaction_due() => {
                 let next = self.folder.join(NEXT_FILE);
+                // The clones are immutable snapshots: commits continue while they are written.
                 let (stored, purged) = (stored.clone(), purged());
                 let started = Compaction::start(next, stored, purged, self.end, self.reserve_bytes);
                 match started {
@@ -217,14 +220,19 @@ impl Journal {
         Ok(())
     }
 
-    /// Rewrites the journal with these items when the registry is opened. A damaged file is kept
+    /// Rewrites the journal with these items and tombstones when the registry is opened. A damaged file is kept
     /// under the name `keep_as`.
     ///
     /// # Errors
     /// Those of the file system. The old file is still in place then.
-    pub(super) fn rewrite(&mut self, stored: &Stored, keep_as: Option<&str>) -> io::Result<()> {
+    pub(super) fn rewrite(
+        &mut self,
+        stored: &Stored,
+        purged: &Purged,
+        keep_as: Option<&str>,
+    ) -> io::Result<()> {
         let next = self.folder.join(NEXT_FILE);
-        let written = compaction::write(&next, stored, &Purged::new(), self.reserve_bytes);
+        let written = compaction::write(&next, stored, purged, self.reserve_bytes);
         let (file, end, space) = written.inspect_err(|_| drop(fs::remove_file(&next)))?;
         if let Some(name) = keep_as {
             fs::rename(self.folder.join(FILE), self.folder.join(name))?;
