@@ -220,8 +220,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Rewrites the journal with these items and tombstones when the registry is opened. A damaged file is kept
-    /// under the name `keep_as`.
+    /// Rewrites the journal with these items and tombstones when the registry is opened. A damaged
+    /// file is kept under the name `keep_as`.
     ///
     /// # Errors
     /// Those of the file system. The old file is still in place then.

@@ -144,3 +144,33 @@ async fn damaged_journal_is_rewritten_from_sled() {
     let registry = EmbeddedRegistry::open(&options(folder.path())).unwrap();
     assert_eq!(registry.image_count_when_opened(), acknowledged.len() + 1);
 }
+
+#[tokio::test]
+async fn rewritten_journal_keeps_tombstones_that_sled_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = EmbeddedRegistry::open(&options(folder.path())).unwrap();
+    let first = registry.insert(image("purged")).await.unwrap();
+    let mut deleted = first.image.clone();
+    deleted.status = crate::image::Status::Deleted;
+    let deleted = registry.replace(deleted, first.version).await.unwrap();
+    drop(registry);
+    // This copy of sled still has the image.
+    let older = tempfile::tempdir().unwrap();
+    fs::copy(folder.path().join(LOG_FILE), older.path().join(LOG_FILE)).unwrap();
+    let registry = EmbeddedRegistry::open(&options(folder.path())).unwrap();
+    let purge = registry.purge(&deleted.image.id, deleted.version);
+    purge.await.unwrap();
+    drop(registry);
+    fs::copy(older.path().join(LOG_FILE), folder.path().join(LOG_FILE)).unwrap();
+    // Damages the first frame, so that the journal is rewritten.
+    let journal = folder.path().join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let opened = open(&options(folder.path())).unwrap();
+    assert!(opened.stored.images.get(&deleted.image.id).is_none());
+    // The process ends before the sled writer has run.
+    drop(opened);
+    let registry = EmbeddedRegistry::open(&options(folder.path())).unwrap();
+    assert_eq!(registry.get(&deleted.image.id).await.unwrap(), None);
+}
