@@ -8,28 +8,28 @@ use super::legacy::store_folder;
 use crate::config::{EXIT_OK, EXIT_USAGE};
 
 const AFTER_HELP: &str = "\
-Run it as the user that the node runs as: files that it makes have to be that user's.
+Run it as the user of the server, because the server must be able to read the files it creates.
 
-An embedded registry can be open in one process only: stop the node for import, load-legacy, purge
-and check --repair. export and check read the journal of one that runs. Registries that are shared
-(remote, etcd) are used beside their servers.
+Only one process can have an embedded registry open: stop the server for import, load-legacy, purge
+and check --repair. export and check read the journal while the server runs. Shared registries
+(remote, etcd) can be used while their servers run.
 
-A dump holds everything the registry knows, keys in locations too. Its file is made for its
-owner's eyes alone (mode 0600): keep it so.
+A dump contains the whole registry, including credentials in locations. Its file is created with
+mode 0600: keep it private.
 
 Exit codes:
-  0   done; check: nothing is wrong, or all of it was repaired
-  1   not done, or not all of it; what was done stays done, and the command can be run again
-  2   check: something is wrong; load-legacy: something could not be taken over
+  0   success; check: no findings, or all were repaired
+  1   failure, possibly after a part of the work; the command can be run again
+  2   check: findings remain; load-legacy: some data could not be imported
   64  the command line is wrong
   78  the configuration is wrong";
 
-/// What can be said on the command line.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "glance-manage", version, after_help = AFTER_HELP, max_term_width = 100,
-          about = "Dumps, loads and checks an image registry, and takes over one of Glance")]
+          about = "Exports, imports and checks an image registry, and imports one of Glance")]
 pub(super) struct Args {
-    /// Configuration file of the node [default: as glance-api finds it]
+    /// Configuration file of the server [default: the one that glance-api finds]
     #[arg(long, value_name = "PATH", alias = "config_file", global = true)]
     pub(super) config_file: Option<PathBuf>,
 
@@ -39,44 +39,44 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write everything that the registry knows into a file
+    /// Write the whole registry to a file
     Export {
         /// File to write
         file: PathBuf,
-        /// Replace the file if it is there
+        /// Replace the file if it exists
         #[arg(long)]
         force: bool,
     },
-    /// Load a dump into the registry
+    /// Import a dump into the registry
     Import {
         /// File to read
         file: PathBuf,
         #[command(flatten)]
         load: Load,
     },
-    /// Compare the registry with the stores: images without their data, data without an image
+    /// Compare the registry with the stores: find images without data and data without an image
     Check(Check),
-    /// Forget images that were deleted long ago, as Glance's db purge does: lists with
-    /// changes-since show them no more, and their identifiers can be taken again
+    /// Remove the records of images that were deleted long ago, as Glance's db purge does: they
+    /// disappear from lists with changes-since, and their identifiers can be used again
     Purge(Purge),
-    /// Load the SQL registry of a Glance that is stopped (for programs built with legacy-sql)
+    /// Import the SQL registry of a stopped Glance (requires a build with the feature legacy-sql)
     LoadLegacy(LoadLegacy),
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct LoadLegacy {
-    /// URL of its database as its configuration has it ([database] connection): sqlite:PATH,
-    /// mysql://USER:PASSWORD@HOST/NAME, postgresql://…; - reads it from standard input, so that
-    /// nobody sees the password
+    /// URL of its database, as in its configuration ([database] connection): sqlite:PATH,
+    /// mysql://USER:PASSWORD@HOST/NAME, postgresql://…; - reads the URL from standard input, which
+    /// keeps the password out of the list of processes
     pub(super) url: String,
     /// File with the metadata_encryption_key of that Glance, if it had one
     #[arg(long, value_name = "PATH")]
     pub(super) encryption_key_file: Option<PathBuf>,
-    /// Folder in which the files of the old Glance's store ID are now (enabled_backends = ID:file);
-    /// may be repeated. The node reads those in its filesystem_store_datadir
+    /// Folder that now contains the files of the old Glance's store ID (enabled_backends = ID:file);
+    /// may be repeated. Not needed for files in the server's filesystem_store_datadir
     #[arg(long, value_name = "ID=PATH", value_parser = store_folder)]
     pub(super) store_folder: Vec<(String, PathBuf)>,
-    /// End with 0 though something cannot be taken over
+    /// Exit with 0 even if some data cannot be imported
     #[arg(long)]
     pub(super) allow_losses: bool,
     #[command(flatten)]
@@ -85,78 +85,77 @@ pub(super) struct LoadLegacy {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Purge {
-    /// Age in seconds, since the deletion, from which on an image is forgotten
+    /// Minimum age in seconds since the deletion
     #[arg(long, value_name = "SECONDS", default_value_t = 30 * 86_400)]
     pub(super) older_than: u64,
-    /// Most images that are forgotten, those that were deleted first
+    /// Maximum number of images to remove, in the order of their deletion
     #[arg(long, value_name = "NUMBER")]
     pub(super) max_images: Option<usize>,
-    /// Say how many would be forgotten, and forget nothing
+    /// Print how many records would be removed, and remove none
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Check {
-    /// Mend what is found; without words orphans and uploads
+    /// Repair findings of these kinds; without a value: orphans,uploads
     #[arg(long, value_name = "WHAT", value_delimiter = ',', num_args = 0.., require_equals = true,
           default_missing_values = ["orphans", "uploads"])]
     pub(super) repair: Vec<Repair>,
-    /// Age in seconds from which on data without an image are orphans, and uploads that have not
-    /// ended are given up
+    /// Minimum age in seconds of data without an image and of unfinished uploads that are reported
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     pub(super) older_than: u64,
-    /// Read the data of every image and compare them with their checksum
+    /// Read the data of every image and verify their checksums
     #[arg(long)]
     pub(super) data: bool,
-    /// Print one JSON object a finding, and one of numbers at the end
+    /// Print a JSON object for each finding and a final one with totals
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What a check mends.
+/// The kinds of findings that a check can repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Repair {
-    /// Data that no image has are removed
+    /// Remove data that belong to no image
     Orphans,
-    /// Images whose upload will never end are killed; what is left of it is removed
+    /// Kill images whose upload was abandoned, and remove its data
     Uploads,
-    /// Active images without their data are deactivated, which no request undoes
+    /// Deactivate active images whose data are missing (requests cannot undo this)
     Images,
 }
 
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(super) struct Load {
-    /// Load into a registry that has images of its own; what becomes of those that it has, and
-    /// otherwise. Without this it must be empty, or have nothing but images that are loaded
+    /// Import into a registry that has other images, and treat images that differ by this policy.
+    /// Without this option the registry must be empty or contain only images of the import
     #[arg(long, value_name = "POLICY")]
     pub(super) merge: Option<Merge>,
-    /// Say what would be done, and load nothing
+    /// Print what would be done, and import nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
-/// What becomes of an image that the registry has already, and otherwise.
+/// What to do with an image that the registry already has with different content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Merge {
-    /// Nothing is loaded when there is one
+    /// Import nothing if there is such an image
     Stop,
-    /// The registry's stays
+    /// Keep the image of the registry
     Skip,
-    /// The loaded one takes its place
+    /// Replace it by the imported image
     Replace,
-    /// The one that was changed last stays
+    /// Keep the one with the later modification
     Newer,
 }
 
 impl Args {
-    /// Reads the command line of this process. Help, version and complaints are printed here.
+    /// Reads the command line of this process. Prints help, version and errors.
     ///
     /// # Errors
     /// The exit code to end with.
     pub(super) fn of_process() -> Result<Self, u8> {
         Self::try_parse().map_err(|error| {
-            // Nothing is left to tell anybody when this fails.
+            // If this fails, the exit code is the only report.
             let _ = error.print();
             if error.use_stderr() {
                 EXIT_USAGE
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commands() {
+    fn commands_are_parsed() {
         Args::command().debug_assert();
         read("glance-manage export x --force --config-file a.conf").unwrap();
         let args = read("glance-manage import x --merge newer").unwrap();

@@ -1,4 +1,4 @@
-//! A dump: JSON lines, a header first and a count last.
+//! The dump format: JSON lines, the first a header and the last a count.
 //!
 //! ```text
 //! {"header":{"format":"glance-registry-dump","version":1,"program":"glance-manage 0.1.0"}}
@@ -7,11 +7,11 @@
 //! {"end":{"images":1,"documents":1,"crc32c":"1c291ca3"}}
 //! ```
 //!
-//! The fields of an image are those of its record, and images are in the order of their
-//! identifiers. Documents follow, in the order of their keys. A dump with documents has version 2;
-//! one without documents has version 1 and can be read by releases that know no documents. `crc32c` is that of all bytes before the last line (RFC 3720, B.4). A later
-//! version that adds fields gives them defaults and keeps the number; one that changes what
-//! they mean raises it.
+//! The fields of an image are those of its record, and the images are sorted by identifier.
+//! Documents follow, sorted by key. A dump with documents has version 2; one without has version 1
+//! and can be read by releases that know no documents. `crc32c` covers all bytes before the last
+//! line (RFC 3720, appendix B.4). A release that adds fields with defaults keeps the version; one
+//! that changes the meaning of a field raises it.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -26,10 +26,12 @@ const VERSION: u32 = 1;
 const VERSION_WITH_DOCUMENTS: u32 = 2;
 const PROGRAM: &str = concat!("glance-manage ", env!("CARGO_PKG_VERSION"));
 
-/// Longest line, and no image's is nearly as long: a file that is no dump may have no lines.
+/// The longest line that is read. Far longer than an image's; it bounds the memory for a file that
+/// is no dump and may have no line ends.
 const MAX_LINE_BYTES: u64 = 16 * MAX_RECORD_BYTES as u64;
 
-/// A line; `I` and `D` are an image and a document, or references to them when they are written.
+/// A line. `I` and `D` are an image and a document when reading, and references to them when
+/// writing.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line<I, D> {
@@ -57,37 +59,37 @@ fn is_zero(number: &u64) -> bool {
 /// The content of a dump.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Dump {
-    /// In the order of their identifiers.
+    /// Sorted by identifier.
     pub(super) images: Vec<Image>,
-    /// In the order of their keys.
+    /// Sorted by key.
     pub(super) documents: Vec<Document>,
 }
 
-/// Why a dump cannot be loaded.
+/// A dump cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DumpError {
-    #[error("it cannot be read: {0}")]
+    #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("line {line} is not understood: {cause}")]
+    #[error("line {line} is invalid: {cause}")]
     Line { line: u64, cause: serde_json::Error },
-    #[error("it is no dump of a registry")]
+    #[error("the file is not a dump of a registry")]
     NoDump,
     #[error(
-        "its format has version {0}, and this program knows {VERSION_WITH_DOCUMENTS}: use a newer one"
+        "its format version {0} is not supported (at most {VERSION_WITH_DOCUMENTS}); use a newer program"
     )]
     Version(u32),
-    #[error("it is cut short after {0} images")]
-    Cut(u64),
-    #[error("its end states {stated} images or documents, and it has {found}")]
+    #[error("the file is truncated after {0} images")]
+    Truncated(u64),
+    #[error("the file has {found} images or documents instead of {stated}")]
     Count { stated: u64, found: u64 },
-    #[error("it was changed since it was written: its checksum is not that of its bytes")]
+    #[error("the checksum does not match; the file was changed after the export")]
     Checksum,
-    #[error("line {0}: images are not in the order of their identifiers")]
+    #[error("line {0}: images are not sorted by identifier")]
     Order(u64),
-    #[error("line {0}: documents are not in the order of their keys, behind the images")]
+    #[error("line {0}: documents are not sorted by key after the images")]
     DocumentOrder(u64),
-    #[error("there is something behind its end")]
-    Behind,
+    #[error("there are data after the end of the dump")]
+    TrailingData,
 }
 
 /// Writes a dump.
@@ -118,7 +120,7 @@ impl<W: Write> DumpWriter<W> {
         Ok(writer)
     }
 
-    /// The next image in the order of identifiers.
+    /// Writes an image. Images must be sorted by identifier.
     pub(super) fn image(&mut self, image: &Image) -> io::Result<()> {
         self.images += 1;
         self.line(&Line::Image(image))
@@ -130,7 +132,7 @@ impl<W: Write> DumpWriter<W> {
         self.line(&Line::Document(document))
     }
 
-    /// Only now it is whole. How many images it has, and what it was written to.
+    /// Writes the last line. Returns the number of images and the output.
     pub(super) fn end(mut self) -> io::Result<(u64, W)> {
         let end = Line::End {
             images: self.images,
@@ -156,7 +158,7 @@ fn hex(crc: u32) -> String {
 /// Reads a dump.
 ///
 /// # Errors
-/// [`DumpError`] for anything else.
+/// [`DumpError`] when the file is not a complete and unchanged dump.
 pub(super) fn read_dump(input: impl BufRead) -> Result<Dump, DumpError> {
     let mut reader = Reader {
         input,
@@ -206,19 +208,19 @@ pub(super) fn read_dump(input: impl BufRead) -> Result<Dump, DumpError> {
             }
             Some(Line::End { .. }) => break,
             Some(Line::Header { .. }) => return Err(DumpError::NoDump),
-            None => return Err(DumpError::Cut(found)),
+            None => return Err(DumpError::Truncated(found)),
         }
     }
     match reader.input.fill_buf()? {
         [] => Ok(dump),
-        _ => Err(DumpError::Behind),
+        _ => Err(DumpError::TrailingData),
     }
 }
 
 struct Reader<R> {
     input: R,
     line: u64,
-    /// Of everything that was read.
+    /// The checksum of all bytes read so far.
     crc: u32,
 }
 
@@ -226,7 +228,7 @@ struct Reader<R> {
 type OwnedLine = Line<Box<Image>, Box<Document>>;
 
 impl<R: BufRead> Reader<R> {
-    /// The next line; `None` where there is none, or not all of one.
+    /// Reads the next line. Returns `None` at the end and for a line without a line end.
     fn next(&mut self) -> Result<Option<OwnedLine>, DumpError> {
         let mut text = Vec::new();
         self.line += 1;
@@ -255,7 +257,7 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Whoever sorts finds what is there twice.
+    /// Checks that the images are strictly sorted, which also excludes duplicates.
     fn check_order(&self, before: Option<ImageId>, id: ImageId) -> Result<(), DumpError> {
         match before {
             Some(before) if before >= id => Err(DumpError::Order(self.line)),
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dumped_is_read() {
+    fn written_dump_is_read_back() {
         let dump = read_dump(&dumped(&[1, 2, 7])[..]).unwrap();
         assert_eq!(dump.images, [image(1), image(2), image(7)]);
         assert_eq!(read_dump(&dumped(&[])[..]).unwrap(), Dump::default());
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_refused() {
+    fn truncated_or_changed_dump_is_refused() {
         let whole = dumped(&[1, 2]);
         for len in 0..whole.len() {
             assert!(read_dump(&whole[..len]).is_err(), "{len} bytes");
@@ -351,7 +353,10 @@ mod tests {
             }
         ));
         assert!(matches!(refused("{}\n"), DumpError::NoDump));
-        assert!(matches!(refused(&format!("{whole}x")), DumpError::Behind));
+        assert!(matches!(
+            refused(&format!("{whole}x")),
+            DumpError::TrailingData
+        ));
         let twice = String::from_utf8(dumped(&[1, 1])).unwrap();
         assert!(matches!(refused(&twice), DumpError::Order(3)));
         let header = whole.lines().next().unwrap();

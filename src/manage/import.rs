@@ -1,70 +1,74 @@
-//! Loading images into a registry.
+//! Imports images into a registry.
 //!
-//! What the registry has is looked at before anything is written. Then each image is written
-//! by itself, so a load that is cut off leaves images that are loaded and images that are not;
-//! when it is run again, those that are there just so are passed over.
+//! The registry is compared with the import before anything is written. Then each image is
+//! written on its own, so an interrupted import leaves a part of the images. A repeated import
+//! skips those that are identical.
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use super::args::Merge;
-use super::failure::{Failure, with_cause};
+use super::error::{ManageError, with_cause};
 use super::records::Records;
 use crate::error::{Error, Kind};
 use crate::image::{Image, ImageId};
 use crate::registry::Registry;
 use crate::service::modify;
 
-/// Images that are written at a time: they share commits.
-const AT_A_TIME: usize = 256;
+/// Number of concurrent writes, which share commits.
+const CONCURRENT_WRITES: usize = 256;
 
-/// What became of the images, or would.
+/// The result of an import, or the forecast of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Loaded {
-    /// Images that were not there.
+pub(super) struct ImportReport {
+    /// Images that the registry did not have.
     pub(super) new: u64,
-    /// Images that took the place of others.
+    /// Images that replaced a different version.
     pub(super) replaced: u64,
-    /// Images that were there just so.
+    /// Images that the registry had with the same content.
     pub(super) same: u64,
-    /// Images that were there otherwise and stayed.
+    /// Images that the registry had with different content and kept.
     pub(super) kept: u64,
-    /// Images that the registry does not take, each with the reason.
+    /// Images that the registry refused, each with the reason.
     pub(super) refused: Vec<(ImageId, String)>,
 }
 
-/// What becomes of one.
+/// The result for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     New,
     Replaced,
     Same,
     Kept,
-    /// Nobody has said what becomes of it.
+    /// The registry has different content and the merge policy does not permit a choice.
     Conflict,
 }
 
-/// Images that are to be loaded, in the order of their identifiers, and what the registry has.
-pub(super) struct Survey {
+/// The images to import and their comparison with the registry.
+pub(super) struct ImportPlan {
+    /// Sorted by identifier.
     images: Vec<Image>,
-    /// Images that the registry has otherwise.
+    /// Images whose outcome is a conflict.
     conflicts: Vec<ImageId>,
-    /// Images of the registry that are not to be loaded.
+    /// Images of the registry that are not in the import.
     others: Vec<ImageId>,
-    /// Of the registry's images that are to be loaded: the fate of each, by its place.
-    fates: Vec<Fate>,
+    /// The outcome of each image, by its index in `images`.
+    outcomes: Vec<Outcome>,
 }
 
-impl Survey {
-    /// Looks at every image that the registry has.
-    pub(super) async fn take(
+impl ImportPlan {
+    /// Compares every image of the registry with the import.
+    ///
+    /// # Errors
+    /// Those of the registry.
+    pub(super) async fn new(
         records: &Records,
         images: Vec<Image>,
         merge: Option<Merge>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ManageError> {
         let mut survey = Self {
-            fates: vec![Fate::New; images.len()],
+            outcomes: vec![Outcome::New; images.len()],
             images,
             conflicts: Vec::new(),
             others: Vec::new(),
@@ -85,47 +89,52 @@ impl Survey {
             self.others.push(there.id);
             return;
         };
-        self.fates[place] = fate(&self.images[place], there, merge);
-        if self.fates[place] == Fate::Conflict {
+        self.outcomes[place] = outcome(&self.images[place], there, merge);
+        if self.outcomes[place] == Outcome::Conflict {
             self.conflicts.push(there.id);
         }
     }
 
-    /// Whether it may be loaded.
-    pub(super) fn check(&self, merge: Option<Merge>) -> Result<(), Failure> {
+    /// Checks that the merge policy permits the import.
+    ///
+    /// # Errors
+    /// `Conflicts` or `NotEmpty`, with the images.
+    pub(super) fn check(&self, merge: Option<Merge>) -> Result<(), ManageError> {
         if !self.conflicts.is_empty() {
-            return Err(Failure::Conflicts(self.conflicts.clone()));
+            return Err(ManageError::Conflicts(self.conflicts.clone()));
         }
         if merge.is_none() && !self.others.is_empty() {
-            return Err(Failure::NotEmpty(self.others.clone()));
+            return Err(ManageError::NotEmpty(self.others.clone()));
         }
         Ok(())
     }
 
-    /// What a load would come to.
-    pub(super) fn forecast(&self) -> Loaded {
-        let mut loaded = Loaded::default();
-        self.fates.iter().for_each(|fate| loaded.count(*fate));
+    /// Returns the report that the import would have.
+    pub(super) fn forecast(&self) -> ImportReport {
+        let mut loaded = ImportReport::default();
+        self.outcomes
+            .iter()
+            .for_each(|outcome| loaded.count(*outcome));
         loaded
     }
 
-    /// Loads them. To be called in a [`tokio::task::LocalSet`].
+    /// Imports the images. Must be called in a [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// `CutOff` when the registry is away; what it does not take is in the result.
+    /// `CutOff` when the registry is not available. Images that it refuses are in the report.
     pub(super) async fn load(
         self,
         registry: &Arc<dyn Registry>,
         merge: Option<Merge>,
-    ) -> Result<Loaded, Failure> {
-        let mut loaded = Loaded::default();
+    ) -> Result<ImportReport, ManageError> {
+        let mut loaded = ImportReport::default();
         let mut running = JoinSet::new();
-        for (image, fate) in self.images.into_iter().zip(self.fates) {
-            if matches!(fate, Fate::Same | Fate::Kept) {
-                loaded.count(fate);
+        for (image, outcome) in self.images.into_iter().zip(self.outcomes) {
+            if matches!(outcome, Outcome::Same | Outcome::Kept) {
+                loaded.count(outcome);
                 continue;
             }
-            if running.len() == AT_A_TIME
+            if running.len() == CONCURRENT_WRITES
                 && let Some(ended) = running.join_next().await
             {
                 loaded.take_in(ended?)?;
@@ -143,40 +152,44 @@ impl Survey {
     }
 }
 
-/// What becomes of an image that is there.
-fn fate(image: &Image, there: &Image, merge: Option<Merge>) -> Fate {
+/// Returns the outcome for an image that the registry has.
+fn outcome(image: &Image, there: &Image, merge: Option<Merge>) -> Outcome {
     if there == image {
-        return Fate::Same;
+        return Outcome::Same;
     }
     match merge {
-        None | Some(Merge::Stop) => Fate::Conflict,
-        Some(Merge::Skip) => Fate::Kept,
-        Some(Merge::Newer) if there.updated_at >= image.updated_at => Fate::Kept,
-        Some(Merge::Replace | Merge::Newer) => Fate::Replaced,
+        None | Some(Merge::Stop) => Outcome::Conflict,
+        Some(Merge::Skip) => Outcome::Kept,
+        Some(Merge::Newer) if there.updated_at >= image.updated_at => Outcome::Kept,
+        Some(Merge::Replace | Merge::Newer) => Outcome::Replaced,
     }
 }
 
-impl Loaded {
-    fn count(&mut self, fate: Fate) {
-        let count = match fate {
-            Fate::New => &mut self.new,
-            Fate::Replaced => &mut self.replaced,
-            Fate::Same => &mut self.same,
-            Fate::Kept => &mut self.kept,
-            Fate::Conflict => return,
+impl ImportReport {
+    fn count(&mut self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::New => &mut self.new,
+            Outcome::Replaced => &mut self.replaced,
+            Outcome::Same => &mut self.same,
+            Outcome::Kept => &mut self.kept,
+            Outcome::Conflict => return,
         };
         *count += 1;
     }
 
-    fn take_in(&mut self, (id, ended): (ImageId, Result<Fate, Error>)) -> Result<(), Failure> {
+    fn take_in(
+        &mut self,
+        (id, ended): (ImageId, Result<Outcome, Error>),
+    ) -> Result<(), ManageError> {
         match ended {
-            Ok(Fate::Conflict) => {
-                let reason = "somebody has made it otherwise meanwhile".to_owned();
+            Ok(Outcome::Conflict) => {
+                let reason =
+                    "another process has created a different image with this identifier".to_owned();
                 self.refused.push((id, reason));
             }
-            Ok(fate) => self.count(fate),
+            Ok(outcome) => self.count(outcome),
             Err(error) if matches!(error.kind(), Kind::Unavailable { .. }) => {
-                return Err(Failure::CutOff {
+                return Err(ManageError::CutOff {
                     loaded: self.new + self.replaced,
                     cause: Box::new(error.into()),
                 });
@@ -191,7 +204,7 @@ async fn load_one(
     registry: &dyn Registry,
     image: &Image,
     merge: Option<Merge>,
-) -> Result<Fate, Error> {
+) -> Result<Outcome, Error> {
     modify(&image.id, async || {
         let tried = try_one(registry, image, merge).await;
         tried.map_err(|error| match error.kind() {
@@ -207,16 +220,16 @@ async fn try_one(
     registry: &dyn Registry,
     image: &Image,
     merge: Option<Merge>,
-) -> Result<Fate, Error> {
+) -> Result<Outcome, Error> {
     let Some(there) = registry.get(&image.id).await? else {
         registry.insert(image.clone()).await?;
-        return Ok(Fate::New);
+        return Ok(Outcome::New);
     };
-    let fate = fate(image, &there.image, merge);
-    if fate == Fate::Replaced {
+    let outcome = outcome(image, &there.image, merge);
+    if outcome == Outcome::Replaced {
         registry.replace(image.clone(), there.version).await?;
     }
-    Ok(fate)
+    Ok(outcome)
 }
 
 #[cfg(test)]
@@ -225,7 +238,7 @@ mod tests {
     use crate::image::Timestamp;
 
     #[test]
-    fn what_becomes_of_an_image_that_is_there() {
+    fn outcome_follows_merge_policy() {
         let there = Image::queued(ImageId::random(), Timestamp::from_micros(5));
         let changed_at = |micros| Image {
             name: Some("other".to_owned()),
@@ -233,16 +246,16 @@ mod tests {
             ..there.clone()
         };
         for (image, merge, expected) in [
-            (there.clone(), None, Fate::Same),
-            (there.clone(), Some(Merge::Replace), Fate::Same),
-            (changed_at(9), None, Fate::Conflict),
-            (changed_at(9), Some(Merge::Stop), Fate::Conflict),
-            (changed_at(9), Some(Merge::Skip), Fate::Kept),
-            (changed_at(1), Some(Merge::Replace), Fate::Replaced),
-            (changed_at(9), Some(Merge::Newer), Fate::Replaced),
-            (changed_at(5), Some(Merge::Newer), Fate::Kept),
+            (there.clone(), None, Outcome::Same),
+            (there.clone(), Some(Merge::Replace), Outcome::Same),
+            (changed_at(9), None, Outcome::Conflict),
+            (changed_at(9), Some(Merge::Stop), Outcome::Conflict),
+            (changed_at(9), Some(Merge::Skip), Outcome::Kept),
+            (changed_at(1), Some(Merge::Replace), Outcome::Replaced),
+            (changed_at(9), Some(Merge::Newer), Outcome::Replaced),
+            (changed_at(5), Some(Merge::Newer), Outcome::Kept),
         ] {
-            assert_eq!(fate(&image, &there, merge), expected, "{merge:?}");
+            assert_eq!(outcome(&image, &there, merge), expected, "{merge:?}");
         }
     }
 }

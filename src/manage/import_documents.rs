@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use super::args::Merge;
-use super::failure::{Failure, with_cause};
+use super::error::{ManageError, with_cause};
 use super::records::Records;
 use crate::error::{Error, Kind};
 use crate::registry::{Document, DocumentKey, Registry, Version};
 
 /// The result of loading documents.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct LoadedDocuments {
+pub(super) struct DocumentImportReport {
     /// Documents that were written.
     pub(super) written: u64,
     /// Documents that the registry already had, or that it kept in its own state.
@@ -24,22 +24,22 @@ pub(super) struct LoadedDocuments {
 }
 
 /// The documents to write, with the versions that the registry has now; zero for new ones.
-pub(super) struct DocumentSurvey {
+pub(super) struct DocumentImportPlan {
     writes: Vec<(Document, Version)>,
     kept: u64,
 }
 
-impl DocumentSurvey {
+impl DocumentImportPlan {
     /// Compares the documents of a dump with those of the registry.
     ///
     /// # Errors
-    /// [`Failure::DocumentConflicts`] if the registry has other states of documents and `merge`
+    /// [`ManageError::DocumentConflicts`] if the registry has other states of documents and `merge`
     /// does not say which one wins.
-    pub(super) async fn take(
+    pub(super) async fn new(
         records: &Records,
         documents: Vec<Document>,
         merge: Option<Merge>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ManageError> {
         let existing = match documents.is_empty() {
             true => Vec::new(),
             false => records.documents().await?,
@@ -65,13 +65,13 @@ impl DocumentSurvey {
         }
         match conflicts.is_empty() {
             true => Ok(survey),
-            false => Err(Failure::DocumentConflicts(conflicts)),
+            false => Err(ManageError::DocumentConflicts(conflicts)),
         }
     }
 
-    /// Returns what [`DocumentSurvey::load`] would do.
-    pub(super) fn forecast(&self) -> LoadedDocuments {
-        LoadedDocuments {
+    /// Returns what [`DocumentImportPlan::load`] would do.
+    pub(super) fn forecast(&self) -> DocumentImportReport {
+        DocumentImportReport {
             written: self.writes.len() as u64,
             kept: self.kept,
             refused: Vec::new(),
@@ -81,11 +81,14 @@ impl DocumentSurvey {
     /// Writes the documents.
     ///
     /// # Errors
-    /// [`Failure::Registry`] if the registry cannot be reached.
-    pub(super) async fn load(self, registry: &dyn Registry) -> Result<LoadedDocuments, Failure> {
-        let mut loaded = LoadedDocuments {
+    /// [`ManageError::Registry`] if the registry cannot be reached.
+    pub(super) async fn load(
+        self,
+        registry: &dyn Registry,
+    ) -> Result<DocumentImportReport, ManageError> {
+        let mut loaded = DocumentImportReport {
             kept: self.kept,
-            ..LoadedDocuments::default()
+            ..DocumentImportReport::default()
         };
         for (document, seen) in self.writes {
             let key = document.key.clone();

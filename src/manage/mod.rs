@@ -1,15 +1,13 @@
-//! `glance-manage`: a registry as a whole, dumped, loaded and held against the stores.
+//! `glance-manage`: exports, imports, checks and purges a whole registry.
 //!
-//! The SQL registries of Glance are loaded in the same way (`legacy`).
-//!
-//! Everything works over the trait of registries, whatever is behind it: a dump of one kind is
-//! loaded into any other.
+//! Every command uses the `Registry` trait, so a dump of one kind of registry can be imported into
+//! any other. `legacy` reads the SQL registries of Glance and imports them in the same way.
 
 mod args;
 mod check;
 mod dump;
+mod error;
 mod export;
-mod failure;
 mod import;
 mod import_documents;
 mod legacy;

@@ -1,48 +1,52 @@
-//! Forgetting deleted images (Glance's `db purge`).
+//! The command `purge`: removes the records of deleted images, as Glance's `db purge` does.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::failure::Failure;
+use super::error::ManageError;
+use crate::clock;
 use crate::error::{Error, Kind};
 use crate::image::{ImageId, Query, Timestamp};
 use crate::registry::{Record, Registry};
 
-/// Images that are asked for at a time.
+/// Number of records that are listed at a time.
 const PAGE: usize = 1000;
 
-/// Images that are forgotten at a time: they share commits.
-const AT_A_TIME: usize = 256;
+/// Number of concurrent removals, which share commits.
+const CONCURRENT_WRITES: usize = 256;
 
-/// The images to forget.
+/// The records to remove.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Purge {
-    /// Seconds since the deletion, at least.
+    /// Minimum time since the deletion, in seconds.
     pub(super) older_than_s: u64,
-    /// Most images; those that were deleted first come first.
-    pub(super) most: Option<usize>,
+    /// Maximum number of records, in the order of the deletions.
+    pub(super) max_images: Option<usize>,
     pub(super) dry_run: bool,
 }
 
-/// The result for the images.
+/// The result of a purge.
 #[derive(Debug, Default)]
 pub(super) struct Purged {
     pub(super) forgotten: usize,
-    /// Deleted images that are older and stay, because of the limit or a change meanwhile.
+    /// Records that are old enough and remain, because of the limit or a concurrent change.
     pub(super) left: usize,
 }
 
-/// Removes the records of images that were deleted long ago and of which nothing is left in a
-/// store. Their identifiers can be taken again then, as in Glance.
+/// Removes the records of images that were deleted long ago and have no data left in a store. Their
+/// identifiers can be used again afterwards, as in Glance.
 ///
 /// # Errors
-/// [`Failure`]; what was forgotten stays forgotten.
-pub(super) async fn purge(registry: &Arc<dyn Registry>, what: Purge) -> Result<Purged, Failure> {
+/// [`ManageError`]. Records that were removed before the error stay removed.
+pub(super) async fn purge(
+    registry: &Arc<dyn Registry>,
+    what: Purge,
+) -> Result<Purged, ManageError> {
     let mut old = deleted_before(&**registry, before(what.older_than_s)).await?;
     let all = old.len();
-    old.truncate(what.most.unwrap_or(usize::MAX));
+    old.truncate(what.max_images.unwrap_or(usize::MAX));
     if what.dry_run {
         return Ok(Purged {
             forgotten: old.len(),
@@ -52,7 +56,7 @@ pub(super) async fn purge(registry: &Arc<dyn Registry>, what: Purge) -> Result<P
     let mut forgotten = 0;
     let mut running: JoinSet<Result<(), Error>> = JoinSet::new();
     for (id, version) in old {
-        if running.len() == AT_A_TIME
+        if running.len() == CONCURRENT_WRITES
             && let Some(ended) = running.join_next().await
         {
             forgotten += count(ended?)?;
@@ -69,21 +73,21 @@ pub(super) async fn purge(registry: &Arc<dyn Registry>, what: Purge) -> Result<P
     })
 }
 
-fn count(ended: Result<(), Error>) -> Result<usize, Failure> {
+fn count(ended: Result<(), Error>) -> Result<usize, ManageError> {
     match ended {
         Ok(()) => Ok(1),
-        // Another program has forgotten it.
+        // Another process has changed or removed the record.
         Err(error) if error.kind() == Kind::Stale => Ok(0),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Images that were deleted before a time, first the one that was deleted first, each with the
-/// version that was seen.
+/// Returns the images that were deleted before a time, in the order of the deletions, each with the
+/// version of its record.
 async fn deleted_before(
     registry: &dyn Registry,
     before: Timestamp,
-) -> Result<Vec<(ImageId, u64)>, Failure> {
+) -> Result<Vec<(ImageId, u64)>, ManageError> {
     let mut old = Vec::new();
     let mut query = Query::everything(PAGE);
     loop {
@@ -110,8 +114,6 @@ fn deleted_at(record: &Record) -> Timestamp {
 }
 
 fn before(older_than_s: u64) -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX);
-    let age = i64::try_from(older_than_s).unwrap_or(i64::MAX);
-    Timestamp::from_micros(now.saturating_sub(age.saturating_mul(1_000_000)))
+    let age = Duration::from_secs(older_than_s);
+    Timestamp::from_micros(clock::micros(clock::since_epoch()).saturating_sub(clock::micros(age)))
 }

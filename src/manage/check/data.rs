@@ -1,4 +1,4 @@
-//! Whether images' data are where the registry says.
+//! Checks that the stores have the data of images, with the right size and content.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::super::failure::{Failure, with_cause};
+use super::super::error::{ManageError, with_cause};
 use super::finding::{Finding, Flaw};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Checksum, Image, ImageData, Md5Digest, Status};
@@ -15,32 +15,32 @@ use crate::md5::Md5;
 use crate::store::{ObjectRange, Store, Stores};
 use crate::transfer::{Payload, digest_of_file};
 
-/// Images that are looked at at a time.
-const AT_A_TIME: usize = 16;
+/// Number of images that are probed concurrently.
+const CONCURRENT_PROBES: usize = 16;
 
-/// A store that has not answered so often in a row is asked no more.
-const MOST_SILENCES: u32 = 5;
+/// Number of consecutive failed requests after which a store is not asked again.
+const MAX_SILENCES: u32 = 5;
 
-/// What the looks at a store have come to.
+/// The results of the probes of a store.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
-    /// Images whose data are as they should be.
+    /// Images whose data have the expected size.
     well: u64,
     missing: u64,
-    /// Times in a row that it could not be asked.
+    /// Consecutive requests without a response.
     silences: u32,
 }
 
-/// Looks at the data of images in their stores.
+/// Probes the data of images in their stores.
 #[derive(Clone)]
-pub(super) struct Looker {
+pub(super) struct DataProber {
     stores: Stores,
-    /// Whether data are read and compared with their checksums.
+    /// True if data are read and their checksums verified.
     reads_data: bool,
     tallies: Rc<RefCell<BTreeMap<&'static str, Tally>>>,
 }
 
-impl Looker {
+impl DataProber {
     pub(super) fn new(stores: &Stores, reads_data: bool) -> Self {
         Self {
             stores: stores.clone(),
@@ -49,22 +49,22 @@ impl Looker {
         }
     }
 
-    /// What is wrong with the data of these images. To be called in a
+    /// Returns the findings about the data of these images. Must be called in a
     /// [`tokio::task::LocalSet`].
-    pub(super) async fn look_at(
+    pub(super) async fn probe_all(
         &self,
         images: &[Arc<Image>],
-    ) -> std::result::Result<Vec<Finding>, Failure> {
+    ) -> std::result::Result<Vec<Finding>, ManageError> {
         let mut findings = Vec::new();
         let mut running = JoinSet::new();
         for image in images {
-            if running.len() == AT_A_TIME
+            if running.len() == CONCURRENT_PROBES
                 && let Some(found) = running.join_next().await
             {
                 findings.extend(found?);
             }
-            let (looker, image) = (self.clone(), Arc::clone(image));
-            running.spawn_local(async move { looker.look(&image).await });
+            let (prober, image) = (self.clone(), Arc::clone(image));
+            running.spawn_local(async move { prober.probe(&image).await });
         }
         while let Some(found) = running.join_next().await {
             findings.extend(found?);
@@ -73,8 +73,8 @@ impl Looker {
         Ok(findings)
     }
 
-    /// Whether a store lacks everything that it should have: then it is more likely to be
-    /// another one, or not mounted, than to have lost it.
+    /// Returns true if a store lacks the data of every image. It is then more likely that the store
+    /// is not mounted or the wrong one than that it has lost everything.
     pub(super) fn lacks_all(&self, store: &str) -> bool {
         let tallies = self.tallies.borrow();
         tallies
@@ -82,7 +82,7 @@ impl Looker {
             .is_some_and(|tally| tally.well == 0 && tally.missing > 1)
     }
 
-    async fn look(&self, image: &Image) -> Option<Finding> {
+    async fn probe(&self, image: &Image) -> Option<Finding> {
         let data = data_of(image)?;
         let store = match self.stores.for_location(data.location()) {
             Ok(store) => store,
@@ -93,7 +93,7 @@ impl Looker {
                 });
             }
         };
-        let finding = self.ask(&*store, image, data).await?;
+        let finding = self.probe_store(&*store, image, data).await?;
         Some(Finding {
             store: Some(store.name().to_owned()),
             expected_bytes: Some(data.size_bytes),
@@ -101,14 +101,19 @@ impl Looker {
         })
     }
 
-    async fn ask(&self, store: &dyn Store, image: &Image, data: &ImageData) -> Option<Finding> {
+    async fn probe_store(
+        &self,
+        store: &dyn Store,
+        image: &Image,
+        data: &ImageData,
+    ) -> Option<Finding> {
         let tally = |change: fn(&mut Tally)| {
             change(self.tallies.borrow_mut().entry(store.name()).or_default());
         };
         let silences = self.tallies.borrow().get(store.name()).copied();
-        if silences.unwrap_or_default().silences >= MOST_SILENCES {
+        if silences.unwrap_or_default().silences >= MAX_SILENCES {
             return Some(Finding {
-                reason: Some("the store does not answer".to_owned()),
+                reason: Some("the store does not respond".to_owned()),
                 ..Finding::of_image(Flaw::Unasked, image)
             });
         }
@@ -142,8 +147,8 @@ impl Looker {
     }
 }
 
-impl Looker {
-    /// Whether the data match their checksum: read now, or as a node has found.
+impl DataProber {
+    /// Verifies the checksum, or reports the damage that a server has found before.
     async fn compare(&self, store: &dyn Store, image: &Image, data: &ImageData) -> Option<Finding> {
         let damaged = |reason| Finding {
             reason,
@@ -161,14 +166,15 @@ impl Looker {
             },
             None => {
                 let since = image.damaged_since?;
-                let reason = format!("a node has found it on {since}, and does not serve them");
+                let reason =
+                    format!("a server has found this on {since} and does not serve the data");
                 Some(damaged(Some(reason)))
             }
         }
     }
 }
 
-/// Reads all data, and computes their MD5.
+/// Reads all data and returns their MD5.
 async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
     let wanted = ObjectRange {
         offset: 0,
@@ -196,7 +202,7 @@ async fn digest_of(store: &dyn Store, data: &ImageData) -> Result<Md5Digest> {
     Ok(md5.finalize())
 }
 
-/// The data that somebody may ask for, now or after a restoration.
+/// Returns the data of an image that clients can download, now or after it is restored.
 fn data_of(image: &Image) -> Option<&ImageData> {
     let is_kept = matches!(
         image.status,

@@ -1,4 +1,4 @@
-//! What a check finds, in words and as JSON.
+//! The findings of a check, as text and as JSON.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -6,29 +6,29 @@ use uuid::Uuid;
 use crate::image::{Image, ImageId, Status, Timestamp};
 use crate::store::{StoredEntry, StoredKey};
 
-/// What is wrong.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Flaw {
-    /// An image's data are not in their store.
+    /// The data of an image are missing in their store.
     Missing,
-    /// Something of another size is in their place.
+    /// The data of an image have a different size in the store.
     WrongSize,
-    /// They do not match the checksum that they had when they were stored.
+    /// The data of an image do not match their checksum.
     Damaged,
-    /// Their store cannot be asked, or does not know.
+    /// The store of an image did not respond or is not configured.
     Unasked,
-    /// An image's record cannot be read.
+    /// The record of an image cannot be read.
     Unreadable,
-    /// An upload began long ago and has not come to its end.
+    /// An upload began long ago and has not ended.
     StaleUpload,
-    /// Something that was to be removed has not been for long.
+    /// Data that should have been removed long ago remain.
     Remains,
-    /// A store has data that no image has.
+    /// A store has data that belong to no image.
     Orphan,
 }
 
-/// One thing that is wrong.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     #[serde(rename = "finding")]
@@ -41,18 +41,18 @@ pub(super) struct Finding {
     pub(super) store: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<Status>,
-    /// Bytes that the registry says.
+    /// Size in the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expected_bytes: Option<u64>,
-    /// Bytes that there are.
+    /// Size in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) found_bytes: Option<u64>,
-    /// Since when it is so.
+    /// The time since which the condition holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
-    /// What was done about it, and nothing is left to do.
+    /// The repair that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) repair: Option<&'static str>,
 }
@@ -73,8 +73,8 @@ impl Finding {
         }
     }
 
-    /// Whether the next check does not find it any more. An image that was deactivated because
-    /// its data are gone is found again, until it has them or is deleted.
+    /// Returns true if the next check will not report it again. An image that was deactivated
+    /// because its data are missing is reported until it has data or is deleted.
     pub(super) fn is_repaired(&self) -> bool {
         self.repair.is_some() && !matches!(self.flaw, Flaw::Missing | Flaw::WrongSize)
     }
@@ -102,13 +102,13 @@ impl Finding {
         }
     }
 
-    /// What a store has that it tells of.
+    /// Returns the key in the store that the finding is about.
     pub(super) fn stored_of(&self) -> Option<StoredKey> {
         let image = self.image.map(StoredKey::Image);
         image.or_else(|| self.upload.map(StoredKey::Upload))
     }
 
-    /// A line for the operator.
+    /// Returns the finding as a line of text.
     pub(super) fn line(&self) -> String {
         let mut line = match (self.image, self.upload) {
             (Some(image), _) => format!("image {image}"),

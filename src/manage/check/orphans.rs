@@ -1,23 +1,24 @@
-//! What stores have that no image has, and what images have that is long over.
+//! Finds data in stores that belong to no image, and images with overdue uploads or removals.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::finding::{Finding, Flaw};
+use crate::clock;
 use crate::image::{Image, ImageData, ImageId, Location, Status, Timestamp};
 use crate::store::{StoredEntry, StoredKey, Stores};
 
-/// What images have in stores.
+/// The keys in stores that belong to images.
 #[derive(Debug, Default)]
-pub(super) struct Owned {
-    /// By the name of the store.
+pub(super) struct OwnedData {
+    /// The keys by the name of the store.
     of: BTreeMap<String, HashSet<StoredKey>>,
-    /// Where nobody knows in which.
+    /// Keys that may be in any store.
     anywhere: HashSet<StoredKey>,
 }
 
-impl Owned {
+impl OwnedData {
     pub(super) fn of(images: &[Arc<Image>], unreadable: &[ImageId], stores: &Stores) -> Self {
         let mut owned = Self::default();
         for image in images {
@@ -28,13 +29,13 @@ impl Owned {
         owned
     }
 
-    /// Takes in what an image has: data, or an upload that may have left some.
+    /// Adds the keys of an image: of its data, and of an upload that may have left data.
     fn take_in(&mut self, image: &Image, stores: &Stores) {
         for copy in image.data.iter().flat_map(ImageData::locations) {
             let store = stores.for_location(&copy.uri);
             let store = store.as_deref().ok().map(|store| store.name());
             self.add_image(store, image);
-            // It may have the name of another image, given by an administrator.
+            // An administrator may have set a location that is named after another image.
             if let Some(named) = named_in(&copy.uri) {
                 self.add(store, StoredKey::Image(named));
             }
@@ -47,7 +48,8 @@ impl Owned {
         }
     }
 
-    /// Its data are named by the identifier in lower case, older ones as it was sent.
+    /// Adds the keys of an image's data. They are named by the identifier in lower case; older
+    /// releases used the spelling of the request.
     fn add_image(&mut self, store: Option<&str>, image: &Image) {
         self.add(store, StoredKey::Image(image.id));
         self.add(store, StoredKey::Image(image.id.to_lower()));
@@ -60,13 +62,13 @@ impl Owned {
         };
     }
 
-    /// Whether somebody has it.
+    /// Returns true if a key belongs to an image.
     pub(super) fn has(&self, store: &str, of: &StoredKey) -> bool {
         let has = |owned: &HashSet<StoredKey>| owned.contains(of);
         has(&self.anywhere) || self.of.get(store).is_some_and(has)
     }
 
-    /// What a store has that nobody has, and that is old enough.
+    /// Returns the entries of a store that belong to no image and are old enough.
     pub(super) fn orphans(
         &self,
         store: &str,
@@ -82,13 +84,14 @@ impl Owned {
     }
 }
 
-/// The image after which an object is named.
+/// Returns the image that the last part of a location names.
 fn named_in(location: &Location) -> Option<ImageId> {
     let name = location.expose_rest().rsplit('/').next()?;
     name.parse().ok()
 }
 
-/// An upload that began long ago, or something that should have been removed long ago.
+/// Returns a finding if the image has an upload that began long ago, or data that should have been
+/// removed long ago.
 pub(super) fn overdue(image: &Image, older_than: Duration) -> Option<Finding> {
     if image.has_remains() {
         let since = image.updated_at;
@@ -111,7 +114,8 @@ pub(super) fn overdue(image: &Image, older_than: Duration) -> Option<Finding> {
     })
 }
 
-/// The age of what has none is not known, and it is left alone unless any age will do.
+/// Returns true if something was written at least `than` ago. Without a known time it counts as new,
+/// unless every age qualifies.
 fn is_older(written_at: Option<Timestamp>, than: Duration) -> bool {
     match written_at {
         Some(at) => {
@@ -122,11 +126,9 @@ fn is_older(written_at: Option<Timestamp>, than: Duration) -> bool {
     }
 }
 
-/// The time now.
+/// Returns the current time.
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since_epoch.unwrap_or_default().as_micros();
-    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    Timestamp::from_micros(clock::micros(clock::since_epoch()))
 }
 
 #[cfg(test)]
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_image_has_is_no_orphan_and_what_is_young_neither() {
+    fn owned_or_recent_data_are_no_orphans() {
         let mut uploading = queued();
         let upload = upload_since(now());
         uploading.upload = Some(upload.clone());
@@ -168,7 +170,7 @@ mod tests {
         ));
         let damaged = ImageId::random();
         let images = [uploading.clone(), elsewhere.clone()].map(Arc::new);
-        let owned = Owned::of(&images, &[damaged], &Stores::none());
+        let owned = OwnedData::of(&images, &[damaged], &Stores::none());
         let old = Some(Timestamp::from_micros(0));
         let stored = |key, written_at| StoredEntry {
             key,
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_overdue() {
+    fn old_uploads_and_remains_are_overdue() {
         let mut image = queued();
         assert_eq!(overdue(&image, HOUR), None);
         image.status = Status::Saving;

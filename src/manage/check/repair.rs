@@ -1,6 +1,6 @@
-//! What can be done about findings without harm.
+//! Repairs findings without risk to other data.
 
-use super::super::failure::with_cause;
+use super::super::error::with_cause;
 use super::finding::{Finding, Flaw};
 use super::orphans::now;
 use crate::error::{Error, Kind, Result};
@@ -9,7 +9,7 @@ use crate::registry::Registry;
 use crate::service::modify;
 use crate::store::{StoredKey, Stores};
 
-/// Mends a finding, or says in it why that could not be done.
+/// Repairs a finding, or sets the reason why that failed.
 pub(super) async fn repair(finding: &mut Finding, registry: &dyn Registry, stores: &Stores) {
     let done = match (finding.flaw, finding.image) {
         (Flaw::Orphan, _) => remove(finding, registry, stores).await,
@@ -20,12 +20,12 @@ pub(super) async fn repair(finding: &mut Finding, registry: &dyn Registry, store
     };
     match done {
         Ok(Some(done)) => finding.repair = Some(done),
-        Ok(None) => finding.reason = Some("it has changed meanwhile".to_owned()),
+        Ok(None) => finding.reason = Some("the image has changed since".to_owned()),
         Err(error) => finding.reason = Some(with_cause(&error)),
     }
 }
 
-/// Removes data that nobody has, unless an image of the name may be given some.
+/// Removes data that belong to no image, unless an image of that name may receive data.
 async fn remove(
     finding: &Finding,
     registry: &dyn Registry,
@@ -38,7 +38,7 @@ async fn remove(
         && let Some(record) = registry.get(&id).await?
         && (record.image.upload.is_some() || takes_data(record.image.status))
     {
-        let message = "left alone: the image may be given data at any moment";
+        let message = "not removed: the image may receive data at any time";
         return Err(Error::new(Kind::Conflict, message));
     }
     stores.choose(Some(store))?.discard_entry(&of).await?;
@@ -49,7 +49,7 @@ fn takes_data(status: Status) -> bool {
     matches!(status, Status::Queued | Status::Saving)
 }
 
-/// Kills an image whose upload will never end, and removes what the upload has left.
+/// Kills an image whose upload was abandoned, and removes the data of the upload.
 async fn kill(
     id: &ImageId,
     registry: &dyn Registry,
@@ -70,7 +70,7 @@ async fn kill(
     Ok(Some("killed"))
 }
 
-/// Removes what an upload has left, or the data of a deleted image, and says so in its record.
+/// Removes the data of a failed upload or of a deleted image, and updates the record.
 async fn clear(
     id: &ImageId,
     registry: &dyn Registry,
@@ -101,7 +101,8 @@ async fn clear(
     .await
 }
 
-/// Nobody is served what is not there, and whoever brings the data back has the record still.
+/// Deactivates an image whose data are missing: clients are refused, and the record remains for the
+/// case that an operator restores the data.
 async fn deactivate(id: &ImageId, registry: &dyn Registry) -> Result<Option<&'static str>> {
     let deactivated = |image: &Image| {
         let is_served = image.status == Status::Active;
@@ -115,7 +116,7 @@ async fn deactivate(id: &ImageId, registry: &dyn Registry) -> Result<Option<&'st
     Ok(is_done.then_some("deactivated"))
 }
 
-/// Changes a record. `false` when there is nothing to change any more.
+/// Changes a record. Returns false if there was nothing to change.
 async fn change(
     id: &ImageId,
     registry: &dyn Registry,

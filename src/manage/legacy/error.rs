@@ -1,4 +1,4 @@
-//! Why an old registry is not taken over.
+//! The error of `load-legacy`.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[cfg(feature = "legacy-sql")]
 use super::sql::SqlError;
 
-/// Why an old registry is not taken over. None of them shows its URL, which may have a password.
+/// An old registry cannot be imported. No message contains its URL, which may have a password.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum LegacyError {
     #[cfg(not(feature = "legacy-sql"))]
@@ -15,9 +15,9 @@ pub(in super::super) enum LegacyError {
          --features legacy-sql"
     )]
     NotBuilt,
-    #[error("the URL cannot be read from standard input: {0}")]
+    #[error("cannot read the URL from standard input: {0}")]
     Url(#[source] io::Error),
-    #[error("the file with the key, {}, cannot be read: {cause}", file.display())]
+    #[error("cannot read the key file {}: {cause}", file.display())]
     Key { file: PathBuf, cause: io::Error },
     #[cfg(feature = "legacy-sql")]
     #[error("{0}")]

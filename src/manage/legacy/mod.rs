@@ -1,37 +1,40 @@
-//! The SQL registries of Glance, from 2011 to today: SQLite, MySQL and PostgreSQL.
+//! Reads the SQL registries of every Glance release since 2011: SQLite, MySQL and PostgreSQL.
 //!
-//! Only programs that are built with the feature `legacy-sql` can read them.
+//! Requires the Cargo feature `legacy-sql`; without it, [`read_registry`] returns an error.
 
 mod error;
-mod given;
-mod places;
+mod import_result;
+mod input;
+mod location_map;
 #[cfg(feature = "legacy-sql")]
 mod sql;
-mod taken;
 
 pub(super) use self::error::LegacyError;
-pub(super) use self::given::{key, url};
-pub(super) use self::places::{Places, store_folder};
-pub(super) use self::taken::Taken;
+pub(super) use self::import_result::LegacyImages;
+pub(super) use self::input::{key, url};
+pub(super) use self::location_map::{LocationMap, store_folder};
 
 use crate::config::Secret;
 
-/// Every image of an old registry, as it was at one moment. Nothing is written there.
+/// Reads every image of an old registry in one transaction. Writes nothing there.
+///
+/// # Errors
+/// When the database cannot be read or is not a registry of Glance.
 #[cfg(feature = "legacy-sql")]
 pub(super) async fn read_registry(
     url: &Secret,
     key: Option<&Secret>,
-    places: &Places,
-) -> Result<Taken, LegacyError> {
-    Ok(sql::read_registry(url, key, places).await?)
+    location_map: &LocationMap,
+) -> Result<LegacyImages, LegacyError> {
+    Ok(sql::read_registry(url, key, location_map).await?)
 }
 
-/// Says that there is nothing to read it with.
+/// Returns the error that this program has no SQL drivers.
 #[cfg(not(feature = "legacy-sql"))]
 pub(super) async fn read_registry(
     _url: &Secret,
     _key: Option<&Secret>,
-    _places: &Places,
-) -> Result<Taken, LegacyError> {
+    _places: &LocationMap,
+) -> Result<LegacyImages, LegacyError> {
     Err(LegacyError::NotBuilt)
 }

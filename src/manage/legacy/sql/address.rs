@@ -1,4 +1,4 @@
-//! Where an old registry is: the URLs that SQLAlchemy understands, as the drivers here do.
+//! Converts a database URL of SQLAlchemy to one that the drivers here accept.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::error::SqlError;
 use crate::config::Secret;
 
-/// What means something in the path of a SQLite URL.
+/// Characters with a meaning in a SQLite URL, which are escaped in its path.
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
 
-/// Options of PostgreSQL's own library. The driver shows the values of those that it does not
-/// know, which may be secrets.
+/// The PostgreSQL options that are passed on. The driver prints the values of options that it does
+/// not know, and those may be secrets.
 const POSTGRES_OPTIONS: &[&str] = &[
     "application_name",
     "dbname",
@@ -27,7 +27,7 @@ const POSTGRES_OPTIONS: &[&str] = &[
     "user",
 ];
 
-/// Which database it is.
+/// The kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Sqlite,
@@ -36,7 +36,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// That of a scheme, of SQLAlchemy's too: `mysql+pymysql`.
+    /// Returns the kind by the scheme of a URL, with or without a Python driver (`mysql+pymysql`).
     fn of(scheme: &str) -> Option<Self> {
         match scheme.split('+').next()? {
             "sqlite" => Some(Self::Sqlite),
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// A database and its URL, as the driver wants it.
+/// A database and its URL in the form of the driver.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) kind: Kind,
@@ -55,10 +55,10 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads a URL as SQLAlchemy writes it, or without the names of Python's drivers.
+    /// Parses a URL of SQLAlchemy.
     ///
     /// # Errors
-    /// `Scheme`, and `NoFile` of SQLite.
+    /// `Scheme` for an unknown kind, and `NoFile` for SQLite.
     pub(super) fn parse(url: &Secret) -> Result<Self, SqlError> {
         let (scheme, rest) = url.expose().split_once(':').ok_or(SqlError::Scheme)?;
         let kind = Kind::of(scheme).ok_or(SqlError::Scheme)?;
@@ -74,8 +74,8 @@ impl Address {
     }
 }
 
-/// `sqlite:PATH`, and SQLAlchemy's `sqlite:////absolute` and `sqlite:///relative`; of what both
-/// could be, the one that is there.
+/// Returns the file of `sqlite:PATH` and of SQLAlchemy's `sqlite:////absolute` and
+/// `sqlite:///relative`. If both readings are possible, returns the file that exists.
 fn sqlite_file(rest: &str) -> Result<PathBuf, SqlError> {
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     let relative = path.strip_prefix("///").unwrap_or(path);
@@ -86,7 +86,7 @@ fn sqlite_file(rest: &str) -> Result<PathBuf, SqlError> {
     found.map(Path::to_owned).ok_or_else(no_file)
 }
 
-/// Nothing is written there.
+/// Returns a URL that opens the file read-only.
 fn sqlite_url(file: &Path) -> String {
     let path = file.to_string_lossy();
     format!("sqlite://{}?mode=ro", utf8_percent_encode(&path, PATH))
@@ -103,8 +103,8 @@ fn with_options(rest: &str, known: fn(&[(&str, &str)]) -> Vec<String>) -> String
     format!("{address}?{}", known(&options).join("&"))
 }
 
-/// Without what only Python's drivers understand, such as `charset=utf8`. They verify a
-/// server's certificate when they are given an authority.
+/// Translates options, and drops those that only Python's drivers know, such as `charset=utf8`.
+/// Python's drivers verify the certificate of the server if an authority is given, so this does too.
 fn mysql_options(given: &[(&str, &str)]) -> Vec<String> {
     let known = given.iter().filter_map(|(name, value)| {
         let name = match *name {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_by_their_schemes() {
+    fn scheme_determines_kind() {
         for (scheme, kind) in [
             ("sqlite", Some(Kind::Sqlite)),
             ("mysql+pymysql", Some(Kind::MySql)),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_sqlite() {
+    fn sqlite_urls_are_resolved_to_files() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a b?.sqlite");
         let parse = |url: &str| Address::parse(&Secret::new(url));
@@ -170,7 +170,7 @@ mod tests {
         ] {
             assert_eq!(parse(&url).unwrap().url.expose(), expected, "{url}");
         }
-        // Relative to the working folder, which differs between users of tests/run.
+        // Relative to the working directory, which differs between users of tests/run.
         let here = std::env::current_dir().unwrap();
         let relative = tempfile::NamedTempFile::new_in(&here).unwrap();
         let name = relative.path().file_name().unwrap().to_str().unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_the_drivers_know() {
+    fn unknown_options_are_dropped() {
         for (url, expected) in [
             ("mysql+pymysql://u:p@h/glance", "mysql://u:p@h/glance"),
             ("mysql://u:p@h/glance?charset=utf8", "mysql://u:p@h/glance?"),

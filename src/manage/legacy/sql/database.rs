@@ -1,7 +1,7 @@
-//! A database, and what the three kinds say differently.
+//! A connection to a database of any kind, and the differences between their SQL dialects.
 //!
-//! Every column is asked for as text: how they keep truth values, times and numbers differs,
-//! and how they write them hardly does.
+//! Every column is selected as text: the kinds store booleans, times and numbers differently, but
+//! their text forms hardly differ.
 
 use futures_util::TryStreamExt;
 use sqlx::any::{AnyConnectOptions, AnyRow, install_default_drivers};
@@ -11,8 +11,8 @@ use super::address::{Address, Kind};
 use super::error::SqlError;
 use super::rows::Columns;
 
-/// Everything is read as it was at one moment. Nothing is written, whether the database keeps
-/// us from it or not: old ones of MySQL cannot.
+/// The statements that begin a read transaction on a snapshot. Old releases of MySQL cannot make it
+/// read-only, but nothing is written in any case.
 const fn begin(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Sqlite => &["BEGIN"],
@@ -51,14 +51,14 @@ fn columns_of(kind: Kind, table: &str) -> String {
     )
 }
 
-/// A database as it was at one moment.
+/// A connection in a read transaction.
 pub(super) struct Database {
     connection: AnyConnection,
     kind: Kind,
 }
 
 impl Database {
-    /// Connects to it.
+    /// Connects and begins the transaction.
     ///
     /// # Errors
     /// `Open`.
@@ -82,7 +82,7 @@ impl Database {
         Ok(self.connection.close().await?)
     }
 
-    /// Those of the wanted columns that a table has; none of a table that is not there.
+    /// Returns those of the wanted columns that a table has, and none if the table does not exist.
     pub(super) async fn columns_of(
         &mut self,
         table: &str,
@@ -98,7 +98,7 @@ impl Database {
         Ok(wanted.iter().filter(is_there).copied().collect())
     }
 
-    /// Shows every row of a table, in the order in which they were made: these columns of it.
+    /// Calls `show` with these columns of each row, in the order of their creation.
     pub(super) async fn each_row(
         &mut self,
         table: &str,
@@ -125,8 +125,8 @@ impl Database {
         self.each(sql, take).await
     }
 
-    /// Shows each row as it comes. The words are those of this file, with names of tables and
-    /// columns that are in this program too.
+    /// Calls `show` for each row of a query. The SQL consists of constants of this program, which is
+    /// why `AssertSqlSafe` holds.
     async fn each(
         &mut self,
         sql: String,

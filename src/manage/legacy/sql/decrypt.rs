@@ -1,7 +1,8 @@
-//! Locations that Glance has encrypted (`metadata_encryption_key`).
+//! Decrypts locations that Glance has encrypted (`metadata_encryption_key`).
 //!
-//! URL-safe base64 of 16 bytes, which begin a chain of AES blocks (CBC, NIST SP 800-38A), and
-//! the chain: the text, a zero byte, and as many other bytes as fill the last block.
+//! The format is URL-safe base64 of a 16-byte initialization vector and AES blocks in CBC mode
+//! (NIST SP 800-38A). The plaintext is the location, a zero byte, and random bytes that fill the
+//! last block.
 
 use aes::cipher::block_padding::NoPadding;
 use aes::cipher::{BlockModeDecrypt, KeyIvInit};
@@ -15,10 +16,12 @@ use crate::config::Secret;
 
 const BLOCK_BYTES: usize = 16;
 
-/// A key of a length that AES has.
+/// A key of a valid length.
 pub(super) struct Key(Secret);
 
 impl Key {
+    /// Checks the length of the key.
+    ///
     /// # Errors
     /// `KeyLength`.
     pub(super) fn new(key: &Secret) -> Result<Self, SqlError> {
@@ -28,8 +31,8 @@ impl Key {
         }
     }
 
-    /// The text; `None` when it was not encrypted with this key. A wrong key is found out by
-    /// what comes of it, and mostly nothing does.
+    /// Decrypts a location. Returns `None` if it was not encrypted with this key, which is usually
+    /// detected by the missing zero byte or invalid UTF-8; the caller also parses the result.
     pub(super) fn decrypt(&self, text: &str) -> Option<String> {
         let mut bytes = URL_SAFE.decode(text).ok()?;
         let (first, chain) = bytes.split_at_mut_checked(BLOCK_BYTES)?;
@@ -75,7 +78,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_glance_has_encrypted() {
+    fn text_encrypted_by_glance_is_decrypted() {
         for (key, text) in ENCRYPTED {
             let plain = Key::new(&Secret::new(key)).unwrap().decrypt(text);
             assert_eq!(plain.as_deref(), Some("file:///var/lib/glance/images/é"));
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encrypted_is_none() {
+    fn unencrypted_text_is_none() {
         let key = Key::new(&Secret::new("0123456789abcdef")).unwrap();
         for text in ["", "file:///x", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA==", "é"] {
             assert_eq!(key.decrypt(text), None, "{text}");

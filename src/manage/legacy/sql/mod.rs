@@ -1,4 +1,4 @@
-//! Reading an old registry's tables.
+//! Reads the tables of an old registry and converts their rows to images.
 
 mod address;
 mod convert;

@@ -1,19 +1,19 @@
-//! Reading the tables.
+//! Reads the tables of an old registry.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::super::places::Places;
-use super::super::taken::{Loss, Taken};
+use super::super::import_result::{LegacyImages, Loss};
+use super::super::location_map::LocationMap;
 use super::address::Address;
-use super::convert::{Reach, convert};
+use super::convert::{ConversionContext, convert};
 use super::database::Database;
 use super::decrypt::Key;
 use super::error::SqlError;
-use super::rows::{Columns, Old, OldLocation, OldMember, OldProperty};
+use super::rows::{Columns, LegacyImage, LegacyLocation, LegacyMember, LegacyProperty};
 use crate::config::Secret;
 
-/// Columns of `images` that are of use, over all versions.
+/// The columns of `images` that are used, over all releases.
 const IMAGE_COLUMNS: [&str; 21] = [
     "id",
     "name",
@@ -38,38 +38,39 @@ const IMAGE_COLUMNS: [&str; 21] = [
     "protected",
 ];
 
-/// Columns of `images` that were there in all of them.
+/// The columns of `images` that every release has.
 const NEEDED_COLUMNS: [&str; 4] = ["id", "status", "created_at", "deleted"];
 
-/// Images by their identifiers, as the old registry writes those.
-type Images = HashMap<String, Old>;
+/// Images by their identifiers in the old registry.
+type Images = HashMap<String, LegacyImage>;
 
-/// Every image of an old registry, deleted ones too: their identifiers stay taken.
+/// Reads every image of an old registry. Deleted images are included, since their identifiers must
+/// not be used again.
 pub(in super::super) async fn read_registry(
     url: &Secret,
     key: Option<&Secret>,
-    places: &Places,
-) -> Result<Taken, SqlError> {
+    location_map: &LocationMap,
+) -> Result<LegacyImages, SqlError> {
     let key = key.map(Key::new).transpose()?;
     let mut database = Database::open(&Address::parse(url)?).await?;
-    let mut taken = Taken::default();
-    let mut images = images(&mut database, &mut taken.losses).await?;
+    let mut legacy = LegacyImages::default();
+    let mut images = images(&mut database, &mut legacy.losses).await?;
     add_properties(&mut database, &mut images).await?;
     add_members(&mut database, &mut images).await?;
     add_locations(&mut database, &mut images).await?;
     add_tags(&mut database, &mut images).await?;
     database.close().await?;
     for old in images.into_values() {
-        let reach = Reach {
+        let context = ConversionContext {
             key: key.as_ref(),
-            places,
+            location_map,
         };
-        let image = convert(&old, &reach, &mut taken.losses);
-        taken.images.extend(image);
+        let image = convert(&old, &context, &mut legacy.losses);
+        legacy.images.extend(image);
     }
-    taken.images.sort_unstable_by_key(|image| image.id);
-    taken.losses.sort_by(|a, b| a.image.cmp(&b.image));
-    Ok(taken)
+    legacy.images.sort_unstable_by_key(|image| image.id);
+    legacy.losses.sort_by(|a, b| a.image.cmp(&b.image));
+    Ok(legacy)
 }
 
 async fn images(database: &mut Database, losses: &mut Vec<Loss>) -> Result<Images, SqlError> {
@@ -85,11 +86,11 @@ async fn images(database: &mut Database, losses: &mut Vec<Loss>) -> Result<Image
         let id = row.text("id").unwrap_or_default().to_owned();
         match images.entry(id) {
             Entry::Vacant(place) => {
-                place.insert(Old::of(row));
+                place.insert(LegacyImage::of(row));
             }
             Entry::Occupied(there) => losses.push(Loss {
                 image: there.key().clone(),
-                what: "a second row of it is not taken over".to_owned(),
+                what: "a second row of it is not legacy over".to_owned(),
                 is_whole: false,
             }),
         }
@@ -98,11 +99,12 @@ async fn images(database: &mut Database, losses: &mut Vec<Loss>) -> Result<Image
     Ok(images)
 }
 
-/// Their names stood in a column `key` at first, and one of them, `type`, in `images`.
+/// Adds the properties. Early releases had their names in a column `key`, and one of them, `type`, in
+/// the table `images`.
 async fn add_properties(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
     for old in images.values_mut() {
         let value = old.row.take("type").filter(|value| !value.is_empty());
-        old.properties.extend(value.map(|value| OldProperty {
+        old.properties.extend(value.map(|value| LegacyProperty {
             name: "type".to_owned(),
             value: Some(value),
             deletion: None,
@@ -119,7 +121,7 @@ async fn add_properties(database: &mut Database, images: &mut Images) -> Result<
             let Some(name) = row.take("name").or_else(|| row.take("key")) else {
                 return;
             };
-            old.properties.push(OldProperty {
+            old.properties.push(LegacyProperty {
                 name,
                 value: row.take("value").filter(|value| !value.is_empty()),
                 deletion,
@@ -139,7 +141,7 @@ async fn add_members(database: &mut Database, images: &mut Images) -> Result<(),
         |old, mut row| {
             let (deletion, can_share) = (row.deletion(), row.is("can_share"));
             let Some(id) = row.take("member") else { return };
-            old.members.push(OldMember {
+            old.members.push(LegacyMember {
                 id,
                 can_share,
                 deletion,
@@ -149,11 +151,11 @@ async fn add_members(database: &mut Database, images: &mut Images) -> Result<(),
     .await
 }
 
-/// Before 2013 the only one stood in `images`.
+/// Adds the locations. Before 2013 an image had one, in the table `images`.
 async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(), SqlError> {
     for old in images.values_mut() {
         let value = old.row.take("location").filter(|value| !value.is_empty());
-        old.locations.extend(value.map(|value| OldLocation {
+        old.locations.extend(value.map(|value| LegacyLocation {
             value,
             store: None,
             status: None,
@@ -178,7 +180,7 @@ async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(
             let Some(value) = row.take("value") else {
                 return;
             };
-            old.locations.push(OldLocation {
+            old.locations.push(LegacyLocation {
                 value,
                 store: row.text("meta_data").and_then(store_id),
                 status: row.take("status"),
@@ -189,7 +191,8 @@ async fn add_locations(database: &mut Database, images: &mut Images) -> Result<(
     .await
 }
 
-/// The store of a location's metadata, JSON: `{"store": "ID"}`; the key was `backend` in 2018.
+/// Returns the store in the metadata of a location, which are JSON: `{"store": "ID"}`. In 2018 the
+/// key was `backend`.
 fn store_id(meta_data: &str) -> Option<String> {
     let meta: serde_json::Value = serde_json::from_str(meta_data).ok()?;
     let id = meta.get("store").or_else(|| meta.get("backend"));
@@ -210,7 +213,7 @@ async fn add(
     images: &mut Images,
     table: &str,
     wanted: &[&'static str],
-    mut add: impl FnMut(&mut Old, Columns),
+    mut add: impl FnMut(&mut LegacyImage, Columns),
 ) -> Result<(), SqlError> {
     let columns = database.columns_of(table, wanted).await?;
     let show = |row: Columns| {

@@ -1,10 +1,10 @@
-//! Rows of the old tables, as text.
+//! The rows of the old tables, as text.
 
 use std::collections::BTreeMap;
 
 use crate::image::Timestamp;
 
-/// Columns of a row that are not null.
+/// The columns of a row that are not null.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Columns(BTreeMap<&'static str, String>);
 
@@ -15,13 +15,13 @@ impl Columns {
         }
     }
 
-    /// A column that is neither null nor empty.
+    /// Returns the value of a column, unless it is null or empty.
     pub(super) fn text(&self, column: &str) -> Option<&str> {
         let value = self.0.get(column).map(String::as_str);
         value.filter(|value| !value.is_empty())
     }
 
-    /// 1 of SQLite and MySQL, true of PostgreSQL.
+    /// Returns true if a column is true: `1` in SQLite and MySQL, `true` in PostgreSQL.
     pub(super) fn is(&self, column: &str) -> bool {
         matches!(
             self.text(column),
@@ -33,23 +33,23 @@ impl Columns {
         self.0.remove(column)
     }
 
-    /// When the row was deleted; `None` when it was not.
+    /// Returns the deletion of the row, or `None` if it was not deleted.
     pub(super) fn deletion(&self) -> Option<Deletion> {
         let at = self.text("deleted_at").and_then(Timestamp::parse);
         self.is("deleted").then_some(Deletion { at })
     }
 }
 
-/// That a row was deleted. Glance keeps such rows.
+/// The deletion of a row. Glance marks rows as deleted and keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deletion {
-    /// When, if that can be read.
+    /// The time, if it can be parsed.
     pub(super) at: Option<Timestamp>,
 }
 
 /// A property of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OldProperty {
+pub(super) struct LegacyProperty {
     pub(super) name: String,
     pub(super) value: Option<String>,
     pub(super) deletion: Option<Deletion>,
@@ -57,7 +57,7 @@ pub(super) struct OldProperty {
 
 /// A member of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OldMember {
+pub(super) struct LegacyMember {
     pub(super) id: String,
     pub(super) can_share: bool,
     pub(super) deletion: Option<Deletion>,
@@ -65,7 +65,7 @@ pub(super) struct OldMember {
 
 /// A place where an image's data are, or were.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OldLocation {
+pub(super) struct LegacyLocation {
     pub(super) value: String,
     /// Identifier of the store, of several of one kind (`enabled_backends`, since 2018).
     pub(super) store: Option<String>,
@@ -74,19 +74,19 @@ pub(super) struct OldLocation {
     pub(super) deletion: Option<Deletion>,
 }
 
-/// An image, with the rows of other tables that are its own.
+/// An image with its rows in other tables.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Old {
+pub(super) struct LegacyImage {
     pub(super) row: Columns,
-    pub(super) properties: Vec<OldProperty>,
-    pub(super) members: Vec<OldMember>,
+    pub(super) properties: Vec<LegacyProperty>,
+    pub(super) members: Vec<LegacyMember>,
     /// In the order in which they were added.
-    pub(super) locations: Vec<OldLocation>,
+    pub(super) locations: Vec<LegacyLocation>,
     pub(super) tags: usize,
 }
 
-impl Old {
-    /// One that has no other rows yet.
+impl LegacyImage {
+    /// Returns an image without rows in other tables.
     pub(super) fn of(row: Columns) -> Self {
         Self {
             row,

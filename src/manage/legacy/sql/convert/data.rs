@@ -1,36 +1,34 @@
-//! Where an image's data are.
-//!
-//! Glance keeps a list of places for an image; here there is one.
+//! Converts the locations of an image.
 
-use super::super::super::places::Places;
+use super::super::super::location_map::LocationMap;
 use super::super::decrypt::Key;
-use super::super::rows::{Old, OldLocation};
+use super::super::rows::{LegacyImage, LegacyLocation};
 use crate::image::{Image, ImageData, Location, Status};
 
-/// The context in which a location is read.
-pub(in super::super) struct Reach<'a> {
-    /// The key that locations were encrypted with.
+/// The options of a conversion.
+pub(in super::super) struct ConversionContext<'a> {
+    /// The key with which locations were encrypted.
     pub(in super::super) key: Option<&'a Key>,
-    /// The stores of this node.
-    pub(in super::super) places: &'a Places,
+    /// The stores of this server.
+    pub(in super::super) places: &'a LocationMap,
 }
 
-/// What was read, or why an image cannot be taken over.
-pub(super) type Refused<T> = Result<T, String>;
+/// A converted value, or the reason why the image cannot be imported.
+pub(super) type Conversion<T> = Result<T, String>;
 
-/// Gives an image its data, and its status where it turns out to have none.
+/// Sets the data of an image. Deactivates an active image without a location.
 pub(super) fn add_data(
-    old: &Old,
-    reach: &Reach<'_>,
+    old: &LegacyImage,
+    context: &ConversionContext<'_>,
     image: &mut Image,
     lost: &mut Vec<String>,
-) -> Refused<()> {
+) -> Conversion<()> {
     match image.status {
-        // The old Glance has removed the data, or left them to nobody.
+        // These images have no data, or data that Glance has abandoned.
         Status::Deleted | Status::Queued | Status::Killed | Status::Saving => return Ok(()),
         Status::Active | Status::Deactivated | Status::PendingDelete => {}
     }
-    let locations = locations(old, reach, image.status == Status::PendingDelete);
+    let locations = locations(old, context, image.status == Status::PendingDelete);
     if locations.is_empty() {
         if image.size_bytes > 0 && image.status == Status::Active {
             image.status = Status::Deactivated;
@@ -46,43 +44,55 @@ pub(super) fn add_data(
     Ok(())
 }
 
-/// A location, and why no store of this node reads it, if none does.
-struct Place {
+/// A location, and the reason if no store of this server can read it.
+struct MappedLocation {
     location: Location,
     unread: Option<String>,
 }
 
-/// Those that are not deleted, in their order. Of an image that waits for the scrubber Glance
-/// marks the locations as deleted, too.
-fn locations(old: &Old, reach: &Reach<'_>, waits: bool) -> Vec<Refused<Place>> {
-    let is_of_use = |location: &&OldLocation| match location.status.as_deref() {
+/// Returns the locations that are not deleted, in their order. While an image waits for the scrubber,
+/// Glance marks its locations as deleted too, so those are included.
+fn locations(
+    old: &LegacyImage,
+    context: &ConversionContext<'_>,
+    waits: bool,
+) -> Vec<Conversion<MappedLocation>> {
+    let is_of_use = |location: &&LegacyLocation| match location.status.as_deref() {
         Some("pending_delete") => waits,
         Some("active") | None => location.deletion.is_none() || waits,
         _ => false,
     };
     let of_use = old.locations.iter().filter(is_of_use);
-    of_use.map(|old| place(old, reach)).collect()
+    of_use.map(|old| map_location(old, context)).collect()
 }
 
-fn place(old: &OldLocation, reach: &Reach<'_>) -> Refused<Place> {
+fn map_location(
+    old: &LegacyLocation,
+    context: &ConversionContext<'_>,
+) -> Conversion<MappedLocation> {
     let store = old.store.as_deref();
-    let location = reach.places.moved(location(&old.value, reach.key)?, store);
-    let unread = reach.places.check(&location, store).err();
-    Ok(Place { location, unread })
+    let location = context
+        .location_map
+        .moved(location(&old.value, context.key)?, store);
+    let unread = context.location_map.check(&location, store).err();
+    Ok(MappedLocation { location, unread })
 }
 
-/// The first that a store here reads; where there is none, the first that is one at all.
-fn choose(mut places: Vec<Refused<Place>>, lost: &mut Vec<String>) -> Refused<Location> {
-    let is_read = |place: &Refused<Place>| {
+/// Chooses the first location that a store of this server can read, else the first valid one.
+fn choose(
+    mut places: Vec<Conversion<MappedLocation>>,
+    lost: &mut Vec<String>,
+) -> Conversion<Location> {
+    let is_read = |place: &Conversion<MappedLocation>| {
         let place = place.as_ref();
         place.is_ok_and(|place| place.unread.is_none())
     };
     let chosen = places.iter().position(is_read);
     let chosen = chosen.or_else(|| places.iter().position(Result::is_ok));
-    let Place { location, unread } = places.remove(chosen.unwrap_or_default())?;
+    let MappedLocation { location, unread } = places.remove(chosen.unwrap_or_default())?;
     lost.extend(unread);
     if !places.is_empty() {
-        let scheme = |other: &Refused<Place>| match other {
+        let scheme = |other: &Conversion<MappedLocation>| match other {
             Ok(place) => place.location.scheme().to_owned(),
             Err(_) => "one that cannot be read".to_owned(),
         };
@@ -96,8 +106,8 @@ fn choose(mut places: Vec<Refused<Place>>, lost: &mut Vec<String>) -> Refused<Lo
     Ok(location)
 }
 
-/// What is encrypted is no URI.
-fn location(text: &str, key: Option<&Key>) -> Refused<Location> {
+/// Parses a location. Text that is not a URI is decrypted.
+fn location(text: &str, key: Option<&Key>) -> Conversion<Location> {
     if let Ok(location) = Location::parse(text) {
         return Ok(location);
     }

@@ -1,25 +1,29 @@
-//! From the rows of an old registry to an image.
+//! Converts the rows of an old registry to an image, and collects what is lost.
 
 mod data;
 
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use uuid::{Builder, Uuid, uuid};
 
-pub(super) use self::data::Reach;
-use self::data::{Refused, add_data};
-use super::super::taken::Loss;
-use super::rows::{Deletion, Old, OldMember};
+pub(super) use self::data::ConversionContext;
+use self::data::{Conversion, add_data};
+use super::super::import_result::Loss;
+use super::rows::{Deletion, LegacyImage, LegacyMember};
 use crate::image::{
     Checksum, Image, ImageId, Member, MemberStatus, Properties, Status, Timestamp, Trashed,
     Visibility,
 };
 use crate::wire::has_property_header;
 
-/// The namespace (RFC 9562, 6.6) of images that had numbers.
+/// The namespace (RFC 9562, section 6.6) of images with numeric identifiers.
 const NUMBERED_IMAGES: Uuid = uuid!("5f9d3c1e-6f0b-4d3c-9b1e-0d2a7c4e8b61");
 
-/// The image that an old registry had, or nothing; what of it is lost is said.
-pub(super) fn convert(old: &Old, reach: &Reach<'_>, losses: &mut Vec<Loss>) -> Option<Image> {
+/// Converts an image. Returns `None` if that is impossible. Adds what is lost to `losses`.
+pub(super) fn convert(
+    old: &LegacyImage,
+    context: &ConversionContext<'_>,
+    losses: &mut Vec<Loss>,
+) -> Option<Image> {
     let id = old.row.text("id").unwrap_or_default();
     let loss = |what, is_whole| Loss {
         image: id.to_owned(),
@@ -27,7 +31,7 @@ pub(super) fn convert(old: &Old, reach: &Reach<'_>, losses: &mut Vec<Loss>) -> O
         is_whole,
     };
     let mut lost = Vec::new();
-    match image(old, reach, &mut lost) {
+    match image(old, context, &mut lost) {
         Ok(image) => {
             losses.extend(lost.into_iter().map(|what| loss(what, false)));
             Some(image)
@@ -39,7 +43,11 @@ pub(super) fn convert(old: &Old, reach: &Reach<'_>, losses: &mut Vec<Loss>) -> O
     }
 }
 
-fn image(old: &Old, reach: &Reach<'_>, lost: &mut Vec<String>) -> Refused<Image> {
+fn image(
+    old: &LegacyImage,
+    context: &ConversionContext<'_>,
+    lost: &mut Vec<String>,
+) -> Conversion<Image> {
     let row = &old.row;
     let updated_at = optional(old, "updated_at", Timestamp::parse)?;
     let created_at = optional(old, "created_at", Timestamp::parse)?.or(updated_at);
@@ -70,15 +78,23 @@ fn image(old: &Old, reach: &Reach<'_>, lost: &mut Vec<String>) -> Refused<Image>
         lost.push(format!("its tags ({}) are not kept", old.tags));
     }
     add_rows(old, &mut image, lost);
-    add_data(old, reach, &mut image, lost)?;
+    add_data(old, context, &mut image, lost)?;
     Ok(image)
 }
 
-fn required<T>(old: &Old, column: &str, parse: impl Fn(&str) -> Option<T>) -> Refused<T> {
+fn required<T>(
+    old: &LegacyImage,
+    column: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Conversion<T> {
     optional(old, column, parse)?.ok_or_else(|| format!("it has no {column}"))
 }
 
-fn optional<T>(old: &Old, column: &str, parse: impl Fn(&str) -> Option<T>) -> Refused<Option<T>> {
+fn optional<T>(
+    old: &LegacyImage,
+    column: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Conversion<Option<T>> {
     let Some(text) = old.row.text(column) else {
         return Ok(None);
     };
@@ -87,13 +103,18 @@ fn optional<T>(old: &Old, column: &str, parse: impl Fn(&str) -> Option<T>) -> Re
     parsed.map(Some).ok_or_else(wrong)
 }
 
-fn number<T: std::str::FromStr + Default>(old: &Old, column: &str) -> Refused<T> {
+fn number<T: std::str::FromStr + Default>(old: &LegacyImage, column: &str) -> Conversion<T> {
     Ok(optional(old, column, |text| text.parse().ok())?.unwrap_or_default())
 }
 
-/// Until 2011 images had numbers, for which Glance's own upgrade rolls dice. Here a number and the
-/// time of creation make an identifier, so that a second run finds what the first has loaded.
-fn identifier(old: &Old, created_at: Timestamp, lost: &mut Vec<String>) -> Refused<ImageId> {
+/// Returns the identifier. Until 2011 images had numbers, which Glance's own upgrade replaces by
+/// random identifiers. Here the identifier is derived from the number and the time of creation, so
+/// that a second run finds the images of the first.
+fn identifier(
+    old: &LegacyImage,
+    created_at: Timestamp,
+    lost: &mut Vec<String>,
+) -> Conversion<ImageId> {
     let number = old.row.text("id").and_then(|id| id.parse::<u64>().ok());
     let Some(number) = number else {
         return required(old, "id", |text| text.parse().ok());
@@ -103,7 +124,7 @@ fn identifier(old: &Old, created_at: Timestamp, lost: &mut Vec<String>) -> Refus
     id.parse().map_err(|error| format!("{error}"))
 }
 
-/// A UUID of version 5 (RFC 9562, 5.5).
+/// Returns a UUID of version 5 (RFC 9562, section 5.5).
 fn named_uuid(name: &str) -> Uuid {
     let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(NUMBERED_IMAGES.as_bytes());
@@ -113,9 +134,9 @@ fn named_uuid(name: &str) -> Uuid {
     Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
-/// The words of v1, and those that were there before and after. What was under way, nobody
-/// will finish.
-fn status(old: &Old, lost: &mut Vec<String>) -> Refused<Status> {
+/// Returns the status. Besides those of v1 there are statuses of earlier and later releases. An
+/// upload that was in progress will never be finished, so its image is killed.
+fn status(old: &LegacyImage, lost: &mut Vec<String>) -> Conversion<Status> {
     let word = required(old, "status", |text| Some(text.to_owned()))?;
     let status = match word.as_str() {
         "available" => Status::Active,
@@ -127,17 +148,17 @@ fn status(old: &Old, lost: &mut Vec<String>) -> Refused<Status> {
     }
     if status == Status::Killed && word != "killed" {
         lost.push(format!(
-            "it was {word}, which nobody will finish: it is killed"
+            "its upload was not finished ({word}): it is killed"
         ));
     }
     Ok(status)
 }
 
-/// Reads the visibility: a word since 2017, a flag before.
-fn visibility(old: &Old, lost: &mut Vec<String>) -> Visibility {
+/// Returns the visibility. Releases before 2017 have a column `is_public` for it.
+fn visibility(old: &LegacyImage, lost: &mut Vec<String>) -> Visibility {
     let is_public = match old.row.text("visibility") {
         Some("community") => {
-            lost.push("everybody could use it (visibility community): it is private".to_owned());
+            lost.push("its visibility community is not supported: it is private".to_owned());
             false
         }
         Some(word) => word == "public",
@@ -146,9 +167,9 @@ fn visibility(old: &Old, lost: &mut Vec<String>) -> Visibility {
     Visibility::default().with_is_public(is_public)
 }
 
-/// Properties and members. Those that were deleted with an image that waits for the scrubber
-/// come back with it; others that were deleted are gone.
-fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
+/// Adds properties and members. Those that were deleted together with an image that waits for the
+/// scrubber are kept for its restoration; other deleted rows are dropped.
+fn add_rows(old: &LegacyImage, image: &mut Image, lost: &mut Vec<String>) {
     let (mut properties, mut members) = (Properties::new(), Vec::<Member>::new());
     let mut aside = Trashed {
         properties: Properties::new(),
@@ -164,7 +185,7 @@ fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
             _ => aside.properties.insert(name, value),
         };
     }
-    for member in heeded_members(old, lost) {
+    for member in effective_members(old, lost) {
         match member.deletion {
             None if !waits => add_member(&mut members, member),
             Some(deletion) if !comes_back(deletion) => {}
@@ -182,8 +203,8 @@ fn add_rows(old: &Old, image: &mut Image, lost: &mut Vec<String>) {
     image.trashed = waits.then(|| Box::new(aside));
 }
 
-/// No key of the old table keeps a member from being there twice.
-fn add_member(members: &mut Vec<Member>, old: &OldMember) {
+/// Adds a member and replaces a duplicate, which the old table does not exclude.
+fn add_member(members: &mut Vec<Member>, old: &LegacyMember) {
     members.retain(|member| member.id != old.id);
     members.push(Member {
         id: old.id.clone(),
@@ -194,9 +215,9 @@ fn add_member(members: &mut Vec<Member>, old: &OldMember) {
     });
 }
 
-/// Of an image whose visibility is `private` Glance knows the members and heeds none: here they
-/// could use it.
-fn heeded_members<'a>(old: &'a Old, lost: &mut Vec<String>) -> &'a [OldMember] {
+/// Returns the members that may use the image. For the visibility `private` Glance stores members but
+/// ignores them; here they would gain access.
+fn effective_members<'a>(old: &'a LegacyImage, lost: &mut Vec<String>) -> &'a [LegacyMember] {
     if old.row.text("visibility") != Some("private") {
         return &old.members;
     }

@@ -1,10 +1,10 @@
-use super::super::super::places::Places;
-use super::super::rows::{OldLocation, OldMember, OldProperty};
+use super::super::super::location_map::LocationMap;
+use super::super::rows::{LegacyLocation, LegacyMember, LegacyProperty};
 use super::*;
 use crate::image::Location;
 
-fn old(columns: &[(&'static str, &str)]) -> Old {
-    let mut old = Old::default();
+fn old(columns: &[(&'static str, &str)]) -> LegacyImage {
+    let mut old = LegacyImage::default();
     let all = [
         ("id", "71c675ab-d94f-49cd-a114-e12490b328d9"),
         ("status", "active"),
@@ -16,8 +16,8 @@ fn old(columns: &[(&'static str, &str)]) -> Old {
     old
 }
 
-fn located(value: &str, status: Option<&str>, deleted_at: Option<&str>) -> OldLocation {
-    OldLocation {
+fn located(value: &str, status: Option<&str>, deleted_at: Option<&str>) -> LegacyLocation {
+    LegacyLocation {
         value: value.to_owned(),
         store: None,
         status: status.map(str::to_owned),
@@ -27,14 +27,14 @@ fn located(value: &str, status: Option<&str>, deleted_at: Option<&str>) -> OldLo
     }
 }
 
-fn taken(old: &Old) -> (Option<Image>, Vec<Loss>) {
-    taken_by(old, &Places::of_test("/", &[]))
+fn taken(old: &LegacyImage) -> (Option<Image>, Vec<Loss>) {
+    taken_by(old, &LocationMap::of_test("/", &[]))
 }
 
-fn taken_by(old: &Old, places: &Places) -> (Option<Image>, Vec<Loss>) {
+fn taken_by(old: &LegacyImage, location_map: &LocationMap) -> (Option<Image>, Vec<Loss>) {
     let mut losses = Vec::new();
-    let reach = Reach { key: None, places };
-    (convert(old, &reach, &mut losses), losses)
+    let context = ConversionContext { key: None, places };
+    (convert(old, &context, &mut losses), losses)
 }
 
 #[track_caller]
@@ -45,7 +45,7 @@ fn whole(columns: &[(&'static str, &str)]) -> Image {
 }
 
 #[test]
-fn words_of_all_times() {
+fn values_of_all_releases_are_converted() {
     let status = |word| taken(&old(&[("status", word)])).0.map(|image| image.status);
     assert_eq!(status("available"), Some(Status::Active));
     assert_eq!(status("importing"), Some(Status::Killed));
@@ -73,7 +73,7 @@ fn words_of_all_times() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_said() {
+fn losses_are_reported() {
     for (column, value) in [
         ("id", "seven"),
         ("size", "-1"),
@@ -109,7 +109,7 @@ fn what_cannot_be_kept_is_said() {
 }
 
 #[test]
-fn the_location_that_is_served() {
+fn active_location_is_chosen() {
     let mut many = old(&[("size", "7")]);
     many.locations = vec![
         located("file:///deleted", None, Some("2013-01-01")),
@@ -122,7 +122,7 @@ fn the_location_that_is_served() {
 }
 
 #[test]
-fn of_several_locations_one_that_can_be_read() {
+fn readable_location_is_preferred() {
     let mut old = old(&[("size", "7")]);
     let mut kept = |values: &[&str]| {
         let locations = values.iter().map(|value| located(value, None, None));
@@ -152,28 +152,28 @@ fn of_several_locations_one_that_can_be_read() {
 
 /// Glance's `enabled_backends = a:file,b:file`.
 #[test]
-fn files_of_a_second_store() {
+fn files_of_second_store_are_moved() {
     let mut old = old(&[("size", "7")]);
     let mut location = located("file:///b/71c6", None, None);
     location.store = Some("b".to_owned());
     old.locations = vec![location];
-    let kept = |places: Places| {
+    let kept = |places: LocationMap| {
         let (image, losses) = taken_by(&old, &places);
         let data = image.and_then(|image| image.data).expect("data");
         (data.location().clone(), losses)
     };
-    let (location, losses) = kept(Places::of_test("/a", &[]));
+    let (location, losses) = kept(LocationMap::of_test("/a", &[]));
     assert_eq!(Some(location), Location::parse("file:///b/71c6").ok());
     assert_eq!(losses.len(), 1);
     for words in ["of the store b is in /b", "--store-folder b=/a"] {
         assert!(losses[0].what.contains(words), "{losses:?}");
     }
-    let (location, losses) = kept(Places::of_test("/a", &[("b", "/a")]));
+    let (location, losses) = kept(LocationMap::of_test("/a", &[("b", "/a")]));
     assert_eq!(Some(location), Location::parse("file:///a/71c6").ok());
     assert_eq!(losses, []);
     // Of two locations the one that is read.
     old.locations.push(located("file:///a/71c6", None, None));
-    let (image, losses) = taken_by(&old, &Places::of_test("/a", &[]));
+    let (image, losses) = taken_by(&old, &LocationMap::of_test("/a", &[]));
     let location = image
         .and_then(|image| image.data)
         .map(|data| data.location().clone());
@@ -182,9 +182,9 @@ fn files_of_a_second_store() {
 }
 
 #[test]
-fn a_member_that_is_there_twice() {
+fn duplicate_member_is_replaced() {
     let mut old = old(&[]);
-    let member = |can_share| OldMember {
+    let member = |can_share| LegacyMember {
         id: "tenant".to_owned(),
         can_share,
         deletion: None,
@@ -198,7 +198,7 @@ fn a_member_that_is_there_twice() {
 #[test]
 fn members_of_private_images_are_not_kept() {
     let mut old = old(&[("visibility", "private")]);
-    old.members = vec![OldMember {
+    old.members = vec![LegacyMember {
         id: "tenant".to_owned(),
         can_share: true,
         deletion: None,
@@ -214,7 +214,7 @@ fn members_of_private_images_are_not_kept() {
 }
 
 #[test]
-fn numbers_become_the_same_identifier_every_time() {
+fn numbers_are_mapped_to_stable_identifiers() {
     let numbered = |number, created_at| {
         let (image, losses) = taken(&old(&[("id", number), ("created_at", created_at)]));
         let id = image.expect("an image").id;
@@ -231,7 +231,7 @@ fn numbers_become_the_same_identifier_every_time() {
 }
 
 #[test]
-fn what_waits_for_the_scrubber_can_come_back() {
+fn pending_deletion_can_be_restored() {
     let at = "2013-02-02 01:00:00";
     let mut pending = old(&[
         ("status", "pending_delete"),
@@ -243,7 +243,7 @@ fn what_waits_for_the_scrubber_can_come_back() {
             at: Timestamp::parse(at),
         })
     };
-    let property = |name: &str, deletion| OldProperty {
+    let property = |name: &str, deletion| LegacyProperty {
         name: name.to_owned(),
         value: None,
         deletion,
@@ -253,7 +253,7 @@ fn what_waits_for_the_scrubber_can_come_back() {
         property("with", deletion(at)),
         property("never", None),
     ];
-    pending.members = vec![OldMember {
+    pending.members = vec![LegacyMember {
         id: "tenant".to_owned(),
         can_share: true,
         deletion: deletion(at),

@@ -1,24 +1,24 @@
-//! Which locations of an old registry the stores of this node read.
+//! Maps the locations of an old registry to the stores of this server.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-/// The node's stores, and where the files of the old Glance's stores are now.
+/// The stores of this server, and the folders to which the files of the old stores were moved.
 #[derive(Debug, Default)]
 #[cfg_attr(not(feature = "legacy-sql"), expect(dead_code))]
-pub(in super::super) struct Places {
-    /// Names of the stores that the node uses: file, http, s3, swift.
+pub(in super::super) struct LocationMap {
+    /// Names of the enabled stores: file, http, s3, swift.
     stores: Vec<&'static str>,
-    /// The folder of the node's file store.
+    /// The folder of the file store.
     folder: PathBuf,
     /// Folders by the identifier of the old store (`--store-folder`).
     moved: HashMap<String, PathBuf>,
 }
 
-impl Places {
-    /// The stores of a configuration, and the folders that the command line names.
+impl LocationMap {
+    /// Combines the stores of the configuration with the folders of the command line.
     pub(in super::super) fn new(config: &Config, moved: &[(String, PathBuf)]) -> Self {
         let stores = ["file", "http", "s3", "swift"];
         Self {
@@ -43,15 +43,15 @@ pub(in super::super) fn store_folder(text: &str) -> Result<(String, PathBuf), St
 }
 
 #[cfg(feature = "legacy-sql")]
-mod judge {
+mod mapping {
     use std::path::Path;
 
-    use super::Places;
+    use super::LocationMap;
     use crate::image::Location;
     use crate::store::{file_name_in, store_of_scheme};
 
-    impl Places {
-        /// The location as this node has it: files of a store that was moved are in its new
+    impl LocationMap {
+        /// Returns the location on this server: a file of a store that was moved is in its new
         /// folder.
         pub(in crate::manage::legacy) fn moved(
             &self,
@@ -68,10 +68,11 @@ mod judge {
             Location::parse(&moved).unwrap_or(location)
         }
 
-        /// Whether a store of this node reads the location.
+        /// Checks that a store of this server can read the location.
         ///
         /// # Errors
-        /// Why none does, and what to do. Shows the folder of a file and no other part.
+        /// The reason and the remedy. Shows the folder of a file and no other part of the location,
+        /// which may contain credentials.
         pub(in crate::manage::legacy) fn check(
             &self,
             location: &Location,
@@ -100,8 +101,8 @@ mod judge {
         }
     }
 
-    impl Places {
-        /// Every store, with the files in one folder.
+    impl LocationMap {
+        /// Returns a map with every store, and with the files in one folder.
         #[cfg(test)]
         pub(in crate::manage::legacy) fn of_test(folder: &str, moved: &[(&str, &str)]) -> Self {
             let moved = moved
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_on_the_command_line() {
+    fn store_folder_requires_id_and_absolute_path() {
         let read = |text| store_folder(text);
         assert_eq!(read("b=/x/"), Ok(("b".to_owned(), "/x".into())));
         for bad in ["b", "=/x", "b=x", "b="] {

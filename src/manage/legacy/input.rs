@@ -1,4 +1,4 @@
-//! What the operator gives: a URL, which may have a password, and a key.
+//! Reads the secrets on the command line: the URL, which may have a password, and the key.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,10 @@ use std::path::Path;
 use super::error::LegacyError;
 use crate::config::Secret;
 
-/// The URL that was given, or that is on standard input.
+/// Returns the URL, or reads it from standard input if it is `-`.
+///
+/// # Errors
+/// Those of standard input.
 pub(in super::super) fn url(given: &str) -> Result<Secret, LegacyError> {
     if given != "-" {
         return Ok(Secret::new(given));
@@ -17,7 +20,10 @@ pub(in super::super) fn url(given: &str) -> Result<Secret, LegacyError> {
     Ok(Secret::new(line.trim()))
 }
 
-/// The key that a file has, without the end of its line.
+/// Reads the key from a file, without the line end.
+///
+/// # Errors
+/// Those of the file.
 pub(in super::super) fn key(file: Option<&Path>) -> Result<Option<Secret>, LegacyError> {
     let Some(file) = file else {
         return Ok(None);
