@@ -1,4 +1,4 @@
-//! Registries and stores that do not agree.
+//! `glance-manage check`: registries and stores that differ.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::program::Run;
 use crate::support::server::{STAGING, Server, Setup};
 use crate::support::v1::{OCTETS, RAW, post};
 
-/// What is found is of any age.
+/// The option that reports findings of any age.
 const ANY_AGE: &str = "--older-than=0";
 
 #[track_caller]
@@ -20,7 +20,7 @@ fn check(server: &Server, words: &[&str]) -> Run {
     manage(server, &[&["check"], words].concat())
 }
 
-/// Its findings, and the numbers at the end.
+/// Returns the findings and the totals of a check with `--json`.
 #[track_caller]
 fn findings(run: &Run) -> (Vec<Value>, Value) {
     let lines = run.out.lines();
@@ -42,7 +42,7 @@ fn files(server: &Server) -> Vec<PathBuf> {
 }
 
 #[test]
-fn data_that_are_gone_or_of_another_size() {
+fn missing_data_and_wrong_sizes_are_found() {
     let mut server = Setup::new().start();
     let kept = server.upload(&[], b"kept");
     let lost = server.upload(&[], b"lost");
@@ -53,7 +53,7 @@ fn data_that_are_gone_or_of_another_size() {
     let store = server.store_dir();
     fs::remove_file(store.join(&lost)).unwrap();
     fs::write(store.join(&changed), "other").unwrap();
-    // Of a node that runs, and of one that does not.
+    // While the server runs, and while it does not.
     let running = check(&server, &["--json"]).expect(2);
     server.stop();
     let run = check(&server, &["--json"]).expect(2);
@@ -75,12 +75,12 @@ fn data_that_are_gone_or_of_another_size() {
     assert_eq!(by_image(&changed), Some(wrong));
     assert_eq!(numbers, json!({"images": 3, "findings": 2, "repaired": 0}));
 
-    // Only what was asked for is mended: these are no orphans.
+    // `--repair` repairs orphans and uploads only, so these findings remain.
     check(&server, &["--repair"]).expect(2);
-    // Deactivation brings no data back, so this ends as the next check does.
+    // Deactivation does not restore the data, so the findings remain.
     let run = check(&server, &["--repair=images"]).expect(2);
     run.says("2 findings, 0 repaired").says("deactivated");
-    // Nothing that an image has was removed.
+    // No data of an image were removed.
     assert_eq!(fs::read(store.join(&changed)).unwrap(), b"other");
     server.start();
     for id in [&lost, &changed] {
@@ -88,7 +88,7 @@ fn data_that_are_gone_or_of_another_size() {
         server.download(id).expect(403);
     }
     assert_eq!(server.download(&kept).expect(200).body, b"kept");
-    // The data are still gone, until the images are deleted.
+    // The data are missing until the images are deleted.
     check(&server, &[]).expect(2).says("(deactivated)");
     for id in [&lost, &changed] {
         server.remove(id).expect(200);
@@ -97,13 +97,13 @@ fn data_that_are_gone_or_of_another_size() {
 }
 
 #[test]
-fn data_that_are_not_what_was_stored() {
+fn changed_data_are_found_by_reading() {
     let server = Setup::new().start();
     let kept = server.upload(&[], &vec![1; 100_000]);
     let wrong = server.upload(&[], b"lost");
     check(&server, &["--data"]).expect(0);
     fs::write(server.store_dir().join(&wrong), "cost").unwrap();
-    // The size is right, so only reading finds it.
+    // The size is right, so only `--data` finds the change.
     check(&server, &[]).expect(0);
     let run = check(&server, &["--data"]).expect(2);
     run.says(&wrong).says("do not match its checksum");
@@ -113,7 +113,7 @@ fn data_that_are_not_what_was_stored() {
 }
 
 #[test]
-fn a_store_that_is_not_there_loses_no_image() {
+fn unmounted_store_causes_no_repair() {
     let mut server = Setup::new().start();
     let ids = [server.upload(&[], b"one"), server.upload(&[], b"two")];
     server.stop();
@@ -123,7 +123,7 @@ fn a_store_that_is_not_there_loses_no_image() {
         .expect(1)
         .says("is it mounted?");
     assert!(!store.exists());
-    // A folder that something should be mounted on.
+    // The folder on which the store should be mounted.
     fs::create_dir(&store).unwrap();
     check(&server, &["--repair=images"])
         .expect(2)
@@ -137,7 +137,7 @@ fn a_store_that_is_not_there_loses_no_image() {
 }
 
 #[test]
-fn data_without_an_image() {
+fn data_without_an_image_are_removed() {
     let mut server = Setup::new().start();
     let kept = server.upload(&[], b"kept");
     let queued = server.create(RAW);
@@ -148,20 +148,20 @@ fn data_without_an_image() {
     for name in [orphan.as_str(), &staged, &queued, "not-ours"] {
         fs::write(store.join(name), "left").unwrap();
     }
-    // They are young, and may be somebody's work.
+    // They are recent, and may belong to an upload in progress.
     check(&server, &["--repair"]).expect(0);
     let run = check(&server, &["--json", ANY_AGE]).expect(2);
     let (found, numbers) = findings(&run);
     assert_eq!(kinds(&found), ["orphan"; 3]);
     assert_eq!(numbers, json!({"images": 2, "findings": 3, "repaired": 0}));
     assert!(run.out.contains(&orphan) && !run.out.contains("not-ours"));
-    // While a node has the registry nothing is repaired, for it may be uploading.
+    // While a server has the registry open nothing is repaired, since an upload may be in progress.
     server.start();
     check(&server, &["--repair", ANY_AGE])
         .expect(1)
-        .says("in use by a node");
+        .says("is in use");
     server.stop();
-    // An image that waits for its data may get them at any moment.
+    // A queued image may receive data at any time.
     let run = check(&server, &["--repair", ANY_AGE]).expect(2);
     run.says("3 findings, 2 repaired").says(&queued);
     let mut wanted = [kept.as_str(), &queued, "not-ours"].map(PathBuf::from);
@@ -172,9 +172,9 @@ fn data_without_an_image() {
     assert_eq!(server.download(&kept).expect(200).body, b"kept");
 }
 
-/// An administrator may have given an image the data of another one's name.
+/// An administrator may have set a location that is named after another image.
 #[test]
-fn data_that_an_image_has_under_another_name() {
+fn data_named_after_another_image_are_kept() {
     let mut server = Setup::new().start();
     let id = server.upload(&[], b"data");
     manage(&server, &["export", "a.dump"]).expect(0);
@@ -203,12 +203,12 @@ fn with_crc(dump: &str) -> String {
 }
 
 #[test]
-fn an_upload_that_never_ended() {
+fn abandoned_upload_is_killed() {
     let mut server = Setup::new().start();
     let id = begin_upload(&server);
     let staged = eventually("something is staged", || files(&server).pop());
     assert!(staged.starts_with(STAGING), "{staged:?}");
-    // Under way it is nobody's orphan, and not stale.
+    // While it is in progress it is neither an orphan nor stale.
     check(&server, &["--json"]).expect(0);
     server.kill();
     check(&server, &[]).expect(0);
@@ -225,7 +225,7 @@ fn an_upload_that_never_ended() {
     assert_eq!(server.status_of(&id), "killed");
 }
 
-/// Sends a part of an image and goes away without closing.
+/// Sends a part of an image and stops without closing the connection.
 fn begin_upload(server: &Server) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let upload = post(RAW)
@@ -244,7 +244,7 @@ fn begin_upload(server: &Server) -> String {
 }
 
 #[test]
-fn data_that_no_store_knows_of() {
+fn missing_data_of_pending_delete_are_found() {
     let setup = Setup::new().option("delayed_delete", true);
     let mut server = setup.option("scrub_in_api", false).start();
     let pending = server.upload(&[], b"data");
@@ -253,7 +253,7 @@ fn data_that_no_store_knows_of() {
     let file = server.store_dir().join(&pending);
     let bytes = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    // It may be restored, and then somebody would miss them.
+    // The image may be restored, and then its data would be missing.
     check(&server, &[]).expect(2).says(&format!(
         "image {pending} (pending_delete): its data are not"
     ));

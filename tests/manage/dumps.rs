@@ -38,7 +38,7 @@ fn a_dump_is_its_owners_alone_and_replaces_nothing_unasked() {
 }
 
 #[test]
-fn a_dump_that_is_not_whole_changes_nothing() {
+fn incomplete_dump_changes_nothing() {
     let server = Setup::new().start();
     populate(&server);
     manage(&server, &["export", "whole.dump"]).expect(0);
@@ -46,11 +46,11 @@ fn a_dump_that_is_not_whole_changes_nothing() {
     let other = prepared(Setup::new());
     let without_end = whole.trim_end().rsplit_once('\n').unwrap().0;
     for (text, reason) in [
-        (&whole[..whole.len() - 1], "cut short after 5 images"),
-        (without_end, "cut short after 4 images"),
+        (&whole[..whole.len() - 1], "truncated after 5 images"),
+        (without_end, "truncated after 4 images"),
         (&whole.replace("Größe", "Grösse"), "checksum"),
-        ("{}\n", "no dump"),
-        ("", "no dump"),
+        ("{}\n", "not a dump"),
+        ("", "not a dump"),
     ] {
         fs::write(other.folder().join("bad.dump"), text).unwrap();
         manage(&other, &["import", "bad.dump"])
@@ -58,15 +58,15 @@ fn a_dump_that_is_not_whole_changes_nothing() {
             .says("bad.dump")
             .says(reason);
     }
-    // It was not even opened, and is not made by looking at it.
+    // The registry was not opened by the failed imports, and reading does not create it.
     manage(&other, &["export", "empty.dump"])
         .expect(1)
-        .says("is not there");
+        .says("no registry found in");
     assert!(!other.data_dir().join("registry").exists());
 }
 
 #[test]
-fn what_the_registry_does_not_take_is_named_and_the_rest_is_loaded() {
+fn refused_image_is_named_and_others_are_imported() {
     let server = prepared(Setup::new());
     let mut images = many(&server, 3);
     let large = "x".repeat(60_000);
@@ -75,11 +75,11 @@ fn what_the_registry_does_not_take_is_named_and_the_rest_is_loaded() {
     write_dump(&server.folder().join("odd.dump"), &images);
     let refused = manage(&server, &["import", "odd.dump"]).expect(1);
     let said = refused.says(images[1]["id"].as_str().unwrap());
-    said.says("2 new").says("images that were not loaded: 1");
+    said.says("2 new").says("1 images were not imported");
 }
 
 #[test]
-fn a_checksum_that_no_header_can_hold_is_refused_with_its_line() {
+fn checksum_with_control_characters_is_refused_with_its_line() {
     let server = prepared(Setup::new());
     let mut images = many(&server, 2);
     images[1]["checksum"] = Value::from("x");
@@ -95,7 +95,7 @@ fn a_checksum_that_no_header_can_hold_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_load_that_is_killed_goes_on_when_it_is_run_again() {
+fn killed_import_can_be_run_again() {
     let mut server = prepared(Setup::new());
     write_dump(&server.folder().join("many.dump"), &many(&server, MANY));
     let journal = server.data_dir().join("registry/journal");
@@ -109,7 +109,7 @@ fn a_load_that_is_killed_goes_on_when_it_is_run_again() {
         let _ = load.kill();
         was_cut += usize::from(!load.wait().unwrap().success());
     }
-    assert!(was_cut > 0, "every load was over before it was killed");
+    assert!(was_cut > 0, "every import had ended before it was killed");
     manage(&server, &["import", "many.dump"])
         .expect(0)
         .says(" there already");
@@ -124,7 +124,7 @@ fn a_load_that_is_killed_goes_on_when_it_is_run_again() {
     assert_eq!(dump("again.dump"), dump("many.dump"));
 }
 
-/// Images as a dump has them, made after one of a real dump.
+/// Creates images in the form of a dump, after the example of one in a real dump.
 fn many(server: &Server, count: usize) -> Vec<Value> {
     let mut template = Setup::new().start();
     template.create(&[]);
@@ -163,7 +163,7 @@ fn write_dump_of_texts(path: &Path, images: &[String]) {
     fs::write(path, text).unwrap();
 }
 
-/// The fields in the order in which the program writes them.
+/// Returns the image with the fields in the order of the program.
 fn in_order(image: &Value) -> String {
     serde_json::from_value::<glance::image::Image>(image.clone())
         .map(|image| serde_json::to_string(&image).unwrap())
@@ -182,7 +182,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 #[cfg(not(feature = "legacy-sql"))]
 #[test]
-fn without_sql_drivers_it_says_so() {
+fn load_legacy_without_sql_drivers_names_the_feature() {
     let server = prepared(Setup::new());
     manage(&server, &["load-legacy", "sqlite:/x"])
         .expect(1)

@@ -1,14 +1,13 @@
-//! The real `glance-manage`, beside nodes that run and nodes that do not.
+//! Tests of the program `glance-manage`, while the server runs and while it does not.
 //!
-//! * `moves`: dumps of one registry that are loaded into another, of another kind too.
-//! * `check`: registries and stores that do not agree.
+//! * `moves`: dumps of one registry that are imported into another, also of another kind.
+//! * `check`: registries and stores that differ.
 //! * `documents`: dumps of registries with documents.
-//! * `dumps`: files that are whole or not, there or not, and loads that are cut off.
-//! * `purge`: deleted images that are forgotten.
-//! * `legacy`: registries of old Glances, in files and in servers.
+//! * `dumps`: invalid and incomplete files, and interrupted imports.
+//! * `purge`: removal of the records of deleted images.
+//! * `legacy`: SQL registries of Glance, in files and in database servers.
 //!
-//! What needs etcd is there when the tests are built with the feature `etcd`, and `legacy` with
-//! the feature `legacy-sql`.
+//! Tests with etcd require the feature `etcd`, and `legacy` requires `legacy-sql`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -31,7 +30,7 @@ use crate::support::program::{Run, beside};
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{RAW, image_path, post, post_data};
 
-/// The program over a server's configuration.
+/// Returns the program with the configuration of a server.
 fn command(server: &Server, words: &[&str]) -> Command {
     let mut command = beside(server, env!("CARGO_BIN_EXE_glance-manage"));
     let config = server.config_file();
@@ -39,27 +38,27 @@ fn command(server: &Server, words: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the program and waits for its end.
 #[track_caller]
 fn manage(server: &Server, words: &[&str]) -> Run {
     Run::of(&mut command(server, words))
 }
 
-/// A server that has never run, with its configuration written.
+/// Returns a server that has never run but has a configuration file.
 fn prepared(setup: Setup) -> Server {
     let server = setup.prepare();
     server.write_config();
     server
 }
 
-/// Everything that lists show of every image, deleted ones too.
+/// Returns the full list of images, deleted ones included.
 #[track_caller]
 fn everything(server: &Server) -> Value {
     let query = "is_public=None&changes-since=2000-01-01&limit=1000&sort_key=id";
     server.json(&format!("/v1/images/detail?{query}"))
 }
 
-/// Four images: active, queued and shared, deleted, killed. The active one's id.
+/// Creates images: active, queued and shared, deleted, killed. Returns the id of the active one.
 #[track_caller]
 fn populate(server: &Server) -> String {
     let active = server.upload(&[("x-image-meta-name", "Größe")], b"data");
@@ -75,7 +74,7 @@ fn populate(server: &Server) -> String {
     active
 }
 
-/// Waits until no record says any more that something in a store is still to be removed.
+/// Waits until every record is free of data to remove.
 #[track_caller]
 fn await_rest(server: &Server) {
     let file = server.folder().join("at-rest.dump");

@@ -1,4 +1,4 @@
-//! Dumps of one registry, loaded into another.
+//! Dumps of one registry that are imported into another, also of another kind.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::support::http::Request;
 use crate::support::server::{Server, Setup};
 use crate::support::v1::{image_path, put};
 
-/// Everything that two nodes on the same records must answer alike.
+/// Returns the responses that must be equal for two servers with the same records.
 #[track_caller]
 fn answers(server: &Server) -> Vec<Value> {
     let all = everything(server);
@@ -22,7 +22,7 @@ fn answers(server: &Server) -> Vec<Value> {
     [all].into_iter().chain(members).collect()
 }
 
-/// Dumps a node's registry and loads it into another's, both of which do not run.
+/// Exports the registry of a stopped server and imports it into that of another one.
 #[track_caller]
 fn carry(from: &Server, to: &Server) {
     let file = from.folder().join("carried.dump");
@@ -37,7 +37,7 @@ fn carry(from: &Server, to: &Server) {
 }
 
 #[test]
-fn a_node_that_runs_is_dumped_as_one_that_does_not() {
+fn dumps_of_running_and_stopped_server_are_equal() {
     let mut server = Setup::new().start();
     populate(&server);
     manage(&server, &["export", "running.dump"])
@@ -50,7 +50,7 @@ fn a_node_that_runs_is_dumped_as_one_that_does_not() {
 }
 
 #[test]
-fn what_is_there_stays_unless_it_is_said_otherwise() {
+fn existing_images_follow_the_merge_policy() {
     let mut from = Setup::new().start();
     let active = populate(&from);
     from.stop();
@@ -69,7 +69,7 @@ fn what_is_there_stays_unless_it_is_said_otherwise() {
 
     let load = |to: &Server, words: &[&str]| manage(to, &[&["import", file], words].concat());
     let import = |words: &[&str]| load(&to, words);
-    import(&[]).expect(1).says(&active).says("otherwise");
+    import(&[]).expect(1).says(&active).says("images differ");
     import(&["--merge", "stop"]).expect(1).says(&active);
     import(&["--merge", "newer"]).expect(0).says("1 kept");
     import(&["--merge", "skip"]).expect(0).says("1 kept");
@@ -83,8 +83,8 @@ fn what_is_there_stays_unless_it_is_said_otherwise() {
         .says("would be loaded: ")
         .says(forecast);
     import(&["--merge", "replace"]).expect(0).says(forecast);
-    // Nothing is otherwise now, and something is its own.
-    import(&[]).expect(1).says(&own).says("of its own");
+    // No image differs now, but the registry has another image.
+    import(&[]).expect(1).says(&own).says("other images");
     import(&["--merge", "stop"])
         .expect(0)
         .says("5 there already");
@@ -94,7 +94,7 @@ fn what_is_there_stays_unless_it_is_said_otherwise() {
 }
 
 #[test]
-fn a_registry_server_takes_and_gives_dumps() {
+fn registry_server_can_be_exported_and_imported() {
     let mut from = Setup::new().start();
     populate(&from);
     let expected = answers(&from);
@@ -104,7 +104,7 @@ fn a_registry_server_takes_and_gives_dumps() {
     carry(&from, &node);
     node.start();
     assert_eq!(answers(&node), expected);
-    // While both run.
+    // While both servers run.
     manage(&node, &["export", "remote.dump"]).expect(0);
     let dump = |server: &Server, name: &str| std::fs::read(server.folder().join(name)).unwrap();
     assert_eq!(dump(&node, "remote.dump"), dump(&from, "carried.dump"));
@@ -112,7 +112,7 @@ fn a_registry_server_takes_and_gives_dumps() {
 
 #[cfg(feature = "etcd")]
 #[test]
-fn from_sled_to_etcd_and_back() {
+fn dump_moves_between_embedded_registry_and_etcd() {
     let mut from = Setup::new().start();
     let active = populate(&from);
     let expected = answers(&from);

@@ -1,11 +1,11 @@
-//! Deleted images that are forgotten.
+//! `glance-manage purge`: removes the records of deleted images.
 
 use super::{await_rest, everything, manage};
 use crate::support::http::Request;
 use crate::support::server::Setup;
 
 #[test]
-fn old_deleted_images_are_forgotten_and_others_are_not() {
+fn old_deleted_images_only_are_purged() {
     let mut server = Setup::new().start();
     let kept = server.upload(&[], b"kept");
     let first = server.upload(&[], b"first");
@@ -16,10 +16,10 @@ fn old_deleted_images_are_forgotten_and_others_are_not() {
     await_rest(&server);
     manage(&server, &["purge", "--older-than", "0"])
         .expect(1)
-        .says("in use by a node");
+        .says("is in use");
     server.stop();
 
-    // They are younger than 30 days.
+    // They were deleted less than 30 days ago.
     manage(&server, &["purge"])
         .expect(0)
         .says("deleted images: 0 forgotten, 0 left");
@@ -39,7 +39,7 @@ fn old_deleted_images_are_forgotten_and_others_are_not() {
         listed.contains(&second) && listed.contains(&kept),
         "{listed}"
     );
-    // The identifier can be taken again.
+    // The identifier can be used again.
     let id = format!("x-image-meta-id: {first}");
     let again = server.request(&Request::post("/v1/images").lines(&id));
     assert_eq!(again.status, 201, "{}", again.text());

@@ -1,4 +1,4 @@
-//! PostgreSQL and MariaDB: servers of the test's own, on loopback, as a user that is not root.
+//! Starts PostgreSQL and MariaDB servers for a test, on loopback and as an ordinary user.
 
 use std::fs;
 use std::io::Write;
@@ -21,7 +21,7 @@ pub const PASSWORD: &str = "CANARY@word";
 /// A database's name, and the statements that fill it.
 pub type Tables = (&'static str, String);
 
-/// A server that ends with this, and with the test process.
+/// A running database server. It ends when this is dropped and when the test process ends.
 pub struct Database {
     // In the order in which they end.
     process: Guarded,
@@ -30,12 +30,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Where it listens: `HOST:PORT`.
+    /// Returns its address, `HOST:PORT`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Fails when it ends instead.
+    /// Waits until it accepts connections. Panics if it ends first.
     #[track_caller]
     fn await_answer(&mut self, mut answers: impl FnMut() -> bool) {
         within(PATIENCE, "the database answers", || {
@@ -61,12 +61,12 @@ impl Drop for Database {
     }
 }
 
-/// What PostgreSQL is made of, where this machine has it.
+/// Returns the path of `initdb`, if PostgreSQL is installed.
 pub fn postgresql() -> Option<PathBuf> {
     find("initdb")
 }
 
-/// PostgreSQL with these databases, each by its name and its tables.
+/// Starts PostgreSQL with these databases, each given by its name and its tables.
 pub fn start_postgresql(initdb: &Path, databases: &[Tables]) -> Database {
     let folder = folder();
     let data = folder.path().join("data");
@@ -106,24 +106,24 @@ pub fn start_postgresql(initdb: &Path, databases: &[Tables]) -> Database {
     database
 }
 
-/// Tables without which MariaDB knows no users, as Debian's releases have them.
+/// The files with MariaDB's system tables, at their paths in Debian's releases.
 const SYSTEM_TABLES: [&str; 2] = [
     "/usr/share/mysql/mysql_system_tables.sql",
     "/usr/share/mariadb/mariadb_system_tables.sql",
 ];
 
-/// MariaDB syncs some 400 times until it listens, which takes a minute when the disk has much
-/// else to do.
+/// Time limit for the start of MariaDB. It syncs about 400 times before it listens, which takes a
+/// minute on a busy disk.
 const WITHOUT_SYNC: [&str; 2] = ["--debug-no-sync", "--innodb-flush-method=nosync"];
 
-/// What MariaDB is made of, where this machine has it: the server and its system's tables.
+/// Returns the paths of the server and of its system tables, if MariaDB is installed.
 pub fn mariadb() -> Option<(PathBuf, PathBuf)> {
     let tables = SYSTEM_TABLES.iter().map(PathBuf::from);
     let tables = tables.into_iter().find(|file| file.is_file());
     find("mariadbd").zip(tables)
 }
 
-/// MariaDB with these databases, each by its name and its tables.
+/// Starts MariaDB with these databases, each given by its name and its tables.
 pub fn start_mariadb((server, system): &(PathBuf, PathBuf), databases: &[Tables]) -> Database {
     let folder = folder();
     let data = folder.path().join("data");
@@ -157,12 +157,12 @@ pub fn start_mariadb((server, system): &(PathBuf, PathBuf), databases: &[Tables]
         .args(WITHOUT_SYNC)
         .args(["--innodb-buffer-pool-size=8M", "--skip-name-resolve"]);
     let mut database = start(folder, port, &mut command);
-    // It listens when it has carried out that file.
+    // It listens after it has executed that file.
     database.await_answer(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     database
 }
 
-/// What MariaDB carries out when it starts: one statement a line.
+/// Returns the statements that MariaDB executes when it starts, one per line.
 fn first_statements(databases: &[Tables]) -> String {
     let mut text = format!(
         "SET NAMES utf8mb4;\n\
@@ -180,7 +180,7 @@ fn first_statements(databases: &[Tables]) -> String {
     text
 }
 
-/// A folder for a server's data: in `/tmp`, whose way in is open for any user.
+/// Creates a folder for a server's data in `/tmp`, which every user can enter.
 fn folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("glance-test-").tempdir();
     let folder = folder.expect("a folder");
@@ -223,7 +223,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
-/// Where Debian puts programs that are not for everybody.
+/// Finds a program in `PATH` and in the directories of Debian's PostgreSQL and administrators.
 fn find(name: &str) -> Option<PathBuf> {
     let postgres = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let versions = postgres.flatten().map(|entry| entry.path().join("bin"));

@@ -1,4 +1,4 @@
-//! What becomes of the registries of `tables`, whatever database they are in.
+//! The expected images of the registries of `tables`, for every kind of database.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::support::server::Server;
 use crate::support::server::Setup;
 use crate::support::v1::post;
 
-/// Takes over the registry of 2013 and looks at what clients see of it, and at what they do not.
-/// Its locations are in this server's folder.
+/// Imports the registry of 2013 and checks what clients can and cannot see. Its locations are in the
+/// folder of this server.
 #[track_caller]
 pub fn havana_is_taken_over(server: &mut Server, url: &str) {
     let store = server.store_dir();
@@ -27,11 +27,11 @@ pub fn havana_is_taken_over(server: &mut Server, url: &str) {
     manage(server, &["check"]).expect(0);
     let dump = Dump::of(server);
     statuses_are_those_of_havana(&dump);
-    what_waits_can_come_back(dump.image(WAITING));
+    pending_deletion_can_be_restored(dump.image(WAITING));
     server.start();
     the_active_image_is_as_it_was(server);
     assert_eq!(server.status_of(QUEUED), "queued");
-    // Its identifier stays taken.
+    // Its identifier cannot be used again.
     server
         .request(&post(&[("x-image-meta-id", DELETED)]))
         .expect(409);
@@ -60,7 +60,7 @@ fn statuses_are_those_of_havana(dump: &Dump) {
 }
 
 #[track_caller]
-fn what_waits_can_come_back(image: &Value) {
+fn pending_deletion_can_be_restored(image: &Value) {
     assert_eq!(image["properties"], json!({}));
     assert_eq!(image["set_aside"]["properties"], json!({"os": "linux"}));
     assert_eq!(image["data"]["size_bytes"], 5);
@@ -84,7 +84,7 @@ fn the_active_image_is_as_it_was(server: &Server) {
     assert_eq!(members, expected);
 }
 
-/// Takes over the registry of 2018, which has what cannot be kept, into a registry of its own.
+/// Imports the registry of 2018, parts of which cannot be kept, into an empty registry.
 #[track_caller]
 pub fn queens_is_taken_over(url: &str) {
     // Its files were in /x.
@@ -102,11 +102,11 @@ pub fn queens_is_taken_over(url: &str) {
     for (number, what) in [
         (7, " is not taken over: its status is \"teapot\""),
         (1, ": of its locations one is kept (file), and not: rbd, s3"),
-        (2, ": everybody could use it (visibility community)"),
+        (2, ": its visibility community is not supported"),
         (3, ": its tags (1) are not kept"),
         (3, ": it was hidden"),
         (3, ": its members (1) could not use it (visibility private)"),
-        (4, ": it was importing, which nobody will finish"),
+        (4, ": its upload was not finished (importing)"),
         (
             6,
             ": no store here reads its location, which has the scheme rbd",
@@ -117,11 +117,11 @@ pub fn queens_is_taken_over(url: &str) {
     manage(&server, &["load-legacy", url, "--allow-losses"])
         .expect(0)
         .says("0 new, 0 replaced, 7 there already, 0 kept");
-    what_is_there_of_queens(&Dump::of(&server));
+    assert_images_of_queens(&Dump::of(&server));
 }
 
 #[track_caller]
-fn what_is_there_of_queens(dump: &Dump) {
+fn assert_images_of_queens(dump: &Dump) {
     let image = |number| dump.image(&queens_id(number));
     for (number, status, is_public, location) in [
         (0, "active", true, json!("file:///x/0")),

@@ -1,7 +1,7 @@
-//! Registries as old Glances made them, in each of the three databases.
+//! `glance-manage load-legacy`: registries of old Glance releases in each kind of database.
 //!
-//! * `tables`: what stands in them.
-//! * `eras`: what must become of it.
+//! * `tables`: their content.
+//! * `eras`: the expected images.
 //! * `databases`: PostgreSQL and MariaDB, started for a test.
 
 mod databases;
@@ -15,10 +15,10 @@ use serde_json::Value;
 use super::manage;
 use crate::support::server::Server;
 
-/// What no message may show: a part of passwords and of locations.
+/// A part of passwords and locations, which no message may contain.
 const SECRET: &str = "CANARY";
 
-/// Everything that a registry has, with what lists do not show.
+/// The content of a registry, including fields that lists do not show.
 struct Dump(Vec<Value>);
 
 impl Dump {
@@ -40,7 +40,7 @@ impl Dump {
     }
 }
 
-/// Nothing was loaded, and no registry was made.
+/// Asserts that nothing was imported and no registry was created.
 #[track_caller]
 fn assert_untouched(server: &Server) {
     assert!(!server.data_dir().join("registry").exists());

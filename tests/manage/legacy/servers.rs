@@ -16,8 +16,8 @@ use crate::support::skip;
 
 const NO_REGISTRY: &str = "CREATE TABLE images (id INTEGER NOT NULL, file TEXT);";
 
-/// A server with registries of all eras, a database that is empty and one that is of somebody
-/// else.
+/// Imports from a database server that has registries of every era, an empty database and one of
+/// another program.
 #[track_caller]
 fn are_taken_over(start: impl FnOnce(&[Tables]) -> Database, scheme: &str) {
     let mut server = prepared(Setup::new());
@@ -33,7 +33,7 @@ fn are_taken_over(start: impl FnOnce(&[Tables]) -> Database, scheme: &str) {
         format!("{scheme}://glance:{password}@{}/{name}", database.address())
     };
     for (password, name, words) in [
-        ("CANARY-wrong", "glance", "cannot be opened"),
+        ("CANARY-wrong", "glance", "cannot open the old registry"),
         (PASSWORD, "missing", "missing"),
         (PASSWORD, "nothing", "it has no table images"),
         (PASSWORD, "other", "its table images has no column status"),
@@ -51,7 +51,7 @@ fn are_taken_over(start: impl FnOnce(&[Tables]) -> Database, scheme: &str) {
     from_stdin(&server, &url).expect(0).says("5 there already");
 }
 
-/// As it should be given, so that nobody sees it in a list of processes.
+/// Passes the URL on standard input, which keeps it out of the list of processes.
 fn from_stdin(server: &Server, url: &str) -> Run {
     let mut command = command(server, &["load-legacy", "-"]);
     let mut child = command

@@ -189,12 +189,14 @@ fn what_is_no_registry_is_refused() {
     fs::write(&text, "no database at all\n".repeat(100)).unwrap();
     load(&format!("sqlite:{}", text.display())).says("not a database");
     load("sqlite:/no/such/file").says("there is no file /no/such/file");
-    load("oracle://user:CANARY@host/glance").says("sqlite:, mysql:// and postgresql://");
-    load("CANARY").says("sqlite:, mysql:// and postgresql://");
+    load("oracle://user:CANARY@host/glance").says("sqlite:, mysql:// or postgresql://");
+    load("CANARY").says("sqlite:, mysql:// or postgresql://");
     for scheme in ["postgresql", "mysql+pymysql"] {
-        load(&format!("{scheme}://user:CANARY@127.0.0.1:1/glance")).says("cannot be opened");
+        load(&format!("{scheme}://user:CANARY@127.0.0.1:1/glance"))
+            .says("cannot open the old registry");
         // A slash that should have been %2F.
-        load(&format!("{scheme}://user:CANARY/@127.0.0.1:1/glance")).says("cannot be opened");
+        load(&format!("{scheme}://user:CANARY/@127.0.0.1:1/glance"))
+            .says("cannot open the old registry");
     }
     assert_untouched(&server);
 }
