@@ -19,7 +19,7 @@ use crate::process::{PidFile, PidFileStatus, is_running, raise_descriptors_to};
 /// Descriptors of a server, as in Glance's own glance-control.
 const DESCRIPTORS: u64 = 32_768;
 
-/// How long a server may take to carry out a command.
+/// Time limit for a server to carry out a command.
 const WAIT_LIMIT: Duration = Duration::from_secs(15);
 /// Interval of checks while waiting.
 const POLL_EVERY: Duration = Duration::from_millis(20);

@@ -39,7 +39,7 @@ pub(super) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     Ok(process::kill_process(pid, signal.raw())?)
 }
 
-/// How a process was started: program, arguments and working directory.
+/// The program, arguments and working directory of a running process.
 pub(super) struct CommandLine {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,

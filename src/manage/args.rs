@@ -135,7 +135,7 @@ pub(super) struct Load {
     pub(super) dry_run: bool,
 }
 
-/// What to do with an image that the registry already has with different content.
+/// The policy for an image that the registry already has with different content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Merge {
     /// Import nothing if there is such an image

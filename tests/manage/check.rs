@@ -269,7 +269,7 @@ fn missing_data_of_pending_delete_are_found() {
         manage(&server, &["import", "b.dump", "--merge", "replace"])
             .expect(0)
             .says("1 replaced");
-        // What nobody can look at is not to be removed, or to be said to be gone.
+        // Data in a store that is not configured must neither be removed nor reported as missing.
         let run = check(&server, &["--repair=orphans,images", ANY_AGE]).expect(2);
         let run = run.says("is not known");
         assert!(!run.out.contains("CANARY") && !run.err.contains("CANARY"));

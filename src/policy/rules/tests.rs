@@ -25,7 +25,7 @@ fn image(owner: Option<&str>) -> Image {
     image
 }
 
-/// Whether alice (tenant a, role member) may get an image of tenant a under this rule.
+/// Returns true if alice (tenant a, role member) may get an image of tenant a under this rule.
 fn alice_may(rule: &str) -> bool {
     let text = serde_json::json!({"get_image": rule, "me": "user_id:alice", "no": "!"});
     let policy = Policy::parse(&text.to_string(), "default").expect(rule);
@@ -81,7 +81,7 @@ fn each_kind_of_check_is_evaluated() {
         ("'test_1234':%(other_key)s", false),
         ("None:%(name)s", true),
         ("None:%(owner)s", false),
-        // A key that is not there is not None.
+        // A missing key does not equal None.
         ("None:%(other_key)s", false),
         ("not None:%(other_key)s", true),
         ("None:%(empty_key)s", true),
@@ -257,7 +257,7 @@ fn default_rule_applies_to_missing_rules() {
     let may = |action, role| policy.allows(action, &caller("u", "t", &[role]), None);
     assert!(may(Action::GetImage, "member") && !may(Action::GetImages, "member"));
     assert!(may(Action::GetImages, "boss") && may(Action::PublicizeImage, "boss"));
-    // Who is an administrator is never left to it.
+    // The default rule never makes administrators.
     assert!(!policy.makes_admin(&caller("u", "t", &["boss"])));
     let without = Policy::parse(r#"{"get_image": "!"}"#, "default").unwrap();
     assert!(without.allows(Action::GetImages, &caller("u", "t", &[]), None));
@@ -274,7 +274,7 @@ fn context_is_admin_makes_administrators() {
     assert!(!policy.makes_admin(&caller("u", "t", &["member"])));
 }
 
-/// What is absent is not the same as anything else that is absent.
+/// A missing attribute of the caller does not equal a missing attribute of the image.
 #[test]
 fn image_without_owner_matches_no_caller() {
     let policy = Policy::parse(r#"{"get_image": "tenant:%(owner)s"}"#, "default").unwrap();
@@ -284,6 +284,6 @@ fn image_without_owner_matches_no_caller() {
     };
     assert!(may("a", Some("a")));
     assert!(!may("a", Some("b")) && !may("a", None) && !may("", None) && !may("", Some("b")));
-    // Where no image is known nothing is known of it.
+    // Without an image its attributes are missing.
     assert!(!policy.allows(Action::GetImage, &caller("u", "a", &[]), None));
 }

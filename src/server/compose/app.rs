@@ -32,7 +32,7 @@ pub struct App {
     pub authenticator: Arc<Authenticator>,
     /// The state that `/healthcheck` reports.
     pub health: Arc<NodeHealth>,
-    /// How the workers read and write files.
+    /// The I/O backend with which the workers read and write files.
     pub io_backend: IoBackend,
     /// Number of workers to start.
     pub workers: usize,
@@ -88,7 +88,7 @@ impl App {
         if let Some(thread) = cache_thread {
             thread.stop();
         }
-        // Every thread is told to stop before the first one is joined, so that they end at the
+        // Every thread is requested to stop before the first one is joined, so that they end at the
         // same time.
         if let Some(service) = &service {
             service.cleaner().end();

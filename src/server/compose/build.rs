@@ -110,7 +110,7 @@ pub(in crate::server) struct Parts {
     pub(in crate::server) filler: Option<Filler>,
 }
 
-/// Whether to open the image cache.
+/// Selects whether the image cache is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Caching {
     AsConfigured,

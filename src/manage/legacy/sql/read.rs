@@ -207,7 +207,7 @@ async fn add_tags(database: &mut Database, images: &mut Images) -> Result<(), Sq
     .await
 }
 
-/// Gives each row of a table to its image; those of no image are nobody's.
+/// Passes each row of a table to its image. Rows without an image are skipped.
 async fn add(
     database: &mut Database,
     images: &mut Images,

@@ -194,7 +194,7 @@ fn duplicate_member_is_replaced() {
     assert_eq!((members.len(), members[0].can_share), (1, false));
 }
 
-/// Whose members could not use it before cannot now.
+/// Members of private images had no access in Glance, and must not gain it.
 #[test]
 fn members_of_private_images_are_not_kept() {
     let mut old = old(&[("visibility", "private")]);
