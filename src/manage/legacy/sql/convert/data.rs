@@ -10,7 +10,7 @@ pub(in super::super) struct ConversionContext<'a> {
     /// The key with which locations were encrypted.
     pub(in super::super) key: Option<&'a Key>,
     /// The stores of this server.
-    pub(in super::super) places: &'a LocationMap,
+    pub(in super::super) location_map: &'a LocationMap,
 }
 
 /// A converted value, or the reason why the image cannot be imported.
