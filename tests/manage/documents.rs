@@ -76,7 +76,7 @@ async fn documents_are_exported_and_imported() {
     drop(registry);
     manage(&to, &["import", file])
         .expect(1)
-        .says("the registry has other states of documents (1: task/a)");
+        .says("documents differ from those in the registry (1: task/a)");
     manage(&to, &["import", "--merge", "newer", file]).expect(0);
     assert_eq!(bodies(&to).await, ["changed", "second"]);
     manage(&to, &["import", "--merge", "replace", file]).expect(0);
