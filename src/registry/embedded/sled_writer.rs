@@ -84,7 +84,9 @@ pub(super) fn start(
         sled: TimeLimitedWorker::start("sled", options.flush_limit, run_job)?,
         state,
     };
-    Ok(runtime::spawn("registry-sled", move || writer.run())?)
+    Ok(runtime::spawn("registry-sled-writer", move || {
+        writer.run()
+    })?)
 }
 
 fn run_job(

@@ -80,23 +80,23 @@ fn map_location(
 
 /// Chooses the first location that a store of this server can read, else the first valid one.
 fn choose(
-    mut places: Vec<Conversion<MappedLocation>>,
+    mut candidates: Vec<Conversion<MappedLocation>>,
     lost: &mut Vec<String>,
 ) -> Conversion<Location> {
     let is_read = |place: &Conversion<MappedLocation>| {
         let place = place.as_ref();
         place.is_ok_and(|place| place.unread.is_none())
     };
-    let chosen = places.iter().position(is_read);
-    let chosen = chosen.or_else(|| places.iter().position(Result::is_ok));
-    let MappedLocation { location, unread } = places.remove(chosen.unwrap_or_default())?;
+    let chosen = candidates.iter().position(is_read);
+    let chosen = chosen.or_else(|| candidates.iter().position(Result::is_ok));
+    let MappedLocation { location, unread } = candidates.remove(chosen.unwrap_or_default())?;
     lost.extend(unread);
-    if !places.is_empty() {
+    if !candidates.is_empty() {
         let scheme = |other: &Conversion<MappedLocation>| match other {
             Ok(place) => place.location.scheme().to_owned(),
             Err(_) => "one that cannot be read".to_owned(),
         };
-        let others: Vec<String> = places.iter().map(scheme).collect();
+        let others: Vec<String> = candidates.iter().map(scheme).collect();
         lost.push(format!(
             "of its locations one is kept ({}), and not: {}",
             location.scheme(),

@@ -33,7 +33,10 @@ fn taken(old: &LegacyImage) -> (Option<Image>, Vec<Loss>) {
 
 fn taken_by(old: &LegacyImage, location_map: &LocationMap) -> (Option<Image>, Vec<Loss>) {
     let mut losses = Vec::new();
-    let context = ConversionContext { key: None, places };
+    let context = ConversionContext {
+        key: None,
+        location_map,
+    };
     (convert(old, &context, &mut losses), losses)
 }
 
