@@ -17,19 +17,17 @@ mod embedded;
 mod etcd;
 mod handover;
 mod index;
+mod record;
 mod refusals;
 mod remote;
+mod stats;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
-use crate::image::{Image, ImageId, Query, Status, Usage};
+use crate::image::{Image, ImageId, Query, Usage};
 
 pub use self::codec::{CodecError, MAX_RECORD_BYTES};
 pub use self::documents::{Document, DocumentKey, DocumentQuery, MAX_DOCUMENT_BODY_BYTES};
@@ -39,71 +37,9 @@ pub use self::etcd::{EtcdError, EtcdOptions, EtcdRegistry, EtcdTls};
 pub use self::handover::{
     MessageError, RelayDone, SwitchableRegistry, read_message, serve_relay, write_message,
 };
-use self::index::UnknownMarker;
+pub use self::record::{Record, Version};
 pub use self::remote::{RemoteError, RemoteOptions, RemoteRegistry};
-
-/// The number of a write. For the record of an image, the count of writes to it, from 1.
-pub type Version = u64;
-
-/// An image as one write left it.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// The image.
-    pub image: Image,
-    /// The number of the write.
-    pub version: Version,
-    /// See [`Record::rendered`].
-    rendered: OnceLock<Box<[u8]>>,
-    /// See [`Record::digest`]; computed on first use.
-    digest: OnceLock<u64>,
-}
-
-impl AsRef<Image> for Record {
-    fn as_ref(&self) -> &Image {
-        &self.image
-    }
-}
-
-impl Record {
-    /// Returns the record of an image after the write with this number.
-    pub fn new(image: Image, version: Version) -> Self {
-        Self {
-            image,
-            version,
-            rendered: OnceLock::new(),
-            digest: OnceLock::new(),
-        }
-    }
-
-    /// Returns a digest of the image, computed once.
-    ///
-    /// After a registry was restored from a backup, versions are assigned again, so another state
-    /// of an image can have the version of one that was lost; its digest differs. The digest
-    /// compares answers of one program and does not resist an attacker.
-    pub fn digest(&self) -> u64 {
-        *self.digest.get_or_init(|| {
-            let mut hasher = DefaultHasher::new();
-            // Serialization cannot fail: all map keys of an image are texts.
-            let image = serde_json::to_vec(&self.image).unwrap_or_default();
-            image.hash(&mut hasher);
-            hasher.finish()
-        })
-    }
-
-    /// Returns what `render` made of the image at the first call. An API keeps its most frequent
-    /// response here: the bytes live as long as the record, so a change of the image, which
-    /// makes a new record, never leaves stale ones. There is one slot, which belongs to the v1
-    /// API (HEAD of an image); another API needs a slot of its own.
-    pub fn rendered(&self, render: impl FnOnce(&Image) -> Box<[u8]>) -> &[u8] {
-        self.rendered.get_or_init(|| render(&self.image))
-    }
-}
-
-impl PartialEq for Record {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.image, self.version) == (&other.image, other.version)
-    }
-}
+pub use self::stats::RegistryStats;
 
 /// A store of image records and documents. A write that it has acknowledged survives a power cut.
 #[async_trait]
@@ -223,58 +159,3 @@ pub trait Registry: Send + Sync {
 
 /// The cause of [`refusals::no_documents`] for a registry server that speaks the legacy protocol.
 const NO_DOCUMENTS: &str = "documents need the embedded registry, etcd or glance-registry";
-
-/// Retry delay that clients are given while a remote registry cannot be reached: it is back
-/// soon, or another server takes over.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// Returns the error for a remote registry that cannot be reached.
-fn unavailable(message: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let kind = Kind::Unavailable {
-        retry_after: RETRY_AFTER,
-    };
-    Error::new(kind, message).because(cause)
-}
-
-/// The number of images in a registry and their usage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegistryStats {
-    /// The usage of all images.
-    pub usage: Usage,
-    /// Images by status, in the order of [`Status::ALL`].
-    counts: [usize; Status::ALL.len()],
-}
-
-impl RegistryStats {
-    /// Returns the number of images in each status.
-    pub fn by_status(&self) -> impl Iterator<Item = (Status, usize)> {
-        Status::ALL.into_iter().zip(self.counts)
-    }
-
-    /// Returns the figures that a registry server has sent.
-    fn from_counts(usage: Usage, counts: impl Iterator<Item = (Status, usize)>) -> Self {
-        let mut stats = Self {
-            usage,
-            ..Self::default()
-        };
-        for (status, number) in counts {
-            stats.update(status, |_| number);
-        }
-        stats
-    }
-
-    fn increment(&mut self, status: Status) {
-        self.update(status, |count| count + 1);
-    }
-
-    fn decrement(&mut self, status: Status) {
-        self.update(status, |count| count.saturating_sub(1));
-    }
-
-    fn update(&mut self, status: Status, change: impl FnOnce(usize) -> usize) {
-        let position = Status::ALL.iter().position(|other| *other == status);
-        if let Some(count) = position.and_then(|position| self.counts.get_mut(position)) {
-            *count = change(*count);
-        }
-    }
-}

@@ -1,11 +1,18 @@
-//! The errors with which every driver refuses a write. Clients see these texts, so each is
-//! written once.
+//! The errors that drivers share: refusals of a write, and a registry that cannot be reached.
+//! Clients see these texts, so each is written once.
+
+use std::time::Duration;
 
 use super::codec::{CodecError, MAX_RECORD_BYTES};
 use super::documents::DocumentKey;
-use super::{UnknownMarker, Version};
+use super::index::UnknownMarker;
+use super::record::Version;
 use crate::error::{Error, Kind};
 use crate::image::{ImageId, OverLimit};
+
+/// Retry delay that clients are given while a remote registry cannot be reached: it is back
+/// soon, or another server takes over.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The record of an image has another version than the writer has seen. A writer that has seen
 /// version zero wanted to insert the image.
@@ -70,4 +77,15 @@ pub(super) fn unknown_marker(_: UnknownMarker) -> Error {
 /// The registry cannot store documents.
 pub(super) fn no_documents(cause: &'static str) -> Error {
     Error::new(Kind::Conflict, "This registry stores no documents.").because(cause)
+}
+
+/// Returns the error for a remote registry that cannot be reached.
+pub(super) fn unavailable(
+    message: &str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    let kind = Kind::Unavailable {
+        retry_after: RETRY_AFTER,
+    };
+    Error::new(kind, message).because(cause)
 }

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::super::documents::{self, Document, DocumentKey, DocumentMap};
-use super::super::{Version, refusals, unavailable};
+use super::super::refusals::unavailable;
+use super::super::{Version, refusals};
 use super::cluster::EtcdRequestError;
 use super::state::{CANNOT_READ, CANNOT_WRITE, EtcdState, PAUSE};
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::unavailable;
+use super::super::refusals::unavailable;
 use super::state::CANNOT_READ;
 use crate::error::Result;
 

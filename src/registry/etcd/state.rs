@@ -10,7 +10,8 @@ use etcd_client::{GetOptions, KeyValue, Txn, TxnOp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::super::{Record, unavailable};
+use super::super::Record;
+use super::super::refusals::unavailable;
 use super::cluster::{Cluster, EtcdRequestError};
 use super::documents::DocumentReplica;
 use super::keys::Keys;

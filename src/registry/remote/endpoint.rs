@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 use serde::de::DeserializeOwned;
 
 use super::super::Version;
-use super::super::unavailable;
+use super::super::refusals::unavailable;
 use super::options::{RemoteError, RemoteOptions};
 use crate::error::{Error, Kind, Result};
 use crate::http_client::{

@@ -18,7 +18,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
 use super::super::index::{Index, Snapshot};
-use super::super::{Record, Registry, RegistryStats, Version, refusals, unavailable};
+use super::super::refusals::unavailable;
+use super::super::{Record, Registry, RegistryStats, Version, refusals};
 use super::endpoint::{RegistryResponse, RequestFailure, ServerEndpoint};
 use super::outcome::is_result;
 use super::replica::{Replica, version_of};

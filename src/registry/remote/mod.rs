@@ -147,6 +147,6 @@ impl Registry for RemoteRegistry {
 
 impl From<RequestFailure> for Error {
     fn from(failure: RequestFailure) -> Self {
-        super::unavailable("The registry server cannot be asked.", failure.cause)
+        super::refusals::unavailable("The registry server cannot be asked.", failure.cause)
     }
 }

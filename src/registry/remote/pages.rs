@@ -6,7 +6,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::unavailable;
+use super::super::refusals::unavailable;
 use super::endpoint::{RegistryResponse, ServerEndpoint};
 use crate::error::Result;
 use crate::image::Timestamp;

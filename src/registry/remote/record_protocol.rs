@@ -14,7 +14,8 @@ use http::{HeaderValue, Method, StatusCode};
 use quick_cache::sync::Cache;
 
 use super::super::documents::{Document, DocumentKey, DocumentQuery};
-use super::super::{Record, Registry, RegistryStats, Version, refusals, unavailable};
+use super::super::refusals::unavailable;
+use super::super::{Record, Registry, RegistryStats, Version, refusals};
 use super::documents;
 use super::endpoint::{RegistryResponse, ServerEndpoint};
 use super::outcome::{Outcome, outcome};
