@@ -51,10 +51,9 @@ impl Index {
 
     pub(super) fn stats(&self) -> RegistryStats {
         let current = self.current.load();
-        RegistryStats {
-            usage: current.owners.total(),
-            ..current.stats
-        }
+        let mut stats = current.stats;
+        stats.usage = current.owners.total();
+        stats
     }
 
     pub(super) fn usage(&self, owner: Option<&str>) -> Usage {
