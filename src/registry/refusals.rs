@@ -10,6 +10,12 @@ use super::record::Version;
 use crate::error::{Error, Kind};
 use crate::image::{ImageId, OverLimit};
 
+/// Message of a read that a registry cannot answer now.
+pub(super) const CANNOT_READ: &str = "The registry cannot be asked.";
+
+/// Message of a write that a registry cannot execute now, or whose outcome is unknown.
+pub(super) const CANNOT_WRITE: &str = "The registry cannot be written.";
+
 /// Retry delay that clients are given while a remote registry cannot be reached: it is back
 /// soon, or another server takes over.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -169,7 +169,7 @@ fn precedence_is_not_and_or() {
 fn invalid_rule_is_refused_with_its_name() {
     for (rule, problem) in [
         ("@ @", "\"and\" or \"or\" is expected"),
-        ("(@", "not closed"),
+        ("(@", "unclosed"),
         ("@)", "\")\""),
         ("and @", "a check is expected"),
         ("@ or", "ends where"),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::super::documents::{DocumentKey, DocumentMap};
 use super::cluster::{Cluster, EtcdRequestError};
-use super::documents::{DocumentReplica, document_of};
+use super::document_replica::{DocumentReplica, document_of};
 use super::keys::Keys;
 use super::load::Range;
 use super::watch::{PROGRESS_INTERVAL, next_response};

@@ -6,6 +6,7 @@
 //! is seen at once. While etcd cannot be reached, reads are answered from the replica.
 
 mod cluster;
+mod document_replica;
 mod document_watch;
 mod documents;
 mod keys;
@@ -30,16 +31,16 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, interval, timeout};
 
 use self::cluster::Cluster;
-use self::documents::{DocumentReplica, PublishedDocuments};
+use self::document_replica::{DocumentReplica, PublishedDocuments};
 pub use self::options::{EtcdError, EtcdOptions, EtcdTls};
 use self::replica::Replica;
 use self::staleness::Staleness;
-use self::state::{CANNOT_READ, CANNOT_WRITE, EtcdState};
+use self::state::EtcdState;
 use self::unreadable::UnreadableRecords;
 use self::write::Write;
 use super::documents::{Document, DocumentKey, DocumentMap, DocumentQuery};
 use super::index::{Index, Snapshot};
-use super::refusals::unavailable;
+use super::refusals::{CANNOT_READ, CANNOT_WRITE, unavailable};
 use super::{Record, Registry, RegistryStats, Version, refusals};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, ImageId, Query, Status, Usage};

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::refusals::unavailable;
-use super::state::CANNOT_READ;
+use super::super::refusals::{CANNOT_READ, unavailable};
 use crate::error::Result;
 
 /// Silence after which etcd counts as unreachable. The watch requests its progress every second.

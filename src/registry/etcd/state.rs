@@ -11,9 +11,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::super::Record;
-use super::super::refusals::unavailable;
+use super::super::refusals::{CANNOT_READ, unavailable};
 use super::cluster::{Cluster, EtcdRequestError};
-use super::documents::DocumentReplica;
+use super::document_replica::DocumentReplica;
 use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::replica::Replica;
@@ -30,9 +30,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Number of queues. Writes to the images of one owner are executed one after the other; several
 /// owners may share a queue.
 const QUEUES: usize = 64;
-
-pub(super) const CANNOT_READ: &str = "The registry cannot be asked.";
-pub(super) const CANNOT_WRITE: &str = "The registry cannot be written.";
 
 /// Everything that the registry's thread needs to execute a request.
 pub(super) struct EtcdState {

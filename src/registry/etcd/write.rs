@@ -10,11 +10,11 @@ use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
 use etcd_client::{KeyValue, TxnResponse};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::refusals::unavailable;
+use super::super::refusals::{CANNOT_WRITE, unavailable};
 use super::super::{Record, Version, codec, refusals};
 use super::cluster::EtcdRequestError;
 use super::keys::{record_of, version_of};
-use super::state::{CANNOT_WRITE, EtcdState, PAUSE};
+use super::state::{EtcdState, PAUSE};
 use crate::error::{Error, Result};
 use crate::image::{Image, OverLimit, OwnerLimits, Usage};
 

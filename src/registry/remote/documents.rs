@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use super::super::documents::{Document, DocumentKey, DocumentQuery};
 use super::super::{Version, refusals};
 use super::endpoint::{RegistryResponse, ServerEndpoint};
-use super::record_protocol::{MAX_ATTEMPTS, outcome_unknown};
+use super::outcome::{MAX_ATTEMPTS, outcome_unknown};
 use crate::error::{Error, Result};
 use crate::wire::registry::{DocumentList, MAX_LIST_RECORDS, document_path, write_document_query};
 

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::refusals::{CANNOT_WRITE, unavailable};
 use super::super::{Record, Version};
+use crate::error::Error;
 use crate::image::{Image, Timestamp};
+
+/// Maximum number of attempts of a write whose outcome is unknown.
+pub(super) const MAX_ATTEMPTS: usize = 3;
 
 /// The outcome of a write.
 #[derive(Debug, PartialEq)]
@@ -60,6 +65,12 @@ pub(super) fn is_result(current: &Image, written: &Image) -> bool {
         image
     };
     lasting(current) == lasting(written)
+}
+
+/// Returns the error of a write for which [`Outcome::Unknown`] remains.
+pub(super) fn outcome_unknown() -> Error {
+    let cause = "a response of the registry server was lost, and other writes have followed";
+    unavailable(CANNOT_WRITE, cause)
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use http::{HeaderValue, Method, StatusCode};
 use quick_cache::sync::Cache;
 
 use super::super::documents::{Document, DocumentKey, DocumentQuery};
-use super::super::refusals::unavailable;
+
 use super::super::{Record, Registry, RegistryStats, Version, refusals};
 use super::documents;
 use super::endpoint::{RegistryResponse, ServerEndpoint};
-use super::outcome::{Outcome, outcome};
-use crate::error::{Error, Result};
+use super::outcome::{MAX_ATTEMPTS, Outcome, outcome, outcome_unknown};
+use crate::error::Result;
 use crate::image::{Image, ImageId, Query, Status, Usage};
 use crate::wire::registry::{
     CensusMessage, MAX_LIST_RECORDS, ReadList, RecordMessage, read_records, write_owner,
@@ -28,9 +28,6 @@ use crate::wire::registry::{
 
 /// Maximum number of cached records.
 const MAX_CACHED: usize = 10_000;
-
-/// Maximum number of attempts of a write whose outcome is unknown.
-pub(super) const MAX_ATTEMPTS: usize = 3;
 
 /// The client of such a server.
 pub(super) struct RecordProtocol {
@@ -157,11 +154,6 @@ fn is_conflict(response: &RegistryResponse) -> bool {
         response.status,
         StatusCode::CONFLICT | StatusCode::NOT_FOUND
     )
-}
-
-pub(super) fn outcome_unknown() -> Error {
-    let cause = "a response of the registry server was lost, and other writes have followed";
-    unavailable("The registry cannot be written.", cause)
 }
 
 #[async_trait]

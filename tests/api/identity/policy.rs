@@ -265,7 +265,7 @@ fn sighup_reloads_the_file_and_keeps_it_if_invalid() {
 
     for (bad, complaint) in [
         (r#"{"get_images": "rule:missing"}"#, "get_images"),
-        ("{", "no JSON or YAML"),
+        ("{", "not JSON or YAML"),
     ] {
         write(bad);
         node.server.signal("HUP");

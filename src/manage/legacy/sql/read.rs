@@ -90,7 +90,7 @@ async fn images(database: &mut Database, losses: &mut Vec<Loss>) -> Result<Image
             }
             Entry::Occupied(there) => losses.push(Loss {
                 image: there.key().clone(),
-                what: "a second row of it is not legacy over".to_owned(),
+                what: "a second row of it is not taken over".to_owned(),
                 is_whole: false,
             }),
         }
