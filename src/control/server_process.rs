@@ -117,7 +117,12 @@ mod tests {
     fn signal_ends_a_process() {
         let mut sleep = std::process::Command::new("sleep");
         let mut child = sleep.arg("60").spawn().unwrap();
-        let command = CommandLine::of(child.id()).unwrap();
+        // The child may not have finished exec(2) yet, and its command line is empty until then.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let mut command = CommandLine::of(child.id()).unwrap();
+        while command.arguments.is_empty() && std::time::Instant::now() < deadline {
+            command = CommandLine::of(child.id()).unwrap();
+        }
         assert_eq!(command.arguments, ["60"]);
         send(child.id(), Signal::Terminate).unwrap();
         assert!(!child.wait().unwrap().success());
