@@ -10,7 +10,8 @@ use super::record::Version;
 use crate::error::{Error, Kind};
 use crate::image::{ImageId, OverLimit};
 
-/// Message of a read that a registry cannot answer now.
+/// Message of a read that etcd cannot answer now.
+#[cfg(feature = "etcd")]
 pub(super) const CANNOT_READ: &str = "The registry cannot be asked.";
 
 /// Message of a write that a registry cannot execute now, or whose outcome is unknown.

@@ -1,4 +1,4 @@
-//! The configurations of the README work as printed, except for ports and folders.
+//! The configurations of `docs/stores.md` work as printed, except for ports and folders.
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,12 @@ use crate::swift::Look;
 /// The most lines that a store may need, without section headings.
 const MOST_LINES: usize = 5;
 
-/// Returns the lines of the README that configure a store.
+/// Returns the lines of `docs/stores.md` that configure a store.
 fn lines_for(store: &str) -> Vec<String> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = fs::read_to_string(readme).expect("the README");
-    let (_, after) = text.split_once("\n## Stores\n").expect("its stores");
-    let (_, after) = after
-        .split_once(&format!("\n**{store}**"))
-        .expect("the store");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/stores.md");
+    let text = fs::read_to_string(document).expect("docs/stores.md");
+    let heading = format!("\n## {store}\n");
+    let (_, after) = text.split_once(&heading).expect("the store's section");
     let (_, after) = after.split_once("```ini\n").expect("its lines");
     let (lines, _) = after.split_once("```").expect("their end");
     let lines: Vec<_> = lines.lines().map(str::to_owned).collect();
@@ -89,7 +87,7 @@ fn the_lines_for_s3() {
         .status();
     assert!(made.expect("started").success());
     let address = address_of(&swift.url).to_string();
-    let node = node(&lines_for("s3"), "127.0.0.1:8080", &address);
+    let node = node(&lines_for("S3"), "127.0.0.1:8080", &address);
     let look = Look::by_v1(&swift, &swift.account);
     round_trip(&node, |id| {
         look.ask("HEAD", &format!("/glance/{id}")).status == 200
@@ -100,7 +98,7 @@ fn the_lines_for_s3() {
 fn swift_store_configuration_works() {
     let cloud = Cloud::shared();
     let address = address_of(&cloud.keystone.auth_url).to_string();
-    let node = node(&lines_for("swift"), "127.0.0.1:5000", &address);
+    let node = node(&lines_for("Swift"), "127.0.0.1:5000", &address);
     let look = Look::by_keystone(cloud, "alice");
     round_trip(&node, |id| {
         look.ask("HEAD", &format!("/glance/{id}")).status == 200
