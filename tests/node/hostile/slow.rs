@@ -184,7 +184,6 @@ fn stalled_readers_use_no_processor_time() {
         node.metrics().contains(&under_way)
     });
     // The server first fills their socket buffers.
-    std::thread::sleep(Duration::from_secs(1));
     assert_idle(node.pid());
 }
 
