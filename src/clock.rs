@@ -1,7 +1,7 @@
 //! The wall clock, as the time since 1970-01-01 00:00 UTC.
 //!
 //! Times that are stored, sent or compared with stored ones come from here. Unit tests set the
-//! clock of their thread with [`set_for_test`]. Durations inside the process are measured with
+//! clock of their thread with `set_for_test`. Durations inside the process are measured with
 //! [`std::time::Instant`] instead, which never goes backwards.
 
 use std::time::{Duration, SystemTime};

@@ -8,7 +8,7 @@
 //! # Layout
 //!
 //! From the lowest layer to the highest. A module imports only modules above it in this list, and
-//! no two files of a module import each other; `tests/house.rs` checks both.
+//! no two files of a module import each other; `tests/architecture.rs` checks both.
 //!
 //! * [`image`] - images, ids, statuses, members, queries and the rules of access; no I/O
 //! * [`md5`] - MD5 of many streams at once, in vector registers; no imports

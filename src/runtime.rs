@@ -58,11 +58,6 @@ impl StopSignal {
         // An error means that the handle was dropped, which requests the same.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
-
-    /// Returns true if the thread is requested to stop.
-    pub fn is_requested(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
-    }
 }
 
 /// A thread that runs a future. Dropping the handle requests the thread to stop without waiting
@@ -184,15 +179,16 @@ mod tests {
     #[test]
     fn local_thread_has_its_name_and_stops_on_request() {
         let (sender, receiver) = channel();
-        let work = move |signal: StopSignal| async move {
+        let work = move |_| async move {
             let name = thread::current().name().map(str::to_owned);
-            let task = tokio::task::spawn_local(async move { signal.is_requested() });
-            sender.send((name, task.await.unwrap())).unwrap();
+            // A local task runs, so the future is on a runtime with a `LocalSet`.
+            tokio::task::spawn_local(async {}).await.unwrap();
+            sender.send(name).unwrap();
             std::future::pending::<()>().await;
         };
         let thread = spawn_local("test-local", RuntimeKind::Epoll, work).unwrap();
         let seen = receiver.recv().unwrap();
-        assert_eq!(seen, (Some("test-local".to_owned()), false));
+        assert_eq!(seen.as_deref(), Some("test-local"));
         thread.stop();
     }
 

@@ -47,13 +47,13 @@ def print_those_of(step, path):
 
 def report(path):
     """Prints all skips and returns the number of those that are not expected."""
-    unexpected = none = 0
+    count = unexpected = 0
     for step, _, test, reason in entries(path):
-        none = 1
+        count += 1
         print(f"{step}: {test}: {reason}")
         if not re.search(EXPECTED.get(step, r"\Z\A."), reason):
             unexpected += 1
-    if not none:
+    if not count:
         print("none")
     if unexpected:
         print(f"{unexpected} skipped for a reason that is not expected")

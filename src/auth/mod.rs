@@ -1,4 +1,4 @@
-//! Authentication: determines the [`Caller`] of a request from its headers.
+//! Authentication: determines the [`Caller`](crate::image::Caller) of a request from its headers.
 //!
 //! `[paste_deploy] flavor` selects one of three modes. Without authentication every caller is an
 //! administrator. In `trusted-auth` a proxy has authenticated the caller and states the identity

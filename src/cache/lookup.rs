@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{self, CacheLookup};
 use crate::transfer::{FileSlice, Payload};
 
-/// What the cache has of an image.
+/// The state of an image in the cache.
 enum Found {
     /// A cached file that another reader has open.
     Open(Arc<File>),

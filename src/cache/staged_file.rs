@@ -73,7 +73,7 @@ impl StagedFile {
         let file_ref = Arc::downgrade(&self.file);
         {
             // Checked again under the lock: the image may have been removed from the cache during
-            // the rename. Whoever removed it found no entry, so the file must go now.
+            // the rename. That removal found no entry, so the file is deleted here.
             let mut accounting = self.cache.accounting();
             if accounting.unregister_fill(fill) {
                 accounting.convert_reservation(self.bytes, name, &file_ref, now_us());

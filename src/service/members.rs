@@ -77,7 +77,7 @@ impl Catalog {
     /// Replaces all members of an image.
     ///
     /// # Errors
-    /// As [`Service::add_member`].
+    /// As [`Catalog::add_member`].
     pub async fn replace_members(
         &self,
         caller: &Caller,

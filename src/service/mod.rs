@@ -10,7 +10,7 @@
 //! * `show`, `list`, `members`, `authorization`: verbs and rules of [`Catalog`].
 //! * `background`: work without a request. `registry_api`: verbs of [`RegistryService`].
 //!
-//! Every change of a record goes through [`modify`]: read, decide, compare and swap, and repeat if
+//! Every change of a record goes through [`mod@modify`]: read, decide, compare and swap, and repeat if
 //! another writer was faster.
 
 mod active_uploads;

@@ -20,7 +20,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// pause, so that competing writers separate.
 ///
 /// # Errors
-/// Those of `attempt`, except `Stale`. `Conflict` after [`MOST_ATTEMPTS`] lost races: the
+/// Those of `attempt`, except `Stale`. `Conflict` after `MOST_ATTEMPTS` lost races: the
 /// change was not made. No caller treats that as success.
 pub async fn modify<T>(id: &ImageId, attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     modify_within(MOST_ATTEMPTS, id, attempt).await

@@ -27,7 +27,8 @@ impl Stores {
         Some(stores)
     }
 
-    /// Creates an empty set, for programs that serve no image data.
+    /// Creates an empty set.
+    #[cfg(test)]
     pub fn none() -> Self {
         Self {
             stores: Vec::new(),

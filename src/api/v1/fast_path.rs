@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use httpdate::HttpDate;
 
 use crate::auth::Authenticator;
+use crate::clock::since_epoch;
 use crate::image::{ImageId, Validators};
 use crate::net::FastRequest;
 use crate::service::Catalog;
@@ -59,10 +60,6 @@ fn image_of(request: &FastRequest<'_>) -> Option<ImageId> {
 fn is_condition(name: &str) -> bool {
     let begin = name.as_bytes().first_chunk();
     begin.is_some_and(|begin: &[u8; 3]| begin.eq_ignore_ascii_case(b"if-"))
-}
-
-fn since_epoch() -> Duration {
-    crate::clock::since_epoch()
 }
 
 fn seconds(since_epoch: Duration) -> i64 {

@@ -103,7 +103,7 @@ options! {
     /// File of rules for single properties, reloaded at SIGHUP. When it is empty, no property is
     /// protected.
     property_protection_file: Option<PathBuf> = "", Optional(FilePath);
-    /// What the lines of property_protection_file list: roles, or policies (names of rules in
+    /// Meaning of the names in property_protection_file: roles, or policies (names of rules in
     /// policy_file).
     property_protection_rule_format: ProtectionRules = "roles", Choice(&[
         ("roles", ProtectionRules::Roles),

@@ -109,7 +109,7 @@ options! {
 }
 
 options! {
-    /// What `/healthcheck` checks.
+    /// Options of the health check, `/healthcheck`.
     pub struct HealthcheckConfig, "healthcheck", "Health check";
 
     /// While this file exists, /healthcheck answers 503, so that a load balancer takes the server

@@ -89,7 +89,7 @@ fn http_store_options(config: &Config) -> HttpStoreOptions {
         max_discarded_bytes: http.http_store_max_discard << 20,
         max_redirects: http.http_store_max_redirects,
         rules: settings::source_rules(config),
-        reach: settings::address_filter(config),
+        address_filter: settings::address_filter(config),
         tls: TlsOptions {
             ca_file: http.https_ca_certificates_file.clone(),
             insecure: http.https_insecure,

@@ -51,7 +51,7 @@ mod tests {
         let later = began + Duration::from_secs(5);
         pending.update([old, new].into_iter(), later);
         assert!(pending.has_waited(&old, time, later));
-        // Whatever time the record states for its deletion.
+        // The time of deletion in the record does not matter: this process has just seen it.
         assert!(!pending.has_waited(&new, time, later));
         pending.update([new].into_iter(), later + time / 2);
         assert!(!pending.has_waited(&new, time, later + time / 2));

@@ -41,7 +41,7 @@ fn conforms(backend: IoBackend, io: FileIo) {
         IoBackend::Uring => tokio_uring::builder().start(conformance::all(&store)),
         IoBackend::Threads => on_worker(conformance::all(&store)),
     }
-    // What was started in the background is finished first.
+    // Dropping the threads waits for their work, which may still remove files.
     drop((store, threads));
     assert_eq!(names_in(folder.path()), [""; 0]);
     assert_eq!(names_in(&folder.path().join(".staging")), [""; 0]);

@@ -41,13 +41,13 @@ impl HttpStore {
     /// # Errors
     /// [`TlsError`] if the certificates cannot be loaded.
     pub fn new(options: HttpStoreOptions) -> std::result::Result<Self, TlsError> {
-        let reach = options.reach.clone();
+        let address_filter = options.address_filter.clone();
         let client = HttpClient::new(HttpClientOptions {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
             // Hosts are arbitrary and rarely reused, so idle connections are not kept.
             idle_timeout: Duration::ZERO,
-            address_policy: AddressPolicy::Filtered(options.reach),
+            address_policy: AddressPolicy::Filtered(options.address_filter),
             tls: client_config(&options.tls)?,
         });
         Ok(Self {
@@ -55,7 +55,7 @@ impl HttpStore {
                 client,
                 max_redirects: options.max_redirects,
                 rules: options.rules,
-                reach,
+                address_filter,
             }),
             limits: DiscardLimits {
                 max_discarded_bytes: options.max_discarded_bytes,

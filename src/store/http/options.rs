@@ -23,7 +23,7 @@ pub struct HttpStoreOptions {
     pub rules: SourceRules,
     /// Which addresses may be dialled. Users named the locations, perhaps under older rules, so
     /// every address is checked at each download.
-    pub reach: AddressFilter,
+    pub address_filter: AddressFilter,
     /// Which certificates to trust.
     pub tls: TlsOptions,
 }

@@ -30,7 +30,7 @@ pub(super) struct RedirectingClient {
     /// Rules for the URLs of redirects.
     pub(super) rules: SourceRules,
     /// The addresses that the client may connect to.
-    pub(super) reach: AddressFilter,
+    pub(super) address_filter: AddressFilter,
 }
 
 impl RedirectingClient {
@@ -76,8 +76,8 @@ impl RedirectingClient {
 
     /// Returns true if the text of a URI names a forbidden address.
     fn is_evidently_forbidden(&self, uri: &HttpUri) -> bool {
-        let is_closed = |address| !self.reach.allows_host(address);
-        (uri.is_localhost() && !self.reach.private) || uri.address().is_some_and(is_closed)
+        let is_closed = |address| !self.address_filter.allows_host(address);
+        (uri.is_localhost() && !self.address_filter.private) || uri.address().is_some_and(is_closed)
     }
 
     /// Returns the target of a redirect, if it may be followed. Credentials stay with their server.
@@ -164,7 +164,7 @@ mod tests {
                 ports,
                 ..SourceRules::default()
             },
-            reach: AddressFilter::default(),
+            address_filter: AddressFilter::default(),
         }
     }
 

@@ -23,7 +23,7 @@ fn store(tls: TlsOptions) -> HttpStore {
         max_discarded_bytes: 1 << 30,
         max_redirects: 0,
         rules: SourceRules::default(),
-        reach: AddressFilter {
+        address_filter: AddressFilter {
             private: true,
             own: Vec::new(),
         },

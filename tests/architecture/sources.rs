@@ -43,12 +43,12 @@ impl Crate {
         self.modules.values()
     }
 
-    pub fn rooms(&self) -> Vec<String> {
-        let rooms = self
+    pub fn folders(&self) -> Vec<String> {
+        let folders = self
             .modules
             .values()
             .filter(|module| module.path.len() == 1 && !module.test_only);
-        rooms.map(|module| module.path[0].clone()).collect()
+        folders.map(|module| module.path[0].clone()).collect()
     }
 
     pub fn docs_of_lib(&self) -> &str {
@@ -77,8 +77,8 @@ impl Crate {
 }
 
 impl Module {
-    /// The room it is in; none for the root.
-    pub fn room(&self) -> Option<&str> {
+    /// The folder it is in; none for the root.
+    pub fn folder(&self) -> Option<&str> {
         self.path.first().map(String::as_str)
     }
 

@@ -1,21 +1,25 @@
-//! The house stays as its map says: rooms import downwards only, no circles inside a room,
-//! no file too long to read, and the map in `src/lib.rs` names every room.
+//! Checks the architecture that `src/lib.rs` describes: folders import only lower layers, no two
+//! files import each other, no file is too long, every folder is listed, and comments and error
+//! texts avoid the words of `language.rs`.
 //!
-//! The order here is the true one. Where it says more than "everything below":
+//! [`LAYERS`] is authoritative. Two rules need an explanation:
 //!
 //! * `client` and `control` stand beside the server. They speak to it over the wire, so they
-//!   may know what messages look like and nothing of how the server answers them.
-//! * Rooms on one floor do not know each other.
+//!   may import the messages and nothing of the server.
+//! * Folders of one layer do not import each other.
 
-#[path = "house/sources.rs"]
+#[path = "architecture/language.rs"]
+mod language;
+#[path = "architecture/sources.rs"]
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use sources::{Crate, Module};
 
-/// The floors, from the ground up.
-const FLOORS: &[&[&str]] = &[
+/// The layers, from the lowest to the highest.
+const LAYERS: &[&[&str]] = &[
     &[
         "clock", "console", "display", "image", "md5", "process", "runtime", "sys", "testing",
     ],
@@ -34,35 +38,35 @@ const FLOORS: &[&[&str]] = &[
     &["manage"],
 ];
 
-/// Rooms beside the tower, each with the highest floor they may know.
+/// Folders beside the layers, each with the highest layer that it may import.
 const BESIDE: &[(&str, &str)] = &[("client", "wire"), ("control", "wire")];
 
 /// Most lines of a file.
 const MAX_FILE_LINES: usize = 500;
 
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().position(|rooms| rooms.contains(&room))
+fn layer(folder: &str) -> Option<usize> {
+    LAYERS.iter().position(|folders| folders.contains(&folder))
 }
 
-fn may_import(room: &str, other: &str) -> bool {
-    let Some(below) = floor(other) else {
-        return room == other;
+fn may_import(folder: &str, other: &str) -> bool {
+    let Some(below) = layer(other) else {
+        return folder == other;
     };
-    match BESIDE.iter().find(|(own, _)| *own == room) {
-        Some((_, highest)) => below <= floor(highest).expect("a floor"),
-        None => room == other || floor(room).is_some_and(|own| below < own),
+    match BESIDE.iter().find(|(own, _)| *own == folder) {
+        Some((_, highest)) => below <= layer(highest).expect("a layer"),
+        None => folder == other || layer(folder).is_some_and(|own| below < own),
     }
 }
 
 #[test]
-fn rooms_import_downwards_only() {
+fn folders_import_lower_layers_only() {
     let mut wrong = BTreeSet::new();
     for module in Crate::read().modules() {
         for import in module.imports_with_tests() {
-            let (Some(room), Some(other)) = (module.room(), import.first()) else {
+            let (Some(folder), Some(other)) = (module.folder(), import.first()) else {
                 continue;
             };
-            if !may_import(room, other) {
+            if !may_import(folder, other) {
                 wrong.insert(format!("{} imports {}", module.file(), import.join("::")));
             }
         }
@@ -71,15 +75,18 @@ fn rooms_import_downwards_only() {
 }
 
 #[test]
-fn every_room_has_its_place() {
-    for room in Crate::read().rooms() {
-        let beside = BESIDE.iter().any(|(own, _)| *own == room);
-        assert!(beside || floor(&room).is_some(), "{room} is on no floor");
+fn every_folder_has_a_layer() {
+    for folder in Crate::read().folders() {
+        let beside = BESIDE.iter().any(|(own, _)| *own == folder);
+        assert!(
+            beside || layer(&folder).is_some(),
+            "{folder} is in no layer"
+        );
     }
 }
 
 #[test]
-fn no_circles_between_files() {
+fn no_import_cycles_between_files() {
     let sources = Crate::read();
     let mut edges: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
     for module in sources.modules() {
@@ -89,34 +96,34 @@ fn no_circles_between_files() {
             targets.map(|target| &target.path[..]).collect(),
         );
     }
-    let circles: Vec<String> = circles(&edges)
+    let cycles: Vec<String> = cycles(&edges)
         .into_iter()
-        .map(|circle| {
-            let names = circle.iter().map(|path| path.join("::"));
+        .map(|cycle| {
+            let names = cycle.iter().map(|path| path.join("::"));
             names.collect::<Vec<_>>().join(" <-> ")
         })
         .collect();
-    assert!(circles.is_empty(), "{circles:#?}");
+    assert!(cycles.is_empty(), "{cycles:#?}");
 }
 
 /// The sets of modules each of which reaches every other of its set.
-fn circles<'a>(edges: &BTreeMap<&'a [String], BTreeSet<&'a [String]>>) -> Vec<Vec<&'a [String]>> {
+fn cycles<'a>(edges: &BTreeMap<&'a [String], BTreeSet<&'a [String]>>) -> Vec<Vec<&'a [String]>> {
     let reach: BTreeMap<_, _> = edges
         .keys()
         .map(|from| (*from, reached(edges, from)))
         .collect();
     let mut seen = BTreeSet::new();
-    let mut circles = Vec::new();
+    let mut cycles = Vec::new();
     for (from, targets) in &reach {
         let back = targets
             .iter()
             .filter(|target| reach[*target].contains(from));
-        let circle: Vec<_> = back.copied().collect();
-        if !circle.is_empty() && seen.insert(circle.clone()) {
-            circles.push(circle);
+        let cycle: Vec<_> = back.copied().collect();
+        if !cycle.is_empty() && seen.insert(cycle.clone()) {
+            cycles.push(cycle);
         }
     }
-    circles
+    cycles
 }
 
 fn reached<'a>(
@@ -141,7 +148,7 @@ fn no_globs_but_in_tests() {
 }
 
 #[test]
-fn files_can_be_read_in_one_sitting() {
+fn files_have_at_most_500_lines() {
     let sources = Crate::read();
     let long = sources
         .modules()
@@ -151,13 +158,16 @@ fn files_can_be_read_in_one_sitting() {
 }
 
 #[test]
-fn the_map_names_every_room() {
+fn library_documentation_lists_every_folder() {
     let sources = Crate::read();
     let map = sources.docs_of_lib();
     let layout = map.split("# Layout").nth(1).expect("a section `# Layout`");
-    for room in sources.rooms() {
-        let entries = layout.matches(&format!("[`{room}`]")).count();
-        assert_eq!(entries, 1, "{room} has one line in the map in src/lib.rs");
+    for folder in sources.folders() {
+        let entries = layout.matches(&format!("[`{folder}`]")).count();
+        assert_eq!(
+            entries, 1,
+            "{folder} has one line in the layout in src/lib.rs"
+        );
     }
 }
 
@@ -170,7 +180,18 @@ fn programs_are_thin() {
     }
 }
 
-/// The checks above see what they should see.
+#[test]
+fn comments_and_errors_are_plain_english() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let findings = language::violations(&src).expect("readable sources");
+    let findings: Vec<String> = findings
+        .into_iter()
+        .map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.why))
+        .collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+/// Each check fails for an input that violates it.
 #[test]
 fn the_checks_can_fail() {
     assert!(!may_import("image", "error"));
@@ -184,12 +205,20 @@ fn the_checks_can_fail() {
         (&b[..], BTreeSet::from([&a[..]])),
         (&c[..], BTreeSet::from([&a[..]])),
     ]);
-    assert_eq!(circles(&edges), [[&a[..], &b[..]]]);
+    assert_eq!(cycles(&edges), [[&a[..], &b[..]]]);
+    let violations = |text| language::violations_in(text).len();
+    assert_eq!(violations("/// What comes is kept.\n"), 1);
+    assert_eq!(violations("//! Reads. Whoever asks waits.\n"), 2);
+    assert_eq!(violations("#[error(\"nobody listens\")]\n"), 1);
+    assert_eq!(
+        violations("// wraps\n// What is wrapped.\nlet parcels = 1;\n"),
+        0
+    );
     let sources = Crate::read();
-    let imports = |room: &str, other: &str| {
+    let imports = |folder: &str, other: &str| {
         let modules = sources
             .modules()
-            .filter(|module| module.room() == Some(room));
+            .filter(|module| module.folder() == Some(folder));
         let mut imports = modules.flat_map(Module::imports_with_tests);
         imports.any(|import| import.first().is_some_and(|first| first == other))
     };
