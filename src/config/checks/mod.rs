@@ -23,7 +23,8 @@ pub(crate) use warnings::{warn_duplicates, warn_risky};
 /// could end uploads that are alive.
 const LEAST_ABANDONED_AFTER: Duration = Duration::from_secs(30);
 
-/// Reports values that conflict with other options, as [`super::ConfigError::BadValue`] at one of them.
+/// Reports values that conflict with other options, as [`super::ConfigError::BadValue`] at one of
+/// them.
 pub(crate) fn check(config: &Config, values: &Values<'_>) {
     check_listeners(config, values);
     check_headers(config, values);

@@ -1,9 +1,9 @@
 //! The registry in etcd, shared by any number of servers; answers from a local replica.
 //!
 //! One thread communicates with etcd: it keeps the replica up to date ([`watch`],
-//! [`document_watch`]) and executes writes ([`mod@write`], [`documents`]). An image that is not in the
-//! replica, or is still being uploaded, is read from etcd itself, so that a write of another server
-//! is seen at once. While etcd cannot be reached, reads are answered from the replica.
+//! [`document_watch`]) and executes writes ([`mod@write`], [`documents`]). An image that is not in
+//! the replica, or is still being uploaded, is read from etcd itself, so that a write of another
+//! server is seen at once. While etcd cannot be reached, reads are answered from the replica.
 
 mod cluster;
 mod document_replica;
